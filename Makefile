@@ -1,0 +1,33 @@
+# Each target calls a script in bin/; CI calls the same ones.
+.DEFAULT_GOAL := help
+.PHONY: help run test demo bench lint format check lock images clean
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## start everything on this machine against the offline Stripe (Ctrl-C stops it)
+	@bin/run
+
+test: ## run the whole test suite (TESTS="tests/unit -k refund" for a part)
+	@bin/test $(TESTS)
+
+demo: ## pay, be declined, do 3DS, refund, dispute: against a running make run
+	@bin/demo
+
+bench: ## run the benchmarks and print their figures
+	@bin/bench
+
+lint: ## linters and types
+	@bin/lint
+
+format: ## put every file into the house's format
+	@bin/format
+
+check: ## every gate: linters, types, import rules, tests with branch coverage
+	@bin/check
+
+lock: ## pin every package anew (ARGS=--upgrade for newer versions)
+	@bin/lock $(ARGS)
+
+clean: ## remove the venv, the embedded Valkey's data and all caches
+	@bin/clean
