@@ -1,0 +1,28 @@
+"""Ties a process to the life of the one that started it, where the kernel can (Linux)."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1  # prctl(2): the signal a process gets when its parent dies
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to send this process SIGTERM when its parent dies, also by SIGKILL.
+
+    Survives `exec`, so it can be called between fork and exec. Elsewhere than on Linux it does
+    nothing: there a SIGKILLed supervisor leaves its children behind.
+    """
+    _on_parent_death(signal.SIGTERM)
+
+
+def vanish_with_parent() -> None:
+    """Ask for SIGKILL instead: for processes that hold nothing and ignore SIGTERM."""
+    _on_parent_death(signal.SIGKILL)
+
+
+def _on_parent_death(number: signal.Signals) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)

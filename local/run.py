@@ -1,0 +1,152 @@
+"""One run of the service on this machine, from the checks before it to the last process's end."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from local.embedded_valkey import DataDirInUse, DataDirLock, EmbeddedValkey, ValkeyFailed
+from local.supervisor import Supervisor, read_procfile
+from local.surroundings import (
+    Refused,
+    for_sandbox,
+    listening_ports,
+    refuse_busy,
+    with_defaults,
+    write_run_file,
+)
+from local.welcome import announce, places, things_to_try
+from shared.errors import Misconfigured
+from shared.settings import env_file_variables, load_settings
+
+ROOT = Path(__file__).resolve().parent.parent
+UNUSABLE = 2  # exit status: nothing was started, a person has to change something
+FAILED = 1  # exit status: it was started and something died
+PORT_OF = {
+    "api": "PORT",
+    "flower": "FLOWER_PORT",
+    "sandbox": "SANDBOX_PORT",
+    "receiver": "RECEIVER_PORT",
+}
+
+
+def run(*, sandbox: bool) -> int:
+    """Run the service in the foreground until told to stop; give the exit status.
+
+    0 after Ctrl-C or SIGTERM, 1 when a process died, 2 when it could not be started as asked.
+    Changes this process's environment and working directory: it is meant to be the whole program.
+    """
+    os.chdir(ROOT)
+    try:
+        return _run(sandbox=sandbox)
+    except (Refused, DataDirInUse, Misconfigured) as error:
+        _say(f"The service cannot start:\n\n{_indented(str(error))}\n")
+        if isinstance(error, Misconfigured):
+            _say(
+                "Set them in the environment or in .env (see .env.example), or try the service "
+                "without a Stripe account: make run"
+            )
+        return UNUSABLE
+    except ValkeyFailed as error:
+        _say(str(error))
+        return FAILED
+
+
+def _run(*, sandbox: bool) -> int:
+    if sandbox:
+        _require_sandbox_packages()
+    given = os.environ if sandbox else {**env_file_variables(), **os.environ}
+    environment = with_defaults(given, sandbox=sandbox)
+    data_dir = Path(environment["DATA_DIR"])
+    embedded = "REDIS_URL" not in environment
+    with ExitStack() as stack:
+        lock = DataDirLock(data_dir)
+        stack.callback(lock.close)
+        if sandbox:
+            environment = for_sandbox(environment, data_dir)
+        commands = _commands(environment, sandbox=sandbox)
+        os.environ.update(environment)
+        load_settings()
+        variables = [PORT_OF[name] for name in commands if name in PORT_OF]
+        refuse_busy(listening_ports(environment, variables))
+        valkey = None
+        if embedded:
+            valkey = stack.enter_context(EmbeddedValkey(data_dir, lock))
+            environment["REDIS_URL"] = valkey.url
+        write_run_file(data_dir / "run.env", environment)
+        stack.callback((data_dir / "run.env").unlink, missing_ok=True)
+        return _supervise(commands, environment, valkey, sandbox=sandbox)
+
+
+def _supervise(
+    commands: dict[str, str],
+    environment: dict[str, str],
+    valkey: EmbeddedValkey | None,
+    *,
+    sandbox: bool,
+) -> int:
+    # The Procfiles say "python": that has to be the one with our packages.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
+    supervisor = Supervisor({**environment, "PATH": path})
+    for name, command in commands.items():
+        supervisor.add(name, command)
+    visited = places(environment, list(commands))
+    lines = _store_line(environment, valkey) + things_to_try(environment, sandbox=sandbox)
+    supervisor.meanwhile(lambda: announce(visited, lines, _say))
+    if valkey is not None:
+        store = valkey
+        supervisor.meanwhile(
+            lambda: supervisor.report_death("valkey", store.wait(), store.last_lines())
+        )
+    # A closed terminal is a request to stop like any other.
+    signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    status = supervisor.run()
+    if supervisor.death:
+        _say(f"\n{supervisor.death}\n\nEverything else was stopped.")
+    return status
+
+
+def _commands(environment: Mapping[str, str], *, sandbox: bool) -> dict[str, str]:
+    commands = read_procfile(ROOT / "Procfile")
+    if sandbox:
+        commands |= read_procfile(ROOT / "Procfile.sandbox")
+        if environment["EVENT_SERVICE_URL"] != _receiver_url(environment):
+            del commands["receiver"]
+    return commands
+
+
+def _receiver_url(environment: Mapping[str, str]) -> str:
+    return f"http://127.0.0.1:{environment['RECEIVER_PORT']}"
+
+
+def _store_line(environment: Mapping[str, str], valkey: EmbeddedValkey | None) -> list[str]:
+    if valkey is None:
+        return ["  Redis          the one that REDIS_URL names"]
+    note = f"embedded, data in {environment['DATA_DIR']}"
+    return [f"  {'Valkey':<15}{valkey.url:<26}{note}"]
+
+
+def _require_sandbox_packages() -> None:
+    missing = [name for name in ("aiohttp", "jinja2") if not importlib.util.find_spec(name)]
+    if missing:
+        raise Refused(
+            f"The offline Stripe needs {' and '.join(missing)}, which only development installs "
+            "have:\nmake run, or pip install -r requirements-dev.txt"
+        )
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())
+
+
+def _say(text: str) -> None:
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except OSError:
+        return  # the terminal is gone, and with it the person to tell

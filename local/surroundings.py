@@ -1,0 +1,152 @@
+"""The environment of the processes of one run: ports, the embedded store, the offline Stripe."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import shlex
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_PORTS = {"PORT": "5001", "FLOWER_PORT": "5555"}
+SANDBOX_PORTS = {"SANDBOX_PORT": "12111", "RECEIVER_PORT": "5050"}
+LOOPBACK = "127.0.0.1"
+HIGHEST_PORT = 65535
+# Looks like Stripe's and opens nothing: the sandbox takes any test key.
+SANDBOX_KEY = "sk_test_offline_sandbox"
+PRIVATE = 0o600  # secrets are for the user who runs the service
+
+
+class Refused(Exception):
+    """This run must not start as it was asked to; the text says what to change."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port this run will listen on, and the variable that moves it."""
+
+    variable: str
+    host: str
+    number: int
+
+
+def with_defaults(given: Mapping[str, str], *, sandbox: bool) -> dict[str, str]:
+    """Give the environment with the ports and what suits a person at a terminal filled in."""
+    defaults = DEFAULT_PORTS | (SANDBOX_PORTS if sandbox else {})
+    defaults |= {"LOG_FORMAT": "text", "PYTHONUNBUFFERED": "1", "DATA_DIR": ".data"}
+    return defaults | {name: value for name, value in given.items() if value}
+
+
+def for_sandbox(environment: Mapping[str, str], data_dir: Path) -> dict[str, str]:
+    """Give the environment in which Stripe is the offline sandbox and nothing else.
+
+    Whatever Stripe key is configured is replaced, so that neither a real account is touched by
+    accident nor a payment simulated by one; a live key in the environment is refused outright.
+    """
+    if "_live_" in environment.get("STRIPE_SECRET_KEY", ""):
+        raise Refused(
+            "STRIPE_SECRET_KEY is a live key and --sandbox was asked for. Unset it, or start the "
+            "service against the real Stripe: python app.py"
+        )
+    kept = _kept_secrets(data_dir / "sandbox-secrets.json")
+    own = {
+        "STRIPE_SECRET_KEY": SANDBOX_KEY,
+        "STRIPE_API_BASE": f"http://{LOOPBACK}:{environment['SANDBOX_PORT']}",
+        "STRIPE_WEBHOOK_SECRET": kept["STRIPE_WEBHOOK_SECRET"],
+        "SANDBOX_WEBHOOK_SECRET": kept["STRIPE_WEBHOOK_SECRET"],
+        "SANDBOX_WEBHOOK_URL": f"http://{LOOPBACK}:{environment['PORT']}/api/webhook",
+        "SANDBOX_STATE": str(data_dir.resolve() / "sandbox.json"),
+        "RECEIVER_STATE": str(data_dir.resolve() / "receiver.json"),
+    }
+    replaceable = {
+        "EVENT_SERVICE_URL": f"http://{LOOPBACK}:{environment['RECEIVER_PORT']}",
+        "EVENT_SERVICE_SECRET": kept["EVENT_SERVICE_SECRET"],
+    }
+    return {**replaceable, **environment, **own}
+
+
+def listening_ports(environment: Mapping[str, str], variables: list[str]) -> list[Port]:
+    """Give the ports this run will listen on; raises `Refused` for what is no port."""
+    ports, wrong = [], []
+    for variable in variables:
+        value = environment[variable]
+        if value.isdecimal() and 0 < int(value) <= HIGHEST_PORT:
+            host = environment.get("HOST", LOOPBACK) if variable == "PORT" else LOOPBACK
+            ports.append(Port(variable, host, int(value)))
+        else:
+            wrong.append(f"{variable}={value} is not a port (1 to {HIGHEST_PORT})")
+    if wrong:
+        raise Refused("\n".join(wrong))
+    return ports
+
+
+def refuse_busy(ports: list[Port]) -> None:
+    """Raise `Refused`, naming each port that cannot be had and the variable that moves it."""
+    problems, seen = [], dict[int, str]()
+    for port in ports:
+        if port.number in seen:
+            problems.append(
+                f"port {port.number} is given twice: {seen[port.number]} and {port.variable}"
+            )
+        elif problem := _why_unavailable(port):
+            problems.append(
+                f"port {port.number} on {port.host} cannot be used ({problem}); "
+                f"choose another: {port.variable}={_free_port()}"
+            )
+        seen[port.number] = port.variable
+    if problems:
+        raise Refused("\n".join(problems))
+
+
+def write_run_file(path: Path, environment: Mapping[str, str]) -> None:
+    """Write what differs from the caller's environment, for tools in another window.
+
+    In the form of a `.env`: a shell, the demo and the command-line tool can all read it.
+    """
+    new = {name: value for name, value in environment.items() if os.environ.get(name) != value}
+    text = "".join(f"{name}={shlex.quote(value)}\n" for name, value in sorted(new.items()))
+    _write_privately(path, text)
+
+
+def _kept_secrets(path: Path) -> dict[str, str]:
+    """Give the secrets of this data directory, made at the first run.
+
+    They stay, because events and notifications signed with them may still be on their way.
+    """
+    try:
+        return dict(json.loads(path.read_text()))
+    except FileNotFoundError:
+        made = {
+            "STRIPE_WEBHOOK_SECRET": f"whsec_{secrets.token_hex(32)}",
+            "EVENT_SERVICE_SECRET": "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode(),
+        }
+        _write_privately(path, json.dumps(made, indent=2))
+        return made
+
+
+def _write_privately(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE), "w") as file:  # noqa: PTH123  # pathlib cannot set the mode
+        file.write(text)
+
+
+def _why_unavailable(port: Port) -> str | None:
+    with socket.socket() as probe:
+        # As the servers do: a port whose last connections still time out is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((port.host, port.number))
+            probe.listen()
+        except OSError as error:
+            return (error.strerror or str(error)).lower()
+    return None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])

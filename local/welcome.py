@@ -1,0 +1,88 @@
+"""Tells a person when everything is up, where it is and what to try."""
+
+from __future__ import annotations
+
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+READY_LIMIT_SECONDS = 60.0  # a cold start on a slow laptop takes about 15
+POLL_SECONDS = 0.2  # between two looks: fast for a person, nothing for a server
+ANSWER_LIMIT_SECONDS = 2.0  # for one look
+RULE = "─" * 78
+
+
+@dataclass(frozen=True)
+class Place:
+    """Something a person can visit, and the address that tells whether it is up."""
+
+    name: str
+    url: str
+    probe: str
+    note: str = ""
+
+
+def places(environment: Mapping[str, str], names: list[str]) -> list[Place]:
+    """Give the places of the processes `names`, in the order a person wants them."""
+
+    def at(variable: str) -> str:
+        return f"http://127.0.0.1:{environment.get(variable)}"
+
+    known = {
+        "api": Place("API", at("PORT"), "/health/ready", "read and try it: /docs"),
+        "flower": Place("Flower", at("FLOWER_PORT"), "/healthcheck", "queues and workers"),
+        "sandbox": Place("offline Stripe", at("SANDBOX_PORT"), "/", "payments, events, deliveries"),
+        "receiver": Place("event service", at("RECEIVER_PORT"), "/health", "what it was told"),
+    }
+    return [place for name, place in known.items() if name in names]
+
+
+def wait_until_ready(visited: list[Place]) -> list[Place]:
+    """Return when all answer, or after a minute; gives those that still do not."""
+    give_up_at = time.monotonic() + READY_LIMIT_SECONDS
+    silent = visited
+    while True:
+        silent = [place for place in silent if not _answers(place.url + place.probe)]
+        if not silent or time.monotonic() > give_up_at:
+            return silent
+        time.sleep(POLL_SECONDS)
+
+
+def announce(visited: list[Place], lines: list[str], say: Callable[[str], None]) -> None:
+    """Wait until all places answer, then say where everything is, followed by `lines`."""
+    silent = wait_until_ready(visited)
+    if silent:
+        names = ", ".join(f"{place.name} ({place.url}{place.probe})" for place in silent)
+        say(f"\n{RULE}\nStill not ready after {READY_LIMIT_SECONDS:.0f} s: {names}\n{RULE}\n")
+        return
+    rows = [f"  {place.name:<15}{place.url:<26}{place.note}" for place in visited]
+    say("\n".join(["", RULE, "The billing service is ready.", "", *rows, *lines, RULE, ""]))
+
+
+def things_to_try(environment: Mapping[str, str], *, sandbox: bool) -> list[str]:
+    """Give the banner's last lines: the store, the kind of Stripe, and a command to try."""
+    api = f"http://127.0.0.1:{environment['PORT']}"
+    key = environment.get("API_KEYS", "").split(",")[0].strip()
+    if not sandbox:
+        return ["", "Stripe is the real one. Ctrl-C stops everything."]
+    return [
+        "",
+        "Stripe is simulated: no money moves. Try a payment, or `make demo` in another window:",
+        "",
+        f"  curl {api}/api/payment/process \\",
+        "    -H 'Content-Type: application/json' \\",
+        *(["    -H 'Authorization: Bearer <one of API_KEYS>' \\"] if key else []),
+        '    -d \'{"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}\'',
+        "",
+        "Ctrl-C stops everything; the next start goes on where this one was.",
+    ]
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=ANSWER_LIMIT_SECONDS):  # noqa: S310  # our own http address
+            return True
+    except (OSError, urllib.error.URLError):
+        return False
