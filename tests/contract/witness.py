@@ -1,0 +1,137 @@
+"""Stand between every client and Stripe, pass everything on unchanged, and remember it.
+
+The official SDKs and the CLI do not show the raw answers they received. A loopback proxy does,
+for all of them alike, and works the same before the sandbox and before Stripe's test mode.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+import urllib3
+
+HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "host"}
+# Seconds; longer than any answer the suite asks for, delayed ones included.
+ANSWER_LIMIT_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request and what Stripe answered."""
+
+    method: str
+    path: str
+    query: str
+    asked: dict[str, str]
+    form: bytes
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The answer, decoded."""
+        return json.loads(self.body)
+
+    @property
+    def label(self) -> str:
+        """Name the exchange in a complaint."""
+        return f"{self.method} {self.path} -> {self.status}"
+
+
+@dataclass
+class Witness:
+    """A running proxy; `exchanges` grows with every answer, oldest first."""
+
+    url: str
+    exchanges: list[Exchange] = field(default_factory=list)
+
+    def since(self, mark: int) -> list[Exchange]:
+        """Return what was seen after the first `mark` exchanges."""
+        return self.exchanges[mark:]
+
+
+class WitnessServer(ThreadingHTTPServer):
+    """Serves on a free loopback port and forwards to one upstream."""
+
+    daemon_threads = True
+    # More than the parallel requests of the idempotency tests.
+    request_queue_size = 128
+
+    def __init__(self, upstream: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.upstream = upstream
+        self.pool = urllib3.PoolManager(maxsize=64, retries=False, timeout=ANSWER_LIMIT_SECONDS)
+        self.witness = Witness(f"http://127.0.0.1:{self.server_port}")
+        self._thread = threading.Thread(target=self.serve_forever, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop serving and let go of all connections."""
+        self.shutdown()
+        self.server_close()
+        self.pool.clear()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Stay silent: a client that hangs up in the middle is part of some tests."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: WitnessServer
+
+    def _pass_on(self) -> None:
+        length = int(self.headers.get("Content-Length", 0))
+        form = self.rfile.read(length)
+        asked = {k: v for k, v in self.headers.items() if k.lower() not in HOP_BY_HOP}
+        asked["Accept-Encoding"] = "identity"
+        try:
+            answer = self.server.pool.request(
+                self.command,
+                self.server.upstream + self.path,
+                headers=asked,
+                body=form or None,
+                redirect=False,
+            )
+        except urllib3.exceptions.HTTPError:
+            # What the upstream did to us (a dropped connection) is done to the client, too.
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return
+        self._answer(answer, asked, form)
+
+    def _answer(
+        self, answer: urllib3.BaseHTTPResponse, asked: dict[str, str], form: bytes
+    ) -> None:
+        split = urlsplit(self.path)
+        headers = {k: v for k, v in answer.headers.items() if k.lower() not in HOP_BY_HOP}
+        self.server.witness.exchanges.append(
+            Exchange(
+                self.command,
+                split.path,
+                split.query,
+                asked,
+                form,
+                answer.status,
+                {k.lower(): v for k, v in headers.items()},
+                answer.data,
+            )
+        )
+        self.send_response_only(answer.status)
+        for key, value in headers.items():
+            self.send_header(key, value)
+        self.send_header("Content-Length", str(len(answer.data)))
+        self.end_headers()
+        self.wfile.write(answer.data)
+
+    do_GET = do_POST = do_DELETE = _pass_on  # noqa: N815 - the names http.server looks for
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet; the witness remembers."""
