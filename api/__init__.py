@@ -1,0 +1,1 @@
+"""The HTTP door: parse, call `shared`, shape the answer."""

@@ -1,0 +1,64 @@
+"""`python -m api`: the API behind granian, a production WSGI server."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from flask_openapi3.openapi import OpenAPI
+from granian import Granian
+from granian.constants import Interfaces
+
+from api.app import create_app
+from shared.errors import Misconfigured
+from shared.logging import configure_logging, get_logger
+from shared.settings import Settings, load_settings
+from shared.stripe_gateway import API_VERSION
+
+# Connections the kernel holds for us while every thread is busy.
+BACKLOG = 1024
+# An API process that is told to stop finishes what it has begun for so long.
+GRACE_SECONDS = 20
+
+
+@cache
+def _settings() -> Settings:
+    try:
+        return load_settings()
+    except Misconfigured as error:
+        raise SystemExit(f"The API cannot start.\n{error.detail}") from error
+
+
+def application() -> OpenAPI:
+    """Build the application in each serving process."""
+    settings = _settings()
+    configure_logging(settings, "api")
+    return create_app(settings)
+
+
+def main() -> None:
+    """Serve until SIGTERM; exit with every problem of the settings named."""
+    settings = _settings()
+    configure_logging(settings, "api")
+    log = get_logger(__name__)
+    log.info("api_starting", port=settings.port, stripe_api_version=API_VERSION)
+    if not settings.api_keys:
+        log.warning("api_is_open", detail="API_KEYS is not set: anyone who reaches it may pay")
+    Granian(
+        "api.__main__:application",
+        factory=True,
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        workers=settings.api_workers,
+        blocking_threads=settings.api_threads,
+        backlog=BACKLOG,
+        respawn_failed_workers=True,
+        workers_kill_timeout=GRACE_SECONDS,
+        log_access=False,
+        log_dictconfig={"version": 1, "disable_existing_loggers": False, "loggers": {}},
+        process_name="billing-api",
+    ).serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""The application: `create_app(settings)` wires the doors to the parts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, jsonify, request
+from flask_openapi3.models.info import Info
+from flask_openapi3.openapi import OpenAPI
+from flask_openapi3_swagger.plugins import RegisterPlugin as SwaggerPages
+from pydantic import ValidationError
+
+from api import problems, requests
+from api.health import health
+from api.parts import EXTENSION, Parts
+from api.payment import payments
+from api.refund import refunds
+from api.requests import json_body
+from api.webhook import webhooks
+from shared.settings import Settings
+from shared.store import Store, connect
+
+VERSION = "0.1.0"
+SECURITY_SCHEMES: Any = {"bearer": {"type": "http", "scheme": "bearer"}}
+JSON_BLUEPRINTS = ("payment", "refund", "ops")
+
+
+def create_app(settings: Settings, store: Store | None = None) -> OpenAPI:
+    """Build the WSGI application; connects to nothing until the first request."""
+    app = OpenAPI(
+        __name__,
+        info=Info(title="Billing service", version=VERSION),
+        security_schemes=SECURITY_SCHEMES,
+        validation_error_model=problems.Problem,
+        validation_error_callback=_invalid,
+        doc_ui=False,
+        static_folder=None,
+    )
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
+    store = store or Store(connect(settings, "billing-api"))
+    app.extensions[EXTENSION] = Parts.build(settings, store)
+    problems.install(app)
+    requests.install(app)
+    app.before_request(_read_json)
+    app.register_blueprint(webhooks)
+    for blueprint in (health, payments, refunds):
+        app.register_api(blueprint)
+    _documentation(app)
+    return app
+
+
+def _read_json() -> None:
+    """Refuse a body that is no clean JSON before anything looks at it."""
+    if request.method == "POST" and request.blueprint in JSON_BLUEPRINTS:
+        json_body()
+
+
+def _invalid(error: ValidationError) -> Response:
+    return problems.from_validation(error)
+
+
+def _documentation(app: OpenAPI) -> None:
+    """Serve the contract and a page to read and try it, both from here."""
+    app.register_blueprint(SwaggerPages.register(doc_url="openapi.json"))
+    app.add_url_rule("/openapi.json", "openapi", lambda: jsonify(app.api_doc))
+    app.add_url_rule("/docs", "docs", app.view_functions["swagger.swagger"])

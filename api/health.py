@@ -1,0 +1,31 @@
+"""Whether the process lives, and whether it can work."""
+
+from __future__ import annotations
+
+from flask import Response, jsonify
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+
+from api.models import Health, Readiness
+from api.parts import parts
+from shared.errors import Unavailable
+
+health = APIBlueprint("health", __name__, abp_tags=[Tag(name="health")])
+
+
+@health.get("/health", responses={200: Health})
+def live() -> Response:
+    """Say that the process lives."""
+    return jsonify({"status": "healthy", "service": "billing-service"})
+
+
+@health.get("/health/ready", responses={200: Readiness, 503: Readiness})
+def ready() -> Response:
+    """Say whether the process can do its work: 200, or 503 with the dependency that fails."""
+    try:
+        parts().store.now_ms()
+    except Unavailable:
+        response = jsonify({"status": "unavailable", "checks": {"redis": "unreachable"}})
+        response.status_code = 503
+        return response
+    return jsonify({"status": "ready", "checks": {"redis": "ok"}})

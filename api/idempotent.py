@@ -1,0 +1,63 @@
+"""Do a request that moves money at most once: the door's side of `Idempotency-Key`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Response, g, jsonify, request
+
+from api.parts import parts
+from api.problems import MEDIA_TYPE, from_error
+from shared.errors import BillingError, PaymentDeclined, Unavailable
+from shared.idempotency import Answer, IdempotentRequest, idempotent_request
+from shared.logging import get_logger
+
+log = get_logger(__name__)
+FIRST_FAILURE_STATUS = 400
+Act = Callable[[IdempotentRequest], Answer]
+
+
+def idempotently(body: dict[str, object], act: Act) -> Response:
+    """Answer the request, or give again the answer its key was given before.
+
+    An answer is kept once it is final: success, or a decline. After a refusal or an outage the
+    same key may be used again at once; whatever Stripe did under it, Stripe will say again.
+    """
+    account = request.headers.get("Stripe-Account", "")
+    scope = f"{g.caller}:{request.path}:{account}"
+    asked = idempotent_request(scope, request.headers.get("Idempotency-Key"), body)
+    keys = parts().idempotency
+    try:
+        kept = keys.begin(asked)
+        response = _shape(kept, replayed=True) if kept else _shape(_act(asked, act))
+    except BillingError as error:
+        response = from_error(error)
+    response.headers["Idempotency-Key"] = asked.key
+    return response
+
+
+def _act(asked: IdempotentRequest, act: Act) -> Answer:
+    keys = parts().idempotency
+    try:
+        answer = act(asked)
+    except PaymentDeclined as error:
+        answer = Answer(error.status, from_error(error).get_json())
+    except BillingError:
+        keys.conclude(asked, None)
+        raise
+    try:
+        keys.conclude(asked, answer)
+    except Unavailable:
+        # The money moved and the caller must hear of it; asked again, Stripe gives the same.
+        log.warning("answer_not_kept", status=answer.status)
+    return answer
+
+
+def _shape(answer: Answer, *, replayed: bool = False) -> Response:
+    response = jsonify(answer.body)
+    response.status_code = answer.status
+    if answer.status >= FIRST_FAILURE_STATUS:
+        response.mimetype = MEDIA_TYPE
+    if replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response

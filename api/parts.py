@@ -1,0 +1,54 @@
+"""What an API process holds while it lives: built once by `create_app`, shared by its threads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from threading import BoundedSemaphore
+from typing import cast
+
+from flask import current_app
+
+from shared.idempotency import IdempotencyKeys
+from shared.inbox import Inbox
+from shared.payments import Payments
+from shared.refund_jobs import RefundJobs
+from shared.settings import Settings
+from shared.store import Store
+from shared.stripe_gateway import StripeGateway
+
+EXTENSION = "billing"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Settings and the parts made from them."""
+
+    settings: Settings
+    store: Store
+    gateway: StripeGateway
+    inbox: Inbox
+    refund_jobs: RefundJobs
+    payments: Payments
+    idempotency: IdempotencyKeys
+    # Requests that may wait for a result at a time (`Prefer: wait`): the rest of the threads
+    # must stay free for Stripe's webhooks.
+    waiting_room: BoundedSemaphore
+
+    @classmethod
+    def build(cls, settings: Settings, store: Store) -> Parts:
+        """Build the parts; connects to nothing yet."""
+        return cls(
+            settings=settings,
+            store=store,
+            gateway=StripeGateway(settings),
+            inbox=Inbox(store, settings),
+            refund_jobs=RefundJobs(store, settings),
+            payments=Payments(store, settings.payment_retention_seconds),
+            idempotency=IdempotencyKeys(store, settings),
+            waiting_room=BoundedSemaphore(max(1, settings.api_threads // 2)),
+        )
+
+
+def parts() -> Parts:
+    """Give the parts of the application that serves this request."""
+    return cast(Parts, current_app.extensions[EXTENSION])

@@ -1,0 +1,113 @@
+"""Every error as a problem document (RFC 9457), decided in this one place.
+
+`detail` says what to do next, `code` is stable for programs, `request_id` finds the log line. What
+the caller sent is never repeated: it could be a card number.
+"""
+
+from __future__ import annotations
+
+import math
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, g, jsonify
+from pydantic import BaseModel, ConfigDict, ValidationError
+from werkzeug.exceptions import HTTPException
+
+from shared.errors import BillingError, Unavailable
+from shared.logging import get_logger
+
+log = get_logger(__name__)
+MEDIA_TYPE = "application/problem+json"
+Responses = dict[str | int, type[BaseModel] | dict[Any, Any] | None]
+CODES = {
+    400: ("bad_request", "The request could not be read; check its syntax."),
+    404: ("route_not_found", "There is nothing at this path; see /docs."),
+    405: ("method_not_allowed", "This path knows other methods; see the Allow header."),
+    413: ("body_too_large", "Send a smaller body."),
+    415: ("unsupported_media_type", "Send JSON with Content-Type: application/json."),
+}
+
+
+class Problem(BaseModel):
+    """A problem document; more members may say what helps."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    param: str | None = None
+
+
+def problem(status: int, code: str, detail: str, **fields: Any) -> Response:
+    """Build a problem response. `retry_after_seconds` becomes the Retry-After header."""
+    retry_after = fields.pop("retry_after_seconds", None)
+    body = {
+        "type": f"urn:billing-service:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": g.get("request_id", ""),
+    }
+    response = jsonify(body | fields)
+    response.status_code = status
+    response.mimetype = MEDIA_TYPE
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
+    return response
+
+
+def from_error(error: BillingError) -> Response:
+    """Turn one of our errors into its response."""
+    fields = dict(error.fields)
+    if isinstance(error, Unavailable):
+        fields["retry_after_seconds"] = error.retry_after_seconds or 5
+    return problem(error.status, error.code, error.detail, **fields)
+
+
+def from_validation(error: ValidationError) -> Response:
+    """Name every field that is wrong, and never its value."""
+    errors = [
+        {"param": ".".join(str(part) for part in item["loc"]) or "body", "message": item["msg"]}
+        for item in error.errors(include_input=False, include_url=False, include_context=False)
+    ]
+    first = errors[0]
+    return problem(
+        422,
+        "invalid_parameter",
+        f"{first['param']}: {first['message']}",
+        param=first["param"],
+        errors=errors,
+    )
+
+
+def install(app: Flask) -> None:
+    """Make every failure of the application a problem document."""
+
+    @app.errorhandler(BillingError)
+    def billing_error(error: BillingError) -> Response:
+        level = log.error if error.status == HTTPStatus.INTERNAL_SERVER_ERROR else log.info
+        level("request_refused", code=error.code, status=error.status, detail=error.detail)
+        return from_error(error)
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> Response:
+        status = error.code or 500
+        code, detail = CODES.get(status, ("http_error", error.description or error.name))
+        response = problem(status, code, detail)
+        for name, value in error.get_headers():
+            if name in ("Allow", "WWW-Authenticate"):
+                response.headers[name] = value
+        return response
+
+    @app.errorhandler(Exception)
+    def defect(error: Exception) -> Response:
+        log.error("request_failed", error=type(error).__name__, exc_info=error)
+        return problem(
+            500, "internal_error", "This is our mistake. Report the request_id; retry is safe."
+        )

@@ -1,0 +1,166 @@
+"""Refunds: queue one, look at one, verify one."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from typing import Any
+
+from flask import Response, jsonify, request
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+
+from api.access import require_caller
+from api.idempotent import idempotently
+from api.models import ProcessRefund, Refund, RefundPath, RefundVerdict, VerifyRefund
+from api.parts import parts
+from api.problems import Problem, Responses
+from api.requests import trace
+from shared.errors import Unavailable
+from shared.idempotency import Answer, IdempotentRequest
+from shared.refund_jobs import JOB_PREFIX, OPEN_STATES, RefundRequest, job_id
+
+Json = dict[str, Any]
+refunds = APIBlueprint("refund", __name__, url_prefix="/api/refund", abp_tags=[Tag(name="refunds")])
+refunds.before_request(require_caller)
+OUTAGES: Responses = {401: Problem, 503: Problem}
+PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})(?:$|[,;\s])")
+LONGEST_WAIT_SECONDS = 30
+# Between two looks at a job that someone waits for; one look costs Redis about 50 us.
+LOOK_SECONDS = 0.05
+
+
+@refunds.post(
+    "/process",
+    responses={200: Refund, 202: Refund, 400: Problem, 409: Problem, 415: Problem, **OUTAGES},
+)
+def process(body: ProcessRefund) -> Response:
+    """Queue a refund (202), or with `Prefer: wait=N` wait up to N seconds for its result (200)."""
+    wait = wait_seconds(request.headers.get("Prefer", ""))
+    response = idempotently(body.model_dump(), lambda asked: _queue(body, asked, wait))
+    job = (response.get_json() or {}).get("refund_request_id")
+    if job:
+        response.headers["Location"] = f"/api/refund/{job}"
+    if wait and response.status_code == 200:  # noqa: PLR2004 - an HTTP status
+        response.headers["Preference-Applied"] = f"wait={wait}"
+    return response
+
+
+def _queue(body: ProcessRefund, asked: IdempotentRequest, wait: int) -> Answer:
+    job = job_id(asked.scope, asked.key)
+    account = request.headers.get("Stripe-Account") or None
+    asked_for = RefundRequest(
+        payment_intent_id=body.payment_intent_id,
+        amount=body.amount,
+        reason=body.reason,
+        metadata=body.metadata,
+        account=account,
+    )
+    parts().refund_jobs.record(job, asked_for, **trace())
+    fields = _wait(job, wait) if wait else None
+    if fields is None:
+        return Answer(202, _job({"id": job, "state": "queued", "request": _text(asked_for)}))
+    return Answer(200, _job(fields))
+
+
+def _text(request_: RefundRequest) -> str:
+    return json.dumps(request_.params())
+
+
+def _wait(job: str, seconds: int) -> dict[str, str] | None:
+    """Wait for the job's end, if there is a free place to wait; None when it has not come."""
+    room = parts().waiting_room
+    if not room.acquire(blocking=False):
+        return None
+    try:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            fields = parts().refund_jobs.read(job)
+            if fields["state"] not in OPEN_STATES:
+                return fields if fields["state"] == "finished" else None
+            time.sleep(LOOK_SECONDS)
+        return None
+    finally:
+        room.release()
+
+
+@refunds.get("/<refund_id>", responses={200: Refund, 400: Problem, 404: Problem, **OUTAGES})
+def details(path: RefundPath) -> Response:
+    """Tell how a refund stands, by Stripe's id or by our request's."""
+    return jsonify(_look_up(path.refund_id))
+
+
+@refunds.post(
+    "/verify", responses={200: RefundVerdict, 400: Problem, 404: Problem, 415: Problem, **OUTAGES}
+)
+def verify(body: VerifyRefund) -> Response:
+    """Say whether a refund succeeded."""
+    refund = _look_up(body.refund_id)
+    return jsonify(refund | {"verified": refund["status"] == "succeeded"})
+
+
+def _look_up(refund_id: str) -> Json:
+    account = request.headers.get("Stripe-Account") or None
+    if not refund_id.startswith(JOB_PREFIX):
+        return refund_from_stripe(
+            parts().gateway.refund(refund_id, account),
+            job=parts().refund_jobs.job_of(refund_id),
+        )
+    fields = parts().refund_jobs.read(refund_id)
+    if "refund_id" not in fields:
+        return _job(fields)
+    try:
+        found = parts().gateway.refund(fields["refund_id"], fields.get("account"))
+    except Unavailable:
+        return _job(fields)
+    return _job(fields | {"result": json.dumps(found)})
+
+
+def _job(fields: dict[str, str]) -> Json:
+    """Shape a job: what Stripe says of its refund, or what was asked for until there is one."""
+    attempts = int(fields.get("attempts", 0))
+    if "result" in fields:
+        return refund_from_stripe(json.loads(fields["result"]), job=fields["id"], attempts=attempts)
+    asked = json.loads(fields["request"])
+    failed = "failure_code" in fields
+    # A dead letter is nobody's verdict: its outcome is unknown until an operator decides.
+    status = "failed" if failed else OPEN_STATES.get(fields["state"], "processing")
+    return {
+        "refund_request_id": fields["id"],
+        "refund_id": None,
+        "status": status,
+        "amount": asked.get("amount"),
+        "currency": None,
+        "reason": asked.get("reason"),
+        "payment_intent_id": asked["payment_intent"],
+        "charge_id": None,
+        "failure_reason": fields.get("failure_code"),
+        "attempts": attempts,
+        "created": int(fields["recorded_at"]) // 1000 if "recorded_at" in fields else None,
+        "metadata": asked.get("metadata") or {},
+    }
+
+
+def refund_from_stripe(refund: Json, *, job: str | None = None, attempts: int = 0) -> Json:
+    """Shape Stripe's refund into our answer."""
+    return {
+        "refund_request_id": job,
+        "refund_id": refund["id"],
+        "status": refund["status"],
+        "amount": refund["amount"],
+        "currency": refund["currency"],
+        "reason": refund.get("reason"),
+        "payment_intent_id": refund.get("payment_intent"),
+        "charge_id": refund.get("charge") or refund.get("charge_id"),
+        "failure_reason": refund.get("failure_reason"),
+        "attempts": attempts,
+        "created": refund.get("created"),
+        "metadata": refund.get("metadata") or {},
+    }
+
+
+def wait_seconds(prefer: str) -> int:
+    """Read `wait` from a Prefer header (RFC 7240), bounded; 0 when it is not asked for."""
+    found = PREFER_WAIT.search(prefer)
+    return min(int(found.group(1)), LONGEST_WAIT_SECONDS) if found else 0

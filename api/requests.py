@@ -1,0 +1,106 @@
+"""What every request passes: its id, its trace, the limits of its body, its log line."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from typing import Any
+
+import structlog
+from flask import Flask, Response, g, request
+
+from shared.errors import CallerError
+from shared.logging import get_logger, holds_card_number
+
+log = get_logger(__name__)
+REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+CARD_FIELDS = frozenset({"card", "card_number", "cvc", "cvv", "number", "pan"})
+# A health probe every few seconds would drown everything else.
+QUIET_PATHS = ("/health", "/health/ready", "/metrics")
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+def install(app: Flask) -> None:
+    """Wrap every request of the application."""
+    app.before_request(_begin)
+    app.after_request(_end)
+
+
+def trace() -> dict[str, str]:
+    """Give what ties work that is recorded now to this request."""
+    found = {"request_id": g.request_id, "traceparent": g.traceparent}
+    return {name: value for name, value in found.items() if value}
+
+
+def json_body() -> dict[str, Any]:
+    """Read the body as a JSON object without card data.
+
+    Raises `CallerError`: 415 for another media type, 400 for a body that is no JSON object, 400
+    `raw_card_data_refused` for one that carries a card number.
+    """
+    if request.mimetype != "application/json":
+        raise CallerError(
+            "Send JSON with Content-Type: application/json.",
+            status=415,
+            code="unsupported_media_type",
+        )
+    body = request.get_json(silent=True)
+    if not isinstance(body, dict):
+        raise CallerError("The body is not a JSON object.", code="invalid_json")
+    refused = _card_data(body)
+    if refused:
+        raise CallerError(
+            "Never send card data here. Make a PaymentMethod with Stripe and send its pm_… id.",
+            code="raw_card_data_refused",
+            param=refused,
+        )
+    return body
+
+
+def _card_data(value: Any, path: str = "") -> str | None:
+    """Name the first field that carries card data."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            here = f"{path}.{name}" if path else str(name)
+            if name in CARD_FIELDS and not path.startswith("metadata"):
+                return here
+            found = _card_data(inner, here)
+            if found:
+                return found
+    elif isinstance(value, list):
+        return next(filter(None, (_card_data(item, path) for item in value)), None)
+    elif isinstance(value, (str, int)) and holds_card_number(str(value)):
+        return path
+    return None
+
+
+def _begin() -> None:
+    given = request.headers.get("X-Request-Id", "")
+    g.request_id = given if REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
+    parent = request.headers.get("traceparent", "")
+    g.traceparent = parent if TRACEPARENT.fullmatch(parent) else ""
+    g.started = time.perf_counter()
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+
+
+def _end(response: Response) -> Response:
+    response.headers["X-Request-Id"] = g.request_id
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    if request.path not in QUIET_PATHS:
+        log.info(
+            "request",
+            method=request.method,
+            route=str(request.url_rule or "unknown"),
+            status=response.status_code,
+            duration_ms=round((time.perf_counter() - g.started) * 1000, 1),
+        )
+    return response

@@ -1,0 +1,60 @@
+"""Stripe's webhooks: verify, record, ring, answer. Everything else happens behind the answer."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, jsonify, request
+
+from api.parts import parts
+from api.requests import trace
+from shared.errors import CallerError, Unavailable
+from shared.stripe_event import Event, parse_event
+from shared.stripe_gateway import verify_signature
+
+webhooks = Blueprint("webhook", __name__)
+SIGNATURE = "Stripe-Signature"
+# Stripe comes again by itself; this tells anyone else.
+FULL_RETRY_SECONDS = 30
+
+
+@webhooks.post("/api/webhook")
+def receive() -> Response:
+    """Record a signed event. 200 means that it is safe on disk; anything else, that it is not."""
+    payload = request.get_data(cache=False)
+    _verify(payload, request.headers.get(SIGNATURE, ""))
+    event = parse_event(payload)
+    _refuse_other_mode(event)
+    recorded = parts().inbox.record(event, payload.decode(), source="webhook", **trace())
+    if recorded.outcome == "full":
+        raise Unavailable(
+            "Too many events wait to be processed; send this one again.",
+            code="too_many_waiting",
+            retry_after_seconds=FULL_RETRY_SECONDS,
+        )
+    result = "recorded" if recorded.outcome == "recorded" else "duplicate"
+    return jsonify({"received": True, "result": result})
+
+
+def _verify(payload: bytes, header: str) -> None:
+    """Accept a signature by any of the secrets. Raises the last refusal."""
+    settings = parts().settings
+    refusal: CallerError | None = None
+    for secret in settings.stripe_webhook_secret:
+        try:
+            verify_signature(
+                payload, header, secret.get_secret_value(), settings.webhook_tolerance_seconds
+            )
+        except CallerError as error:
+            refusal = error
+        else:
+            return
+    raise refusal or CallerError("No signing secret is set.", code="invalid_signature")
+
+
+def _refuse_other_mode(event: Event) -> None:
+    """Refuse test events on a live service and live events on a test one: a wrong endpoint."""
+    if event.livemode != parts().settings.livemode:
+        raise CallerError(
+            "This event's livemode differs from our key's: the endpoint is set up in the wrong "
+            "mode.",
+            code="livemode_mismatch",
+        )

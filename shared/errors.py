@@ -1,0 +1,93 @@
+"""Errors, sorted by who must act.
+
+The gateway translates every error of Stripe's SDK into one of these; one worker module decides
+retry, snooze or dead letter from the class alone, and one API module decides the HTTP answer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class BillingError(Exception):
+    """Carry what an answer, a log line or a dead letter needs to say about a failure.
+
+    `code` is stable snake_case, `detail` says what to do next; `fields` go into the problem
+    document as they are (`param`, `decline_code`, `payment_intent_id`, …), so they never hold
+    a secret or card data.
+    """
+
+    status = 500
+    code = "internal_error"
+
+    def __init__(self, detail: str, *, code: str | None = None, **fields: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.code = code or type(self).code
+        self.fields = {name: value for name, value in fields.items() if value is not None}
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.detail}"
+
+
+class CallerError(BillingError):
+    """The caller must change something: 400, 401, 403, 404, 409, 413, 415 or 422."""
+
+    status = 400
+    code = "invalid_request"
+
+    def __init__(
+        self, detail: str, *, status: int = 400, code: str | None = None, **fields: Any
+    ) -> None:
+        super().__init__(detail, code=code, **fields)
+        self.status = status
+
+
+class PaymentDeclined(BillingError):
+    """The customer must act: another card, or authentication. Final for this attempt (402)."""
+
+    status = 402
+    code = "card_declined"
+
+
+class NotYet(BillingError):
+    """A fact that is needed has not arrived: snooze; the attempt is given back."""
+
+    status = 503
+    code = "not_yet"
+
+
+class Unavailable(BillingError):
+    """Stripe, Redis or the event service is ill: try the same thing again later (503).
+
+    `outcome_known` is false when the call may have taken effect (a timeout): then only the same
+    idempotency key may be used for the next try. `retry_after_seconds` is the peer's own word.
+    """
+
+    status = 503
+    code = "unavailable"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        code: str | None = None,
+        retry_after_seconds: float | None = None,
+        outcome_known: bool = True,
+        **fields: Any,
+    ) -> None:
+        super().__init__(detail, code=code, **fields)
+        self.retry_after_seconds = retry_after_seconds
+        self.outcome_known = outcome_known
+
+
+class Misconfigured(BillingError):
+    """An operator must act (a refused key, a missing setting): not retryable, alert."""
+
+    code = "misconfigured"
+
+
+class Inconsistent(BillingError):
+    """Our own invariant broke: not retryable, dead letter with the evidence."""
+
+    code = "inconsistent"

@@ -1,0 +1,167 @@
+"""Facts: what Stripe's events mean for one payment, and which of them are news. All of it is pure.
+
+Several events say one thing, twice, late and in any order. A `Fact` says that thing; `advance`
+folds facts into what is known of a payment. The fold is a join: whatever the order of the facts,
+the same ones end in the same state, because of each subject (a payment intent, a refund, a
+dispute …) the fact of the highest rank wins. A notification's id is made from the fact's key, so
+that a replay, or a Redis rebuilt from Stripe's archive, gives the same id again.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from shared.store import compact
+
+Json = dict[str, Any]
+# 130 bits of the key's hash: no collision in the lifetime of any business.
+NOTIFICATION_ID_LENGTH = 26
+# Refunds in these states count as given back; Stripe's `amount_refunded` counts likewise.
+REFUNDED_STATES = ("pending", "requires_action", "succeeded")
+CONTEXT_FIELDS = ("event_id", "user_id", "customer_email")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One thing Stripe says about one subject.
+
+    `rank` orders the facts of a subject; the greatest is its state. `type` is the notification's,
+    None for what only the timeline tells. `lasting` facts are news even when they come late:
+    money moved, and no later fact says so again.
+    """
+
+    subject: str
+    family: str
+    status: str
+    rank: tuple[int, ...]
+    happened_at: int
+    snapshot: Json
+    type: str | None = None
+    key: str = ""
+    data: Json = field(default_factory=dict)
+    lasting: bool = False
+    livemode: bool = False
+    stripe_event_id: str | None = None
+
+    @property
+    def notification_id(self) -> str:
+        """Give the stable id the event service dedupes on."""
+        digest = hashlib.sha256(f"{self.type}:{self.key}".encode()).digest()
+        text = base64.b32encode(digest).decode().lower()
+        return "ntf_" + text[:NOTIFICATION_ID_LENGTH]
+
+
+@dataclass(frozen=True)
+class Advance:
+    """What folding facts in gave: the new state, the news to tell, and what came too late."""
+
+    known: Json
+    news: list[Fact]
+    late: list[Fact]
+
+
+def advance(known: Json, facts: list[Fact]) -> Advance:
+    """Fold facts into what is known of a payment; pure, and independent of the order of facts.
+
+    `known` is `{"subjects": {id: {"family", "status", "rank", …snapshot}}, "context": {…}}`, or
+    empty. A fact older than what is known of its subject changes nothing and, unless it is
+    lasting, is not told.
+    """
+    subjects: Json = dict(known.get("subjects", {}))
+    news: list[Fact] = []
+    late: list[Fact] = []
+    for fact in facts:
+        stored = subjects.get(fact.subject)
+        newest = stored is None or list(fact.rank) >= stored["rank"]
+        if newest and _wins(fact, stored):
+            subjects[fact.subject] = _state(fact)
+        (news if newest or fact.lasting else late).append(fact)
+    context = _context(known.get("context", {}), facts)
+    return Advance({"subjects": subjects, "context": context}, news, late)
+
+
+def _state(fact: Fact) -> Json:
+    state = {"family": fact.family, "status": fact.status, "rank": list(fact.rank)}
+    return state | {"as_of": fact.happened_at, "snapshot": fact.snapshot}
+
+
+def _wins(fact: Fact, stored: Json | None) -> bool:
+    """Break a tie of equal rank by content, so that no order of arrival can show."""
+    if stored is None or list(fact.rank) > stored["rank"]:
+        return True
+    return compact(_state(fact)) > compact(stored)
+
+
+def _context(context: Json, facts: list[Fact]) -> Json:
+    """Keep what a payment's own object says of the event, the user and the customer's address."""
+    merged = dict(context)
+    for fact in facts:
+        for name in CONTEXT_FIELDS:
+            value = fact.data.get(name)
+            if value and (fact.family in ("payment", "checkout") or name not in merged):
+                merged[name] = value
+    return merged
+
+
+def amount_refunded(known: Json) -> int:
+    """Sum what is refunded, or being refunded, as far as it is known (smallest unit)."""
+    return sum(
+        int(state["snapshot"].get("amount") or 0)
+        for state in known.get("subjects", {}).values()
+        if state["family"] == "refund" and state["status"] in REFUNDED_STATES
+    )
+
+
+def disputed(known: Json) -> bool:
+    """Say whether a dispute was ever opened on the payment, as Stripe's `charge.disputed` does."""
+    return any(state["family"] == "dispute" for state in known.get("subjects", {}).values())
+
+
+def notification_body(fact: Fact, known: Json, payment_id: str) -> Json:
+    """Build the body of a notification, all but `sequence`, which is counted when it is staged."""
+    data: Json = dict.fromkeys(DATA_FIELDS)
+    if payment_id.startswith("pi_"):
+        data["payment_intent_id"] = payment_id
+    data |= {name: value for name, value in fact.data.items() if value is not None}
+    for name in CONTEXT_FIELDS:
+        data[name] = data[name] or known.get("context", {}).get(name)
+    data["status"] = fact.status
+    data["amount_refunded"] = amount_refunded(known)
+    data["metadata"] = data["metadata"] or {}
+    data["stripe_event_id"] = fact.stripe_event_id
+    return {
+        "id": fact.notification_id,
+        "type": fact.type,
+        "timestamp": timestamp(fact.happened_at),
+        "livemode": fact.livemode,
+        "data": data,
+    }
+
+
+def timestamp(unix_seconds: float) -> str:
+    """Render a time as RFC 3339 in UTC, whole seconds."""
+    return datetime.fromtimestamp(int(unix_seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+DATA_FIELDS = (
+    "payment_intent_id",
+    "charge_id",
+    "refund_id",
+    "dispute_id",
+    "checkout_session_id",
+    "status",
+    "amount",
+    "currency",
+    "amount_refunded",
+    "failure_code",
+    "failure_message",
+    "customer_email",
+    "event_id",
+    "user_id",
+    "metadata",
+    "stripe_event_id",
+)

@@ -1,0 +1,130 @@
+"""Idempotency keys of our callers: the same request again gives the same answer again.
+
+The record is made before Stripe is called and keeps the answer afterwards. A crash in between
+leaves a record without an answer; the next request with the key then asks Stripe again under the
+same key of ours, and Stripe gives the first result. Stripe may forget a key after 24 hours, so an
+unfinished record older than that is refused rather than risked.
+
+Source: the IETF draft "The Idempotency-Key HTTP Header Field" and Stripe's idempotent requests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from shared.errors import CallerError
+from shared.settings import Settings
+from shared.store import Store, compact, key
+
+Json = dict[str, Any]
+# A process that dies leaves its lease behind; safety does not depend on it, Stripe's own
+# idempotency does, so it is only as long as an ordinary answer may take.
+LEASE_MS = 10_000
+# An hour less than the least time Stripe remembers a key.
+RESUMABLE_MS = 23 * 3600 * 1000
+MAX_KEY_LENGTH = 255
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A finished answer as it is kept: HTTP status and JSON body."""
+
+    status: int
+    body: Json
+
+
+@dataclass(frozen=True)
+class IdempotentRequest:
+    """One request under one key: scoped to the caller and the route."""
+
+    scope: str
+    key: str
+    fingerprint: str
+    token: str
+
+    @property
+    def stripe_key(self) -> str:
+        """Derive the key Stripe sees: the same request gives the same key for ever."""
+        digest = hashlib.sha256(f"{self.scope}\n{self.key}".encode()).hexdigest()
+        return f"billing-{digest[:48]}"
+
+    @property
+    def record_key(self) -> str:
+        """Name the record in the store."""
+        return key("idempotency", hashlib.sha256(f"{self.scope}\n{self.key}".encode()).hexdigest())
+
+
+def idempotent_request(scope: str, given: str | None, body: Json) -> IdempotentRequest:
+    """Build the request's identity; a key is made when none was given.
+
+    Raises `CallerError` for a key that is empty, longer than 255 characters or not printable.
+    """
+    if given is not None and not (0 < len(given) <= MAX_KEY_LENGTH and given.isprintable()):
+        raise CallerError(
+            "Idempotency-Key must have 1 to 255 printable characters.",
+            code="invalid_idempotency_key",
+            param="Idempotency-Key",
+        )
+    return IdempotentRequest(
+        scope=scope,
+        key=given if given is not None else f"auto-{secrets.token_hex(16)}",
+        fingerprint=hashlib.sha256(compact(body).encode()).hexdigest(),
+        token=secrets.token_hex(8),
+    )
+
+
+class IdempotencyKeys:
+    """Begin and conclude requests that move money."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._retention_ms = settings.idempotency_retention_seconds * 1000
+
+    def begin(self, request: IdempotentRequest) -> Answer | None:
+        """Begin (or resume) a request: None means go on, an `Answer` is to be given again.
+
+        Raises `CallerError` 422 for another body under the key, 409 while the first still runs,
+        409 for an unfinished request that is too old to be asked again; `Unavailable`.
+        """
+        outcome, *rest = self._store.run(
+            "begin",
+            [request.record_key],
+            [request.fingerprint, request.token, LEASE_MS, self._retention_ms, RESUMABLE_MS],
+        )
+        if outcome == "replay":
+            kept = json.loads(rest[0])
+            return Answer(kept["status"], kept["body"])
+        if outcome != "begun":
+            raise _refusal(outcome, rest)
+        return None
+
+    def conclude(self, request: IdempotentRequest, answer: Answer | None) -> None:
+        """Keep the answer under the key; None lets the caller try again at once."""
+        kept = compact({"status": answer.status, "body": answer.body}) if answer else ""
+        self._store.run("conclude", [request.record_key], [request.token, kept])
+
+
+def _refusal(outcome: str, rest: list[Any]) -> CallerError:
+    if outcome == "mismatch":
+        return CallerError(
+            "This Idempotency-Key was used with another body; make a new key.",
+            status=422,
+            code="idempotency_key_reused",
+        )
+    if outcome == "running":
+        return CallerError(
+            "The first request with this Idempotency-Key still runs; ask again.",
+            status=409,
+            code="idempotency_key_in_use",
+            retry_after_seconds=max(1, round(int(rest[0]) / 1000)),
+        )
+    return CallerError(
+        "A request with this key was begun over 23 hours ago and never finished. Look the payment "
+        "up before you try again with a new key.",
+        status=409,
+        code="idempotency_key_expired",
+    )

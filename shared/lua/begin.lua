@@ -1,0 +1,23 @@
+#!lua
+-- Begin, resume or replay the request behind an idempotency key.
+-- KEYS record
+-- ARGV fingerprint, token, lease_ms, ttl_ms, resumable_ms
+-- Returns {'begun'}, {'mismatch'}, {'replay', answer}, {'running', ms left} or {'expired'}.
+local fingerprint, token = ARGV[1], ARGV[2]
+local lease_ms, ttl_ms, resumable_ms = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local now = now_ms()
+local r = redis.call('HMGET', KEYS[1], 'fingerprint', 'answer', 'lease_until', 'begun_at', 'token')
+if not r[1] then
+  redis.call('HSET', KEYS[1], 'fingerprint', fingerprint, 'begun_at', now)
+  redis.call('PEXPIRE', KEYS[1], ttl_ms)
+elseif r[1] ~= fingerprint then
+  return { 'mismatch' }
+elseif r[2] then
+  return { 'replay', r[2] }
+elseif r[5] ~= token and tonumber(r[3] or 0) > now then
+  return { 'running', tonumber(r[3]) - now }
+elseif now - tonumber(r[4]) > resumable_ms then
+  return { 'expired' }
+end
+redis.call('HSET', KEYS[1], 'token', token, 'lease_until', now + lease_ms)
+return { 'begun' }

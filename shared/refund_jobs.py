@@ -1,0 +1,121 @@
+"""Refund jobs: recorded and scheduled in one step, run by a worker, safe to run twice.
+
+    queued ─> processing ─> finished (with Stripe's refund, or with the reason it was refused)
+                  └─> retrying ─> …   or   dead (nobody knows: an operator decides)
+
+A job's id is made from its idempotency key, so recording the same request again finds the same
+job, and Stripe's idempotency key is made from the job's id, so running it again finds the same
+refund.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from shared.errors import CallerError, Unavailable
+from shared.payments import entry
+from shared.settings import Settings
+from shared.store import Store, key, redis_errors
+from shared.work import REFUNDS, Recording, Work
+
+Json = dict[str, Any]
+JOB_PREFIX = "rr_"
+# 128 bits: enough that two requests never share a job.
+JOB_ID_LENGTH = 32
+# What an unfinished job looks like to its caller.
+OPEN_STATES = {"queued": "queued", "retrying": "queued", "processing": "processing"}
+
+
+@dataclass(frozen=True)
+class RefundRequest:
+    """What a caller asked for; `amount` None means all that is left (smallest unit)."""
+
+    payment_intent_id: str
+    amount: int | None = None
+    reason: str | None = None
+    metadata: dict[str, str] | None = None
+    account: str | None = None
+
+    def params(self) -> Json:
+        """Give the parameters of Stripe's call."""
+        params = {
+            "payment_intent": self.payment_intent_id,
+            "amount": self.amount,
+            "reason": self.reason,
+            "metadata": self.metadata,
+        }
+        return {name: value for name, value in params.items() if value}
+
+
+def job_id(scope: str, idempotency_key: str) -> str:
+    """Make a job's id from the caller's scope and idempotency key."""
+    digest = hashlib.sha256(f"{scope}\n{idempotency_key}".encode()).hexdigest()
+    return JOB_PREFIX + digest[:JOB_ID_LENGTH]
+
+
+def stripe_key(refund_request_id: str) -> str:
+    """Make the idempotency key a job sends to Stripe."""
+    return f"billing-refund-{refund_request_id}"
+
+
+class RefundJobs:
+    """Record refund jobs at the door, read them, and know which job a refund came from."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self.work = Work(store, REFUNDS)
+        self._store = store
+        self._settings = settings
+
+    def record(self, job: str, request: RefundRequest, **trace: str) -> str:
+        """Record and schedule a job in one step; return `recorded` or `known`.
+
+        Raises `Unavailable` when it is not certain that it was recorded, or too many wait.
+        """
+        queued = entry("refund_requested", refund_request_id=job, amount=request.amount)
+        fields = {
+            "payment_id": request.payment_intent_id,
+            "account": request.account or "",
+            "request": json.dumps(request.params()),
+            "type": "refund",
+        }
+        recorded = self.work.record(
+            Recording(
+                id=job,
+                state="queued",
+                fields={k: v for k, v in (fields | trace).items() if v},
+                max_waiting=self._settings.max_waiting_refunds,
+                payment_id=request.payment_intent_id,
+                timeline=(queued,),
+                timeline_ms=self._settings.payment_retention_seconds * 1000,
+            )
+        )
+        if recorded.outcome == "full":
+            raise Unavailable(
+                "Too many refunds wait already; send this one again later.",
+                code="too_many_waiting",
+                retry_after_seconds=30,
+            )
+        return recorded.outcome
+
+    def read(self, job: str) -> dict[str, str]:
+        """Read a job's fields. Raises `CallerError` 404 when there is none."""
+        fields = self._store.hash(REFUNDS.key(job))
+        if not fields:
+            raise CallerError("No such refund request.", status=404, code="refund_not_found")
+        return fields
+
+    def job_of(self, refund_id: str) -> str | None:
+        """Name the job a Stripe refund came from, if it came from one of ours."""
+        with redis_errors():
+            found = self._store.redis.get(key("refund_of", refund_id))
+        return str(found) if found else None
+
+    def remember(self, refund_id: str, job: str) -> None:
+        """Remember which job a refund came from; called before the job is finished."""
+        with redis_errors():
+            self._store.redis.set(
+                key("refund_of", refund_id), job, ex=self._settings.payment_retention_seconds
+            )

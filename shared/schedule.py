@@ -1,0 +1,29 @@
+"""When to try again: exponential delays with full jitter. Pure: the dice are handed in.
+
+Source: "Exponential Backoff And Jitter", AWS Architecture Blog.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+# Doubling stops counting here: 2^32 s is over a century, any cap is reached before.
+MAX_DOUBLINGS = 32
+
+
+def retry_delay_seconds(
+    attempt: int,
+    *,
+    base_seconds: float,
+    cap_seconds: float,
+    dice: Random,
+    retry_after_seconds: float | None = None,
+) -> float:
+    """Choose the pause after the `attempt`-th failure (1, 2, …).
+
+    Uniform between 0 and the exponential step, never less than what the peer asked for with
+    `Retry-After`, and never more than the cap.
+    """
+    doublings = min(max(attempt - 1, 0), MAX_DOUBLINGS)
+    step = min(cap_seconds, base_seconds * 2**doublings)
+    return min(cap_seconds, max(dice.uniform(0, step), retry_after_seconds or 0.0))

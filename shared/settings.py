@@ -1,0 +1,272 @@
+"""Settings: one frozen, typed class, loaded once per process and passed down.
+
+All problems are reported together before anything serves, and no secret is ever printed: secrets
+are `SecretStr`. `.env.example` and the README's table are generated from this class:
+
+    python -m shared.settings --env-example | --markdown
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from shared.errors import Misconfigured
+
+ENV_FILE = ".env"
+REQUIRED = ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "EVENT_SERVICE_URL")
+DAY_SECONDS = 86_400
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an http:// or https:// URL with a host")
+    return value.rstrip("/")
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """Everything that differs between two installations; immutable, secrets masked in `repr`."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
+
+    stripe_secret_key: SecretStr = Field(
+        description="Stripe secret or restricted key (`sk_…`, `rk_…`)."
+    )
+    stripe_webhook_secret: Secrets = Field(
+        description="Signing secret(s) of the webhook endpoint (`whsec_…`); several, separated by "
+        "commas, while one is being rotated."
+    )
+    event_service_url: HttpUrl = Field(description="Where notifications are sent.")
+
+    event_service_path: str = Field(
+        "/api/billing/notifications", description="Path on the event service.", pattern="^/"
+    )
+    event_service_secret: Secrets = Field(
+        (), description="Secret(s) that sign notifications, `whsec_<base64>` (Standard Webhooks)."
+    )
+    api_keys: Secrets = Field(
+        (), description="Bearer keys for payments and refunds; required with a live Stripe key."
+    )
+    operator_keys: Secrets = Field(
+        (), description="Bearer keys for `/ops`, the console and metrics detail."
+    )
+    redis_url: str = Field(
+        "redis://127.0.0.1:6379/0",
+        description="Redis or Valkey; unset, `python app.py` embeds one.",
+        pattern=r"^(redis|rediss|unix|sentinel)://",
+    )
+    host: str = Field("127.0.0.1", description="Address the API binds to.")
+    port: int = Field(5001, description="Port of the API.", ge=0, le=65535)
+    data_dir: Path = Field(Path(".data"), description="Data of the embedded Valkey.")
+
+    stripe_api_base: HttpUrl | None = Field(
+        None, description="Another Stripe: the offline sandbox. Refused with a live key."
+    )
+    stripe_timeout_seconds: float = Field(
+        10.0, description="Limit of one try of a call to Stripe.", gt=0, le=80
+    )
+    stripe_max_network_retries: int = Field(
+        2, description="Tries the SDK adds by itself, with the same idempotency key.", ge=0, le=5
+    )
+    event_service_timeout_seconds: float = Field(
+        10.0, description="Limit of one delivery attempt.", gt=0, le=30
+    )
+    webhook_tolerance_seconds: int = Field(
+        300, description="Oldest signature that is accepted.", ge=1, le=3600
+    )
+    max_body_bytes: int = Field(
+        1_048_576, description="Largest request body; more is a 413.", ge=1024
+    )
+    max_waiting_events: int = Field(
+        200_000, description="Unprocessed events above which the webhook answers 503.", ge=1
+    )
+    max_waiting_refunds: int = Field(
+        50_000, description="Unfinished refund jobs above which a new one is answered 503.", ge=1
+    )
+    event_max_attempts: int = Field(
+        30, description="Attempts at an event before it is a dead letter.", ge=1
+    )
+    refund_max_attempts: int = Field(
+        30, description="Attempts at a refund job before it is a dead letter.", ge=1
+    )
+    notification_max_age_seconds: int = Field(
+        72 * 3600, description="A notification undelivered for so long is a dead letter.", ge=1
+    )
+    retry_base_seconds: float = Field(
+        1.0, description="First step of the exponential retry delay.", gt=0
+    )
+    retry_cap_seconds: float = Field(3600.0, description="Longest retry delay.", gt=0)
+    payload_retention_seconds: int = Field(
+        DAY_SECONDS, description="How long the payload of a processed event is kept.", ge=0
+    )
+    tombstone_retention_seconds: int = Field(
+        31 * DAY_SECONDS,
+        description="How long a finished event, notification or refund job is remembered; "
+        "longer than Stripe's 30 days, so that reconciling repeats nothing.",
+        ge=3600,
+    )
+    payment_retention_seconds: int = Field(
+        180 * DAY_SECONDS,
+        description="How long the last known state and timeline of an idle payment are kept.",
+        ge=3600,
+    )
+    idempotency_retention_seconds: int = Field(
+        2 * DAY_SECONDS, description="How long an `Idempotency-Key` is kept.", ge=DAY_SECONDS
+    )
+    relay_interval_seconds: float = Field(
+        0.5, description="Pause between two sweeps for due work.", gt=0, le=60
+    )
+    reconcile_interval_seconds: float = Field(
+        300.0, description="Pause between two comparisons with Stripe's event list.", gt=0
+    )
+    worker_concurrency: int = Field(8, description="Threads of one worker process.", ge=1, le=256)
+    api_workers: int = Field(2, description="Processes of the API server.", ge=1, le=64)
+    api_threads: int = Field(4, description="Blocking threads of one API process.", ge=1, le=256)
+    log_format: Literal["json", "text"] = Field("json", description="`json` or `text`.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least level that is written."
+    )
+
+    @field_validator(
+        "stripe_webhook_secret", "event_service_secret", "api_keys", "operator_keys", mode="before"
+    )
+    @classmethod
+    def _comma_separated(cls, value: object) -> object:
+        return _split(value)
+
+    @property
+    def livemode(self) -> bool:
+        """Say whether the Stripe key moves real money."""
+        return "_live_" in self.stripe_secret_key.get_secret_value()
+
+    @property
+    def notifications_url(self) -> str:
+        """Give the full URL that notifications are posted to."""
+        return self.event_service_url + self.event_service_path
+
+
+def load_settings(env_file: str | None = ENV_FILE) -> Settings:
+    """Read the environment over `.env` and return the settings, or report every problem at once.
+
+    Raises `Misconfigured` (an operator must act) whose text has one line per variable.
+    """
+    problems: list[str] = []
+    settings: Settings | None = None
+    try:
+        settings = Settings(_env_file=env_file)
+    except ValidationError as error:
+        problems += [_problem(item["loc"], item["type"], item["msg"]) for item in error.errors()]
+    if settings is not None:
+        problems += _unsafe(settings)
+    if settings is None or problems:
+        raise Misconfigured("\n".join(sorted(set(problems))), code="settings_invalid")
+    return settings
+
+
+def _problem(location: tuple[int | str, ...], kind: str, message: str) -> str:
+    name = str(location[0]).upper()
+    if kind == "missing":
+        return f"{name} is not set: {_description(name)}"
+    return f"{name} is not valid: {message}"
+
+
+def _description(name: str) -> str:
+    return Settings.model_fields[name.lower()].description or ""
+
+
+def _unsafe(settings: Settings) -> list[str]:
+    """List what may not serve, however well formed it is."""
+    problems = []
+    key = settings.stripe_secret_key.get_secret_value()
+    if not key.startswith(("sk_test_", "sk_live_", "rk_test_", "rk_live_")):
+        problems.append(
+            "STRIPE_SECRET_KEY is not valid: a secret key starts with sk_test_, sk_live_, "
+            "rk_test_ or rk_live_"
+        )
+    if not settings.stripe_webhook_secret:
+        problems.append(
+            "STRIPE_WEBHOOK_SECRET is not set: " + _description("STRIPE_WEBHOOK_SECRET")
+        )
+    if any(not s.get_secret_value().startswith("whsec_") for s in settings.stripe_webhook_secret):
+        problems.append("STRIPE_WEBHOOK_SECRET is not valid: each secret starts with whsec_")
+    problems += _badly_signed(settings)
+    if settings.livemode and not settings.api_keys:
+        problems.append("API_KEYS is not set: with a live Stripe key the payment routes need it")
+    if settings.livemode and settings.stripe_api_base:
+        problems.append("STRIPE_API_BASE is not valid: a live key goes to Stripe and nowhere else")
+    return problems
+
+
+def _badly_signed(settings: Settings) -> list[str]:
+    from standardwebhooks.webhooks import Webhook
+
+    for secret in settings.event_service_secret:
+        try:
+            Webhook(secret.get_secret_value())
+        except (ValueError, RuntimeError):
+            return ["EVENT_SERVICE_SECRET is not valid: each secret is whsec_<base64>"]
+    return []
+
+
+def env_example() -> str:
+    """Render `.env.example`: the required variables set to be filled in, the rest commented."""
+    blocks = ["# Copy to .env. The first three are required; the rest show their defaults.\n"]
+    for name, field in Settings.model_fields.items():
+        variable = name.upper()
+        lines = [f"# {field.description}"]
+        if variable in REQUIRED:
+            lines.append(f"{variable}={_PLACEHOLDERS[variable]}")
+        else:
+            lines.append(f"# {variable}={_shown(field.default)}")
+        blocks.append("\n".join(lines) + "\n")
+    return "\n".join(blocks)
+
+
+def markdown_table() -> str:
+    """Render the README's table of settings."""
+    rows = ["| Variable | Default | Meaning |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        variable = name.upper()
+        default = "required" if variable in REQUIRED else f"`{_shown(field.default)}`"
+        default = "–" if default == "``" else default
+        rows.append(f"| `{variable}` | {default} | {field.description} |")
+    return "\n".join(rows) + "\n"
+
+
+_PLACEHOLDERS = {
+    "STRIPE_SECRET_KEY": "your_stripe_secret_key",
+    "STRIPE_WEBHOOK_SECRET": "your_stripe_webhook_secret",
+    "EVENT_SERVICE_URL": "http://event-service:5000",
+}
+
+
+def _shown(value: object) -> str:
+    return "" if value in (None, ()) else str(value)
+
+
+def env_file_variables(path: str = ENV_FILE) -> dict[str, str]:
+    """Give the variables of a `.env` file; empty when there is none."""
+    return {name: value for name, value in dotenv_values(path).items() if value is not None}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown_table() if "--markdown" in sys.argv[1:] else env_example())

@@ -1,0 +1,109 @@
+"""A Stripe event as we read it: the few fields that decide, and the object it speaks of."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from shared.errors import CallerError
+
+Json = dict[str, Any]
+THIN_OBJECT = "v2.core.event"
+# Stripe mirrors its v1 types as thin events under this prefix.
+THIN_PREFIX = "v1."
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event; `object` is empty for a thin event until it has been fetched.
+
+    `created` is in whole Unix seconds: Stripe promises no order finer than that, nor any at all.
+    """
+
+    id: str
+    type: str
+    created: int
+    livemode: bool
+    object: Json
+    account: str | None = None
+    api_version: str | None = None
+    previous: Json | None = None
+    request_key: str | None = None
+    related_url: str | None = None
+
+    @property
+    def thin(self) -> bool:
+        """Say whether the object still has to be fetched."""
+        return self.related_url is not None and not self.object
+
+    @property
+    def payment_id(self) -> str | None:
+        """Name the payment this event is about, when the object says so."""
+        return payment_of(self.object)
+
+
+def parse_event(body: str | bytes | Json) -> Event:
+    """Read an event, snapshot or thin. Raises `CallerError` (`unreadable_body`) otherwise."""
+    try:
+        raw = body if isinstance(body, dict) else json.loads(body)
+        return _thin(raw) if raw["object"] == THIN_OBJECT else _snapshot(raw)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CallerError("The body is not a Stripe event.", code="unreadable_body") from error
+
+
+def _snapshot(raw: Json) -> Event:
+    request = raw.get("request") or {}
+    if raw["object"] != "event" or not isinstance(raw["data"]["object"], dict):
+        raise ValueError("not an event")
+    return Event(
+        id=_text(raw["id"]),
+        type=_text(raw["type"]),
+        created=int(raw["created"]),
+        livemode=bool(raw.get("livemode")),
+        object=raw["data"]["object"],
+        account=raw.get("account"),
+        api_version=raw.get("api_version"),
+        previous=raw["data"].get("previous_attributes"),
+        request_key=request.get("idempotency_key") if isinstance(request, dict) else None,
+    )
+
+
+def _thin(raw: Json) -> Event:
+    related = raw.get("related_object") or {}
+    return Event(
+        id=_text(raw["id"]),
+        type=_text(raw["type"]).removeprefix(THIN_PREFIX),
+        created=int(datetime.fromisoformat(raw["created"]).timestamp()),
+        livemode=bool(raw.get("livemode")),
+        object={},
+        account=raw.get("context"),
+        related_url=related.get("url"),
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("expected a text")
+    return value
+
+
+def reference(value: Any) -> str | None:
+    """Give the id of a field that holds an id or the expanded object."""
+    if isinstance(value, dict):
+        value = value.get("id")
+    return value if isinstance(value, str) and value else None
+
+
+def payment_of(obj: Json) -> str | None:
+    """Name the payment an object belongs to: its payment intent, else the charge or session."""
+    kind = obj.get("object")
+    intent = reference(obj.get("payment_intent"))
+    if kind == "payment_intent":
+        return reference(obj)
+    if kind in ("charge", "checkout.session"):
+        return intent or reference(obj)
+    if kind in ("refund", "dispute"):
+        return intent or reference(obj.get("charge"))
+    return None

@@ -1,0 +1,319 @@
+"""The one seam to Stripe: every call we make, with bounds, and every error translated.
+
+Answers are plain dicts in Stripe's own shape. Calls that move money take an idempotency key from
+the caller, derived from our own record, so that asking again can never act again. SDK exceptions
+never leave this module.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from typing import Any, cast
+
+import stripe
+
+from shared.errors import (
+    BillingError,
+    CallerError,
+    Inconsistent,
+    Misconfigured,
+    PaymentDeclined,
+    Unavailable,
+)
+from shared.settings import Settings
+
+API_VERSION: str = stripe.api_version or ""
+# Connecting is quick or hopeless; reading may take as long as a bank takes to authorise.
+CONNECT_TIMEOUT_SECONDS = 3.0
+RETRY_AFTER_SECONDS = 5
+PAGE_LIMIT = 100
+
+Observer = Callable[[str, str, float], None]
+
+
+class StripeGateway:
+    """Call Stripe; safe to share between threads.
+
+    `max_network_retries` overrides the settings: a request that someone waits for lets the SDK
+    try again by itself, a worker leaves retrying to its own policy.
+    `observe(operation, result, seconds)` is told of every call.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        max_network_retries: int | None = None,
+        observe: Observer | None = None,
+    ) -> None:
+        retries = settings.stripe_max_network_retries
+        bases = {"api": settings.stripe_api_base} if settings.stripe_api_base else None
+        self._client = stripe.StripeClient(
+            settings.stripe_secret_key.get_secret_value(),
+            base_addresses=cast(Any, bases),
+            max_network_retries=retries if max_network_retries is None else max_network_retries,
+            http_client=stripe.RequestsClient(
+                timeout=(CONNECT_TIMEOUT_SECONDS, settings.stripe_timeout_seconds)
+            ),
+        )
+        self._observe = observe
+
+    def create_payment(
+        self,
+        *,
+        params: dict[str, Any],
+        return_url: str | None,
+        idempotency_key: str,
+        account: str | None = None,
+    ) -> dict[str, Any]:
+        """Create and confirm a payment intent in one call; `latest_charge` is expanded.
+
+        `params` are Stripe's (`amount`, `currency`, `payment_method`, …). Without a `return_url`
+        only methods that need no redirect are offered. Raises `PaymentDeclined` with
+        `payment_intent_id`, `CallerError`, `Unavailable` (ask again with the same key) or
+        `Misconfigured`.
+        """
+        body = dict(params, confirm=True, expand=["latest_charge"])
+        if return_url:
+            body |= {"return_url": return_url, "automatic_payment_methods": {"enabled": True}}
+        else:
+            body["automatic_payment_methods"] = {"enabled": True, "allow_redirects": "never"}
+        options = _options(account, idempotency_key)
+        return self._call(
+            "payment_intents.create",
+            lambda: self._client.v1.payment_intents.create(cast(Any, body), options),
+        )
+
+    def payment(self, payment_intent_id: str, account: str | None = None) -> dict[str, Any]:
+        """Retrieve a payment intent with its latest charge expanded."""
+        params: Any = {"expand": ["latest_charge"]}
+        return self._call(
+            "payment_intents.retrieve",
+            lambda: self._client.v1.payment_intents.retrieve(
+                payment_intent_id, params, _options(account)
+            ),
+        )
+
+    def create_refund(
+        self, *, params: dict[str, Any], idempotency_key: str, account: str | None = None
+    ) -> dict[str, Any]:
+        """Refund a payment, whole or in part; errors as for `create_payment`."""
+        options = _options(account, idempotency_key)
+        return self._call(
+            "refunds.create",
+            lambda: self._client.v1.refunds.create(cast(Any, params), options),
+        )
+
+    def refund(self, refund_id: str, account: str | None = None) -> dict[str, Any]:
+        """Retrieve a refund."""
+        return self._call(
+            "refunds.retrieve",
+            lambda: self._client.v1.refunds.retrieve(refund_id, None, _options(account)),
+        )
+
+    def refunds_of(self, account: str | None = None, **owner: str) -> list[dict[str, Any]]:
+        """List all refunds of `payment_intent=…` or `charge=…`, newest first."""
+        refunds: list[dict[str, Any]] = []
+        page: dict[str, Any] = {"has_more": True}
+        while page["has_more"]:
+            params: Any = {**owner, "limit": PAGE_LIMIT}
+            if refunds:
+                params["starting_after"] = refunds[-1]["id"]
+            page = self._refund_page(params, account)
+            refunds += page["data"]
+        return refunds
+
+    def _refund_page(self, params: Any, account: str | None) -> dict[str, Any]:
+        return self._call(
+            "refunds.list", lambda: self._client.v1.refunds.list(params, _options(account))
+        )
+
+    def event(self, event_id: str, account: str | None = None) -> dict[str, Any]:
+        """Retrieve an event; Stripe keeps them for 30 days."""
+        return self._call(
+            "events.retrieve",
+            lambda: self._client.v1.events.retrieve(event_id, None, _options(account)),
+        )
+
+    def events(self, account: str | None = None, **filters: Any) -> Iterator[list[dict[str, Any]]]:
+        """Page through events, newest first; filters are Stripe's (`created`, `type`, `types`)."""
+        params: dict[str, Any] = {**filters, "limit": PAGE_LIMIT}
+        while True:
+            page = self._event_page(params, account)
+            yield page["data"]
+            if not page["has_more"] or not page["data"]:
+                return
+            params["starting_after"] = page["data"][-1]["id"]
+
+    def _event_page(self, params: dict[str, Any], account: str | None) -> dict[str, Any]:
+        query = cast(Any, dict(params))
+        return self._call(
+            "events.list", lambda: self._client.v1.events.list(query, _options(account))
+        )
+
+    def related_object(self, url: str, account: str | None = None) -> dict[str, Any]:
+        """Fetch what a thin event points at. Raises `Inconsistent` for any other path."""
+        if not url.startswith("/v1/"):
+            raise Inconsistent("A thin event points outside Stripe's v1 objects.", related_url=url)
+        options = {"stripe_account": account} if account else {}
+        return self._call(
+            "related_object.retrieve",
+            lambda: self._client.deserialize(
+                self._client.raw_request("get", url, **options), api_mode="V1"
+            ),
+        )
+
+    def webhook_endpoints(self) -> list[dict[str, Any]]:
+        """List the webhook endpoints of the account: what `doctor` checks."""
+        params: Any = {"limit": PAGE_LIMIT}
+        page = self._call(
+            "webhook_endpoints.list", lambda: self._client.v1.webhook_endpoints.list(params)
+        )
+        return cast(list[dict[str, Any]], page["data"])
+
+    def server_time(self) -> tuple[int, int]:
+        """Give Stripe's idea of the time and ours, as Unix seconds; costs one cheap call."""
+        from email.utils import parsedate_to_datetime
+
+        started = time.time()
+        try:
+            response = self._client.raw_request("get", "/v1/events", limit=1)
+        except stripe.StripeError as error:
+            raise translate(error) from error
+        date = (response.headers or {}).get("date")
+        theirs = parsedate_to_datetime(date).timestamp() if date else started
+        return int(theirs), int(started)
+
+    def _call(self, operation: str, call: Callable[[], Any]) -> dict[str, Any]:
+        started = time.perf_counter()
+        result = "ok"
+        try:
+            return cast(dict[str, Any], call().to_dict(for_json=True))
+        except stripe.StripeError as error:
+            translated = translate(error)
+            result = translated.code
+            raise translated from error
+        finally:
+            if self._observe:
+                self._observe(operation, result, time.perf_counter() - started)
+
+
+def _options(account: str | None, idempotency_key: str | None = None) -> Any:
+    options: dict[str, Any] = {}
+    if account:
+        options["stripe_account"] = account
+    if idempotency_key:
+        options["idempotency_key"] = idempotency_key
+    return options
+
+
+def translate(error: stripe.StripeError) -> BillingError:
+    """Turn any error of the SDK into one of ours: decided by who must act.
+
+    Source: Stripe's error reference (types, HTTP statuses) and the SDK's exception classes.
+    """
+    for kind, translation in _TRANSLATIONS:
+        if isinstance(error, kind):
+            return translation(error)
+    known = error.http_status == HTTPStatus.CONFLICT
+    return _unavailable(error, "Stripe has a problem.", "stripe_error", outcome_known=known)
+
+
+def _unavailable(
+    error: stripe.StripeError, what: str, code: str, *, outcome_known: bool = True
+) -> Unavailable:
+    said = (error.headers or {}).get("retry-after", "")
+    seconds = float(said) if said.replace(".", "", 1).isdigit() else float(RETRY_AFTER_SECONDS)
+    return Unavailable(
+        f"{what} Try again with the same Idempotency-Key.",
+        code=code,
+        retry_after_seconds=seconds,
+        outcome_known=outcome_known,
+        stripe_request_id=error.request_id,
+    )
+
+
+def _body(error: stripe.StripeError) -> dict[str, Any]:
+    body = error.json_body if isinstance(error.json_body, dict) else {}
+    return cast(dict[str, Any], body.get("error") or {})
+
+
+def _declined(error: stripe.CardError) -> PaymentDeclined:
+    body = _body(error)
+    intent = body.get("payment_intent") or {}
+    return PaymentDeclined(
+        error.user_message or "The card was declined.",
+        code=error.code,
+        decline_code=body.get("decline_code"),
+        advice_code=body.get("advice_code"),
+        payment_intent_id=intent.get("id"),
+        payment_status=intent.get("status"),
+        charge_id=body.get("charge"),
+        param=body.get("param"),
+        stripe_request_id=error.request_id,
+    )
+
+
+def _refused(error: stripe.InvalidRequestError) -> CallerError:
+    body = _body(error)
+    missing = error.code == "resource_missing"
+    intent = body.get("payment_intent") or {}
+    return CallerError(
+        error.user_message or "Stripe refused the request.",
+        status=404 if missing and error.http_status == HTTPStatus.NOT_FOUND else 400,
+        code=error.code or "stripe_refused",
+        param=body.get("param"),
+        payment_intent_id=intent.get("id"),
+        stripe_request_id=error.request_id,
+    )
+
+
+def _rate_limited(error: Any) -> BillingError:
+    return _unavailable(error, "Stripe limits our rate.", "stripe_rate_limited")
+
+
+def _unreachable(error: Any) -> BillingError:
+    what = "Stripe did not answer."
+    return _unavailable(error, what, "stripe_unreachable", outcome_known=False)
+
+
+def _key_refused(_: Any) -> BillingError:
+    return Misconfigured("Stripe refused our key.", code="stripe_key_refused")
+
+
+def _mismatched(_: Any) -> BillingError:
+    return Inconsistent(
+        "An idempotency key met other parameters than it was made for.",
+        code="stripe_idempotency_mismatch",
+    )
+
+
+def _badly_signed(_: Any) -> BillingError:
+    return CallerError(
+        "The signature does not match the body, the secret or the time.", code="invalid_signature"
+    )
+
+
+# The first match decides; the SDK's classes are siblings but for StripeError above them all.
+_TRANSLATIONS: tuple[tuple[type[stripe.StripeError], Callable[[Any], BillingError]], ...] = (
+    (stripe.CardError, _declined),
+    (stripe.RateLimitError, _rate_limited),
+    (stripe.APIConnectionError, _unreachable),
+    (stripe.AuthenticationError, _key_refused),
+    (stripe.PermissionError, _key_refused),
+    (stripe.IdempotencyError, _mismatched),
+    (stripe.InvalidRequestError, _refused),
+    (stripe.SignatureVerificationError, _badly_signed),
+)
+
+
+def verify_signature(payload: bytes, header: str, secret: str, tolerance_seconds: int) -> None:
+    """Check a webhook's signature on the raw bytes. Raises `CallerError` when it does not hold."""
+    try:
+        stripe.WebhookSignature.verify_header(payload, header, secret, tolerance_seconds)
+    except stripe.SignatureVerificationError as error:
+        raise translate(error) from error
+    except UnicodeDecodeError as error:
+        raise CallerError("The body is not UTF-8.", code="unreadable_body") from error

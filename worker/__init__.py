@@ -1,0 +1,1 @@
+"""The hands: claim work, apply what it means, mark it."""

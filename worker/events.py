@@ -1,0 +1,86 @@
+"""Process one event: read it, ask its handler what it means, settle that."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from shared.errors import CallerError, Inconsistent
+from shared.facts import CONTEXT_FIELDS, Fact
+from shared.logging import get_logger
+from shared.settlement import Established, finish_plan
+from shared.stripe_event import Event, parse_event
+from shared.stripe_gateway import API_VERSION
+from shared.work import Claim
+from worker.policy import attempt
+from worker.registry import handler_of
+from worker.runtime import Runtime
+
+log = get_logger(__name__)
+NOT_FOUND = 404
+# What is told of a refund or a dispute names the event and the user of its payment.
+NEEDS_CONTEXT = ("refund", "dispute", "dispute_funds")
+
+
+def process_event(runtime: Runtime, event_id: str) -> None:
+    """Process the event if it is ours to process now; safe to call for any id, at any time."""
+    work = runtime.inbox.work
+    claim = work.claim(event_id)
+    if claim is None:
+        return
+    settings = runtime.settings
+    attempt(work, claim, lambda: _process(runtime, claim), settings, settings.event_max_attempts)
+
+
+def _process(runtime: Runtime, claim: Claim) -> str:
+    event = _read(runtime, claim)
+    handler = handler_of(event.type)
+    if handler is None:
+        return _ignored(runtime, claim, "no handler for this type")
+    if event.api_version not in (None, API_VERSION):
+        log.info("event_of_other_version", id=event.id, api_version=event.api_version)
+    if event.thin:
+        event = _resolve(runtime, event)
+    if event.payment_id is None:
+        return _ignored(runtime, claim, "it belongs to no payment")
+    facts = handler(event, runtime.gateway)
+    established = Established(event.payment_id, facts, _context(runtime, event, facts))
+    fields = {"object": str(event.object.get("id") or ""), "payment_id": event.payment_id}
+    plan = finish_plan(claim, "processed", fields, runtime.settings)
+    settled = runtime.settlement.settle(claim, established, plan)
+    return "lost" if settled is None else "processed"
+
+
+def _read(runtime: Runtime, claim: Claim) -> Event:
+    """Read the payload; one that is no longer kept comes from Stripe's archive of 30 days."""
+    if claim.body is not None:
+        return parse_event(claim.body)
+    return parse_event(runtime.gateway.event(claim.id, claim.fields.get("account")))
+
+
+def _resolve(runtime: Runtime, event: Event) -> Event:
+    """Fetch the object a thin event points at."""
+    if event.related_url is None:
+        raise Inconsistent("A thin event without a related object.", event_id=event.id)
+    fetched = runtime.gateway.related_object(event.related_url, event.account)
+    return replace(event, object=fetched)
+
+
+def _ignored(runtime: Runtime, claim: Claim, reason: str) -> str:
+    return "ignored" if runtime.inbox.ignore(claim, reason) else "lost"
+
+
+def _context(runtime: Runtime, event: Event, facts: list[Fact]) -> dict[str, str]:
+    """Learn whose payment it is, when its own events have not told us: one look at Stripe."""
+    payment_id = event.payment_id or ""
+    if not payment_id.startswith("pi_") or not any(f.family in NEEDS_CONTEXT for f in facts):
+        return {}
+    if runtime.payments.read(payment_id).known:
+        return {}
+    try:
+        intent = runtime.gateway.payment(payment_id, event.account)
+    except CallerError as error:
+        if error.status != NOT_FOUND:
+            raise
+        return {}
+    found = dict(intent.get("metadata") or {}, customer_email=intent.get("receipt_email"))
+    return {name: str(found[name]) for name in CONTEXT_FIELDS if found.get(name)}

@@ -1,0 +1,54 @@
+"""What events about a checkout session mean: how a hosted checkout ended."""
+
+from __future__ import annotations
+
+from shared.facts import Fact
+from shared.stripe_event import Event, reference
+from shared.stripe_gateway import StripeGateway
+from worker.registry import handles
+
+TOLD = {
+    "checkout.session.completed": "completed",
+    "checkout.session.expired": "expired",
+    "checkout.session.async_payment_succeeded": "payment_succeeded",
+    "checkout.session.async_payment_failed": "payment_failed",
+}
+# A delayed payment succeeds or fails days after the session was completed.
+ORDER = {"completed": 0, "expired": 0, "payment_failed": 1, "payment_succeeded": 2}
+
+
+@handles(*TOLD)  # why: the order is placed, abandoned, or its delayed payment is decided
+def session_changed(event: Event, _: StripeGateway) -> list[Fact]:
+    """Tell each of the four ends of a session, once; all of them are news even when late."""
+    session, told = event.object, TOLD[event.type]
+    metadata = session.get("metadata") or {}
+    customer = session.get("customer_details") or {}
+    return [
+        Fact(
+            subject=str(session["id"]),
+            family="checkout",
+            status=str(session.get("payment_status") or session.get("status")),
+            rank=(ORDER[told], event.created),
+            happened_at=event.created,
+            snapshot={
+                "amount": session.get("amount_total"),
+                "currency": session.get("currency"),
+                "session_status": session.get("status"),
+            },
+            type=f"checkout.{told}",
+            key=str(session["id"]),
+            data={
+                "payment_intent_id": reference(session.get("payment_intent")),
+                "checkout_session_id": session["id"],
+                "amount": session.get("amount_total"),
+                "currency": session.get("currency"),
+                "customer_email": customer.get("email") or session.get("customer_email"),
+                "event_id": metadata.get("event_id"),
+                "user_id": metadata.get("user_id"),
+                "metadata": metadata,
+            },
+            lasting=True,
+            livemode=event.livemode,
+            stripe_event_id=event.id,
+        )
+    ]

@@ -1,0 +1,105 @@
+"""One policy for failures: retry, snooze or dead letter, decided from who must act."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from shared.errors import BillingError, NotYet, Unavailable
+from shared.logging import get_logger
+from shared.schedule import retry_delay_seconds
+from shared.settings import Settings
+from shared.work import MAX_CRASHES, Claim, Work
+
+log = get_logger(__name__)
+# A fact we wait for arrives within seconds or, if Stripe is slow, minutes; then somebody must look.
+SNOOZE_SECONDS = 5.0
+SNOOZE_LIMIT_SECONDS = 3600.0
+# An error of our own making seldom heals by itself, but a deploy under way may be its cause.
+DEFECT_ATTEMPTS = 5
+_dice = random.SystemRandom()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What happens to an item whose attempt failed: `retry`, `snooze` or `dead`."""
+
+    verdict: str
+    delay_seconds: float = 0.0
+
+
+def decide(
+    error: Exception, claim: Claim, settings: Settings, max_attempts: int, age_seconds: float
+) -> Decision:
+    """Decide what follows from a failed attempt; pure but for the jitter."""
+    if isinstance(error, NotYet) and age_seconds < SNOOZE_LIMIT_SECONDS:
+        return Decision("snooze", SNOOZE_SECONDS)
+    if isinstance(error, Unavailable):
+        budget = max_attempts
+    elif isinstance(error, BillingError):
+        budget = 0
+    else:
+        budget = min(DEFECT_ATTEMPTS, max_attempts)
+    if claim.attempts >= budget:
+        return Decision("dead")
+    delay = retry_delay_seconds(
+        claim.attempts,
+        base_seconds=settings.retry_base_seconds,
+        cap_seconds=settings.retry_cap_seconds,
+        dice=_dice,
+        retry_after_seconds=getattr(error, "retry_after_seconds", None),
+    )
+    return Decision("retry", delay)
+
+
+def attempt(
+    work: Work, claim: Claim, act: Callable[[], str], settings: Settings, max_attempts: int
+) -> None:
+    """Make one attempt at a claimed item, and decide what follows if it fails.
+
+    `act` returns its outcome for the log. An item that keeps killing its workers is given up
+    before it is tried again. If the store cannot be told, the lease lapses and the relay rings.
+    """
+    bound = log.bind(kind=claim.kind.name, id=claim.id, type=claim.fields.get("type"))
+    bound = bound.bind(attempt=claim.attempts, max_attempts=max_attempts)
+    bound = bound.bind(request_id=claim.fields.get("request_id"))
+    try:
+        if claim.crashes >= MAX_CRASHES:
+            work.bury(claim, f"crash_limit: {claim.crashes} workers died or hung on it")
+            bound.error("work_attempt", outcome="dead", reason="crash_limit")
+            return
+        bound.info("work_attempt", outcome=act(), duration_ms=_elapsed_ms(claim))
+    except Exception as error:  # noqa: BLE001 - the one edge of a worker: no failure may escape it
+        _fail(work, claim, error, decide(error, claim, settings, max_attempts, _age(claim)))
+
+
+def _fail(work: Work, claim: Claim, error: Exception, decision: Decision) -> None:
+    bound = log.bind(kind=claim.kind.name, id=claim.id, type=claim.fields.get("type"))
+    expected = isinstance(error, BillingError)
+    reason = str(error) if expected else f"defect: {type(error).__name__}: {error}"
+    if decision.verdict == "dead":
+        work.bury(claim, reason)
+    else:
+        give_back = decision.verdict == "snooze"
+        work.postpone(claim, decision.delay_seconds, error=reason, give_back=give_back)
+    write = bound.error if decision.verdict == "dead" or not expected else bound.info
+    write(
+        "work_attempt",
+        outcome=decision.verdict,
+        error=reason,
+        attempt=claim.attempts,
+        next_attempt_in_seconds=round(decision.delay_seconds, 3),
+        duration_ms=_elapsed_ms(claim),
+        exc_info=None if expected else error,
+    )
+
+
+def _age(claim: Claim) -> float:
+    return claim.started_at.timestamp() - int(claim.fields["recorded_at"]) / 1000
+
+
+def _elapsed_ms(claim: Claim) -> int:
+    from datetime import UTC, datetime
+
+    return round((datetime.now(UTC) - claim.started_at).total_seconds() * 1000)

@@ -1,0 +1,40 @@
+"""Which function says what an event type means: one function for each type, found by decorator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from shared.errors import Inconsistent
+from shared.facts import Fact
+from shared.stripe_event import Event
+from shared.stripe_gateway import StripeGateway
+
+Handler = Callable[[Event, StripeGateway], list[Fact]]
+_handlers: dict[str, Handler] = {}
+
+
+def handles(*types: str) -> Callable[[Handler], Handler]:
+    """Register the handler of one or more event types; a second one for a type is refused.
+
+    A handler returns the facts its event establishes. It may look things up at Stripe; it writes
+    nothing, so it can run any number of times.
+    """
+
+    def register(handler: Handler) -> Handler:
+        for event_type in types:
+            if event_type in _handlers:
+                raise Inconsistent(f"{event_type} has a handler already")
+            _handlers[event_type] = handler
+        return handler
+
+    return register
+
+
+def handler_of(event_type: str) -> Handler | None:
+    """Give the handler of a type, None when the type is of no interest."""
+    return _handlers.get(event_type)
+
+
+def handled_types() -> list[str]:
+    """List the types to subscribe a webhook endpoint to, sorted."""
+    return sorted(_handlers)

@@ -1,0 +1,47 @@
+"""The relay: rings again for whatever is due, so that no doorbell has to arrive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.store import Store, redis_errors
+from shared.work import BREAKER, KINDS, NOTIFICATIONS, RELAY_LIMIT, UPKEEP, relay
+
+# Upkeep itself is work that is due at a time; these are its duties.
+DUTIES = ("reconcile", "reap")
+# While the event service is ill, only as many notifications are rung for as probe it.
+PROBES = 2
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What one sweep did, by kind of work."""
+
+    rung: dict[str, int]
+    overdue_ms: dict[str, int]
+
+
+def run_once(store: Store) -> Sweep:
+    """Sweep every kind of work once; any number of relays at a time is harmless."""
+    ensure_duties(store)
+    rung, overdue = {}, {}
+    for kind in KINDS.values():
+        limit = PROBES if kind is NOTIFICATIONS and _open(store) else RELAY_LIMIT
+        rung[kind.name], overdue[kind.name] = relay(store, kind, limit)
+    return Sweep(rung, overdue)
+
+
+def ensure_duties(store: Store) -> None:
+    """Schedule the duties of upkeep where they are missing: on an empty Redis, all are due now."""
+    with redis_errors():
+        pipe = store.redis.pipeline(transaction=True)
+        for duty in DUTIES:
+            pipe.hsetnx(UPKEEP.key(duty), "state", "queued")
+            pipe.hsetnx(UPKEEP.key(duty), "recorded_at", "0")
+            pipe.zadd(UPKEEP.due, {duty: 0}, nx=True)
+        pipe.execute()
+
+
+def _open(store: Store) -> bool:
+    with redis_errors():
+        return bool(store.redis.exists(BREAKER))

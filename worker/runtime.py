@@ -1,0 +1,72 @@
+"""What a worker process holds while it lives: built once, from one `Settings`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import requests
+
+from shared.inbox import Inbox
+from shared.outbox import Outbox
+from shared.payments import Payments
+from shared.refund_jobs import RefundJobs
+from shared.settings import Settings
+from shared.settlement import Settlement
+from shared.store import Store, connect
+from shared.stripe_gateway import StripeGateway
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Settings and the parts made from them; safe to share between the threads of a worker."""
+
+    settings: Settings
+    store: Store
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Runtime:
+        """Build a runtime; connects to nothing yet."""
+        return cls(settings, Store(connect(settings, "billing-worker")))
+
+    @cached_property
+    def gateway(self) -> StripeGateway:
+        """Give the gateway; it leaves retrying to the worker's policy."""
+        return StripeGateway(self.settings, max_network_retries=0)
+
+    @cached_property
+    def inbox(self) -> Inbox:
+        """Give the inbox."""
+        return Inbox(self.store, self.settings)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """Give the outbox."""
+        return Outbox(self.store, self.settings)
+
+    @cached_property
+    def refund_jobs(self) -> RefundJobs:
+        """Give the refund jobs."""
+        return RefundJobs(self.store, self.settings)
+
+    @cached_property
+    def payments(self) -> Payments:
+        """Give what is known of payments."""
+        return Payments(self.store, self.settings.payment_retention_seconds)
+
+    @cached_property
+    def settlement(self) -> Settlement:
+        """Give the settlement of finished work."""
+        return Settlement(self.store, self.settings)
+
+    @cached_property
+    def session(self) -> requests.Session:
+        """Give the one pooled HTTP session to the event service."""
+        session = requests.Session()
+        session.trust_env = False
+        adapter = requests.adapters.HTTPAdapter(
+            pool_connections=1, pool_maxsize=self.settings.worker_concurrency, max_retries=0
+        )
+        session.mount("http://", adapter)
+        session.mount("https://", adapter)
+        return session

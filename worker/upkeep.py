@@ -1,0 +1,81 @@
+"""Upkeep: the duties that keep work flowing, and the process that rings for them.
+
+`python -m worker.upkeep` is the relay. Run one or many: none has to be the leader. Reconcile and
+reap are due work like any other, which a worker claims, so that only one does each at a time.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+
+from shared.errors import BillingError, Misconfigured, Unavailable
+from shared.logging import configure_logging, get_logger
+from shared.settings import load_settings
+from shared.store import Store, connect
+from shared.work import UPKEEP, Work
+from worker import reap, reconcile, relay
+from worker.runtime import Runtime
+
+log = get_logger(__name__)
+REAP_INTERVAL_SECONDS = 3600.0
+# After a failure a duty is tried again this much later, and no sooner.
+RETRY_SECONDS = 15.0
+
+
+def run_upkeep(runtime: Runtime, duty: str) -> None:
+    """Do one duty if it is due, then schedule it anew; safe to call at any time."""
+    work = Work(runtime.store, UPKEEP)
+    claim = work.claim(duty)
+    if claim is None:
+        return
+    act, pause = _duties(runtime)[duty]
+    try:
+        act()
+    except BillingError as error:
+        pause = (
+            error.retry_after_seconds or RETRY_SECONDS if isinstance(error, Unavailable) else pause
+        )
+        log.warning("upkeep_failed", duty=duty, error=str(error), next_in_seconds=pause)
+    work.postpone(claim, pause, give_back=True)
+
+
+def _duties(runtime: Runtime) -> dict[str, tuple[Callable[[], object], float]]:
+    return {
+        "reconcile": (
+            lambda: reconcile.run_once(runtime),
+            runtime.settings.reconcile_interval_seconds,
+        ),
+        "reap": (lambda: reap.run_once(runtime), REAP_INTERVAL_SECONDS),
+    }
+
+
+def serve(store: Store, pause_seconds: float, stop: threading.Event) -> None:
+    """Relay until told to stop; an outage of Redis is waited out."""
+    while not stop.is_set():
+        try:
+            sweep = relay.run_once(store)
+            if any(sweep.rung.values()):
+                log.debug("relayed", **sweep.rung)
+        except Unavailable as error:
+            log.warning("relay_failed", error=str(error))
+        stop.wait(pause_seconds)
+
+
+def main() -> None:
+    """Relay until SIGTERM or SIGINT; exit 2 with every problem of the settings named."""
+    try:
+        settings = load_settings()
+    except Misconfigured as error:
+        raise SystemExit(f"Upkeep cannot start.\n{error.detail}") from error
+    configure_logging(settings, "upkeep")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    log.info("upkeep_started", interval_seconds=settings.relay_interval_seconds)
+    serve(Store(connect(settings, "billing-upkeep")), settings.relay_interval_seconds, stop)
+
+
+if __name__ == "__main__":
+    main()
