@@ -1,0 +1,59 @@
+"""Run the sandbox: `python -m sandbox`."""
+
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from sandbox.app import create_app, new_world
+from sandbox.serving import listen
+from sandbox.state import Keeper
+from sandbox.stopping import stopped
+from sandbox.webhook_endpoints import register
+from sandbox.world import World
+
+DEFAULT_PORT: Final = 12111
+
+
+async def serve() -> None:
+    """Serve until SIGTERM or Ctrl-C, then save the state and end."""
+    world = new_world()
+    path = os.environ.get("SANDBOX_STATE")
+    keeper = Keeper(world, Path(path)) if path else None
+    if keeper is not None:
+        keeper.restore()
+    runner = web.AppRunner(create_app(world, keeper), access_log=None)
+    port = await listen(runner, int(os.environ.get("SANDBOX_PORT", DEFAULT_PORT)))
+    world.base_url = f"http://127.0.0.1:{port}"
+    _register_endpoint(world)
+    sys.stdout.write(f"sandbox listening on {world.base_url}\n")
+    sys.stdout.flush()
+    await stopped()
+    await runner.cleanup()
+
+
+def _register_endpoint(world: World) -> None:
+    """Have the endpoint of the environment, once: the state may know it already."""
+    url, secret = os.environ.get("SANDBOX_WEBHOOK_URL"), os.environ.get("SANDBOX_WEBHOOK_SECRET")
+    if not url:
+        return
+    scope = world.scope()
+    for endpoint in list(scope.account.table("webhook_endpoint").values()):
+        if endpoint["metadata"].get("registered_by") == "environment":
+            del scope.account.table("webhook_endpoint")[endpoint["id"]]
+    given = {
+        "url": url,
+        "enabled_events": ["*"],
+        "description": "From SANDBOX_WEBHOOK_URL",
+        "metadata": {"registered_by": "environment"},
+    }
+    register(scope, given, secret)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    asyncio.run(serve())

@@ -1,0 +1,29 @@
+"""List every route of the API."""
+
+from typing import Final
+
+from sandbox import (
+    account_info,
+    balance,
+    charges,
+    customers,
+    events,
+    intent_routes,
+    payment_methods,
+    refunds,
+    thin_events,
+    webhook_endpoints,
+)
+
+ROUTES: Final = (
+    *intent_routes.ROUTES,
+    *payment_methods.ROUTES,
+    *charges.ROUTES,
+    *refunds.ROUTES,
+    *customers.ROUTES,
+    *balance.ROUTES,
+    *events.ROUTES,
+    *webhook_endpoints.ROUTES,
+    *thin_events.ROUTES,
+    *account_info.ROUTES,
+)

@@ -1,0 +1,93 @@
+"""Put the sandbox together: the world, the API, the control routes, the pages, the ticker."""
+
+import asyncio
+import contextlib
+import importlib.util
+import logging
+from collections.abc import AsyncIterator
+from typing import Final
+
+from aiohttp import web
+
+from sandbox import control, state
+from sandbox.api_routes import ROUTES
+from sandbox.app_keys import WORLD
+from sandbox.deliveries import PostOffice
+from sandbox.faults import Faults
+from sandbox.idempotency import Memory
+from sandbox.transport import Transport
+from sandbox.world import World
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS: Final = 60.0
+"""Longest sleep of the ticker: a wake-up it missed costs at most this."""
+MAX_BODY_BYTES: Final = 1024 * 1024
+
+
+def new_world() -> World:
+    """Return an empty world with all its parts."""
+    world = World()
+    world.post_office = PostOffice(world)
+    world.memory = Memory()
+    world.faults = Faults()
+    return world
+
+
+def create_app(world: World, keeper: state.Keeper | None = None) -> web.Application:
+    """Return the web application that plays Stripe over this world."""
+    app = web.Application(client_max_size=MAX_BODY_BYTES)
+    app[WORLD] = world
+    transport = Transport(world, ROUTES)
+    control.routes(app)
+    for optional in ("sandbox.pages", "sandbox.listen"):
+        _add_routes(app, optional)
+    for prefix in ("/v1/", "/v2/"):
+        app.router.add_route("*", prefix + "{rest:.*}", transport.handle)
+    ticker = Ticker(world, keeper)
+    app.cleanup_ctx.append(ticker.running)
+    return app
+
+
+def _add_routes(app: web.Application, module_name: str) -> None:
+    """Let a module add its routes before the API's catch-all."""
+    if importlib.util.find_spec(module_name) is not None:
+        importlib.import_module(module_name).routes(app)
+
+
+class Ticker:
+    """Run the world's jobs when they are due, and save its state when it changed."""
+
+    def __init__(self, world: World, keeper: state.Keeper | None) -> None:
+        self._world = world
+        self._keeper = keeper
+        self._wake = asyncio.Event()
+
+    async def running(self, _: web.Application) -> AsyncIterator[None]:
+        """Tick for as long as the application runs."""
+        self._world.on_change = self._changed
+        tasks = [asyncio.create_task(self._tick())]
+        if self._keeper is not None:
+            tasks.append(asyncio.create_task(self._keeper.keep_saving()))
+        yield
+        for task in tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self._world.post_office.close()
+        if self._keeper is not None:
+            self._keeper.save()
+
+    def _changed(self) -> None:
+        self._wake.set()
+        if self._keeper is not None:
+            self._keeper.changed()
+
+    async def _tick(self) -> None:
+        while True:
+            self._wake.clear()
+            self._world.run_due_jobs()
+            due = self._world.clock.next_due()
+            wait = IDLE_SECONDS if due is None else due - self._world.clock.now()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), min(max(wait, 0.0), IDLE_SECONDS))

@@ -1,0 +1,63 @@
+"""Work on Stripe objects as plain JSON: freeze them, compare them, merge metadata into them."""
+
+import copy
+from typing import Any
+
+Json = dict[str, Any]
+
+
+def frozen(value: Json) -> Json:
+    """Return a copy that later changes of the original cannot reach."""
+    return copy.deepcopy(value)
+
+
+def previous_attributes(before: Json, after: Json) -> Json:
+    """Return what the changed keys held before; of nested maps only the changed leaves.
+
+    A key that did not exist before counts as null, as in Stripe's events.
+    """
+    changed: Json = {}
+    for key in after.keys() | before.keys():
+        old, new = before.get(key), after.get(key)
+        if old == new:
+            continue
+        if isinstance(old, dict) and isinstance(new, dict):
+            changed[key] = previous_attributes(old, new)
+        else:
+            changed[key] = copy.deepcopy(old)
+    return changed
+
+
+def merge_metadata(target: Json, given: Json | None) -> None:
+    """Apply Stripe's rule for metadata: keys are merged, "" removes one, null removes all."""
+    if given is None:
+        target["metadata"] = {}
+        return
+    merged = dict(target.get("metadata") or {})
+    for key, value in given.items():
+        if value == "":
+            merged.pop(key, None)
+        else:
+            merged[key] = value
+    target["metadata"] = merged
+
+
+def address(given: Json | None) -> Json:
+    """Return an address with every key Stripe shows."""
+    keys = ("city", "country", "line1", "line2", "postal_code", "state")
+    return {key: (given or {}).get(key) for key in keys}
+
+
+def billing_details(given: Json | None) -> Json:
+    """Return billing details with every key Stripe shows."""
+    details: Json = {key: (given or {}).get(key) for key in ("email", "name", "phone", "tax_id")}
+    details["address"] = address((given or {}).get("address"))
+    return details
+
+
+def shipping(given: Json | None) -> Json | None:
+    """Return shipping details with every key Stripe shows, or null."""
+    if not given:
+        return None
+    keys = ("carrier", "name", "phone", "tracking_number")
+    return {"address": address(given.get("address")), **{key: given.get(key) for key in keys}}

@@ -1,0 +1,231 @@
+"""Answer API calls: key, version, form, idempotency, faults, route; errors and headers as Stripe's.
+
+Handlers are plain functions that run to their end without waiting, so every call is atomic. What
+waits (a fault's delay, a body) waits here, around them.
+"""
+
+import asyncio
+import json
+import logging
+import re
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from aiohttp import web
+
+from sandbox import authentication, card_numbers, errors, expand, forms, ids, params, versions
+from sandbox.call import Call, Route
+from sandbox.errors import StripeError
+from sandbox.faults import Fault
+from sandbox.idempotency import Kept, check_key, fingerprint
+from sandbox.objects import Json
+from sandbox.world import PLATFORM, Cause, World
+
+log = logging.getLogger(__name__)
+
+FORM: Final = "application/x-www-form-urlencoded"
+HANG_SECONDS: Final = 120.0
+"""How long a call hangs that is told to time out; longer than any client waits."""
+OBJECT_ID: Final = re.compile(r"(?<=/)[a-z]+_[A-Za-z0-9_]*[A-Z0-9][A-Za-z0-9_]*")
+"""Tells an id from a word of the path, for counting calls by route."""
+EXPAND: Final = params.list_of(params.text())
+
+
+@dataclass
+class Exchange:
+    """Carry one call from the request to the answer."""
+
+    request: web.Request
+    request_id: str
+    version: str = versions.ACCOUNT_DEFAULT
+    account: str = PLATFORM
+    key: str | None = None
+    tree: Json = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def method(self) -> str:
+        """Return the HTTP method."""
+        return self.request.method
+
+    @property
+    def path(self) -> str:
+        """Return the path without the query."""
+        return self.request.path
+
+    @property
+    def keeps_answers(self) -> bool:
+        """Tell whether the call's idempotency key counts: Stripe looks at it on POST only."""
+        return self.key is not None and self.method == "POST"
+
+
+class Transport:
+    """Serve the routes of the API over one world."""
+
+    def __init__(self, world: World, routes: tuple[Route, ...]) -> None:
+        self._world = world
+        self._routes = routes
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one API call."""
+        exchange = Exchange(request, ids.new_id("request"))
+        fault = self._world.faults.take(request.method, request.path)
+        try:
+            await _read(exchange)
+            status, body = await self._serve(exchange, fault)
+        except StripeError as refusal:
+            status, body = refusal.status, {"error": refusal.error}
+        except Exception:
+            log.exception("%s %s failed inside the sandbox", request.method, request.path)
+            failure = errors.api_error("The sandbox itself failed; its log says why.")
+            status, body = failure.status, {"error": failure.error}
+        log.info("%s %s %s %s", request.method, request.path, status, exchange.request_id)
+        return _answer(exchange, status, body)
+
+    async def _serve(self, exchange: Exchange, fault: Fault | None) -> tuple[int, Json]:
+        if not exchange.keeps_answers:
+            return await self._act(exchange, fault)
+        key, memory = str(exchange.key), self._world.memory
+        print_ = fingerprint(exchange.method, exchange.path, exchange.tree)
+        kept = memory.begin(exchange.account, key, print_, self._world.clock.now())
+        if kept is not None:
+            exchange.headers["Idempotent-Replayed"] = "true"
+            exchange.headers["Original-Request"] = kept.request_id
+            return kept.status, kept.body
+        try:
+            return await self._act(exchange, fault)
+        finally:
+            memory.end(exchange.account, key)
+
+    async def _act(self, exchange: Exchange, fault: Fault | None) -> tuple[int, Json]:
+        if fault is not None and fault.phase == "before":
+            await _disturb(exchange, fault)
+        answer = self._execute(exchange)
+        if fault is not None and fault.phase == "after":
+            await _disturb(exchange, fault)
+        return answer
+
+    def _execute(self, exchange: Exchange) -> tuple[int, Json]:
+        """Run the handler; keep its answer for the key if it began to act."""
+        executed = True
+        try:
+            route, path_ids = self._route(exchange)
+            status, body = 200, self._call(exchange, route, path_ids)
+        except StripeError as refusal:
+            executed = refusal.executed
+            status, body = refusal.status, self._shown(exchange, {"error": refusal.error})
+        if exchange.method != "GET":
+            self._world.on_change()
+        if executed:
+            self._remember(exchange, status, body)
+        return status, body
+
+    def _remember(self, exchange: Exchange, status: int, body: Json) -> None:
+        if exchange.method != "GET":
+            name = f"{exchange.method} {OBJECT_ID.sub('{id}', exchange.path)}"
+            self._world.acted[name] = self._world.acted.get(name, 0) + 1
+        if exchange.keeps_answers:
+            print_ = fingerprint(exchange.method, exchange.path, exchange.tree)
+            now = self._world.clock.now()
+            kept = Kept(print_, status, body, exchange.request_id, now)
+            self._world.memory.keep(exchange.account, str(exchange.key), kept)
+
+    def _route(self, exchange: Exchange) -> tuple[Route, tuple[str, ...]]:
+        for route in self._routes:
+            path_ids = route.match(exchange.method, exchange.path)
+            if path_ids is not None:
+                return route, path_ids
+        raise errors.unknown_url(exchange.method, exchange.path)
+
+    def _call(self, exchange: Exchange, route: Route, path_ids: tuple[str, ...]) -> Json:
+        cause = Cause(exchange.request_id, exchange.key if exchange.keeps_answers else None)
+        scope = self._world.scope(exchange.account, cause)
+        given = params.parse({**route.spec, "expand": EXPAND}, exchange.tree)
+        paths = given.pop("expand", [])
+        call = Call(scope, exchange.version, exchange.path, given, path_ids)
+        answer = route.handler(call)
+        return self._shown(exchange, expand.expanded(scope, answer, paths))
+
+    def _shown(self, exchange: Exchange, body: Json) -> Json:
+        shown: Json = versions.shown(body, exchange.version)
+        return shown
+
+
+async def _read(exchange: Exchange) -> None:
+    """Fill the exchange from the request; raises for a bad key, version, account or body."""
+    headers = exchange.request.headers
+    authentication.check(headers.get("Authorization"))
+    exchange.version = versions.effective(headers.get("Stripe-Version"))
+    exchange.account = _account(headers.get("Stripe-Account") or headers.get("Stripe-Context"))
+    exchange.tree = await _tree(exchange.request)
+    card_numbers.conceal(exchange.tree)
+    key = headers.get("Idempotency-Key")
+    if key is not None and exchange.method == "POST":
+        check_key(key)
+        exchange.key = key
+        exchange.headers["Idempotency-Key"] = key
+
+
+def _account(header: str | None) -> str:
+    if not header:
+        return PLATFORM
+    if header.startswith("acct_") and header.removeprefix("acct_").isalnum():
+        return header
+    message = (
+        f"The provided key does not have access to account '{header}' (or that account does not "
+        "exist). Application access may have been revoked."
+    )
+    error = {"type": "invalid_request_error", "code": "account_invalid", "message": message}
+    raise StripeError(403, error)
+
+
+async def _tree(request: web.Request) -> Json:
+    if request.method in ("GET", "DELETE"):
+        return forms.decode(request.query_string)
+    text = await request.text()
+    if not text:
+        return {}
+    if request.path.startswith("/v2/"):
+        return _json_tree(text)
+    if request.content_type != FORM:
+        message = (
+            "Invalid request (check that your POST content type is "
+            f"{FORM}). If you have any questions, we can help at https://support.stripe.com/."
+        )
+        raise errors.invalid(message)
+    return forms.decode(text)
+
+
+def _json_tree(text: str) -> Json:
+    try:
+        tree: Any = json.loads(text)
+    except ValueError:
+        raise errors.invalid("The request body is not valid JSON.") from None
+    if not isinstance(tree, dict):
+        raise errors.invalid("The request body must be a JSON object.")
+    return tree
+
+
+async def _disturb(exchange: Exchange, fault: Fault) -> None:
+    """Do to a call what a fault says; raises the error if it is one."""
+    if fault.delay_seconds and fault.kind != "timeout":
+        await asyncio.sleep(fault.delay_seconds)
+    if fault.kind == "error":
+        exchange.headers.update(fault.headers())
+        raise fault.error()
+    if fault.kind == "timeout":
+        await asyncio.sleep(fault.delay_seconds or HANG_SECONDS)
+    if fault.kind in ("timeout", "disconnect"):
+        if exchange.request.transport is not None:
+            exchange.request.transport.abort()
+        raise errors.api_error("The connection was cut as told.")
+
+
+def _answer(exchange: Exchange, status: int, body: Json) -> web.Response:
+    exchange.headers["Request-Id"] = exchange.request_id
+    exchange.headers["Stripe-Version"] = exchange.version
+    return web.json_response(
+        text=json.dumps(body, indent=2, ensure_ascii=False),
+        status=status,
+        headers=exchange.headers,
+    )
