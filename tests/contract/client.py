@@ -71,9 +71,7 @@ class Api:
 
     def _answer(self, method: str, path: str, headers: dict[str, str], **what: Any) -> Answer:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        got = self._session.request(
-            method, self.base_url + path, headers=named, timeout=30, **what
-        )
+        got = self._session.request(method, self.base_url + path, headers=named, timeout=30, **what)
         return Answer(got.status_code, got.json(), got.headers)
 
 

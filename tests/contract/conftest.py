@@ -18,7 +18,7 @@ from tests.contract.diary import Diary
 from tests.contract.jury import Jury
 from tests.contract.oracle import Oracle
 from tests.contract.receiver import Receiver, receiving
-from tests.contract.side import ROOT, SANDBOX_KEY, Side, address_of, sides, start_sandbox
+from tests.contract.side import ROOT, SANDBOX_KEY, Sandbox, Side, sides
 from tests.contract.witness import Witness, WitnessServer
 
 if TYPE_CHECKING:
@@ -110,12 +110,11 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture
 def fresh_sandbox(jury: Jury) -> Iterator[Callable[..., tuple[Side, Api]]]:
     """Start sandboxes of a test's own, for what would disturb the shared one."""
-    processes, servers = [], []
+    sandboxes, servers = [], []
 
     def start(**environment: str) -> tuple[Side, Api]:
-        process = start_sandbox(environment)
-        processes.append(process)
-        side = Side(address_of(process), SANDBOX_KEY, is_fake=True)
+        sandboxes.append(Sandbox(environment))
+        side = Side(sandboxes[-1].url, SANDBOX_KEY, is_fake=True)
         servers.append(WitnessServer(side.url))
         own_api = Api(servers[-1].witness.url, side.key)
         jury.attend(servers[-1].witness, own_api)
@@ -125,9 +124,8 @@ def fresh_sandbox(jury: Jury) -> Iterator[Callable[..., tuple[Side, Api]]]:
     del jury.seats[1:]
     for server in servers:
         server.close()
-    for process in processes:
-        process.terminate()
-        process.wait(timeout=10)
+    for sandbox in sandboxes:
+        sandbox.stop()
 
 
 @pytest.fixture(scope="session")

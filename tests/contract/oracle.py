@@ -19,11 +19,15 @@ from typing import Any
 
 import jsonschema_rs
 
-from tests.contract.gaps import ABSENT_BY_RIGHT, BEYOND_THE_SPEC, NEWER_THAN_THE_SPEC, VALUES_NEWER
+from tests.contract.gaps import ABSENT_BY_RIGHT, BEYOND_THE_SPEC, ENDIVE
 
 SCHEMAS = "#/components/schemas/"
 # A mismatch inside an `anyOf` quotes the whole object; the first line says where and what.
 LONGEST_COMPLAINT = 300
+ENDIVE_BEGINS = "2026-09-30"
+
+# "schema.key" of keys that may be there though the description does not know them.
+Allowed = frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -55,17 +59,22 @@ class Oracle:
             cached.write_text(json.dumps(runpy.run_path(str(source))["sspec"]))
         return cls(json.loads(cached.read_text()))
 
-    def judge_answer(self, method: str, path: str, status: int, body: Any) -> Verdict:
+    def judge_answer(
+        self, method: str, path: str, status: int, body: Any, version: str = ""
+    ) -> Verdict:
         """Judge one answer of the API; `judged_by` is None for routes Stripe does not document."""
         schema = self._schema_of_answer(method, path, status)
         if schema is None:
             return Verdict(None, ())
-        return Verdict(f"{method.upper()} {path}", tuple(self._complaints(body, schema)))
+        return Verdict(
+            f"{method.upper()} {path}", tuple(self._complaints(body, schema, _allowed(version)))
+        )
 
     def judge_event(self, event: dict[str, Any]) -> Verdict:
         """Judge an event as the API lists it and as a webhook carries it."""
         schema = {"$ref": SCHEMAS + "event"}
-        return Verdict(event.get("type"), tuple(self._complaints(event, schema)))
+        allowed = _allowed(event.get("api_version") or "")
+        return Verdict(event.get("type"), tuple(self._complaints(event, schema, allowed)))
 
     def _schema_of_answer(self, method: str, path: str, status: int) -> dict[str, Any] | None:
         if status >= 400:
@@ -86,12 +95,11 @@ class Oracle:
         ]
         return schema
 
-    def _complaints(self, instance: Any, schema: dict[str, Any]) -> Iterator[str]:
+    def _complaints(self, instance: Any, schema: dict[str, Any], allowed: Allowed) -> Iterator[str]:
         for error in self._validator(json.dumps(schema, sort_keys=True)).iter_errors(instance):
             where = ".".join(str(step) for step in error.instance_path)
-            if not _is_newer_value(where, error.message):
-                yield f"{where or '(whole)'}: {error.message[:LONGEST_COMPLAINT]}"
-        yield from self._key_complaints(instance, schema, "")
+            yield f"{where or '(whole)'}: {error.message[:LONGEST_COMPLAINT]}"
+        yield from self._key_complaints(instance, schema, "", allowed)
 
     @functools.cache  # noqa: B019 - one oracle lives as long as the test session
     def _validator(self, schema: str) -> jsonschema_rs.Draft7Validator:
@@ -99,37 +107,43 @@ class Oracle:
             _plain_json_schema(json.loads(schema)) | self._components
         )
 
-    def _key_complaints(self, instance: Any, schema: dict[str, Any], where: str) -> Iterator[str]:
+    def _key_complaints(
+        self, instance: Any, schema: dict[str, Any], where: str, allowed: Allowed
+    ) -> Iterator[str]:
         name, schema = self._resolve(instance, schema)
         if isinstance(instance, list):
             for index, item in enumerate(instance):
-                yield from self._key_complaints(item, schema.get("items", {}), f"{where}[{index}]")
+                yield from self._key_complaints(
+                    item, schema.get("items", {}), f"{where}[{index}]", allowed
+                )
         if not isinstance(instance, dict):
             return
         if name == "notification_event_data":
-            yield from self._event_data_complaints(instance, where)
+            yield from self._event_data_complaints(instance, where, allowed)
             return
         if "properties" not in schema:
             return
-        yield from _unknown_keys(name, instance, schema, where)
+        yield from _unknown_keys(name, instance, schema, where, allowed)
         yield from _missing_keys(name, instance, schema, where)
         for key in instance.keys() & schema["properties"].keys():
             yield from self._key_complaints(
-                instance[key], schema["properties"][key], f"{where}.{key}".lstrip(".")
+                instance[key], schema["properties"][key], f"{where}.{key}".lstrip("."), allowed
             )
 
-    def _event_data_complaints(self, data: dict[str, Any], where: str) -> Iterator[str]:
+    def _event_data_complaints(
+        self, data: dict[str, Any], where: str, allowed: Allowed
+    ) -> Iterator[str]:
         """The object inside an event is untyped in the description: judge it by its own name."""
         subject = data.get("object", {})
         schema = {"$ref": SCHEMAS + str(subject.get("object"))}
         if subject.get("object") not in self._schemas:
             yield f"{where}.object: no such Stripe object: {subject.get('object')!r}"
             return
-        for complaint in self._complaints(subject, schema):
+        for complaint in self._complaints(subject, schema, allowed):
             yield f"{where}.object.{complaint}"
         before = data.get("previous_attributes", {})
         properties = self._schemas[subject["object"]]["properties"]
-        for key in before.keys() - properties.keys() - NEWER_THAN_THE_SPEC.keys():
+        for key in before.keys() - properties.keys():
             yield f"{where}.previous_attributes: unknown key {key}"
 
     def _resolve(self, instance: Any, schema: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -156,10 +170,10 @@ class Oracle:
 
 
 def _unknown_keys(
-    name: str, instance: dict[str, Any], schema: dict[str, Any], where: str
+    name: str, instance: dict[str, Any], schema: dict[str, Any], where: str, allowed: Allowed
 ) -> Iterator[str]:
     for key in instance.keys() - schema["properties"].keys():
-        if f"{name}.{key}" not in BEYOND_THE_SPEC and key not in NEWER_THAN_THE_SPEC:
+        if f"{name}.{key}" not in allowed:
             yield f"{where or '(whole)'}: unknown key {key} (not in {name or 'the answer'})"
 
 
@@ -174,9 +188,9 @@ def _missing_keys(
             yield f"{where or '(whole)'}: missing key {key} (of {name or 'the answer'})"
 
 
-def _is_newer_value(where: str, message: str) -> bool:
-    last = where.rpartition(".")[2]
-    return any(last == key and value in message for key, value in VALUES_NEWER)
+def _allowed(version: str) -> Allowed:
+    endive = version[: len(ENDIVE_BEGINS)] >= ENDIVE_BEGINS
+    return frozenset(BEYOND_THE_SPEC) | (frozenset(ENDIVE) if endive else frozenset())
 
 
 def _pattern(path: str) -> re.Pattern[str]:

@@ -28,9 +28,7 @@ class Delivery:
 
     def verified_by(self, secret: str) -> stripe.Event:
         """Check the signature with the official SDK; raises when it does not hold."""
-        return stripe.Webhook.construct_event(
-            self.body, self.headers["stripe-signature"], secret
-        )
+        return stripe.Webhook.construct_event(self.body, self.headers["stripe-signature"], secret)
 
 
 @dataclass

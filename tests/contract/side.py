@@ -8,7 +8,7 @@ import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import requests
 
@@ -57,37 +57,54 @@ def sides() -> Iterator[Side]:
     if key:
         yield Side("https://api.stripe.com", key, is_fake=False)
         return
-    process = start_sandbox({})
+    sandbox = Sandbox({})
     try:
-        yield Side(address_of(process), SANDBOX_KEY, is_fake=True)
+        yield Side(sandbox.url, SANDBOX_KEY, is_fake=True)
     finally:
-        process.terminate()
-        process.wait(timeout=10)
+        sandbox.stop()
 
 
-def start_sandbox(environment: dict[str, str]) -> subprocess.Popen[str]:
-    """Start `python -m sandbox` on a free port; `address_of` waits until it serves."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("SANDBOX_")}
-    return subprocess.Popen(
-        [sys.executable, "-m", "sandbox"],
-        cwd=ROOT,
-        env=inherited | {"SANDBOX_PORT": "0", "PYTHONUNBUFFERED": "1"} | environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+class Sandbox:
+    """A running `python -m sandbox` on a free port; `url` is where it serves."""
 
+    def __init__(self, environment: dict[str, str]) -> None:
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("SANDBOX_")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "sandbox"],
+            cwd=ROOT,
+            env=inherited | {"SANDBOX_PORT": "0"} | environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.url = self._address()
+        self._drain = threading.Thread(target=self._said, daemon=True)
+        self._drain.start()
 
-def address_of(process: subprocess.Popen[str]) -> str:
-    """Wait for the line that says where the sandbox listens; then keep its pipe from filling."""
-    guard = threading.Timer(START_LIMIT_SECONDS, process.kill)
-    guard.start()
-    said = []
-    assert process.stdout is not None
-    for line in process.stdout:
-        said.append(line)
-        if READY in line:
+    def stop(self) -> None:
+        """End it as a supervisor would and wait until it is gone."""
+        self.process.terminate()
+        self.process.wait(timeout=10)
+        self._drain.join()
+        self._output.close()
+
+    @property
+    def _output(self) -> IO[str]:
+        assert self.process.stdout is not None
+        return self.process.stdout
+
+    def _said(self) -> str:
+        return self._output.read()
+
+    def _address(self) -> str:
+        """Wait for the line that says where it listens."""
+        guard = threading.Timer(START_LIMIT_SECONDS, self.process.kill)
+        guard.start()
+        said = []
+        try:
+            for line in self._output:
+                said.append(line)
+                if READY in line:
+                    return line.split(READY)[1].split()[0]
+        finally:
             guard.cancel()
-            threading.Thread(target=process.stdout.read, daemon=True).start()
-            return line.split(READY)[1].split()[0]
-    guard.cancel()
-    raise RuntimeError("the sandbox did not start: " + "".join(said))
+        raise RuntimeError("the sandbox did not start: " + "".join(said))

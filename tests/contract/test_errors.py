@@ -18,9 +18,7 @@ UNKNOWN = [
 
 
 @pytest.mark.parametrize(("path", "param", "message"), UNKNOWN, ids=[u[0] for u in UNKNOWN])
-def test_an_unknown_object_is_404(
-    api: Api, path: str, param: str | None, message: str
-) -> None:
+def test_an_unknown_object_is_404(api: Api, path: str, param: str | None, message: str) -> None:
     answer = api.get(path)
     assert answer.status == 404
     assert answer.error["type"] == "invalid_request_error"

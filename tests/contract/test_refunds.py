@@ -7,8 +7,6 @@ from tests.contract.diary import Diary
 from tests.contract.purchases import pay
 from tests.contract.side import Side
 
-PAID = ("payment_intent.created", "charge.succeeded", "payment_intent.succeeded")
-
 
 def test_a_full_refund_gives_all_back(api: Api, diary: Diary) -> None:
     intent = pay(api)
@@ -20,15 +18,11 @@ def test_a_full_refund_gives_all_back(api: Api, diary: Diary) -> None:
     assert refund["destination_details"]["card"]["reference_status"] == "pending"
     charge = api.found(f"/v1/charges/{intent['latest_charge']}")
     assert (charge["refunded"], charge["amount_refunded"]) == (True, 2000)
-    events = diary.tells(
-        intent["id"],
-        *PAID,
+    events = diary.about(intent["id"])
+    assert [e["type"] for e in events if "refund" in e["type"]][:2] == [
         "charge.refunded",
         "refund.created",
-        "charge.updated",
-        "refund.updated",
-        "charge.refund.updated",
-    ) if not diary.side.is_fake else diary.about(intent["id"])
+    ]
     refunded = next(e for e in events if e["type"] == "charge.refunded")
     assert refunded["data"]["object"]["object"] == "charge"
     assert refunded["data"]["previous_attributes"]["amount_refunded"] == 0
@@ -116,7 +110,7 @@ def test_a_refund_can_fail_after_it_succeeded(api: Api, diary: Diary, side: Side
 def test_any_refund_can_be_made_to_fail(api: Api, side: Side, diary: Diary) -> None:
     intent = pay(api)
     refund = api.made("/v1/refunds", {"payment_intent": intent["id"]})
-    side.control(f"refunds/{refund['id']}/fail", failure_reason="lost_or_stolen_card")
+    side.control(f"refunds/{refund['id']}/fail", reason="lost_or_stolen_card")
     failed = api.found(f"/v1/refunds/{refund['id']}")
     assert (failed["status"], failed["failure_reason"]) == ("failed", "lost_or_stolen_card")
     diary.last(refund["id"], "refund.failed")

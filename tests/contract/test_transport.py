@@ -89,15 +89,14 @@ def test_every_answer_has_its_own_request_id(api: Api) -> None:
 
 def test_an_event_names_the_request_that_caused_it(api: Api, witness: Witness) -> None:
     answer = api.post(
-        "/v1/payment_intents", {"amount": 500, "currency": "usd"}, Idempotency_Key="ask-" + secrets.token_hex(8)
+        "/v1/payment_intents",
+        {"amount": 500, "currency": "usd"},
+        Idempotency_Key="ask-" + secrets.token_hex(8),
     )
     events = api.found("/v1/events", {"type": "payment_intent.created", "limit": 20})["data"]
     mine = next(e for e in events if e["data"]["object"]["id"] == answer.body["id"])
     assert mine["request"]["id"] == answer.headers["Request-Id"]
     assert mine["request"]["idempotency_key"] == answer.headers["Idempotency-Key"]
-
-
-
 
 
 def test_unicode_survives(api: Api) -> None:

@@ -107,9 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._answer(answer, asked, form)
 
-    def _answer(
-        self, answer: urllib3.BaseHTTPResponse, asked: dict[str, str], form: bytes
-    ) -> None:
+    def _answer(self, answer: urllib3.BaseHTTPResponse, asked: dict[str, str], form: bytes) -> None:
         split = urlsplit(self.path)
         headers = {k: v for k, v in answer.headers.items() if k.lower() not in HOP_BY_HOP}
         self.server.witness.exchanges.append(

@@ -1,0 +1,80 @@
+"""The official Python SDK, as the service uses it."""
+
+from __future__ import annotations
+
+import pytest
+import stripe
+
+from tests.contract.side import Side
+
+
+def test_a_payment_and_its_refund(sdk: stripe.StripeClient) -> None:
+    intent = sdk.v1.payment_intents.create(
+        {
+            "amount": 2099,
+            "currency": "usd",
+            "payment_method": "pm_card_visa",
+            "confirm": True,
+            "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+            "metadata": {"event_id": "E1"},
+            "expand": ["latest_charge"],
+        }
+    )
+    assert intent.status == "succeeded"
+    assert isinstance(intent.latest_charge, stripe.Charge)
+    refund = sdk.v1.refunds.create({"payment_intent": intent.id, "amount": 99})
+    assert (refund.status, refund.amount) == ("succeeded", 99)
+    again = sdk.v1.payment_intents.retrieve(intent.id, {"expand": ["latest_charge"]})
+    assert isinstance(again.latest_charge, stripe.Charge)
+    assert again.latest_charge.amount_refunded == 99
+
+
+def test_a_decline_is_a_card_error(sdk: stripe.StripeClient) -> None:
+    with pytest.raises(stripe.CardError) as caught:
+        sdk.v1.payment_intents.create(
+            {
+                "amount": 2000,
+                "currency": "usd",
+                "payment_method": "pm_card_chargeDeclinedInsufficientFunds",
+                "confirm": True,
+                "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+            }
+        )
+    assert caught.value.code == "card_declined"
+    assert caught.value.error.decline_code == "insufficient_funds"
+    assert caught.value.error.payment_intent["status"] == "requires_payment_method"
+    assert caught.value.http_status == 402
+
+
+def test_errors_map_to_their_classes(sdk: stripe.StripeClient, side: Side) -> None:
+    with pytest.raises(stripe.InvalidRequestError):
+        sdk.v1.payment_intents.retrieve("pi_nope")
+    with pytest.raises(stripe.IdempotencyError):
+        for amount in (500, 600):
+            sdk.v1.payment_intents.create(
+                {"amount": amount, "currency": "usd"}, {"idempotency_key": f"sdk-{id(sdk)}"}
+            )
+    stranger = stripe.StripeClient(
+        "sk_nonsense_1234567890", base_addresses={"api": str(sdk._requestor.base_addresses["api"])}
+    )
+    with pytest.raises(stripe.AuthenticationError):
+        stranger.v1.payment_intents.list()
+
+
+def test_auto_paging_sees_everything(sdk: stripe.StripeClient) -> None:
+    customer = sdk.v1.customers.create({"email": "jenny@example.com"})
+    made = [
+        sdk.v1.payment_intents.create(
+            {"amount": 500, "currency": "usd", "customer": customer.id}
+        ).id
+        for _ in range(5)
+    ]
+    listed = sdk.v1.payment_intents.list({"customer": customer.id, "limit": 2})
+    assert [intent.id for intent in listed.auto_paging_iter()] == made[::-1]
+
+
+def test_events_are_typed(sdk: stripe.StripeClient) -> None:
+    intent = sdk.v1.payment_intents.create({"amount": 500, "currency": "usd"})
+    events = sdk.v1.events.list({"types": ["payment_intent.created"], "limit": 20})
+    mine = next(e for e in events.data if e.data.object["id"] == intent.id)
+    assert isinstance(mine, stripe.Event)
