@@ -49,6 +49,7 @@ def main() -> None:
         address=settings.host,
         port=settings.port,
         interface=Interfaces.WSGI,
+        websockets=False,
         workers=settings.api_workers,
         blocking_threads=settings.api_threads,
         backlog=BACKLOG,
@@ -56,7 +57,6 @@ def main() -> None:
         workers_kill_timeout=GRACE_SECONDS,
         log_access=False,
         log_dictconfig={"version": 1, "disable_existing_loggers": False, "loggers": {}},
-        process_name="billing-api",
     ).serve()
 
 

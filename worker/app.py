@@ -7,6 +7,7 @@ each choice are in docs/adr/0003-doorbells-not-messages.md.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 from celery import Celery
@@ -14,7 +15,8 @@ from celery.signals import setup_logging
 from kombu import Queue
 
 import worker.handlers  # noqa: F401 - registers every handler
-from shared.logging import configure_logging
+from shared.errors import Unavailable
+from shared.logging import configure_logging, get_logger
 from shared.settings import load_settings
 from shared.work import EVENTS, KINDS, NOTIFICATIONS, REFUNDS, UPKEEP
 from worker.delivery import deliver
@@ -23,6 +25,7 @@ from worker.refunding import run_refund
 from worker.runtime import Runtime
 from worker.upkeep import run_upkeep
 
+log = get_logger(__name__)
 app = Celery("billing", set_as_current=False)
 settings = load_settings()
 
@@ -74,25 +77,33 @@ def _configure_logging(**_: object) -> None:
     configure_logging(settings, "worker")
 
 
+def _work(act: Callable[[Runtime, str], None], item_id: str) -> None:
+    """Let an outage of the store end the task quietly: the item's lease lapses, the relay rings."""
+    try:
+        act(runtime(), item_id)
+    except Unavailable as error:
+        log.warning("work_interrupted", id=item_id, error=str(error))
+
+
 @app.task(name=EVENTS.task)
 def process_event_task(event_id: str) -> None:
     """Process one event."""
-    process_event(runtime(), event_id)
+    _work(process_event, event_id)
 
 
 @app.task(name=REFUNDS.task)
 def run_refund_task(refund_request_id: str) -> None:
     """Run one refund job."""
-    run_refund(runtime(), refund_request_id)
+    _work(run_refund, refund_request_id)
 
 
 @app.task(name=NOTIFICATIONS.task)
 def deliver_task(notification_id: str) -> None:
     """Deliver one notification."""
-    deliver(runtime(), notification_id)
+    _work(deliver, notification_id)
 
 
 @app.task(name=UPKEEP.task)
 def upkeep_task(duty: str) -> None:
     """Do one duty of upkeep."""
-    run_upkeep(runtime(), duty)
+    _work(run_upkeep, duty)

@@ -25,6 +25,7 @@ CONNECT_TIMEOUT_SECONDS = 3.0
 KEPT_ANSWER_BYTES = 500
 # While the event service is taken for ill, a notification waits this long without an attempt.
 PAUSE_SECONDS = (3.0, 10.0)
+SUCCESS = range(200, 300)
 USER_AGENT = "billing-service/1 (+standard-webhooks)"
 _dice = random.SystemRandom()
 
@@ -80,7 +81,7 @@ def post(session: requests.Session, claim: Claim, settings: Settings) -> Deliver
             kept = next(response.iter_content(KEPT_ANSWER_BYTES), b"").decode(errors="replace")
     except requests.RequestException as error:
         return Delivery(f"{type(error).__name__}: no answer from the event service")
-    if response.ok and not response.is_redirect and response.status_code < requests.codes.multiple:
+    if response.status_code in SUCCESS:
         return Delivery("", response.status_code)
     return Delivery(
         f"the event service answered {response.status_code}",
