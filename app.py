@@ -28,6 +28,8 @@ def main() -> int:
             "(or use make run, which does that by itself)\n"
         )
         return UNUSABLE
+    except KeyboardInterrupt:
+        return 0  # nothing was started yet
     return run(sandbox=arguments.sandbox)
 
 

@@ -42,8 +42,14 @@ def run(*, sandbox: bool) -> int:
     Changes this process's environment and working directory: it is meant to be the whole program.
     """
     os.chdir(ROOT)
+    # Until the supervisor takes over, these stop a start that is under way, in order. A closed
+    # terminal is a request to stop like any other.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     try:
         return _run(sandbox=sandbox)
+    except KeyboardInterrupt:
+        return 0
     except (Refused, DataDirInUse, Misconfigured) as error:
         _say(f"The service cannot start:\n\n{_indented(str(error))}\n")
         if isinstance(error, Misconfigured):
@@ -103,8 +109,6 @@ def _supervise(
         supervisor.meanwhile(
             lambda: supervisor.report_death("valkey", store.wait(), store.last_lines())
         )
-    # A closed terminal is a request to stop like any other.
-    signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     status = supervisor.run()
     if supervisor.death:
         _say(f"\n{supervisor.death}\n\nEverything else was stopped.")

@@ -81,8 +81,7 @@ class Supervisor(honcho.manager.Manager):  # type: ignore[misc]  # honcho has no
         try:
             self.loop()
         finally:
-            if super()._all_started():
-                self.kill()
+            self._abandon()
         return SYSTEM_FAILURE if self.death else 0
 
     def report_death(self, name: str, status: int, last_lines: list[str]) -> None:
@@ -107,6 +106,13 @@ class Supervisor(honcho.manager.Manager):  # type: ignore[misc]  # honcho has no
             self._stop_wanted = False
             self.terminate()
         return started
+
+    def _abandon(self) -> None:
+        """Leave nothing behind, also when honcho itself failed; after a usual end a no-op."""
+        for process in self._processes.values():
+            runner = process.get("process")
+            if runner is not None and runner.is_alive():
+                runner.kill()  # its child is tied to it and gets SIGTERM
 
     def _first_death(self) -> Death | None:
         for name, process in self._processes.items():

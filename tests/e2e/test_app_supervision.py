@@ -1,0 +1,371 @@
+"""`python app.py`: what it promises about the processes it runs, with stand-ins for the real ones.
+
+The stand-ins live in a copy of the supervisor with a Procfile of its own, so that a death, a hang
+or a slow stop can be had on demand. `test_readme_story.py` runs the real processes.
+"""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import redis
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_SECONDS = 60  # a busy CI machine; a laptop needs about 3
+PORTS = ("PORT", "FLOWER_PORT", "SANDBOX_PORT", "RECEIVER_PORT")
+STAND_IN = """
+import http.server, os, signal, sys, threading, time
+import redis
+
+name, variable = sys.argv[1], (sys.argv[2:] or [None])[0]
+
+def stop(*_):
+    time.sleep(float(os.environ.get("STOP_DELAY", "0")))
+    if name == "worker":
+        redis.Redis.from_url(os.environ["REDIS_URL"]).rpush("handed back", "work")
+    print(name, "stops", flush=True)
+    os._exit(0)
+
+signal.signal(signal.SIGTERM, signal.SIG_IGN if os.environ.get("STUCK") == name else stop)
+signal.signal(signal.SIGINT, lambda *_: print(name, "was interrupted", flush=True))
+redis.Redis.from_url(os.environ["REDIS_URL"]).rpush("started", name)
+print(name, "is up, Stripe is", os.environ.get("STRIPE_API_BASE"), flush=True)
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"ok")
+    def log_message(self, *_):
+        pass
+
+if variable:
+    port = int(os.environ[variable])
+    serve = http.server.ThreadingHTTPServer(("127.0.0.1", port), Answer).serve_forever
+    threading.Thread(target=serve, daemon=True).start()
+while not os.path.exists(f"die-{name}"):
+    time.sleep(0.02)
+print(f"{name} says its last words", flush=True)
+sys.exit(int(open(f"die-{name}").read()))
+"""
+
+
+class Run:
+    """One run of app.py with stand-ins; collects what it prints."""
+
+    def __init__(self, folder: Path, environment: dict[str, str], *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, *(arguments or ("app.py", "--sandbox"))],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,  # as a shell gives each job a process group of its own
+        )
+        self._lines: list[str] = []
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as stream:
+            self._lines.extend(iter(stream.readline, ""))
+
+    @property
+    def output(self) -> str:
+        return "".join(self._lines)
+
+    def wait_for(self, text: str) -> None:
+        give_up_at = time.monotonic() + PATIENCE_SECONDS
+        while text not in self.output:
+            assert time.monotonic() < give_up_at, f"never said {text!r}:\n{self.output}"
+            assert self.process.poll() is None or text in self.output, self.output
+            time.sleep(0.02)
+
+    def ready(self) -> "Run":
+        self.wait_for("The billing service is ready.")
+        self.wait_for("Ctrl-C stops everything")
+        return self
+
+    def pid_of(self, name: str) -> int:
+        found = re.search(rf"{name} started \(pid=(\d+)\)", self.output)
+        assert found, self.output
+        return int(found[1])
+
+    def family(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def ended(self) -> int:
+        status = self.process.wait(PATIENCE_SECONDS)
+        self._reader.join(PATIENCE_SECONDS)
+        return status
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    shutil.copy(ROOT / "app.py", tmp_path)
+    for package in ("local", "shared"):
+        shutil.copytree(
+            ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    (tmp_path / "stand_in.py").write_text(STAND_IN)
+    (tmp_path / "Procfile").write_text(
+        "api: python stand_in.py api PORT\n"
+        "worker: python stand_in.py worker\n"
+        "flower: python stand_in.py flower FLOWER_PORT\n"
+    )
+    (tmp_path / "Procfile.sandbox").write_text(
+        "sandbox: python stand_in.py sandbox SANDBOX_PORT\n"
+        "receiver: python stand_in.py receiver RECEIVER_PORT\n"
+    )
+    return tmp_path
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return inherited | {name: str(free_port()) for name in PORTS}
+
+
+@pytest.fixture
+def start(folder, environment):
+    runs = []
+
+    def _start(*arguments: str, **changes: str) -> Run:
+        run = Run(folder, environment | changes, *arguments)
+        runs.append(run)
+        return run
+
+    yield _start
+    for run in runs:
+        if run.process.poll() is None:
+            family = run.family()
+            run.process.kill()
+            for child in family:
+                child.kill()
+        run.ended()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def all_gone(family: list[psutil.Process]) -> bool:
+    _, alive = psutil.wait_procs(family, timeout=20)
+    return not alive
+
+
+def test_a_start_says_where_everything_is_and_what_to_try(start, environment):
+    run = start().ready()
+    for variable in PORTS:
+        assert f"http://127.0.0.1:{environment[variable]}" in run.output
+    assert "redis://127.0.0.1:" in run.output
+    assert f"curl http://127.0.0.1:{environment['PORT']}/api/payment/process" in run.output
+
+
+def test_ctrl_c_reaches_the_children_as_one_sigterm_and_leaves_nothing(start):
+    run = start(STOP_DELAY="0.5").ready()
+    family = run.family()
+    os.killpg(run.process.pid, signal.SIGINT)  # what a terminal does
+    assert run.ended() == 0
+    assert "was interrupted" not in run.output
+    for name in ("api", "worker", "flower", "sandbox", "receiver"):
+        assert run.output.count(f"{name} stops") == 1
+    assert len(family) > 5
+    assert all_gone(family)
+
+
+def test_what_a_worker_hands_back_while_it_stops_is_there_at_the_next_start(start):
+    first = start(STOP_DELAY="0.3").ready()
+    first.process.terminate()
+    assert first.ended() == 0
+    second = start().ready()
+    url = re.search(r"redis://127\.0\.0\.1:\d+/0", second.output)
+    assert url
+    with redis.Redis.from_url(url[0]) as store:
+        assert store.lrange("handed back", 0, -1) == [b"work"]
+    assert url[0] in first.output, "the embedded Valkey keeps its port"
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("after_seconds", [0.3, 0.6, 0.8, 1.2])
+def test_a_stop_during_the_start_leaves_nothing(start, stop, after_seconds):
+    run = start()
+    time.sleep(after_seconds)  # the moment is the parameter
+    family = run.family()
+    run.process.send_signal(stop)
+    run.ended()
+    # Python itself may be what is interrupted; once we run, a stop is no accident.
+    assert "Traceback" not in run.output or "started" not in run.output
+    assert all_gone(family)
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_a_child_that_ends_is_named_with_its_last_lines_and_ends_the_rest(start, folder, status):
+    run = start().ready()
+    family = run.family()
+    (folder / "die-worker").write_text(str(status))
+    assert run.ended() == 1
+    assert f"worker ended by itself with exit status {status}. Its last lines:" in run.output
+    assert "    worker says its last words\n" in run.output
+    assert all_gone(family)
+
+
+def test_a_killed_child_is_named_with_its_signal(start):
+    run = start().ready()
+    os.kill(run.pid_of("api"), signal.SIGKILL)
+    assert run.ended() == 1
+    assert "api was killed by SIGKILL. Its last lines:" in run.output
+
+
+def test_a_child_that_cannot_start_is_named(start, folder):
+    (folder / "Procfile").write_text("api: python stand_in.py api PORT\nworker: no-such-program\n")
+    run = start()
+    assert run.ended() == 1
+    assert "worker ended by itself with exit status 127" in run.output
+    assert "not found" in run.output
+
+
+def test_a_killed_store_ends_everything_and_is_named(start):
+    run = start().ready()
+    family = run.family()
+    store = next(process for process in family if process.name() == "valkey-server")
+    store.kill()
+    assert run.ended() == 1
+    assert "valkey was killed by SIGKILL. Its last lines:" in run.output
+    assert "Ready to accept connections" in run.output
+    assert all_gone(family)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
+def test_children_do_not_outlive_a_killed_supervisor(start):
+    run = start().ready()
+    family = run.family()
+    run.process.kill()
+    assert all_gone(family)
+    assert start().ready()
+
+
+def test_a_stuck_child_is_killed_when_its_grace_is_over(start, folder):
+    (folder / "impatient.py").write_text(
+        "import sys, local.supervisor\n"
+        "local.supervisor.STOP_GRACE_SECONDS = 1\n"
+        "from local.run import run\n"
+        "sys.exit(run(sandbox=True))\n"
+    )
+    run = start("impatient.py", STUCK="worker").ready()
+    family = run.family()
+    asked_at = time.monotonic()
+    run.process.terminate()
+    assert run.ended() == 0
+    assert 1 <= time.monotonic() - asked_at < 4
+    assert "sending SIGKILL to worker" in run.output
+    assert all_gone(family)
+
+
+def test_busy_ports_are_all_named_with_their_variables_and_nothing_starts(
+    start, environment, folder
+):
+    with socket.socket() as one, socket.socket() as other:
+        for busy, variable in ((one, "PORT"), (other, "RECEIVER_PORT")):
+            busy.bind(("127.0.0.1", int(environment[variable])))
+            busy.listen()
+        run = start()
+        assert run.ended() == 2
+    assert re.search(r"port \d+ on 127.0.0.1 cannot be used .* PORT=\d+", run.output)
+    assert re.search(r"choose another: RECEIVER_PORT=\d+", run.output)
+    assert "started" not in run.output
+    assert not (folder / ".data" / "valkey").exists()
+
+
+def test_a_second_run_on_the_same_data_is_refused(start, environment):
+    start().ready()
+    second = start(**{name: str(free_port()) for name in PORTS})
+    assert second.ended() == 2
+    assert ".data is in use by another run" in second.output
+    assert "DATA_DIR=" in second.output
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the state of a process")
+def test_data_that_an_orphaned_store_still_writes_is_refused(start):
+    run = start().ready()
+    store = next(process for process in run.family() if process.name() == "valkey-server")
+    store.suspend()  # so that it cannot hear that its parent died
+    run.process.kill()
+    run.ended()
+    try:
+        assert start().ended() == 2
+    finally:
+        store.resume()
+    assert all_gone([store])
+    assert start().ready()
+
+
+def test_without_settings_one_message_names_each_missing_variable(start):
+    run = start("app.py")
+    assert run.ended() == 2
+    for variable in ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "EVENT_SERVICE_URL"):
+        assert f"{variable} is not set" in run.output
+    assert "Traceback" not in run.output
+    assert "make run" in run.output
+
+
+def test_with_settings_the_real_stripe_is_used_and_no_sandbox_started(start):
+    run = start(
+        "app.py",
+        STRIPE_SECRET_KEY="sk_test_of_an_account",
+        STRIPE_WEBHOOK_SECRET="whsec_of_an_endpoint",
+        EVENT_SERVICE_URL="http://127.0.0.1:9",
+    ).ready()
+    assert "api is up, Stripe is None" in run.output
+    assert "sandbox" not in run.output
+    assert "receiver" not in run.output
+
+
+def test_a_sandbox_run_ignores_the_stripe_key_of_the_env_file(start, folder, environment):
+    (folder / ".env").write_text(
+        "STRIPE_SECRET_KEY=sk_live_of_an_account\nSTRIPE_API_BASE=https://elsewhere.example\n"
+        "REDIS_URL=redis://production.example\nEVENT_SERVICE_URL=https://events.example\n"
+    )
+    run = start().ready()
+    sandbox = f"http://127.0.0.1:{environment['SANDBOX_PORT']}"
+    assert f"api is up, Stripe is {sandbox}" in run.output
+    assert "receiver is up" in run.output
+    assert "example" not in run.output
+
+
+def test_a_sandbox_run_refuses_a_live_key(start):
+    run = start(STRIPE_SECRET_KEY="sk_live_of_an_account")
+    assert run.ended() == 2
+    assert "STRIPE_SECRET_KEY is a live key" in run.output
+
+
+def test_an_event_service_of_ones_own_replaces_the_receiver(start):
+    run = start(EVENT_SERVICE_URL="http://127.0.0.1:9").ready()
+    assert "receiver" not in run.output
+
+
+def test_missing_packages_are_said_with_the_command_that_installs_them(folder, environment):
+    done = subprocess.run(
+        [sys.executable, "-S", "app.py"],  # -S: a Python that has nothing installed
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "pip install -r requirements.txt" in done.stderr
+    assert "Traceback" not in done.stderr
