@@ -9,7 +9,7 @@ from typing import Final
 
 from aiohttp import web
 
-from sandbox import control, state
+from sandbox import control, receipts, state
 from sandbox.api_routes import ROUTES
 from sandbox.app_keys import WORLD
 from sandbox.deliveries import PostOffice
@@ -40,6 +40,7 @@ def create_app(world: World, keeper: state.Keeper | None = None) -> web.Applicat
     app[WORLD] = world
     transport = Transport(world, ROUTES)
     control.routes(app)
+    receipts.routes(app)
     for optional in ("sandbox.pages", "sandbox.listen"):
         _add_routes(app, optional)
     for prefix in ("/v1/", "/v2/"):

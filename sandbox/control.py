@@ -10,12 +10,13 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from sandbox import books, challenges, errors, refunds, state, webhook_endpoints
+from sandbox import books, challenges, disputes, errors, refunds, state, webhook_endpoints
 from sandbox.app_keys import WORLD
 from sandbox.delivery_modes import MODES, DeliveryMode
 from sandbox.errors import StripeError
 from sandbox.faults import KINDS, PHASES, Fault
 from sandbox.objects import Json
+from sandbox.test_data import DisputeKind
 from sandbox.world import Scope, World
 
 Control = Callable[[World, Json, str], Json]
@@ -160,6 +161,23 @@ def _fail_refund(world: World, body: Json, refund_id: str) -> Json:
     return refund
 
 
+def _dispute(world: World, body: Json, _: str) -> Json:
+    kinds = tuple(kind.value for kind in DisputeKind if kind is not DisputeKind.FRAUD_WARNING)
+    kind = DisputeKind(_choice({"kind": "chargeback"} | body, "kind", kinds))
+    charge_id = body.get("charge")
+    if charge_id is None:
+        intent_id = str(body.get("payment_intent"))
+        scope = _scope_of(world, "payment_intent", intent_id)
+        charge_id = scope.get("payment_intent", intent_id)["latest_charge"]
+    scope = _scope_of(world, "charge", str(charge_id))
+    charge = scope.get("charge", charge_id)
+    if charge["status"] != "succeeded" or not charge["captured"]:
+        raise errors.impossible("Only a charge that succeeded and was captured can be disputed.")
+    dispute = disputes.open_dispute(scope, charge, kind, body.get("amount"))
+    world.on_change()
+    return dispute
+
+
 def _authenticate(world: World, body: Json, intent_id: str) -> Json:
     outcome = _choice(body, "outcome", tuple(challenges.OUTCOMES))
     intent = challenges.answer(world, intent_id, outcome)
@@ -185,6 +203,7 @@ _ROUTES: Final[tuple[tuple[str, str, Control], ...]] = (
     ("POST", "/clock", _advance),
     ("POST", "/reset", _reset),
     ("GET", "/books", _books),
+    ("POST", "/disputes", _dispute),
     ("POST", "/refunds/{id}/fail", _fail_refund),
     ("POST", "/payment_intents/{id}/authenticate", _authenticate),
     ("POST", "/events/{id}/resend", _resend),

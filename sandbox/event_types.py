@@ -26,9 +26,15 @@ WELL_FORMED: Final = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)+")
 def check_event_type(value: object, name: str) -> str:
     """Accept "*", the simulated types, and well-formed types of families not simulated here."""
     text = str(value)
-    bare = text.removeprefix("v1.")
-    foreign = bare.split(".")[0] not in SIMULATED_FAMILIES and WELL_FORMED.fullmatch(bare)
-    if text == "*" or bare in SIMULATED or foreign:
+    foreign = text.split(".", maxsplit=1)[0] not in SIMULATED_FAMILIES and WELL_FORMED.fullmatch(
+        text
+    )
+    if text == "*" or text in SIMULATED or foreign:
         return text
-    message = f"Invalid {name}: {text} is not an event type."
-    raise errors.invalid(message, name)
+    raise errors.invalid(f"Invalid {name}: {text} is not an event type.", name)
+
+
+def check_thin_type(value: object, name: str) -> str:
+    """Accept what `check_event_type` does, with or without the `v1.` of thin types."""
+    check_event_type(str(value).removeprefix("v1."), name)
+    return str(value)

@@ -40,7 +40,7 @@ PLAIN: Final = (
 
 def build(scope: Scope, given: Json) -> Json:
     """Return a new intent that is not kept yet."""
-    types, dynamic = _method_types(given)
+    types, dynamic = method_types(given)
     intent: Json = {
         "id": ids.new_id("payment_intent"),
         "object": "payment_intent",
@@ -116,7 +116,8 @@ def _set_method(scope: Scope, intent: Json, given: Json) -> None:
         intent.update(payment_method=method["id"], status="requires_confirmation")
 
 
-def _method_types(given: Json) -> tuple[list[str], Json | None]:
+def method_types(given: Json) -> tuple[list[str], Json | None]:
+    """Return the types an intent takes, and its automatic_payment_methods if they are dynamic."""
     if "payment_method_types" in given:
         return list(given["payment_method_types"]), None
     types = [*DYNAMIC_TYPES, *(["sepa_debit"] if given["currency"] == "eur" else [])]

@@ -5,9 +5,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from sandbox import (
-    card_numbers,
+    card_entry,
     customers,
-    declines,
     errors,
     events,
     ids,
@@ -21,9 +20,6 @@ from sandbox.objects import Json
 from sandbox.test_data import TestCard
 from sandbox.world import Scope
 
-MONTHS: Final = 12
-CENTURY: Final = 100
-MAX_YEARS_AHEAD: Final = 50
 READY_MADE_EXPIRY: Final = 9, 2
 """Month, and years from now, of cards made from tokens and ready ids."""
 IBAN_COUNTRY: Final = slice(0, 2)
@@ -127,8 +123,10 @@ def create(scope: Scope, given: Json, prefix: str = "") -> Json:
     if card is None:
         raise errors.invalid("Missing required param: card.", f"{prefix}card", "parameter_missing")
     if "token" in card:
-        return from_card(scope, _card_from_token(card["token"]), given)
-    return from_card(scope, _card_from_number(scope, card), given | _expiry(card))
+        return from_card(scope, card_entry.card_from_token(card["token"]), given)
+    return from_card(
+        scope, card_entry.card_from_number(scope, card), given | card_entry.expiry(card)
+    )
 
 
 def _iban(given: Json, prefix: str) -> str:
@@ -141,59 +139,6 @@ def _iban(given: Json, prefix: str) -> str:
         message = "The IBAN you provided is invalid. The sandbox knows Stripe's test IBANs only."
         raise errors.invalid(message, name, "invalid_bank_account_iban")
     return iban
-
-
-def _card_from_token(token: str) -> TestCard:
-    card = test_data.card_by_token(token) if token.startswith("tok_") else None
-    if card is None:
-        raise errors.missing("token", token, "card[token]", status=400)
-    return card
-
-
-def _card_from_number(scope: Scope, given: Json) -> TestCard:
-    number = given.get("number")
-    if number is None:
-        message = "Missing required param: card[number]."
-        raise errors.invalid(message, "card[number]", "parameter_missing")
-    if number == card_numbers.WRONG_CHECK_DIGIT:
-        raise errors.card_error(
-            "incorrect_number", "Your card number is incorrect.", param="number"
-        )
-    if number == card_numbers.UNKNOWN:
-        decline = declines.NOT_A_TEST_CARD
-        raise errors.card_error(decline.code, decline.message, **decline.error_fields())
-    _check_expiry(scope, given)
-    if given.get("cvc") == card_numbers.CVC_INVALID:
-        message = "Your card's security code is invalid."
-        raise errors.card_error("invalid_cvc", message, param="cvc")
-    return test_data.CARDS[number.removeprefix(card_numbers.KNOWN)]
-
-
-def _full_year(year: int) -> int:
-    return year + 2000 if year < CENTURY else year
-
-
-def _check_expiry(scope: Scope, given: Json) -> None:
-    for name in ("exp_month", "exp_year"):
-        if name not in given:
-            message = f"Missing required param: card[{name}]."
-            raise errors.invalid(message, f"card[{name}]", "parameter_missing")
-    today = datetime.fromtimestamp(scope.now, UTC)
-    month, year = given["exp_month"], _full_year(given["exp_year"])
-    if not 1 <= month <= MONTHS or (year == today.year and month < today.month):
-        message = "Your card's expiration month is invalid."
-        raise errors.card_error("invalid_expiry_month", message, param="exp_month")
-    if not today.year <= year <= today.year + MAX_YEARS_AHEAD:
-        message = "Your card's expiration year is invalid."
-        raise errors.card_error("invalid_expiry_year", message, param="exp_year")
-
-
-def _expiry(given: Json) -> Json:
-    return {
-        "exp_month": given["exp_month"],
-        "exp_year": _full_year(given["exp_year"]),
-        "cvc_given": "cvc" in given,
-    }
 
 
 def attach(scope: Scope, payment_method: Json, customer_id: str) -> None:

@@ -34,7 +34,7 @@ def notification(event: Json) -> Json:
     thin: Json = {
         "id": ID_PREFIX + event["id"].removeprefix(SNAPSHOT_PREFIX),
         "object": "v2.core.event",
-        "created": _iso(event["created"]),
+        "created": iso(event["created"]),
         "livemode": False,
         "type": "v1." + event["type"],
         "related_object": {
@@ -51,7 +51,8 @@ def notification(event: Json) -> Json:
     return thin
 
 
-def _iso(seconds: int) -> str:
+def iso(seconds: int) -> str:
+    """Return a moment as API v2 writes it."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 

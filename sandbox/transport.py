@@ -28,6 +28,8 @@ HANG_SECONDS: Final = 120.0
 """How long a call hangs that is told to time out; longer than any client waits."""
 OBJECT_ID: Final = re.compile(r"(?<=/)[a-z]+_[A-Za-z0-9_]*[A-Z0-9][A-Za-z0-9_]*")
 """Tells an id from a word of the path, for counting calls by route."""
+EFFECTIVE: Final = (200, 402)
+"""Statuses of calls that changed something: a decline leaves a failed charge."""
 EXPAND: Final = params.list_of(params.text())
 
 
@@ -121,7 +123,7 @@ class Transport:
         return status, body
 
     def _remember(self, exchange: Exchange, status: int, body: Json) -> None:
-        if exchange.method != "GET":
+        if exchange.method != "GET" and status in EFFECTIVE:
             name = f"{exchange.method} {OBJECT_ID.sub('{id}', exchange.path)}"
             self._world.acted[name] = self._world.acted.get(name, 0) + 1
         if exchange.keeps_answers:

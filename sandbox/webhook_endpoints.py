@@ -67,10 +67,11 @@ def listens_to(owner: Account, endpoint: Json, account: Account, event_type: str
     if hears_others != (account.id != owner.id):
         return False
     wanted = endpoint["enabled_events"]
-    return "*" in wanted or event_type in wanted or f"v1.{event_type}" in wanted
+    return "*" in wanted or event_type in wanted
 
 
-def _url(value: object, name: str) -> str:
+def check_url(value: object, name: str) -> str:
+    """Accept an http or https URL."""
     if isinstance(value, str) and URL.match(value):
         return value
     message = "Invalid URL: URL must be a valid URL beginning with http:// or https://"
@@ -90,9 +91,14 @@ _CHANGEABLE: Final = {
 _EVENTS: Final = params.list_of(check_event_type)
 
 
+def _is_public(scope: Scope, endpoint: Json) -> bool:
+    """Tell whether it was made through this API: event destinations are shown by their own."""
+    return "destination" not in scope.note(endpoint["id"])
+
+
 def _find(call: Call) -> Json:
     endpoint = call.scope.find("webhook_endpoint", call.ids[0])
-    if endpoint is None:
+    if endpoint is None or not _is_public(call.scope, endpoint):
         raise errors.missing("webhook endpoint", call.ids[0], "webhook_endpoint")
     return endpoint
 
@@ -126,7 +132,7 @@ def _delete(call: Call) -> Json:
 
 
 def _list(call: Call) -> Json:
-    return lists.page(call, "webhook_endpoint")
+    return lists.page(call, "webhook_endpoint", lambda record: _is_public(call.scope, record))
 
 
 _PATH: Final = "/v1/webhook_endpoints"
@@ -136,7 +142,7 @@ ROUTES: Final = (
         _PATH,
         _create,
         {
-            "url": params.Required(_url),
+            "url": params.Required(check_url),
             "enabled_events": params.Required(_EVENTS),
             "api_version": _version,
             "connect": params.boolean(),
@@ -149,7 +155,7 @@ ROUTES: Final = (
         "POST",
         _PATH + "/{id}",
         _update,
-        {"url": _url, "enabled_events": _EVENTS, "disabled": params.boolean(), **_CHANGEABLE},
+        {"url": check_url, "enabled_events": _EVENTS, "disabled": params.boolean(), **_CHANGEABLE},
     ),
     Route("DELETE", _PATH + "/{id}", _delete),
 )
