@@ -58,7 +58,7 @@ class Cli:
         )
 
     def command(self, *arguments: str) -> list[str]:
-        """The command line, with the flags every call needs."""
+        """Return the command line with the flags every call needs."""
         return [
             self.binary,
             *arguments,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tests.contract.client import Api, eventually
+from tests.contract.client import Api
 from tests.contract.side import Side
 
 
@@ -40,7 +40,7 @@ class Diary:
             return events if not missing else None
 
         try:
-            events = eventually(complete, self.side.patience_seconds, f"events of {subject}")
+            events = self.side.eventually(complete, f"events of {subject}")
         except AssertionError as late:
             raise AssertionError(f"{self.types(subject)} is not {list(expected)}") from late
         types = [event["type"] for event in events]
@@ -57,7 +57,7 @@ class Diary:
             of_type = [e for e in self.about(subject) if e["type"] == event_type]
             return of_type[-1] if of_type else None
 
-        return eventually(look, self.side.patience_seconds, f"{event_type} of {subject}")
+        return self.side.eventually(look, f"{event_type} of {subject}")
 
 
 def _concerns(thing: dict[str, Any], subject: str) -> bool:

@@ -133,7 +133,7 @@ class Oracle:
     def _event_data_complaints(
         self, data: dict[str, Any], where: str, allowed: Allowed
     ) -> Iterator[str]:
-        """The object inside an event is untyped in the description: judge it by its own name."""
+        """Judge the object inside an event by its own name: there the description is untyped."""
         subject = data.get("object", {})
         schema = {"$ref": SCHEMAS + str(subject.get("object"))}
         if subject.get("object") not in self._schemas:

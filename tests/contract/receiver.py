@@ -12,6 +12,9 @@ from typing import Any
 
 import stripe
 
+# Seconds between two looks whether to stop; the library's half second adds up over a suite.
+STOP_LOOK_SECONDS = 0.02
+
 
 @dataclass(frozen=True)
 class Delivery:
@@ -40,11 +43,11 @@ class Receiver:
     statuses: list[int] = field(default_factory=list)
 
     def types(self) -> list[str]:
-        """The event types that arrived, in order of arrival."""
+        """Return the event types that arrived, in order of arrival."""
         return [delivery.event["type"] for delivery in self.deliveries]
 
     def of_type(self, event_type: str) -> list[Delivery]:
-        """What arrived of one type."""
+        """Return what arrived of one type."""
         return [d for d in self.deliveries if d.event["type"] == event_type]
 
 
@@ -72,7 +75,7 @@ def receiving() -> Iterator[Receiver]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     receiver = Receiver(f"http://127.0.0.1:{server.server_port}")
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(STOP_LOOK_SECONDS,), daemon=True).start()
     try:
         yield receiver
     finally:

@@ -8,16 +8,22 @@ import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, TypeVar
 
 import requests
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.contract.client import eventually
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
 SANDBOX_KEY = "sk_test_contract_suite"
 READY = "sandbox listening on "
+# Ten minutes in all: what the sandbox does by itself (settling, debits, refunds) is done by then.
+SANDBOX_STEPS = 60
+SANDBOX_STEP_SECONDS = 10
 # Seconds; a start takes well under one, a laden CI machine several.
 START_LIMIT_SECONDS = 30
 
@@ -34,6 +40,21 @@ class Side:
     def patience_seconds(self) -> float:
         """How long to wait for what happens by itself: events, disputes, balances."""
         return 5 if self.is_fake else 60
+
+    def eventually(self, look: Callable[[], T | None], what: str) -> T:
+        """Look until there is something to see, letting the sandbox's time pass in between."""
+        if self.is_fake:
+            for _ in range(SANDBOX_STEPS):
+                seen = look()
+                if seen:
+                    return seen
+                self.let_time_pass(SANDBOX_STEP_SECONDS)
+        return eventually(look, self.patience_seconds, what)
+
+    def let_time_pass(self, seconds: float) -> None:
+        """Move the sandbox's clock; what is due on the way happens. Stripe's cannot be moved."""
+        if self.is_fake:
+            self.control("clock", advance_seconds=seconds)
 
     def control(self, path: str, **body: object) -> dict[str, object]:
         """Call one of the sandbox's own routes under `/_sandbox/`."""

@@ -33,7 +33,7 @@ SUCCEED = {
     "pm_card_threeDSecureOptional": "4000000000003055",
 }
 
-# method: (number, code, decline_code)
+# For each id: the number, the code, and the decline code where there is one.
 DECLINED = {
     "pm_card_chargeDeclined": ("4000000000000002", "card_declined", "generic_decline"),
     "pm_card_visa_chargeDeclined": ("4000000000000002", "card_declined", "generic_decline"),

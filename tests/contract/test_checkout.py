@@ -6,7 +6,6 @@ import pytest
 
 from tests.contract.client import Api
 from tests.contract.diary import Diary
-from tests.contract.side import Side
 
 SUCCESS = "https://example.com/thanks?session_id={CHECKOUT_SESSION_ID}"
 PAGE_IS_PRIVATE = "the page's own endpoints want the account's publishable key at Stripe"
@@ -131,7 +130,7 @@ def test_another_amount_than_expected_is_refused(api: Api, open_session: Any) ->
 
 @pytest.mark.fake_only(reason=PAGE_IS_PRIVATE)
 @pytest.mark.parametrize(
-    ("iban", "end", "session_event"),
+    "debit",
     [
         ("AT611904300234573201", "paid", "checkout.session.async_payment_succeeded"),
         ("IT60X0542811101000000123456", "unpaid", "checkout.session.async_payment_failed"),
@@ -139,8 +138,9 @@ def test_another_amount_than_expected_is_refused(api: Api, open_session: Any) ->
     ids=["succeeds", "fails"],
 )
 def test_a_debit_completes_it_before_the_money_comes(
-    api: Api, side: Side, diary: Diary, open_session: Any, iban: str, end: str, session_event: str
+    api: Api, diary: Diary, open_session: Any, debit: tuple[str, str, str]
 ) -> None:
+    iban, end, session_event = debit
     session = open_session("eur", **{"payment_method_types[]": "sepa_debit"})
     done = complete(api, session, **{"type": "sepa_debit", "sepa_debit[iban]": iban})
     assert done["status"] == "complete"

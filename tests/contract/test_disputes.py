@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.client import Api, eventually
+from tests.contract.client import Api
 from tests.contract.diary import Diary
 from tests.contract.purchases import authorize, pay
 from tests.contract.side import Side
@@ -24,9 +24,8 @@ def disputed(api: Api, side: Side) -> Any:
 def dispute_of(api: Api, side: Side, intent: dict[str, Any]) -> dict[str, Any]:
     """Wait for the dispute; the sandbox has it at once, Stripe after a second."""
     path = "/v1/disputes"
-    seen = eventually(
+    seen = side.eventually(
         lambda: api.found(path, {"payment_intent": intent["id"]})["data"],
-        side.patience_seconds,
         "the dispute",
     )
     return dict(seen[0])
@@ -85,9 +84,7 @@ def test_winning_evidence_wins_the_money_back(
     path = f"/v1/disputes/{dispute['id']}"
     sent = api.made(path, {"evidence[uncategorized_text]": "winning_evidence", "submit": "true"})
     assert sent["status"] in {"under_review", "won"}
-    eventually(
-        lambda: api.found(path)["status"] == "won", side.patience_seconds, "the dispute to be won"
-    )
+    side.eventually(lambda: api.found(path)["status"] == "won", "the dispute to be won")
     won = api.found(path)
     assert len(won["balance_transactions"]) == 2
     assert sum(t["amount"] for t in won["balance_transactions"]) == 0
@@ -99,9 +96,7 @@ def test_losing_evidence_loses(api: Api, side: Side, diary: Diary, disputed: Any
     _, dispute = disputed()
     path = f"/v1/disputes/{dispute['id']}"
     api.made(path, {"evidence[uncategorized_text]": "losing_evidence"})
-    eventually(
-        lambda: api.found(path)["status"] == "lost", side.patience_seconds, "the dispute to be lost"
-    )
+    side.eventually(lambda: api.found(path)["status"] == "lost", "the dispute to be lost")
     assert diary.last(dispute["id"], "charge.dispute.closed")["data"]["object"]["status"] == "lost"
     assert "charge.dispute.funds_reinstated" not in diary.types(dispute["id"])
 
@@ -140,9 +135,8 @@ def test_an_inquiry_can_escalate(api: Api, side: Side, disputed: Any) -> None:
     _, dispute = disputed("pm_card_createDisputeInquiry")
     path = f"/v1/disputes/{dispute['id']}"
     api.made(path, {"evidence[uncategorized_text]": "escalate_inquiry_evidence"})
-    eventually(
+    side.eventually(
         lambda: api.found(path)["status"] == "needs_response",
-        side.patience_seconds,
         "the inquiry to become a chargeback",
     )
     assert len(api.found(path)["balance_transactions"]) == 1
@@ -157,9 +151,8 @@ def test_a_held_charge_is_disputed_after_capture(api: Api, side: Side) -> None:
 
 def test_some_charges_are_disputed_more_than_once(api: Api, side: Side) -> None:
     intent = pay(api, "pm_card_createMultipleDisputes")
-    eventually(
+    side.eventually(
         lambda: len(api.found("/v1/disputes", {"payment_intent": intent["id"]})["data"]) > 1,
-        side.patience_seconds,
         "a second dispute",
     )
 

@@ -10,7 +10,7 @@ from tests.contract.purchases import create, pay, try_to_pay
 
 @pytest.fixture
 def customer(api: Api) -> str:
-    """A customer of the test's own, so that lists hold only what the test made."""
+    """Make a customer of the test's own, so that lists hold only what the test made."""
     return str(api.made("/v1/customers", {"email": "jenny@example.com"})["id"])
 
 

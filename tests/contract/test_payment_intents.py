@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.contract.client import Api, eventually
+from tests.contract.client import Api
 from tests.contract.diary import Diary
 from tests.contract.purchases import RETURN_URL, authorize, create, pay, try_to_pay
 from tests.contract.side import Side
@@ -238,9 +238,7 @@ def test_metadata_goes_over_to_the_charge(api: Api) -> None:
 def test_sepa_is_processed_then_succeeds(api: Api, diary: Diary, side: Side) -> None:
     intent = sepa(api, "AT611904300234573201")
     assert intent["status"] == "processing"
-    paid = eventually(
-        lambda: _in_state(api, intent["id"], "succeeded"), side.patience_seconds, "the debit"
-    )
+    paid = side.eventually(lambda: _in_state(api, intent["id"], "succeeded"), "the debit")
     assert paid["amount_received"] == 2000
     types = diary.types(intent["id"])
     assert "payment_intent.processing" in types
@@ -250,9 +248,8 @@ def test_sepa_is_processed_then_succeeds(api: Api, diary: Diary, side: Side) -> 
 def test_sepa_is_processed_then_fails(api: Api, diary: Diary, side: Side) -> None:
     intent = sepa(api, "AT861904300235473202")
     assert intent["status"] == "processing"
-    failed = eventually(
+    failed = side.eventually(
         lambda: _in_state(api, intent["id"], "requires_payment_method"),
-        side.patience_seconds,
         "the debit to fail",
     )
     assert failed["last_payment_error"] is not None

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.client import Api, eventually
+from tests.contract.client import Api
 from tests.contract.diary import Diary
 from tests.contract.purchases import pay
 from tests.contract.side import Side
@@ -74,7 +74,7 @@ def test_the_reference_becomes_available_later(api: Api, diary: Diary, side: Sid
         details = api.found(f"/v1/refunds/{refund['id']}")["destination_details"]
         return bool(details["card"]["reference_status"] == "available")
 
-    eventually(available, side.patience_seconds, "the refund's reference")
+    side.eventually(available, "the refund's reference")
     types = diary.types(refund["id"])
     assert types == ["refund.created", "refund.updated", "charge.refund.updated"]
 
@@ -83,9 +83,8 @@ def test_a_pending_refund_succeeds_later(api: Api, side: Side) -> None:
     intent = pay(api, "pm_card_pendingRefund")
     refund = api.made("/v1/refunds", {"payment_intent": intent["id"]})
     assert refund["status"] == "pending"
-    eventually(
+    side.eventually(
         lambda: api.found(f"/v1/refunds/{refund['id']}")["status"] == "succeeded",
-        side.patience_seconds,
         "the pending refund",
     )
 
@@ -94,9 +93,8 @@ def test_a_refund_can_fail_after_it_succeeded(api: Api, diary: Diary, side: Side
     intent = pay(api, "pm_card_refundFail")
     refund = api.made("/v1/refunds", {"payment_intent": intent["id"]})
     assert refund["status"] in {"succeeded", "pending"}
-    eventually(
+    side.eventually(
         lambda: api.found(f"/v1/refunds/{refund['id']}")["status"] == "failed",
-        side.patience_seconds,
         "the refund to fail",
     )
     failed = diary.last(refund["id"], "refund.failed")["data"]["object"]

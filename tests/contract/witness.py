@@ -20,6 +20,9 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length",
 # Seconds; longer than any answer the suite asks for, delayed ones included.
 ANSWER_LIMIT_SECONDS = 30
 
+# Seconds between two looks whether to stop; the library's half second adds up over a suite.
+STOP_LOOK_SECONDS = 0.02
+
 
 @dataclass(frozen=True)
 class Exchange:
@@ -69,7 +72,9 @@ class WitnessServer(ThreadingHTTPServer):
         self.upstream = upstream
         self.pool = urllib3.PoolManager(maxsize=64, retries=False, timeout=ANSWER_LIMIT_SECONDS)
         self.witness = Witness(f"http://127.0.0.1:{self.server_port}")
-        self._thread = threading.Thread(target=self.serve_forever, daemon=True)
+        self._thread = threading.Thread(
+            target=self.serve_forever, args=(STOP_LOOK_SECONDS,), daemon=True
+        )
         self._thread.start()
 
     def close(self) -> None:

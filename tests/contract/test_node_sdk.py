@@ -1,0 +1,42 @@
+"""The official Node SDK: another reader of the same answers, stricter about some."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+from tests.contract.side import Side
+from tests.contract.witness import Witness
+
+STORY = Path(__file__).parent / "node/scenario.cjs"
+
+
+def test_the_node_sdk_plays_its_story(node_sdk: Path, side: Side, witness: Witness) -> None:
+    told = subprocess.run(
+        ["node", str(STORY), str(node_sdk), witness.url, side.key],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr
+    assert json.loads(told.stdout) == {
+        "status": "succeeded",
+        "charge": "charge",
+        "metadata": {"event_id": "E1"},
+        "refund": "succeeded",
+        "declined": {
+            "type": "StripeCardError",
+            "code": "card_declined",
+            "declineCode": "generic_decline",
+            "status": 402,
+        },
+        "missing": {
+            "type": "StripeInvalidRequestError",
+            "code": "resource_missing",
+            "status": 404,
+        },
+        "pagesAgree": True,
+        "event": "ping",
+    }
