@@ -14,7 +14,6 @@ from celery import Celery
 from celery.signals import setup_logging
 from kombu import Queue
 
-import worker.handlers  # noqa: F401 - registers every handler
 from shared.errors import Unavailable
 from shared.logging import configure_logging, get_logger
 from shared.settings import load_settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import worker.handlers  # noqa: F401 - fills the registry
 from shared.errors import CallerError, Inconsistent
 from shared.facts import CONTEXT_FIELDS, Fact
 from shared.logging import get_logger

@@ -1,0 +1,74 @@
+"""Fixtures every test may use: a real Valkey, settings, and both kinds of store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import fakeredis
+import pytest
+from redis import Redis
+
+import shared.store
+from shared.settings import Settings
+from shared.store import Store, connect
+from tests.servers import valkey
+
+SIGNING_SECRET = "whsec_testing_only_0123456789"
+NOTIFICATION_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[str]:
+    """Run a real Valkey for this test process."""
+    with valkey() as url:
+        yield url
+
+
+@pytest.fixture
+def valkey_url(valkey_server: str) -> str:
+    """Give a real Valkey that is empty."""
+    with Redis.from_url(valkey_server) as client:
+        client.flushall()
+    return valkey_server
+
+
+@pytest.fixture
+def settings(valkey_url: str) -> Settings:
+    """Give settings that reach nothing but the test's own Valkey."""
+    return make_settings(redis_url=valkey_url)
+
+
+def make_settings(**overrides: object) -> Settings:
+    """Build settings for a test; unlisted names have their defaults, `.env` is not read."""
+    given: dict[str, object] = {
+        "stripe_secret_key": "sk_test_tests_0123456789",
+        "stripe_webhook_secret": SIGNING_SECRET,
+        "event_service_url": "http://127.0.0.1:9",
+        "event_service_secret": NOTIFICATION_SECRET,
+        "log_format": "text",
+    }
+    return Settings(_env_file=None, **(given | overrides))  # type: ignore[arg-type]  # validated
+
+
+@pytest.fixture
+def real_store(settings: Settings) -> Iterator[Store]:
+    """Give a store on the real server."""
+    with connect(settings, "tests") as client:
+        yield Store(client)
+
+
+@pytest.fixture
+def fake_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """Give a store on fakeredis, which knows no script flags: their line is left out."""
+    whole = shared.store.script_source
+    monkeypatch.setattr(shared.store, "script_source", lambda name: whole(name).partition("\n")[2])
+    with fakeredis.FakeStrictRedis(decode_responses=True, server=fakeredis.FakeServer()) as client:
+        yield Store(client)
+
+
+@pytest.fixture(params=["fakeredis", "valkey"])
+def store(request: pytest.FixtureRequest) -> Store:
+    """Either store: the fake is known to agree because every test here runs on both."""
+    name = "fake_store" if request.param == "fakeredis" else "real_store"
+    found: Store = request.getfixturevalue(name)
+    return found

@@ -1,0 +1,78 @@
+"""The service in one process: API and worker functions on a real Valkey, Stripe by the sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import requests
+from flask.testing import FlaskClient
+
+from api.app import create_app
+from shared.settings import Settings
+from shared.store import Store
+from tests import servers
+from tests.conftest import NOTIFICATION_SECRET, make_settings
+from tests.integration.hands import Hands
+from worker.runtime import Runtime
+
+
+@pytest.fixture(scope="session")
+def sandbox_server() -> Iterator[str]:
+    """Run the offline Stripe for this test process."""
+    with servers.sandbox() as url:
+        yield url
+
+
+@pytest.fixture
+def sandbox(sandbox_server: str) -> str:
+    """Give the offline Stripe, empty."""
+    requests.post(f"{sandbox_server}/_sandbox/reset", timeout=5).raise_for_status()
+    return sandbox_server
+
+
+@pytest.fixture(scope="session")
+def receiver_server() -> Iterator[str]:
+    """Run the event service's stand-in for this test process."""
+    with servers.receiver(EVENT_SERVICE_SECRET=NOTIFICATION_SECRET) as url:
+        yield url
+
+
+@pytest.fixture
+def receiver(receiver_server: str) -> str:
+    """Give the event service's stand-in, empty and well."""
+    requests.delete(f"{receiver_server}/notifications", timeout=5).raise_for_status()
+    requests.delete(f"{receiver_server}/_control/faults", timeout=5).raise_for_status()
+    return receiver_server
+
+
+@pytest.fixture
+def settings(valkey_url: str, sandbox: str, receiver: str) -> Settings:
+    """Give settings that reach the test's own Valkey, sandbox and receiver."""
+    return make_settings(
+        redis_url=valkey_url,
+        stripe_api_base=sandbox,
+        event_service_url=receiver,
+        retry_base_seconds=0.05,
+        stripe_timeout_seconds=3,
+    )
+
+
+@pytest.fixture
+def client(settings: Settings, real_store: Store) -> FlaskClient:
+    """HTTP calls to the API, in process."""
+    return create_app(settings, real_store).test_client()
+
+
+@pytest.fixture
+def runtime(settings: Settings, real_store: Store) -> Iterator[Runtime]:
+    """Build what a worker holds."""
+    built = Runtime(settings, real_store)
+    yield built
+    built.session.close()
+
+
+@pytest.fixture
+def hands(client: FlaskClient, runtime: Runtime, sandbox: str, receiver: str) -> Hands:
+    """Stripe's deliveries, a worker's hands and the event service's ears."""
+    return Hands(client, runtime, sandbox, receiver)

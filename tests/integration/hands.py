@@ -1,0 +1,105 @@
+"""What happens around the service, in a test's own time: deliveries, work, what was heard."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any, cast
+
+import requests
+import stripe
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from shared.work import EVENTS, KINDS, NOTIFICATIONS, REFUNDS, relay
+from tests.conftest import SIGNING_SECRET
+from worker.delivery import deliver
+from worker.events import process_event
+from worker.refunding import run_refund
+from worker.runtime import Runtime
+from worker.upkeep import run_upkeep
+
+Json = dict[str, Any]
+PATIENCE_SECONDS = 20.0
+WORKED = (EVENTS, REFUNDS, NOTIFICATIONS)
+TASKS = {EVENTS.name: process_event, REFUNDS.name: run_refund, NOTIFICATIONS.name: deliver}
+
+
+class Hands:
+    """Deliver Stripe's events through the front door, and do a worker's work when told to."""
+
+    def __init__(self, client: FlaskClient, runtime: Runtime, sandbox: str, receiver: str) -> None:
+        self.client = client
+        self.runtime = runtime
+        self.sandbox = sandbox
+        self.receiver = receiver
+
+    def pay(self, method: str = "pm_card_visa", **fields: Any) -> TestResponse:
+        """Take a payment through the API."""
+        body = {"amount": 1000, "currency": "sgd", "payment_method": method} | fields
+        return self.client.post("/api/payment/process", json=body)
+
+    def events(self) -> list[Json]:
+        """List all events Stripe made, oldest first."""
+        answer = requests.get(
+            f"{self.sandbox}/v1/events?limit=100",
+            headers={"Authorization": "Bearer sk_test_tests_0123456789"},
+            timeout=5,
+        )
+        return list(reversed(answer.json()["data"]))
+
+    def post_event(self, event: Json | str, **options: Any) -> TestResponse:
+        """Deliver one event as Stripe would: truly signed, unless options say otherwise."""
+        payload = event if isinstance(event, str) else json.dumps(event)
+        secret = options.pop("secret", SIGNING_SECRET)
+        header = stripe.WebhookSignature.generate_signature_header(
+            payload, secret, timestamp=options.pop("timestamp", None)
+        )
+        headers = {"Stripe-Signature": header} | options.pop("headers", {})
+        return self.client.post(
+            "/api/webhook", data=payload, content_type="application/json", headers=headers
+        )
+
+    def deliver_events(self, *types: str) -> list[Json]:
+        """Deliver every event Stripe made (or those of the types), oldest first."""
+        sent = [event for event in self.events() if not types or event["type"] in types]
+        for event in sent:
+            assert self.post_event(event).status_code == 200
+        return sent
+
+    def ring(self) -> int:
+        """Answer the doorbells that are in the queues now; return how many there were."""
+        rung = 0
+        for name in KINDS:
+            while message := cast(bytes, self.runtime.store.redis.rpop(name)):
+                (item_id,) = json.loads(json.loads(message)["body"])[0]
+                if name in TASKS:
+                    TASKS[name](self.runtime, item_id)
+                else:
+                    run_upkeep(self.runtime, item_id)
+                rung += 1
+        return rung
+
+    def work(self) -> None:
+        """Work until nothing waits but what is scheduled for later than the test's patience."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < until:
+            if self.ring() or any(relay(self.runtime.store, kind)[0] for kind in WORKED):
+                continue
+            if not self._due_soon():
+                return
+            time.sleep(0.02)
+        raise AssertionError("there was no end of work")
+
+    def _due_soon(self) -> bool:
+        soon = self.runtime.store.now_ms() + PATIENCE_SECONDS * 1000
+        return any(self.runtime.store.redis.zcount(k.due, "-inf", soon) for k in WORKED)
+
+    def notifications(self, **filters: str) -> list[Json]:
+        """List what the event service was told, oldest first, repeats included."""
+        answer = requests.get(f"{self.receiver}/notifications", params=filters, timeout=5)
+        return list(answer.json()["data"])
+
+    def told(self) -> list[str]:
+        """List the types of the notifications the event service got, oldest first."""
+        return [item["type"] for item in self.notifications()]

