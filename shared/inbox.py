@@ -21,7 +21,7 @@ class Inbox:
     """Record events at the door, claim and settle them in the worker."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
-        self.work = Work(store, EVENTS)
+        self.work = Work(store, EVENTS, EVENTS.lease_ms(settings))
         self._settings = settings
         self._retention_ms = settings.payment_retention_seconds * 1000
 

@@ -24,7 +24,7 @@ class Outbox:
     """Claim notifications and mark what became of them."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
-        self.work = Work(store, NOTIFICATIONS)
+        self.work = Work(store, NOTIFICATIONS, NOTIFICATIONS.lease_ms(settings))
         self._store = store
         self._tombstone_ms = settings.tombstone_retention_seconds * 1000
 

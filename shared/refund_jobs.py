@@ -65,7 +65,7 @@ class RefundJobs:
     """Record refund jobs at the door, read them, and know which job a refund came from."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
-        self.work = Work(store, REFUNDS)
+        self.work = Work(store, REFUNDS, REFUNDS.lease_ms(settings))
         self._store = store
         self._settings = settings
 

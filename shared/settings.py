@@ -22,6 +22,8 @@ from shared.errors import Misconfigured
 ENV_FILE = ".env"
 REQUIRED = ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "EVENT_SERVICE_URL")
 DAY_SECONDS = 86_400
+# Connecting to Stripe or to the event service is quick or hopeless.
+CONNECT_TIMEOUT_SECONDS = 3.0
 
 
 def _http_url(value: str) -> str:

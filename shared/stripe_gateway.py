@@ -22,11 +22,9 @@ from shared.errors import (
     PaymentDeclined,
     Unavailable,
 )
-from shared.settings import Settings
+from shared.settings import CONNECT_TIMEOUT_SECONDS, Settings
 
 API_VERSION: str = stripe.api_version or ""
-# Connecting is quick or hopeless; reading may take as long as a bank takes to authorise.
-CONNECT_TIMEOUT_SECONDS = 3.0
 RETRY_AFTER_SECONDS = 5
 PAGE_LIMIT = 100
 

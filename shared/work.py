@@ -20,6 +20,7 @@ from typing import Any
 
 from shared.doorbell import template
 from shared.errors import CallerError
+from shared.settings import CONNECT_TIMEOUT_SECONDS, Settings
 from shared.store import ATTEMPTS_LIMIT, TIMELINE_LIMIT, Store, compact, key, redis_errors
 
 # A doorbell that was lost is rung again after this long. Longer: slower after a crash. Shorter:
@@ -31,18 +32,24 @@ QUEUE_HIGH_WATER = 2_000
 RELAY_LIMIT = 500
 # Workers an item may kill before it is taken for the cause.
 MAX_CRASHES = 5
+# What an attempt needs beside its calls: Redis, and a machine that is busy.
+LEASE_MARGIN_SECONDS = 5.0
+# For who builds `Work` without settings: as long as the longest lease of the default settings.
+LEASE_MS = 65_000
 
 ITEM_ID = re.compile(r"[A-Za-z0-9_]{3,128}")
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of work: its queue, its Celery task and how long one attempt may take."""
+    """One kind of work: its queue, its Celery task and the calls its longest attempt makes."""
 
     name: str
     item: str
     task: str
-    lease_ms: int
+    stripe_calls: int = 0
+    deliveries: int = 0
+    upkeep_seconds: float = 0.0
 
     @property
     def due(self) -> str:
@@ -64,6 +71,17 @@ class Kind:
         """Name the Celery queue, which is a Redis list of the same name."""
         return self.name
 
+    def lease_ms(self, settings: Settings) -> int:
+        """Give how long a claim holds: longer than the longest attempt the settings allow.
+
+        Shorter, and a second worker would begin while the first still waits for an answer; much
+        longer, and whatever a killed worker held would wait for nothing.
+        """
+        stripe = self.stripe_calls * (CONNECT_TIMEOUT_SECONDS + settings.stripe_timeout_seconds)
+        delivery = CONNECT_TIMEOUT_SECONDS + settings.event_service_timeout_seconds
+        longest = stripe + self.deliveries * delivery + self.upkeep_seconds
+        return round((longest + LEASE_MARGIN_SECONDS) * 1000)
+
     @property
     def message(self) -> str:
         """Give the doorbell's template."""
@@ -76,11 +94,11 @@ class Kind:
         return key(self.item, item_id, *parts)
 
 
-# Leases outlive the longest attempt: three bounded calls to Stripe, or one delivery.
-EVENTS = Kind("events", "event", "billing.process_event", lease_ms=40_000)
-REFUNDS = Kind("refunds", "refund", "billing.run_refund", lease_ms=40_000)
-NOTIFICATIONS = Kind("notifications", "notification", "billing.deliver", lease_ms=45_000)
-UPKEEP = Kind("upkeep", "upkeep", "billing.upkeep", lease_ms=60_000)
+# An event may need its object, its refunds and its payment from Stripe; upkeep pages through lists.
+EVENTS = Kind("events", "event", "billing.process_event", stripe_calls=3)
+REFUNDS = Kind("refunds", "refund", "billing.run_refund", stripe_calls=1)
+NOTIFICATIONS = Kind("notifications", "notification", "billing.deliver", deliveries=1)
+UPKEEP = Kind("upkeep", "upkeep", "billing.upkeep", upkeep_seconds=60.0)
 KINDS = {kind.name: kind for kind in (EVENTS, REFUNDS, NOTIFICATIONS, UPKEEP)}
 
 # While this key lives, the event service is taken for ill and nobody rings for notifications.
@@ -137,9 +155,10 @@ class Recorded:
 class Work:
     """Record, claim and mark the items of one kind."""
 
-    def __init__(self, store: Store, kind: Kind) -> None:
+    def __init__(self, store: Store, kind: Kind, lease_ms: int = LEASE_MS) -> None:
         self.store = store
         self.kind = kind
+        self._lease_ms = lease_ms
 
     def record(self, new: Recording) -> Recorded:
         """Record and schedule an item in one atomic step; known ids change nothing.
@@ -170,7 +189,7 @@ class Work:
         outcome, *rest = self.store.run(
             "claim",
             [kind.key(item_id), kind.due, kind.key(item_id, "body")],
-            [item_id, kind.lease_ms, secrets.token_hex(8)],
+            [item_id, self._lease_ms, secrets.token_hex(8)],
         )
         if outcome != "claimed":
             return None

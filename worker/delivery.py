@@ -15,12 +15,11 @@ from shared.breaker import Breaker
 from shared.logging import get_logger
 from shared.outbox import age_seconds, body
 from shared.schedule import retry_delay_seconds
-from shared.settings import Settings
+from shared.settings import CONNECT_TIMEOUT_SECONDS, Settings
 from shared.work import MAX_CRASHES, Claim
 from worker.runtime import Runtime
 
 log = get_logger(__name__)
-CONNECT_TIMEOUT_SECONDS = 3.0
 # A failing answer is kept with its attempt so that a person sees why; this much says enough.
 KEPT_ANSWER_BYTES = 500
 # While the event service is taken for ill, a notification waits this long without an attempt.

@@ -26,7 +26,7 @@ RETRY_SECONDS = 15.0
 
 def run_upkeep(runtime: Runtime, duty: str) -> None:
     """Do one duty if it is due, then schedule it anew; safe to call at any time."""
-    work = Work(runtime.store, UPKEEP)
+    work = Work(runtime.store, UPKEEP, UPKEEP.lease_ms(runtime.settings))
     claim = work.claim(duty)
     if claim is None:
         return
