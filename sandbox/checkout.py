@@ -100,6 +100,7 @@ def _build(scope: Scope, given: Json, currency: str, total: int) -> Json:
         "managed_payments": None,
         "metadata": given.get("metadata") or {},
         "mode": "payment",
+        "optional_items": [],
         "origin_context": None,
         "payment_intent": None,
         "payment_link": None,

@@ -195,8 +195,7 @@ def _retrieve(call: Call) -> Json:
 
 def _update(call: Call) -> Json:
     dispute, given = find(call.scope, call.ids[0]), call.params
-    if "evidence" in given or given.get("submit"):
-        _open_only(dispute)
+    _open_only(dispute)
     before = objects.frozen(dispute)
     if "metadata" in given:
         objects.merge_metadata(dispute, given["metadata"])
