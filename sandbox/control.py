@@ -173,9 +173,19 @@ def _dispute(world: World, body: Json, _: str) -> Json:
     charge = scope.get("charge", charge_id)
     if charge["status"] != "succeeded" or not charge["captured"]:
         raise errors.impossible("Only a charge that succeeded and was captured can be disputed.")
-    dispute = disputes.open_dispute(scope, charge, kind, body.get("amount"))
+    given = {name: body[name] for name in ("amount", "reason") if name in body}
+    _check_dispute(charge, given)
+    dispute = disputes.open_dispute(scope, charge, kind, given)
     world.on_change()
     return dispute
+
+
+def _check_dispute(charge: Json, given: Json) -> None:
+    reasons = (*disputes.REASON_CODES, "general")
+    _choice({"reason": "general"} | given, "reason", reasons)
+    amount = given.get("amount", charge["amount_captured"])
+    if not isinstance(amount, int) or not 0 < amount <= charge["amount_captured"]:
+        raise errors.invalid("amount must be from 1 to what was captured", "amount")
 
 
 def _authenticate(world: World, body: Json, intent_id: str) -> Json:

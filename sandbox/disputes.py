@@ -26,18 +26,34 @@ OUTCOMES: Final = {
     "escalate_inquiry_evidence": "escalated",
 }
 """Texts which, sent as `uncategorized_text`, decide a test dispute."""
-REASON_CODES: Final = {"fraudulent": "10.4", "product_not_received": "13.1"}
+REASON_CODES: Final = {
+    "duplicate": "12.6",
+    "fraudulent": "10.4",
+    "product_not_received": "13.1",
+    "product_unacceptable": "13.3",
+    "credit_not_processed": "13.6",
+    "subscription_canceled": "13.2",
+    "unrecognized": "10.4",
+}
+"""Visa's codes for the reasons a dispute can have;"""
+OTHER_REASON_CODE: Final = "12.5"
+"""and for the reason `general`."""
 
 
-def open_dispute(scope: Scope, charge: Json, kind: DisputeKind, amount: int | None = None) -> Json:
-    """Open a dispute on a charge: an inquiry, or a chargeback which takes the money at once."""
+def open_dispute(scope: Scope, charge: Json, kind: DisputeKind, given: Json | None = None) -> Json:
+    """Open a dispute on a charge: an inquiry, or a chargeback which takes the money at once.
+
+    `given` may hold `amount` (default: all that was captured) and `reason`.
+    """
     inquiry = kind is DisputeKind.INQUIRY
-    reason = "product_not_received" if kind is DisputeKind.NOT_RECEIVED else "fraudulent"
+    usual = "product_not_received" if kind is DisputeKind.NOT_RECEIVED else "fraudulent"
+    given = {"amount": charge["amount_captured"], "reason": usual} | (given or {})
+    reason = given["reason"]
     details = charge["payment_method_details"]
     dispute: Json = {
         "id": ids.new_id("dispute"),
         "object": "dispute",
-        "amount": charge["amount_captured"] if amount is None else amount,
+        "amount": given["amount"],
         "balance_transactions": [],
         "charge": charge["id"],
         "created": scope.now,
@@ -59,7 +75,7 @@ def open_dispute(scope: Scope, charge: Json, kind: DisputeKind, amount: int | No
             "card": {
                 "brand": details.get("card", {}).get("brand", "visa"),
                 "case_type": "inquiry" if inquiry else "chargeback",
-                "network_reason_code": REASON_CODES[reason],
+                "network_reason_code": REASON_CODES.get(reason, OTHER_REASON_CODE),
             },
             "type": "card",
         },
@@ -103,8 +119,8 @@ def _test_card_disputes(scope: Scope, intent: Json) -> None:
     kind = payment_methods.card_of(scope, method).dispute
     if kind is DisputeKind.MULTIPLE:
         first = charge["amount_captured"] // 2
-        open_dispute(scope.unasked(), charge, kind, first)
-        open_dispute(scope.unasked(), charge, kind, charge["amount_captured"] - first)
+        open_dispute(scope.unasked(), charge, kind, {"amount": first})
+        open_dispute(scope.unasked(), charge, kind, {"amount": charge["amount_captured"] - first})
     elif kind is not None and kind is not DisputeKind.FRAUD_WARNING:
         open_dispute(scope.unasked(), charge, kind)
 
