@@ -173,7 +173,7 @@ def _dispute(world: World, body: Json, _: str) -> Json:
     charge = scope.get("charge", charge_id)
     if charge["status"] != "succeeded" or not charge["captured"]:
         raise errors.impossible("Only a charge that succeeded and was captured can be disputed.")
-    given = {name: body[name] for name in ("amount", "reason") if name in body}
+    given: Json = {name: body[name] for name in ("amount", "reason") if name in body}
     _check_dispute(charge, given)
     dispute = disputes.open_dispute(scope, charge, kind, given)
     world.on_change()
