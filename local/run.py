@@ -66,7 +66,8 @@ def run(*, sandbox: bool) -> int:
 def _run(*, sandbox: bool) -> int:
     if sandbox:
         _require_sandbox_packages()
-    given = os.environ if sandbox else {**env_file_variables(), **os.environ}
+    outside = dict(os.environ)
+    given = outside if sandbox else {**env_file_variables(), **outside}
     environment = with_defaults(given, sandbox=sandbox)
     data_dir = Path(environment["DATA_DIR"])
     embedded = "REDIS_URL" not in environment
@@ -84,7 +85,7 @@ def _run(*, sandbox: bool) -> int:
         if embedded:
             valkey = stack.enter_context(EmbeddedValkey(data_dir, lock))
             environment["REDIS_URL"] = valkey.url
-        write_run_file(data_dir / "run.env", environment)
+        write_run_file(data_dir / "run.env", outside, environment)
         stack.callback((data_dir / "run.env").unlink, missing_ok=True)
         return _supervise(commands, environment, valkey, sandbox=sandbox)
 

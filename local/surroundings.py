@@ -102,12 +102,17 @@ def refuse_busy(ports: list[Port]) -> None:
         raise Refused("\n".join(problems))
 
 
-def write_run_file(path: Path, environment: Mapping[str, str]) -> None:
-    """Write what differs from the caller's environment, for tools in another window.
+def write_run_file(path: Path, outside: Mapping[str, str], inside: Mapping[str, str]) -> None:
+    """Write what a run's processes have beyond the environment outside, for tools elsewhere.
 
     In the form of a `.env`: a shell, the demo and the command-line tool can all read it.
     """
-    new = {name: value for name, value in environment.items() if os.environ.get(name) != value}
+    ours = (*DEFAULT_PORTS, *SANDBOX_PORTS)
+    new = {
+        name: value
+        for name, value in inside.items()
+        if name in ours or outside.get(name) != value
+    }
     text = "".join(f"{name}={shlex.quote(value)}\n" for name, value in sorted(new.items()))
     _write_privately(path, text)
 

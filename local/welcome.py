@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 
 READY_LIMIT_SECONDS = 60.0  # a cold start on a slow laptop takes about 15
 POLL_SECONDS = 0.2  # between two looks: fast for a person, nothing for a server
@@ -84,5 +85,8 @@ def _answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=ANSWER_LIMIT_SECONDS):  # noqa: S310  # our own http address
             return True
-    except (OSError, urllib.error.URLError):
+    except urllib.error.HTTPError as error:
+        # It is up; only "not ready yet" (503) and its like mean that it cannot serve.
+        return error.code < HTTPStatus.INTERNAL_SERVER_ERROR
+    except OSError:
         return False
