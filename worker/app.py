@@ -49,7 +49,9 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
     broker_connection_timeout=4,
-    broker_pool_limit=4,
+    # No pool: Flower inspects with a dozen threads, each of which holds one connection while it
+    # asks for another; with a pool they wait for one another for ever.
+    broker_pool_limit=None,
     broker_transport_options={
         "ack_emulation": False,
         "priority_steps": [0],

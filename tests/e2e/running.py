@@ -1,0 +1,85 @@
+"""The whole service as `make run` starts it, on free ports, for tests that come as its users."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests.servers import ROOT, free_port, process, wait_until
+
+Json = dict[str, Any]
+PORTS = {"PORT": 5001, "SANDBOX_PORT": 12111, "RECEIVER_PORT": 5050, "FLOWER_PORT": 5555}
+# A cold start of seven processes on two busy cores; a laptop needs about 8 s.
+START_SECONDS = 90.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """Where the parts of a running service are."""
+
+    ports: dict[str, int]
+    log: Path
+
+    def url(self, variable: str = "PORT") -> str:
+        """Give the base URL of the process behind a port variable."""
+        return f"http://127.0.0.1:{self.ports[variable]}"
+
+    def translated(self, text: str) -> str:
+        """Replace the documented ports by this run's."""
+        for variable, documented in PORTS.items():
+            text = text.replace(f":{documented}", f":{self.ports[variable]}")
+        return text
+
+    def pay(self, method: str, **fields: Any) -> requests.Response:
+        """Take a payment."""
+        body = {"amount": 1000, "currency": "sgd", "payment_method": method} | fields
+        return requests.post(f"{self.url()}/api/payment/process", json=body, timeout=30)
+
+    def notifications(self, **filters: str) -> list[Json]:
+        """List what the event service was told."""
+        address = f"{self.url('RECEIVER_PORT')}/notifications"
+        found: list[Json] = requests.get(address, params=filters, timeout=5).json()["data"]
+        return found
+
+    def told(self, payment: str, *types: str) -> list[Json]:
+        """Wait until the event service was told these types of a payment; fail on any other."""
+        wait_until(
+            lambda: len(self.notifications(payment_intent_id=payment)) >= len(types),
+            f"{types} of {payment}",
+        )
+        found = self.notifications(payment_intent_id=payment)
+        assert [item["type"] for item in found] == list(types)
+        return found
+
+
+@contextmanager
+def service(folder: Path, **environment: str) -> Iterator[Service]:
+    """Run `python app.py --sandbox` for the length of the block, and stop it as Ctrl-C would."""
+    ports = {variable: free_port() for variable in PORTS}
+    log = folder / "service.log"
+    variables = {name: str(port) for name, port in ports.items()} | {
+        "DATA_DIR": str(folder / "data"),
+        "PATH": os.environ["PATH"],
+    }
+    command = [sys.executable, str(ROOT / "app.py"), "--sandbox"]
+    with process(*command, environment=variables | environment, log=log) as running:
+        found = Service(ports, log)
+
+        def ready() -> bool:
+            assert running.poll() is None, log.read_text()
+            return "is ready" in log.read_text()
+
+        wait_until(ready, "the service says that it is ready", START_SECONDS)
+        yield found
+        running.terminate()
+        until = time.monotonic() + 40
+        while running.poll() is None and time.monotonic() < until:
+            time.sleep(0.05)

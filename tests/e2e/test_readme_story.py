@@ -1,0 +1,122 @@
+"""The README's story on the real processes: every command as printed, every card as promised."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.e2e.running import Service, service
+from tests.servers import ROOT, wait_until
+
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Run the whole service once for this module."""
+    with service(tmp_path_factory.mktemp("service")) as found:
+        yield found
+
+
+def commands(*headings: str) -> list[str]:
+    """Collect the bash blocks under the README's headings, in order."""
+    sections = re.split(r"\n##+ ", README)
+    chosen = [text for text in sections if text.split("\n", 1)[0] in headings]
+    assert len(chosen) == len(headings)
+    return [block for text in chosen for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL)]
+
+
+def test_the_curl_commands_work_as_printed(running: Service, tmp_path: Path) -> None:
+    blocks = commands("Pay", "Look and verify", "Refund", "Hear what the event service heard")
+    script = running.translated("set -e\n" + "\n".join(blocks))
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    payment = json.loads((tmp_path / "payment.json").read_text())
+    refund = json.loads((tmp_path / "refund.json").read_text())
+    assert payment["success"] is True
+    assert (refund["status"], refund["amount"]) == ("succeeded", 400)
+    assert done.stdout.count('"verified":true') == 2
+    told = running.told(payment["payment_intent_id"], "payment.succeeded", "refund.succeeded")
+    assert [item["body"]["sequence"] for item in told] == [1, 2]
+    assert {item["signature"] for item in told} == {"valid"}
+    assert told[0]["body"]["data"]["event_id"] == "123"
+
+
+def test_3d_secure_succeeds_after_the_challenge(running: Service) -> None:
+    body = running.pay("pm_card_threeDSecure2Required").json()
+    payment = body["payment_intent_id"]
+    assert body["requires_action"] is True
+    passed = requests.post(
+        f"{running.url('SANDBOX_PORT')}/_sandbox/payment_intents/{payment}/authenticate",
+        json={"outcome": "complete"},
+        timeout=5,
+    )
+    assert passed.ok
+    running.told(payment, "payment.requires_action", "payment.succeeded")
+
+
+def test_the_third_card_is_declined_for_insufficient_funds(running: Service) -> None:
+    answer = running.pay("pm_card_chargeDeclinedInsufficientFunds")
+    assert (answer.status_code, answer.json()["decline_code"]) == (402, "insufficient_funds")
+    running.told(answer.json()["payment_intent_id"], "payment.failed")
+
+
+@pytest.mark.skipif(not shutil.which("npm"), reason="npm fetches Stripe's CLI and is not here")
+def test_the_real_stripe_cli_reaches_the_event_service(running: Service, tmp_path: Path) -> None:
+    before = len(running.notifications())
+    (block,) = commands("With Stripe's own command line, offline")
+    script = running.translated("set -e\n" + block)
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"id": "pm_' in done.stdout
+
+    def types() -> list[str]:
+        return [item["type"] for item in running.notifications()[before:]]
+
+    wait_until(lambda: len(types()) >= 4, "four notifications of what was triggered")
+    assert sorted(types()) == [
+        "payment.failed",
+        "payment.succeeded",
+        "payment.succeeded",
+        "refund.succeeded",
+    ]
+
+
+def test_health_is_exactly_as_promised(running: Service) -> None:
+    answer = requests.get(f"{running.url()}/health", timeout=5)
+    assert answer.json() == {"status": "healthy", "service": "billing-service"}
+    assert requests.get(f"{running.url()}/health/ready", timeout=5).json()["status"] == "ready"
+
+
+def test_the_documentation_page_needs_no_outside_host(running: Service) -> None:
+    page = requests.get(f"{running.url()}/docs", timeout=5)
+    assert page.status_code == 200
+    links = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert links
+    for link in links:
+        assert "//" not in link
+        assert requests.get(f"{running.url()}/{link}", timeout=5).ok
+
+
+def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
+    with service(tmp_path) as first:
+        payment = first.pay("pm_card_visa").json()["payment_intent_id"]
+        first.told(payment, "payment.succeeded")
+        began = time.monotonic()
+    assert time.monotonic() - began < 20, "stopping took too long"
+    with service(tmp_path) as second:
+        story = requests.get(f"{second.url()}/api/payment/{payment}", timeout=10).json()
+        assert (story["status"], story["stale"]) == ("succeeded", False)
+        kinds = [entry["kind"] for entry in story["timeline"]]
+        assert "delivery_attempt" in kinds
