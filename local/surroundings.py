@@ -109,9 +109,7 @@ def write_run_file(path: Path, outside: Mapping[str, str], inside: Mapping[str, 
     """
     ours = (*DEFAULT_PORTS, *SANDBOX_PORTS)
     new = {
-        name: value
-        for name, value in inside.items()
-        if name in ours or outside.get(name) != value
+        name: value for name, value in inside.items() if name in ours or outside.get(name) != value
     }
     text = "".join(f"{name}={shlex.quote(value)}\n" for name, value in sorted(new.items()))
     _write_privately(path, text)

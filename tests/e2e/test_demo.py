@@ -1,0 +1,41 @@
+"""`make demo` against what `make run` starts."""
+
+import os
+import subprocess
+import sys
+
+from tests.e2e.running import service
+from tests.servers import ROOT
+
+
+def test_the_demo_tells_the_whole_story_of_a_running_service(tmp_path):
+    with service(tmp_path) as running:
+        done = demo(DATA_DIR=str(tmp_path / "data"))
+    assert done.returncode == 0, done.stdout + done.stderr + running.log.read_text()[-3000:]
+    for word in (
+        "insufficient_funds",
+        "the customer completes the challenge",
+        "the event service was told dispute.opened (signature valid)",
+        "the event service was told refund.succeeded (signature valid)",
+        "delivery_attempt",
+    ):
+        assert word in done.stdout
+
+
+def test_without_a_service_the_demo_says_what_to_start(tmp_path):
+    done = demo(DATA_DIR=str(tmp_path), SANDBOX_PORT="9")
+    assert done.returncode == 1
+    assert "make run" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def demo(**environment):
+    return subprocess.run(
+        [sys.executable, "-m", "local.demo"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
