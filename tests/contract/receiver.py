@@ -29,6 +29,11 @@ class Delivery:
         result: dict[str, Any] = json.loads(self.body)
         return result
 
+    def concerns(self, subject: str) -> bool:
+        """Tell whether the event is about this object or what belongs to it."""
+        thing = self.event["data"]["object"]
+        return subject in {thing["id"], thing.get("payment_intent"), thing.get("charge")}
+
     def verified_by(self, secret: str) -> stripe.Event:
         """Check the signature with the official SDK; raises when it does not hold."""
         return stripe.Webhook.construct_event(self.body, self.headers["stripe-signature"], secret)
@@ -42,13 +47,13 @@ class Receiver:
     deliveries: list[Delivery] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
 
-    def types(self) -> list[str]:
-        """Return the event types that arrived, in order of arrival."""
-        return [delivery.event["type"] for delivery in self.deliveries]
+    def about(self, subject: str) -> list[Delivery]:
+        """Return what arrived about an object or what belongs to it, in order of arrival."""
+        return [delivery for delivery in self.deliveries if delivery.concerns(subject)]
 
-    def of_type(self, event_type: str) -> list[Delivery]:
-        """Return what arrived of one type."""
-        return [d for d in self.deliveries if d.event["type"] == event_type]
+    def types(self, subject: str) -> list[str]:
+        """Return only the event types."""
+        return [delivery.event["type"] for delivery in self.about(subject)]
 
 
 @contextmanager

@@ -160,5 +160,5 @@ def test_some_charges_are_disputed_more_than_once(api: Api, side: Side) -> None:
 @pytest.mark.fake_only(reason="nobody can make Stripe dispute an ordinary charge")
 def test_any_charge_can_be_disputed_later(api: Api, side: Side) -> None:
     intent = pay(api)
-    side.control(f"charges/{intent['latest_charge']}/dispute", reason="duplicate")
-    assert dispute_of(api, side, intent)["reason"] == "duplicate"
+    side.control("disputes", payment_intent=intent["id"], kind="inquiry")
+    assert dispute_of(api, side, intent)["status"] == "warning_needs_response"

@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
+import stripe
 
 from tests.contract.cli import Cli
 from tests.contract.client import Api, eventually
 from tests.contract.purchases import create, pay
 from tests.contract.receiver import Receiver
+from tests.contract.side import Side
 
 # Seconds; forwarding takes milliseconds, a start of the CLI about one.
 PATIENCE = 20
@@ -66,15 +69,11 @@ def listen(cli: Cli, receiver: Receiver) -> Iterator[Any]:
 
 def test_events_are_forwarded_signed(api: Api, listen: Any, receiver: Receiver) -> None:
     secret = listen().secret
-    intent = pay(api)
+    intent = pay(api)["id"]
     expected = {"payment_intent.created", "charge.succeeded", "payment_intent.succeeded"}
-    eventually(lambda: expected <= set(receiver.types()), PATIENCE, "the forwarded events")
-    for delivery in receiver.deliveries:
-        event = delivery.verified_by(secret)
-        assert intent["id"] in {
-            event.data.object["id"],
-            event.data.object.get("payment_intent"),
-        }
+    eventually(lambda: expected <= set(receiver.types(intent)), PATIENCE, "the forwarded events")
+    for delivery in receiver.about(intent):
+        assert delivery.verified_by(secret).id == delivery.event["id"]
         assert delivery.headers["content-type"] == "application/json; charset=utf-8"
 
 
@@ -92,35 +91,77 @@ def test_the_answer_is_reported(api: Api, listen: Any, receiver: Receiver) -> No
 
 def test_only_chosen_events_are_forwarded(api: Api, listen: Any, receiver: Receiver) -> None:
     listen("--events", "charge.succeeded,charge.refunded")
-    intent = pay(api)
-    api.made("/v1/refunds", {"payment_intent": intent["id"]})
-    eventually(lambda: "charge.refunded" in receiver.types(), PATIENCE, "the refund")
-    assert set(receiver.types()) == {"charge.succeeded", "charge.refunded"}
+    intent = pay(api)["id"]
+    api.made("/v1/refunds", {"payment_intent": intent})
+    eventually(lambda: "charge.refunded" in receiver.types(intent), PATIENCE, "the refund")
+    assert set(receiver.types(intent)) == {"charge.succeeded", "charge.refunded"}
 
 
 def test_an_event_is_resent_to_the_listener(
     api: Api, cli: Cli, listen: Any, receiver: Receiver
 ) -> None:
     secret = listen().secret
-    create(api)
-    eventually(lambda: receiver.deliveries, PATIENCE, "the event")
-    event = receiver.deliveries[0].event
+    intent = create(api)["id"]
+    eventually(lambda: receiver.about(intent), PATIENCE, "the event")
+    event = receiver.about(intent)[0].event
     assert cli.run("events", "resend", event["id"]).json["id"] == event["id"]
-    eventually(lambda: len(receiver.deliveries) > 1, PATIENCE, "the event again")
-    assert receiver.deliveries[1].verified_by(secret).id == event["id"]
+    eventually(lambda: len(receiver.about(intent)) == 2, PATIENCE, "the event again")
+    assert receiver.about(intent)[1].verified_by(secret).id == event["id"]
 
 
-def test_a_trigger_arrives_at_the_listener(cli: Cli, listen: Any, receiver: Receiver) -> None:
+def test_a_trigger_arrives_at_the_listener(
+    api: Api, cli: Cli, listen: Any, receiver: Receiver
+) -> None:
     secret = listen().secret
     assert cli.run("trigger", "charge.refunded").status == 0
-    eventually(lambda: "charge.refunded" in receiver.types(), PATIENCE, "the trigger's event")
-    assert all(delivery.verified_by(secret) for delivery in receiver.deliveries)
+    intent = api.found("/v1/refunds", {"limit": 1})["data"][0]["payment_intent"]
+    eventually(lambda: "charge.refunded" in receiver.types(intent), PATIENCE, "the refund")
+    assert all(delivery.verified_by(secret) for delivery in receiver.about(intent))
 
 
 def test_two_listeners_hear_the_same(api: Api, listen: Any, receiver: Receiver) -> None:
     listen()
     listen()
-    create(api)
-    eventually(lambda: len(receiver.deliveries) == 2, PATIENCE, "both listeners")
-    first, second = receiver.deliveries
+    intent = create(api)["id"]
+    eventually(lambda: len(receiver.about(intent)) == 2, PATIENCE, "both listeners")
+    first, second = receiver.about(intent)
     assert first.event["id"] == second.event["id"]
+
+
+@pytest.mark.fake_only(reason="reads the sandbox's own log of deliveries")
+def test_what_was_forwarded_stands_among_the_deliveries(
+    api: Api, listen: Any, receiver: Receiver, side: Side
+) -> None:
+    receiver.statuses = [500]
+    listen()
+    intent = create(api)["id"]
+
+    def logged() -> list[dict[str, Any]]:
+        answer = requests.get(f"{side.url}/_sandbox/deliveries", timeout=10).json()
+        return [
+            d for d in answer["data"] if d["endpoint"] == "stripe listen" and intent in d["payload"]
+        ]
+
+    eventually(logged, PATIENCE, "the delivery in the log")
+    assert (logged()[0]["state"], logged()[0]["attempts"][0]["status"]) == ("failed", 500)
+
+
+def test_thin_events_are_forwarded_too(api: Api, listen: Any, receiver: Receiver) -> None:
+    secret = listen("--all-thin").secret
+    intent = create(api)["id"]
+
+    def thin() -> list[dict[str, Any]]:
+        return [
+            d.event
+            for d in receiver.deliveries
+            if d.event.get("related_object", {}).get("id") == intent
+        ]
+
+    eventually(thin, PATIENCE, "the thin event")
+    assert thin()[0]["type"] == "v1.payment_intent.created"
+    assert "data" not in thin()[0]
+    client = stripe.StripeClient("sk_test_thin")
+    for delivery in receiver.deliveries:
+        assert client.parse_event_notification(
+            delivery.body, delivery.headers["stripe-signature"], secret
+        )

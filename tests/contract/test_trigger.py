@@ -19,6 +19,9 @@ FOR_SALE = ["product.created", "price.created"]
 DEBITED = [
     *FOR_SALE,
     "payment_intent.created",
+    "customer.created",
+    "payment_method.attached",
+    "charge.pending",
     "payment_intent.processing",
     "checkout.session.completed",
 ]
