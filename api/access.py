@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Sequence
+from typing import Any
 
 from flask import g, request
 from pydantic import SecretStr
@@ -13,6 +14,7 @@ from api.parts import parts
 from shared.errors import CallerError
 
 OPEN = "open"
+BEARER: list[dict[str, list[Any]]] = [{"bearer": []}]
 
 
 def require_caller() -> None:

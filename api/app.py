@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, jsonify, request
+from flask import Response, jsonify
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 from flask_openapi3_swagger.plugins import RegisterPlugin as SwaggerPages
@@ -15,14 +15,12 @@ from api.health import health
 from api.parts import EXTENSION, Parts
 from api.payment import payments
 from api.refund import refunds
-from api.requests import json_body
 from api.webhook import webhooks
 from shared.settings import Settings
 from shared.store import Store, connect
 
 VERSION = "0.1.0"
 SECURITY_SCHEMES: Any = {"bearer": {"type": "http", "scheme": "bearer"}}
-JSON_BLUEPRINTS = ("payment", "refund", "ops")
 
 
 def create_app(settings: Settings, store: Store | None = None) -> OpenAPI:
@@ -42,18 +40,10 @@ def create_app(settings: Settings, store: Store | None = None) -> OpenAPI:
     app.extensions[EXTENSION] = Parts.build(settings, store)
     problems.install(app)
     requests.install(app)
-    app.before_request(_read_json)
-    app.register_blueprint(webhooks)
-    for blueprint in (health, payments, refunds):
+    for blueprint in (health, payments, refunds, webhooks):
         app.register_api(blueprint)
     _documentation(app)
     return app
-
-
-def _read_json() -> None:
-    """Refuse a body that is no clean JSON before anything looks at it."""
-    if request.method == "POST" and request.blueprint in JSON_BLUEPRINTS:
-        json_body()
 
 
 def _invalid(error: ValidationError) -> Response:

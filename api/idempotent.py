@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from flask import Response, g, jsonify, request
 
+from api.models import MoneyHeaders
 from api.parts import parts
 from api.problems import MEDIA_TYPE, from_error
 from shared.errors import BillingError, PaymentDeclined, Unavailable
@@ -17,15 +18,14 @@ FIRST_FAILURE_STATUS = 400
 Act = Callable[[IdempotentRequest], Answer]
 
 
-def idempotently(body: dict[str, object], act: Act) -> Response:
+def idempotently(header: MoneyHeaders, body: dict[str, object], act: Act) -> Response:
     """Answer the request, or give again the answer its key was given before.
 
     An answer is kept once it is final: success, or a decline. After a refusal or an outage the
     same key may be used again at once; whatever Stripe did under it, Stripe will say again.
     """
-    account = request.headers.get("Stripe-Account", "")
-    scope = f"{g.caller}:{request.path}:{account}"
-    asked = idempotent_request(scope, request.headers.get("Idempotency-Key"), body)
+    scope = f"{g.caller}:{request.path}:{header.stripe_account or ''}"
+    asked = idempotent_request(scope, header.idempotency_key, body)
     keys = parts().idempotency
     try:
         kept = keys.begin(asked)

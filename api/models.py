@@ -58,6 +58,32 @@ class Input(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
+class AccountHeader(BaseModel):
+    """The connected account a request is for (Stripe Connect)."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    stripe_account: str | None = Field(
+        None, alias="Stripe-Account", pattern=r"^acct_[A-Za-z0-9]{1,120}$"
+    )
+
+
+class MoneyHeaders(AccountHeader):
+    """What makes a request that moves money safe to repeat."""
+
+    idempotency_key: str | None = Field(
+        None, alias="Idempotency-Key", min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$"
+    )
+
+
+class RefundHeaders(MoneyHeaders):
+    """How long a caller would like to wait for the result."""
+
+    prefer: str | None = Field(
+        None, alias="Prefer", max_length=255, description="RFC 7240: `wait=N`, N seconds up to 30."
+    )
+
+
 class ProcessPayment(Input):
     """A payment to take now."""
 

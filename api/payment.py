@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from flask import Response, g, jsonify, request
+from flask import Response, g, jsonify
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
-from api.access import require_caller
+from api.access import BEARER, require_caller
 from api.idempotent import idempotently
 from api.models import (
+    AccountHeader,
+    MoneyHeaders,
     Payment,
     PaymentDetails,
     PaymentPath,
@@ -22,6 +24,7 @@ from api.models import (
 from api.parts import parts
 from api.problems import Problem, Responses
 from api.refund import refund_from_stripe
+from api.requests import require_clean_json
 from shared.errors import BillingError, CallerError, Unavailable
 from shared.facts import amount_refunded, disputed, timestamp
 from shared.idempotency import Answer, IdempotentRequest
@@ -29,9 +32,14 @@ from shared.payments import PaymentRecord
 
 Json = dict[str, Any]
 payments = APIBlueprint(
-    "payment", __name__, url_prefix="/api/payment", abp_tags=[Tag(name="payments")]
+    "payment",
+    __name__,
+    url_prefix="/api/payment",
+    abp_tags=[Tag(name="payments")],
+    abp_security=BEARER,
 )
 payments.before_request(require_caller)
+payments.before_request(require_clean_json)
 OUTAGES: Responses = {401: Problem, 503: Problem}
 
 
@@ -39,12 +47,12 @@ OUTAGES: Responses = {401: Problem, 503: Problem}
     "/process",
     responses={200: Payment, 400: Problem, 402: Problem, 409: Problem, 415: Problem, **OUTAGES},
 )
-def process(body: ProcessPayment) -> Response:
+def process(header: MoneyHeaders, body: ProcessPayment) -> Response:
     """Take a payment. 3D Secure gives 200 with `requires_action`; a decline is a 402."""
-    return idempotently(body.model_dump(), lambda asked: _charge(body, asked))
+    return idempotently(header, body.model_dump(), lambda asked: _charge(header, body, asked))
 
 
-def _charge(body: ProcessPayment, asked: IdempotentRequest) -> Answer:
+def _charge(header: MoneyHeaders, body: ProcessPayment, asked: IdempotentRequest) -> Answer:
     params: Json = {
         "amount": body.amount,
         "currency": body.currency,
@@ -58,7 +66,7 @@ def _charge(body: ProcessPayment, asked: IdempotentRequest) -> Answer:
             params={name: value for name, value in params.items() if value},
             return_url=body.return_url,
             idempotency_key=asked.stripe_key,
-            account=_account(),
+            account=header.stripe_account,
         )
     except BillingError as error:
         _note(error.fields.get("payment_intent_id"), asked, error.code)
@@ -88,22 +96,22 @@ def _note(payment_intent_id: str | None, asked: IdempotentRequest, outcome: str)
 @payments.get(
     "/<payment_intent_id>", responses={200: PaymentDetails, 400: Problem, 404: Problem, **OUTAGES}
 )
-def details(path: PaymentPath) -> Response:
+def details(header: AccountHeader, path: PaymentPath) -> Response:
     """Tell how a payment stands and all that happened to it."""
     payment_id = path.payment_intent_id
     if not payment_id.startswith("pi_"):
         raise CallerError("No such payment.", status=404, code="payment_not_found")
     try:
-        answer = _asked(payment_id)
+        answer = _asked(payment_id, header.stripe_account)
     except Unavailable:
         answer = _remembered(payment_id)
     return jsonify(answer | {"timeline": parts().payments.timeline(payment_id)})
 
 
-def _asked(payment_id: str) -> Json:
+def _asked(payment_id: str, account: str | None) -> Json:
     gateway = parts().gateway
-    intent = gateway.payment(payment_id, _account())
-    refunds = gateway.refunds_of(_account(), payment_intent=payment_id)
+    intent = gateway.payment(payment_id, account)
+    refunds = gateway.refunds_of(account, payment_intent=payment_id)
     charge = intent.get("latest_charge") or {}
     return shape(intent) | {
         "amount_received": intent["amount_received"],
@@ -161,9 +169,9 @@ def _remembered_refunds(record: PaymentRecord) -> list[Json]:
     "/verify",
     responses={200: PaymentVerdict, 400: Problem, 404: Problem, 415: Problem, **OUTAGES},
 )
-def verify(body: VerifyPayment) -> Response:
+def verify(header: AccountHeader, body: VerifyPayment) -> Response:
     """Say whether a payment succeeded, as expected: asks Stripe, never a cache."""
-    intent = parts().gateway.payment(body.payment_intent_id, _account())
+    intent = parts().gateway.payment(body.payment_intent_id, header.stripe_account)
     reason = _reason(intent, body)
     charge = intent.get("latest_charge") or {}
     return jsonify(
@@ -209,8 +217,3 @@ def shape(intent: Json) -> Json:
         "livemode": intent["livemode"],
         "metadata": intent.get("metadata") or {},
     }
-
-
-def _account() -> str | None:
-    """Name the connected account this request is for, if it names one."""
-    return request.headers.get("Stripe-Account") or None

@@ -7,23 +7,38 @@ import re
 import time
 from typing import Any
 
-from flask import Response, jsonify, request
+from flask import Response, jsonify
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
-from api.access import require_caller
+from api.access import BEARER, require_caller
 from api.idempotent import idempotently
-from api.models import ProcessRefund, Refund, RefundPath, RefundVerdict, VerifyRefund
+from api.models import (
+    AccountHeader,
+    ProcessRefund,
+    Refund,
+    RefundHeaders,
+    RefundPath,
+    RefundVerdict,
+    VerifyRefund,
+)
 from api.parts import parts
 from api.problems import Problem, Responses
-from api.requests import trace
+from api.requests import require_clean_json, trace
 from shared.errors import Unavailable
 from shared.idempotency import Answer, IdempotentRequest
 from shared.refund_jobs import JOB_PREFIX, OPEN_STATES, RefundRequest, job_id
 
 Json = dict[str, Any]
-refunds = APIBlueprint("refund", __name__, url_prefix="/api/refund", abp_tags=[Tag(name="refunds")])
+refunds = APIBlueprint(
+    "refund",
+    __name__,
+    url_prefix="/api/refund",
+    abp_tags=[Tag(name="refunds")],
+    abp_security=BEARER,
+)
 refunds.before_request(require_caller)
+refunds.before_request(require_clean_json)
 OUTAGES: Responses = {401: Problem, 503: Problem}
 PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})(?:$|[,;\s])")
 LONGEST_WAIT_SECONDS = 30
@@ -35,10 +50,12 @@ LOOK_SECONDS = 0.05
     "/process",
     responses={200: Refund, 202: Refund, 400: Problem, 409: Problem, 415: Problem, **OUTAGES},
 )
-def process(body: ProcessRefund) -> Response:
+def process(header: RefundHeaders, body: ProcessRefund) -> Response:
     """Queue a refund (202), or with `Prefer: wait=N` wait up to N seconds for its result (200)."""
-    wait = wait_seconds(request.headers.get("Prefer", ""))
-    response = idempotently(body.model_dump(), lambda asked: _queue(body, asked, wait))
+    wait = wait_seconds(header.prefer or "")
+    response = idempotently(
+        header, body.model_dump(), lambda asked: _queue(header, body, asked, wait)
+    )
     job = (response.get_json() or {}).get("refund_request_id")
     if job:
         response.headers["Location"] = f"/api/refund/{job}"
@@ -47,15 +64,16 @@ def process(body: ProcessRefund) -> Response:
     return response
 
 
-def _queue(body: ProcessRefund, asked: IdempotentRequest, wait: int) -> Answer:
+def _queue(
+    header: RefundHeaders, body: ProcessRefund, asked: IdempotentRequest, wait: int
+) -> Answer:
     job = job_id(asked.scope, asked.key)
-    account = request.headers.get("Stripe-Account") or None
     asked_for = RefundRequest(
         payment_intent_id=body.payment_intent_id,
         amount=body.amount,
         reason=body.reason,
         metadata=body.metadata,
-        account=account,
+        account=header.stripe_account,
     )
     parts().refund_jobs.record(job, asked_for, **trace())
     fields = _wait(job, wait) if wait else None
@@ -86,22 +104,21 @@ def _wait(job: str, seconds: int) -> dict[str, str] | None:
 
 
 @refunds.get("/<refund_id>", responses={200: Refund, 400: Problem, 404: Problem, **OUTAGES})
-def details(path: RefundPath) -> Response:
+def details(header: AccountHeader, path: RefundPath) -> Response:
     """Tell how a refund stands, by Stripe's id or by our request's."""
-    return jsonify(_look_up(path.refund_id))
+    return jsonify(_look_up(path.refund_id, header.stripe_account))
 
 
 @refunds.post(
     "/verify", responses={200: RefundVerdict, 400: Problem, 404: Problem, 415: Problem, **OUTAGES}
 )
-def verify(body: VerifyRefund) -> Response:
+def verify(header: AccountHeader, body: VerifyRefund) -> Response:
     """Say whether a refund succeeded."""
-    refund = _look_up(body.refund_id)
+    refund = _look_up(body.refund_id, header.stripe_account)
     return jsonify(refund | {"verified": refund["status"] == "succeeded"})
 
 
-def _look_up(refund_id: str) -> Json:
-    account = request.headers.get("Stripe-Account") or None
+def _look_up(refund_id: str, account: str | None) -> Json:
     if not refund_id.startswith(JOB_PREFIX):
         return refund_from_stripe(
             parts().gateway.refund(refund_id, account),

@@ -39,12 +39,14 @@ def trace() -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def json_body() -> dict[str, Any]:
-    """Read the body as a JSON object without card data.
+def require_clean_json() -> None:
+    """Refuse a POST whose body is not a JSON object without card data.
 
     Raises `CallerError`: 415 for another media type, 400 for a body that is no JSON object, 400
     `raw_card_data_refused` for one that carries a card number.
     """
+    if request.method != "POST":
+        return
     if request.mimetype != "application/json":
         raise CallerError(
             "Send JSON with Content-Type: application/json.",
@@ -61,7 +63,6 @@ def json_body() -> dict[str, Any]:
             code="raw_card_data_refused",
             param=refused,
         )
-    return body
 
 
 def _card_data(value: Any, path: str = "") -> str | None:

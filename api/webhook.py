@@ -2,21 +2,47 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, jsonify, request
+from typing import Any
 
+from flask import Response, jsonify, request
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+
+from api.models import Received
 from api.parts import parts
+from api.problems import Problem
 from api.requests import trace
 from shared.errors import CallerError, Unavailable
 from shared.stripe_event import Event, parse_event
 from shared.stripe_gateway import verify_signature
 
-webhooks = Blueprint("webhook", __name__)
+webhooks = APIBlueprint("webhook", __name__, abp_tags=[Tag(name="webhook")])
 SIGNATURE = "Stripe-Signature"
+# The body is read raw, for the signature covers its bytes; so it is documented by hand.
+DOCUMENTED: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": SIGNATURE,
+            "in": "header",
+            "required": True,
+            "description": "Stripe's `t=…,v1=…` over the raw body.",
+            "schema": {"type": "string"},
+        }
+    ],
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"type": "object"}}},
+    },
+}
 # Stripe comes again by itself; this tells anyone else.
 FULL_RETRY_SECONDS = 30
 
 
-@webhooks.post("/api/webhook")
+@webhooks.post(
+    "/api/webhook",
+    responses={200: Received, 400: Problem, 413: Problem, 503: Problem},
+    openapi_extensions=DOCUMENTED,
+)
 def receive() -> Response:
     """Record a signed event. 200 means that it is safe on disk; anything else, that it is not."""
     payload = request.get_data(cache=False)
