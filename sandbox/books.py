@@ -46,30 +46,36 @@ def whole_truth(world: World) -> Json:
 
 def _payments(account: Account) -> list[Json]:
     """Return what each intent came to: what was taken and what was given back."""
-    charges = list(account.table("charge").values())
-    refunds = list(account.table("refund").values())
+    charges = _by_intent(account.table("charge"))
+    refunds = _by_intent(account.table("refund"))
     return [
         {
             "payment_intent": intent["id"],
             "status": intent["status"],
             "currency": intent["currency"],
             "metadata": intent["metadata"],
+            "charges": len(charges.get(intent["id"], ())),
             "taken": sum(
                 charge["amount_captured"]
-                for charge in charges
-                if charge["payment_intent"] == intent["id"] and charge["status"] == "succeeded"
+                for charge in charges.get(intent["id"], ())
+                if charge["status"] == "succeeded"
             ),
-            "charges": sum(charge["payment_intent"] == intent["id"] for charge in charges),
+            "refunds": len(refunds.get(intent["id"], ())),
             "returned": sum(
                 refund["amount"]
-                for refund in refunds
-                if refund["payment_intent"] == intent["id"]
-                and refund["status"] in ("succeeded", "pending")
+                for refund in refunds.get(intent["id"], ())
+                if refund["status"] in ("succeeded", "pending")
             ),
-            "refunds": sum(refund["payment_intent"] == intent["id"] for refund in refunds),
         }
         for intent in account.table("payment_intent").values()
     ]
+
+
+def _by_intent(table: dict[str, Json]) -> dict[str, list[Json]]:
+    groups: dict[str, list[Json]] = {}
+    for record in table.values():
+        groups.setdefault(record["payment_intent"], []).append(record)
+    return groups
 
 
 def _delivery(record: Json) -> Json:

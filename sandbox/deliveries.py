@@ -173,22 +173,27 @@ class PostOffice:
             outcome["status"] or outcome["error"],
         )
         if outcome["status"] is not None and outcome["status"] // 100 == 2:  # noqa: PLR2004 any 2xx
-            record["state"] = "delivered"
+            self._end(record, "delivered")
             self._acknowledge(record)
         elif outcome["error"] == neighbourhood.REFUSAL or attempts > len(RETRY_DELAYS_SECONDS):
-            record["state"] = "failed"
+            self._end(record, "failed")
         else:
             self._schedule(record, RETRY_DELAYS_SECONDS[attempts - 1])
 
+    def _end(self, record: Json, state: str) -> None:
+        """Close a delivery; its bytes would be most of the memory of a long run."""
+        record["state"] = state
+        record["payload"] = None
+
     def _acknowledge(self, record: Json) -> None:
         """Count the endpoint off the event, once however often it was delivered."""
-        event = self._world.account(record["account"]).find("event", record["event"])
-        twins = [
-            other
-            for other in self.deliveries_of(record["event"])
-            if other["endpoint"] == record["endpoint"] and other["state"] == "delivered"
-        ]
-        if event is not None and len(twins) == 1:
+        account = self._world.account(record["account"])
+        event = account.find("event", record["event"])
+        if event is None:
+            return
+        acknowledged = account.note(event["id"]).setdefault("acknowledged_by", [])
+        if record["endpoint"] not in acknowledged:
+            acknowledged.append(record["endpoint"])
             event["pending_webhooks"] = max(0, event["pending_webhooks"] - 1)
 
     def deliveries_of(self, event_id: str) -> list[Json]:
@@ -221,6 +226,11 @@ class PostOffice:
         for record in state:
             if record["state"] == "pending" and record["next_attempt_at"] is None:
                 self._schedule(record, 0.0)
+
+    def forget_events(self, event_ids: set[str]) -> None:
+        """Drop the deliveries of events that are no longer kept."""
+        kept = self.deliveries.items()
+        self.deliveries = {key: item for key, item in kept if item["event"] not in event_ids}
 
     def forget(self) -> None:
         """Drop all deliveries and modes."""

@@ -56,13 +56,16 @@ def forget_old(scope: Scope) -> None:
     """Drop the events past Stripe's retention: the oldest come first."""
     table = scope.account.table("event")
     horizon = scope.now - RETENTION_SECONDS
-    expired = []
+    expired = set()
     for event in table.values():
         if event["created"] > horizon:
             break
-        expired.append(event["id"])
+        expired.add(event["id"])
     for event_id in expired:
         del table[event_id]
+        scope.account.notes.pop(event_id, None)
+    if expired:
+        scope.world.post_office.forget_events(expired)
 
 
 def find(scope: Scope, event_id: str) -> Json:

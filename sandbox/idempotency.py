@@ -82,10 +82,11 @@ class Memory:
         self._running.discard((account, key))
 
     def _prune(self, now: float) -> None:
-        for place, kept in list(self._kept.items()):
-            if kept.at > now - RETENTION_SECONDS:
+        while self._kept:
+            oldest = next(iter(self._kept))
+            if self._kept[oldest].at > now - RETENTION_SECONDS:
                 return
-            del self._kept[place]
+            del self._kept[oldest]
 
     def forget(self) -> None:
         """Drop all answers and counts."""

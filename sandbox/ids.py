@@ -34,7 +34,7 @@ SHORT_PREFIXES: Final = {"customer": "cus_", "product": "prod_", "request": "req
 
 def random_text(length: int) -> str:
     """Return letters and digits nobody can guess."""
-    return "".join(secrets.choice(ALPHABET) for _ in range(length))
+    return "".join(ALPHABET[byte % len(ALPHABET)] for byte in secrets.token_bytes(length))
 
 
 def new_id(kind: str) -> str:

@@ -26,7 +26,8 @@ from sandbox.stopping import stopped
 log = logging.getLogger(__name__)
 
 DEFAULT_PORT: Final = 5050
-NO_CONTENT: Final = 204
+OK: Final = 200
+SUCCESS: Final = range(200, 300)
 SIGNED_HEADERS: Final = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
@@ -57,15 +58,23 @@ class Receiver:
     path: Path | None = None
     came: list[Json] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    accepted: set[str] = field(default_factory=set)
+    """Ids answered 2xx: one that comes again is a duplicate."""
 
     def restore(self) -> None:
         """Take over what an earlier run received."""
         if self.path is not None and self.path.exists():
-            self.came = [json.loads(line) for line in self.path.read_text().splitlines()]
+            for line in self.path.read_text().splitlines():
+                self._count(json.loads(line))
+
+    def _count(self, entry: Json) -> None:
+        self.came.append(entry)
+        if entry["answered"] in SUCCESS:
+            self.accepted.add(entry["id"])
 
     def record(self, entry: Json) -> None:
         """Keep a notification, on disk too if there is a state file."""
-        self.came.append(entry)
+        self._count(entry)
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a") as file:
@@ -74,6 +83,7 @@ class Receiver:
     def forget(self) -> None:
         """Drop what came."""
         self.came.clear()
+        self.accepted.clear()
         if self.path is not None:
             self.path.unlink(missing_ok=True)
 
@@ -128,10 +138,9 @@ async def _take(request: web.Request) -> web.Response:
     failure = receiver.failure_for(body)
     if failure is not None:
         await asyncio.sleep(failure.delay_seconds)
-    status = NO_CONTENT if failure is None else failure.status
+    status = OK if failure is None else failure.status
     signature = receiver.verdict(headers, payload)
     notification_id = headers.get("webhook-id") or body.get("id")
-    earlier = [entry for entry in receiver.came if entry["answered"] // 100 == 2]  # noqa: PLR2004 any 2xx
     receiver.record(
         {
             "id": notification_id,
@@ -142,7 +151,7 @@ async def _take(request: web.Request) -> web.Response:
             "body": body,
             "signature": signature,
             "verified": signature == "valid",
-            "duplicate": any(entry["id"] == notification_id for entry in earlier),
+            "duplicate": notification_id in receiver.accepted,
             "answered": status,
         }
     )
