@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+
+from sandbox.authorization import Setting, Verdict, decide
+from sandbox.test_data import CARDS, ThreeDS
+
+ON, OFF = Setting(), Setting(off_session=True)
+ASKED = Setting(three_ds_requested=True)
+SET_UP = Setting(off_session=True, set_up_before=True)
+PASSED = Setting(authenticated=True)
+A, C, D = Verdict.APPROVED, Verdict.CHALLENGED, Verdict.DECLINED
+
+
+@pytest.mark.parametrize(
+    ("card", "setting", "verdict"),
+    [
+        ("visa", ON, A),
+        ("visa", OFF, A),
+        ("visa", ASKED, C),
+        ("amex", ASKED, A),
+        ("threeDSecure2Required", ON, C),
+        ("threeDSecure2Required", OFF, D),
+        ("threeDSecure2Required", PASSED, A),
+        ("authenticationRequiredOnSetup", ON, C),
+        ("authenticationRequiredOnSetup", OFF, D),
+        ("authenticationRequiredOnSetup", SET_UP, A),
+        ("authenticationRequired", SET_UP, D),
+        ("authenticationRequiredSetupForOffSession", ON, C),
+        ("authenticationRequiredSetupForOffSession", OFF, A),
+        ("authenticationRequiredChargeDeclinedInsufficientFunds", ON, C),
+        ("authenticationRequiredChargeDeclinedInsufficientFunds", PASSED, D),
+        ("threeDSecureRequiredChargeDeclined", PASSED, D),
+        ("threeDSecureRequiredProcessingError", ON, D),
+        ("threeDSecureOptional", ON, A),
+        ("threeDSecureOptional", ASKED, C),
+        ("threeDSecureOptionalProcessingError", ON, A),
+        ("threeDSecureOptionalProcessingError", ASKED, A),
+        ("chargeDeclinedIncorrectCvc", ON, D),
+        ("chargeDeclinedIncorrectCvc", Setting(cvc_given=False), A),
+        ("chargeCustomerFail", ON, D),
+        ("radarBlock", ON, D),
+    ],
+)
+def test_a_card_decides_as_its_page_says(card: str, setting: Setting, verdict: Verdict) -> None:
+    assert decide(CARDS[card], setting).verdict is verdict
+
+
+@pytest.mark.parametrize("card", CARDS.values(), ids=lambda card: card.key)
+def test_nobody_is_challenged_who_is_not_there(card: object) -> None:
+    for set_up in (False, True):
+        setting = Setting(off_session=True, set_up_before=set_up, three_ds_requested=True)
+        assert decide(card, setting).verdict is not C  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("card", CARDS.values(), ids=lambda card: card.key)
+def test_a_challenge_passed_is_not_asked_again(card: object) -> None:
+    assert decide(card, PASSED).verdict is not C  # type: ignore[arg-type]
+
+
+def test_only_cards_that_know_3d_secure_are_challenged() -> None:
+    for card in CARDS.values():
+        if card.three_ds is ThreeDS.UNSUPPORTED:
+            assert decide(card, ASKED).verdict is not C

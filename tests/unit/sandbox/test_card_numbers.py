@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sandbox import card_numbers, errors, state
+from sandbox.test_data import CARDS
+from tests.unit.sandbox.worlds import Bench
+
+NUMBERS = [card.number for card in CARDS.values()]
+
+
+def concealed(number: str) -> dict[str, str]:
+    tree = {"card": {"number": number, "exp_month": "12", "exp_year": "2040", "cvc": "123"}}
+    card_numbers.conceal(tree)
+    return tree["card"]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_number_never_passes_the_door(number: str) -> None:
+    assert number not in json.dumps(concealed(number))
+
+
+@pytest.mark.parametrize("number", ["4242 4242 4242 4242", "4242-4242-4242-4242"])
+def test_separators_do_not_matter(number: str) -> None:
+    assert concealed(number)["number"] == card_numbers.KNOWN + "visa"
+
+
+def test_two_unknown_numbers_look_the_same() -> None:
+    assert concealed("4539578763621486") == concealed("4916338506082832")
+
+
+def test_a_wrong_check_digit_is_told_from_a_stranger() -> None:
+    assert concealed("4242424242424241")["number"] == card_numbers.WRONG_CHECK_DIGIT
+    assert concealed("4539578763621486")["number"] == card_numbers.UNKNOWN
+
+
+def test_numbers_nested_in_other_parameters_are_found() -> None:
+    tree = {"payment_method_data": {"card": {"number": NUMBERS[0], "cvc": "1234567"}}}
+    card_numbers.conceal(tree)
+    assert tree["payment_method_data"]["card"]["cvc"] == card_numbers.CVC_INVALID
+    assert NUMBERS[0] not in json.dumps(tree)
+
+
+def test_messages_show_no_card_number() -> None:
+    said = errors.invalid("No such PaymentMethod: '4242424242424242'").error["message"]
+    assert said == "No such PaymentMethod: '************4242'"
+
+
+def test_messages_keep_numbers_that_are_no_card_numbers() -> None:
+    assert errors.invalid("order 1234567890123").error["message"] == "order 1234567890123"
+
+
+def test_the_whole_state_holds_no_card_number(bench: Bench) -> None:
+    for number in NUMBERS:
+        given = {"type": "card", "card": concealed(number)}
+        bench.call("POST", "/v1/payment_methods", given)
+    saved = json.dumps(state.dump(bench.world))
+    assert [number for number in NUMBERS if number in saved] == []

@@ -1,0 +1,142 @@
+"""Faults and keys, over HTTP in one process: what the contract suite cannot ask of real Stripe."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from sandbox.app import create_app, new_world
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+KEY = {"Authorization": "Bearer sk_test_transport"}
+INTENT = {"amount": "500", "currency": "usd"}
+PATH = "/v1/payment_intents"
+
+
+class Stripe:
+    """The sandbox as a client sees it."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+
+    async def create(self, key: str = "k", headers: dict[str, str] | None = None) -> Any:
+        sent = KEY | {"Idempotency-Key": key} | (headers or {})
+        return await self.client.post(PATH, data=INTENT, headers=sent)
+
+    async def fault(self, **fault: Any) -> None:
+        match = {"method": "POST", "path_prefix": PATH}
+        answer = await self.client.post("/_sandbox/faults", json={"match": match, **fault})
+        assert answer.status == 200, await answer.text()
+
+    async def books(self) -> Any:
+        return await (await self.client.get("/_sandbox/books")).json()
+
+
+def play(story: Callable[[Stripe], Awaitable[None]]) -> None:
+    async def playing() -> None:
+        async with TestClient(TestServer(create_app(new_world()))) as client:
+            await story(Stripe(client))
+
+    asyncio.run(playing())
+
+
+def test_one_key_makes_one_object_however_many_ask() -> None:
+    async def story(stripe: Stripe) -> None:
+        await stripe.fault(kind="delay", delay_seconds=0.2)
+        answers = await asyncio.gather(*(stripe.create() for _ in range(8)))
+        assert sorted(answer.status for answer in answers) == [200, *[409] * 7]
+        again = await stripe.create()
+        assert again.headers["Idempotent-Replayed"] == "true"
+        books = await stripe.books()
+        assert len(books["payment_intents"]) == 1
+        assert books["calls"]["acted"] == 1
+        assert books["idempotency"] == {"replays": 1, "conflicts": 7, "mismatches": 0}
+
+    play(story)
+
+
+def test_a_failure_before_acting_leaves_nothing() -> None:
+    async def story(stripe: Stripe) -> None:
+        await stripe.fault(kind="error", status=503, phase="before")
+        assert (await stripe.create()).status == 503
+        assert (await stripe.books())["payment_intents"] == []
+        assert (await stripe.create()).status == 200
+
+    play(story)
+
+
+@pytest.mark.parametrize("kind", ["error", "timeout", "disconnect"])
+def test_a_failure_after_acting_hides_what_was_done(kind: str) -> None:
+    async def story(stripe: Stripe) -> None:
+        await stripe.fault(kind=kind, phase="after", delay_seconds=0.01)
+        try:
+            assert (await stripe.create()).status == 500
+        except aiohttp.ClientError:
+            assert kind != "error"
+        again = await stripe.create()
+        assert (again.status, again.headers["Idempotent-Replayed"]) == (200, "true")
+        assert len((await stripe.books())["payment_intents"]) == 1
+
+    play(story)
+
+
+def test_too_many_requests_say_when_to_come_again() -> None:
+    async def story(stripe: Stripe) -> None:
+        await stripe.fault(kind="error", status=429, retry_after=7, should_retry=True)
+        answer = await stripe.create()
+        assert answer.status == 429
+        assert answer.headers["Retry-After"] == "7"
+        assert answer.headers["Stripe-Should-Retry"] == "true"
+        assert (await answer.json())["error"]["code"] == "rate_limit"
+
+    play(story)
+
+
+def test_a_live_key_is_refused() -> None:
+    async def story(stripe: Stripe) -> None:
+        answer = await stripe.create(headers={"Authorization": "Bearer sk_live_abcdefgh1234"})
+        assert answer.status == 401
+        message = (await answer.json())["error"]["message"]
+        assert "offline" in message
+        assert "abcdefgh" not in message
+
+    play(story)
+
+
+def test_connected_accounts_are_worlds_of_their_own() -> None:
+    async def story(stripe: Stripe) -> None:
+        other = await stripe.create(headers={"Stripe-Account": "acct_1Other"})
+        mine = await stripe.create()
+        assert (await other.json())["id"] != (await mine.json())["id"]
+        events = (await stripe.books())["events"]
+        assert {event["account"] for event in events} == {None, "acct_1Other"}
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("faults", {"kind": "explode"}),
+        ("faults", {"kind": "error", "statuses": 1}),
+        ("deliveries", {"mode": "sideways"}),
+        ("clock", {"advance_seconds": -1}),
+        ("clock", {}),
+        ("disputes", {"charge": "ch_none"}),
+        ("refunds/re_none/fail", {}),
+        ("payment_intents/pi_none/authenticate", {"outcome": "complete"}),
+    ],
+)
+def test_a_wrong_control_call_says_what_is_wrong(path: str, body: dict[str, Any]) -> None:
+    async def story(stripe: Stripe) -> None:
+        answer = await stripe.client.post(f"/_sandbox/{path}", json=body)
+        assert answer.status in (400, 404)
+        assert (await answer.json())["error"]["message"]
+
+    play(story)
