@@ -15,6 +15,7 @@ from api.health import health
 from api.parts import EXTENSION, Parts
 from api.payment import payments
 from api.refund import refunds
+from api.routing import IdConverter
 from api.webhook import webhooks
 from shared.settings import Settings
 from shared.store import Store, connect
@@ -34,6 +35,7 @@ def create_app(settings: Settings, store: Store | None = None) -> OpenAPI:
         doc_ui=False,
         static_folder=None,
     )
+    app.url_map.converters["id"] = IdConverter
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
     store = store or Store(connect(settings, "billing-api"))

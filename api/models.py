@@ -6,6 +6,7 @@ import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.json_schema import SkipJsonSchema
 
 # Stripe's limits on metadata.
 METADATA_KEYS = 50
@@ -13,6 +14,8 @@ METADATA_KEY_LENGTH = 40
 METADATA_VALUE_LENGTH = 500
 # Stripe's largest amount in any currency has twelve digits.
 LARGEST_AMOUNT = 999_999_999_999
+PAYMENT_INTENT_ID = r"^pi_[A-Za-z0-9]{1,120}$"
+REFUND_ID = r"^(re|rr|pyr)_[A-Za-z0-9]{1,120}$"
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 UNSAFE_SCHEMES = ("javascript", "data", "file", "vbscript")
 
@@ -46,9 +49,9 @@ Currency = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z]{3}$", to_lower=True, strip_whitespace=True)
 ]
 Metadata = Annotated[dict[str, str], AfterValidator(_metadata)]
-PaymentIntentId = Annotated[str, StringConstraints(pattern=r"^pi_[A-Za-z0-9]{1,120}$")]
+PaymentIntentId = Annotated[str, StringConstraints(pattern=PAYMENT_INTENT_ID)]
 PaymentMethodId = Annotated[str, StringConstraints(pattern=r"^pm_[A-Za-z0-9_]{1,120}$")]
-RefundId = Annotated[str, StringConstraints(pattern=r"^(re|rr|pyr)_[A-Za-z0-9]{1,120}$")]
+RefundId = Annotated[str, StringConstraints(pattern=REFUND_ID)]
 Reason = Literal["duplicate", "fraudulent", "requested_by_customer"]
 
 
@@ -63,7 +66,7 @@ class AccountHeader(BaseModel):
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    stripe_account: str | None = Field(
+    stripe_account: str | SkipJsonSchema[None] = Field(
         None, alias="Stripe-Account", pattern=r"^acct_[A-Za-z0-9]{1,120}$"
     )
 
@@ -71,7 +74,7 @@ class AccountHeader(BaseModel):
 class MoneyHeaders(AccountHeader):
     """What makes a request that moves money safe to repeat."""
 
-    idempotency_key: str | None = Field(
+    idempotency_key: str | SkipJsonSchema[None] = Field(
         None, alias="Idempotency-Key", min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$"
     )
 
@@ -79,7 +82,7 @@ class MoneyHeaders(AccountHeader):
 class RefundHeaders(MoneyHeaders):
     """How long a caller would like to wait for the result."""
 
-    prefer: str | None = Field(
+    prefer: str | SkipJsonSchema[None] = Field(
         None, alias="Prefer", max_length=255, description="RFC 7240: `wait=N`, N seconds up to 30."
     )
 
@@ -126,13 +129,13 @@ class VerifyRefund(Input):
 class PaymentPath(BaseModel):
     """The payment intent in the path."""
 
-    payment_intent_id: str
+    payment_intent_id: str = Field(json_schema_extra={"pattern": PAYMENT_INTENT_ID})
 
 
 class RefundPath(BaseModel):
     """The refund, or our request for one, in the path."""
 
-    refund_id: str
+    refund_id: str = Field(json_schema_extra={"pattern": REFUND_ID})
 
 
 class Payment(BaseModel):

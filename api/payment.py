@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -12,6 +13,7 @@ from flask_openapi3.models.tag import Tag
 from api.access import BEARER, require_caller
 from api.idempotent import idempotently
 from api.models import (
+    PAYMENT_INTENT_ID,
     AccountHeader,
     MoneyHeaders,
     Payment,
@@ -21,8 +23,9 @@ from api.models import (
     ProcessPayment,
     VerifyPayment,
 )
+from api.outcome import made_after_all
 from api.parts import parts
-from api.problems import Problem, Responses
+from api.problems import documented
 from api.refund import refund_from_stripe
 from api.requests import require_clean_json
 from shared.errors import BillingError, CallerError, Unavailable
@@ -40,12 +43,13 @@ payments = APIBlueprint(
 )
 payments.before_request(require_caller)
 payments.before_request(require_clean_json)
-OUTAGES: Responses = {401: Problem, 503: Problem}
+ALWAYS = documented(401, 422, 500, 503)
+ON_POST = documented(400, 413, 415) | ALWAYS
 
 
 @payments.post(
     "/process",
-    responses={200: Payment, 400: Problem, 402: Problem, 409: Problem, 415: Problem, **OUTAGES},
+    responses={200: Payment, **documented(402, 409), **ON_POST},
 )
 def process(header: MoneyHeaders, body: ProcessPayment) -> Response:
     """Take a payment. 3D Secure gives 200 with `requires_action`; a decline is a 402."""
@@ -62,17 +66,29 @@ def _charge(header: MoneyHeaders, body: ProcessPayment, asked: IdempotentRequest
         "metadata": body.metadata,
     }
     try:
-        intent = parts().gateway.create_payment(
-            params={name: value for name, value in params.items() if value},
-            return_url=body.return_url,
-            idempotency_key=asked.stripe_key,
-            account=header.stripe_account,
-        )
+        intent = _created(header, body, params, asked)
     except BillingError as error:
         _note(error.fields.get("payment_intent_id"), asked, error.code)
         raise
     _note(intent["id"], asked, str(intent["status"]))
     return Answer(200, shape(intent))
+
+
+def _created(
+    header: MoneyHeaders, body: ProcessPayment, params: Json, asked: IdempotentRequest
+) -> Json:
+    try:
+        return parts().gateway.create_payment(
+            params={name: value for name, value in params.items() if value},
+            return_url=body.return_url,
+            idempotency_key=asked.stripe_key,
+            account=header.stripe_account,
+        )
+    except Unavailable as error:
+        found = made_after_all(asked, error, header.stripe_account)
+        if found is None:
+            raise
+        return found
 
 
 def _note(payment_intent_id: str | None, asked: IdempotentRequest, outcome: str) -> None:
@@ -94,12 +110,12 @@ def _note(payment_intent_id: str | None, asked: IdempotentRequest, outcome: str)
 
 
 @payments.get(
-    "/<payment_intent_id>", responses={200: PaymentDetails, 400: Problem, 404: Problem, **OUTAGES}
+    "/<id:payment_intent_id>", responses={200: PaymentDetails, **documented(400, 404), **ALWAYS}
 )
 def details(header: AccountHeader, path: PaymentPath) -> Response:
     """Tell how a payment stands and all that happened to it."""
     payment_id = path.payment_intent_id
-    if not payment_id.startswith("pi_"):
+    if not re.fullmatch(PAYMENT_INTENT_ID, payment_id):
         raise CallerError("No such payment.", status=404, code="payment_not_found")
     try:
         answer = _asked(payment_id, header.stripe_account)
@@ -167,7 +183,7 @@ def _remembered_refunds(record: PaymentRecord) -> list[Json]:
 
 @payments.post(
     "/verify",
-    responses={200: PaymentVerdict, 400: Problem, 404: Problem, 415: Problem, **OUTAGES},
+    responses={200: PaymentVerdict, **documented(404), **ON_POST},
 )
 def verify(header: AccountHeader, body: VerifyPayment) -> Response:
     """Say whether a payment succeeded, as expected: asks Stripe, never a cache."""

@@ -86,6 +86,18 @@ def from_validation(error: ValidationError) -> Response:
     )
 
 
+def documented(*statuses: int) -> Responses:
+    """Document that a route answers these statuses with a problem."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": schema}},
+        }
+        for status in statuses
+    }
+
+
 def install(app: Flask) -> None:
     """Make every failure of the application a problem document."""
 

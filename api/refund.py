@@ -14,6 +14,7 @@ from flask_openapi3.models.tag import Tag
 from api.access import BEARER, require_caller
 from api.idempotent import idempotently
 from api.models import (
+    REFUND_ID,
     AccountHeader,
     ProcessRefund,
     Refund,
@@ -23,9 +24,9 @@ from api.models import (
     VerifyRefund,
 )
 from api.parts import parts
-from api.problems import Problem, Responses
+from api.problems import documented
 from api.requests import require_clean_json, trace
-from shared.errors import Unavailable
+from shared.errors import CallerError, Unavailable
 from shared.idempotency import Answer, IdempotentRequest
 from shared.refund_jobs import JOB_PREFIX, OPEN_STATES, RefundRequest, job_id
 
@@ -39,7 +40,8 @@ refunds = APIBlueprint(
 )
 refunds.before_request(require_caller)
 refunds.before_request(require_clean_json)
-OUTAGES: Responses = {401: Problem, 503: Problem}
+ALWAYS = documented(401, 422, 500, 503)
+ON_POST = documented(400, 413, 415) | ALWAYS
 PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})(?:$|[,;\s])")
 LONGEST_WAIT_SECONDS = 30
 # Between two looks at a job that someone waits for; one look costs Redis about 50 us.
@@ -48,7 +50,7 @@ LOOK_SECONDS = 0.05
 
 @refunds.post(
     "/process",
-    responses={200: Refund, 202: Refund, 400: Problem, 409: Problem, 415: Problem, **OUTAGES},
+    responses={200: Refund, 202: Refund, **documented(409), **ON_POST},
 )
 def process(header: RefundHeaders, body: ProcessRefund) -> Response:
     """Queue a refund (202), or with `Prefer: wait=N` wait up to N seconds for its result (200)."""
@@ -103,15 +105,13 @@ def _wait(job: str, seconds: int) -> dict[str, str] | None:
         room.release()
 
 
-@refunds.get("/<refund_id>", responses={200: Refund, 400: Problem, 404: Problem, **OUTAGES})
+@refunds.get("/<id:refund_id>", responses={200: Refund, **documented(400, 404), **ALWAYS})
 def details(header: AccountHeader, path: RefundPath) -> Response:
     """Tell how a refund stands, by Stripe's id or by our request's."""
     return jsonify(_look_up(path.refund_id, header.stripe_account))
 
 
-@refunds.post(
-    "/verify", responses={200: RefundVerdict, 400: Problem, 404: Problem, 415: Problem, **OUTAGES}
-)
+@refunds.post("/verify", responses={200: RefundVerdict, **documented(404), **ON_POST})
 def verify(header: AccountHeader, body: VerifyRefund) -> Response:
     """Say whether a refund succeeded."""
     refund = _look_up(body.refund_id, header.stripe_account)
@@ -119,6 +119,8 @@ def verify(header: AccountHeader, body: VerifyRefund) -> Response:
 
 
 def _look_up(refund_id: str, account: str | None) -> Json:
+    if not re.fullmatch(REFUND_ID, refund_id):
+        raise CallerError("No such refund.", status=404, code="refund_not_found")
     if not refund_id.startswith(JOB_PREFIX):
         return refund_from_stripe(
             parts().gateway.refund(refund_id, account),

@@ -10,7 +10,7 @@ from flask_openapi3.models.tag import Tag
 
 from api.models import Received
 from api.parts import parts
-from api.problems import Problem
+from api.problems import documented
 from api.requests import trace
 from shared.errors import CallerError, Unavailable
 from shared.stripe_event import Event, parse_event
@@ -40,7 +40,7 @@ FULL_RETRY_SECONDS = 30
 
 @webhooks.post(
     "/api/webhook",
-    responses={200: Received, 400: Problem, 413: Problem, 503: Problem},
+    responses={200: Received, **documented(400, 413, 500, 503)},
     openapi_extensions=DOCUMENTED,
 )
 def receive() -> Response:

@@ -189,7 +189,9 @@ def test_raw_card_data_is_refused_and_never_logged(
     ("method", "path", "options", "status"),
     [
         ("get", "/nowhere", {}, 404),
-        ("get", "/api/payment/process", {}, 404),
+        ("get", "/api/payment/process", {}, 405),
+        ("get", "/api/payment/nothing", {}, 404),
+        ("get", "/api/refund/%0a", {}, 404),
         ("put", "/api/payment/process", {}, 405),
         ("post", "/api/payment/process", {"data": "a=b"}, 415),
         ("post", "/api/payment/process", {"data": "{", "content_type": "application/json"}, 400),
