@@ -1,6 +1,6 @@
 # Each target calls a script in bin/; CI calls the same ones.
 .DEFAULT_GOAL := help
-.PHONY: help run test demo bench lint format check lock images clean
+.PHONY: help run test demo chaos bench lint format check lock images clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ demo: ## pay, be declined, do 3DS, refund, dispute: against a running make run
 
 bench: ## run the benchmarks and print their figures
 	@bin/bench
+
+chaos: ## kill processes at random under traffic and audit what became of it (ARGS="--kills 50")
+	@bin/chaos $(ARGS)
 
 lint: ## linters and types
 	@bin/lint

@@ -1,0 +1,95 @@
+"""`python -m chaos`: make a run and print what it found; exit 1 when a promise was broken."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+
+from chaos.run import Plan, Result, run
+from chaos.unprotected import PROTECTIONS
+
+SHOWN = 3  # examples of each violation; the rest is in --json
+
+
+def main() -> int:
+    """Run what the command line asks for."""
+    arguments = _parser().parse_args()
+    names = {field.name for field in fields(Plan)}
+    plan = Plan(**{k: v for k, v in vars(arguments).items() if k in names})
+    result = run(plan, _progress)
+    if arguments.json:
+        sys.stdout.write(json.dumps(asdict(result) | {"clean": result.clean}, indent=2) + "\n")
+    else:
+        sys.stdout.write(render(result))
+    return 0 if result.clean else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bin/chaos", description=__doc__)
+    given = Plan()
+    for name, kind, text in (
+        ("seed", int, "decides what customers do and which troubles come, in which order"),
+        ("events", int, "end after so many Stripe events"),
+        ("kills", int, "processes to kill with SIGKILL"),
+        ("freezes", int, "workers to freeze for longer than a lease"),
+        ("disturbances", int, "times Stripe, the event service or the webhooks misbehave"),
+        ("workers", int, "worker processes"),
+        ("customers", int, "customers at a time"),
+    ):
+        default = getattr(given, name)
+        parser.add_argument(f"--{name}", type=kind, default=default, help=f"{text} ({default})")
+    for option, name, text in (
+        ("--duration", "duration_seconds", "end after so many seconds at the latest"),
+        ("--patience", "patience_seconds", "how long to wait for quiet at the end, in seconds"),
+    ):
+        default = getattr(given, name)
+        parser.add_argument(
+            option, dest=name, type=float, default=default, help=f"{text} ({default})"
+        )
+    parser.add_argument(
+        "--without", choices=PROTECTIONS, help="take one protection away: must fail"
+    )
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    return parser
+
+
+def _progress(text: str) -> None:
+    sys.stderr.write(f"{datetime.now(UTC):%H:%M:%S} {text}\n")
+    sys.stderr.flush()
+
+
+def render(result: Result) -> str:
+    """Render a result for a person."""
+    plan, quiet = result.plan, result.seconds_to_quiet
+    without = f", WITHOUT {plan.without}" if plan.without else ""
+    figures: dict[str, object] = dict(result.findings.counts)
+    figures |= {
+        "kills": f"{sum(result.kills.values())} {_detail(result.kills)}",
+        "freezes": result.freezes,
+        "faults": f"{sum(result.faults.values())} {_detail(result.faults)}",
+    }
+    lines = [f"seed {plan.seed}{without}: {result.seconds:.0f} s of trouble", ""]
+    lines += [_line(name, value) for name, value in figures.items()]
+    lines += ["", "  must be 0:"]
+    for name, found in result.findings.violations.items():
+        lines.append(_line(name, len(found)))
+        lines += [f"      {example}" for example in found[:SHOWN]]
+    took = "never" if quiet is None else f"{quiet:.1f} s"
+    verdict = "every promise was kept" if result.clean else "PROMISES WERE BROKEN"
+    return "\n".join([*lines, "", f"  time to quiet: {took}", f"  {verdict}", ""])
+
+
+def _line(name: str, value: object) -> str:
+    figure, _, detail = str(value).partition(" ")
+    return f"  {name.replace('_', ' '):<38}{figure:>9}  {detail}".rstrip()
+
+
+def _detail(counts: dict[str, int]) -> str:
+    return "(" + ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) + ")"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,214 @@
+"""One run: set the stage, let the customers in, make trouble, wait until it is quiet, audit."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import requests
+from redis.exceptions import RedisError
+
+from chaos.audit import Evidence, Findings, audit
+from chaos.customers import Customers
+from chaos.stage import VALKEY_OPTIONS, NotQuiet, Stage, wait_until
+from chaos.trouble import Trouble
+from chaos.unprotected import BY_STAGING
+from shared.store import key
+from shared.work import EVENTS, KINDS, NOTIFICATIONS, REFUNDS
+
+Json = dict[str, Any]
+STEP_SECONDS = 0.1
+# The stage must have been quiet for so long: the offline Stripe has refunds under way for 5 s.
+QUIET_SECONDS = 6.0
+LOOK_SECONDS = 1.0
+CLIENT_PATIENCE_SECONDS = 60.0
+BOOKS_LIMIT_SECONDS = 60.0
+NO_DISK = VALKEY_OPTIONS.replace("--appendonly yes", "--appendonly no")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is made of. It ends after `events` events or `duration_seconds`."""
+
+    seed: int = 1
+    events: int = 1500
+    kills: int = 12
+    freezes: int = 2
+    disturbances: int = 30
+    duration_seconds: float = 600.0
+    patience_seconds: float = 120.0
+    workers: int = 2
+    customers: int = 12
+    without: str | None = None
+
+
+@dataclass
+class Result:
+    """What a run gave."""
+
+    plan: Plan
+    findings: Findings
+    kills: dict[str, int]
+    freezes: int
+    faults: dict[str, int]
+    seconds: float
+    seconds_to_quiet: float | None
+
+    @property
+    def clean(self) -> bool:
+        """Say whether every promise was kept, and the stage became quiet at all."""
+        return self.findings.clean and self.seconds_to_quiet is not None
+
+
+def run(plan: Plan, say: Callable[[str], None]) -> Result:
+    """Make one run of the plan."""
+    with Stage(**_staging(plan)) as stage:
+        say(f"stage is set in {stage.folder}: {', '.join(stage.services)}")
+        trouble = Trouble(stage, Random(plan.seed))
+        customers = Customers(stage.api, stage.sandbox, plan.seed, plan.customers)
+        started_at = time.monotonic()
+        customers.start()
+        try:
+            _storm(plan, stage, trouble, say)
+        finally:
+            trouble.settle()
+            customers.close(CLIENT_PATIENCE_SECONDS)
+        calm_at = time.monotonic()
+        say(f"calm after {calm_at - started_at:.0f} s; waiting until nothing is left to do")
+        quiet_at = _wait_quiet(plan, stage, trouble, say)
+        findings = audit(_evidence(stage, customers, trouble))
+        return Result(
+            plan,
+            findings,
+            dict(trouble.kills),
+            trouble.freezes,
+            dict(trouble.faults),
+            calm_at - started_at,
+            None if quiet_at is None else quiet_at - calm_at,
+        )
+
+
+def _staging(plan: Plan) -> Json:
+    staging: Json = {"workers": plan.workers}
+    if plan.without == "relay":
+        staging["upkeeps"] = 0
+    elif plan.without == "disk":
+        staging["valkey_options"] = NO_DISK
+    elif plan.without and plan.without not in BY_STAGING:
+        wrapped = [sys.executable, "-m", "chaos.unprotected", plan.without]
+        staging["wrap"] = lambda module: [*wrapped, module]
+    return staging
+
+
+def _storm(plan: Plan, stage: Stage, trouble: Trouble, say: Callable[[str], None]) -> None:
+    """Spread the troubles evenly over the run, in an order that the seed decides."""
+    acts = [trouble.kill] * plan.kills + [trouble.freeze] * plan.freezes
+    acts += [trouble.disturb] * plan.disturbances
+    trouble.dice.shuffle(acts)
+    total, started_at, said = len(acts) + 1, time.monotonic(), 0
+    progress = 0.0
+    while progress < 1 or acts:
+        trouble.run_once()
+        progress = max(
+            recorded(stage) / plan.events, (time.monotonic() - started_at) / plan.duration_seconds
+        )
+        if acts and progress >= (total - len(acts)) / total:
+            acts.pop()()
+        if int(progress * 10) > said:
+            said = int(progress * 10)
+            say(f"{said * 10} %: {recorded(stage)} events, {sum(trouble.kills.values())} kills")
+        time.sleep(STEP_SECONDS)
+
+
+def recorded(stage: Stage) -> int:
+    """Count the events the service has recorded; 0 while the store is down."""
+    try:
+        return int(stage.redis.zcard(EVENTS.index))
+    except RedisError:
+        return 0
+
+
+def _wait_quiet(
+    plan: Plan, stage: Stage, trouble: Trouble, say: Callable[[str], None]
+) -> float | None:
+    """Wait until all is done and stays done; give when that was, None when it never was."""
+    quiet_since: list[tuple[int, float]] = []
+
+    def quiet() -> bool:
+        trouble.run_once()
+        events = recorded(stage)
+        if open_work(stage) or not _delivered(stage, events):
+            quiet_since.clear()
+            return False
+        if not quiet_since or quiet_since[0][0] != events:
+            quiet_since[:] = [(events, time.monotonic())]
+        time.sleep(LOOK_SECONDS)
+        return time.monotonic() - quiet_since[0][1] > QUIET_SECONDS
+
+    try:
+        wait_until(quiet, "everything is done", plan.patience_seconds)
+    except NotQuiet as problem:
+        say(f"{problem}; still open: {open_work(stage)}")
+        return None
+    return quiet_since[0][1]
+
+
+def open_work(stage: Stage) -> dict[str, int]:
+    """Count what is not done, by kind; empty when all is."""
+    kinds = (EVENTS, REFUNDS, NOTIFICATIONS)
+    try:
+        left = {kind.name: int(stage.redis.zcard(kind.due)) for kind in kinds}
+        left |= {f"{k.name}_rung": int(stage.redis.llen(k.queue)) for k in KINDS.values()}
+        left |= {f"{k.name}_dead": int(stage.redis.zcard(k.dead)) for k in kinds}
+    except RedisError:
+        return {"valkey_down": 1}
+    return {name: count for name, count in left.items() if count and "_dead" not in name}
+
+
+def _delivered(stage: Stage, events: int) -> bool:
+    """Say whether Stripe has nothing more to send and we know all it has."""
+    books = books_of(stage)
+    pending = sum(delivery["state"] == "pending" for delivery in books["deliveries"])
+    return pending == 0 and len(books["events"]) <= events
+
+
+def books_of(stage: Stage) -> Json:
+    """Open the offline Stripe's books."""
+    answer = requests.get(f"{stage.sandbox}/_sandbox/books", timeout=BOOKS_LIMIT_SECONDS)
+    answer.raise_for_status()
+    found: Json = answer.json()
+    return found
+
+
+def _evidence(stage: Stage, customers: Customers, trouble: Trouble) -> Evidence:
+    books = books_of(stage)
+    received = requests.get(f"{stage.receiver}/notifications", timeout=BOOKS_LIMIT_SECONDS).json()
+    ledger = customers.ledger
+    answers = [request.answer[1] for request in ledger.refunds if request.answer]
+    jobs = [answer["refund_request_id"] for answer in answers if "refund_request_id" in answer]
+    return Evidence(
+        books=books,
+        notifications=received["data"],
+        payments=ledger.payments,
+        refunds=ledger.refunds,
+        events=_hashes(stage, "event", [event["id"] for event in books["events"]]),
+        refund_jobs={job: _look_up(stage, job) for job in jobs},
+        died=trouble.died,
+    )
+
+
+def _hashes(stage: Stage, item: str, ids: list[str]) -> dict[str, dict[str, str]]:
+    pipe = stage.redis.pipeline(transaction=False)
+    for item_id in ids:
+        pipe.hgetall(key(item, item_id))
+    return dict(zip(ids, pipe.execute(), strict=True))
+
+
+def _look_up(stage: Stage, job: str) -> Json:
+    answer = requests.get(f"{stage.api}/api/refund/{job}", timeout=BOOKS_LIMIT_SECONDS)
+    found: Json = answer.json()
+    return found

