@@ -104,7 +104,8 @@ class IdempotencyKeys:
 
     def conclude(self, request: IdempotentRequest, answer: Answer | None) -> None:
         """Keep the answer under the key; None lets the caller try again at once."""
-        kept = compact({"status": answer.status, "body": answer.body}) if answer else ""
+        # The order of fields is kept: the same answer, to the byte.
+        kept = json.dumps({"status": answer.status, "body": answer.body}) if answer else ""
         self._store.run("conclude", [request.record_key], [request.token, kept])
 
 

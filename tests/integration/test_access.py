@@ -1,0 +1,88 @@
+"""Who gets in: keys, roles, and what is open."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from api.app import create_app
+from shared.store import Store
+from tests.conftest import make_settings
+
+CALLER, OTHER, OPERATOR = "caller-key-1", "caller-key-2", "operator-key"
+
+
+@pytest.fixture
+def closed(real_store: Store) -> FlaskClient:
+    """Build a service with two caller keys and an operator's."""
+    keys = {"api_keys": f"{CALLER},{OTHER}", "operator_keys": OPERATOR}
+    return create_app(make_settings(**keys), real_store).test_client()
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+MONEY = [
+    ("post", "/api/payment/process"),
+    ("post", "/api/payment/verify"),
+    ("get", "/api/payment/pi_1"),
+    ("post", "/api/refund/process"),
+    ("post", "/api/refund/verify"),
+    ("get", "/api/refund/re_1"),
+    ("get", "/api/refund/rr_1"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), MONEY)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        bearer("wrong"),
+        bearer(""),
+        bearer(OPERATOR),
+        {"Authorization": CALLER},
+        {"Authorization": f"Basic {CALLER}"},
+        {"Authorization": f"Bearer {CALLER[:-1]}"},
+        {"Authorization": "Bearer ключ"},
+    ],
+)
+def test_without_a_callers_key_nothing_is_told(
+    closed: FlaskClient, method: str, path: str, headers: dict[str, Any]
+) -> None:
+    answer = getattr(closed, method)(path, headers=headers, json={} if method == "post" else None)
+    assert answer.status_code == 401
+    assert answer.get_json()["code"] == "unauthorized"
+
+
+@pytest.mark.parametrize("key", [CALLER, OTHER])
+def test_each_key_opens_while_keys_are_rotated(closed: FlaskClient, key: str) -> None:
+    answer = closed.post("/api/payment/process", headers=bearer(key), json={})
+    assert answer.status_code == 422
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/ready", "/docs", "/openapi.json"])
+def test_health_and_the_contract_are_open(closed: FlaskClient, path: str) -> None:
+    assert closed.get(path).status_code == 200
+
+
+def test_the_webhook_is_guarded_by_its_signature_alone(closed: FlaskClient) -> None:
+    answer = closed.post("/api/webhook", data="{}", headers=bearer(CALLER))
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "invalid_signature")
+
+
+def test_every_answer_carries_the_headers_that_protect(closed: FlaskClient) -> None:
+    for answer in (closed.get("/health"), closed.get("/nowhere")):
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["X-Frame-Options"] == "DENY"
+        assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_a_request_id_comes_back_unless_it_could_forge_a_log_line(closed: FlaskClient) -> None:
+    good = closed.get("/health", headers={"X-Request-Id": "from-the-caller-1"})
+    assert good.headers["X-Request-Id"] == "from-the-caller-1"
+    bad = closed.get("/health", headers={"X-Request-Id": 'x" admin="true'})
+    assert bad.headers["X-Request-Id"].startswith("req_")
