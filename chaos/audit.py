@@ -17,6 +17,7 @@ from chaos.customers import Request
 Json = dict[str, Any]
 Fact = tuple[str, str]
 OK = range(200, 300)
+ACCEPTED, UNAVAILABLE = 202, 503
 # Stripe's events that must always be told, whatever comes before or after them.
 TOLD = {
     "payment_intent.succeeded": "payment.succeeded",
@@ -112,7 +113,7 @@ def _lost(evidence: Evidence, taken: list[Json]) -> list[str]:
     wanted = expected_facts(evidence.books)
     made = {refund["metadata"].get("return") for refund in evidence.books["refunds"]}
     for request in evidence.refunds:
-        if request.answer and request.answer[0] == 202 and request.key not in made:  # noqa: PLR2004
+        if request.answer and request.answer[0] == ACCEPTED and request.key not in made:
             wanted.add(("refund.failed", request.key))
     heard = {fact_of(entry["body"]) for entry in taken}
     return sorted(f"{kind} {subject}" for kind, subject in wanted - heard)
@@ -168,7 +169,7 @@ def _dishonest_to_stripe(evidence: Evidence) -> list[str]:
         f"{delivery['event']}: {attempt['status']}"
         for delivery in evidence.books["deliveries"]
         for attempt in delivery["attempts"]
-        if attempt["status"] not in (200, 503, None)
+        if attempt["status"] not in (200, UNAVAILABLE, None)
     ]
 
 
@@ -257,7 +258,7 @@ def _counts(evidence: Evidence, taken: list[Json]) -> dict[str, int]:
         "notifications": len({entry["id"] for entry in taken}),
         "requests_repeated": sum(request.tries - 1 for request in asked),
         "webhook_attempts": len(attempts),
-        "webhooks_answered_503": sum(status == 503 for _, status in attempts),  # noqa: PLR2004
+        "webhooks_answered_503": sum(status == UNAVAILABLE for _, status in attempts),
         "webhooks_without_answer": sum(status is None for _, status in attempts),
         "duplicate_webhooks_suppressed": len(acknowledged) - len(set(acknowledged)),
         "stripe_calls_replayed": books["idempotency"]["replays"],

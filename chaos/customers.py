@@ -28,6 +28,7 @@ CARDS = {
 # What a customer who paid wants back, in parts of the amount: 1.5 is more than there is.
 REFUNDS: dict[tuple[float, ...], int] = {(): 40, (1.0,): 30, (0.3, 0.3): 22, (1.5,): 8}
 IMPATIENT = 0.1  # of the customers click twice
+AUTHENTICATED = 0.7  # of those who are asked pass 3D Secure
 FINAL = (200, 202, 400, 402, 404, 422)
 # A client that waits as long as `Retry-After` says would spend the run waiting.
 LONGEST_PAUSE_SECONDS = 1.0
@@ -113,7 +114,7 @@ class Customers:
         self._ask(session, payment, twice=dice.random() < IMPATIENT)
         status, answer = payment.answer or (0, {})
         if answer.get("requires_action"):
-            outcome = "complete" if dice.random() < 0.7 else "fail"  # noqa: PLR2004 - a share
+            outcome = "complete" if dice.random() < AUTHENTICATED else "fail"
             self._authenticate(session, answer["payment_intent_id"], outcome)
         parts = dice.choices(list(REFUNDS), list(REFUNDS.values()))[0]
         if status == 200 and answer.get("success"):  # noqa: PLR2004 - an HTTP status

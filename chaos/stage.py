@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -32,7 +33,7 @@ START_LIMIT_SECONDS = 60.0  # a busy CI machine; a laptop needs about three
 STOP_LIMIT_SECONDS = 30.0  # as a container platform grants
 POLL_SECONDS = 0.05
 WEBHOOK_SECRET = "whsec_" + "c4a05" * 8  # guards loopback for the length of a run
-NOTIFICATION_SECRET = "whsec_Y2hhb3MtY2hhb3MtY2hhb3MtY2hhb3M="  # noqa: S105  # likewise
+NOTIFICATION_SECRET = "whsec_Y2hhb3MtY2hhb3MtY2hhb3MtY2hhb3M="  # noqa: S105  # as the one above
 # As `local.embedded_valkey` starts it: the promise rests on these.
 VALKEY_OPTIONS = (
     "--appendonly yes --appendfsync always --no-appendfsync-on-rewrite no "
@@ -111,7 +112,7 @@ class Service:
     def kill(self) -> None:
         """End it as a power cut would, with all its children."""
         self.send(signal.SIGKILL)
-        assert self.process is not None  # noqa: S101  # as above
+        assert self.process is not None  # noqa: S101  # a caller's mistake here too
         self.process.wait()
 
     def stop(self) -> float:
@@ -194,7 +195,7 @@ class Stage:
                 if service.name == "valkey":
                     wait_until(self.valkey_answers, "valkey answers", START_LIMIT_SECONDS)
             for url in (f"{self.sandbox}/_sandbox/clock", f"{self.receiver}/health"):
-                wait_until(lambda url=url: answers(url), url, START_LIMIT_SECONDS)  # type: ignore[misc]
+                wait_until(partial(answers, url), url, START_LIMIT_SECONDS)
             self.wait_ready()
         except BaseException:
             self.__exit__(None, None, None)
@@ -219,9 +220,9 @@ class Stage:
         return [service for service in self.services.values() if service.role == role]
 
     def wait_ready(self) -> None:
-        """Wait until the API can do its work and every worker consumes."""
-        ready = f"{self.api}/health/ready"
-        wait_until(lambda: answers(ready), "the API is ready", START_LIMIT_SECONDS)
+        """Wait until the API answers and every worker consumes."""
+        alive = f"{self.api}/health"
+        wait_until(lambda: answers(alive), "the API answers", START_LIMIT_SECONDS)
         wanted = sum(service.alive for service in self.roles("worker"))
         wait_until(lambda: self.consumers() >= wanted, "workers consume", START_LIMIT_SECONDS)
 

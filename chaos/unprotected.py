@@ -45,13 +45,13 @@ def _random_stripe_key(_: IdempotentRequest) -> str:
 
 
 def _forget_facts() -> None:
-    Fact.notification_id = property(_random_notification_id)  # type: ignore[assignment,method-assign]
+    Fact.notification_id = property(_random_notification_id)  # type: ignore[assignment,method-assign]  # the point
 
 
 def _forget_keys() -> None:
-    IdempotentRequest.stripe_key = property(_random_stripe_key)  # type: ignore[assignment,method-assign]
+    IdempotentRequest.stripe_key = property(_random_stripe_key)  # type: ignore[assignment,method-assign]  # the point
     # Before the worker imports it by name.
-    shared.refund_jobs.stripe_key = lambda refund_request_id: secrets.token_hex(16)  # noqa: ARG005
+    shared.refund_jobs.stripe_key = lambda refund_request_id: secrets.token_hex(16)  # noqa: ARG005  # called by that name
 
 
 PATCHES: dict[str, Callable[[], None]] = {"dedupe": _forget_facts, "idempotency": _forget_keys}
@@ -68,7 +68,7 @@ def remove(protection: str) -> None:
             raise SystemExit(f"{name}.lua has no {text!r} any more: mend chaos/unprotected.py")
         sources[name] = sources[name].replace(text, replacement)
     whole = shared.store.script_source
-    shared.store.script_source = lambda name: sources.get(name) or whole(name)  # type: ignore[assignment]
+    shared.store.script_source = lambda name: sources.get(name) or whole(name)  # type: ignore[assignment]  # not cached
     PATCHES.get(protection, lambda: None)()
 
 
