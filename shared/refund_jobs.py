@@ -23,6 +23,7 @@ from shared.work import REFUNDS, Recording, Work
 
 Json = dict[str, Any]
 JOB_PREFIX = "rr_"
+STRIPE_KEY_PREFIX = "billing-refund-"
 # 128 bits: enough that two requests never share a job.
 JOB_ID_LENGTH = 32
 # What an unfinished job looks like to its caller.
@@ -58,7 +59,13 @@ def job_id(scope: str, idempotency_key: str) -> str:
 
 def stripe_key(refund_request_id: str) -> str:
     """Make the idempotency key a job sends to Stripe."""
-    return f"billing-refund-{refund_request_id}"
+    return STRIPE_KEY_PREFIX + refund_request_id
+
+
+def job_of_key(idempotency_key: str) -> str | None:
+    """Name the job that sent an idempotency key to Stripe; None when it was no job of ours."""
+    job = idempotency_key.removeprefix(STRIPE_KEY_PREFIX)
+    return job if job != idempotency_key and job.startswith(JOB_PREFIX) else None
 
 
 class RefundJobs:

@@ -36,7 +36,12 @@ class Event:
     @property
     def thin(self) -> bool:
         """Say whether the object still has to be fetched."""
-        return self.related_url is not None and not self.object
+        return self.fetched and not self.object
+
+    @property
+    def fetched(self) -> bool:
+        """Say whether the object was fetched later, and so may be ahead of the event."""
+        return self.related_url is not None
 
     @property
     def payment_id(self) -> str | None:
@@ -54,7 +59,6 @@ def parse_event(body: str | bytes | Json) -> Event:
 
 
 def _snapshot(raw: Json) -> Event:
-    request = raw.get("request") or {}
     if raw["object"] != "event" or not isinstance(raw["data"]["object"], dict):
         raise ValueError("not an event")
     return Event(
@@ -66,7 +70,7 @@ def _snapshot(raw: Json) -> Event:
         account=raw.get("account"),
         api_version=raw.get("api_version"),
         previous=raw["data"].get("previous_attributes"),
-        request_key=request.get("idempotency_key") if isinstance(request, dict) else None,
+        request_key=_request_key(raw.get("request")),
     )
 
 
@@ -78,9 +82,20 @@ def _thin(raw: Json) -> Event:
         created=int(datetime.fromisoformat(raw["created"]).timestamp()),
         livemode=bool(raw.get("livemode")),
         object={},
-        account=raw.get("context"),
+        account=_account(raw.get("context")),
+        request_key=_request_key((raw.get("reason") or {}).get("request")),
         related_url=related.get("url"),
     )
+
+
+def _request_key(request: object) -> str | None:
+    """Give the idempotency key of the request that caused the event; old versions give an id."""
+    return reference(request.get("idempotency_key")) if isinstance(request, dict) else None
+
+
+def _account(context: object) -> str | None:
+    """Name the account of a thin event's context, which may be a path (`org_…/acct_…`)."""
+    return context.rpartition("/")[2] if isinstance(context, str) and context else None
 
 
 def _text(value: object) -> str:

@@ -8,7 +8,9 @@ import worker.handlers  # noqa: F401 - fills the registry
 from shared.errors import CallerError, Inconsistent
 from shared.facts import CONTEXT_FIELDS, Fact
 from shared.logging import get_logger
+from shared.outcomes import Outcomes
 from shared.settlement import Established, finish_plan
+from shared.store import key, redis_errors
 from shared.stripe_event import Event, parse_event
 from shared.stripe_gateway import API_VERSION
 from shared.work import Claim
@@ -17,9 +19,11 @@ from worker.registry import handler_of
 from worker.runtime import Runtime
 
 log = get_logger(__name__)
-NOT_FOUND = 404
 # What is told of a refund or a dispute names the event and the user of its payment.
 NEEDS_CONTEXT = ("refund", "dispute", "dispute_funds")
+GIVES_CONTEXT = ("payment", "checkout", "charge")
+# How many events came in which of Stripe's API versions other than our SDK's.
+OTHER_VERSIONS = key("events", "other_versions")
 
 
 def process_event(runtime: Runtime, event_id: str) -> None:
@@ -37,10 +41,10 @@ def _process(runtime: Runtime, claim: Claim) -> str:
     handler = handler_of(event.type)
     if handler is None:
         return _ignored(runtime, claim, "no handler for this type")
-    if event.api_version not in (None, API_VERSION):
-        log.info("event_of_other_version", id=event.id, api_version=event.api_version)
+    _count_version(runtime, claim, event)
     if event.thin:
         event = _resolve(runtime, event)
+    Outcomes(runtime.store, runtime.settings).remember(event)
     if event.payment_id is None:
         return _ignored(runtime, claim, "it belongs to no payment")
     facts = handler(event, runtime.gateway)
@@ -70,18 +74,31 @@ def _ignored(runtime: Runtime, claim: Claim, reason: str) -> str:
     return "ignored" if runtime.inbox.ignore(claim, reason) else "lost"
 
 
+def _count_version(runtime: Runtime, claim: Claim, event: Event) -> None:
+    """Count an event of another API version than ours, once; it is processed all the same."""
+    if event.api_version in (None, API_VERSION) or claim.attempts > 1:
+        return
+    log.info("event_of_other_version", id=event.id, api_version=event.api_version)
+    with redis_errors():
+        runtime.store.redis.hincrby(OTHER_VERSIONS, str(event.api_version), 1)
+
+
 def _context(runtime: Runtime, event: Event, facts: list[Fact]) -> dict[str, str]:
-    """Learn whose payment it is, when its own events have not told us: one look at Stripe."""
+    """Learn whose payment it is, when its own events have not told us: one look at Stripe.
+
+    It only adorns the notification: a payment that Stripe does not show is told without it.
+    """
     payment_id = event.payment_id or ""
     if not payment_id.startswith("pi_") or not any(f.family in NEEDS_CONTEXT for f in facts):
         return {}
-    if runtime.payments.read(payment_id).known:
+    known = runtime.payments.read(payment_id).known
+    families = {state["family"] for state in known.get("subjects", {}).values()}
+    if known.get("context") or not families.isdisjoint(GIVES_CONTEXT):
         return {}
     try:
         intent = runtime.gateway.payment(payment_id, event.account)
     except CallerError as error:
-        if error.status != NOT_FOUND:
-            raise
+        log.info("payment_not_shown", payment_id=payment_id, error=str(error))
         return {}
     found = dict(intent.get("metadata") or {}, customer_email=intent.get("receipt_email"))
     return {name: str(found[name]) for name in CONTEXT_FIELDS if found.get(name)}

@@ -6,8 +6,9 @@ import json
 import time
 from typing import Any
 
-from shared.errors import CallerError, Inconsistent, PaymentDeclined
+from shared.errors import CallerError, Inconsistent, PaymentDeclined, Unavailable
 from shared.facts import Fact
+from shared.outcomes import Outcomes, listed
 from shared.refund_jobs import stripe_key
 from shared.settlement import Established, finish_plan
 from shared.work import Claim
@@ -18,6 +19,8 @@ Json = dict[str, Any]
 # Stripe may forget an idempotency key after 24 hours; an hour before that, asking again is no
 # longer safe, and a person must look.
 SAFE_TO_REPEAT_SECONDS = 23 * 3600
+# Errors of Stripe's own (5xx) are kept under the idempotency key and given again for 24 hours.
+REPEATED_BY_STRIPE = "stripe_error"
 
 
 def run_refund(runtime: Runtime, job: str) -> None:
@@ -31,25 +34,61 @@ def run_refund(runtime: Runtime, job: str) -> None:
 
 
 def _run(runtime: Runtime, claim: Claim) -> str:
-    _refuse_stale(claim)
+    if _asked_before(claim) and (made := _made(runtime, claim, listed_too=_is_stale(claim))):
+        return _refunded(runtime, claim, made)
+    if _is_stale(claim) and "redriven_at" not in claim.fields:
+        raise Inconsistent(
+            "Begun over 23 hours ago: Stripe may have forgotten the key. Look the refund up.",
+            code="refund_outcome_unknown",
+        )
     try:
         refund = runtime.gateway.create_refund(
             params=json.loads(claim.fields["request"]),
             idempotency_key=stripe_key(claim.id),
             account=claim.fields.get("account"),
         )
-    except (CallerError, PaymentDeclined) as error:
-        return _refused(runtime, claim, error)
+    except (CallerError, PaymentDeclined, Unavailable) as error:
+        return _without_answer(runtime, claim, error)
     return _refunded(runtime, claim, refund)
 
 
-def _refuse_stale(claim: Claim) -> None:
-    first = int(claim.fields["first_attempt_at"]) / 1000
-    if claim.started_at.timestamp() - first > SAFE_TO_REPEAT_SECONDS:
-        raise Inconsistent(
-            "Begun over 23 hours ago: Stripe may have forgotten the key. Look the refund up.",
-            code="refund_outcome_unknown",
-        )
+def _without_answer(
+    runtime: Runtime, claim: Claim, error: CallerError | PaymentDeclined | Unavailable
+) -> str:
+    """Find out what an earlier attempt made, before this one's refusal or error is believed.
+
+    A refusal may be due to our own refund (`charge_already_refunded`), and an error 500 is one
+    that Stripe keeps under the key and repeats.
+    """
+    repeated = not isinstance(error, Unavailable) or error.code == REPEATED_BY_STRIPE
+    if repeated and _asked_before(claim) and (made := _made(runtime, claim, listed_too=True)):
+        return _refunded(runtime, claim, made)
+    if isinstance(error, Unavailable):
+        raise error
+    return _refused(runtime, claim, error)
+
+
+def _asked_before(claim: Claim) -> bool:
+    return claim.attempts > 1 or "redriven_at" in claim.fields
+
+
+def _begun_at(claim: Claim) -> float:
+    """Say when Stripe may have been asked first; a redrive forgets when that was."""
+    since = "recorded_at" if "redriven_at" in claim.fields else "first_attempt_at"
+    return int(claim.fields[since]) / 1000
+
+
+def _is_stale(claim: Claim) -> bool:
+    return claim.started_at.timestamp() - _begun_at(claim) > SAFE_TO_REPEAT_SECONDS
+
+
+def _made(runtime: Runtime, claim: Claim, *, listed_too: bool) -> Json | None:
+    """Give the refund an earlier attempt made: as an event of it said, or as Stripe lists it."""
+    asked, account = stripe_key(claim.id), claim.fields.get("account")
+    found = Outcomes(runtime.store, runtime.settings).remembered(asked)
+    if found is None and listed_too:
+        found = listed(runtime.gateway, asked, "refund", _begun_at(claim), account)
+    return runtime.gateway.refund(found, account) if found else None
 
 
 def _refunded(runtime: Runtime, claim: Claim, refund: Json) -> str:
@@ -70,7 +109,7 @@ def _refused(runtime: Runtime, claim: Claim, error: CallerError | PaymentDecline
         status="failed",
         rank=(now,),
         happened_at=now,
-        snapshot=fields,
+        snapshot=dict(fields),
         type="refund.failed",
         key=claim.id,
         data={
@@ -79,7 +118,6 @@ def _refused(runtime: Runtime, claim: Claim, error: CallerError | PaymentDecline
             "failure_message": error.detail,
             "metadata": request.get("metadata") or {},
         },
-        lasting=True,
         livemode=runtime.settings.livemode,
     )
     return _settle(runtime, claim, fields, [fact])

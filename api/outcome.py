@@ -1,0 +1,52 @@
+"""Find out what a payment came to when Stripe answered with an error of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api.parts import parts
+from shared.errors import PaymentDeclined, Unavailable
+from shared.idempotency import IdempotentRequest
+from shared.outcomes import Outcomes, listed
+
+Json = dict[str, Any]
+# Errors of Stripe's own (5xx) are kept under the idempotency key and given again for 24 hours.
+REPEATED_BY_STRIPE = "stripe_error"
+
+
+def made_after_all(
+    asked: IdempotentRequest, error: Unavailable, account: str | None
+) -> Json | None:
+    """Give the payment intent that was made in spite of Stripe's error, if it is decided.
+
+    None when none is known: then the outcome stays unknown, and the same key may be sent again.
+    Raises `PaymentDeclined` when the intent was made and the card declined; `Unavailable`.
+    """
+    if error.code != REPEATED_BY_STRIPE or error.outcome_known:
+        return None
+    store, gateway = parts().store, parts().gateway
+    found = Outcomes(store, parts().settings).remembered(asked.stripe_key)
+    if found is None:
+        begun_at_ms = int(store.fields(asked.record_key, "begun_at")[0] or store.now_ms())
+        found = listed(gateway, asked.stripe_key, "payment_intent", begun_at_ms / 1000, account)
+    if found is None:
+        return None
+    intent = gateway.payment(found, account)
+    if intent["status"] not in ("requires_payment_method", "requires_confirmation"):
+        return intent
+    if intent.get("last_payment_error"):
+        raise _declined(intent)
+    return None
+
+
+def _declined(intent: Json) -> PaymentDeclined:
+    failure = intent["last_payment_error"]
+    return PaymentDeclined(
+        failure.get("message") or "The card was declined.",
+        code=failure.get("code"),
+        decline_code=failure.get("decline_code"),
+        advice_code=failure.get("advice_code"),
+        payment_intent_id=intent["id"],
+        payment_status=intent["status"],
+        charge_id=failure.get("charge"),
+    )

@@ -1,0 +1,74 @@
+"""Outcomes: what a call of ours made at Stripe, found out by its idempotency key, never guessed.
+
+A call that timed out is asked again under the same key. That does not help when Stripe answers 500
+after it acted: it keeps that answer, too, and gives it again for 24 hours. But every event says
+under which key the request came that caused it, so an event of ours is proof of what was made.
+"""
+
+from __future__ import annotations
+
+from shared.errors import Unavailable
+from shared.refund_jobs import RefundJobs, job_of_key
+from shared.settings import Settings
+from shared.store import Store, key, redis_errors
+from shared.stripe_event import Event
+from shared.stripe_gateway import StripeGateway
+
+# Every idempotency key of this service begins so.
+OUR_KEYS = "billing-"
+MAKING_TYPES = {"refund": "refund.created", "payment_intent": "payment_intent.created"}
+# Twice as long as Stripe may replay an answer.
+REMEMBERED_SECONDS = 2 * 86_400
+# Clocks may differ; an event is never this much older than the call that caused it.
+SKEW_SECONDS = 300
+# Pages of 100 events: a worker that reads more outlives its lease.
+MAX_PAGES = 25
+
+
+class Outcomes:
+    """Remember what our calls made, and find it out from Stripe's events when it is not known."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._jobs = RefundJobs(store, settings)
+
+    def remember(self, event: Event) -> None:
+        """Remember what an event says our call made; an event of someone else's changes nothing."""
+        made, asked = str(event.object.get("id") or ""), event.request_key or ""
+        if event.object.get("object") not in MAKING_TYPES or not asked.startswith(OUR_KEYS):
+            return
+        with redis_errors():
+            self._store.redis.set(key("made", asked), made, ex=REMEMBERED_SECONDS)
+        job = job_of_key(asked)
+        if job and event.object["object"] == "refund":
+            self._jobs.remember(made, job)
+
+    def remembered(self, stripe_key: str) -> str | None:
+        """Name what our call under this key made, if an event of it was processed."""
+        with redis_errors():
+            found = self._store.redis.get(key("made", stripe_key))
+        return str(found) if found else None
+
+
+def listed(
+    stripe: StripeGateway, stripe_key: str, kind: str, since: float, account: str | None = None
+) -> str | None:
+    """Name the object of a kind (`refund`, `payment_intent`) our call made, by Stripe's events.
+
+    Reads the events since a moment before the first call. None says that Stripe lists none: proof
+    enough for a call of an hour ago, not for one of the last seconds. Raises `Unavailable`, also
+    when there are more events than can be read.
+    """
+    window = {"gte": int(since) - SKEW_SECONDS}
+    pages = stripe.events(account, type=MAKING_TYPES[kind], created=window)
+    for number, page in enumerate(pages, start=1):
+        for raw in page:
+            if (raw.get("request") or {}).get("idempotency_key") == stripe_key:
+                return str(raw["data"]["object"]["id"])
+        if number == MAX_PAGES:
+            raise Unavailable(
+                "Too many events to find out what our call made; look it up at Stripe.",
+                code="outcome_unknown",
+                outcome_known=False,
+            )
+    return None
