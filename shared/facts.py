@@ -4,7 +4,8 @@ Several events say one thing, twice, late and in any order. A `Fact` says that t
 folds facts into what is known of a payment. The fold is a join: whatever the order of the facts,
 the same ones end in the same state, because of each subject (a payment intent, a refund, a
 dispute …) the fact of the highest rank wins. A notification's id is made from the fact's key, so
-that a replay, or a Redis rebuilt from Stripe's archive, gives the same id again.
+that a replay, or a Redis rebuilt from Stripe's archive, gives the same id again. Which facts are
+told in every order and which are superseded when they come late: docs/adr/0004-facts-and-order.md.
 """
 
 from __future__ import annotations
@@ -23,15 +24,19 @@ NOTIFICATION_ID_LENGTH = 26
 # Refunds in these states count as given back; Stripe's `amount_refunded` counts likewise.
 REFUNDED_STATES = ("pending", "requires_action", "succeeded")
 CONTEXT_FIELDS = ("event_id", "user_id", "customer_email")
+# Whose word on the event, the user and the address counts, least first. What was looked up is the
+# payment's own word, but older than what its events say.
+LOOKED_UP = "looked_up"
+SPEAKERS = ("dispute_funds", "dispute", "refund", "charge", "checkout", LOOKED_UP, "payment")
 
 
 @dataclass(frozen=True)
 class Fact:
     """One thing Stripe says about one subject.
 
-    `rank` orders the facts of a subject; the greatest is its state. `type` is the notification's,
-    None for what only the timeline tells. `lasting` facts are news even when they come late:
-    money moved, and no later fact says so again.
+    `rank` orders the facts of a subject; the greatest is its state, and a lower one comes too late
+    to be told. `tie` picks the state among facts of one rank, for which no order can be known;
+    all of those are told. `type` is the notification's, None for what only the timeline tells.
     """
 
     subject: str
@@ -40,10 +45,10 @@ class Fact:
     rank: tuple[int, ...]
     happened_at: int
     snapshot: Json
+    tie: tuple[int, ...] = ()
     type: str | None = None
     key: str = ""
     data: Json = field(default_factory=dict)
-    lasting: bool = False
     livemode: bool = False
     stripe_event_id: str | None = None
 
@@ -67,43 +72,52 @@ class Advance:
 def advance(known: Json, facts: list[Fact]) -> Advance:
     """Fold facts into what is known of a payment; pure, and independent of the order of facts.
 
-    `known` is `{"subjects": {id: {"family", "status", "rank", …snapshot}}, "context": {…}}`, or
-    empty. A fact older than what is known of its subject changes nothing and, unless it is
-    lasting, is not told.
+    `known` is `{"subjects": {id: {"family", "status", "rank", …}}, "context": {…}}`, or empty;
+    its context is what was looked up. A fact of lower rank than what is known of its subject
+    changes nothing and is not told.
     """
     subjects: Json = dict(known.get("subjects", {}))
     news: list[Fact] = []
     late: list[Fact] = []
     for fact in facts:
         stored = subjects.get(fact.subject)
-        newest = stored is None or list(fact.rank) >= stored["rank"]
-        if newest and _wins(fact, stored):
+        if _wins(fact, stored):
             subjects[fact.subject] = _state(fact)
-        (news if newest or fact.lasting else late).append(fact)
-    context = _context(known.get("context", {}), facts)
-    return Advance({"subjects": subjects, "context": context}, news, late)
+        (late if _late(fact, stored) else news).append(fact)
+    return Advance({"subjects": subjects, "context": known.get("context", {})}, news, late)
 
 
 def _state(fact: Fact) -> Json:
-    state = {"family": fact.family, "status": fact.status, "rank": list(fact.rank)}
-    return state | {"as_of": fact.happened_at, "snapshot": fact.snapshot}
+    state = {"family": fact.family, "status": fact.status, "rank": [*fact.rank, *fact.tie]}
+    said = {name: fact.data[name] for name in CONTEXT_FIELDS if fact.data.get(name)}
+    return state | {"as_of": fact.happened_at, "snapshot": fact.snapshot, "said": said}
+
+
+def _late(fact: Fact, stored: Json | None) -> bool:
+    return stored is not None and list(fact.rank) < list(stored["rank"])[: len(fact.rank)]
 
 
 def _wins(fact: Fact, stored: Json | None) -> bool:
     """Break a tie of equal rank by content, so that no order of arrival can show."""
-    if stored is None or list(fact.rank) > stored["rank"]:
+    if stored is None:
         return True
+    rank = [*fact.rank, *fact.tie]
+    if rank != stored["rank"]:
+        return bool(rank > stored["rank"])
     return compact(_state(fact)) > compact(stored)
 
 
-def _context(context: Json, facts: list[Fact]) -> Json:
-    """Keep what a payment's own object says of the event, the user and the customer's address."""
-    merged = dict(context)
-    for fact in facts:
-        for name in CONTEXT_FIELDS:
-            value = fact.data.get(name)
-            if value and (fact.family in ("payment", "checkout") or name not in merged):
-                merged[name] = value
+def context(known: Json) -> Json:
+    """Say whose payment it is: for each field the word of the closest to the payment counts."""
+    spoken = [
+        (SPEAKERS.index(state["family"]), subject, state["said"])
+        for subject, state in known.get("subjects", {}).items()
+        if state["family"] in SPEAKERS
+    ]
+    spoken.append((SPEAKERS.index(LOOKED_UP), "", known.get("context", {})))
+    merged: Json = {}
+    for _, _, said in sorted(spoken, key=lambda item: item[:2]):
+        merged |= said
     return merged
 
 
@@ -127,8 +141,9 @@ def notification_body(fact: Fact, known: Json, payment_id: str) -> Json:
     if payment_id.startswith("pi_"):
         data["payment_intent_id"] = payment_id
     data |= {name: value for name, value in fact.data.items() if value is not None}
+    said = context(known)
     for name in CONTEXT_FIELDS:
-        data[name] = data[name] or known.get("context", {}).get(name)
+        data[name] = data[name] or said.get(name)
     data["status"] = fact.status
     data["amount_refunded"] = amount_refunded(known)
     data["metadata"] = data["metadata"] or {}

@@ -13,13 +13,13 @@ TOLD = {
     "checkout.session.async_payment_succeeded": "payment_succeeded",
     "checkout.session.async_payment_failed": "payment_failed",
 }
-# A delayed payment succeeds or fails days after the session was completed.
-ORDER = {"completed": 0, "expired": 0, "payment_failed": 1, "payment_succeeded": 2}
+# A delayed payment succeeds or fails days after the session was completed, and says so.
+STAGES = {"completed": 0, "expired": 0, "payment_failed": 1, "payment_succeeded": 2}
 
 
 @handles(*TOLD)  # why: the order is placed, abandoned, or its delayed payment is decided
 def session_changed(event: Event, _: StripeGateway) -> list[Fact]:
-    """Tell each of the four ends of a session, once; all of them are news even when late."""
+    """Tell each of the four ends of a session, once; a decided payment supersedes `completed`."""
     session, told = event.object, TOLD[event.type]
     metadata = session.get("metadata") or {}
     customer = session.get("customer_details") or {}
@@ -28,7 +28,7 @@ def session_changed(event: Event, _: StripeGateway) -> list[Fact]:
             subject=str(session["id"]),
             family="checkout",
             status=str(session.get("payment_status") or session.get("status")),
-            rank=(ORDER[told], event.created),
+            rank=(STAGES[told], event.created),
             happened_at=event.created,
             snapshot={
                 "amount": session.get("amount_total"),
@@ -47,7 +47,6 @@ def session_changed(event: Event, _: StripeGateway) -> list[Fact]:
                 "user_id": metadata.get("user_id"),
                 "metadata": metadata,
             },
-            lasting=True,
             livemode=event.livemode,
             stripe_event_id=event.id,
         )

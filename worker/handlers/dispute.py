@@ -10,74 +10,68 @@ from shared.stripe_gateway import StripeGateway
 from worker.registry import handles
 
 Json = dict[str, Any]
-ORDER = {"opened": 0, "updated": 1, "closed": 2}
+# How far a dispute has come, within one second; its statuses in the order they are passed through.
+STAGES = {"opened": 0, "updated": 1, "ended": 2}
+COURSE = (
+    "warning_needs_response",
+    "warning_under_review",
+    "needs_response",
+    "under_review",
+    "appeal_needs_response",
+    "appeal_under_review",
+)
+ENDS = {"won": "won", "lost": "lost", "warning_closed": "closed", "prevented": "closed"}
 
 
 @handles("charge.dispute.created")  # why: evidence is due within days
 def dispute_opened(event: Event, _: StripeGateway) -> list[Fact]:
-    """Tell that a dispute was opened."""
-    return [dispute_fact(event, "opened", "opened")]
+    """Tell that a dispute was opened: an inquiry (`warning_…`) or a chargeback."""
+    return [_dispute_fact(event, "opened", "opened")]
 
 
-@handles("charge.dispute.updated")  # why: the bank looks at the evidence
+@handles("charge.dispute.updated")  # why: the bank looks at the evidence, or an inquiry grows
 def dispute_updated(event: Event, _: StripeGateway) -> list[Fact]:
-    """Tell that a dispute moved on, once for each status it is updated in."""
-    return [dispute_fact(event, "updated", "updated", per_status=True)]
+    """Tell that a dispute moved on, once for each status; a final one is the end, told as such."""
+    ended = ENDS.get(str(event.object.get("status")))
+    return [_dispute_fact(event, "ended" if ended else "updated", ended or "updated")]
 
 
 @handles("charge.dispute.closed")  # why: decides whether the money came back
 def dispute_closed(event: Event, _: StripeGateway) -> list[Fact]:
     """Tell how a dispute ended: won, lost, or closed without a decision."""
-    status = str(event.object.get("status"))
-    return [dispute_fact(event, "closed", status if status in ("won", "lost") else "closed")]
+    ended = ENDS.get(str(event.object.get("status")), "closed")
+    return [_dispute_fact(event, "ended", ended)]
 
 
-@handles("charge.dispute.funds_withdrawn")  # why: the balance is smaller now
-def funds_withdrawn(event: Event, _: StripeGateway) -> list[Fact]:
-    """Tell that the disputed money was taken."""
-    return [_money_fact(event, "funds_withdrawn")]
+# why: the balance is smaller now, or whole again
+@handles("charge.dispute.funds_withdrawn", "charge.dispute.funds_reinstated")
+def funds_moved(event: Event, _: StripeGateway) -> list[Fact]:
+    """Tell that money moved: its own subject, for it holds whatever the dispute does."""
+    moved = event.type.rpartition(".")[2]
+    subject = f"{event.object['id']}:{moved}:{event.object.get('status')}"
+    return [_fact(event, moved, subject=subject, family="dispute_funds", rank=(event.created,))]
 
 
-@handles("charge.dispute.funds_reinstated")  # why: the balance is whole again
-def funds_reinstated(event: Event, _: StripeGateway) -> list[Fact]:
-    """Tell that the disputed money came back."""
-    return [_money_fact(event, "funds_reinstated")]
+def _dispute_fact(event: Event, stage: str, told: str) -> Fact:
+    """Build the fact that a dispute reached a stage; a later one may reopen it (an appeal)."""
+    rank = (event.created, STAGES[stage])
+    return _fact(event, told, subject=str(event.object["id"]), family="dispute", rank=rank)
 
 
-def dispute_fact(event: Event, stage: str, told: str, *, per_status: bool = False) -> Fact:
-    """Build the fact that a dispute reached a stage; a closed one never reopens."""
+def _fact(event: Event, told: str, *, subject: str, family: str, rank: tuple[int, ...]) -> Fact:
     dispute = event.object
-    dispute_id, status = str(dispute["id"]), str(dispute.get("status"))
+    status = str(dispute.get("status"))
     return Fact(
-        subject=dispute_id,
-        family="dispute",
+        subject=subject,
+        family=family,
         status=status,
-        rank=(int(stage == "closed"), event.created, ORDER[stage]),
+        rank=rank,
+        tie=(COURSE.index(status) if status in COURSE else len(COURSE),),
         happened_at=event.created,
         snapshot={name: dispute.get(name) for name in ("amount", "currency", "reason")},
         type=f"dispute.{told}",
-        key=f"{dispute_id}:{status}" if per_status else dispute_id,
+        key=str(dispute["id"]) if told == "opened" else f"{dispute['id']}:{status}",
         data=_data(dispute),
-        lasting=stage == "closed",
-        livemode=event.livemode,
-        stripe_event_id=event.id,
-    )
-
-
-def _money_fact(event: Event, moved: str) -> Fact:
-    """Build the fact that money moved: its own subject, for it holds whatever the dispute does."""
-    dispute = event.object
-    return Fact(
-        subject=f"{dispute['id']}:{moved}",
-        family="dispute_funds",
-        status=str(dispute.get("status")),
-        rank=(event.created,),
-        happened_at=event.created,
-        snapshot={name: dispute.get(name) for name in ("amount", "currency")},
-        type=f"dispute.{moved}",
-        key=str(dispute["id"]),
-        data=_data(dispute),
-        lasting=True,
         livemode=event.livemode,
         stripe_event_id=event.id,
     )

@@ -10,23 +10,27 @@ from shared.stripe_gateway import StripeGateway
 from worker.registry import handles
 
 Json = dict[str, Any]
-# Order within one second, for facts that can follow each other that fast. A final state beats all.
-ORDER = {
-    "created": 0,
-    "requires_action": 1,
-    "processing": 2,
-    "authorized": 3,
-    "failed": 4,
-    "canceled": 5,
-    "succeeded": 6,
+# Attempts come and go, each fact of theirs as old as its second; an end is an end for ever. Money
+# that came in outranks everything.
+OPEN, CANCELED, SUCCEEDED = range(3)
+STAGES = {"canceled": CANCELED, "succeeded": SUCCEEDED}
+# Which state stands when several are of one second: the usual course of one attempt.
+COURSE = ("created", "requires_action", "processing", "authorized", "failed")
+# What an intent's own status says; an object that was fetched may be ahead of its event.
+REACHED = {
+    "canceled": "canceled",
+    "processing": "processing",
+    "requires_action": "requires_action",
+    "requires_capture": "authorized",
+    "requires_payment_method": "failed",
+    "succeeded": "succeeded",
 }
-FINAL = ("canceled", "succeeded")
 
 
 @handles("payment_intent.created")  # why: the timeline begins here; nobody is told
 def created(event: Event, _: StripeGateway) -> list[Fact]:
     """Remember the payment; no notification."""
-    return [payment_fact(event, "created", told=False)]
+    return [payment_fact(event, "created")]
 
 
 @handles("payment_intent.succeeded")  # why: the money is ours; tickets may be sent
@@ -46,53 +50,61 @@ def payment_failed(event: Event, _: StripeGateway) -> list[Fact]:
     """Tell that an attempt failed: once for each failed charge, or attempt without a charge."""
     error = event.object.get("last_payment_error") or {}
     charge = reference(error.get("charge"))
-    method = reference(error.get("payment_method")) or "none"
-    return [payment_fact(event, "failed", attempt=charge or f"{method}@{event.created}")]
+    return [payment_fact(event, "failed", attempt=charge or _moment(event, error))]
 
 
 @handles("payment_intent.processing")  # why: a bank debit is under way and may take days
 def processing(event: Event, _: StripeGateway) -> list[Fact]:
-    """Tell that the payment is under way."""
-    return [payment_fact(event, "processing", attempt=_attempt(event))]
+    """Tell that the payment is under way, once for each attempt."""
+    return [payment_fact(event, "processing", attempt=_moment(event, event.object))]
 
 
 @handles("payment_intent.requires_action")  # why: the customer must authenticate (3D Secure)
 def requires_action(event: Event, _: StripeGateway) -> list[Fact]:
     """Tell that the customer must do something, once for each attempt."""
-    return [payment_fact(event, "requires_action", attempt=_attempt(event))]
+    return [payment_fact(event, "requires_action", attempt=_moment(event, event.object))]
 
 
 @handles("payment_intent.amount_capturable_updated")  # why: money is held and can be captured
 def amount_capturable_updated(event: Event, _: StripeGateway) -> list[Fact]:
-    """Tell that the payment is authorised and waits to be captured."""
-    return [payment_fact(event, "authorized", attempt=_attempt(event))]
+    """Tell that the payment is authorised, once for each amount that can be captured."""
+    capturable = event.object.get("amount_capturable")
+    charge = reference(event.object.get("latest_charge")) or "none"
+    return [payment_fact(event, "authorized", attempt=f"{charge}:{capturable}")]
 
 
-def payment_fact(event: Event, status: str, *, attempt: str = "", told: bool = True) -> Fact:
-    """Build the fact that a payment intent reached a status, from the event's own copy of it."""
+def payment_fact(event: Event, change: str, *, attempt: str = "") -> Fact:
+    """Build the fact that a payment intent reached a status, from the event's own copy of it.
+
+    A copy that was fetched may have moved on. Then its end is told, if it has come to one; what
+    it passed on the way is superseded and only remembered.
+    """
     intent = event.object
-    intent_id = str(intent["id"])
+    intent_id, status = str(intent["id"]), str(intent.get("status") or change)
+    reached = REACHED.get(status, change)
+    ended = reached in STAGES
+    told = reached if ended else change
+    if told == "created" or (event.fetched and told != reached):
+        told = ""
     return Fact(
         subject=intent_id,
         family="payment",
-        status=str(intent.get("status") or status),
-        rank=(int(status in FINAL), event.created, ORDER[status]),
+        status=status,
+        rank=(STAGES.get(reached, OPEN), event.created),
+        tie=(COURSE.index(change) if change in COURSE else len(COURSE),),
         happened_at=event.created,
         snapshot=_snapshot(intent),
-        type=f"payment.{status}" if told else None,
-        key=":".join(part for part in (intent_id, attempt) if part),
-        data=_data(intent, failed=status == "failed"),
-        lasting=status in FINAL,
+        type=f"payment.{told}" if told else None,
+        key=intent_id if ended or not attempt else f"{intent_id}:{attempt}",
+        data=_data(intent, failed=told == "failed"),
         livemode=event.livemode,
         stripe_event_id=event.id,
     )
 
 
-def _attempt(event: Event) -> str:
-    """Tell attempts at one payment apart: a new one has another method or another charge before."""
-    method = reference(event.object.get("payment_method")) or "none"
-    charge = reference(event.object.get("latest_charge")) or "none"
-    return f"{method}:{charge}"
+def _moment(event: Event, tried: Json) -> str:
+    """Tell attempts without a charge apart, even two with one method: by method and second."""
+    return f"{reference(tried.get('payment_method')) or 'none'}@{event.created}"
 
 
 def _snapshot(intent: Json) -> Json:
