@@ -35,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
         ("events", int, "end after so many Stripe events"),
         ("kills", int, "processes to kill with SIGKILL"),
         ("freezes", int, "workers to freeze for longer than a lease"),
+        ("wipes", int, "times the store loses all its data"),
         ("disturbances", int, "times Stripe, the event service or the webhooks misbehave"),
         ("workers", int, "worker processes"),
         ("customers", int, "customers at a time"),
@@ -69,6 +70,7 @@ def render(result: Result) -> str:
     figures |= {
         "kills": f"{sum(result.kills.values())} {_detail(result.kills)}",
         "freezes": result.freezes,
+        "wipes": result.wipes,
         "faults": f"{sum(result.faults.values())} {_detail(result.faults)}",
     }
     lines = [f"seed {plan.seed}{without}: {result.seconds:.0f} s of trouble", ""]

@@ -29,6 +29,7 @@ CARDS = {
 REFUNDS: dict[tuple[float, ...], int] = {(): 40, (1.0,): 30, (0.3, 0.3): 22, (1.5,): 8}
 IMPATIENT = 0.1  # of the customers click twice
 AUTHENTICATED = 0.7  # of those who are asked pass 3D Secure
+ACCEPTED, NOT_FOUND = 202, 404
 FINAL = (200, 202, 400, 402, 404, 422)
 # A client that waits as long as `Retry-After` says would spend the run waiting.
 LONGEST_PAUSE_SECONDS = 1.0
@@ -87,6 +88,21 @@ class Customers:
         self._give_up.set()
         for thread in self._threads:
             thread.join()
+
+    def look_after_refunds(self) -> None:
+        """Look at every refund that was accepted; ask again, same key, where nobody knows of it.
+
+        A refund job that was accepted and not yet run is lost with the store's data; Stripe never
+        heard of it, so nothing but its customer can bring it back.
+        """
+        for refund in self.ledger.refunds:
+            status, answer = refund.answer or (0, {})
+            if status == ACCEPTED:
+                url = f"{self._api}/api/refund/{answer['refund_request_id']}"
+                known = requests.get(url, timeout=REQUEST_LIMIT_SECONDS)
+                if known.status_code == NOT_FOUND:
+                    self._give_up.clear()
+                    self._insist(requests, refund)
 
     def _serve(self) -> None:
         with requests.Session() as session:

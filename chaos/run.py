@@ -38,6 +38,7 @@ class Plan:
     events: int = 1500
     kills: int = 12
     freezes: int = 2
+    wipes: int = 0
     disturbances: int = 30
     duration_seconds: float = 600.0
     patience_seconds: float = 120.0
@@ -54,6 +55,7 @@ class Result:
     findings: Findings
     kills: dict[str, int]
     freezes: int
+    wipes: int
     faults: dict[str, int]
     seconds: float
     seconds_to_quiet: float | None
@@ -80,12 +82,15 @@ def run(plan: Plan, say: Callable[[str], None]) -> Result:
         calm_at = time.monotonic()
         say(f"calm after {calm_at - started_at:.0f} s; waiting until nothing is left to do")
         quiet_at = _wait_quiet(plan, stage, trouble, say)
+        customers.look_after_refunds()
+        quiet_at = _wait_quiet(plan, stage, trouble, say) if trouble.wipes else quiet_at
         findings = audit(_evidence(stage, customers, trouble))
         return Result(
             plan,
             findings,
             dict(trouble.kills),
             trouble.freezes,
+            trouble.wipes,
             dict(trouble.faults),
             calm_at - started_at,
             None if quiet_at is None else quiet_at - calm_at,
@@ -107,7 +112,7 @@ def _staging(plan: Plan) -> Json:
 def _storm(plan: Plan, stage: Stage, trouble: Trouble, say: Callable[[str], None]) -> None:
     """Spread the troubles evenly over the run, in an order that the seed decides."""
     acts = [trouble.kill] * plan.kills + [trouble.freeze] * plan.freezes
-    acts += [trouble.disturb] * plan.disturbances
+    acts += [trouble.wipe] * plan.wipes + [trouble.disturb] * plan.disturbances
     trouble.dice.shuffle(acts)
     total, started_at, said = len(acts) + 1, time.monotonic(), 0
     progress = 0.0
@@ -198,6 +203,7 @@ def _evidence(stage: Stage, customers: Customers, trouble: Trouble) -> Evidence:
         events=_hashes(stage, "event", [event["id"] for event in books["events"]]),
         refund_jobs={job: _look_up(stage, job) for job in jobs},
         died=trouble.died,
+        wiped=trouble.wipes > 0,
     )
 
 

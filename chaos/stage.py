@@ -11,9 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -29,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Below the range from which the kernel takes ports for outgoing connections: while a server is
 # dead, nobody may get its port by accident.
 PORTS = range(12_300, 32_000)
+ROLES = ("valkey", "sandbox", "receiver", "api", "worker", "upkeep")
 START_LIMIT_SECONDS = 60.0  # a busy CI machine; a laptop needs about three
 STOP_LIMIT_SECONDS = 30.0  # as a container platform grants
 POLL_SECONDS = 0.05
@@ -110,7 +110,7 @@ class Service:
         os.killpg(self.pid, number)
 
     def kill(self) -> None:
-        """End it as a power cut would, with all its children."""
+        """End it at once, with all its children."""
         self.send(signal.SIGKILL)
         assert self.process is not None  # noqa: S101  # a caller's mistake here too
         self.process.wait()
@@ -135,7 +135,8 @@ class Service:
 class Stage:
     """All processes of one run; started on entry and stopped on exit.
 
-    `wrap` may replace the command line of a module: how a protection is taken away.
+    `wrap` may replace the command line of a module: how a protection is taken away. `only` leaves
+    roles out, `settings` change the service's environment.
     """
 
     def __init__(
@@ -145,6 +146,7 @@ class Stage:
         upkeeps: int = 2,
         wrap: Callable[[str], list[str]] | None = None,
         valkey_options: str = VALKEY_OPTIONS,
+        only: Collection[str] = ROLES,
         **settings: str,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="billing-chaos-"))
@@ -165,6 +167,7 @@ class Stage:
             self._add(f"worker-{number}", module("worker"))
         for number in range(1, upkeeps + 1):
             self._add(f"upkeep-{number}", module("worker.upkeep"))
+        self.services = {n: s for n, s in self.services.items() if s.role in only}
 
     def _variables(self, ports: list[int]) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
@@ -194,8 +197,6 @@ class Stage:
                 service.start()
                 if service.name == "valkey":
                     wait_until(self.valkey_answers, "valkey answers", START_LIMIT_SECONDS)
-            for url in (f"{self.sandbox}/_sandbox/clock", f"{self.receiver}/health"):
-                wait_until(partial(answers, url), url, START_LIMIT_SECONDS)
             self.wait_ready()
         except BaseException:
             self.__exit__(None, None, None)
@@ -220,11 +221,18 @@ class Stage:
         return [service for service in self.services.values() if service.role == role]
 
     def wait_ready(self) -> None:
-        """Wait until the API answers and every worker consumes."""
-        alive = f"{self.api}/health"
-        wait_until(lambda: answers(alive), "the API answers", START_LIMIT_SECONDS)
-        wanted = sum(service.alive for service in self.roles("worker"))
-        wait_until(lambda: self.consumers() >= wanted, "workers consume", START_LIMIT_SECONDS)
+        """Wait until every server answers and every worker consumes; fail at once if one ended."""
+        wanted = len(self.roles("worker"))
+        urls = {"sandbox": "/_sandbox/clock", "receiver": "/health", "api": "/health"}
+        asked = [getattr(self, n) + path for n, path in urls.items() if n in self.services]
+
+        def ready() -> bool:
+            for service in self.services.values():
+                if not service.alive:
+                    raise NotQuiet(f"{service.name} ended:\n{service.log()}")
+            return all(map(answers, asked)) and self.consumers() >= wanted
+
+        wait_until(ready, "all answer and workers consume", START_LIMIT_SECONDS)
 
     def consumers(self) -> int:
         """Count the workers that wait for a message at this moment."""

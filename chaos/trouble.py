@@ -5,6 +5,7 @@ The order of troubles follows from the seed; their moments follow from the progr
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
 from collections import Counter
@@ -63,6 +64,7 @@ class Trouble:
     kills: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     freezes: int = 0
+    wipes: int = 0
     died: list[str] = field(default_factory=list)
     _later: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
     _away: set[str] = field(default_factory=set)
@@ -82,7 +84,8 @@ class Trouble:
 
     def kill(self) -> None:
         """Kill one process that is up, and have it come back before long."""
-        role = self.dice.choices(list(VICTIMS), list(VICTIMS.values()))[0]
+        roles = [role for role in VICTIMS if self.stage.roles(role)]
+        role = self.dice.choices(roles, [VICTIMS[role] for role in roles])[0]
         victim = self.dice.choice(self.stage.roles(role))
         pause = self.dice.uniform(*DEAD_SECONDS)
         if victim.name in self._away:
@@ -102,6 +105,16 @@ class Trouble:
         self._away.add(victim.name)
         victim.send(signal.SIGSTOP)
         return self._after(pause, lambda: self._thaw(victim))
+
+    def wipe(self) -> None:
+        """Kill the store, delete all its data and start it empty."""
+        valkey = self.stage.services["valkey"]
+        if valkey.name in self._away:
+            return self._after(0.5, self.wipe)
+        self.wipes += 1
+        valkey.kill()
+        shutil.rmtree(self.stage.folder / "appendonlydir")
+        return valkey.start()
 
     def disturb(self) -> None:
         """Make Stripe or the event service ill, or Stripe's webhooks unreliable, for a while."""
