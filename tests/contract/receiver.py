@@ -74,6 +74,15 @@ def receiving() -> Iterator[Receiver]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
+        def do_GET(self) -> None:
+            """Be the shop a browser comes back to."""
+            page = b"<!doctype html><title>Shop</title><h1>Back in the shop</h1>"
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
         def log_message(self, *_: object) -> None:
             pass
 

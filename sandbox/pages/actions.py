@@ -1,0 +1,63 @@
+"""Do what the dashboard's buttons say, then bring the browser back to where it was."""
+
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import web
+
+from sandbox import disputes, errors, refunds
+from sandbox.objects import Json
+from sandbox.pages.dashboard import DISPUTE_KINDS, REFUND_CAN_FAIL
+from sandbox.pages.rendering import go_to, page, render
+from sandbox.test_data import DisputeKind
+from sandbox.world import Scope, World
+
+FAILURE_REASON: Final = "lost_or_stolen_card"
+
+
+@page
+async def _send_again(request: web.Request, world: World) -> web.StreamResponse:
+    """Send an event to every endpoint that listens and to the running `stripe listen`s."""
+    scope, event = _owned(world, "event", request.match_info["id"])
+    world.post_office.send_again(scope.account, event, None)
+    world.post_office.publish_to_sinks(event)
+    world.on_change()
+    return go_to(f"/events/{event['id']}?note=sent")
+
+
+@page
+async def _dispute(request: web.Request, world: World) -> web.StreamResponse:
+    scope, charge = _owned(world, "charge", request.match_info["id"])
+    kind = str((await request.post()).get("kind"))
+    if kind not in DISPUTE_KINDS:
+        message = f"kind must be one of {', '.join(DISPUTE_KINDS)}"
+        return render("problem.html", HTTPStatus.BAD_REQUEST, message=message)
+    if not charge["captured"]:
+        raise errors.impossible("Only a charge that succeeded and was captured can be disputed.")
+    disputes.open_dispute(scope, charge, DisputeKind(kind), None)
+    world.on_change()
+    return go_to(f"/payments/{charge['payment_intent']}?note=disputed")
+
+
+@page
+async def _fail(request: web.Request, world: World) -> web.StreamResponse:
+    scope, refund = _owned(world, "refund", request.match_info["id"])
+    if refund["status"] not in REFUND_CAN_FAIL:
+        raise errors.impossible(f"This refund has a status of {refund['status']}.")
+    refunds.fail(scope, refund, FAILURE_REASON)
+    world.on_change()
+    return go_to(f"/payments/{refund['payment_intent']}?note=failed")
+
+
+def _owned(world: World, kind: str, object_id: str) -> tuple[Scope, Json]:
+    account = world.owner_of(kind, object_id)
+    if account is None:
+        raise errors.missing(kind, object_id, "id")
+    return world.scope(account.id), account.table(kind)[object_id]
+
+
+ROUTES: Final = (
+    web.post("/events/{id}/send_again", _send_again),
+    web.post("/charges/{id}/dispute", _dispute),
+    web.post("/refunds/{id}/fail", _fail),
+)

@@ -1,0 +1,121 @@
+"""Render templates, escaped, with headers that keep a page to itself; and guard the forms."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import jinja2
+from aiohttp import web
+
+from sandbox import money
+from sandbox.app_keys import WORLD
+from sandbox.errors import StripeError
+from sandbox.objects import Json
+from sandbox.world import World
+
+HERE: Final = Path(__file__).parent
+STYLE: Final = (HERE / "style.css").read_text()
+OWN_HOSTS: Final = ("127.0.0.1", "localhost", "::1")
+SECURITY_HEADERS: Final = {
+    # No form-action: the answer to a form redirects to the merchant, and browsers count that.
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    # Not no-referrer: a form's Origin would then be null, and the guard needs it.
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+PAGE_LENGTH: Final = 50
+"""Rows on one page of a list."""
+
+Page = Callable[[web.Request, World], Awaitable[web.StreamResponse]]
+
+
+def page(handler: Page) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """Serve a page to this machine's browsers only, and forms only when they are our own."""
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        if not _is_ours(request):
+            return render("refused.html", HTTPStatus.FORBIDDEN)
+        try:
+            return await handler(request, request.app[WORLD])
+        except StripeError as refusal:
+            status = HTTPStatus(refusal.status)
+            return render("problem.html", status, message=refusal.error["message"])
+
+    return serve
+
+
+def _is_ours(request: web.Request) -> bool:
+    """Tell a page's own form from one that another site makes a browser send.
+
+    A foreign host name that resolves to loopback (DNS rebinding) is no way in, either.
+    """
+    if urlsplit(f"//{request.host}").hostname not in OWN_HOSTS:
+        return False
+    if request.method == "GET":
+        return True
+    origin = request.headers.get("Origin", f"http://{request.host}")
+    site = request.headers.get("Sec-Fetch-Site", "same-origin")
+    return origin == f"http://{request.host}" and site in ("same-origin", "none")
+
+
+def render(template: str, status: HTTPStatus = HTTPStatus.OK, **values: Any) -> web.Response:
+    """Return a page."""
+    text = TEMPLATES.get_template(template).render(values)
+    return web.Response(
+        text=text, status=status, content_type="text/html", headers=SECURITY_HEADERS
+    )
+
+
+def go_to(address: str) -> web.Response:
+    """Send the browser on with a GET."""
+    headers = {"Location": address, **SECURITY_HEADERS}
+    return web.Response(status=HTTPStatus.SEE_OTHER, headers=headers)
+
+
+def position(request: web.Request) -> int:
+    """Return which page of a list is asked for, from 1 on."""
+    asked = request.query.get("page", "1")
+    return max(1, int(asked)) if asked.isascii() and asked.isdigit() else 1
+
+
+def web_link(url: object) -> str | None:
+    """Return an address that is safe to put in a link, or None (`javascript:` is not)."""
+    text = str(url or "")
+    return text if urlsplit(text).scheme in ("http", "https") else None
+
+
+def _amount(record: Json) -> str:
+    return f"{money.formatted(record['amount'], record['currency'])} {record['currency'].upper()}"
+
+
+def _moment(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _words(name: object) -> str:
+    return str(name).replace("_", " ")
+
+
+async def _style(_: web.Request) -> web.Response:
+    return web.Response(text=STYLE, content_type="text/css", headers=SECURITY_HEADERS)
+
+
+TEMPLATES: Final = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(HERE / "templates"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+TEMPLATES.filters.update(amount=_amount, moment=_moment, words=_words, web_link=web_link)
+TEMPLATES.filters["money"] = money.formatted
+
+ROUTES: Final = (web.get("/_sandbox/style.css", _style),)
