@@ -13,6 +13,7 @@ from shared.errors import Misconfigured
 from shared.logging import configure_logging, get_logger
 from shared.settings import Settings, load_settings
 from shared.stripe_gateway import API_VERSION
+from shared.tracing import configure_tracing
 
 # Connections the kernel holds for us while every thread is busy.
 BACKLOG = 1024
@@ -32,6 +33,7 @@ def application() -> OpenAPI:
     """Build the application in each serving process."""
     settings = _settings()
     configure_logging(settings, "api")
+    configure_tracing(settings, "api")
     return create_app(settings)
 
 

@@ -9,7 +9,10 @@ from typing import Any
 
 import structlog
 from flask import Flask, Response, g, request
+from opentelemetry import context
+from opentelemetry.trace import SpanKind, set_span_in_context
 
+from shared import tracing
 from shared.errors import CallerError
 from shared.logging import get_logger, holds_card_number
 
@@ -31,6 +34,7 @@ def install(app: Flask) -> None:
     """Wrap every request of the application."""
     app.before_request(_begin)
     app.after_request(_end)
+    app.teardown_request(_end_span)
 
 
 def trace() -> dict[str, str]:
@@ -85,14 +89,28 @@ def _card_data(value: Any, path: str = "") -> str | None:
 def _begin() -> None:
     given = request.headers.get("X-Request-Id", "")
     g.request_id = given if REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
-    parent = request.headers.get("traceparent", "")
-    g.traceparent = parent if TRACEPARENT.fullmatch(parent) else ""
+    _begin_span()
     g.started = time.perf_counter()
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
 
 
+def _begin_span() -> None:
+    parent = request.headers.get("traceparent", "")
+    name = f"{request.method} {request.url_rule or 'unknown'}"
+    g.span = tracing.start(name, parent if TRACEPARENT.fullmatch(parent) else None, SpanKind.SERVER)
+    g.span_token = context.attach(set_span_in_context(g.span))
+    g.traceparent = tracing.traceparent(g.span)
+
+
+def _end_span(_: BaseException | None) -> None:
+    if "span" in g:
+        context.detach(g.pop("span_token"))
+        g.pop("span").end()
+
+
 def _end(response: Response) -> Response:
+    g.span.set_attribute("http.response.status_code", response.status_code)
     response.headers["X-Request-Id"] = g.request_id
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)

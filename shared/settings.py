@@ -143,6 +143,14 @@ class Settings(BaseSettings):
     worker_concurrency: int = Field(8, description="Threads of one worker process.", ge=1, le=256)
     api_workers: int = Field(2, description="Processes of the API server.", ge=1, le=64)
     api_threads: int = Field(4, description="Blocking threads of one API process.", ge=1, le=256)
+    bad_signatures_per_minute: int = Field(
+        60,
+        description="Badly signed webhooks of one address that are answered 400; then 429.",
+        ge=1,
+    )
+    otel_exporter_otlp_endpoint: HttpUrl | None = Field(
+        None, description="OTLP over HTTP: where traces go; unset, none are made."
+    )
     log_format: Literal["json", "text"] = Field("json", description="`json` or `text`.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least level that is written."

@@ -23,6 +23,7 @@ from shared.errors import (
     Unavailable,
 )
 from shared.settings import CONNECT_TIMEOUT_SECONDS, Settings
+from shared.tracing import SpanKind, span
 
 API_VERSION: str = stripe.api_version or ""
 RETRY_AFTER_SECONDS = 5
@@ -188,7 +189,8 @@ class StripeGateway:
         started = time.perf_counter()
         result = "ok"
         try:
-            return cast(dict[str, Any], call().to_dict(for_json=True))
+            with span(f"stripe {operation}", kind=SpanKind.CLIENT):
+                return cast(dict[str, Any], call().to_dict(for_json=True))
         except stripe.StripeError as error:
             translated = translate(error)
             result = translated.code

@@ -17,6 +17,7 @@ from kombu import Queue
 from shared.errors import Unavailable
 from shared.logging import configure_logging, get_logger
 from shared.settings import load_settings
+from shared.tracing import configure_tracing
 from shared.work import EVENTS, KINDS, NOTIFICATIONS, REFUNDS, UPKEEP
 from worker.delivery import deliver
 from worker.events import process_event
@@ -76,6 +77,7 @@ def runtime() -> Runtime:
 @setup_logging.connect
 def _configure_logging(**_: object) -> None:
     configure_logging(settings, "worker")
+    configure_tracing(settings, "worker")
 
 
 def _work(act: Callable[[Runtime, str], None], item_id: str) -> None:

@@ -16,6 +16,7 @@ from shared.logging import get_logger
 from shared.outbox import age_seconds, body
 from shared.schedule import retry_delay_seconds
 from shared.settings import CONNECT_TIMEOUT_SECONDS, Settings
+from shared.tracing import SpanKind, span, traceparent
 from shared.work import MAX_CRASHES, Claim
 from worker.runtime import Runtime
 
@@ -57,7 +58,8 @@ def deliver(runtime: Runtime, notification_id: str) -> None:
     if claim.crashes >= MAX_CRASHES:
         runtime.outbox.dead(claim, f"crash_limit: {claim.crashes} workers died or hung on it")
         return
-    delivery = post(runtime.session, claim, runtime.settings)
+    with span(claim.kind.task, parent=claim.fields.get("traceparent"), kind=SpanKind.PRODUCER):
+        delivery = post(runtime.session, claim, runtime.settings)
     if delivery.peer_is_ill:
         breaker.failed(claim.fields["payment_id"])
     else:
@@ -102,7 +104,7 @@ def _headers(claim: Claim, payload: str, settings: Settings) -> dict[str, str]:
         "User-Agent": USER_AGENT,
         "webhook-id": claim.id,
         "webhook-timestamp": str(int(now.timestamp())),
-        "traceparent": _traceparent(claim.fields.get("traceparent")),
+        "traceparent": traceparent() or _new_trace(),
     }
     if signatures:
         headers["webhook-signature"] = " ".join(signatures)
@@ -111,10 +113,9 @@ def _headers(claim: Claim, payload: str, settings: Settings) -> dict[str, str]:
     return headers
 
 
-def _traceparent(parent: str | None) -> str:
-    """Go on with the trace the event or request came with, or begin one; a new span each time."""
-    trace = parent.split("-")[1] if parent else secrets.token_hex(16)
-    return f"00-{trace}-{secrets.token_hex(8)}-01"
+def _new_trace() -> str:
+    """Begin a trace for a notification whose cause came without one (W3C Trace Context)."""
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"
 
 
 def _retry_after(value: str | None) -> float | None:

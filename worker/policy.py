@@ -10,11 +10,11 @@ from shared.errors import BillingError, NotYet, Unavailable
 from shared.logging import get_logger
 from shared.schedule import retry_delay_seconds
 from shared.settings import Settings
+from shared.tracing import SpanKind, span
 from shared.work import MAX_CRASHES, Claim, Work
 
 log = get_logger(__name__)
 # A fact we wait for arrives within seconds or, if Stripe is slow, minutes; then somebody must look.
-SNOOZE_SECONDS = 5.0
 SNOOZE_LIMIT_SECONDS = 3600.0
 # An error of our own making seldom heals by itself, but a deploy under way may be its cause.
 DEFECT_ATTEMPTS = 5
@@ -34,7 +34,7 @@ def decide(
 ) -> Decision:
     """Decide what follows from a failed attempt; pure but for the jitter."""
     if isinstance(error, NotYet) and age_seconds < SNOOZE_LIMIT_SECONDS:
-        return Decision("snooze", SNOOZE_SECONDS)
+        return Decision("snooze", error.delay_seconds)
     if isinstance(error, Unavailable):
         budget = max_attempts
     elif isinstance(error, BillingError):
@@ -69,7 +69,9 @@ def attempt(
             work.bury(claim, f"crash_limit: {claim.crashes} workers died or hung on it")
             bound.error("work_attempt", outcome="dead", reason="crash_limit")
             return
-        bound.info("work_attempt", outcome=act(), duration_ms=_elapsed_ms(claim))
+        with span(claim.kind.task, parent=claim.fields.get("traceparent"), kind=SpanKind.CONSUMER):
+            outcome = act()
+        bound.info("work_attempt", outcome=outcome, duration_ms=_elapsed_ms(claim))
     except Exception as error:  # noqa: BLE001 - the one edge of a worker: no failure may escape it
         _fail(work, claim, error, decide(error, claim, settings, max_attempts, _age(claim)))
 
