@@ -8,6 +8,7 @@ from typing import cast
 
 from flask import current_app
 
+from api.bad_signatures import BadSignatures
 from shared.idempotency import IdempotencyKeys
 from shared.inbox import Inbox
 from shared.payments import Payments
@@ -30,6 +31,7 @@ class Parts:
     refund_jobs: RefundJobs
     payments: Payments
     idempotency: IdempotencyKeys
+    bad_signatures: BadSignatures
     # Requests that may wait for a result at a time (`Prefer: wait`): the rest of the threads
     # must stay free for Stripe's webhooks.
     waiting_room: BoundedSemaphore
@@ -45,6 +47,7 @@ class Parts:
             refund_jobs=RefundJobs(store, settings),
             payments=Payments(store, settings.payment_retention_seconds),
             idempotency=IdempotencyKeys(store, settings),
+            bad_signatures=BadSignatures(settings.bad_signatures_per_minute),
             waiting_room=BoundedSemaphore(max(1, settings.api_threads // 2)),
         )
 

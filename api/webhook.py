@@ -40,13 +40,17 @@ FULL_RETRY_SECONDS = 30
 
 @webhooks.post(
     "/api/webhook",
-    responses={200: Received, **documented(400, 413, 500, 503)},
+    responses={200: Received, **documented(400, 413, 429, 500, 503)},
     openapi_extensions=DOCUMENTED,
 )
 def receive() -> Response:
     """Record a signed event. 200 means that it is safe on disk; anything else, that it is not."""
     payload = request.get_data(cache=False)
-    _verify(payload, request.headers.get(SIGNATURE, ""))
+    try:
+        _verify(payload, request.headers.get(SIGNATURE, ""))
+    except CallerError:
+        parts().bad_signatures.count(request.remote_addr or "unknown")
+        raise
     event = parse_event(payload)
     _refuse_other_mode(event)
     recorded = parts().inbox.record(event, payload.decode(), source="webhook", **trace())

@@ -140,3 +140,14 @@ def test_a_lost_doorbell_is_rung_again(
     assert client.delete("events") == 1
     hands.work()
     assert hands.told() == ["payment.succeeded"]
+
+
+def test_a_forger_is_slowed_down_and_stripe_is_not(
+    hands: Hands, event: dict[str, object], real_store: Store
+) -> None:
+    settings = make_settings(bad_signatures_per_minute=2)
+    hands.client = create_app(settings, real_store).test_client()
+    answers = [hands.post_event(event, secret=FORGED) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [400, 400, 429, 429]
+    assert int(answers[-1].headers["Retry-After"]) >= 1
+    assert hands.post_event(event).status_code == 200
