@@ -56,6 +56,10 @@ class NotYet(BillingError):
     status = 503
     code = "not_yet"
 
+    def __init__(self, detail: str, *, delay_seconds: float = 5.0, **fields: Any) -> None:
+        super().__init__(detail, **fields)
+        self.delay_seconds = delay_seconds
+
 
 class Unavailable(BillingError):
     """Stripe, Redis or the event service is ill: try the same thing again later (503).

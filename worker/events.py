@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import worker.handlers  # noqa: F401 - fills the registry
-from shared.errors import CallerError, Inconsistent
+from shared.errors import CallerError, Inconsistent, NotYet
 from shared.facts import CONTEXT_FIELDS, Fact
 from shared.logging import get_logger
 from shared.outcomes import Outcomes
@@ -22,6 +22,11 @@ log = get_logger(__name__)
 # What is told of a refund or a dispute names the event and the user of its payment.
 NEEDS_CONTEXT = ("refund", "dispute", "dispute_funds")
 GIVES_CONTEXT = ("payment", "checkout", "charge")
+# States in which a payment can be refunded or disputed.
+PAID = ("succeeded", "requires_capture", "canceled")
+# Events of one second race each other; those of one payment are all here within two, or late.
+PAYMENT_PATIENCE_SECONDS = 2.0
+SNOOZE_SECONDS = 0.2
 # How many events came in which of Stripe's API versions other than our SDK's.
 OTHER_VERSIONS = key("events", "other_versions")
 
@@ -48,6 +53,7 @@ def _process(runtime: Runtime, claim: Claim) -> str:
     if event.payment_id is None:
         return _ignored(runtime, claim, "it belongs to no payment")
     facts = handler(event, runtime.gateway)
+    _await_payment(runtime, claim, event.payment_id, facts)
     established = Established(event.payment_id, facts, _context(runtime, event, facts))
     fields = {"object": str(event.object.get("id") or ""), "payment_id": event.payment_id}
     plan = finish_plan(claim, "processed", fields, runtime.settings)
@@ -72,6 +78,18 @@ def _resolve(runtime: Runtime, event: Event) -> Event:
 
 def _ignored(runtime: Runtime, claim: Claim, reason: str) -> str:
     return "ignored" if runtime.inbox.ignore(claim, reason) else "lost"
+
+
+def _await_payment(runtime: Runtime, claim: Claim, payment_id: str, facts: list[Fact]) -> None:
+    """Let a payment's own event come first, when a refund or a dispute has just overtaken it.
+
+    Raises `NotYet`, for a short while only: an old payment's events may never come.
+    """
+    waited = claim.started_at.timestamp() - int(claim.fields["recorded_at"]) / 1000
+    if waited > PAYMENT_PATIENCE_SECONDS or not any(f.family in NEEDS_CONTEXT for f in facts):
+        return
+    if runtime.payments.read(payment_id).state.get("status") not in PAID:
+        raise NotYet("Its payment's own event has not come.", delay_seconds=SNOOZE_SECONDS)
 
 
 def _count_version(runtime: Runtime, claim: Claim, event: Event) -> None:
