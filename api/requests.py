@@ -60,7 +60,8 @@ def require_clean_json() -> None:
     body = request.get_json(silent=True)
     if not isinstance(body, dict):
         raise CallerError("The body is not a JSON object.", code="invalid_json")
-    refused = _card_data(body)
+    key = request.headers.get("Idempotency-Key", "")
+    refused = "Idempotency-Key" if holds_card_number(key) else _card_data(body)
     if refused:
         raise CallerError(
             "Never send card data here. Make a PaymentMethod with Stripe and send its pm_… id.",
@@ -88,7 +89,8 @@ def _card_data(value: Any, path: str = "") -> str | None:
 
 def _begin() -> None:
     given = request.headers.get("X-Request-Id", "")
-    g.request_id = given if REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
+    acceptable = REQUEST_ID.fullmatch(given) and not holds_card_number(given)
+    g.request_id = given if acceptable else f"req_{secrets.token_hex(12)}"
     _begin_span()
     g.started = time.perf_counter()
     structlog.contextvars.clear_contextvars()
