@@ -1,0 +1,213 @@
+"""Lives of payments, lived at the sandbox: what Stripe says of each, from first to last.
+
+Between two steps of a life its clock moves on, so that what happens later has a later second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from shared.stripe_gateway import API_VERSION
+from tests.contract.client import Api
+
+Json = dict[str, Any]
+KEY = "sk_test_tests_0123456789"
+METADATA = {"metadata[event_id]": "evening", "metadata[user_id]": "u1"}
+# Stripe's test IBANs: the debit succeeds or fails after a while.
+GOOD_IBAN, BAD_IBAN = "AT611904300234573201", "AT861904300235473202"
+# Longer than anything the sandbox does by itself but the expiry of a hold.
+A_WHILE_SECONDS: Final = 20
+HOLD_EXPIRES_SECONDS: Final = 8 * 86_400
+
+
+class Stripe:
+    """The sandbox, as the customer, the bank and the merchant use it."""
+
+    def __init__(self, url: str) -> None:
+        self.api = Api(url, KEY)
+        self._endive = Api(url, KEY, version=API_VERSION)
+
+    def wait(self, seconds: float = A_WHILE_SECONDS) -> None:
+        """Let time pass; what is due on the way happens."""
+        self.control("clock", advance_seconds=seconds)
+
+    def control(self, path: str, **body: object) -> Json:
+        """Do to the sandbox what nobody can do through Stripe's API."""
+        answer = self.api._session.post(f"{self.api.base_url}/_sandbox/{path}", json=body)
+        answer.raise_for_status()
+        done: Json = answer.json()
+        return done
+
+    def intent(self, method: str | None = "pm_card_visa", **form: Any) -> Json:
+        """Make a payment intent of 10.00, and confirm it if a method is given."""
+        form = {"amount": 1000, "currency": "sgd", "receipt_email": "a@b.sg"} | METADATA | form
+        form |= {"payment_method_types[]": form.pop("types", "card")}
+        if method:
+            form |= {"payment_method": method, "confirm": "true"}
+        answer = self.api.post("/v1/payment_intents", form)
+        found: Json = answer.body.get("error", {}).get("payment_intent") or answer.body
+        self.wait()
+        return found
+
+    def confirm(self, intent: Json, method: str) -> None:
+        """Try to pay an intent; a decline is no error here."""
+        self.api.post(f"/v1/payment_intents/{intent['id']}/confirm", {"payment_method": method})
+        self.wait()
+
+    def made(self, path: str, **form: Any) -> Json:
+        """Make something, let a while pass, and give it as it was made."""
+        done = self.api.made(path, form)
+        self.wait()
+        return done
+
+    def debit(self, iban: str) -> Json:
+        """Make a payment by bank debit, under way until time passes."""
+        form = {
+            "payment_method_data[type]": "sepa_debit",
+            "payment_method_data[sepa_debit][iban]": iban,
+            "payment_method_data[billing_details][name]": "Jenny Rosen",
+            "payment_method_data[billing_details][email]": "jenny@example.com",
+            "mandate_data[customer_acceptance][type]": "offline",
+            "payment_method_types[]": "sepa_debit",
+            "amount": 1000,
+            "currency": "eur",
+            "confirm": "true",
+        }
+        return self.api.made("/v1/payment_intents", form | METADATA)
+
+    def session(self, currency: str = "sgd", **form: Any) -> Json:
+        """Open a checkout for one seat of 15.00."""
+        item = "line_items[0][price_data]"
+        seat = {
+            f"{item}[currency]": currency,
+            f"{item}[unit_amount]": 1500,
+            f"{item}[product_data][name]": "seat",
+            "line_items[0][quantity]": 1,
+            "success_url": "https://shop.example/thanks",
+            "mode": "payment",
+        }
+        opened = self.api.made("/v1/checkout/sessions", seat | METADATA | form)
+        self.wait(2)
+        return opened
+
+    def check_out(self, session: Json, **method: Any) -> None:
+        """Pay an open checkout as its page does."""
+        person = {
+            "billing_details[name]": "Jenny Rosen",
+            "billing_details[email]": "jenny@example.com",
+        }
+        made = self.api.made("/v1/payment_methods", person | method)
+        asked = {"payment_method": made["id"], "expected_amount": 1500}
+        self.api.post(f"/v1/payment_pages/{session['id']}/confirm", asked)
+        self.wait()
+
+    def dispute(self, evidence: str | None = None) -> Json:
+        """Give the one dispute there is, answered with evidence if there is any."""
+        [found] = self.api.found("/v1/disputes")["data"]
+        if evidence:
+            path = f"/v1/disputes/{found['id']}"
+            self.made(path, **{"evidence[uncategorized_text]": evidence})
+        return dict(found)
+
+    def events(self) -> list[Json]:
+        """List every event as an endpoint of our API version gets it, oldest first."""
+        listed = self._endive.found("/v1/events", {"limit": 100})
+        assert not listed["has_more"]
+        return [event | {"api_version": API_VERSION} for event in reversed(listed["data"])]
+
+
+def paid(stripe: Stripe) -> None:
+    stripe.intent()
+
+
+def declined_then_paid(stripe: Stripe) -> None:
+    intent = stripe.intent(None)
+    stripe.confirm(intent, "pm_card_chargeDeclined")
+    stripe.confirm(intent, "pm_card_chargeDeclinedInsufficientFunds")
+    stripe.confirm(intent, "pm_card_visa")
+
+
+def paid_with_3d_secure(stripe: Stripe) -> None:
+    intent = stripe.intent(None)
+    for outcome in ("fail", "complete"):
+        stripe.confirm(intent, "pm_card_threeDSecure2Required")
+        stripe.control(f"payment_intents/{intent['id']}/authenticate", outcome=outcome)
+        stripe.wait()
+
+
+def paid_by_debit(stripe: Stripe) -> None:
+    stripe.debit(GOOD_IBAN)
+    stripe.wait()
+
+
+def refunded_in_parts(stripe: Stripe) -> None:
+    intent = stripe.intent("pm_card_pendingRefund")
+    for amount in (300, 200):
+        stripe.made("/v1/refunds", payment_intent=intent["id"], amount=amount)
+
+
+def refunded_in_vain(stripe: Stripe) -> None:
+    intent = stripe.intent("pm_card_refundFail")
+    stripe.made("/v1/refunds", payment_intent=intent["id"], amount=400)
+
+
+def dispute_won(stripe: Stripe) -> None:
+    stripe.intent("pm_card_createDispute")
+    stripe.dispute("winning_evidence")
+
+
+def dispute_lost(stripe: Stripe) -> None:
+    stripe.intent("pm_card_createDispute")
+    stripe.dispute("losing_evidence")
+
+
+def inquiry_escalated(stripe: Stripe) -> None:
+    stripe.intent("pm_card_createDisputeInquiry")
+    dispute = stripe.dispute("escalate_inquiry_evidence")
+    stripe.made(f"/v1/disputes/{dispute['id']}/close")
+
+
+def checkout_with_debit(stripe: Stripe) -> None:
+    session = stripe.session("eur", **{"payment_method_types[]": "sepa_debit"})
+    stripe.check_out(session, **{"type": "sepa_debit", "sepa_debit[iban]": GOOD_IBAN})
+
+
+def checkout_with_failing_debit(stripe: Stripe) -> None:
+    session = stripe.session("eur", **{"payment_method_types[]": "sepa_debit"})
+    stripe.check_out(session, **{"type": "sepa_debit", "sepa_debit[iban]": BAD_IBAN})
+
+
+def checkout_with_card(stripe: Stripe) -> None:
+    card = {"card[number]": "4242424242424242", "card[exp_month]": 12, "card[exp_year]": 2030}
+    stripe.check_out(stripe.session(), type="card", **card, **{"card[cvc]": "123"})
+
+
+def checkout_expired(stripe: Stripe) -> None:
+    session = stripe.session()
+    stripe.made(f"/v1/checkout/sessions/{session['id']}/expire")
+
+
+def hold_captured(stripe: Stripe) -> None:
+    intent = stripe.intent(capture_method="manual")
+    stripe.made(f"/v1/payment_intents/{intent['id']}/capture", amount_to_capture=600)
+
+
+def hold_canceled(stripe: Stripe) -> None:
+    intent = stripe.intent(capture_method="manual")
+    stripe.made(f"/v1/payment_intents/{intent['id']}/cancel")
+
+
+def hold_expired(stripe: Stripe) -> None:
+    stripe.intent(capture_method="manual")
+    stripe.wait(HOLD_EXPIRES_SECONDS)
+
+
+def live(url: str, course: Callable[[Stripe], None]) -> list[Json]:
+    """Live one life at an empty sandbox; give Stripe's events about it, oldest first."""
+    stripe = Stripe(url)
+    course(stripe)
+    return [event for event in stripe.events() if event["type"].split(".")[0] in FAMILIES]
+
+
+FAMILIES = ("payment_intent", "charge", "refund", "checkout")
