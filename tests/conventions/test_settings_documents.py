@@ -1,0 +1,24 @@
+"""What people read about settings is generated from the class that holds them."""
+
+from pathlib import Path
+
+from shared.settings import REQUIRED, Settings, env_example, markdown_table
+from tests.conventions.tracked import text_of
+
+AGAIN = "run bin/settings-docs"
+
+
+def test_env_example_is_the_one_the_settings_class_makes():
+    assert text_of(Path(".env.example")) == env_example(), AGAIN
+
+
+def test_the_readmes_table_is_the_one_the_settings_class_makes():
+    assert markdown_table() in text_of(Path("README.md")), AGAIN
+
+
+def test_the_readme_names_the_three_required_settings():
+    required = {
+        name.upper() for name, field in Settings.model_fields.items() if field.is_required()
+    }
+    assert required == set(REQUIRED)
+    assert all(name in text_of(Path("README.md")) for name in required)

@@ -1,0 +1,94 @@
+"""The shape of the code: what the linters cannot say."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conventions.tracked import PACKAGES, ROOT, files, python_files, text_of
+
+BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager", "services"}
+MOST_LINES = 500  # a stop; about 300 is a smell that a review should smell
+IGNORE = re.compile(r"#\s*(?:noqa|type:\s*ignore)\b.*")
+# A rule in brackets or after the colon, then a reason in words, after a second "#", a dash or so.
+REASONED = re.compile(
+    r"#\s*(?:noqa:\s*[A-Z]+\d+(?:,\s*[A-Z]+\d+)*|type:\s*ignore\[[a-z, -]+\])\W+(?:\w+\W+)*?\w{3,}"
+)
+# Joined here, so that this file passes its own test.
+REGISTRIES = [
+    ".".join(parts)
+    for parts in (
+        ("pypi", "org"),
+        ("pythonhosted", "org"),
+        ("registry", "npmjs", "org"),
+        ("deb", "debian", "org"),
+        ("proxy", "golang", "org"),
+    )
+]
+MACHINE_PATH = re.compile(r"(?<![\w.$}/])/(?:root|work|home|Users|mnt)/\w")
+
+
+@pytest.mark.parametrize("package", [*PACKAGES, "tests", "bench", "chaos"])
+def test_no_module_is_named_for_nothing(package):
+    named = {name: {part.removesuffix(".py") for part in name.parts} for name in files()}
+    assert not [
+        str(name)
+        for name, parts in named.items()
+        if name.parts[0] == package and parts & BANNED_NAMES
+    ]
+
+
+@pytest.mark.parametrize("name", python_files(), ids=str)
+def test_a_file_is_not_longer_than_a_person_reads(name):
+    assert len(text_of(name).splitlines()) <= MOST_LINES
+
+
+@pytest.mark.parametrize("name", python_files(), ids=str)
+def test_each_lint_ignore_has_its_reason(name):
+    ignores = (IGNORE.search(line) for line in text_of(name).splitlines())
+    assert not [found[0] for found in ignores if found and not REASONED.match(found[0])]
+
+
+def test_the_rule_on_reasons_can_tell_one_from_none():
+    assert REASONED.match("# noqa: S603  # our own program")
+    assert REASONED.match("# type: ignore[misc]  # honcho has no types")
+    assert not REASONED.match("# noqa: S603")
+    assert not REASONED.match("# noqa")
+    assert not REASONED.match("# type: ignore[misc]")
+
+
+@pytest.mark.parametrize("name", files(), ids=str)
+def test_no_file_names_a_registry_or_a_place_of_one_machine(name):
+    text = text_of(name)
+    assert not [host for host in REGISTRIES if host in text]
+    assert not MACHINE_PATH.findall(text)
+
+
+def test_the_import_rules_hold():
+    done = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("script", [n for n in files() if n.parts[0] in ("bin", ".ci")], ids=str)
+def test_scripts_can_be_run_and_stop_at_the_first_error(script):
+    text = text_of(script)
+    assert (ROOT / script).stat().st_mode & 0o111, "not executable"
+    assert text.startswith("#!/usr/bin/env "), "no interpreter that every system has"
+    if "bash" in text.splitlines()[0]:
+        assert re.search(r"^set -[e]?uo pipefail$", text, re.MULTILINE)
+
+
+def test_make_targets_are_explained_and_call_scripts():
+    makefile = text_of(Path("Makefile"))
+    for target in re.findall(r"^([a-z-]+):", makefile, re.MULTILINE):
+        assert re.search(rf"^{target}:.*## \w", makefile, re.MULTILINE), target
+    for script in re.findall(r"^\t@(bin/[\w-]+)", makefile, re.MULTILINE):
+        assert (ROOT / script).is_file(), script

@@ -1,0 +1,33 @@
+"""The files of the repository, for tests that hold rules against all of them."""
+
+import subprocess
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("api", "worker", "shared", "sandbox", "local")
+
+
+@cache
+def files() -> tuple[Path, ...]:
+    """Give every tracked file that is there, relative to the root."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    names = [Path(name) for name in listed.stdout.split("\0") if name]
+    return tuple(name for name in names if (ROOT / name).is_file())
+
+
+def python_files(*roots: str) -> list[Path]:
+    """Give the tracked Python files, of the named folders or all."""
+    return [
+        name for name in files() if name.suffix == ".py" and (not roots or name.parts[0] in roots)
+    ]
+
+
+def text_of(name: Path) -> str:
+    """Give a file's text; empty for a picture and its like."""
+    try:
+        return (ROOT / name).read_text()
+    except UnicodeDecodeError:
+        return ""
