@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.contract.client import Api
 from tests.contract.receiver import receiving
-from tests.e2e.running import Service, service
+from tests.e2e.running import Json, Service, service
 from tests.servers import wait_until
 
 pytestmark = pytest.mark.browser
@@ -44,23 +44,19 @@ def test_from_the_checkout_page_to_the_notification(page: Page, running: Service
 
     payment = stripe.found(f"/v1/checkout/sessions/{session['id']}")["payment_intent"]
     told = wait_until(
-        lambda: {
-            item["type"]: item
-            for item in running.notifications(payment_intent_id=payment)
-            if item["type"] in {"payment.succeeded", "checkout.completed"}
-        },
+        lambda: told_of(running, payment, "payment.succeeded", "checkout.completed"),
         "the event service to be told",
-    )
-    wait_until(
-        lambda: (
-            "checkout.completed"
-            in {item["type"] for item in running.notifications(payment_intent_id=payment)}
-        ),
-        "the checkout's notification",
     )
     paid = told["payment.succeeded"]
     assert paid["signature"] == "valid"
     assert (paid["body"]["data"]["amount"], paid["body"]["data"]["event_id"]) == (9000, "123")
+
+
+def told_of(running: Service, payment: str, *types: str) -> dict[str, Json] | None:
+    """Return the notifications of a payment by type, once all these types are there."""
+    came = running.notifications(payment_intent_id=payment)
+    by_type = {item["type"]: item for item in came}
+    return by_type if by_type.keys() >= set(types) else None
 
 
 def test_from_the_services_own_answer_through_the_bank_and_back(
