@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -376,8 +375,11 @@ def state_of(hands: Hands, event: Json) -> str:
 
 
 def test_the_set_up_lists_exactly_what_is_handled() -> None:
-    script = Path(ROOT, "bin/stripe-events")
     listed = subprocess.run(
-        [sys.executable, str(script)], cwd=ROOT, capture_output=True, text=True, check=True
+        [str(ROOT / "bin/stripe-events")],
+        env=os.environ | {"PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert listed.stdout.split() == handled_types()
