@@ -5,6 +5,7 @@ Stripe's JSON in the account's default API version, with ids for what can be exp
 knows but never shows (which test card a payment method is) lies beside them in `notes`.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from sandbox.deliveries import PostOffice
     from sandbox.faults import Faults
     from sandbox.idempotency import Memory
+
+log = logging.getLogger(__name__)
 
 PLATFORM: Final = "acct_1SandboxPlatform"
 """Every test key is a key of this one account; `Stripe-Account` names others."""
@@ -95,7 +98,11 @@ class World:
     def run_due_jobs(self) -> None:
         """Do everything whose time has come, earliest first."""
         while (job := self.clock.pop_due()) is not None:
-            JOBS[job.name](self.scope(job.args["account"]), job.args)
+            try:
+                JOBS[job.name](self.scope(job.args["account"]), job.args)
+            except Exception:
+                # One job that cannot be done must not stop time for all the others.
+                log.exception("job %s failed", job.name)
 
     def advance(self, seconds: float) -> None:
         """Let time pass: each job on the way runs at its own moment."""

@@ -25,6 +25,12 @@ def refunded(bench: Bench, card: str = "pm_card_visa", **more: str) -> Any:
     return bench.call("POST", "/v1/refunds", {"payment_intent": intent["id"], **more})
 
 
+def test_an_event_shows_its_object_as_it_was(bench: Bench) -> None:
+    refunded(bench)
+    assert bench.event("charge.succeeded")["data"]["object"]["refunded"] is False
+    assert bench.event("charge.refunded")["data"]["object"]["refunded"] is True
+
+
 @pytest.mark.parametrize(
     ("iban", "seconds", "status"),
     [
@@ -102,7 +108,9 @@ def test_a_won_dispute_brings_all_of_it_back(bench: Bench) -> None:
     bench.world.advance(2)
     dispute = bench.call("GET", path)
     assert dispute["status"] == "won"
-    assert sum(item["net"] for item in dispute["balance_transactions"]) == 0
+    taken, returned = dispute["balance_transactions"]
+    assert taken["net"] + returned["net"] == 0
+    assert returned["reporting_category"] == "dispute_reversal"
     assert "charge.dispute.funds_reinstated" in bench.events
 
 
@@ -121,9 +129,13 @@ def test_a_fraud_warning_is_settled_by_a_refund(bench: Bench) -> None:
     assert warning["previous_attributes"] == {"actionable": True}
 
 
-def checkout(bench: Bench) -> Any:
+def checkout(bench: Bench, currency: str = "usd") -> Any:
     item = {
-        "price_data": {"currency": "usd", "unit_amount": "700", "product_data": {"name": "Seat"}},
+        "price_data": {
+            "currency": currency,
+            "unit_amount": "700",
+            "product_data": {"name": "Seat"},
+        },
         "quantity": "2",
     }
     given = {"mode": "payment", "success_url": "https://shop.test/{CHECKOUT_SESSION_ID}"}
@@ -150,6 +162,28 @@ def test_a_second_try_pays_the_same_intent(bench: Bench) -> None:
     bench.call("POST", path, declined | {"payment_method": "pm_card_visa"})
     assert session["payment_intent"] == first
     assert bench.events.count("payment_intent.created") == 1
+
+
+@pytest.mark.parametrize(
+    ("iban", "outcome", "payment_status"),
+    [
+        ("AT611904300234573201", "async_payment_succeeded", "paid"),
+        ("AT861904300235473202", "async_payment_failed", "unpaid"),
+    ],
+)
+def test_a_checkout_by_debit_is_complete_before_it_is_paid(
+    bench: Bench, iban: str, outcome: str, payment_status: str
+) -> None:
+    session = checkout(bench, "eur")
+    method = bench.call(
+        "POST", "/v1/payment_methods", {"type": "sepa_debit", "sepa_debit": {"iban": iban}}
+    )
+    paying = {"payment_method": method["id"], "expected_amount": "1400"}
+    bench.call("POST", f"/v1/payment_pages/{session['id']}/confirm", paying)
+    assert (session["status"], session["payment_status"]) == ("complete", "unpaid")
+    bench.world.advance(2)
+    assert session["payment_status"] == payment_status
+    assert bench.events[-1] == f"checkout.session.{outcome}"
 
 
 def test_an_open_checkout_expires_after_a_day(bench: Bench) -> None:

@@ -61,6 +61,25 @@ def test_one_key_makes_one_object_however_many_ask() -> None:
     play(story)
 
 
+def test_a_decline_is_kept_for_its_key_and_a_typo_is_not() -> None:
+    async def story(stripe: Stripe) -> None:
+        card = {"payment_method": "pm_card_chargeDeclined", "confirm": "true"}
+        bad = INTENT | card | {"payment_method_types[]": "card"}
+        headers = KEY | {"Idempotency-Key": "declined"}
+        first = await stripe.client.post(PATH, data=bad, headers=headers)
+        again = await stripe.client.post(PATH, data=bad, headers=headers)
+        assert (first.status, again.status) == (402, 402)
+        assert await first.json() == await again.json()
+        assert len((await stripe.books())["charges"]) == 1
+        typo = await stripe.client.post(
+            PATH, data={"amout": "1"}, headers=KEY | {"Idempotency-Key": "t"}
+        )
+        assert typo.status == 400
+        assert (await stripe.create("t")).status == 200
+
+    play(story)
+
+
 def test_a_failure_before_acting_leaves_nothing() -> None:
     async def story(stripe: Stripe) -> None:
         await stripe.fault(kind="error", status=503, phase="before")
