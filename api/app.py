@@ -17,8 +17,9 @@ from api.payment import payments
 from api.refund import refunds
 from api.routing import IdConverter
 from api.webhook import webhooks
+from shared.redis_connection import connect
 from shared.settings import Settings
-from shared.store import Store, connect
+from shared.store import Store
 
 VERSION = "0.1.0"
 SECURITY_SCHEMES: Any = {"bearer": {"type": "http", "scheme": "bearer"}}
@@ -38,7 +39,7 @@ def create_app(settings: Settings, store: Store | None = None) -> OpenAPI:
     app.url_map.converters["id"] = IdConverter
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
-    store = store or Store(connect(settings, "billing-api"))
+    store = store or Store(connect(settings, "billing-api"), settings.redis_replicas_required)
     app.extensions[EXTENSION] = Parts.build(settings, store)
     problems.install(app)
     requests.install(app)

@@ -76,6 +76,12 @@ class Settings(BaseSettings):
         description="Redis or Valkey; unset, `python app.py` embeds one.",
         pattern=r"^(redis|rediss|unix|sentinel)://",
     )
+    redis_replicas_required: int = Field(
+        0,
+        description="Replicas that must confirm an event or a refund before it is answered; with "
+        "Sentinel 1, or a fail-over can lose what was just accepted.",
+        ge=0,
+    )
     host: str = Field("127.0.0.1", description="Address the API binds to.")
     port: int = Field(5001, description="Port of the API.", ge=0, le=65535)
     data_dir: Path = Field(Path(".data"), description="Data of the embedded Valkey.")

@@ -180,7 +180,7 @@ class Work:
         }
         keys = [kind.key(new.id), kind.due, kind.queue, kind.key(new.id, "body"), kind.index]
         args = [compact(plan)] if new.body is None else [compact(plan), new.body]
-        outcome, *rest = self.store.run("record", [*keys, timeline], args)
+        outcome, *rest = self.store.run_durably("record", [*keys, timeline], args)
         return Recorded(outcome, rest[0] if outcome == "known" else None)
 
     def claim(self, item_id: str) -> Claim | None:

@@ -10,7 +10,8 @@ from redis import Redis
 
 import shared.store
 from shared.settings import Settings
-from shared.store import Store, connect
+from shared.redis_connection import connect
+from shared.store import Store
 from tests.servers import valkey
 
 SIGNING_SECRET = "whsec_testing_only_0123456789"

@@ -16,6 +16,7 @@ from kombu import Queue
 
 from shared.errors import Unavailable
 from shared.logging import configure_logging, get_logger
+from shared.redis_connection import broker_settings
 from shared.settings import load_settings
 from shared.tracing import configure_tracing
 from shared.work import EVENTS, KINDS, NOTIFICATIONS, REFUNDS, UPKEEP
@@ -30,7 +31,7 @@ app = Celery("billing", set_as_current=False)
 settings = load_settings()
 
 app.conf.update(
-    broker_url=settings.redis_url,
+    **broker_settings(settings.redis_url),
     result_backend=None,
     task_ignore_result=True,
     task_serializer="json",
@@ -53,16 +54,6 @@ app.conf.update(
     # No pool: Flower inspects with a dozen threads, each of which holds one connection while it
     # asks for another; with a pool they wait for one another for ever.
     broker_pool_limit=None,
-    broker_transport_options={
-        "ack_emulation": False,
-        "priority_steps": [0],
-        "socket_timeout": 5,
-        "socket_connect_timeout": 3,
-        "socket_keepalive": True,
-        "health_check_interval": 10,
-        "retry_on_timeout": False,
-        "client_name": "billing-worker",
-    },
     control_queue_ttl=300.0,
     control_queue_expires=600.0,
 )

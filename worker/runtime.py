@@ -10,10 +10,11 @@ import requests
 from shared.inbox import Inbox
 from shared.outbox import Outbox
 from shared.payments import Payments
+from shared.redis_connection import connect
 from shared.refund_jobs import RefundJobs
 from shared.settings import Settings
 from shared.settlement import Settlement
-from shared.store import Store, connect
+from shared.store import Store
 from shared.stripe_gateway import StripeGateway
 
 
@@ -27,7 +28,9 @@ class Runtime:
     @classmethod
     def from_settings(cls, settings: Settings) -> Runtime:
         """Build a runtime; connects to nothing yet."""
-        return cls(settings, Store(connect(settings, "billing-worker")))
+        return cls(
+            settings, Store(connect(settings, "billing-worker"), settings.redis_replicas_required)
+        )
 
     @cached_property
     def gateway(self) -> StripeGateway:

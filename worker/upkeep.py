@@ -12,8 +12,9 @@ from collections.abc import Callable
 
 from shared.errors import BillingError, Misconfigured, Unavailable
 from shared.logging import configure_logging, get_logger
+from shared.redis_connection import connect
 from shared.settings import load_settings
-from shared.store import Store, connect
+from shared.store import Store
 from shared.work import UPKEEP, Work
 from worker import reap, reconcile, relay
 from worker.runtime import Runtime

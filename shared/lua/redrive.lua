@@ -1,23 +1,32 @@
 #!lua
 -- Give a finished item another life, with a fresh budget and an audit entry of who and when.
--- KEYS item, due, attempts, dead, queue, outbox
--- ARGV plan: id, state, entry, limit, template, guard_ms, ordered
--- Returns 1, or 0 when there is nothing to redrive (unknown, or still at work).
+-- KEYS item, due, attempts, dead, queue, outbox, body, audit
+-- ARGV plan: id, token, states[], state, fields, entry, limit, audit, audit_limit, template,
+--      guard_ms, ordered
+-- Returns 'redriven', 'unknown', or the state of an item that is not to be redriven.
+-- Asking again with the same token changes nothing more, so a lost reply costs nothing.
 local p = cjson.decode(ARGV[1])
-local state = redis.call('HGET', KEYS[1], 'state')
-local finished = { dead = true, processed = true, ignored = true, delivered = true }
-if not state or not finished[state] then return 0 end
+local held = redis.call('HMGET', KEYS[1], 'state', 'redrive_token')
+if not held[1] then return 'unknown' end
+if held[2] == p.token then return 'redriven' end
+local allowed = false
+for _, state in ipairs(p.states) do allowed = allowed or state == held[1] end
+if not allowed then return held[1] end
 local now = now_ms()
-redis.call('HSET', KEYS[1], 'state', p.state, 'attempts', 0, 'crashes', 0, 'redriven_at', now)
+redis.call('HSET', KEYS[1], 'state', p.state, 'attempts', 0, 'crashes', 0, 'redriven_at', now,
+  'redrive_token', p.token)
 redis.call('HDEL', KEYS[1], 'finished_at', 'first_attempt_at', 'not_before', 'token')
 redis.call('HINCRBY', KEYS[1], 'fence', 1)
-redis.call('PERSIST', KEYS[1])
+for name, value in pairs(p.fields) do redis.call('HSET', KEYS[1], name, value) end
+-- What was to be forgotten after a while is needed again; the next end sets new terms.
+for _, i in ipairs({ 1, 3, 7 }) do redis.call('PERSIST', KEYS[i]) end
 redis.call('ZREM', KEYS[4], p.id)
 append(KEYS[3], { p.entry }, p.limit, 0)
+append(KEYS[8], { p.audit }, p.audit_limit, 0)
 if p.ordered and redis.call('RPUSH', KEYS[6], p.id) > 1 then
   redis.call('HSET', KEYS[1], 'state', 'waiting')
-  return 1
+  return 'redriven'
 end
 redis.call('ZADD', KEYS[2], now + p.guard_ms, p.id)
 ring(KEYS[5], p.template, p.id, now)
-return 1
+return 'redriven'

