@@ -1,0 +1,140 @@
+"""The container files: small, unprivileged, told to stop in time, and publishing what they must."""
+
+import json
+import re
+
+import pytest
+import yaml
+
+from shared.settings import Settings
+from tests.conventions.tracked import ROOT
+
+DOCKERFILES = ("Dockerfile.api", "Dockerfile.worker")
+OURS = ("api", "worker", "upkeep", "flower")
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+OVERLAY = yaml.safe_load((ROOT / "docker-compose.dev.yml").read_text())
+SERVICES = COMPOSE["services"]
+
+
+def instructions(name):
+    """Give a Dockerfile's instructions, lines joined, comments left out."""
+    text = re.sub(r"^#.*\n", "", (ROOT / name).read_text(), flags=re.MULTILINE)
+    return [line for line in text.replace("\\\n", " ").splitlines() if line.strip()]
+
+
+def last_stage(name):
+    lines = instructions(name)
+    start = max(index for index, line in enumerate(lines) if line.startswith("FROM "))
+    return lines[start:]
+
+
+@pytest.mark.parametrize("name", DOCKERFILES)
+def test_an_image_is_built_from_known_parts_only(name):
+    text = (ROOT / name).read_text()
+    stages = set(re.findall(r"^FROM \S+ AS (\S+)", text, re.MULTILINE))
+    assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"python:3.13-slim"}
+    assert set(re.findall(r"--from=(\S+)", text)) <= stages
+    assert "# syntax" not in text
+    assert "@sha256" not in text
+    assert "index-url" not in text
+
+
+@pytest.mark.parametrize("name", DOCKERFILES)
+def test_an_image_holds_its_own_packages_and_shared_and_nothing_else(name):
+    own = name.removeprefix("Dockerfile.")
+    copied = {
+        source
+        for line in last_stage(name)
+        if line.startswith("COPY ") and "--from=" not in line
+        for source in line.split()[1:-1]
+    }
+    assert copied == {"bin/in-container", "shared", own}
+
+
+@pytest.mark.parametrize("name", DOCKERFILES)
+def test_a_change_of_code_reinstalls_nothing(name):
+    before_install = instructions(name)[
+        : [" install " in i for i in instructions(name)].index(True)
+    ]
+    assert [line for line in before_install if line.startswith("COPY")] == [
+        "COPY requirements-image.txt /"
+    ]
+
+
+@pytest.mark.parametrize("name", DOCKERFILES)
+def test_an_image_runs_unprivileged_directly_and_can_be_asked_how_it_is(name):
+    stage = {line.split()[0]: line.split(maxsplit=1)[1] for line in last_stage(name)}
+    assert stage["USER"] not in ("root", "0")
+    assert json.loads(stage["ENTRYPOINT"]) == ["bin/in-container"]
+    assert json.loads(stage["CMD"])[0] == "python"
+    assert json.loads(stage["HEALTHCHECK"].partition("CMD ")[2])
+
+
+def test_nothing_is_sent_to_the_engine_that_is_not_named():
+    rules = (ROOT / ".dockerignore").read_text().splitlines()
+    assert "*" in rules
+    assert not [rule for rule in rules if rule.startswith("!") and ".env" in rule]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_service_runs_from_our_images_and_is_locked_down(name):
+    service = SERVICES[name]
+    assert (ROOT / service["build"]["dockerfile"]).is_file()
+    assert service["cap_drop"] == ["ALL"]
+    assert service["read_only"] is True
+    assert service["depends_on"]["redis"]["condition"] == "service_healthy"
+    assert service["environment"]["REDIS_URL"] == "redis://redis:6379/0"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_can_be_scaled_restarted_and_stopped_in_time(name):
+    service = SERVICES[name]
+    assert "container_name" not in service
+    assert service["restart"] == "unless-stopped"
+    assert service["stop_grace_period"].endswith("s")
+
+
+def test_only_the_api_is_published_and_flower_on_loopback():
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert set(published) == {"api", "flower"}
+    assert all(port.startswith("127.0.0.1:") for port in published["flower"])
+
+
+def test_flower_cannot_be_started_without_a_password():
+    assert SERVICES["flower"]["environment"]["FLOWER_BASIC_AUTH"].startswith(
+        "${FLOWER_BASIC_AUTH:?"
+    )
+
+
+def test_redis_keeps_what_it_was_told():
+    command = SERVICES["redis"]["command"]
+    options = dict(zip(command[1::2], command[2::2], strict=True))
+    assert options["--appendonly"] == "yes"
+    assert options["--appendfsync"] == "always"
+    assert options["--maxmemory-policy"] == "noeviction"
+    assert SERVICES["redis"]["volumes"] == ["redis-data:/data"]
+    assert "redis-data" in COMPOSE["volumes"]
+
+
+def test_every_health_check_is_in_the_image_or_decided_in_the_file():
+    for name in set(SERVICES) - {"api", "worker"}:
+        assert "healthcheck" in SERVICES[name], name
+
+
+def test_the_files_name_settings_that_exist():
+    known = {name.upper() for name in Settings.model_fields}
+    known |= {"FLOWER_BASIC_AUTH"}
+    for service in (*(SERVICES[name] for name in OURS), *(OVERLAY["services"][n] for n in OURS)):
+        assert set(service["environment"]) <= known
+
+
+def test_the_overlay_is_offline_and_both_its_ends_know_the_same_secrets():
+    sandbox, receiver = OVERLAY["services"]["sandbox"], OVERLAY["services"]["receiver"]
+    for name in OURS:
+        own = OVERLAY["services"][name]["environment"]
+        assert own["STRIPE_SECRET_KEY"].startswith("sk_test_")
+        assert own["STRIPE_API_BASE"] == "http://sandbox:12111"
+        assert own["STRIPE_WEBHOOK_SECRET"] == sandbox["environment"]["SANDBOX_WEBHOOK_SECRET"]
+        assert own["EVENT_SERVICE_SECRET"] == receiver["environment"]["EVENT_SERVICE_SECRET"]
+    for service in (sandbox, receiver):
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"])

@@ -1,0 +1,206 @@
+"""What the images would hold, run as they would run it, where there is no container engine.
+
+The files that a Dockerfile copies lie in an empty folder; a Python that refuses every package that
+is not on the image's list runs the Dockerfile's own command and its own health check.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+import yaml
+
+from tests.servers import ROOT, free_port, wait_until
+
+STOP_SECONDS = 30  # the shortest grace period of the compose file that has work to hand back
+REFUSE = """
+import sys
+from importlib.metadata import packages_distributions
+
+listed = set({listed!r})
+
+def wanted(distributions):
+    return any(name.lower().replace("_", "-").replace(".", "-") in listed for name in distributions)
+
+refused = {{name for name, of in packages_distributions().items() if not wanted(of)}}
+
+class Refuse:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] in refused:
+            raise ModuleNotFoundError(f"{{name}} is not in the image", name=name)
+        return None
+
+sys.meta_path.insert(0, Refuse)
+"""
+
+
+class Image:
+    """The file set and the commands of one Dockerfile."""
+
+    def __init__(self, dockerfile: str, folder: Path) -> None:
+        text = (ROOT / dockerfile).read_text().replace("\\\n", " ")
+        stage = text[text.rindex("\nFROM ") :]
+        self.folder = folder / "app"
+        for source, target in re.findall(r"^COPY (\S+) (\S+)$", stage, re.MULTILINE):
+            self._copy(ROOT / source, self.folder / target)
+        self.command = json.loads(re.search(r"^CMD (.*)$", stage, re.MULTILINE)[1])
+        self.entrypoint = json.loads(re.search(r"^ENTRYPOINT (.*)$", stage, re.MULTILINE)[1])
+        self.check = json.loads(re.search(r"^HEALTHCHECK .*CMD (.*)$", stage, re.MULTILINE)[1])
+        self._path = folder / "path"
+        self._path.mkdir()
+        lines = (ROOT / "requirements-image.txt").read_text().splitlines()
+        listed = sorted(re.split(r"[\[=]", row)[0] for row in lines if re.match(r"\w", row))
+        (self._path / "sitecustomize.py").write_text(REFUSE.format(listed=listed))
+
+    @staticmethod
+    def _copy(source: Path, target: Path) -> None:
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            target.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target)
+
+    def environment(self, **variables: str) -> dict[str, str]:
+        """Give what the container would have, kept on loopback."""
+        settings = {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(self._path),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONUNBUFFERED": "1",
+            "HOST": "127.0.0.1",
+            "STRIPE_SECRET_KEY": "sk_test_of_an_image",
+            "STRIPE_API_BASE": "http://127.0.0.1:9",
+            "STRIPE_WEBHOOK_SECRET": "whsec_of_an_image",
+            "EVENT_SERVICE_URL": "http://127.0.0.1:9",
+        }
+        return settings | variables
+
+    @contextmanager
+    def running(self, command: list[str], **variables: str):
+        """Run a command of the image; afterwards it has to stop at SIGTERM by itself."""
+        log = self._path / "log"
+        with log.open("w") as out:
+            process = subprocess.Popen(
+                [*self.entrypoint, *command],
+                cwd=self.folder,
+                env=self.environment(**variables),
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            yield process, log
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(STOP_SECONDS) in (0, -signal.SIGTERM), log.read_text()
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+    def healthy(self, **variables: str) -> bool:
+        """Run the image's health check as the engine does."""
+        done = subprocess.run(
+            self.check,
+            cwd=self.folder,
+            env=self.environment(**variables),
+            capture_output=True,
+            check=False,
+        )
+        return done.returncode == 0
+
+
+@pytest.fixture
+def api_image(tmp_path):
+    return Image("Dockerfile.api", tmp_path)
+
+
+@pytest.fixture
+def worker_image(tmp_path):
+    return Image("Dockerfile.worker", tmp_path)
+
+
+def compose_command(service):
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    return services[service]["command"]
+
+
+def test_the_api_image_serves_and_stops(api_image, valkey_url):
+    port = str(free_port())
+    assert not api_image.healthy(PORT=port)
+    with api_image.running(api_image.command, PORT=port, REDIS_URL=valkey_url) as (process, log):
+        url = f"http://127.0.0.1:{port}/health"
+        answer = wait_until(lambda: answer_of(url, process, log), "the API's health")
+        assert answer.json() == {"status": "healthy", "service": "billing-service"}
+        assert requests.get(f"{url}/ready", timeout=5).status_code == 200
+        assert api_image.healthy(PORT=port)
+
+
+def test_an_image_started_without_redis_says_what_it_needs(api_image):
+    status, said = refusal(api_image)
+    assert status == 2
+    assert "REDIS_URL is not set" in said
+
+
+def test_an_image_started_without_settings_names_each_of_them(api_image, valkey_url):
+    missing = {"STRIPE_SECRET_KEY": "", "STRIPE_WEBHOOK_SECRET": "", "EVENT_SERVICE_URL": ""}
+    status, said = refusal(api_image, REDIS_URL=valkey_url, **missing)
+    assert status != 0
+    assert all(f"{name} is not set" in said for name in missing)
+
+
+def test_the_worker_image_works_answers_its_health_check_and_stops(worker_image, valkey_url):
+    assert not worker_image.healthy(REDIS_URL=valkey_url)
+    with worker_image.running(worker_image.command, REDIS_URL=valkey_url) as (process, log):
+        wait_until(lambda: said(" ready.", process, log), "the worker is ready")
+        assert worker_image.healthy(REDIS_URL=valkey_url)
+
+
+def test_upkeep_runs_from_the_worker_image_and_stops(worker_image, valkey_url):
+    with worker_image.running(compose_command("upkeep"), REDIS_URL=valkey_url) as (process, log):
+        wait_until(lambda: said("upkeep_started", process, log), "upkeep has started")
+
+
+def test_flower_runs_from_the_worker_image_behind_its_password(worker_image, valkey_url):
+    port = free_port()
+    to_loopback = {"--address=0.0.0.0": "--address=127.0.0.1", "--port=5555": f"--port={port}"}
+    command = [to_loopback.get(word, word) for word in compose_command("flower")]
+    secured = {"REDIS_URL": valkey_url, "FLOWER_BASIC_AUTH": "a-user:a-password"}
+    with worker_image.running(command, **secured) as (process, log):
+        url = f"http://127.0.0.1:{port}"
+        wait_until(lambda: answer_of(f"{url}/healthcheck", process, log), "Flower's health")
+        assert requests.get(url, timeout=5).status_code == 401
+        assert requests.get(url, auth=("a-user", "a-password"), timeout=5).status_code == 200
+
+
+def refusal(image, **variables):
+    done = subprocess.run(
+        [*image.entrypoint, *image.command],
+        cwd=image.folder,
+        env=image.environment(**variables),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+def answer_of(url, process, log):
+    assert process.poll() is None, log.read_text()
+    try:
+        return requests.get(url, timeout=5)
+    except requests.ConnectionError:
+        return None
+
+
+def said(text, process, log):
+    assert process.poll() is None, log.read_text()
+    return text in log.read_text()
