@@ -47,7 +47,8 @@ def emit(scope: Scope, event_type: str, subject: Json, before: Json | None = Non
 
 def in_version(event: Json, version: str) -> Json:
     """Return the event as an endpoint of that API version gets it."""
-    rendered: Json = versions.shown(event, version)
+    rendered = frozen(event)
+    rendered["data"]["object"] = versions.shown(rendered["data"]["object"], version)
     rendered["api_version"] = version
     return rendered
 

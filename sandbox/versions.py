@@ -4,10 +4,11 @@ Objects are kept in the shape of the account's default version (dahlia); endive 
 refuses `payment_method_types`. Earlier versions get dahlia's shape.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from sandbox import errors
-from sandbox.objects import Json
+from sandbox.objects import Json, frozen
 
 ACCOUNT_DEFAULT: Final = "2026-08-26.dahlia"
 LATEST: Final = "2026-10-28.endive"
@@ -59,11 +60,13 @@ def is_endive(version: str) -> bool:
 
 
 def shown(value: Any, version: str) -> Any:
-    """Return a copy of objects as the version shows them."""
+    """Return a copy of objects as the version shows them; events say the same at every version."""
     if isinstance(value, list):
         return [shown(item, version) for item in value]
     if not isinstance(value, dict):
         return value
+    if value.get("object") == "event":
+        return frozen(value)
     copied = {key: shown(item, version) for key, item in value.items()}
     if is_endive(version):
         _add_endive_fields(copied)
@@ -71,15 +74,37 @@ def shown(value: Any, version: str) -> Any:
 
 
 def _add_endive_fields(record: Json) -> None:
-    kind = record.get("object")
-    for key, default in ENDIVE_FIELDS.get(str(kind), {}).items():
+    kind = str(record.get("object"))
+    for key, default in ENDIVE_FIELDS.get(kind, {}).items():
         record.setdefault(key, default)
-    if kind == "charge":
-        card = (record.get("payment_method_details") or {}).get("card")
-        if card is not None:
-            for key, default in ENDIVE_CARD_DETAILS.items():
-                card.setdefault(key, default)
-    if kind == "dispute":
-        details = record["evidence_details"]
-        submitted = details["submission_count"] > 0
-        details.setdefault("submission_method", "manual" if submitted else "not_submitted")
+    if kind in ENDIVE_INSIDE:
+        ENDIVE_INSIDE[kind](record)
+
+
+def _inside_charge(charge: Json) -> None:
+    card = (charge.get("payment_method_details") or {}).get("card")
+    if card is not None:
+        for key, default in ENDIVE_CARD_DETAILS.items():
+            card.setdefault(key, default)
+
+
+def _inside_dispute(dispute: Json) -> None:
+    submitted = dispute["evidence_details"]["submission_count"] > 0
+    method = "manual" if submitted else "not_submitted"
+    dispute["evidence_details"].setdefault("submission_method", method)
+    card = dispute["payment_method_details"].get("card")
+    if card is not None:
+        card.setdefault("network", card["brand"])
+
+
+def _inside_intent(intent: Json) -> None:
+    link = (intent.get("payment_method_options") or {}).get("link")
+    if link is not None:
+        link.setdefault("persistent_token", None)
+
+
+ENDIVE_INSIDE: Final[dict[str, Callable[[Json], None]]] = {
+    "charge": _inside_charge,
+    "dispute": _inside_dispute,
+    "payment_intent": _inside_intent,
+}
