@@ -1,7 +1,6 @@
 """`python app.py`: what it promises about the processes it runs, with stand-ins for the real ones.
 
-The stand-ins live in a copy of the supervisor with a Procfile of its own, so that a death, a hang
-or a slow stop can be had on demand. `test_readme_story.py` runs the real processes.
+`test_readme_story.py` runs the real processes.
 """
 
 import os
@@ -11,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -19,96 +17,8 @@ import psutil
 import pytest
 import redis
 
-ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 60  # a busy CI machine; a laptop needs about 3
-PORTS = ("PORT", "FLOWER_PORT", "SANDBOX_PORT", "RECEIVER_PORT")
-STAND_IN = """
-import http.server, os, signal, sys, threading, time
-import redis
-
-name, variable = sys.argv[1], (sys.argv[2:] or [None])[0]
-
-def stop(*_):
-    time.sleep(float(os.environ.get("STOP_DELAY", "0")))
-    if name == "worker":
-        redis.Redis.from_url(os.environ["REDIS_URL"]).rpush("handed back", "work")
-    print(name, "stops", flush=True)
-    os._exit(0)
-
-signal.signal(signal.SIGTERM, signal.SIG_IGN if os.environ.get("STUCK") == name else stop)
-signal.signal(signal.SIGINT, lambda *_: print(name, "was interrupted", flush=True))
-redis.Redis.from_url(os.environ["REDIS_URL"]).rpush("started", name)
-print(name, "is up, Stripe is", os.environ.get("STRIPE_API_BASE"), flush=True)
-
-class Answer(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(b"ok")
-    def log_message(self, *_):
-        pass
-
-if variable:
-    port = int(os.environ[variable])
-    serve = http.server.ThreadingHTTPServer(("127.0.0.1", port), Answer).serve_forever
-    threading.Thread(target=serve, daemon=True).start()
-while not os.path.exists(f"die-{name}"):
-    time.sleep(0.02)
-print(f"{name} says its last words", flush=True)
-sys.exit(int(open(f"die-{name}").read()))
-"""
-
-
-class Run:
-    """One run of app.py with stand-ins; collects what it prints."""
-
-    def __init__(self, folder: Path, environment: dict[str, str], *arguments: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, *(arguments or ("app.py", "--sandbox"))],
-            cwd=folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,  # as a shell gives each job a process group of its own
-        )
-        self._lines: list[str] = []
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout as stream:
-            self._lines.extend(iter(stream.readline, ""))
-
-    @property
-    def output(self) -> str:
-        return "".join(self._lines)
-
-    def wait_for(self, text: str) -> None:
-        give_up_at = time.monotonic() + PATIENCE_SECONDS
-        while text not in self.output:
-            assert time.monotonic() < give_up_at, f"never said {text!r}:\n{self.output}"
-            assert self.process.poll() is None or text in self.output, self.output
-            time.sleep(0.02)
-
-    def ready(self) -> "Run":
-        self.wait_for("The billing service is ready.")
-        self.wait_for("Ctrl-C stops everything")
-        return self
-
-    def pid_of(self, name: str) -> int:
-        found = re.search(rf"{name} started \(pid=(\d+)\)", self.output)
-        assert found, self.output
-        return int(found[1])
-
-    def family(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children(recursive=True)
-
-    def ended(self) -> int:
-        status = self.process.wait(PATIENCE_SECONDS)
-        self._reader.join(PATIENCE_SECONDS)
-        return status
+from tests.e2e.stand_ins import PORTS, STAND_IN, Run
+from tests.servers import ROOT, free_port
 
 
 @pytest.fixture
@@ -154,12 +64,6 @@ def start(folder, environment):
             for child in family:
                 child.kill()
         run.ended()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def all_gone(family: list[psutil.Process]) -> bool:
