@@ -75,6 +75,7 @@ class Service:
     environment: dict[str, str]
     folder: Path
     process: subprocess.Popen[bytes] | None = None
+    asked: subprocess.Popen[bytes] | None = None
 
     @property
     def role(self) -> str:
@@ -115,12 +116,18 @@ class Service:
         assert self.process is not None  # noqa: S101  # a caller's mistake here too
         self.process.wait()
 
+    def terminate(self) -> None:
+        """Ask it to end; twice is not once, so a process that was asked is left alone."""
+        if self.process is not None and self.asked is not self.process:
+            self.asked = self.process
+            self.process.terminate()
+
     def stop(self) -> float:
         """Ask it to end, and return how many seconds that took; kills it past the limit."""
         if self.process is None or not self.alive:
             return 0.0
         asked_at = time.monotonic()
-        self.process.terminate()
+        self.terminate()
         try:
             self.process.wait(STOP_LIMIT_SECONDS)
         except subprocess.TimeoutExpired:
@@ -155,7 +162,7 @@ class Stage:
         self._valkey_port = ports[3]
         self.redis_url = f"redis://127.0.0.1:{ports[3]}/0"
         self.redis = Redis.from_url(self.redis_url, decode_responses=True, socket_timeout=5)
-        self._environment = self._variables(ports) | SETTINGS | settings
+        self.environment = self._variables(ports) | SETTINGS | settings
         module = wrap or (lambda name: [sys.executable, "-m", name])
         self.services: dict[str, Service] = {}
         valkey = f"--port {ports[3]} --bind 127.0.0.1 --dir . {valkey_options}"
@@ -188,7 +195,7 @@ class Stage:
         }
 
     def _add(self, name: str, command: list[str]) -> None:
-        self.services[name] = Service(name, command, self._environment, self.folder)
+        self.services[name] = Service(name, command, self.environment, self.folder)
 
     def __enter__(self) -> Self:
         """Start everything and return when all of it answers; raises `NotQuiet`."""
@@ -210,10 +217,13 @@ class Stage:
         _traceback: TracebackType | None,
     ) -> None:
         """Stop everything; Valkey last, so that work can be handed back."""
-        for service in reversed(self.services.values()):
-            if service.alive:
-                service.send(signal.SIGCONT)
-                service.stop()
+        running = [service for service in self.services.values() if service.alive]
+        for service in running:
+            service.send(signal.SIGCONT)
+            if service.role != "valkey":
+                service.terminate()
+        for service in reversed(running):
+            service.stop()
         self.redis.close()
 
     def roles(self, role: str) -> list[Service]:

@@ -1,0 +1,117 @@
+"""What every benchmark needs: settings for a staged store, real events to copy, processor time."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import psutil
+import requests
+
+from chaos.stage import NOTIFICATION_SECRET, WEBHOOK_SECRET, Stage
+from shared.settings import Settings
+from shared.stripe_gateway import API_VERSION
+
+Json = dict[str, Any]
+T = TypeVar("T")
+# A short run shows that a benchmark works, in CI; its figures mean little.
+SHORT = os.environ.get("BENCH_SHORT") == "1"
+
+
+def scaled(full: int, short: int) -> int:
+    """Choose the size of a run."""
+    return short if SHORT else full
+
+
+def settings_of(stage: Stage, **changes: Any) -> Settings:
+    """Build the settings the staged processes have, for work done in this process."""
+    given = {
+        "stripe_secret_key": "sk_test_bench",
+        "stripe_webhook_secret": WEBHOOK_SECRET,
+        "stripe_api_base": stage.sandbox,
+        "event_service_url": stage.receiver,
+        "event_service_secret": NOTIFICATION_SECRET,
+        "redis_url": stage.redis_url,
+        "log_level": "WARNING",
+    }
+    return Settings(_env_file=None, **(given | changes))
+
+
+def real_event(stage: Stage, event_type: str) -> Json:
+    """Have the offline Stripe take a payment, and give its event of this type."""
+    headers = {"Authorization": "Bearer sk_test_bench", "Stripe-Version": API_VERSION}
+    payment = {
+        "amount": 1000,
+        "currency": "sgd",
+        "confirm": "true",
+        "payment_method": "pm_card_visa",
+        "metadata[event_id]": "123",
+        "metadata[user_id]": "u-1",
+        "automatic_payment_methods[enabled]": "true",
+        "automatic_payment_methods[allow_redirects]": "never",
+    }
+    url = f"{stage.sandbox}/v1"
+    taken = requests.post(f"{url}/payment_intents", payment, headers=headers, timeout=5)
+    taken.raise_for_status()
+    query = {"type": event_type}
+    events = requests.get(f"{url}/events", query, headers=headers, timeout=5).json()
+    found: Json = events["data"][0]
+    return found
+
+
+def copies(event: Json, count: int) -> Iterator[tuple[str, str]]:
+    """Give distinct events made from one: id and body, each of another payment."""
+    text = json.dumps(event, indent=2)
+    subject = event["data"]["object"]
+    payment = subject["payment_intent"] if subject["object"] != "payment_intent" else subject["id"]
+    for number in range(count):
+        tail = f"{number:07d}"
+        event_id = event["id"][:-7] + tail
+        body = text.replace(event["id"], event_id).replace(payment, payment[:-7] + tail)
+        yield event_id, body
+
+
+@dataclass
+class Spent:
+    """What a stretch of work took: seconds on the clock, and of a processor, children included."""
+
+    seconds: float
+    cpu_seconds: float
+
+
+def spent(pid: int, work: Callable[[], T]) -> tuple[T, Spent]:
+    """Do the work; give its result, and what it cost the process with this pid."""
+    started_at, cpu_before = time.perf_counter(), cpu_seconds(pid)
+    result = work()
+    seconds = time.perf_counter() - started_at
+    return result, Spent(seconds, cpu_seconds(pid) - cpu_before)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Sum the processor time of a process and its living children."""
+    process = psutil.Process(pid)
+    family = [process, *process.children(recursive=True)]
+    return float(sum(sum(member.cpu_times()[:2]) for member in family))
+
+
+def rss_mb(pid: int) -> float:
+    """Give the resident memory of a process in MB."""
+    return round(psutil.Process(pid).memory_info().rss / 1e6, 1)
+
+
+def row(*cells: object) -> None:
+    """Print one row of a table."""
+    sys.stdout.write("| " + " | ".join(str(cell) for cell in cells) + " |\n")
+    sys.stdout.flush()
+
+
+def head(title: str, *columns: str) -> None:
+    """Print the head of a table."""
+    sys.stdout.write(f"\n{title}\n\n")
+    row(*columns)
+    row(*("---" for _ in columns))

@@ -1,0 +1,139 @@
+"""An outage of the event service: 100,000 notifications wait, then it comes back.
+
+The worker's memory must not grow with the backlog, and the backlog must drain at a bounded rate, in
+order within each payment.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from bench._event_service import Ledger, serve
+from bench._setting import head, real_event, row, rss_mb, scaled, settings_of
+from chaos.stage import Stage, wait_until
+from shared.redis_connection import connect
+from shared.settlement import Established, Settled, finish_plan
+from shared.store import Store
+from shared.stripe_event import Event, parse_event
+from shared.work import NOTIFICATIONS, Kind, Recording, Work
+from worker.handlers.payment_intent import payment_fact
+from worker.runtime import Runtime
+
+PER_PAYMENT = 4
+# Events with a queue of their own, so that no worker takes them from us while we stage.
+STAGING = Kind("staging", "event", "billing.process_event")
+STAGERS = 8
+# As long as the breaker's probes and pauses need to be seen at work.
+OUTAGE_SECONDS = scaled(30, 5)
+DRAIN_LIMIT_SECONDS = 1800.0
+SAMPLE_SECONDS = 0.5
+
+
+class Samples(threading.Thread):
+    """Watch the largest resident memory of some processes."""
+
+    def __init__(self, pids: list[int]) -> None:
+        super().__init__(daemon=True)
+        self._pids, self._enough = pids, threading.Event()
+        self.peak_mb = 0.0
+
+    def run(self) -> None:
+        """Sample until stopped."""
+        while not self._enough.wait(SAMPLE_SECONDS):
+            self.peak_mb = max(self.peak_mb, *(rss_mb(pid) for pid in self._pids))
+
+    def stop(self) -> float:
+        """End, and give the peak in MB."""
+        self._enough.set()
+        self.join()
+        return self.peak_mb
+
+
+def main() -> None:
+    """Build the backlog while the event service is down, let it come back, watch it drain."""
+    count = scaled(100_000, 2_000)
+    roles = ("valkey", "sandbox", "worker", "upkeep")
+    with Stage(only=roles, workers=1, LOG_LEVEL="ERROR") as stage:
+        event = parse_event(real_event(stage, "payment_intent.succeeded"))
+        worker = stage.services["worker-1"].pid
+        build(stage, event, PER_PAYMENT)
+        head(f"Outage with {count} notifications waiting, one worker", "what", "figure")
+        row("worker before, MB", rss_mb(worker))
+        outage(stage, worker, event, count)
+        recovery(stage, worker, count + PER_PAYMENT)
+
+
+def outage(stage: Stage, worker: int, event: Event, count: int) -> None:
+    """Build the backlog and let it wait."""
+    samples = Samples([worker])
+    samples.start()
+    started_at = time.monotonic()
+    build(stage, event, count)
+    row("staged, per second", round(count / (time.monotonic() - started_at)))
+    time.sleep(OUTAGE_SECONDS)
+    row("payments that wait", backlog(stage))
+    row("doorbells in the queue", int(stage.redis.llen(NOTIFICATIONS.queue)))
+    row("worker during the outage, peak MB", samples.stop())
+    row("store, MB", round(int(stage.redis.info("memory")["used_memory"]) / 1e6))
+
+
+def recovery(stage: Stage, worker: int, count: int) -> None:
+    """Let the event service come back and watch the backlog drain."""
+    samples, ledger = Samples([worker]), Ledger()
+    samples.start()
+    server = serve(int(stage.receiver.rpartition(":")[2]), ledger)
+    back_at = time.monotonic()
+    wait_until(lambda: ledger.count, "the first delivery", DRAIN_LIMIT_SECONDS)
+    row("first delivery after it came back, s", f"{time.monotonic() - back_at:.1f}")
+    wait_until(lambda: not backlog(stage), "the backlog drains", DRAIN_LIMIT_SECONDS)
+    drained_in = time.monotonic() - back_at
+    server.shutdown()
+    server.server_close()
+    row("drained in, s", f"{drained_in:.0f}")
+    most = max(ledger.by_second.values())
+    row("deliveries per second: mean, most", f"{ledger.count / drained_in:.0f}, {most}")
+    row("worker while it drains, peak MB", samples.stop())
+    outcome = f"{ledger.count}, {ledger.repeated}, {len(ledger.disorder)}"
+    row("delivered, repeated, out of order", outcome)
+    assert ledger.count == count
+    assert not ledger.disorder, ledger.disorder[:3]
+
+
+def build(stage: Stage, event: Event, notifications: int) -> None:
+    """Stage notifications through the scripts that stage them for real, four of each payment."""
+    settings = settings_of(stage)
+    with connect(settings, "bench") as client, ThreadPoolExecutor(STAGERS) as stagers:
+        runtime = Runtime(settings, Store(client))
+        tails = [f"{notifications:07d}{n:07d}" for n in range(notifications // PER_PAYMENT)]
+        for settled in stagers.map(lambda tail: _stage(runtime, event, tail), tails):
+            assert settled is not None, "the claim was lost"
+    stage.redis.delete(STAGING.queue)
+
+
+def _stage(runtime: Runtime, event: Event, tail: str) -> Settled | None:
+    """Settle an event of a payment of its own that established as many facts as are to be told."""
+    payment_id, event_id = f"pi_{tail}", f"evt_{tail}"
+    own = replace(event, id=event_id, object=event.object | {"id": payment_id})
+    work = Work(runtime.store, STAGING)
+    work.record(Recording(event_id, "received", {"type": event.type}, max_waiting=10**9))
+    claim = work.claim(event_id)
+    assert claim is not None
+    fact = payment_fact(own, "succeeded")
+    facts = [
+        replace(fact, subject=f"{payment_id}:{n}", key=f"{payment_id}:{n}")
+        for n in range(PER_PAYMENT)
+    ]
+    plan = finish_plan(claim, "processed", {}, runtime.settings)
+    return runtime.settlement.settle(claim, Established(payment_id, facts), plan)
+
+
+def backlog(stage: Stage) -> int:
+    """Count the payments with a notification that is not delivered yet."""
+    return int(stage.redis.zcard(NOTIFICATIONS.due))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Memory: what Redis holds for one event, one waiting notification and one payment."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import cast
+
+from bench._setting import copies, head, real_event, row, scaled, settings_of
+from chaos.stage import Stage
+from shared.inbox import Inbox
+from shared.logging import configure_logging
+from shared.redis_connection import connect
+from shared.store import Store
+from shared.stripe_event import parse_event
+from worker.events import process_event
+from worker.runtime import Runtime
+
+# `billing:payment:pi_…:timeline` is of the kind `payment:*:timeline`.
+PART_OF_KEY = re.compile(r"^billing:(\w+):[^:]+(:\w+)?$")
+
+
+def main() -> None:
+    """Record events, process them, deliver nothing; print what each step left in Redis."""
+    count = scaled(5000, 300)
+    with Stage(only=("valkey", "sandbox")) as stage:
+        settings = settings_of(stage)
+        configure_logging(settings, "bench")
+        event = real_event(stage, "payment_intent.succeeded")
+        with connect(settings, "bench") as client:
+            runtime = Runtime(settings, Store(client))
+            inbox = Inbox(runtime.store, settings)
+            ids, empty = [], used(stage)
+            for event_id, body in copies(event, count):
+                inbox.record(parse_event(body), body, source="webhook")
+                ids.append(event_id)
+            recorded = used(stage)
+            for event_id in ids:
+                process_event(runtime, event_id)
+            processed = used(stage)
+        stage.redis.delete("events", "notifications")
+        bell_free = used(stage)
+        head(f"Memory, by Redis's own count ({count} items)", "what", "bytes each")
+        row("a Stripe event as it came", len(body))
+        row("event recorded: payload, doorbell, timeline, indexes", (recorded - empty) // count)
+        row("processed: adds payment, waiting notification", (processed - recorded) // count)
+        row("of all this, doorbells in the queues", (processed - bell_free) // count)
+        head("The same by key (MEMORY USAGE)", "key", "of a payment", "bytes each")
+        for kind, (number, size) in sorted(by_kind(stage).items()):
+            row(f"`{kind}`", f"{number / count:.2f}", round(size / number))
+
+
+def used(stage: Stage) -> int:
+    """Give the bytes the server holds."""
+    return int(stage.redis.info("memory")["used_memory"])
+
+
+def by_kind(stage: Stage) -> dict[str, tuple[int, int]]:
+    """Sum keys and bytes by kind of key."""
+    sums: defaultdict[str, list[int]] = defaultdict(list)
+    for name in cast(list[str], list(stage.redis.scan_iter("billing:*", count=1000))):
+        found = PART_OF_KEY.match(name)
+        if found:
+            size = stage.redis.memory_usage(name, samples=0)
+            sums[f"{found[1]}:*{found[2] or ''}"].append(int(cast(int, size)))
+    # A handful of keys beside the items: watermarks, duties, indexes.
+    return {kind: (len(sizes), sum(sizes)) for kind, sizes in sums.items() if len(sizes) > 1}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""The worker: events per second and processor time, beside a Celery task that does nothing.
+
+With and without task events (what Flower lives on), and for several threads and prefetches.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from bench._setting import Json, Spent, copies, head, real_event, row, scaled, settings_of, spent
+from chaos.stage import Service, Stage, free_ports, wait_until
+from shared.doorbell import template
+from shared.inbox import Inbox
+from shared.redis_connection import connect
+from shared.store import Store
+from shared.stripe_event import parse_event
+from shared.work import EVENTS, NOTIFICATIONS
+
+POLL_SECONDS = 0.005
+LIMIT_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One line of a table: what runs, on what."""
+
+    name: str
+    command: list[str]
+    event_type: str | None = None
+    threads: int = 8
+    flower: bool = False
+
+
+def ours(name: str, task_events: str, event_type: str, prefetch: int = 2, **how: Any) -> Contest:
+    """Describe a contest of our own worker."""
+    command = [sys.executable, "-m", "bench._worker", task_events, str(prefetch)]
+    return Contest(name, command, event_type, **how)
+
+
+def noop(name: str, settings: str, task_events: str) -> Contest:
+    """Describe a contest of the task that does nothing."""
+    return Contest(name, [sys.executable, "-m", "bench._noop", settings, task_events])
+
+
+# One event, one claim, one settlement; then the same and a notification delivered over HTTP.
+QUIET, TOLD = "charge.succeeded", "payment_intent.succeeded"
+COST = (
+    noop("no-op, Celery's defaults", "celery", "off"),
+    noop("no-op, our settings", "ours", "off"),
+    noop("no-op, our settings, task events", "ours", "on"),
+    ours("event without notification", "off", QUIET),
+    ours("event without notification, task events", "on", QUIET),
+    ours("event and its notification", "off", TOLD),
+    ours("event and its notification, task events", "on", TOLD),
+    ours("event and its notification, task events, Flower", "on", TOLD, flower=True),
+)
+CHOICES = tuple(
+    ours(f"{threads} threads, prefetch {prefetch}", "off", TOLD, prefetch, threads=threads)
+    for threads, prefetch in ((2, 2), (4, 2), (8, 1), (8, 2), (8, 4), (16, 2))
+)
+
+
+def main() -> None:
+    """Run every contest and print its figures."""
+    count = scaled(4000, 200)
+    roles = ("valkey", "sandbox", "receiver")
+    with Stage(only=roles) as stage:
+        for title, contests in (("Cost", COST), ("Threads and prefetch", CHOICES)):
+            head(
+                f"Worker: {title} ({count} items, one process)",
+                *("what", "items/s", "CPU ms per item", "items/s, first = 1", "CPU, first = 1"),
+            )
+            first: Spent | None = None
+            for contest in contests:
+                cost = measure(stage, contest, count)
+                first = first or cost
+                rate, cpu = f"{count / cost.seconds:.0f}", cost.cpu_seconds / count * 1000
+                faster = f"{first.seconds / cost.seconds:.2f}"
+                dearer = f"{cost.cpu_seconds / first.cpu_seconds:.2f}"
+                row(contest.name, rate, f"{cpu:.2f}", faster, dearer)
+
+
+def measure(stage: Stage, contest: Contest, count: int) -> Spent:
+    """Queue the items, let a worker empty the queue, and give what that cost."""
+    stage.redis.flushall()
+    if contest.event_type is None:
+        left = _queue_noops(stage, count)
+    else:
+        left = _record(stage, real_event(stage, contest.event_type), count)
+    environment = stage.environment | {"WORKER_CONCURRENCY": str(contest.threads)}
+    worker = Service("contest", contest.command, environment, stage.folder)
+    flower = _flower(stage) if contest.flower else None
+    worker.start()
+    try:
+        # Its start is no part of the cost: begin when it has begun.
+        wait_until(lambda: left() < count, "the worker begins", LIMIT_SECONDS)
+        before = left()
+        _, cost = spent(worker.pid, lambda: _drain(left))
+    finally:
+        worker.stop()
+        if flower:
+            flower.stop()
+    share = count / before
+    return Spent(cost.seconds * share, cost.cpu_seconds * share)
+
+
+def _drain(left: Callable[[], int]) -> None:
+    give_up_at = time.monotonic() + LIMIT_SECONDS
+    while left():
+        assert time.monotonic() < give_up_at, f"{left()} items are left"
+        time.sleep(POLL_SECONDS)
+
+
+def _queue_noops(stage: Stage, count: int) -> Callable[[], int]:
+    pipe = stage.redis.pipeline(transaction=False)
+    message = template("noop", "noop")
+    for number in range(count):
+        pipe.lpush("noop", message.replace("@@ID@@", "x").replace("@@TAG@@", f"t{number}"))
+    pipe.execute()
+    return lambda: int(stage.redis.llen("noop"))
+
+
+def _record(stage: Stage, event: Json, count: int) -> Callable[[], int]:
+    settings = settings_of(stage)
+    with connect(settings, "bench") as client:
+        inbox = Inbox(Store(client), settings)
+        for _, body in copies(event, count):
+            inbox.record(parse_event(body), body, source="webhook")
+
+    def left() -> int:
+        # Notifications appear while events are still there.
+        events, notifications = (stage.redis.zcard(kind.due) for kind in (EVENTS, NOTIFICATIONS))
+        return min(count, max(int(events), int(notifications)))
+
+    return left
+
+
+def _flower(stage: Stage) -> Service:
+    port = free_ports(1)[0]
+    flower = "-m celery --app worker.app flower --address=127.0.0.1 --max_tasks=5000"
+    command = [sys.executable, *flower.split(), f"--port={port}", "--logging=error"]
+    service = Service("flower", command, stage.environment, stage.folder)
+    service.start()
+
+    def listens() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    wait_until(listens, "Flower listens", LIMIT_SECONDS)
+    return service
+
+
+if __name__ == "__main__":
+    main()

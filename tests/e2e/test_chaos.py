@@ -1,0 +1,28 @@
+"""A short run of `bin/chaos`: processes die under traffic, and every promise is kept.
+
+`docs/benchmarks.md` tells of the long runs, and of those with one protection taken away.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from chaos.run import Plan, run
+from chaos.unprotected import PROTECTIONS
+
+SHORT = Plan(seed=7, events=350, kills=5, freezes=1, disturbances=10, customers=6)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)  # a minute on a quiet machine; patience alone may take two
+def test_every_promise_is_kept_while_processes_die() -> None:
+    said: list[str] = []
+    result = run(SHORT, said.append)
+    assert result.findings.clean, result.findings.violations
+    assert result.seconds_to_quiet is not None, said
+    assert sum(result.kills.values()) == SHORT.kills
+    assert result.findings.counts["events"] >= SHORT.events
+
+
+def test_the_protections_that_can_be_taken_away_are_those_the_documents_tell_of() -> None:
+    assert {"relay", "lease", "dedupe"} <= set(PROTECTIONS)

@@ -1,0 +1,140 @@
+"""Stops, restarts and outages of single processes, each with the time it may cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from chaos.stage import Stage, wait_until
+from shared.work import EVENTS, KINDS, NOTIFICATIONS, Kind
+
+Json = dict[str, Any]
+# What a restart of the store may cost; measured are about two seconds.
+RECONNECT_SECONDS = 15.0
+PATIENCE_SECONDS = 40.0
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    # Reconcile out of the way: what is proven here may not be its doing.
+    with Stage(RECONCILE_INTERVAL_SECONDS="3600") as stage:
+        yield stage
+
+
+def pay(stage: Stage, number: int = 0) -> str:
+    body = {"amount": 1000 + number, "currency": "sgd", "payment_method": "pm_card_visa"}
+    answer = requests.post(f"{stage.api}/api/payment/process", json=body, timeout=30)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["payment_intent_id"])
+
+
+def pay_at_stripe(stage: Stage) -> str:
+    """Take a payment without our API: the webhook is all we hear of it."""
+    answer = requests.post(
+        f"{stage.sandbox}/v1/payment_intents",
+        {
+            "amount": 1000,
+            "currency": "sgd",
+            "confirm": "true",
+            "payment_method": "pm_card_visa",
+            "automatic_payment_methods[enabled]": "true",
+            "automatic_payment_methods[allow_redirects]": "never",
+        },
+        headers={"Authorization": "Bearer sk_test_tests"},
+        timeout=10,
+    )
+    return str(answer.json()["id"])
+
+
+def told(stage: Stage) -> set[str]:
+    """Give the payments the event service took the news of."""
+    listed = requests.get(f"{stage.receiver}/notifications", timeout=10).json()["data"]
+    return {
+        entry["body"]["data"]["payment_intent_id"]
+        for entry in listed
+        if entry["type"] == "payment.succeeded" and entry["answered"] in range(200, 300)
+    }
+
+
+def webhook_answers(stage: Stage) -> list[int | None]:
+    books = requests.get(f"{stage.sandbox}/_sandbox/books", timeout=10).json()
+    return [attempt["status"] for sent in books["deliveries"] for attempt in sent["attempts"]]
+
+
+def lapsed(stage: Stage, kind: Kind) -> dict[str, str]:
+    """Give the items that had to wait until somebody's lease ended."""
+    ids = stage.redis.zrange(kind.index, 0, -1)
+    crashes = {item: stage.redis.hget(kind.key(item), "crashes") for item in ids}
+    return {item: count for item, count in crashes.items() if count != "0"}
+
+
+@pytest.mark.slow
+def test_a_worker_told_to_stop_finishes_or_hands_back_what_it_holds(stage: Stage) -> None:
+    first, second = stage.roles("worker")
+    second.stop()
+    slowly = {"status": 200, "delay_seconds": 1.0}
+    requests.post(f"{stage.receiver}/_control/faults", json=slowly, timeout=5).raise_for_status()
+    paid = {pay(stage, number) for number in range(30)}
+    # More than its eight threads can hold: the rest is fetched in advance or in the queue.
+    wait_until(lambda: told(stage), "the first is told", PATIENCE_SECONDS)
+
+    second.start()
+    took = first.stop()
+    assert first.process is not None
+    assert first.process.returncode == 0
+    assert took < 10, "tasks are bounded, so is a stop"
+    assert told(stage) != paid, "there was work in hand"
+
+    wait_until(lambda: told(stage) == paid, "the other worker tells the rest", PATIENCE_SECONDS)
+    wait_until(lambda: not stage.redis.zcard(NOTIFICATIONS.due), "all is marked", PATIENCE_SECONDS)
+    assert lapsed(stage, EVENTS) == {}
+    assert lapsed(stage, NOTIFICATIONS) == {}
+
+
+@pytest.mark.slow
+def test_the_store_restarts_and_everybody_reconnects_within_seconds(stage: Stage) -> None:
+    before = pay(stage)
+    wait_until(lambda: before in told(stage), "the service works", PATIENCE_SECONDS)
+    valkey = stage.services["valkey"]
+    valkey.kill()
+    valkey.start()
+    wait_until(stage.valkey_answers, "the store is back", PATIENCE_SECONDS)
+    back_at = time.monotonic()
+    after = pay(stage)
+    paid_in = time.monotonic() - back_at
+    wait_until(lambda: after in told(stage), "news travel again", PATIENCE_SECONDS)
+    told_in = time.monotonic() - back_at
+    wait_until(lambda: stage.consumers() == 2, "both workers consume", PATIENCE_SECONDS)
+    assert paid_in < RECONNECT_SECONDS
+    assert told_in < RECONNECT_SECONDS
+    assert time.monotonic() - back_at < RECONNECT_SECONDS
+    assert all(service.alive for service in stage.services.values())
+
+
+@pytest.mark.slow
+def test_a_webhook_that_cannot_be_recorded_is_refused_and_processed_when_it_comes_again(
+    stage: Stage,
+) -> None:
+    stage.services["valkey"].kill()
+    payment = pay_at_stripe(stage)
+    wait_until(lambda: 503 in webhook_answers(stage), "the webhook is refused", PATIENCE_SECONDS)
+    assert set(webhook_answers(stage)) <= {503, None}
+    stage.services["valkey"].start()
+    wait_until(lambda: payment in told(stage), "Stripe sends it again", PATIENCE_SECONDS)
+    assert 200 in webhook_answers(stage)
+
+
+@pytest.mark.slow
+def test_messages_lost_with_a_queue_are_rung_for_again(stage: Stage) -> None:
+    for worker in stage.roles("worker"):
+        worker.stop()
+    paid = {pay(stage, number) for number in range(5)}
+    wait_until(lambda: stage.redis.zcard(EVENTS.due) >= 10, "events wait", PATIENCE_SECONDS)
+    stage.redis.delete(*(kind.queue for kind in KINDS.values()))
+    for worker in stage.roles("worker"):
+        worker.start()
+    wait_until(lambda: told(stage) == paid, "all is told all the same", PATIENCE_SECONDS)
