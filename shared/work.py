@@ -26,8 +26,10 @@ from shared.store import ATTEMPTS_LIMIT, TIMELINE_LIMIT, Store, compact, key, re
 # A doorbell that was lost is rung again after this long. Longer: slower after a crash. Shorter:
 # an item that merely waits in a long queue is rung for twice, which costs a claim and no more.
 GUARD_MS = 5_000
-# Above this many messages in a queue the relay holds back: a list of them stays below 2 MB.
-QUEUE_HIGH_WATER = 2_000
+# Above this many messages in a queue the relay holds back: whoever waits behind so many does not
+# lack a bell, and ringing again for it would only make the queue longer. Half a second's work of
+# one worker, so that none is idle until the next sweep.
+QUEUE_HIGH_WATER = 250
 # Items one sweep rings for, so that a sweep holds Redis for a few milliseconds only.
 RELAY_LIMIT = 500
 # Workers an item may kill before it is taken for the cause.
