@@ -34,6 +34,7 @@ FINAL = (200, 202, 400, 402, 404, 422)
 # A client that waits as long as `Retry-After` says would spend the run waiting.
 LONGEST_PAUSE_SECONDS = 1.0
 REQUEST_LIMIT_SECONDS = 20.0
+WAIT_SECONDS = 0.2  # at the door, between two looks
 
 
 @dataclass
@@ -69,15 +70,24 @@ class Customers:
         self._api, self._sandbox, self._seed = api, sandbox, seed
         self._numbers: Queue[int] = Queue()
         self._stop = threading.Event()
+        self._open = threading.Event()
         self._give_up = threading.Event()
         self._threads = [threading.Thread(target=self._serve) for _ in range(threads)]
 
     def start(self) -> None:
         """Open the doors."""
+        self._open.set()
         for number in range(len(self._threads)):
             self._numbers.put(number)
         for thread in self._threads:
             thread.start()
+
+    def admit(self, yes: bool) -> None:  # reads as a sentence
+        """Let customers in, or have the next ones wait."""
+        if yes:
+            self._open.set()
+        else:
+            self._open.clear()
 
     def close(self, patience_seconds: float) -> None:
         """Let nobody in any more, and wait until all who are inside have their answers."""
@@ -112,6 +122,8 @@ class Customers:
                 except Empty:
                     continue
                 self._numbers.put(number + len(self._threads))
+                while not self._open.wait(WAIT_SECONDS) and not self._stop.is_set():
+                    continue
                 self._shop(session, number)
 
     def _shop(self, session: requests.Session, number: int) -> None:
