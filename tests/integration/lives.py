@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from sandbox.events import in_version
 from shared.stripe_gateway import API_VERSION
 from tests.contract.client import Api
 
@@ -26,7 +27,6 @@ class Stripe:
 
     def __init__(self, url: str) -> None:
         self.api = Api(url, KEY)
-        self._endive = Api(url, KEY, version=API_VERSION)
 
     def wait(self, seconds: float = A_WHILE_SECONDS) -> None:
         """Let time pass; what is due on the way happens."""
@@ -86,6 +86,7 @@ class Stripe:
             "line_items[0][quantity]": 1,
             "success_url": "https://shop.example/thanks",
             "mode": "payment",
+            **{f"payment_intent_data[{name[:8]}]{name[8:]}": v for name, v in METADATA.items()},
         }
         opened = self.api.made("/v1/checkout/sessions", seat | METADATA | form)
         self.wait(2)
@@ -112,9 +113,9 @@ class Stripe:
 
     def events(self) -> list[Json]:
         """List every event as an endpoint of our API version gets it, oldest first."""
-        listed = self._endive.found("/v1/events", {"limit": 100})
+        listed = self.api.found("/v1/events", {"limit": 100})
         assert not listed["has_more"]
-        return [event | {"api_version": API_VERSION} for event in reversed(listed["data"])]
+        return [in_version(event, API_VERSION) for event in reversed(listed["data"])]
 
 
 def paid(stripe: Stripe) -> None:
@@ -144,6 +145,12 @@ def paid_by_debit(stripe: Stripe) -> None:
 def refunded_in_parts(stripe: Stripe) -> None:
     intent = stripe.intent("pm_card_pendingRefund")
     for amount in (300, 200):
+        stripe.made("/v1/refunds", payment_intent=intent["id"], amount=amount)
+
+
+def refunded_at_once(stripe: Stripe) -> None:
+    intent = stripe.intent()
+    for amount in (300, 700):
         stripe.made("/v1/refunds", payment_intent=intent["id"], amount=amount)
 
 

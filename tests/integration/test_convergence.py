@@ -1,0 +1,181 @@
+"""Whatever happens to Stripe's events on their way, the same truth is known and told in the end.
+
+`CONVERGENCE_EXAMPLES=1000 pytest tests/integration/test_convergence.py` looks longer, anew each
+time; the suite's own run repeats the same few plans for each life.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+
+from tests.integration import lives
+from tests.integration.hands import Hands
+from tests.integration.turmoil import SEAMS, Outcome, Plan, Turmoil, plans
+
+Json = dict[str, Any]
+EXAMPLES = int(os.environ.get("CONVERGENCE_EXAMPLES", "12"))
+LOOK_LONGER = "CONVERGENCE_EXAMPLES" in os.environ
+
+
+@dataclass(frozen=True)
+class Telling:
+    """What the event service hears of a life: what it must, and what it may."""
+
+    course: Callable[[lives.Stripe], None]
+    must: tuple[str, ...]
+    may: tuple[str, ...] = ()
+    unheard: tuple[str, ...] = ()
+
+
+OPENED = ("dispute.opened", "dispute.updated")
+CHARGEBACK = ("payment.succeeded", "dispute.funds_withdrawn")
+TELLINGS = {
+    "paid": Telling(lives.paid, ("payment.succeeded",)),
+    "declined twice, then paid": Telling(
+        lives.declined_then_paid, ("payment.succeeded",), ("payment.failed",) * 2
+    ),
+    "paid with 3D Secure, at the second try": Telling(
+        lives.paid_with_3d_secure,
+        ("payment.succeeded",),
+        ("payment.requires_action", "payment.requires_action", "payment.failed"),
+    ),
+    "refunded in parts": Telling(
+        lives.refunded_in_parts,
+        ("payment.succeeded", "refund.succeeded", "refund.succeeded"),
+        ("refund.pending",) * 2,
+    ),
+    "refunded in parts, heard by charge.refunded alone": Telling(
+        lives.refunded_at_once,
+        ("payment.succeeded", "refund.succeeded", "refund.succeeded"),
+        unheard=("refund.created", "refund.updated", "charge.refund.updated"),
+    ),
+    "refunded, and the refund failed late": Telling(
+        lives.refunded_in_vain, ("payment.succeeded", "refund.failed"), ("refund.succeeded",)
+    ),
+    "disputed and won": Telling(
+        lives.dispute_won, (*CHARGEBACK, "dispute.won", "dispute.funds_reinstated"), OPENED
+    ),
+    "disputed and lost": Telling(lives.dispute_lost, (*CHARGEBACK, "dispute.lost"), OPENED),
+    "asked about, then disputed and lost": Telling(
+        lives.inquiry_escalated, (*CHARGEBACK, "dispute.lost"), (*OPENED, "dispute.updated")
+    ),
+    "checked out with a debit": Telling(
+        lives.checkout_with_debit,
+        ("payment.succeeded", "checkout.payment_succeeded"),
+        ("payment.processing", "checkout.completed"),
+    ),
+    "checked out with a debit that failed": Telling(
+        lives.checkout_with_failing_debit,
+        ("payment.failed", "checkout.payment_failed"),
+        ("payment.processing", "checkout.completed"),
+    ),
+    "checked out with a card": Telling(
+        lives.checkout_with_card, ("payment.succeeded", "checkout.completed")
+    ),
+    "held and captured in part": Telling(
+        lives.hold_captured, ("payment.succeeded",), ("payment.authorized",)
+    ),
+    "held and canceled": Telling(
+        lives.hold_canceled, ("payment.canceled",), ("payment.authorized",)
+    ),
+}
+# What is told of a subject never comes after what superseded it.
+ATTEMPTS = {"payment.failed", "payment.requires_action", "payment.processing", "payment.authorized"}
+NEVER_AFTER = {
+    "payment.succeeded": ATTEMPTS | {"payment.canceled"},
+    "payment.canceled": ATTEMPTS,
+    "refund.succeeded": {"refund.pending"},
+    "refund.failed": {"refund.pending", "refund.succeeded"},
+    "dispute.won": set(OPENED),
+    "dispute.lost": set(OPENED),
+    "checkout.payment_succeeded": {"checkout.completed"},
+    "checkout.payment_failed": {"checkout.completed"},
+}
+SUBJECTS = ("refund_id", "dispute_id", "checkout_session_id", "payment_intent_id")
+
+
+@pytest.mark.parametrize("life", TELLINGS)
+def test_every_order_repeat_delay_and_death_ends_in_the_same_truth(
+    hands: Hands, sandbox: str, monkeypatch: pytest.MonkeyPatch, life: str
+) -> None:
+    telling = TELLINGS[life]
+    turmoil = lived(hands, sandbox, telling, monkeypatch)
+    count = len(turmoil.events)
+    calm = turmoil.live(Plan(range(count)))
+    calm_second = turmoil.live(Plan(range(count), one_second=True))
+    assert Counter(types(calm)) == Counter(telling.must + telling.may)
+
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        derandomize=not LOOK_LONGER,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    @given(plans(count))
+    @example(Plan(range(count - 1, -1, -1)))
+    @example(Plan(range(count - 1, -1, -1), one_second=True))
+    @example(Plan([*range(count)] * 2, deaths=frozenset((seam, 0) for seam in SEAMS)))
+    def live_through(plan: Plan) -> None:
+        outcome = turmoil.live(plan)
+        assert outcome.state == (calm_second if plan.one_second else calm).state
+        assert_well_told(outcome, telling, patient=plan.patient)
+
+    live_through()
+
+
+def lived(hands: Hands, sandbox: str, telling: Telling, monkeypatch: pytest.MonkeyPatch) -> Turmoil:
+    """Live a life at the sandbox; give the turmoil that is to come over its events."""
+    events = lives.live(sandbox, telling.course)
+    heard = [event for event in events if event["type"] not in telling.unheard]
+    turmoil = Turmoil(hands, heard, events, monkeypatch)
+    turmoil.install()
+    return turmoil
+
+
+def types(outcome: Outcome) -> list[str]:
+    return [told["type"] for told in first_hearings(outcome)]
+
+
+def first_hearings(outcome: Outcome) -> list[Json]:
+    """Dedupe as the event service does: by id; a repeat must say the very same."""
+    heard: dict[str, Json] = {}
+    for told in outcome.heard:
+        assert heard.setdefault(told["id"], told) == told
+    return list(heard.values())
+
+
+def assert_well_told(outcome: Outcome, telling: Telling, *, patient: bool) -> None:
+    told = Counter(types(outcome))
+    must, may = Counter(telling.must), Counter(telling.may)
+    assert told >= must, f"missing: {must - told}"
+    assert told <= must + may, f"too much: {told - must - may}"
+    hearings = first_hearings(outcome)
+    sequences = [item["sequence"] for item in hearings]
+    assert sequences == sorted(set(sequences))
+    assert {item["data"]["event_id"] for item in hearings} == {"evening"}
+    if patient:
+        assert hearings[0]["type"].startswith(("payment.", "checkout."))
+    for place, earlier in enumerate(hearings):
+        for later in hearings[place + 1 :]:
+            if subject(earlier) == subject(later):
+                assert later["type"] not in NEVER_AFTER.get(earlier["type"], ())
+
+
+def subject(told: Json) -> str:
+    return next(str(told["data"][name]) for name in SUBJECTS if told["data"][name])
+
+
+def test_every_seam_is_one_where_a_process_really_dies(
+    hands: Hands, sandbox: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turmoil = lived(hands, sandbox, TELLINGS["refunded in parts"], monkeypatch)
+    turmoil.live(Plan(range(len(turmoil.events))))
+    assert set(SEAMS) <= set(turmoil.passed)

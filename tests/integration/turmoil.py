@@ -1,0 +1,222 @@
+"""Live a payment's events through every trouble a plan names, and see what came of it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+
+from shared.facts import amount_refunded, context, disputed
+from shared.outbox import body
+from shared.store import Store
+from shared.stripe_gateway import StripeGateway
+from shared.work import EVENTS, KINDS, NOTIFICATIONS, Claim, Kind, relay
+from tests.integration.hands import TASKS, Hands
+from worker.delivery import Delivery
+
+Json = dict[str, Any]
+# Where a process may die: after the script ran and before its answer was heard, before it ran, or
+# between a look at Stripe and what is done with it.
+SEAMS = (
+    "after record",
+    "after claim",
+    "after look-up",
+    "before settle",
+    "after settle",
+    "before release",
+    "after release",
+)
+# Rounds of work until everything must have come to its end, deaths included.
+MAX_ROUNDS = 60
+# Longer than any example takes: a refund then always waits for its payment.
+PATIENCE_SECONDS = 300.0
+
+
+class Death(BaseException):
+    """The process ends here and now: nothing in it may handle this."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What happens to the events of a life, by their place in it."""
+
+    deliveries: Sequence[int]
+    works: Sequence[str] = ()
+    deaths: frozenset[tuple[str, int]] = frozenset()
+    one_second: bool = False
+    seen_late: bool = False
+    backwards: bool = False
+    patient: bool = False
+
+
+@st.composite
+def plans(draw: st.DrawFn, count: int) -> Plan:
+    """Draw an order, repeats, delays, lost doorbells and deaths."""
+    deliveries = list(draw(st.permutations(range(count))))
+    place = st.tuples(st.integers(0, count - 1), st.integers(0, count))
+    for event, position in draw(st.lists(place, max_size=3)):
+        deliveries.insert(position, event)
+    work = st.sampled_from(("wait", "work", "work", "lose the doorbells"))
+    size = len(deliveries)
+    return Plan(
+        deliveries=deliveries,
+        works=draw(st.lists(work, min_size=size, max_size=size)),
+        deaths=frozenset(
+            draw(st.sets(st.tuples(st.sampled_from(SEAMS), st.integers(0, 5)), max_size=4))
+        ),
+        one_second=draw(st.booleans()),
+        seen_late=draw(st.booleans()),
+        backwards=draw(st.booleans()),
+        patient=draw(st.booleans()),
+    )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is known of the payment at the end, and what the event service heard, in order."""
+
+    state: Json
+    heard: list[Json]
+
+
+@dataclass
+class Turmoil:
+    """One service on one store, whose processes die at the seams of a plan."""
+
+    hands: Hands
+    events: list[Json]
+    history: list[Json]
+    patch: pytest.MonkeyPatch
+    plan: Plan = field(default_factory=lambda: Plan(()))
+    passed: Counter[str] = field(default_factory=Counter)
+    heard: list[str] = field(default_factory=list)
+    now: int = 0
+
+    def install(self) -> None:
+        """Put the seams in: the store's scripts, Stripe's answers, the event service's ear."""
+        run = Store.run
+
+        def dying_run(store: Store, name: str, keys: Any, args: Any) -> Any:
+            self.reach(f"before {name}")
+            answer = run(store, name, keys, args)
+            self.reach(f"after {name}")
+            return answer
+
+        def hear(_: object, claim: Claim, __: object) -> Delivery:
+            self.heard.append(body(claim))
+            return Delivery("", 200)
+
+        self.patch.setattr(Store, "run", dying_run)
+        self.patch.setattr("worker.delivery.post", hear)
+        self.patch.setattr(StripeGateway, "refunds_of", lambda _, __=None, **by: self.refunds(**by))
+        self.patch.setattr(StripeGateway, "payment", lambda _, of, __=None: self.intent(of))
+
+    def reach(self, seam: str) -> None:
+        """Pass a seam, or die there if the plan says so."""
+        self.passed[seam] += 1
+        if (seam, self.passed[seam] - 1) in self.plan.deaths:
+            raise Death(seam)
+
+    def refunds(self, charge: str) -> list[Json]:
+        """List the charge's refunds as they stood when Stripe was asked, newest first."""
+        found = [o for o in self.objects("refund").values() if o["charge"] == charge]
+        self.reach("after look-up")
+        return list(reversed(found))
+
+    def intent(self, payment_id: str) -> Json:
+        """Give the payment intent as it stood when Stripe was asked."""
+        found = self.objects("payment_intent")[payment_id]
+        self.reach("after look-up")
+        return found
+
+    def objects(self, kind: str) -> dict[str, Json]:
+        """Give the objects of a kind as of now: no event comes before it has happened."""
+        found: dict[str, Json] = {}
+        for event in self.history:
+            if event["data"]["object"]["object"] == kind and event["created"] <= self.now:
+                found[event["data"]["object"]["id"]] = event["data"]["object"]
+        return found
+
+    def live(self, plan: Plan) -> Outcome:
+        """Live the life as planned, on an empty store, until no work is left."""
+        self.hands.runtime.store.redis.flushall()
+        self.plan, self.heard, self.now = plan, [], 0
+        self.passed.clear()
+        patience = PATIENCE_SECONDS if plan.patient else 0.0
+        self.patch.setattr("worker.events.PAYMENT_PATIENCE_SECONDS", patience)
+        works = [*plan.works, *["work"] * len(plan.deliveries)]
+        for place, work in zip(plan.deliveries, works, strict=False):
+            self._deliver(self.events[place])
+            if work == "work":
+                self._ring(KINDS)
+            elif work == "lose the doorbells":
+                self.hands.runtime.store.redis.delete(*KINDS)
+        self._finish()
+        return Outcome(self._state(), [json.loads(text) for text in self.heard])
+
+    def _deliver(self, event: Json) -> None:
+        """Deliver until it is answered, as Stripe does."""
+        latest = self.history[-1]["created"] if self.plan.seen_late else event["created"]
+        self.now = max(self.now, latest)
+        said = event | {"created": self.events[0]["created"]} if self.plan.one_second else event
+        while True:
+            try:
+                assert self.hands.post_event(said).status_code == 200
+            except Death:
+                continue
+            return
+
+    def _ring(self, names: Sequence[str] | dict[str, Kind]) -> None:
+        """Answer the doorbells there are, in either order."""
+        redis = self.hands.runtime.store.redis
+        take: Callable[[str], Any] = redis.lpop if self.plan.backwards else redis.rpop
+        for name in names:
+            while message := take(name):
+                (item_id,) = json.loads(json.loads(message)["body"])[0]
+                try:
+                    TASKS[name](self.hands.runtime, item_id)
+                except Death:
+                    self._lapse(KINDS[name], item_id)
+
+    def _lapse(self, kind: Kind, item_id: str) -> None:
+        """Let the lease of a dead worker run out, without waiting for it."""
+        redis = self.hands.runtime.store.redis
+        if redis.hget(kind.key(item_id), "state") == "processing":
+            redis.hset(kind.key(item_id), "lease_until", 0)
+
+    def _finish(self) -> None:
+        """Let time pass until nothing is due any more."""
+        redis = self.hands.runtime.store.redis
+        for _ in range(MAX_ROUNDS):
+            for kind in (EVENTS, NOTIFICATIONS):
+                for item_id in redis.zrange(kind.due, 0, -1):
+                    redis.zadd(kind.due, {item_id: 0})
+                    redis.hdel(kind.key(item_id), "not_before")
+                relay(self.hands.runtime.store, kind)
+            self._ring(KINDS)
+            if not redis.zcard(EVENTS.due) and not redis.zcard(NOTIFICATIONS.due):
+                return
+        raise AssertionError("there was no end of work")
+
+    def _state(self) -> Json:
+        payments = self.hands.runtime.payments
+        ids = {payment_of_key(name) for name in self.hands.runtime.store.redis.keys("*:payment:*")}
+        known = {found: payments.read(found).known for found in sorted(ids)}
+        return {
+            payment_id: {
+                "subjects": record["subjects"],
+                "whose": context(record),
+                "refunded": amount_refunded(record),
+                "disputed": disputed(record),
+            }
+            for payment_id, record in known.items()
+        }
+
+
+def payment_of_key(name: str) -> str:
+    return name.split(":")[2]
