@@ -52,8 +52,8 @@ def _process(runtime: Runtime, claim: Claim) -> str:
     Outcomes(runtime.store, runtime.settings).remember(event)
     if event.payment_id is None:
         return _ignored(runtime, claim, "it belongs to no payment")
+    _await_payment(runtime, claim, event)
     facts = handler(event, runtime.gateway)
-    _await_payment(runtime, claim, event.payment_id, facts)
     established = Established(event.payment_id, facts, _context(runtime, event, facts))
     fields = {"object": str(event.object.get("id") or ""), "payment_id": event.payment_id}
     plan = finish_plan(claim, "processed", fields, runtime.settings)
@@ -80,15 +80,17 @@ def _ignored(runtime: Runtime, claim: Claim, reason: str) -> str:
     return "ignored" if runtime.inbox.ignore(claim, reason) else "lost"
 
 
-def _await_payment(runtime: Runtime, claim: Claim, payment_id: str, facts: list[Fact]) -> None:
+def _await_payment(runtime: Runtime, claim: Claim, event: Event) -> None:
     """Let a payment's own event come first, when a refund or a dispute has just overtaken it.
 
-    Raises `NotYet`, for a short while only: an old payment's events may never come.
+    Asked before anything is looked up at Stripe. Raises `NotYet`, for a short while only: an old
+    payment's events may never come.
     """
     waited = claim.started_at.timestamp() - int(claim.fields["recorded_at"]) / 1000
-    if waited > PAYMENT_PATIENCE_SECONDS or not any(f.family in NEEDS_CONTEXT for f in facts):
+    follows = event.object.get("object") in NEEDS_CONTEXT or event.type == "charge.refunded"
+    if waited > PAYMENT_PATIENCE_SECONDS or not follows:
         return
-    if runtime.payments.read(payment_id).state.get("status") not in PAID:
+    if runtime.payments.read(str(event.payment_id)).state.get("status") not in PAID:
         raise NotYet("Its payment's own event has not come.", delay_seconds=SNOOZE_SECONDS)
 
 

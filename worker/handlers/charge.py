@@ -17,6 +17,8 @@ COURSE = ("pending", "failed", "expired", "succeeded", "captured", "updated", "r
 # A charge without an intent ends once; money that came in outranks everything.
 STAGES = {"authorized": 0, "canceled": 1, "failed": 1, "succeeded": 2}
 NOT_FOUND = 404
+# What Stripe has announced it shows within moments.
+LOOK_AGAIN_SECONDS = 5.0
 
 
 # why: the payment intent tells the same; only a charge that has none is told from here
@@ -48,7 +50,11 @@ def refunded(event: Event, stripe: StripeGateway) -> list[Fact]:
         return [charge_fact(event)]
     refunds = _refunds(charge, stripe, event.account)
     if not _shown(refunds, event):
-        raise NotYet("Stripe does not list the refund yet.", code="refund_not_listed")
+        raise NotYet(
+            "Stripe does not list the refund yet.",
+            code="refund_not_listed",
+            delay_seconds=LOOK_AGAIN_SECONDS,
+        )
     return [charge_fact(event)] + [
         refund_fact(event, refund | {"payment_intent": _intent(refund, charge)})
         for refund in reversed(refunds)
