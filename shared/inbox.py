@@ -10,6 +10,7 @@ in `shared/settlement.py`.
 from __future__ import annotations
 
 from shared.payments import entry
+from shared.reconciliation import Reconciliation
 from shared.settings import Settings
 from shared.settlement import finish_plan, settle
 from shared.store import Store
@@ -23,6 +24,7 @@ class Inbox:
     def __init__(self, store: Store, settings: Settings) -> None:
         self.work = Work(store, EVENTS, EVENTS.lease_ms(settings))
         self._settings = settings
+        self._reconciliation = Reconciliation(store)
         self._retention_ms = settings.payment_retention_seconds * 1000
 
     def record(self, event: Event, body: str, *, source: str, **trace: str) -> Recorded:
@@ -40,6 +42,8 @@ class Inbox:
             "created": str(event.created),
             "source": source,
         }
+        if event.account:
+            self._reconciliation.add_account(event.account)
         received = entry("event_received", event_id=event.id, type=event.type, source=source)
         return self.work.record(
             Recording(

@@ -172,6 +172,19 @@ class StripeGateway:
         )
         return cast(list[dict[str, Any]], page["data"])
 
+    def connected_accounts(self) -> Iterator[str]:
+        """Name the accounts connected to ours (Stripe Connect), newest first."""
+        params: dict[str, Any] = {"limit": PAGE_LIMIT}
+        while True:
+            page = self._account_page(cast(Any, dict(params)))
+            yield from (str(account["id"]) for account in page["data"])
+            if not page["has_more"] or not page["data"]:
+                return
+            params["starting_after"] = page["data"][-1]["id"]
+
+    def _account_page(self, params: Any) -> dict[str, Any]:
+        return self._call("accounts.list", lambda: self._client.v1.accounts.list(params))
+
     def server_time(self) -> tuple[int, int]:
         """Give Stripe's idea of the time and ours, as Unix seconds; costs one cheap call."""
         from email.utils import parsedate_to_datetime

@@ -1,99 +1,190 @@
 """Reconcile: compare Stripe's archive of events with what was recorded, and record what is missing.
 
-Stripe lists events newest first, by whole seconds, eventually consistent, for 30 days. A stretch of
-time is split until its events fit on one page and walked from its oldest end, so that they are
-recorded in order and the watermark only ever covers what was seen whole. The stretch begins an
-overlap before the watermark, and its bounds are inclusive, so no second is lost on a boundary.
+Stripe lists events newest first, by whole seconds, eventually consistent, for 30 days. The time
+since the watermark is walked from its oldest end in stretches whose events fit on one page, so that
+they are recorded in order and a place is only ever moved over what was seen whole. The walk begins
+an overlap before the watermark, and its bounds are inclusive, so no second is lost on a boundary.
+A second with more events than a page holds is read page by page; one run ends long before its
+lease, and the next goes on from the same page.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from shared.errors import CallerError, Misconfigured
 from shared.logging import get_logger
-from shared.store import compact, key, redis_errors
+from shared.reconciliation import OWN, Place, Reconciliation
+from shared.store import compact, redis_errors
 from shared.stripe_event import parse_event
+from shared.stripe_gateway import PAGE_LIMIT
+from shared.work import EVENTS
 from worker.runtime import Runtime
 
 log = get_logger(__name__)
 Json = dict[str, Any]
-WATERMARK = key("reconcile")
 # How late an event may appear in the list; Stripe gives no figure, seconds are usual.
 OVERLAP_SECONDS = 600
 # Stripe keeps events for 30 days; a margin, so that a slow first run asks for none that are gone.
 ARCHIVE_SECONDS = 30 * 86_400 - 600
 # An event younger than this may simply not have been delivered yet: it is no gap.
 IN_FLIGHT_SECONDS = 60
+# One run: half of what upkeep's lease allows beside one call that takes as long as it may.
+BUDGET_SECONDS = 30.0
+# The first stretch that is tried: a usual run, overlap and all, is one call.
+FIRST_STRETCH_SECONDS = 3600
+# A stretch with too many events is cut, one with few is lengthened, by this factor.
+STRETCH_FACTOR = 4
 
 
 @dataclass(frozen=True)
 class Reconciled:
-    """What one run did: events seen at Stripe, recorded here, and of those the gap."""
+    """How a run ended: `complete`, or stopped by its `deadline` or a `full` inbox, to go on."""
 
-    seen: int
-    recorded: int
-    gap: int
-    complete: bool
+    outcome: str
+    seen: int = 0
+    recorded: int = 0
+    gap: int = 0
 
 
-def run_once(runtime: Runtime, now: int | None = None) -> Reconciled:
-    """Record what Stripe lists and we do not know; move the watermark over what was seen whole.
+class _Stop(Exception):
+    """The run ends here, for a reason that is no failure."""
 
-    Stops early, to go on next time, when the inbox is full. Raises `Unavailable`, `Misconfigured`.
+
+class _Budget:
+    """What one run may spend: time, but always one call, so that it gets on however slow Stripe."""
+
+    def __init__(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._called = False
+
+    def call(self) -> None:
+        """Account for a call. Raises `_Stop` when the time is over."""
+        if self._called and time.monotonic() >= self._deadline:
+            raise _Stop("deadline")
+        self._called = True
+
+
+def run_once(
+    runtime: Runtime, now: int | None = None, budget_seconds: float = BUDGET_SECONDS
+) -> Reconciled:
+    """Record what Stripe lists and we do not know, as far as one run may go.
+
+    Counts are given when the round is complete. Raises `Unavailable`, `Misconfigured`.
     """
-    until = int(time.time()) if now is None else now
-    seen = recorded = gap = 0
-    for page, reached in _stretches(runtime, _since(runtime, until), until):
-        for raw in page:
-            outcome = _record(runtime, raw)
-            if outcome == "full":
-                return Reconciled(seen, recorded, gap, complete=False)
-            seen += 1
-            recorded += outcome == "recorded"
-            gap += outcome == "recorded" and raw["created"] < until - IN_FLIGHT_SECONDS
-        _move(runtime, reached, len(page), gap)
-    log.info("reconciled", seen=seen, recorded=recorded, gap=gap)
-    return Reconciled(seen, recorded, gap, complete=True)
+    state = Reconciliation(runtime.store)
+    round_ = state.open_round()
+    if state.place(OWN) == Place():
+        _discover(runtime, state)
+    until = runtime.gateway.server_time()[0] if now is None else now
+    budget = _Budget(budget_seconds)
+    try:
+        for account in state.to_visit(round_):
+            _visit(_Walk(runtime, state, account, until, budget), round_)
+    except _Stop as stop:
+        log.info("reconcile_stopped", reason=str(stop))
+        return Reconciled(str(stop))
+    counts = state.close_round()
+    log.info("reconciled", **counts)
+    return Reconciled("complete", **counts)
 
 
-def _since(runtime: Runtime, until: int) -> int:
-    watermark = runtime.store.fields(WATERMARK, "watermark")[0]
-    return int(watermark) - OVERLAP_SECONDS if watermark else until - ARCHIVE_SECONDS
+def _discover(runtime: Runtime, state: Reconciliation) -> None:
+    """Ask which accounts are connected, when all that we remembered of them is gone."""
+    try:
+        for account in runtime.gateway.connected_accounts():
+            state.add_account(account)
+    except (CallerError, Misconfigured) as error:
+        log.info("connected_accounts_unknown", error=str(error))
 
 
-def _stretches(runtime: Runtime, start: int, end: int) -> Iterator[tuple[list[Json], int]]:
-    """Yield pages of events, oldest first, each with the second up to which all were seen."""
-    stack = [(start, end)]
-    while stack:
-        low, high = stack.pop()
-        pages = runtime.gateway.events(created={"gte": low, "lte": high})
-        page = next(pages)
-        more = next(pages, None)
-        if more and high > low:
-            middle = (low + high) // 2
-            stack += [(middle + 1, high), (low, middle)]
-            continue
-        rest = [raw for further in pages for raw in further]
-        yield list(reversed(page + (more or []) + rest)), high
+def _visit(walk: _Walk, round_: int) -> None:
+    """Walk through one account. One that is no longer connected must not hold up the others."""
+    try:
+        watermark = walk.run()
+    except (CallerError, Misconfigured) as error:
+        walk.state.forget_cursor(walk.account)
+        if walk.account == OWN:
+            raise
+        log.warning("account_not_reconciled", account=walk.account, error=str(error))
+        watermark = None
+    walk.state.visited(walk.account, round_, watermark)
 
 
-def _record(runtime: Runtime, raw: Json) -> str:
-    if raw.get("livemode") != runtime.settings.livemode:
-        return "ignored"
-    return runtime.inbox.record(parse_event(raw), compact(raw), source="reconcile").outcome
+@dataclass(frozen=True)
+class _Walk:
+    """One account's way from its place to the present."""
 
+    runtime: Runtime
+    state: Reconciliation
+    account: str
+    until: int
+    budget: _Budget
 
-def _move(runtime: Runtime, reached: int, seen: int, gap: int) -> None:
-    with redis_errors():
-        runtime.store.redis.hset(
-            WATERMARK,
-            mapping={
-                "watermark": reached,
-                "ran_at": int(time.time()),
-                "last_seen": seen,
-                "gap": gap,
-            },
-        )
+    def run(self) -> int:
+        """Walk to the end; return the new watermark. Raises `_Stop`."""
+        place = self.state.place(self.account)
+        low, cursor = self._start(place), place.cursor
+        stretch = place.stretch or FIRST_STRETCH_SECONDS
+        while low <= self.until:
+            high = low if cursor else min(low + stretch - 1, self.until)
+            page = self._page(low, high, cursor)
+            full = len(page) == PAGE_LIMIT
+            if full and high > low:
+                stretch = max(1, (high - low + 1) // STRETCH_FACTOR)
+                self._move(Place(None, low, cursor, stretch), {})
+                continue
+            counts, refused = self._record(page)
+            if refused:
+                self._move(Place(None, low, cursor, stretch), counts)
+                raise _Stop("full")
+            cursor = page[-1]["id"] if full else ""
+            low = low if full else high + 1
+            if len(page) < PAGE_LIMIT // STRETCH_FACTOR:
+                stretch *= STRETCH_FACTOR
+            self._move(Place(None, low, cursor, stretch), counts)
+        return self.until
+
+    def _move(self, place: Place, counts: dict[str, int]) -> None:
+        self.state.move(self.account, place, counts)
+
+    def _start(self, place: Place) -> int:
+        if place.position is not None:
+            return place.position
+        if place.watermark is not None:
+            return place.watermark - OVERLAP_SECONDS
+        return self.until - ARCHIVE_SECONDS
+
+    def _page(self, low: int, high: int, cursor: str) -> list[Json]:
+        self.budget.call()
+        filters: Json = {"created": {"gte": low, "lte": high}}
+        if cursor:
+            filters["starting_after"] = cursor
+        account = None if self.account == OWN else self.account
+        return next(self.runtime.gateway.events(account, **filters))
+
+    def _record(self, page: list[Json]) -> tuple[dict[str, int], bool]:
+        """Record what is missing of a page, oldest first; say whether the inbox had no room."""
+        livemode = self.runtime.settings.livemode
+        wanted = [raw for raw in reversed(page) if raw.get("livemode") == livemode]
+        counts = {"seen": len(wanted), "recorded": 0, "gap": 0}
+        for raw in self._missing(wanted):
+            if self.account != OWN:
+                raw.setdefault("account", self.account)
+            recorded = self.runtime.inbox.record(parse_event(raw), compact(raw), source="reconcile")
+            if recorded.outcome == "full":
+                return counts, True
+            counts["recorded"] += 1
+            counts["gap"] += raw["created"] < self.until - IN_FLIGHT_SECONDS
+        return counts, False
+
+    def _missing(self, page: list[Json]) -> list[Json]:
+        """Pick the events that we do not know, with one question for the whole page."""
+        with redis_errors():
+            pipe = self.runtime.store.redis.pipeline(transaction=False)
+            for raw in page:
+                pipe.exists(EVENTS.key(raw["id"]))
+            known = pipe.execute()
+        return [raw for raw, is_known in zip(page, known, strict=True) if not is_known]

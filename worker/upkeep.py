@@ -14,15 +14,17 @@ from shared.errors import BillingError, Misconfigured, Unavailable
 from shared.logging import configure_logging, get_logger
 from shared.redis_connection import connect
 from shared.settings import load_settings
-from shared.store import Store
+from shared.store import Store, redis_errors
 from shared.work import UPKEEP, Work
 from worker import reap, reconcile, relay
 from worker.runtime import Runtime
 
 log = get_logger(__name__)
 REAP_INTERVAL_SECONDS = 3600.0
-# After a failure a duty is tried again this much later, and no sooner.
+# After an outage a duty is tried again this much later, and no sooner.
 RETRY_SECONDS = 15.0
+# After a refusal (a wrong key) a person has to act first.
+REFUSED_SECONDS = 300.0
 
 
 def run_upkeep(runtime: Runtime, duty: str) -> None:
@@ -31,25 +33,31 @@ def run_upkeep(runtime: Runtime, duty: str) -> None:
     claim = work.claim(duty)
     if claim is None:
         return
-    act, pause = _duties(runtime)[duty]
     try:
-        act()
+        pause = DUTIES[duty](runtime)
     except BillingError as error:
-        pause = (
-            error.retry_after_seconds or RETRY_SECONDS if isinstance(error, Unavailable) else pause
-        )
+        pause = REFUSED_SECONDS
+        if isinstance(error, Unavailable):
+            pause = error.retry_after_seconds or RETRY_SECONDS
         log.warning("upkeep_failed", duty=duty, error=str(error), next_in_seconds=pause)
-    work.postpone(claim, pause, give_back=True)
+    with redis_errors():
+        again = runtime.store.redis.hdel(UPKEEP.key(duty), "again")
+    work.postpone(claim, 0.0 if again else pause, give_back=True)
 
 
-def _duties(runtime: Runtime) -> dict[str, tuple[Callable[[], object], float]]:
-    return {
-        "reconcile": (
-            lambda: reconcile.run_once(runtime),
-            runtime.settings.reconcile_interval_seconds,
-        ),
-        "reap": (lambda: reap.run_once(runtime), REAP_INTERVAL_SECONDS),
-    }
+def _reconcile(runtime: Runtime) -> float:
+    """Run a part of a round; return the pause until the next part or the next round."""
+    outcome = reconcile.run_once(runtime).outcome
+    pauses = {"deadline": 0.0, "full": RETRY_SECONDS}
+    return pauses.get(outcome, runtime.settings.reconcile_interval_seconds)
+
+
+def _reap(runtime: Runtime) -> float:
+    reap.run_once(runtime)
+    return REAP_INTERVAL_SECONDS
+
+
+DUTIES: dict[str, Callable[[Runtime], float]] = {"reconcile": _reconcile, "reap": _reap}
 
 
 def serve(store: Store, pause_seconds: float, stop: threading.Event) -> None:

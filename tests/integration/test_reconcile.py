@@ -1,0 +1,320 @@
+"""Reconcile: whatever Stripe has and we do not know is recorded, once, however the run is cut."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import requests
+
+from shared.errors import Misconfigured, Unavailable
+from shared.reconciliation import OWN, Reconciliation
+from shared.store import Store
+from shared.work import EVENTS, UPKEEP
+from tests.conftest import make_settings
+from tests.integration.hands import Hands
+from worker import reconcile
+from worker.relay import ensure_duties, run_once
+from worker.runtime import Runtime
+from worker.upkeep import run_upkeep
+
+Json = dict[str, Any]
+DAY = 86_400
+
+
+class Archive:
+    """Stripe's list of events as its documents tell it: newest first, by seconds, in pages."""
+
+    def __init__(self, *events: Json) -> None:
+        self.accounts: dict[str | None, list[Json]] = {None: list(events)}
+        self.calls = 0
+        self.fails_after: int | None = None
+
+    def events(self, account: str | None = None, **filters: Any) -> Any:
+        self.calls += 1
+        if self.fails_after is not None and self.calls > self.fails_after:
+            raise Unavailable("Stripe is ill.", code="stripe_error")
+        bounds = filters["created"]
+        found = [
+            event
+            for event in reversed(self.accounts[account])
+            if bounds["gte"] <= event["created"] <= bounds["lte"]
+        ]
+        found.sort(key=lambda event: -event["created"])
+        if "starting_after" in filters:
+            ids = [event["id"] for event in found]
+            found = found[ids.index(filters["starting_after"]) + 1 :]
+        yield found[:100]
+
+    def connected_accounts(self) -> list[str]:
+        return [name for name in self.accounts if name]
+
+
+def event(number: int, created: int, **more: Any) -> Json:
+    """Make an event of no consequence."""
+    return {
+        "id": f"evt_{number}",
+        "object": "event",
+        "type": "customer.created",
+        "created": created,
+        "livemode": False,
+        "data": {"object": {"id": f"cus_{number}", "object": "customer"}},
+    } | more
+
+
+@pytest.fixture
+def offline(store: Store) -> Runtime:
+    """Build a worker's parts on either store, which needs a Stripe of the test's own."""
+    return Runtime(make_settings(), store)
+
+
+def with_archive(runtime: Runtime, archive: Archive) -> Archive:
+    """Put an archive in the place of Stripe."""
+    runtime.__dict__["gateway"] = archive
+    return archive
+
+
+def recorded(store: Store) -> set[str]:
+    """Name all events that are recorded."""
+    return set(store.redis.zrange(EVENTS.index, 0, -1))
+
+
+NOW = 1_790_000_000
+
+
+def test_an_empty_store_is_rebuilt_from_all_that_stripe_keeps(offline: Runtime) -> None:
+    events = [event(n, NOW - 29 * DAY + n * 6 * 3600) for n in range(100)]
+    archive = with_archive(offline, Archive(*events))
+    done = reconcile.run_once(offline, NOW)
+    assert (done.outcome, done.seen, done.recorded) == ("complete", 100, 100)
+    assert recorded(offline.store) == {e["id"] for e in events}
+    assert archive.calls < 20
+
+
+def test_events_are_recorded_oldest_first(offline: Runtime) -> None:
+    events = [event(n, NOW - 5000 + n) for n in range(1000)]
+    with_archive(offline, Archive(*events))
+    reconcile.run_once(offline, NOW)
+    rung = reversed(offline.store.redis.lrange(EVENTS.queue, 0, -1))
+    order = [json.loads(json.loads(message)["body"])[0][0] for message in rung]
+    assert order == [e["id"] for e in events]
+
+
+@pytest.mark.parametrize("many", [99, 100, 101, 200, 2345])
+def test_a_second_with_more_events_than_pages_hold_is_read_whole(
+    offline: Runtime, many: int
+) -> None:
+    events = [event(n, NOW - 3000) for n in range(many)]
+    around = [event(10_000, NOW - 3001), event(10_001, NOW - 2999)]
+    with_archive(offline, Archive(around[0], *events, around[1]))
+    assert reconcile.run_once(offline, NOW).recorded == many + 2
+    assert len(recorded(offline.store)) == many + 2
+
+
+def test_no_second_is_lost_where_two_runs_meet(offline: Runtime) -> None:
+    archive = with_archive(offline, Archive(event(1, NOW - 1), event(2, NOW)))
+    reconcile.run_once(offline, NOW)
+    archive.accounts[None] += [event(3, NOW), event(4, NOW + 1)]
+    reconcile.run_once(offline, NOW + 1)
+    assert recorded(offline.store) == {"evt_1", "evt_2", "evt_3", "evt_4"}
+
+
+def test_an_event_that_the_list_shows_late_is_found_within_the_overlap(offline: Runtime) -> None:
+    archive = with_archive(offline, Archive(event(1, NOW - 100)))
+    reconcile.run_once(offline, NOW)
+    archive.accounts[None].append(event(2, NOW - 500))
+    assert reconcile.run_once(offline, NOW + 60).recorded == 1
+
+
+def test_runs_of_one_call_each_find_all(offline: Runtime) -> None:
+    events = [event(n, NOW - 4000 + n // 350) for n in range(1000)]
+    archive = with_archive(offline, Archive(*events))
+    runs = 1
+    while reconcile.run_once(offline, NOW, budget_seconds=0).outcome == "deadline":
+        runs += 1
+        assert runs < 200, "it does not get on"
+    assert archive.calls == runs
+    assert recorded(offline.store) == {e["id"] for e in events}
+
+
+def test_an_outage_half_way_loses_nothing_and_repeats_little(offline: Runtime) -> None:
+    events = [event(n, NOW - 4000 + n) for n in range(1000)]
+    archive = with_archive(offline, Archive(*events))
+    archive.fails_after = 55
+    with pytest.raises(Unavailable):
+        reconcile.run_once(offline, NOW)
+    before = len(recorded(offline.store))
+    assert 0 < before < 1000
+    archive.fails_after = None
+    assert reconcile.run_once(offline, NOW).recorded == 1000
+    assert recorded(offline.store) == {e["id"] for e in events}
+
+
+def test_a_full_inbox_stops_the_run_and_the_next_goes_on(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = Runtime(make_settings(max_waiting_events=30), store)
+    with_archive(runtime, Archive(*(event(n, NOW - 4000 + n // 7) for n in range(100))))
+    assert reconcile.run_once(runtime, NOW).outcome == "full"
+    assert len(recorded(store)) == 30
+    for _ in range(10):
+        store.redis.delete(EVENTS.due)
+        done = reconcile.run_once(runtime, NOW)
+    assert (done.outcome, len(recorded(store))) == ("complete", 100)
+
+
+def test_connected_accounts_are_compared_each_for_itself(offline: Runtime) -> None:
+    archive = with_archive(offline, Archive(event(1, NOW - 10)))
+    archive.accounts["acct_one"] = [event(2, NOW - 20_000)]
+    archive.accounts["acct_two"] = [event(3, NOW - 30_000)]
+    reconcile.run_once(offline, NOW)
+    assert recorded(offline.store) == {"evt_1", "evt_2", "evt_3"}
+    assert offline.store.hash(EVENTS.key("evt_2"))["account"] == "acct_one"
+    report = Reconciliation(offline.store).report()
+    assert report["watermarks"] == {OWN: NOW, "acct_one": NOW, "acct_two": NOW}
+
+
+def test_an_account_that_is_no_longer_ours_holds_nobody_up(offline: Runtime) -> None:
+    archive = with_archive(offline, Archive(event(1, NOW - 10)))
+    archive.accounts |= {"acct_gone": [], "acct_two": [event(3, NOW - 30)]}
+    there = archive.events
+
+    def events(account: str | None = None, **filters: Any) -> Any:
+        if account == "acct_gone":
+            raise Misconfigured("Not yours.")
+        return there(account, **filters)
+
+    archive.events = events  # type: ignore[method-assign]
+    assert reconcile.run_once(offline, NOW).outcome == "complete"
+    assert recorded(offline.store) == {"evt_1", "evt_3"}
+
+
+def test_a_refused_key_is_an_error_and_no_empty_archive(offline: Runtime) -> None:
+    archive = with_archive(offline, Archive())
+    archive.events = lambda *_, **__: (_ for _ in ()).throw(Misconfigured("no"))  # type: ignore[method-assign]
+    with pytest.raises(Misconfigured):
+        reconcile.run_once(offline, NOW)
+    assert Reconciliation(offline.store).place(OWN).watermark is None
+
+
+def test_the_gap_counts_what_ought_to_have_come_long_ago(offline: Runtime) -> None:
+    archive = with_archive(offline, Archive())
+    reconcile.run_once(offline, NOW)
+    archive.accounts[None] += [event(1, NOW + 10), event(2, NOW + 295)]
+    done = reconcile.run_once(offline, NOW + 300)
+    assert (done.recorded, done.gap) == (2, 1)
+
+
+def test_known_events_are_not_written_again(offline: Runtime) -> None:
+    with_archive(offline, Archive(event(1, NOW - 10)))
+    reconcile.run_once(offline, NOW)
+    reconcile.run_once(offline, NOW)
+    assert offline.store.hash(EVENTS.key("evt_1"))["deliveries"] == "1"
+
+
+def test_events_of_the_other_mode_are_left_alone(offline: Runtime) -> None:
+    with_archive(offline, Archive(event(1, NOW - 10, livemode=True)))
+    assert reconcile.run_once(offline, NOW).recorded == 0
+
+
+# Against the offline Stripe.
+
+
+def drop_deliveries(sandbox: str) -> None:
+    """Have Stripe deliver nothing."""
+    body = {"mode": "dropped"}
+    requests.post(f"{sandbox}/_sandbox/deliveries", json=body, timeout=5).raise_for_status()
+
+
+def test_what_no_webhook_brought_is_told_all_the_same(hands: Hands) -> None:
+    drop_deliveries(hands.sandbox)
+    payment = hands.pay().get_json()["payment_intent_id"]
+    reconcile.run_once(hands.runtime)
+    hands.work()
+    assert hands.told() == ["payment.succeeded"]
+    events = [e for e in hands.runtime.payments.timeline(payment) if e["kind"] == "event_received"]
+    assert {e["source"] for e in events} == {"reconcile"}
+
+
+def test_a_store_flushed_in_mid_flight_ends_complete_with_the_same_ids(hands: Hands) -> None:
+    for _ in range(3):
+        hands.pay()
+    hands.deliver_events()
+    hands.work()
+    hands.pay()
+    told = {item["id"] for item in hands.notifications()}
+    assert len(told) == 3
+    hands.runtime.store.redis.flushall()
+    reconcile.run_once(hands.runtime)
+    hands.work()
+    heard = hands.notifications()
+    assert len({item["id"] for item in heard}) == 4
+    assert told < {item["id"] for item in heard}
+
+
+def test_a_lost_store_finds_connected_accounts_again_by_their_events(hands: Hands) -> None:
+    headers = {"Stripe-Account": "acct_1Connected", "Idempotency-Key": "k-1"}
+    body = {"amount": 700, "currency": "sgd", "payment_method": "pm_card_visa"}
+    paid = hands.client.post("/api/payment/process", json=body, headers=headers)
+    assert paid.status_code == 200
+    Reconciliation(hands.runtime.store).add_account("acct_1Connected")
+    reconcile.run_once(hands.runtime)
+    hands.work()
+    assert hands.told() == ["payment.succeeded"]
+
+
+def test_on_an_empty_store_the_first_relay_makes_reconcile_due(hands: Hands) -> None:
+    hands.pay()
+    run_once(hands.runtime.store)
+    hands.work()
+    assert hands.told() == ["payment.succeeded"]
+
+
+def test_reconcile_on_demand_does_not_wait_for_its_time(hands: Hands) -> None:
+    run_upkeep_once(hands.runtime)
+    hands.pay()
+    hands.work()
+    assert hands.told() == []
+    assert Reconciliation(hands.runtime.store).demand() == "due"
+    hands.work()
+    assert hands.told() == ["payment.succeeded"]
+
+
+def test_reconcile_demanded_while_it_runs_is_done_once_more(hands: Hands) -> None:
+    store, demanded = hands.runtime.store, []
+    ensure_duties(store)
+    server_time = hands.runtime.gateway.server_time
+
+    def in_the_middle() -> tuple[int, int]:
+        demanded.append(Reconciliation(store).demand())
+        return server_time()
+
+    hands.runtime.gateway.server_time = in_the_middle  # type: ignore[method-assign]
+    run_upkeep(hands.runtime, "reconcile")
+    assert demanded == ["running"]
+    assert store.redis.zscore(UPKEEP.due, "reconcile") <= store.now_ms()
+    hands.runtime.gateway.server_time = server_time  # type: ignore[method-assign]
+    run_upkeep(hands.runtime, "reconcile")
+    assert store.redis.zscore(UPKEEP.due, "reconcile") > store.now_ms()
+
+
+def test_thousands_of_events_of_one_second_are_all_found(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.reconcile.PAGE_LIMIT", 100)
+    create = f"{hands.sandbox}/v1/customers"
+    headers = {"Authorization": "Bearer sk_test_tests_0123456789"}
+    with requests.Session() as session:
+        for _ in range(450):
+            session.post(create, headers=headers, timeout=5).raise_for_status()
+    made = {e["id"] for page in hands.runtime.gateway.events() for e in page}
+    assert len(made) >= 450
+    reconcile.run_once(hands.runtime)
+    assert recorded(hands.runtime.store) == made
+
+
+def run_upkeep_once(runtime: Runtime) -> None:
+    """Do reconcile's duty as the relay would have it."""
+    ensure_duties(runtime.store)
+    run_upkeep(runtime, "reconcile")
