@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from api import problems, requests
 from api.health import health
+from api.ops import ops
 from api.parts import EXTENSION, Parts
 from api.payment import payments
 from api.refund import refunds
@@ -43,7 +44,7 @@ def create_app(settings: Settings, store: Store | None = None) -> OpenAPI:
     app.extensions[EXTENSION] = Parts.build(settings, store)
     problems.install(app)
     requests.install(app)
-    for blueprint in (health, payments, refunds, webhooks):
+    for blueprint in (health, payments, refunds, webhooks, ops):
         app.register_api(blueprint)
     _documentation(app)
     return app

@@ -70,5 +70,6 @@ def body(claim: Claim) -> str:
 
 
 def age_seconds(claim: Claim) -> float:
-    """Say how long ago the notification was staged."""
-    return datetime.now(UTC).timestamp() - int(claim.fields["recorded_at"]) / 1000
+    """Say how long ago the notification was staged, or given another life."""
+    since = claim.fields.get("redriven_at", claim.fields["recorded_at"])
+    return datetime.now(UTC).timestamp() - int(since) / 1000

@@ -98,7 +98,8 @@ def _fail(work: Work, claim: Claim, error: Exception, decision: Decision) -> Non
 
 
 def _age(claim: Claim) -> float:
-    return claim.started_at.timestamp() - int(claim.fields["recorded_at"]) / 1000
+    since = claim.fields.get("redriven_at", claim.fields["recorded_at"])
+    return claim.started_at.timestamp() - int(since) / 1000
 
 
 def _elapsed_ms(claim: Claim) -> int:

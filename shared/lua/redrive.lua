@@ -15,7 +15,7 @@ if not allowed then return held[1] end
 local now = now_ms()
 redis.call('HSET', KEYS[1], 'state', p.state, 'attempts', 0, 'crashes', 0, 'redriven_at', now,
   'redrive_token', p.token)
-redis.call('HDEL', KEYS[1], 'finished_at', 'first_attempt_at', 'not_before', 'token')
+redis.call('HDEL', KEYS[1], 'finished_at', 'first_attempt_at', 'not_before', 'token', 'decision')
 redis.call('HINCRBY', KEYS[1], 'fence', 1)
 for name, value in pairs(p.fields) do redis.call('HSET', KEYS[1], name, value) end
 -- What was to be forgotten after a while is needed again; the next end sets new terms.

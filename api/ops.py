@@ -1,0 +1,197 @@
+"""Operations: look at work and give it another life. For operators, and always with an audit."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any
+
+from flask import Response, g, jsonify
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+
+from api.access import BEARER, require_operator
+from api.ops_models import (
+    ITEM_ID,
+    AuditList,
+    Comparison,
+    EventSearch,
+    ItemDetails,
+    ItemList,
+    ItemPath,
+    JobPath,
+    KnownPayment,
+    LetterSearch,
+    Limit,
+    OpsPaymentPath,
+    Outcome,
+    QueueList,
+    RedriveMany,
+    RedriveOne,
+    RedriveResult,
+    Resolve,
+    Said,
+    Search,
+)
+from api.parts import parts
+from api.problems import documented
+from api.requests import require_clean_json
+from shared.dead_letters import LETTER_KINDS, DeadLetters, Found, Sought
+from shared.errors import CallerError
+from shared.queues import queues as read_queues
+from shared.reconciliation import Reconciliation
+from shared.redrive import Order, Redrive, Redriven
+from shared.work import ITEM_ID as PAYMENT_ID
+
+ops = APIBlueprint(
+    "ops", __name__, url_prefix="/ops", abp_tags=[Tag(name="operations")], abp_security=BEARER
+)
+ops.before_request(require_operator)
+ops.before_request(require_clean_json)
+ALWAYS = documented(401, 403, 422, 500, 503)
+ON_POST = documented(400, 413, 415) | ALWAYS
+PAYMENT_PREFIXES = ("pi_", "ch_", "py_", "cs_")
+
+
+@ops.get("/dead-letters", responses={200: ItemList, **ALWAYS})
+def dead_letters(query: LetterSearch) -> Response:
+    """List dead letters, the newest first."""
+    kind = LETTER_KINDS[query.kind] if query.kind else None
+    sought = Sought(kind=kind, **_common(query))
+    return _found(DeadLetters(parts().store).find(sought, query.limit))
+
+
+@ops.post("/dead-letters/redrive", responses={200: RedriveResult, **ON_POST})
+def redrive_many(body: RedriveMany) -> Response:
+    """Redrive dead letters, by id or by what they have in common; a dry run only says which."""
+    if (body.ids is None) == (body.kind is None):
+        raise CallerError("Give either ids or a kind.", status=422, code="ids_or_kind")
+    order, redrive = _order(body), _redrive()
+    if body.ids is not None:
+        done = redrive.these([_item(i) for i in body.ids], order, dry_run=body.dry_run)
+    else:
+        sought = Sought(kind=LETTER_KINDS[str(body.kind)], **_common(body))
+        done = redrive.many(sought, order, body.limit, dry_run=body.dry_run)
+    return _redriven(done, dry_run=body.dry_run)
+
+
+@ops.get("/items/<item_id>", responses={200: ItemDetails, **documented(400, 404), **ALWAYS})
+def inspect(path: ItemPath) -> Response:
+    """Tell all that is known of an event, a refund job or a notification."""
+    return jsonify(DeadLetters(parts().store).inspect(_item(path.item_id)))
+
+
+@ops.post("/items/<item_id>/redrive", responses={200: Outcome, **documented(404, 409), **ON_POST})
+def redrive_one(path: ItemPath, body: RedriveOne) -> Response:
+    """Redrive one finished item, dead or done; an event unknown here comes from Stripe."""
+    outcome = _redrive().one(_item(path.item_id), _order(body), body.account)
+    return jsonify({"outcome": outcome})
+
+
+@ops.post("/refunds/<job>/resolve", responses={200: Outcome, **documented(404, 409), **ON_POST})
+def resolve(path: JobPath, body: Resolve) -> Response:
+    """Let a dead refund job end as it was found at Stripe: with a refund, or as failed."""
+    if body.failed == (body.refund_id is not None):
+        raise CallerError("Give either refund_id or failed.", status=422, code="one_finding")
+    _redrive().resolve(_item(path.job, "rr_"), _order(body), body.refund_id)
+    return jsonify({"outcome": "resolved"})
+
+
+@ops.get("/events", responses={200: ItemList, **ALWAYS})
+def events(query: EventSearch) -> Response:
+    """List events of any state, the newest first."""
+    sought = Sought(state=query.state, **_common(query))
+    return _found(DeadLetters(parts().store).events(sought, query.limit))
+
+
+@ops.get("/payments/<payment_id>", responses={200: KnownPayment, **documented(400, 404), **ALWAYS})
+def payment(path: OpsPaymentPath) -> Response:
+    """Tell what is known here of a payment, its whole timeline, without asking Stripe."""
+    payment_id = path.payment_id
+    if not PAYMENT_ID.fullmatch(payment_id) or not payment_id.startswith(PAYMENT_PREFIXES):
+        raise CallerError("This is not the id of a payment.", status=404, code="payment_not_found")
+    record = parts().payments.read(payment_id)
+    timeline = parts().payments.timeline(payment_id)
+    if not record.known and not timeline:
+        raise CallerError("Nothing is known of it here.", status=404, code="payment_not_found")
+    return jsonify(
+        {
+            "payment_id": payment_id,
+            "revision": record.revision,
+            "updated_at_ms": record.updated_at_ms,
+            "known": record.known,
+            "timeline": timeline,
+        }
+    )
+
+
+@ops.get("/queues", responses={200: QueueList, **ALWAYS})
+def queues() -> Response:
+    """Tell how much waits in each queue and whether anyone consumes it."""
+    return jsonify(read_queues(parts().store))
+
+
+@ops.get("/reconcile", responses={200: Comparison, **ALWAYS})
+def reconciliation() -> Response:
+    """Tell how the comparison with Stripe's archive stands."""
+    return jsonify(Reconciliation(parts().store).report())
+
+
+@ops.post("/reconcile", responses={202: Outcome, **ON_POST})
+def reconcile(body: Said) -> Response:
+    """Compare with Stripe's archive now; `running` says that another round follows this one."""
+    outcome = Reconciliation(parts().store).demand()
+    _redrive().note(_order(body), "reconcile")
+    response = jsonify({"outcome": outcome})
+    response.status_code = 202
+    return response
+
+
+@ops.get("/audit", responses={200: AuditList, **ALWAYS})
+def audit(query: Limit) -> Response:
+    """List what people decided, the newest first."""
+    return jsonify({"data": _redrive().audit(query.limit)})
+
+
+def _redrive() -> Redrive:
+    return Redrive(parts().store, parts().settings, parts().gateway)
+
+
+def _order(said: Said) -> Order:
+    return Order(key=g.caller, name=said.by, reason=said.reason)
+
+
+def _item(item_id: str, prefix: str = "") -> str:
+    if not re.fullmatch(ITEM_ID, item_id) or not item_id.startswith(prefix):
+        raise CallerError("This is not an id of such a thing.", status=404, code="item_not_found")
+    return item_id
+
+
+def _common(asked: Search | RedriveMany) -> dict[str, Any]:
+    return {
+        "type": asked.type,
+        "error": asked.error,
+        "payment_id": asked.payment_id,
+        "since_ms": _milliseconds(asked.since),
+        "until_ms": _milliseconds(asked.until),
+    }
+
+
+def _milliseconds(moment: datetime | None) -> int | None:
+    return None if moment is None else round(moment.timestamp() * 1000)
+
+
+def _found(found: Found) -> Response:
+    return jsonify({"data": found.items, "matched": found.matched, "complete": found.complete})
+
+
+def _redriven(done: Redriven, *, dry_run: bool) -> Response:
+    return jsonify(
+        {
+            "dry_run": dry_run,
+            "matched": done.matched,
+            "redriven": done.ids,
+            "skipped": done.skipped,
+            "complete": done.complete,
+        }
+    )

@@ -1,0 +1,193 @@
+"""The requests and answers of `/ops`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from api.models import Input
+from shared.redrive import MOST_AT_ONCE
+
+# What a page shows unless more is asked for, and at most.
+PAGE = 50
+LONGEST_PAGE = 1_000
+LetterKind = Literal["events", "refunds", "notifications"]
+ITEM_ID = r"^(evt|rr|ntf)_[A-Za-z0-9_]{1,120}$"
+ACCOUNT_ID = r"^acct_[A-Za-z0-9]{1,120}$"
+
+
+class Search(BaseModel):
+    """What every search may narrow: a type is a pattern, `payment_intent.*`."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    type: str | None = Field(None, max_length=100, description="A pattern: `payment_intent.*`.")
+    error: str | None = Field(None, max_length=200, description="A part of the last error.")
+    payment_id: str | None = Field(None, max_length=128)
+    since: AwareDatetime | None = Field(None, description="RFC 3339, with a time zone.")
+    until: AwareDatetime | None = Field(None, description="RFC 3339, with a time zone.")
+    limit: int = Field(PAGE, ge=1, le=LONGEST_PAGE)
+
+
+class LetterSearch(Search):
+    """Which dead letters; times are when they died."""
+
+    kind: LetterKind | None = None
+
+
+class EventSearch(Search):
+    """Which events; times are when they were recorded."""
+
+    state: Literal["received", "processing", "retrying", "processed", "ignored", "dead"] | None = (
+        None
+    )
+
+
+class ItemPath(BaseModel):
+    """An event (`evt_`), a refund job (`rr_`) or a notification (`ntf_`)."""
+
+    item_id: str = Field(json_schema_extra={"pattern": ITEM_ID})
+
+
+class JobPath(BaseModel):
+    """A refund job."""
+
+    job: str = Field(json_schema_extra={"pattern": r"^rr_[A-Za-z0-9_]{1,120}$"})
+
+
+class OpsPaymentPath(BaseModel):
+    """A payment, as Stripe names it (`pi_`, or `ch_` and `cs_` for one without an intent)."""
+
+    payment_id: str = Field(json_schema_extra={"pattern": r"^[A-Za-z0-9_]{3,128}$"})
+
+
+class Limit(BaseModel):
+    """How many to show."""
+
+    limit: int = Field(PAGE, ge=1, le=LONGEST_PAGE)
+
+
+class Said(Input):
+    """Who decides and why: kept in the audit beside the fingerprint of the key."""
+
+    by: str = Field("", max_length=100, description="A name, for the audit.")
+    reason: str = Field("", max_length=500, description="Why, for the audit.")
+
+
+class RedriveMany(Said):
+    """Dead letters to redrive: by id, or of one kind by what they have in common."""
+
+    ids: list[str] | None = Field(None, max_length=MOST_AT_ONCE)
+    kind: LetterKind | None = None
+    type: str | None = Field(None, max_length=100, description="A pattern: `payment_intent.*`.")
+    error: str | None = Field(None, max_length=200, description="A part of the last error.")
+    payment_id: str | None = Field(None, max_length=128)
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    limit: int = Field(100, ge=1, le=MOST_AT_ONCE, description="At most so many.")
+    dry_run: bool = Field(False, description="Only say which.")
+
+
+class RedriveOne(Said):
+    """An item to redrive; an event unknown here is fetched from Stripe."""
+
+    account: str | None = Field(None, pattern=ACCOUNT_ID, description="Of a Connect event.")
+
+
+class Resolve(Said):
+    """What a person found at Stripe of a dead refund job: its refund, or that there is none."""
+
+    refund_id: str | None = Field(None, pattern=r"^(re|pyr)_[A-Za-z0-9]{1,120}$")
+    failed: bool = False
+
+
+class Item(BaseModel):
+    """What is remembered of an item."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: LetterKind
+    id: str
+    state: str
+    type: str | None = None
+    payment_id: str | None = None
+    error: str | None = None
+    attempts: int
+
+
+class ItemList(BaseModel):
+    """Items found; `complete` is false when there may be more."""
+
+    data: list[Item]
+    matched: int
+    complete: bool
+
+
+class ItemDetails(Item):
+    """All that is known of an item: its payload, and every attempt with its error."""
+
+    payload: dict[str, Any] | None
+    history: list[dict[str, Any]]
+
+
+class RedriveResult(BaseModel):
+    """What a redrive did, or in a dry run would do."""
+
+    dry_run: bool
+    matched: int
+    redriven: list[str]
+    skipped: dict[str, str] = Field(description="The state of each that was not to be redriven.")
+    complete: bool
+
+
+class Outcome(BaseModel):
+    """What was done: `redriven`, `recorded`, `resolved`, `due` or `running`."""
+
+    outcome: str
+
+
+class Comparison(BaseModel):
+    """How the comparison with Stripe's archive stands; the gap is events older than a minute."""
+
+    running: bool
+    completed_at_ms: int | None
+    last_round: dict[str, int]
+    total: dict[str, int]
+    watermarks: dict[str, int | None]
+
+
+class Queue(BaseModel):
+    """One queue: messages in it, open items, those that are due, dead letters, its consumers."""
+
+    name: str
+    depth: int
+    open: int
+    due: int
+    overdue_seconds: float
+    dead: int
+    consumed_seconds_ago: float | None
+
+
+class QueueList(BaseModel):
+    """All queues; `upkeep_seconds_ago` is the last sign of life of a relay."""
+
+    data: list[Queue]
+    breaker_open: bool
+    upkeep_seconds_ago: float | None
+
+
+class KnownPayment(BaseModel):
+    """What is known here of a payment, without asking Stripe."""
+
+    payment_id: str
+    revision: str
+    updated_at_ms: int | None
+    known: dict[str, Any]
+    timeline: list[dict[str, Any]]
+
+
+class AuditList(BaseModel):
+    """What people decided, newest first."""
+
+    data: list[dict[str, Any]]

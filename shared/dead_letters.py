@@ -1,0 +1,183 @@
+"""Dead letters: work that was given up, kept whole until a person looks: found and inspected here.
+
+An event, a refund job or a notification that died keeps its payload, and every attempt with its
+error. How one is given another life is in `shared/redrive.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from typing import Any, cast
+
+from shared.errors import CallerError
+from shared.store import Store, redis_errors
+from shared.work import EVENTS, KINDS, NOTIFICATIONS, REFUNDS, Kind, Work
+
+Json = dict[str, Any]
+# The kinds a person looks at; upkeep is never given up.
+LETTER_KINDS = {kind.name: kind for kind in (EVENTS, REFUNDS, NOTIFICATIONS)}
+KIND_OF_PREFIX = {"evt": EVENTS, "rr": REFUNDS, "ntf": NOTIFICATIONS}
+SUMMARY = ("state", "type", "payment_id", "error", "attempts", "account", "redriven_at")
+# Items read in one round trip: Redis answers within a few milliseconds.
+CHUNK = 500
+# Items one search looks at: two seconds of reading, and more than a person can act on.
+SCAN_LIMIT = 50_000
+# What of an item's hash is bookkeeping and tells a person nothing.
+INTERNAL = ("id", "body", "request", "fence", "token", "redrive_token", "lease_until")
+
+
+@dataclass(frozen=True)
+class Sought:
+    """Which items are sought: everything given must hold.
+
+    `type` is a pattern (`payment_intent.*`), `error` a part of the last error, in any case;
+    times are Redis's, in milliseconds: when a dead letter died, when an event was recorded.
+    """
+
+    kind: Kind | None = None
+    type: str | None = None
+    state: str | None = None
+    error: str | None = None
+    payment_id: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+    def matches(self, item: Json) -> bool:
+        """Say whether an item's summary is one of those sought."""
+        return (
+            (self.type is None or fnmatchcase(item["type"] or "", self.type))
+            and self.state in (None, item["state"])
+            and self.payment_id in (None, item["payment_id"])
+            and (self.error is None or self.error.lower() in (item["error"] or "").lower())
+        )
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found; `complete` is false when there was more than it looks at."""
+
+    items: list[Json]
+    matched: int
+    complete: bool
+
+
+class DeadLetters:
+    """Find dead letters, and inspect any item of work, dead or not."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def find(self, sought: Sought, limit: int, *, newest_first: bool = True) -> Found:
+        """Find dead letters; at most `limit` are given, all that match are counted."""
+        kinds = [sought.kind] if sought.kind else list(LETTER_KINDS.values())
+        matched, complete = [], True
+        for kind in kinds:
+            found = self._search(kind, kind.dead, sought, newest_first)
+            for number, item in enumerate(found, start=1):
+                if sought.matches(item):
+                    matched.append(item)
+                complete = complete and number < SCAN_LIMIT
+        matched.sort(key=lambda item: item["at_ms"], reverse=newest_first)
+        return Found([_shown(item, "dead_at") for item in matched[:limit]], len(matched), complete)
+
+    def events(self, sought: Sought, limit: int) -> Found:
+        """Find events of any state by what is remembered of them, newest first."""
+        matched: list[Json] = []
+        for number, item in enumerate(self._search(EVENTS, EVENTS.index, sought, True), start=1):
+            if number > SCAN_LIMIT:
+                return Found(matched, len(matched), complete=False)
+            if sought.matches(item):
+                matched.append(_shown(item, "recorded_at"))
+            if len(matched) == limit:
+                return Found(matched, limit, complete=False)
+        return Found(matched, len(matched), complete=True)
+
+    def _search(self, kind: Kind, index: str, sought: Sought, newest_first: bool) -> Iterator[Json]:
+        """Walk an index of items in order of its times, reading their summaries in chunks."""
+        low = "-inf" if sought.since_ms is None else sought.since_ms
+        high = "+inf" if sought.until_ms is None else sought.until_ms
+        for start in range(0, SCAN_LIMIT + 1, CHUNK):
+            bounds = (high, low) if newest_first else (low, high)
+            with redis_errors():
+                chunk = cast(
+                    list[tuple[str, float]],
+                    self._store.redis.zrange(
+                        index,
+                        *bounds,
+                        desc=newest_first,
+                        byscore=True,
+                        offset=start,
+                        num=CHUNK,
+                        withscores=True,
+                    ),
+                )
+            yield from self._summaries(kind, chunk)
+            if len(chunk) < CHUNK:
+                return
+
+    def _summaries(self, kind: Kind, chunk: list[tuple[str, float]]) -> Iterator[Json]:
+        with redis_errors():
+            pipe = self._store.redis.pipeline(transaction=False)
+            for item_id, _ in chunk:
+                pipe.hmget(kind.key(item_id), *SUMMARY)
+            rows = pipe.execute()
+        for (item_id, at), row in zip(chunk, rows, strict=True):
+            fields = dict(zip(SUMMARY, row, strict=True))
+            if fields["state"]:
+                yield {"kind": kind.name, "id": item_id, "at_ms": int(at)} | fields
+
+    def inspect(self, item_id: str) -> Json:
+        """Tell all that is known of one item: its payload, and every attempt with its error.
+
+        Raises `CallerError` 404 when nothing is.
+        """
+        kind = kind_of(item_id)
+        fields = self._store.hash(kind.key(item_id))
+        if not fields:
+            raise CallerError("Nothing is known of this id.", status=404, code="item_not_found")
+        with redis_errors():
+            body = self._store.redis.get(kind.key(item_id, "body"))
+        payload = body or fields.get("body") or fields.get("request")
+        shown = {name: value for name, value in fields.items() if name not in INTERNAL}
+        for name in [name for name in shown if name.endswith("_at")]:
+            shown[name] = moment(shown[name])
+        return shown | {
+            "kind": kind.name,
+            "id": item_id,
+            "attempts": int(fields.get("attempts", 0)),
+            "payload": json.loads(str(payload)) if payload else None,
+            "history": Work(self._store, kind).attempts(item_id),
+        }
+
+    def count(self) -> dict[str, int]:
+        """Count the dead letters of each kind."""
+        with redis_errors():
+            return {kind.name: int(self._store.redis.zcard(kind.dead)) for kind in KINDS.values()}
+
+
+def kind_of(item_id: str) -> Kind:
+    """Say of which kind an id is. Raises `CallerError` for an id that is of none."""
+    kind = KIND_OF_PREFIX.get(item_id.partition("_")[0])
+    if kind is None:
+        raise CallerError(
+            "An id starts with evt_ (event), rr_ (refund job) or ntf_ (notification).",
+            code="invalid_id",
+        )
+    kind.key(item_id)
+    return kind
+
+
+def _shown(item: Json, at: str) -> Json:
+    shown = {name: value for name, value in item.items() if name != "at_ms"}
+    shown["attempts"] = int(item["attempts"] or 0)
+    shown["redriven_at"] = moment(item["redriven_at"]) if item["redriven_at"] else None
+    return shown | {at: moment(item["at_ms"])}
+
+
+def moment(milliseconds: int | str) -> str:
+    """Render a time of Redis's as RFC 3339 in UTC."""
+    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC).isoformat(timespec="milliseconds")

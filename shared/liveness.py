@@ -1,0 +1,118 @@
+"""Signs of life: which queues somebody consumes, and whether a relay sweeps.
+
+A worker gives a sign on a queue whenever it runs a task of it, at most once in a few seconds; on an
+idle queue the relay rings with a pulse, a message for no item. So a sign says that messages of this
+queue reach a task, and nothing less: not that a process exists or a connection is open.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from functools import cache
+from typing import cast
+
+from shared.store import Store, key, redis_errors
+from shared.work import KINDS, Kind
+
+# No item has this id: whoever claims it finds nothing to do.
+PULSE_ID = "pulse"
+# Between two signs of one worker on one queue, and between two pulses on an idle queue.
+SIGN_SECONDS = 5.0
+PULSE_MS = 10_000
+# A queue or relay that was silent for so long is taken for dead: three pulses and a busy machine.
+SILENT_SECONDS = 45.0
+# A process that was silent for so long is forgotten.
+FORGOTTEN_MS = 600_000
+UPKEEP_SIGNS = key("alive", "upkeep")
+PULSE = key("pulse")
+
+
+@cache
+def process_name() -> str:
+    """Name this process: its host and its number."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+class Signs:
+    """Give signs of this process's life, on the side: one write in a few seconds."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._last: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def give(self, name: str) -> None:
+        """Give a sign, unless one was given just now. Raises `Unavailable`."""
+        now = time.monotonic()
+        with self._lock:
+            if now - self._last.get(name, -SIGN_SECONDS) < SIGN_SECONDS:
+                return
+            self._last[name] = now
+        now_ms = self._store.now_ms()
+        with redis_errors():
+            pipe = self._store.redis.pipeline(transaction=False)
+            pipe.zadd(name, {process_name(): now_ms})
+            pipe.zremrangebyscore(name, "-inf", now_ms - FORGOTTEN_MS)
+            pipe.execute()
+
+
+def signs_of(kind: Kind) -> str:
+    """Name the key of the signs on a queue: processes by their last sign (ms)."""
+    return key("alive", kind.queue)
+
+
+def pulse(store: Store) -> None:
+    """Ring on every idle queue for no item, so that whoever consumes it gives a sign.
+
+    A queue with messages in it needs none, and one that nobody consumes gets no second.
+    """
+    with redis_errors():
+        if not store.redis.set(PULSE, "1", nx=True, px=PULSE_MS):
+            return
+        pipe = store.redis.pipeline(transaction=False)
+        for kind in KINDS.values():
+            pipe.llen(kind.queue)
+        depths = pipe.execute()
+        now = str(store.now_ms())
+        for kind, depth in zip(KINDS.values(), depths, strict=True):
+            if depth == 0:
+                message = kind.message.replace("@@ID@@", PULSE_ID)
+                store.redis.lpush(kind.queue, message.replace("@@TAG@@", f"{PULSE_ID}:{now}"))
+
+
+@dataclass(frozen=True)
+class Alive:
+    """Who gave signs of life: seconds since the last, by process; empty when nobody did."""
+
+    queues: dict[str, dict[str, float]]
+    upkeep: dict[str, float]
+
+    def silent_queues(self) -> list[str]:
+        """List the queues that nobody seems to consume."""
+        return [name for name, signs in self.queues.items() if is_silent(signs)]
+
+    def upkeep_is_silent(self) -> bool:
+        """Say whether no relay seems to sweep."""
+        return is_silent(self.upkeep)
+
+
+def is_silent(signs: dict[str, float]) -> bool:
+    """Say whether the latest sign is too old."""
+    return min(signs.values(), default=SILENT_SECONDS) >= SILENT_SECONDS
+
+
+def alive(store: Store) -> Alive:
+    """Read all signs of life. Raises `Unavailable`."""
+    names = {kind.queue: signs_of(kind) for kind in KINDS.values()}
+    with redis_errors():
+        pipe = store.redis.pipeline(transaction=False)
+        for name in (*names.values(), UPKEEP_SIGNS):
+            pipe.zrange(name, 0, -1, withscores=True)
+        rows = cast(list[list[tuple[str, float]]], pipe.execute())
+    now = store.now_ms()
+    read = [{who: max(0.0, (now - at) / 1000) for who, at in row} for row in rows]
+    return Alive(dict(zip(names, read, strict=False)), read[-1])

@@ -1,0 +1,204 @@
+"""Redrive: give finished work another life, by a person's decision, and keep who, when and why.
+
+A redrive changes nothing that is true: an event told before is told again under the same
+notification id, a refund job asks Stripe under the same idempotency key, and a notification goes
+to the end of its payment's outbox, so that what is under way keeps its order.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.dead_letters import DeadLetters, Sought, kind_of
+from shared.errors import CallerError
+from shared.inbox import Inbox
+from shared.payments import entry
+from shared.refund_jobs import RefundJobs
+from shared.settings import Settings
+from shared.store import ATTEMPTS_LIMIT, Store, compact, key, redis_errors
+from shared.stripe_event import parse_event
+from shared.stripe_gateway import StripeGateway
+from shared.work import EVENTS, GUARD_MS, NOTIFICATIONS, REFUNDS, Kind
+
+Json = dict[str, Any]
+AUDIT = key("audit")
+# Decisions of people that are kept: years of them.
+AUDIT_LIMIT = 10_000
+# Items redriven in one request: each is an atomic step with its own write to disk, so half a
+# second in all, and a mistake stays small.
+MOST_AT_ONCE = 1_000
+# From which states an item may be redriven. A finished refund job never is: its money moved, or
+# its caller was told that it did not.
+REDRIVABLE = {
+    EVENTS.name: ("dead", "processed", "ignored"),
+    NOTIFICATIONS.name: ("dead", "delivered"),
+    REFUNDS.name: ("dead",),
+}
+FIRST_STATE = {EVENTS.name: "received", NOTIFICATIONS.name: "queued", REFUNDS.name: "queued"}
+
+
+@dataclass(frozen=True)
+class Order:
+    """A person's word: who says so (a fingerprint of the key, a name) and why."""
+
+    key: str
+    name: str = ""
+    reason: str = ""
+
+    def entry(self, action: str, **details: Any) -> Json:
+        """Build the audit entry of one action."""
+        named = {"by": self.name or None, "key": self.key, "reason": self.reason or None}
+        return entry(action, **named, **details)
+
+
+@dataclass(frozen=True)
+class Redriven:
+    """What a redrive of many did: `skipped` has the state of each that was not to be redriven."""
+
+    matched: int
+    ids: list[str]
+    skipped: dict[str, str] = field(default_factory=dict)
+    complete: bool = True
+
+
+class Redrive:
+    """Redrive one item or many, and carry out what a person decided of a refund."""
+
+    def __init__(self, store: Store, settings: Settings, gateway: StripeGateway) -> None:
+        self._store = store
+        self._gateway = gateway
+        self._letters = DeadLetters(store)
+        self._inbox = Inbox(store, settings)
+        self._refund_jobs = RefundJobs(store, settings)
+        self._livemode = settings.livemode
+
+    def many(self, sought: Sought, order: Order, limit: int, *, dry_run: bool = False) -> Redriven:
+        """Redrive the dead letters sought, those that died first first; at most `limit` of them.
+
+        A dry run only says which. Stopped half-way, what is done is done, and doing it again
+        goes on.
+        """
+        found = self._letters.find(sought, min(limit, MOST_AT_ONCE), newest_first=False)
+        ids = [str(item["id"]) for item in found.items]
+        if dry_run:
+            return Redriven(found.matched, ids, complete=found.complete)
+        return self._each(ids, order, found.matched, complete=found.complete)
+
+    def these(self, ids: list[str], order: Order, *, dry_run: bool = False) -> Redriven:
+        """Redrive dead letters by their ids, in the order given."""
+        if dry_run:
+            states = {item_id: self._state(item_id) for item_id in ids}
+            dead = [item_id for item_id in ids if states[item_id] == "dead"]
+            skipped = {item_id: state for item_id, state in states.items() if state != "dead"}
+            return Redriven(len(dead), dead, skipped)
+        return self._each(ids, order, len(ids), complete=True)
+
+    def _each(self, ids: list[str], order: Order, matched: int, *, complete: bool) -> Redriven:
+        outcomes = {item_id: self._again(item_id, order, ("dead",), {}) for item_id in ids}
+        done = [item_id for item_id, outcome in outcomes.items() if outcome == "redriven"]
+        skipped = {item: outcome for item, outcome in outcomes.items() if outcome != "redriven"}
+        return Redriven(matched, done, skipped, complete)
+
+    def one(self, item_id: str, order: Order, account: str | None = None) -> str:
+        """Redrive one finished item, dead or done; fetch and record an event unknown here.
+
+        Returns `redriven` or `recorded`. Raises `CallerError` 409 when it is at work, 404 when
+        neither we nor Stripe know it.
+        """
+        outcome = self._again(item_id, order, REDRIVABLE[kind_of(item_id).name], {})
+        if outcome == "unknown":
+            return self._from_stripe(item_id, order, account)
+        if outcome != "redriven":
+            raise CallerError(
+                f"It is {outcome}: only what came to its end is redriven.",
+                status=409,
+                code="not_redrivable",
+                state=outcome,
+            )
+        return outcome
+
+    def resolve(self, job: str, order: Order, refund_id: str | None) -> None:
+        """Let a worker finish a dead refund job as a person found it to be at Stripe.
+
+        `refund_id` names the refund it made, None says that it made none. Raises `CallerError`
+        when that refund is of another payment or of another job, or the job is not dead.
+        """
+        fields = self._refund_jobs.read(job)
+        if refund_id is not None:
+            self._check(job, fields, refund_id)
+        decision = compact({"refund_id": refund_id, "by": order.name or order.key})
+        outcome = self._again(job, order, REDRIVABLE[REFUNDS.name], {"decision": decision})
+        if outcome != "redriven":
+            raise CallerError(
+                f"It is {outcome}: only a dead refund job waits for a decision.",
+                status=409,
+                code="not_dead",
+                state=outcome,
+            )
+
+    def note(self, order: Order, action: str, **details: Any) -> None:
+        """Keep who had something done that no item's own history tells."""
+        with redis_errors():
+            self._store.redis.rpush(AUDIT, compact(order.entry(action, **details)))
+
+    def audit(self, limit: int) -> list[Json]:
+        """List what people decided, newest first."""
+        return list(reversed(self._store.entries(AUDIT)))[:limit]
+
+    def _state(self, item_id: str) -> str:
+        return self._store.fields(kind_of(item_id).key(item_id), "state")[0] or "unknown"
+
+    def _again(
+        self, item_id: str, order: Order, states: tuple[str, ...], fields: dict[str, str]
+    ) -> str:
+        kind = kind_of(item_id)
+        payment_id = self._store.fields(kind.key(item_id), "payment_id")[0] or "none"
+        action = "resolved" if fields else "redriven"
+        plan = {
+            "id": item_id,
+            "token": secrets.token_hex(8),
+            "states": states,
+            "state": FIRST_STATE[kind.name],
+            "fields": fields,
+            "entry": compact(order.entry(action, outcome=action, **fields)),
+            "limit": ATTEMPTS_LIMIT,
+            "audit": compact(order.entry(action, id=item_id, **fields)),
+            "audit_limit": AUDIT_LIMIT,
+            "template": kind.message,
+            "guard_ms": GUARD_MS,
+            "ordered": kind is NOTIFICATIONS,
+        }
+        keys = _keys(kind, item_id, payment_id)
+        return str(self._store.run("redrive", keys, [compact(plan)]))
+
+    def _from_stripe(self, event_id: str, order: Order, account: str | None) -> str:
+        if kind_of(event_id) is not EVENTS:
+            raise CallerError("Nothing is known of this id.", status=404, code="item_not_found")
+        raw = self._gateway.event(event_id, account)
+        event = parse_event(raw)
+        if event.livemode != self._livemode:
+            raise CallerError("This event's livemode differs from our key's.", code="other_mode")
+        self.note(order, "fetched", id=event_id)
+        return self._inbox.record(event, compact(raw), source="redrive").outcome
+
+    def _check(self, job: str, fields: dict[str, str], refund_id: str) -> None:
+        refund = self._gateway.refund(refund_id, fields.get("account"))
+        if refund.get("payment_intent") != fields["payment_id"]:
+            raise CallerError("That refund is of another payment.", code="refund_of_other_payment")
+        if self._refund_jobs.job_of(refund_id) not in (None, job):
+            raise CallerError("That refund came from another request.", code="refund_of_other_job")
+
+
+def _keys(kind: Kind, item_id: str, payment_id: str) -> list[str]:
+    return [
+        kind.key(item_id),
+        kind.due,
+        kind.key(item_id, "attempts"),
+        kind.dead,
+        kind.queue,
+        key("payment", payment_id, "outbox"),
+        kind.key(item_id, "body"),
+        AUDIT,
+    ]

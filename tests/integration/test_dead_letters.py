@@ -1,0 +1,364 @@
+"""Dead letters: found, inspected, given another life by a person."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import requests
+
+from shared.dead_letters import LETTER_KINDS, DeadLetters, Sought
+from shared.errors import CallerError
+from shared.outbox import Outbox, age_seconds
+from shared.redrive import AUDIT, Order, Redrive
+from shared.refund_jobs import stripe_key
+from shared.settlement import finish_plan, settle
+from shared.store import Store, key
+from shared.stripe_gateway import StripeGateway
+from shared.work import EVENTS, NOTIFICATIONS, REFUNDS, Claim, Recording, Work
+from tests.conftest import make_settings
+from tests.integration.hands import Hands
+from worker.events import process_event
+
+Json = dict[str, Any]
+SETTINGS = make_settings()
+KIM = Order(key="0123456789abcdef", name="kim", reason="the event service is well again")
+
+
+def redrive(store: Store) -> Redrive:
+    """Give what redrives on this store, with a Stripe that nobody may ask."""
+    return Redrive(store, SETTINGS, StripeGateway(SETTINGS))
+
+
+def claimed(work: Work, item_id: str) -> Claim:
+    """Claim an item that must be there to be claimed."""
+    found = work.claim(item_id)
+    assert found is not None
+    return found
+
+
+def bury(store: Store, event_id: str, event_type: str = "charge.updated", error: str = "x") -> None:
+    """Record an event and give it up."""
+    work = Work(store, EVENTS)
+    body = json.dumps({"id": event_id})
+    work.record(Recording(event_id, "received", {"type": event_type}, 10_000, body=body))
+    work.bury(claimed(work, event_id), error)
+
+
+def bury_notifications(store: Store, payment: str, *ids: str) -> Outbox:
+    """Stage notifications of one payment and give all of them up, in their order."""
+    outbox = Outbox(store, SETTINGS)
+    for number, item in enumerate(ids, start=1):
+        fields = {"id": item, "payment_id": payment, "recorded_at": "1", "sequence": str(number)}
+        fields |= {"state": "waiting" if number > 1 else "queued", "type": "payment.succeeded"}
+        store.redis.hset(NOTIFICATIONS.key(item), mapping=fields | {"body": "{}"})
+        store.redis.rpush(key("payment", payment, "outbox"), item)
+    store.redis.zadd(NOTIFICATIONS.due, {ids[0]: 1})
+    for item in ids:
+        outbox.dead(claimed(outbox.work, item), "72 hours")
+    return outbox
+
+
+def test_a_dead_letter_is_listed_with_its_last_error(store: Store) -> None:
+    bury(store, "evt_1", error="no payment")
+    (item,) = DeadLetters(store).find(Sought(), 10).items
+    assert (item["kind"], item["id"], item["error"]) == ("events", "evt_1", "no payment")
+    assert item["dead_at"].endswith("+00:00")
+
+
+@pytest.mark.parametrize(
+    ("sought", "found"),
+    [
+        (Sought(), {"evt_1", "evt_2", "ntf_1"}),
+        (Sought(kind=EVENTS), {"evt_1", "evt_2"}),
+        (Sought(kind=REFUNDS), set()),
+        (Sought(type="charge.*"), {"evt_1"}),
+        (Sought(error="TIMEOUT"), {"evt_2"}),
+        (Sought(payment_id="pi_1"), {"ntf_1"}),
+        (Sought(since_ms=2**45), set()),
+        (Sought(until_ms=2**45), {"evt_1", "evt_2", "ntf_1"}),
+        (Sought(until_ms=1), set()),
+    ],
+)
+def test_each_filter_narrows_the_search(store: Store, sought: Sought, found: set[str]) -> None:
+    bury(store, "evt_1", "charge.updated", "inconsistent")
+    bury(store, "evt_2", "refund.created", "unavailable: Timeout")
+    bury_notifications(store, "pi_1", "ntf_1")
+    assert {item["id"] for item in DeadLetters(store).find(sought, 10).items} == found
+
+
+def test_all_that_match_are_counted_and_so_many_as_asked_for_are_given(store: Store) -> None:
+    for number in range(1200):
+        bury(store, f"evt_{number}")
+    found = DeadLetters(store).find(Sought(), 3)
+    assert (len(found.items), found.matched, found.complete) == (3, 1200, True)
+
+
+def test_an_item_is_shown_with_its_payload_and_every_attempt(store: Store) -> None:
+    work = Work(store, EVENTS)
+    work.record(Recording("evt_1", "received", {"type": "t"}, 10, body='{"a":1}'))
+    work.postpone(claimed(work, "evt_1"), 0, error="first")
+    work.bury(claimed(work, "evt_1"), "second")
+    shown = DeadLetters(store).inspect("evt_1")
+    assert (shown["payload"], shown["state"], shown["attempts"]) == ({"a": 1}, "dead", 2)
+    assert [attempt["error"] for attempt in shown["history"]] == ["first", "second"]
+    assert not {"fence", "token", "body"} & set(shown)
+
+
+def test_what_is_unknown_is_not_found(store: Store) -> None:
+    with pytest.raises(CallerError) as caught:
+        DeadLetters(store).inspect("evt_none")
+    assert caught.value.status == 404
+
+
+def test_a_redriven_event_is_rung_for_and_begins_with_a_fresh_budget(store: Store) -> None:
+    bury(store, "evt_1")
+    store.redis.delete(EVENTS.queue)
+    assert redrive(store).many(Sought(kind=EVENTS), KIM, 10).ids == ["evt_1"]
+    assert store.redis.llen(EVENTS.queue) == 1
+    assert store.redis.zcard(EVENTS.dead) == 0
+    again = claimed(Work(store, EVENTS), "evt_1")
+    assert (again.attempts, again.body) == (1, '{"id": "evt_1"}')
+
+
+def test_who_redrove_when_and_why_is_kept_with_the_item_and_in_the_audit(store: Store) -> None:
+    bury(store, "evt_1")
+    redrive(store).these(["evt_1"], KIM)
+    (audit,) = redrive(store).audit(10)
+    assert (audit["kind"], audit["id"], audit["by"]) == ("redriven", "evt_1", "kim")
+    assert (audit["key"], audit["reason"]) == (KIM.key, KIM.reason)
+    assert audit["at"].startswith("20")
+    assert DeadLetters(store).inspect("evt_1")["history"][-1]["by"] == "kim"
+
+
+def test_a_dry_run_says_which_and_does_nothing(store: Store) -> None:
+    bury(store, "evt_1")
+    bury(store, "evt_2")
+    before = store.redis.lrange(EVENTS.queue, 0, -1)
+    dry = redrive(store).many(Sought(kind=EVENTS), KIM, 1, dry_run=True)
+    assert (dry.ids, dry.matched) == (["evt_1"], 2)
+    by_id = redrive(store).these(["evt_2", "evt_9"], KIM, dry_run=True)
+    assert (by_id.ids, by_id.skipped) == (["evt_2"], {"evt_9": "unknown"})
+    assert store.redis.zcard(EVENTS.dead) == 2
+    assert store.redis.lrange(EVENTS.queue, 0, -1) == before
+    assert redrive(store).audit(10) == []
+
+
+def test_no_more_than_the_cap_are_redriven_the_oldest_first(store: Store) -> None:
+    for number in range(5):
+        bury(store, f"evt_{number}")
+        store.redis.zadd(EVENTS.dead, {f"evt_{number}": 100 + number})
+    done = redrive(store).many(Sought(kind=EVENTS), KIM, 2)
+    assert (done.ids, done.matched) == (["evt_0", "evt_1"], 5)
+    assert store.redis.zcard(EVENTS.dead) == 3
+
+
+def test_what_is_at_work_is_skipped_and_its_state_told(store: Store) -> None:
+    Work(store, EVENTS).record(Recording("evt_1", "received", {"type": "t"}, 10))
+    done = redrive(store).these(["evt_1"], KIM)
+    assert (done.ids, done.skipped) == ([], {"evt_1": "received"})
+
+
+def test_a_redrive_sent_twice_by_the_client_library_redrives_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bury_notifications(store, "pi_1", "ntf_1")
+    plain = store.run
+
+    def twice(name: str, *rest: Any) -> Any:
+        plain(name, *rest)
+        return plain(name, *rest)
+
+    monkeypatch.setattr(store, "run", twice)
+    assert redrive(store).these(["ntf_1"], KIM).ids == ["ntf_1"]
+    assert store.redis.lrange(key("payment", "pi_1", "outbox"), 0, -1) == ["ntf_1"]
+    assert store.redis.llen(AUDIT) == 1
+
+
+def test_redriven_notifications_of_a_payment_go_in_the_order_they_died(store: Store) -> None:
+    outbox = bury_notifications(store, "pi_1", "ntf_1", "ntf_2", "ntf_3")
+    for died, item in enumerate(["ntf_1", "ntf_2", "ntf_3"]):
+        store.redis.zadd(NOTIFICATIONS.dead, {item: 100 + died})
+    redrive(store).many(Sought(kind=NOTIFICATIONS), KIM, 10)
+    assert outbox.work.claim("ntf_2") is None
+    for item in ("ntf_1", "ntf_2", "ntf_3"):
+        assert outbox.delivered(claimed(outbox.work, item))
+
+
+def test_a_redriven_notification_waits_behind_what_its_payment_has_under_way(store: Store) -> None:
+    outbox = bury_notifications(store, "pi_1", "ntf_1")
+    store.redis.hset(
+        NOTIFICATIONS.key("ntf_2"),
+        mapping={"id": "ntf_2", "payment_id": "pi_1", "state": "queued", "recorded_at": "1"},
+    )
+    store.redis.rpush(key("payment", "pi_1", "outbox"), "ntf_2")
+    store.redis.zadd(NOTIFICATIONS.due, {"ntf_2": 1})
+    redrive(store).these(["ntf_1"], KIM)
+    assert outbox.work.claim("ntf_1") is None
+    outbox.delivered(claimed(outbox.work, "ntf_2"))
+    assert claimed(outbox.work, "ntf_1").fields["sequence"] == "1"
+
+
+def test_a_redriven_notification_has_its_72_hours_anew(store: Store) -> None:
+    outbox = bury_notifications(store, "pi_1", "ntf_1")
+    redrive(store).these(["ntf_1"], KIM)
+    assert age_seconds(claimed(outbox.work, "ntf_1")) < 60
+
+
+def test_a_tombstone_that_is_redriven_no_longer_expires(store: Store) -> None:
+    work = Work(store, EVENTS)
+    work.record(Recording("evt_1", "received", {"type": "t"}, 10, body="{}"))
+    claim = claimed(work, "evt_1")
+    settle(store, claim, finish_plan(claim, "ignored", {}, SETTINGS), None)
+    assert store.redis.ttl(EVENTS.key("evt_1")) > 0
+    assert redrive(store).one("evt_1", KIM) == "redriven"
+    names = (EVENTS.key("evt_1"), EVENTS.key("evt_1", "body"), EVENTS.key("evt_1", "attempts"))
+    assert [store.redis.ttl(name) for name in names] == [-1, -1, -1]
+
+
+def test_a_finished_refund_job_is_never_run_again(store: Store) -> None:
+    store.redis.hset(REFUNDS.key("rr_1"), mapping={"id": "rr_1", "state": "finished"})
+    with pytest.raises(CallerError) as caught:
+        redrive(store).one("rr_1", KIM)
+    assert caught.value.status == 409
+    assert store.redis.llen(REFUNDS.queue) == 0
+
+
+def test_every_kind_of_work_that_can_die_can_be_redriven() -> None:
+    assert {k.name for k in (EVENTS, REFUNDS, NOTIFICATIONS)} == set(LETTER_KINDS)
+
+
+# With the offline Stripe and the event service's stand-in.
+
+
+def test_a_notification_that_died_is_heard_after_its_redrive(hands: Hands) -> None:
+    hands.runtime.settings.__dict__["notification_max_age_seconds"] = 0
+    fault = {"status": 500, "count": None}
+    requests.post(f"{hands.receiver}/_control/faults", json=fault, timeout=5).raise_for_status()
+    hands.pay()
+    hands.deliver_events()
+    hands.work()
+    (letter,) = DeadLetters(hands.runtime.store).find(Sought(kind=NOTIFICATIONS), 10).items
+    assert "500" in letter["error"]
+    requests.delete(f"{hands.receiver}/_control/faults", timeout=5).raise_for_status()
+    Redrive(hands.runtime.store, hands.runtime.settings, hands.runtime.gateway).many(
+        Sought(kind=NOTIFICATIONS), KIM, 10
+    )
+    hands.work()
+    assert [item["id"] for item in hands.notifications() if item["answered"] == 200] == [
+        letter["id"]
+    ]
+
+
+def test_an_event_whose_payload_is_gone_is_fetched_from_stripe(hands: Hands) -> None:
+    hands.pay()
+    sent = hands.deliver_events("payment_intent.succeeded")
+    hands.work()
+    store, event_id = hands.runtime.store, sent[0]["id"]
+    store.redis.delete(EVENTS.key(event_id, "body"))
+    for name in store.redis.scan_iter("billing:notification:*"):
+        store.redis.delete(name)
+    assert redriver(hands).one(event_id, KIM) == "redriven"
+    hands.work()
+    heard = hands.notifications()
+    assert len(heard) == 2
+    assert heard[0]["id"] == heard[1]["id"]
+
+
+def test_an_event_unknown_here_is_fetched_and_recorded(hands: Hands) -> None:
+    hands.pay()
+    (event,) = [e for e in hands.events() if e["type"] == "payment_intent.succeeded"]
+    assert redriver(hands).one(event["id"], KIM) == "recorded"
+    assert hands.runtime.store.hash(EVENTS.key(event["id"]))["source"] == "redrive"
+    hands.work()
+    assert hands.told() == ["payment.succeeded"]
+    assert redriver(hands).audit(1)[0]["id"] == event["id"]
+
+
+def test_an_event_that_nobody_knows_is_not_found(hands: Hands) -> None:
+    with pytest.raises(CallerError) as caught:
+        redriver(hands).one("evt_nobody", KIM)
+    assert caught.value.status == 404
+
+
+def test_redriving_a_processed_event_tells_nothing_twice(hands: Hands) -> None:
+    hands.pay()
+    for event in hands.deliver_events():
+        hands.work()
+        assert redriver(hands).one(event["id"], KIM) == "redriven"
+    hands.work()
+    assert hands.told() == ["payment.succeeded"]
+
+
+def dead_refund(hands: Hands, *, made: bool) -> tuple[str, str]:
+    """Leave a refund job dead with nobody knowing whether Stripe made it; give its ids."""
+    payment = hands.pay().get_json()["payment_intent_id"]
+    hands.deliver_events()
+    hands.work()
+    job = hands.client.post(
+        "/api/refund/process", json={"payment_intent_id": payment, "amount": 300}
+    ).get_json()["refund_request_id"]
+    if made:
+        params = {"payment_intent": payment, "amount": 300}
+        hands.runtime.gateway.create_refund(params=params, idempotency_key=stripe_key(job))
+    work = hands.runtime.refund_jobs.work
+    work.bury(claimed(work, job), "refund_outcome_unknown: look it up")
+    return payment, job
+
+
+@pytest.mark.parametrize("made", [True, False], ids=["it was made", "it was not made"])
+def test_a_redriven_refund_job_refunds_once_whatever_stripe_had_done(
+    hands: Hands, made: bool
+) -> None:
+    payment, job = dead_refund(hands, made=made)
+    redriver(hands).these([job], KIM)
+    hands.work()
+    refunds = hands.runtime.gateway.refunds_of(payment_intent=payment)
+    assert [refund["amount"] for refund in refunds] == [300]
+    assert hands.runtime.refund_jobs.read(job)["state"] == "finished"
+
+
+def test_a_refund_found_at_stripe_ends_its_job_with_it(hands: Hands) -> None:
+    payment, job = dead_refund(hands, made=True)
+    (refund,) = hands.runtime.gateway.refunds_of(payment_intent=payment)
+    redriver(hands).resolve(job, KIM, refund["id"])
+    hands.work()
+    answer = hands.client.get(f"/api/refund/{job}").get_json()
+    assert (answer["status"], answer["refund_id"]) == ("succeeded", refund["id"])
+    assert len(hands.runtime.gateway.refunds_of(payment_intent=payment)) == 1
+
+
+def test_a_refund_that_was_never_made_ends_its_job_as_failed_and_is_told(hands: Hands) -> None:
+    payment, job = dead_refund(hands, made=False)
+    redriver(hands).resolve(job, KIM, None)
+    hands.work()
+    assert hands.client.get(f"/api/refund/{job}").get_json()["status"] == "failed"
+    assert hands.told() == ["payment.succeeded", "refund.failed"]
+    assert hands.runtime.gateway.refunds_of(payment_intent=payment) == []
+    assert redriver(hands).audit(1)[0]["kind"] == "resolved"
+
+
+def test_a_refund_of_another_payment_resolves_nothing(hands: Hands) -> None:
+    _, job = dead_refund(hands, made=False)
+    other = hands.pay().get_json()["payment_intent_id"]
+    params = {"payment_intent": other, "amount": 5}
+    refund = hands.runtime.gateway.create_refund(params=params, idempotency_key="k-2")
+    with pytest.raises(CallerError, match="another payment"):
+        redriver(hands).resolve(job, KIM, refund["id"])
+    assert hands.runtime.refund_jobs.read(job)["state"] == "dead"
+
+
+def redriver(hands: Hands) -> Redrive:
+    """Give what redrives in the running service."""
+    return Redrive(hands.runtime.store, hands.runtime.settings, hands.runtime.gateway)
+
+
+def test_an_event_at_work_is_not_redriven_under_its_worker(hands: Hands) -> None:
+    hands.pay()
+    (event,) = hands.deliver_events("payment_intent.succeeded")
+    with pytest.raises(CallerError) as caught:
+        redriver(hands).one(event["id"], KIM)
+    assert (caught.value.status, caught.value.fields["state"]) == (409, "received")
+    process_event(hands.runtime, event["id"])
+    assert redriver(hands).one(event["id"], KIM) == "redriven"

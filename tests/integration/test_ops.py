@@ -1,0 +1,196 @@
+"""The operators' door: who may come in, what it shows, and that it refuses what is not clear."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from api.app import create_app
+from shared.settings import Settings
+from shared.store import Store
+from shared.work import EVENTS
+from tests.conftest import make_settings
+from tests.integration.hands import Hands
+from tests.integration.test_dead_letters import bury, bury_notifications, dead_refund
+from worker.relay import ensure_duties
+
+Json = dict[str, Any]
+ROUTES = [
+    ("GET", "/ops/dead-letters"),
+    ("POST", "/ops/dead-letters/redrive"),
+    ("GET", "/ops/items/evt_1"),
+    ("POST", "/ops/items/evt_1/redrive"),
+    ("POST", "/ops/refunds/rr_1/resolve"),
+    ("GET", "/ops/events"),
+    ("GET", "/ops/payments/pi_1"),
+    ("GET", "/ops/queues"),
+    ("GET", "/ops/reconcile"),
+    ("POST", "/ops/reconcile"),
+    ("GET", "/ops/audit"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_an_api_key_opens_nothing_here(real_store: Store, method: str, path: str) -> None:
+    keys = {"api_keys": "api-key-0123", "operator_keys": "operator-key-0123"}
+    client = create_app(make_settings(**keys), real_store).test_client()
+    body = {} if method == "POST" else None
+    bearers = {"Authorization": "Bearer api-key-0123"}
+    answer = client.open(
+        path, method=method, headers=bearers, json={} if method == "POST" else None
+    )
+    assert answer.status_code == 401
+    assert answer.mimetype == "application/problem+json"
+    bearers = {"Authorization": "Bearer operator-key-0123"}
+    answer = client.open(
+        path, method=method, headers=bearers, json={} if method == "POST" else None
+    )
+    assert answer.status_code != 401
+
+
+def test_every_route_of_operations_is_in_the_list_above(settings: Settings) -> None:
+    app = create_app(settings)
+    rules = {
+        (method, rule.rule)
+        for rule in app.url_map.iter_rules()
+        if rule.rule.startswith("/ops/")
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+    }
+    assert len(rules) == len(ROUTES)
+
+
+def test_every_route_of_operations_is_documented(settings: Settings) -> None:
+    paths = create_app(settings).api_doc["paths"]
+    for path in [path for path in paths if path.startswith("/ops/")]:
+        for operation in paths[path].values():
+            assert {"401", "422", "503"} < set(operation["responses"]), path
+
+
+def test_dead_letters_are_listed_and_narrowed(client: FlaskClient, real_store: Store) -> None:
+    bury(real_store, "evt_1", "charge.updated")
+    bury(real_store, "evt_2", "refund.created")
+    bury_notifications(real_store, "pi_1", "ntf_1")
+    assert client.get("/ops/dead-letters").get_json()["matched"] == 3
+    one = client.get("/ops/dead-letters?kind=events&type=charge.*").get_json()
+    assert [item["id"] for item in one["data"]] == ["evt_1"]
+    none = client.get("/ops/dead-letters?since=2999-01-01T00:00:00Z").get_json()
+    assert none["matched"] == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [("limit=0", "limit"), ("kind=upkeep", "kind"), ("since=yesterday", "since")],
+)
+def test_a_search_that_makes_no_sense_is_refused(
+    client: FlaskClient, query: str, param: str
+) -> None:
+    answer = client.get(f"/ops/dead-letters?{query}")
+    assert (answer.status_code, answer.get_json()["param"]) == (422, param)
+
+
+def test_many_are_redriven_by_what_they_have_in_common(
+    client: FlaskClient, real_store: Store
+) -> None:
+    bury(real_store, "evt_1", error="timeout")
+    bury(real_store, "evt_2", error="no")
+    body = {"kind": "events", "error": "timeout", "by": "kim", "reason": "fixed"}
+    dry = client.post("/ops/dead-letters/redrive", json=body | {"dry_run": True}).get_json()
+    assert (dry["dry_run"], dry["redriven"]) == (True, ["evt_1"])
+    done = client.post("/ops/dead-letters/redrive", json=body).get_json()
+    assert (done["dry_run"], done["redriven"]) == (False, ["evt_1"])
+    assert client.get("/ops/dead-letters").get_json()["matched"] == 1
+    (audit,) = client.get("/ops/audit").get_json()["data"]
+    assert (audit["id"], audit["by"], audit["key"]) == ("evt_1", "kim", "open")
+
+
+@pytest.mark.parametrize("body", [{}, {"ids": ["evt_1"], "kind": "events"}])
+def test_a_redrive_of_nobody_knows_what_is_refused(client: FlaskClient, body: Json) -> None:
+    answer = client.post("/ops/dead-letters/redrive", json=body)
+    assert (answer.status_code, answer.get_json()["code"]) == (422, "ids_or_kind")
+
+
+@pytest.mark.parametrize("item_id", ["evt_unknown", "pi_1", "evt_%2e", "evt_a:b"])
+def test_an_item_that_is_not_there_is_not_found(client: FlaskClient, item_id: str) -> None:
+    assert client.get(f"/ops/items/{item_id}").status_code == 404
+
+
+def test_an_item_is_shown_whole(client: FlaskClient, real_store: Store) -> None:
+    bury(real_store, "evt_1", error="inconsistent")
+    shown = client.get("/ops/items/evt_1").get_json()
+    assert (shown["state"], shown["payload"]["id"]) == ("dead", "evt_1")
+    assert shown["history"][0]["error"] == "inconsistent"
+
+
+def test_an_event_at_work_is_a_conflict(client: FlaskClient, real_store: Store) -> None:
+    bury(real_store, "evt_1")
+    assert client.post("/ops/items/evt_1/redrive", json={}).get_json() == {"outcome": "redriven"}
+    answer = client.post("/ops/items/evt_1/redrive", json={})
+    assert (answer.status_code, answer.get_json()["state"]) == (409, "received")
+
+
+def test_a_refund_job_is_resolved_by_one_finding_only(hands: Hands) -> None:
+    _, job = dead_refund(hands, made=False)
+    path = f"/ops/refunds/{job}/resolve"
+    for body in ({}, {"failed": True, "refund_id": "re_1"}):
+        assert hands.client.post(path, json=body).status_code == 422
+    assert hands.client.post(path, json={"failed": True}).get_json() == {"outcome": "resolved"}
+    assert hands.client.post(path, json={"failed": True}).status_code == 409
+
+
+def test_events_are_listed_by_state(hands: Hands) -> None:
+    hands.pay()
+    hands.deliver_events()
+    assert hands.client.get("/ops/events?state=processed").get_json()["data"] == []
+    hands.work()
+    found = hands.client.get("/ops/events?state=processed&type=payment_intent.*").get_json()
+    assert {item["type"] for item in found["data"]} == {
+        "payment_intent.created",
+        "payment_intent.succeeded",
+    } or {item["type"] for item in found["data"]} == {"payment_intent.succeeded"}
+
+
+def test_a_payment_is_told_without_asking_stripe(hands: Hands) -> None:
+    payment = hands.pay().get_json()["payment_intent_id"]
+    hands.deliver_events()
+    hands.work()
+    told = hands.client.get(f"/ops/payments/{payment}").get_json()
+    assert told["known"]["subjects"][payment]["status"] == "succeeded"
+    kinds = {entry["kind"] for entry in told["timeline"]}
+    assert {"event_received", "notification_staged", "delivery_attempt"} < kinds
+    assert hands.client.get("/ops/payments/pi_unknown").status_code == 404
+
+
+def test_queues_tell_what_waits(client: FlaskClient, real_store: Store) -> None:
+    bury(real_store, "evt_1")
+    rows = {row["name"]: row for row in client.get("/ops/queues").get_json()["data"]}
+    assert set(rows) == {"events", "refunds", "notifications", "upkeep"}
+    assert (rows["events"]["depth"], rows["events"]["dead"]) == (1, 1)
+    assert rows["events"]["consumed_seconds_ago"] is None
+
+
+def test_reconcile_on_demand_is_accepted_and_audited(
+    client: FlaskClient, real_store: Store
+) -> None:
+    ensure_duties(real_store)
+    answer = client.post("/ops/reconcile", json={"by": "kim"})
+    assert (answer.status_code, answer.get_json()) == (202, {"outcome": "due"})
+    assert client.get("/ops/audit").get_json()["data"][0]["kind"] == "reconcile"
+    assert real_store.redis.llen("upkeep") == 1
+    assert client.get("/ops/reconcile").get_json()["running"] is False
+
+
+def test_a_store_that_is_away_is_an_outage_and_no_defect(sandbox: str) -> None:
+    client = create_app(make_settings(redis_url="redis://127.0.0.1:9/0")).test_client()
+    for path in ("/ops/dead-letters", "/ops/queues", "/ops/events", "/ops/items/evt_1"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.get_json()["code"]) == (503, "store_unavailable")
+
+
+def test_a_search_reads_on_past_a_chunk(client: FlaskClient, real_store: Store) -> None:
+    for number in range(501):
+        bury(real_store, f"evt_{number}", "charge.updated")
+    real_store.redis.hset(EVENTS.key("evt_0"), "type", "rare.one")
+    found = client.get("/ops/dead-letters?type=rare.one").get_json()
+    assert [item["id"] for item in found["data"]] == ["evt_0"]
