@@ -100,7 +100,7 @@ class Kind:
 EVENTS = Kind("events", "event", "billing.process_event", stripe_calls=3)
 REFUNDS = Kind("refunds", "refund", "billing.run_refund", stripe_calls=1)
 NOTIFICATIONS = Kind("notifications", "notification", "billing.deliver", deliveries=1)
-UPKEEP = Kind("upkeep", "upkeep", "billing.upkeep", stripe_calls=1, upkeep_seconds=60.0)
+UPKEEP = Kind("upkeep", "upkeep", "billing.upkeep", stripe_calls=1, upkeep_seconds=20.0)
 KINDS = {kind.name: kind for kind in (EVENTS, REFUNDS, NOTIFICATIONS, UPKEEP)}
 
 # While this key lives, the event service is taken for ill and nobody rings for notifications.

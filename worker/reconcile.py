@@ -32,7 +32,7 @@ ARCHIVE_SECONDS = 30 * 86_400 - 600
 # An event younger than this may simply not have been delivered yet: it is no gap.
 IN_FLIGHT_SECONDS = 60
 # One run: half of what upkeep's lease allows beside one call that takes as long as it may.
-BUDGET_SECONDS = 30.0
+BUDGET_SECONDS = 10.0
 # The first stretch that is tried: a usual run, overlap and all, is one call.
 FIRST_STRETCH_SECONDS = 3600
 # A stretch with too many events is cut, one with few is lengthened, by this factor.
