@@ -1,6 +1,6 @@
 # Each target calls a script in bin/; CI calls the same ones.
 .DEFAULT_GOAL := help
-.PHONY: help run test demo chaos bench lint format check lock images clean
+.PHONY: help run test demo chaos bench lint format contract audit check lock images clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,12 @@ lint: ## linters and types
 
 format: ## put every file into the house's format
 	@bin/format
+
+contract: ## hold the offline Stripe against Stripe's own description, SDKs and CLI
+	@bin/contract
+
+audit: ## look every package up in the advisory database
+	@bin/audit
 
 check: ## every gate: linters, types, import rules, tests with branch coverage
 	@bin/check
