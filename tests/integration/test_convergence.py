@@ -122,7 +122,7 @@ def test_every_order_repeat_delay_and_death_ends_in_the_same_truth(
     @given(plans(count))
     @example(Plan(range(count - 1, -1, -1)))
     @example(Plan(range(count - 1, -1, -1), one_second=True))
-    @example(Plan([*range(count)] * 2, deaths=frozenset((seam, 0) for seam in SEAMS)))
+    @example(Plan([*range(count)] * 2, mishaps=frozenset((seam, 0) for seam in SEAMS)))
     def live_through(plan: Plan) -> None:
         outcome = turmoil.live(plan)
         assert outcome.state == (calm_second if plan.one_second else calm).state

@@ -20,8 +20,9 @@ from tests.integration.hands import TASKS, Hands
 from worker.delivery import Delivery
 
 Json = dict[str, Any]
-# Where a process may die: after the script ran and before its answer was heard, before it ran, or
-# between a look at Stripe and what is done with it.
+# Where a process may die: after a script ran and before its answer was heard, before it ran, or
+# between a look at Stripe and what is done with it. And where an answer of Redis may be lost, so
+# that its client sends the script twice.
 SEAMS = (
     "after record",
     "after claim",
@@ -30,6 +31,10 @@ SEAMS = (
     "after settle",
     "before release",
     "after release",
+    "twice record",
+    "twice claim",
+    "twice settle",
+    "twice release",
 )
 # Rounds of work until everything must have come to its end, deaths included.
 MAX_ROUNDS = 60
@@ -47,7 +52,7 @@ class Plan:
 
     deliveries: Sequence[int]
     works: Sequence[str] = ()
-    deaths: frozenset[tuple[str, int]] = frozenset()
+    mishaps: frozenset[tuple[str, int]] = frozenset()
     one_second: bool = False
     seen_late: bool = False
     backwards: bool = False
@@ -56,7 +61,7 @@ class Plan:
 
 @st.composite
 def plans(draw: st.DrawFn, count: int) -> Plan:
-    """Draw an order, repeats, delays, lost doorbells and deaths."""
+    """Draw an order, repeats, delays, lost doorbells and mishaps."""
     deliveries = list(draw(st.permutations(range(count))))
     place = st.tuples(st.integers(0, count - 1), st.integers(0, count))
     for event, position in draw(st.lists(place, max_size=3)):
@@ -66,8 +71,8 @@ def plans(draw: st.DrawFn, count: int) -> Plan:
     return Plan(
         deliveries=deliveries,
         works=draw(st.lists(work, min_size=size, max_size=size)),
-        deaths=frozenset(
-            draw(st.sets(st.tuples(st.sampled_from(SEAMS), st.integers(0, 5)), max_size=4))
+        mishaps=frozenset(
+            draw(st.sets(st.tuples(st.sampled_from(SEAMS), st.integers(0, 5)), max_size=5))
         ),
         one_second=draw(st.booleans()),
         seen_late=draw(st.booleans()),
@@ -104,6 +109,8 @@ class Turmoil:
         def dying_run(store: Store, name: str, keys: Any, args: Any) -> Any:
             self.reach(f"before {name}")
             answer = run(store, name, keys, args)
+            if self.planned(f"twice {name}"):
+                answer = run(store, name, keys, args)
             self.reach(f"after {name}")
             return answer
 
@@ -116,10 +123,14 @@ class Turmoil:
         self.patch.setattr(StripeGateway, "refunds_of", lambda _, __=None, **by: self.refunds(**by))
         self.patch.setattr(StripeGateway, "payment", lambda _, of, __=None: self.intent(of))
 
+    def planned(self, seam: str) -> bool:
+        """Pass a seam; say whether something is to happen there this time."""
+        self.passed[seam] += 1
+        return (seam, self.passed[seam] - 1) in self.plan.mishaps
+
     def reach(self, seam: str) -> None:
         """Pass a seam, or die there if the plan says so."""
-        self.passed[seam] += 1
-        if (seam, self.passed[seam] - 1) in self.plan.deaths:
+        if self.planned(seam):
             raise Death(seam)
 
     def refunds(self, charge: str) -> list[Json]:
