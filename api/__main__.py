@@ -9,9 +9,14 @@ from granian import Granian
 from granian.constants import Interfaces
 
 from api.app import create_app
+from api.parts import EXTENSION
+from shared.durability import ensure_durable
 from shared.errors import Misconfigured
 from shared.logging import configure_logging, get_logger
+from shared.metrics import Flusher
+from shared.redis_connection import connect
 from shared.settings import Settings, load_settings
+from shared.store import Store
 from shared.stripe_gateway import API_VERSION
 from shared.tracing import configure_tracing
 
@@ -34,7 +39,16 @@ def application() -> OpenAPI:
     settings = _settings()
     configure_logging(settings, "api")
     configure_tracing(settings, "api")
-    return create_app(settings)
+    app = create_app(settings)
+    Flusher(app.extensions[EXTENSION].store).start()
+    return app
+
+
+def _require_durability(settings: Settings) -> None:
+    try:
+        ensure_durable(Store(connect(settings, "billing-api")), settings)
+    except Misconfigured as error:
+        raise SystemExit(f"The API cannot start.\n{error.detail}") from error
 
 
 def main() -> None:
@@ -43,6 +57,7 @@ def main() -> None:
     configure_logging(settings, "api")
     log = get_logger(__name__)
     log.info("api_starting", port=settings.port, stripe_api_version=API_VERSION)
+    _require_durability(settings)
     if not settings.api_keys:
         log.warning("api_is_open", detail="API_KEYS is not set: anyone who reaches it may pay")
     Granian(

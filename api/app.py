@@ -10,6 +10,7 @@ from flask_openapi3.openapi import OpenAPI
 from flask_openapi3_swagger.plugins import RegisterPlugin as SwaggerPages
 from pydantic import ValidationError
 
+from api import metrics as metrics_page
 from api import problems, requests
 from api.health import health
 from api.ops import ops
@@ -44,7 +45,8 @@ def create_app(settings: Settings, store: Store | None = None) -> OpenAPI:
     app.extensions[EXTENSION] = Parts.build(settings, store)
     problems.install(app)
     requests.install(app)
-    for blueprint in (health, payments, refunds, webhooks, ops):
+    metrics_page.install(app)
+    for blueprint in (health, payments, refunds, webhooks, ops, metrics_page.metrics):
         app.register_api(blueprint)
     _documentation(app)
     return app

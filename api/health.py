@@ -9,6 +9,7 @@ from flask_openapi3.models.tag import Tag
 from api.models import Health, Readiness
 from api.parts import parts
 from shared.errors import Unavailable
+from shared.liveness import alive
 
 health = APIBlueprint("health", __name__, abp_tags=[Tag(name="health")])
 
@@ -23,9 +24,15 @@ def live() -> Response:
 def ready() -> Response:
     """Say whether the process can do its work: 200, or 503 with the dependency that fails."""
     try:
-        parts().store.now_ms()
+        signs = alive(parts().store)
     except Unavailable:
         response = jsonify({"status": "unavailable", "checks": {"redis": "unreachable"}})
         response.status_code = 503
         return response
-    return jsonify({"status": "ready", "checks": {"redis": "ok"}})
+    # Without these the door still does its whole work: it records. So they are told, no more.
+    silent = signs.silent_queues()
+    workers = "ok" if not silent else "silent: " + ", ".join(silent)
+    upkeep = "silent" if signs.upkeep_is_silent() else "ok"
+    return jsonify(
+        {"status": "ready", "checks": {"redis": "ok", "workers": workers, "upkeep": upkeep}}
+    )

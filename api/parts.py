@@ -42,7 +42,7 @@ class Parts:
         return cls(
             settings=settings,
             store=store,
-            gateway=StripeGateway(settings),
+            gateway=StripeGateway(settings, observe=store.tally.stripe_call),
             inbox=Inbox(store, settings),
             refund_jobs=RefundJobs(store, settings),
             payments=Payments(store, settings.payment_retention_seconds),

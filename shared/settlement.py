@@ -14,6 +14,7 @@ from shared.facts import Fact, advance, notification_body
 from shared.payments import Payments, entry
 from shared.settings import Settings
 from shared.store import ATTEMPTS_LIMIT, TIMELINE_LIMIT, Store, compact, key
+from shared.tally import FACTS
 from shared.work import BREAKER, EVENTS, GUARD_MS, NOTIFICATIONS, Claim
 
 Json = dict[str, Any]
@@ -74,10 +75,17 @@ class Settlement:
             }
             outcome, *counts = settle(self._store, claim, plan | part, payment_id)
             if outcome == "settled":
-                return Settled(int(counts[0]), int(counts[1]), len(step.late))
+                return self._settled(Settled(int(counts[0]), int(counts[1]), len(step.late)))
             if outcome == "lost":
                 return None
         raise Inconsistent("The payment kept changing under us.", payment_id=payment_id)
+
+    def _settled(self, settled: Settled) -> Settled:
+        tally = self._store.tally
+        tally.count(FACTS, settled.staged, outcome="told")
+        tally.count(FACTS, settled.suppressed, outcome="suppressed")
+        tally.count(FACTS, settled.late, outcome="late")
+        return settled
 
     def _staged(self, claim: Claim, fact: Fact, known: Json, payment_id: str) -> Json:
         body = notification_body(fact, known, payment_id)

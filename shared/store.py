@@ -19,6 +19,7 @@ from redis.commands.core import Script
 from redis.exceptions import RedisError
 
 from shared.errors import Unavailable
+from shared.tally import Tally
 
 LUA = Path(__file__).parent / "lua"
 PREFIX = "billing:"
@@ -61,6 +62,7 @@ class Store:
 
     def __init__(self, redis: Redis, replicas_required: int = 0) -> None:
         self.redis = redis
+        self.tally = Tally()
         self._replicas = replicas_required
         self._scripts: dict[str, Script] = {}
 

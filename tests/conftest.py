@@ -9,8 +9,8 @@ import pytest
 from redis import Redis
 
 import shared.store
-from shared.settings import Settings
 from shared.redis_connection import connect
+from shared.settings import Settings
 from shared.store import Store
 from tests.servers import valkey
 

@@ -11,15 +11,18 @@ from collections.abc import Callable
 from functools import cache
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_init
 from kombu import Queue
 
-from shared.errors import Unavailable
+from shared.durability import ensure_durable
+from shared.errors import Misconfigured, Unavailable
+from shared.liveness import PULSE_ID, Signs, signs_of
 from shared.logging import configure_logging, get_logger
+from shared.metrics import Flusher
 from shared.redis_connection import broker_settings
 from shared.settings import load_settings
 from shared.tracing import configure_tracing
-from shared.work import EVENTS, KINDS, NOTIFICATIONS, REFUNDS, UPKEEP
+from shared.work import EVENTS, KINDS, NOTIFICATIONS, REFUNDS, UPKEEP, Kind
 from worker.delivery import deliver
 from worker.events import process_event
 from worker.refunding import run_refund
@@ -71,10 +74,29 @@ def _configure_logging(**_: object) -> None:
     configure_tracing(settings, "worker")
 
 
-def _work(act: Callable[[Runtime, str], None], item_id: str) -> None:
+@worker_init.connect
+def _begin(**_: object) -> None:
+    """Look at the store before any work, and tell what is counted from now on."""
+    store = runtime().store
+    try:
+        ensure_durable(store, settings)
+    except Misconfigured as error:
+        raise SystemExit(f"The worker cannot start.\n{error.detail}") from error
+    Flusher(store).start()
+
+
+@cache
+def signs() -> Signs:
+    """Give what tells that this process consumes its queues."""
+    return Signs(runtime().store)
+
+
+def _work(kind: Kind, act: Callable[[Runtime, str], None], item_id: str) -> None:
     """Let an outage of the store end the task quietly: the item's lease lapses, the relay rings."""
     try:
-        act(runtime(), item_id)
+        signs().give(signs_of(kind))
+        if item_id != PULSE_ID:
+            act(runtime(), item_id)
     except Unavailable as error:
         log.warning("work_interrupted", id=item_id, error=str(error))
 
@@ -82,22 +104,22 @@ def _work(act: Callable[[Runtime, str], None], item_id: str) -> None:
 @app.task(name=EVENTS.task)
 def process_event_task(event_id: str) -> None:
     """Process one event."""
-    _work(process_event, event_id)
+    _work(EVENTS, process_event, event_id)
 
 
 @app.task(name=REFUNDS.task)
 def run_refund_task(refund_request_id: str) -> None:
     """Run one refund job."""
-    _work(run_refund, refund_request_id)
+    _work(REFUNDS, run_refund, refund_request_id)
 
 
 @app.task(name=NOTIFICATIONS.task)
 def deliver_task(notification_id: str) -> None:
     """Deliver one notification."""
-    _work(deliver, notification_id)
+    _work(NOTIFICATIONS, deliver, notification_id)
 
 
 @app.task(name=UPKEEP.task)
 def upkeep_task(duty: str) -> None:
     """Do one duty of upkeep."""
-    _work(run_upkeep, duty)
+    _work(UPKEEP, run_upkeep, duty)

@@ -16,6 +16,7 @@ from shared.logging import get_logger
 from shared.outbox import age_seconds, body
 from shared.schedule import retry_delay_seconds
 from shared.settings import CONNECT_TIMEOUT_SECONDS, Settings
+from shared.tally import ATTEMPTS, DELIVERIES, DELIVERY_SECONDS, NOTIFICATION_DELAY
 from shared.tracing import SpanKind, span, traceparent
 from shared.work import MAX_CRASHES, Claim
 from worker.runtime import Runtime
@@ -140,6 +141,7 @@ def _mark(runtime: Runtime, claim: Claim, delivery: Delivery) -> None:
     else:
         outcome, delay = "retry", _delay(claim, delivery, settings)
         runtime.outbox.work.postpone(claim, delay, error=delivery.error)
+    _count(runtime, claim, outcome)
     log.info(
         "delivery_attempt",
         id=claim.id,
@@ -152,6 +154,15 @@ def _mark(runtime: Runtime, claim: Claim, delivery: Delivery) -> None:
         error=delivery.error or None,
         next_attempt_in_seconds=round(delay, 3) or None,
     )
+
+
+def _count(runtime: Runtime, claim: Claim, outcome: str) -> None:
+    tally, now = runtime.store.tally, datetime.now(UTC)
+    tally.count(ATTEMPTS, kind=claim.kind.name, outcome=outcome)
+    tally.count(DELIVERIES, type=claim.fields["type"], outcome=outcome)
+    tally.observe(DELIVERY_SECONDS, (now - claim.started_at).total_seconds())
+    if outcome == "delivered" and "happened_at" in claim.fields:
+        tally.observe(NOTIFICATION_DELAY, now.timestamp() - int(claim.fields["happened_at"]))
 
 
 def _delay(claim: Claim, delivery: Delivery, settings: Settings) -> float:

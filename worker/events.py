@@ -8,9 +8,10 @@ import worker.handlers  # noqa: F401 - fills the registry
 from shared.errors import CallerError, Inconsistent, NotYet
 from shared.facts import CONTEXT_FIELDS, Fact
 from shared.logging import get_logger
+from shared.measurements import OTHER_VERSIONS
 from shared.outcomes import Outcomes
 from shared.settlement import Established, finish_plan
-from shared.store import key, redis_errors
+from shared.store import redis_errors
 from shared.stripe_event import Event, parse_event
 from shared.stripe_gateway import API_VERSION
 from shared.work import Claim
@@ -27,8 +28,6 @@ PAID = ("succeeded", "requires_capture", "canceled")
 # Events of one second race each other; those of one payment are all here within two, or late.
 PAYMENT_PATIENCE_SECONDS = 2.0
 SNOOZE_SECONDS = 0.2
-# How many events came in which of Stripe's API versions other than our SDK's.
-OTHER_VERSIONS = key("events", "other_versions")
 
 
 def process_event(runtime: Runtime, event_id: str) -> None:

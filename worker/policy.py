@@ -10,8 +10,10 @@ from shared.errors import BillingError, NotYet, Unavailable
 from shared.logging import get_logger
 from shared.schedule import retry_delay_seconds
 from shared.settings import Settings
+from shared.tally import ATTEMPTS, EVENT_OUTCOMES, OTHER
 from shared.tracing import SpanKind, span
-from shared.work import MAX_CRASHES, Claim, Work
+from shared.work import EVENTS, MAX_CRASHES, Claim, Work
+from worker.registry import handler_of
 
 log = get_logger(__name__)
 # A fact we wait for arrives within seconds or, if Stripe is slow, minutes; then somebody must look.
@@ -67,10 +69,12 @@ def attempt(
     try:
         if claim.crashes >= MAX_CRASHES:
             work.bury(claim, f"crash_limit: {claim.crashes} workers died or hung on it")
+            _count(work, claim, "dead")
             bound.error("work_attempt", outcome="dead", reason="crash_limit")
             return
         with span(claim.kind.task, parent=claim.fields.get("traceparent"), kind=SpanKind.CONSUMER):
             outcome = act()
+        _count(work, claim, outcome)
         bound.info("work_attempt", outcome=outcome, duration_ms=_elapsed_ms(claim))
     except Exception as error:  # noqa: BLE001 - the one edge of a worker: no failure may escape it
         _fail(work, claim, error, decide(error, claim, settings, max_attempts, _age(claim)))
@@ -85,6 +89,7 @@ def _fail(work: Work, claim: Claim, error: Exception, decision: Decision) -> Non
     else:
         give_back = decision.verdict == "snooze"
         work.postpone(claim, decision.delay_seconds, error=reason, give_back=give_back)
+    _count(work, claim, decision.verdict)
     write = bound.error if decision.verdict == "dead" or not expected else bound.info
     write(
         "work_attempt",
@@ -95,6 +100,15 @@ def _fail(work: Work, claim: Claim, error: Exception, decision: Decision) -> Non
         duration_ms=_elapsed_ms(claim),
         exc_info=None if expected else error,
     )
+
+
+def _count(work: Work, claim: Claim, outcome: str) -> None:
+    tally = work.store.tally
+    tally.count(ATTEMPTS, kind=claim.kind.name, outcome=outcome)
+    if claim.kind is EVENTS:
+        event_type = claim.fields.get("type", "")
+        known = event_type if handler_of(event_type) else OTHER
+        tally.count(EVENT_OUTCOMES, type=known, outcome=outcome)
 
 
 def _age(claim: Claim) -> float:

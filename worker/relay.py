@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.store import Store, redis_errors
+from shared.tally import RINGS
 from shared.work import BREAKER, KINDS, NOTIFICATIONS, RELAY_LIMIT, UPKEEP, relay
 
 # Upkeep itself is work that is due at a time; these are its duties.
@@ -28,6 +29,8 @@ def run_once(store: Store) -> Sweep:
     for kind in KINDS.values():
         limit = PROBES if kind is NOTIFICATIONS and _open(store) else RELAY_LIMIT
         rung[kind.name], overdue[kind.name] = relay(store, kind, limit)
+        if rung[kind.name]:
+            store.tally.count(RINGS, rung[kind.name], kind=kind.name)
     return Sweep(rung, overdue)
 
 

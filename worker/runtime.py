@@ -35,7 +35,8 @@ class Runtime:
     @cached_property
     def gateway(self) -> StripeGateway:
         """Give the gateway; it leaves retrying to the worker's policy."""
-        return StripeGateway(self.settings, max_network_retries=0)
+        observe = self.store.tally.stripe_call
+        return StripeGateway(self.settings, max_network_retries=0, observe=observe)
 
     @cached_property
     def inbox(self) -> Inbox:

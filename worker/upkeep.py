@@ -10,8 +10,11 @@ import signal
 import threading
 from collections.abc import Callable
 
+from shared.durability import ensure_durable
 from shared.errors import BillingError, Misconfigured, Unavailable
+from shared.liveness import UPKEEP_SIGNS, Signs, pulse
 from shared.logging import configure_logging, get_logger
+from shared.metrics import Flusher
 from shared.redis_connection import connect
 from shared.settings import load_settings
 from shared.store import Store, redis_errors
@@ -62,9 +65,12 @@ DUTIES: dict[str, Callable[[Runtime], float]] = {"reconcile": _reconcile, "reap"
 
 def serve(store: Store, pause_seconds: float, stop: threading.Event) -> None:
     """Relay until told to stop; an outage of Redis is waited out."""
+    signs = Signs(store)
     while not stop.is_set():
         try:
             sweep = relay.run_once(store)
+            signs.give(UPKEEP_SIGNS)
+            pulse(store)
             if any(sweep.rung.values()):
                 log.debug("relayed", **sweep.rung)
         except Unavailable as error:
@@ -82,8 +88,14 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    store = Store(connect(settings, "billing-upkeep"))
+    try:
+        ensure_durable(store, settings)
+    except Misconfigured as error:
+        raise SystemExit(f"Upkeep cannot start.\n{error.detail}") from error
+    Flusher(store).start()
     log.info("upkeep_started", interval_seconds=settings.relay_interval_seconds)
-    serve(Store(connect(settings, "billing-upkeep")), settings.relay_interval_seconds, stop)
+    serve(store, settings.relay_interval_seconds, stop)
 
 
 if __name__ == "__main__":

@@ -38,15 +38,11 @@ def test_an_api_key_opens_nothing_here(real_store: Store, method: str, path: str
     client = create_app(make_settings(**keys), real_store).test_client()
     body = {} if method == "POST" else None
     bearers = {"Authorization": "Bearer api-key-0123"}
-    answer = client.open(
-        path, method=method, headers=bearers, json={} if method == "POST" else None
-    )
+    answer = client.open(path, method=method, headers=bearers, json=body)
     assert answer.status_code == 401
     assert answer.mimetype == "application/problem+json"
     bearers = {"Authorization": "Bearer operator-key-0123"}
-    answer = client.open(
-        path, method=method, headers=bearers, json={} if method == "POST" else None
-    )
+    answer = client.open(path, method=method, headers=bearers, json=body)
     assert answer.status_code != 401
 
 

@@ -1,0 +1,117 @@
+"""`GET /metrics`: the figures of the whole service, from any API process, for Prometheus.
+
+With operator keys set it needs one, like everything that tells how the business goes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from itertools import accumulate
+from typing import Any
+
+from flask import Flask, Response, g, request
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
+from prometheus_client.core import Metric as Family
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from api.access import BEARER, require_operator
+from api.parts import parts
+from api.problems import documented
+from shared.measurements import Measurement, measure
+from shared.metrics import Figures, read
+from shared.store import Store
+from shared.tally import HTTP_REQUESTS, HTTP_SECONDS, OTHER, WEBHOOK_SECONDS, WEBHOOKS
+
+metrics = APIBlueprint("metrics", __name__, abp_tags=[Tag(name="health")], abp_security=BEARER)
+metrics.before_request(require_operator)
+WEBHOOK_PATH = "/api/webhook"
+METHODS = frozenset(("GET", "POST", "HEAD", "OPTIONS"))
+TEXT: Any = {200: {"description": "Prometheus' text.", "content": {"text/plain": {}}}}
+
+
+@metrics.get("/metrics", responses={**TEXT, **documented(401, 403, 500, 503)})
+def show() -> Response:
+    """Tell every metric of the service in Prometheus' text."""
+    registry = CollectorRegistry()
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    store = parts().store
+    registry.register(_Collector([*read(store)], [*measure(store)]))
+    return Response(encode(registry), content_type=content_type)
+
+
+class _Collector(Collector):
+    """Give what was read as Prometheus' own families."""
+
+    def __init__(self, counted: list[Figures], measured: list[Measurement]) -> None:
+        self._counted = counted
+        self._measured = measured
+
+    def collect(self) -> Iterator[Family]:
+        """Give every family once."""
+        yield from (_histogram(f) if f.metric.buckets else _counter(f) for f in self._counted)
+        yield from (_measured(found) for found in self._measured)
+
+
+def _counter(figures: Figures) -> Family:
+    metric = figures.metric
+    family = CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
+    for values, count in sorted(figures.counts.items()):
+        family.add_metric(values, count)
+    return family
+
+
+def _histogram(figures: Figures) -> Family:
+    metric = figures.metric
+    family = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+    bounds = [*(str(bound) for bound in metric.buckets), "+Inf"]
+    for values, counts in sorted(figures.buckets.items()):
+        cumulated = list(zip(bounds, accumulate(counts), strict=True))
+        family.add_metric(values, cumulated, figures.sums.get(values, 0.0))
+    return family
+
+
+def _measured(found: Measurement) -> Family:
+    kind = CounterMetricFamily if found.counter else GaugeMetricFamily
+    family = kind(found.name, found.help, labels=found.labels)
+    for values, number in sorted(found.samples.items()):
+        family.add_metric(values, number)
+    return family
+
+
+def install(app: Flask) -> None:
+    """Count every request of the application, and what became of every webhook."""
+    app.before_request(_begin)
+    app.after_request(_count)
+
+
+def _begin() -> None:
+    g.counted_from = time.perf_counter()
+
+
+def _count(response: Response) -> Response:
+    seconds = time.perf_counter() - g.counted_from
+    tally = parts().store.tally
+    route = str(request.url_rule or OTHER)
+    method = request.method if request.method in METHODS else OTHER
+    status = str(response.status_code)
+    tally.count(HTTP_REQUESTS, route=route, method=method, status=status)
+    tally.observe(HTTP_SECONDS, seconds, route=route)
+    if request.path == WEBHOOK_PATH and request.method == "POST":
+        said = response.get_json(silent=True) or {}
+        tally.count(WEBHOOKS, result=str(said.get("result") or said.get("code") or OTHER))
+        tally.observe(WEBHOOK_SECONDS, seconds)
+    return response
+
+
+def collected(store: Store) -> list[Family]:
+    """Give every family there is: what tests hold rules and dashboards against."""
+    return list(_Collector([*read(store)], [*measure(store)]).collect())

@@ -1,0 +1,156 @@
+"""Durability: what the service needs of its Redis or Valkey, so that what is answered is kept.
+
+Checked when a process starts and whenever `./billing doctor` or a scrape of the metrics asks.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from redis.exceptions import RedisError
+
+from shared.errors import Misconfigured, Unavailable
+from shared.logging import get_logger
+from shared.settings import Settings
+from shared.store import Store, redis_errors
+
+log = get_logger(__name__)
+Level = Literal["ok", "warning", "error"]
+# Scripts declare flags (`allow-oom`) in their first line: since Redis 7.0.
+OLDEST_REDIS = (7, 0)
+# Above this share of its limit a store is nearly full.
+NEARLY_FULL = 0.8
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was looked at, how it is, and, unless it is well, what to do."""
+
+    level: Level
+    area: str
+    what: str
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the store uses and may use, in bytes; a limit of 0 is none."""
+
+    used: int
+    limit: int
+
+
+def memory(store: Store) -> Memory:
+    """Read how full the store is. Raises `Unavailable`."""
+    with redis_errors():
+        info = store.redis.info("memory")
+    return Memory(int(info.get("used_memory", 0)), int(info.get("maxmemory", 0)))
+
+
+def inspect(store: Store) -> list[Finding]:
+    """Look at everything the service depends on. Raises `Unavailable`."""
+    with redis_errors():
+        server = store.redis.info("server")
+        persistence = store.redis.info("persistence")
+        capacity = store.redis.info("memory")
+    config = _config(store)
+    return [
+        _version(server),
+        _append_only(config.get("appendonly"), persistence),
+        _fsync(config.get("appendfsync")),
+        _eviction(config.get("maxmemory-policy") or capacity.get("maxmemory_policy")),
+        _fullness(Memory(int(capacity.get("used_memory", 0)), int(capacity.get("maxmemory", 0)))),
+    ]
+
+
+def _config(store: Store) -> dict[str, str]:
+    """Read the settings; empty where a provider forbids it, as managed ones do."""
+    try:
+        found: dict[str, str] = {}
+        for name in ("appendonly", "appendfsync", "maxmemory-policy"):
+            found |= cast(dict[str, str], store.redis.config_get(name))
+    except RedisError:
+        return {}
+    return found
+
+
+def _version(server: dict[str, Any]) -> Finding:
+    name = "Valkey" if "valkey_version" in server else "Redis"
+    text = str(server.get("valkey_version") or server.get("redis_version") or "0")
+    version = tuple(int(part) for part in re.findall(r"\d+", text)[:2])
+    if version < OLDEST_REDIS:
+        return Finding("error", "redis", f"{name} {text}", "Use Redis 7.0, Valkey 7.2 or later.")
+    return Finding("ok", "redis", f"{name} {text}")
+
+
+def _append_only(configured: str | None, persistence: dict[str, Any]) -> Finding:
+    if configured == "yes" or (configured is None and persistence.get("aof_enabled") == 1):
+        if persistence.get("aof_last_write_status", "ok") != "ok":
+            return Finding(
+                "error", "redis", "the append-only file cannot be written", "Free its disk."
+            )
+        return Finding("ok", "redis", "append-only file on")
+    return Finding(
+        "error",
+        "redis",
+        "append-only file off: a restart loses what was answered",
+        "Set appendonly yes (CONFIG SET appendonly yes, and in its configuration file).",
+    )
+
+
+def _fsync(configured: str | None) -> Finding:
+    if configured is None:
+        return Finding(
+            "warning",
+            "redis",
+            "appendfsync unknown: CONFIG is forbidden here",
+            "Ask the provider that appendfsync is always, or that a replica confirms "
+            "(REDIS_REPLICAS_REQUIRED).",
+        )
+    if configured == "always":
+        return Finding("ok", "redis", "appendfsync always")
+    return Finding(
+        "warning",
+        "redis",
+        f"appendfsync {configured}: a crash can lose the last seconds of what was answered",
+        "Set appendfsync always; reconcile brings lost events back, but no lost refund request.",
+    )
+
+
+def _eviction(policy: str | None) -> Finding:
+    if policy == "noeviction":
+        return Finding("ok", "redis", "maxmemory-policy noeviction")
+    what = f"maxmemory-policy {policy or 'unknown'}: a full store would throw work away"
+    return Finding("error", "redis", what, "Set maxmemory-policy noeviction.")
+
+
+def _fullness(found: Memory) -> Finding:
+    used = f"{found.used / 1_048_576:.0f} MB used"
+    if not found.limit:
+        return Finding(
+            "warning", "redis", f"{used}, maxmemory not set", "Set maxmemory below the machine's."
+        )
+    share = found.used / found.limit
+    what = f"{used} of {found.limit / 1_048_576:.0f} MB ({share:.0%})"
+    if share > NEARLY_FULL:
+        return Finding("warning", "redis", what, "See the runbook: StoreNearlyFull.")
+    return Finding("ok", "redis", what)
+
+
+def ensure_durable(store: Store, settings: Settings) -> None:
+    """Check the store at start: log what is not well; refuse to go on with real money.
+
+    A store that does not answer yet is no reason not to start. Raises `Misconfigured`.
+    """
+    try:
+        findings = [finding for finding in inspect(store) if finding.level != "ok"]
+    except Unavailable:
+        log.warning("store_not_checked", detail="The store does not answer yet.")
+        return
+    for finding in findings:
+        log.warning("store_setting", level_of=finding.level, what=finding.what, fix=finding.fix)
+    errors = [f"REDIS_URL: {f.what}. {f.fix}" for f in findings if f.level == "error"]
+    if errors and settings.livemode:
+        raise Misconfigured("\n".join(errors), code="store_not_durable")

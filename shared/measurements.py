@@ -1,0 +1,164 @@
+"""Measurements: how the service stands right now, read from the store whenever a scrape asks.
+
+These are the same whichever process answers. All reading is bounded: a backlog of 100,000 costs a
+scrape no more than one of 2,000.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from shared.durability import inspect, memory
+from shared.queues import queues
+from shared.reconciliation import Reconciliation
+from shared.store import Store, key, redis_errors
+from shared.stripe_gateway import API_VERSION
+from shared.work import EVENTS, NOTIFICATIONS, REFUNDS, Kind
+
+# A number for each set of label values (a tuple of texts).
+Samples = Mapping[Any, float]
+# Open items a survey of one kind reads: half of those due first, half of those due last, for what
+# is retried for long is due late.
+SURVEY = 2_000
+UNCOUNTED = "uncounted"
+# Counted by the worker: events by Stripe API version, where it is not ours.
+OTHER_VERSIONS = key("events", "other_versions")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One gauge, or with `counter` a count that only grows: a number for each set of labels."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...]
+    samples: Samples
+    counter: bool = False
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Open items of a kind: how many are in each state, and how old the oldest is."""
+
+    states: dict[str, int]
+    oldest_seconds: float
+
+
+def survey(store: Store, kind: Kind) -> Survey:
+    """Count the open items by state, and find the oldest; exact up to `SURVEY` items."""
+    with redis_errors():
+        total = int(store.redis.zcard(kind.due))
+        first = store.redis.zrange(kind.due, 0, SURVEY // 2 - 1)
+        last = store.redis.zrange(kind.due, -(SURVEY // 2), -1)
+        ids = set(cast(list[str], first)) | set(cast(list[str], last))
+        pipe = store.redis.pipeline(transaction=False)
+        for item_id in ids:
+            pipe.hmget(kind.key(item_id), "state", "recorded_at", "redriven_at")
+        rows = [row for row in pipe.execute() if row[0]]
+    states = Counter(str(row[0]) for row in rows)
+    if total > len(ids):
+        states[UNCOUNTED] = total - len(ids)
+    since = min((int(row[2] or row[1]) for row in rows), default=None)
+    age = 0.0 if since is None else max(0.0, (store.now_ms() - since) / 1000)
+    return Survey(dict(states), age)
+
+
+def measure(store: Store) -> Iterator[Measurement]:
+    """Measure everything. Raises `Unavailable`."""
+    yield from _queues(store)
+    yield from _work(store)
+    yield from _reconciliation(store)
+    yield from _store(store)
+    yield _gauge("billing_info", "What runs.", ("stripe_api_version",), {(API_VERSION,): 1.0})
+
+
+def _queues(store: Store) -> Iterator[Measurement]:
+    stand = queues(store)
+    columns = {
+        "depth": ("billing_queue_depth", "Messages in a queue."),
+        "open": ("billing_work_open", "Items that are not finished."),
+        "due": ("billing_work_due", "Items whose time has come and that nobody holds."),
+        "overdue_seconds": ("billing_work_overdue_seconds", "How long the first has been due."),
+        "dead": ("billing_dead_letters", "Items that were given up and wait for a person."),
+        "consumed_seconds_ago": (
+            "billing_queue_silent_seconds",
+            "Since a worker last gave a sign of life on the queue; +Inf: never.",
+        ),
+    }
+    for column, (name, text) in columns.items():
+        samples = {(row["name"],): _age(row[column]) for row in stand["data"]}
+        yield _gauge(name, text, ("queue",), samples)
+    yield _gauge(
+        "billing_upkeep_silent_seconds",
+        "Since a relay last gave a sign of life; +Inf: never.",
+        (),
+        {(): _age(stand["upkeep_seconds_ago"])},
+    )
+    yield _gauge(
+        "billing_breaker_open",
+        "1 while the event service is taken for ill.",
+        (),
+        {(): float(stand["breaker_open"])},
+    )
+
+
+def _work(store: Store) -> Iterator[Measurement]:
+    states: dict[tuple[str, ...], float] = {}
+    oldest: dict[tuple[str, ...], float] = {}
+    for kind in (EVENTS, REFUNDS, NOTIFICATIONS):
+        found = survey(store, kind)
+        oldest[kind.name,] = found.oldest_seconds
+        states |= {(kind.name, state): float(count) for state, count in found.states.items()}
+    text = "Open items by state; beyond 2,000 of a kind the rest is uncounted."
+    yield _gauge("billing_work_items", text, ("kind", "state"), states)
+    text = "Age of the oldest open item, since it was recorded or redriven."
+    yield _gauge("billing_oldest_open_seconds", text, ("kind",), oldest)
+    versions = {(name,): float(n) for name, n in store.hash(OTHER_VERSIONS).items()}
+    text = "Events of another API version than our SDK's."
+    yield Measurement("billing_events_other_version", text, ("api_version",), versions, True)
+
+
+def _reconciliation(store: Store) -> Iterator[Measurement]:
+    report = Reconciliation(store).report()
+    totals = {(name,): float(count) for name, count in report["total"].items()}
+    text = "Events compared with Stripe's archive: seen there, recorded from it, and the gap: "
+    text += "recorded although older than a minute."
+    yield Measurement("billing_reconcile_events", text, ("outcome",), totals, True)
+    yield _gauge(
+        "billing_reconcile_gap",
+        "Events the last whole comparison found missing.",
+        (),
+        {(): float(report["last_round"]["gap"])},
+    )
+    completed, now = report["completed_at_ms"], store.now_ms()
+    age = None if completed is None else max(0.0, (now - completed) / 1000)
+    text = "Since the last whole comparison with Stripe's archive; +Inf: never."
+    yield _gauge("billing_reconcile_age_seconds", text, (), {(): _age(age)})
+    marks = [mark for mark in report["watermarks"].values() if mark is not None]
+    behind = max(0.0, time.time() - min(marks)) if marks else math.inf
+    text = "How far the account that was compared least lies behind."
+    yield _gauge("billing_reconcile_watermark_age_seconds", text, (), {(): behind})
+
+
+def _store(store: Store) -> Iterator[Measurement]:
+    found = memory(store)
+    text = "Memory the store uses, and may use (0: no limit)."
+    samples = {("used",): float(found.used), ("limit",): float(found.limit)}
+    yield _gauge("billing_store_memory_bytes", text, ("which",), samples)
+    levels = Counter(finding.level for finding in inspect(store))
+    text = "Settings of the store that are not as the service needs them."
+    samples = {(level,): float(levels[level]) for level in ("warning", "error")}
+    yield _gauge("billing_store_findings", text, ("level",), samples)
+
+
+def _gauge(name: str, text: str, labels: tuple[str, ...], samples: Samples) -> Measurement:
+    return Measurement(name, text, labels, samples)
+
+
+def _age(seconds: float | None) -> float:
+    return math.inf if seconds is None else float(seconds)

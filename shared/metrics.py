@@ -1,0 +1,104 @@
+"""Metrics of the whole service: every process adds its counts to one hash, any API process tells.
+
+So the figures are right with any number of processes and hosts, and none has to be scraped by
+itself. A process adds what it counted once a second, off every path that someone waits on. A count
+may be added twice when a connection breaks at the wrong moment, and the last second of a killed
+process is lost: good enough for figures that rates are taken of, and nothing else rests on them.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from shared.errors import Unavailable
+from shared.logging import get_logger
+from shared.store import Store, compact, key
+from shared.tally import METRICS, Metric, Series
+
+log = get_logger(__name__)
+FIGURES = key("metrics")
+FLUSH_SECONDS = 1.0
+# Series added in one script, so that it holds Redis for less than a millisecond.
+CHUNK = 500
+
+
+def flush(store: Store) -> None:
+    """Add what this process counted; what the store does not take is kept for the next time."""
+    items = list(store.tally.take().items())
+    while items:
+        chunk, items = items[:CHUNK], items[CHUNK:]
+        arguments = [part for series, n in chunk for part in (compact(list(series)), repr(n))]
+        try:
+            store.run("tally", [FIGURES], arguments)
+        except Unavailable:
+            store.tally.give_back(dict(chunk + items))
+            return
+
+
+class Flusher:
+    """Flush each second until stopped, and once at the end of the process."""
+
+    def __init__(self, store: Store, pause_seconds: float = FLUSH_SECONDS) -> None:
+        self._store = store
+        self._pause_seconds = pause_seconds
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
+
+    def start(self) -> Flusher:
+        """Begin."""
+        self._thread.start()
+        atexit.register(self.stop)
+        return self
+
+    def stop(self) -> None:
+        """Flush a last time and end."""
+        self._stop.set()
+        self._thread.join(timeout=2 * self._pause_seconds)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._pause_seconds):
+            flush(self._store)
+        flush(self._store)
+
+
+@dataclass
+class Figures:
+    """The figures of one metric: each series' number, or a histogram's counts and sum."""
+
+    metric: Metric
+    counts: dict[tuple[str, ...], float] = field(default_factory=dict)
+    buckets: dict[tuple[str, ...], list[float]] = field(default_factory=dict)
+    sums: dict[tuple[str, ...], float] = field(default_factory=dict)
+
+    def add(self, series: Series, amount: float) -> None:
+        """Take one number of the store's."""
+        _, values, part = series
+        if part == "":
+            self.counts[values] = amount
+        elif part == "sum":
+            self.sums[values] = amount
+        else:
+            counts = self.buckets.setdefault(values, [0.0] * (len(self.metric.buckets) + 1))
+            counts[int(part)] = amount
+
+
+def read(store: Store) -> Iterator[Figures]:
+    """Read the figures of every metric we know. Raises `Unavailable`."""
+    figures = {name: Figures(metric) for name, metric in METRICS.items()}
+    for text, amount in store.hash(FIGURES).items():
+        name, values, part = json.loads(text)
+        metric = METRICS.get(name)
+        # Another release may have counted what this one does not know, or with other labels.
+        if metric and len(values) == len(metric.labels) and _fits(metric, part):
+            figures[name].add((name, tuple(values), part), float(amount))
+    yield from figures.values()
+
+
+def _fits(metric: Metric, part: str) -> bool:
+    if not metric.buckets:
+        return part == ""
+    return part == "sum" or (part.isdigit() and int(part) <= len(metric.buckets))

@@ -1,0 +1,143 @@
+"""What a process counts, in memory, until it is added to everybody's figures.
+
+Counting is a dict and a lock: it is safe on any path. Every label has few values by construction;
+a metric that comes to have more series than a person could read counts the rest as `other`.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left
+from collections import defaultdict
+from dataclasses import dataclass
+
+# Series of one metric that one process keeps apart; the largest needs about 150.
+MOST_SERIES = 500
+OTHER = "other"
+# A series: the metric's name, its labels' values, and for histograms which of its numbers.
+Series = tuple[str, tuple[str, ...], str]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A counter, or with `buckets` (upper bounds, seconds) a histogram."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+# From Stripe's `created`, in whole seconds, to a delivery: a second is quick, 72 hours the last.
+DELAY_BUCKETS = (1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 21_600.0, 86_400.0)
+
+HTTP_REQUESTS = Metric("billing_http_requests", "Requests answered.", ("route", "method", "status"))
+HTTP_SECONDS = Metric(
+    "billing_http_request_seconds", "Time to answer.", ("route",), REQUEST_BUCKETS
+)
+WEBHOOKS = Metric(
+    "billing_webhooks", "Webhooks by what became of them; `duplicate` was known.", ("result",)
+)
+WEBHOOK_SECONDS = Metric(
+    "billing_webhook_seconds", "Time to record and answer a webhook.", (), REQUEST_BUCKETS
+)
+EVENT_OUTCOMES = Metric(
+    "billing_event_attempts", "Attempts at events by type and outcome.", ("type", "outcome")
+)
+ATTEMPTS = Metric("billing_attempts", "Attempts at work by kind and outcome.", ("kind", "outcome"))
+FACTS = Metric(
+    "billing_facts", "Facts by outcome: told, suppressed (told before), late.", ("outcome",)
+)
+DELIVERIES = Metric(
+    "billing_deliveries", "Delivery attempts by notification type and outcome.", ("type", "outcome")
+)
+DELIVERY_SECONDS = Metric(
+    "billing_delivery_seconds", "Time the event service took to answer.", (), REQUEST_BUCKETS
+)
+NOTIFICATION_DELAY = Metric(
+    "billing_notification_delay_seconds",
+    "From Stripe's `created` to the event service's 2xx.",
+    (),
+    DELAY_BUCKETS,
+)
+STRIPE_CALLS = Metric(
+    "billing_stripe_calls", "Calls to Stripe by operation and result.", ("operation", "result")
+)
+STRIPE_SECONDS = Metric(
+    "billing_stripe_call_seconds", "Time Stripe took to answer.", ("operation",), REQUEST_BUCKETS
+)
+RINGS = Metric("billing_relay_rings", "Doorbells the relay rang, by kind of work.", ("kind",))
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        HTTP_REQUESTS,
+        HTTP_SECONDS,
+        WEBHOOKS,
+        WEBHOOK_SECONDS,
+        EVENT_OUTCOMES,
+        ATTEMPTS,
+        FACTS,
+        DELIVERIES,
+        DELIVERY_SECONDS,
+        NOTIFICATION_DELAY,
+        STRIPE_CALLS,
+        STRIPE_SECONDS,
+        RINGS,
+    )
+}
+# What a call to Stripe can come to; its hundreds of codes for a refusal are one to an operator.
+STRIPE_RESULTS = frozenset(
+    "ok stripe_unreachable stripe_rate_limited stripe_error stripe_key_refused "
+    "stripe_idempotency_mismatch".split()
+)
+
+
+class Tally:
+    """Count and observe; safe between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sums: defaultdict[Series, float] = defaultdict(float)
+        self._known: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
+
+    def count(self, metric: Metric, amount: float = 1, **labels: str) -> None:
+        """Add to a counter."""
+        with self._lock:
+            self._sums[metric.name, self._values(metric, labels), ""] += amount
+
+    def observe(self, metric: Metric, seconds: float, **labels: str) -> None:
+        """Add an observation to a histogram."""
+        bucket = bisect_left(metric.buckets, seconds)
+        with self._lock:
+            values = self._values(metric, labels)
+            self._sums[metric.name, values, str(bucket)] += 1
+            self._sums[metric.name, values, "sum"] += seconds
+
+    def stripe_call(self, operation: str, result: str, seconds: float) -> None:
+        """Count a call to Stripe: what the gateway tells of each."""
+        bounded = result if result in STRIPE_RESULTS else "refused"
+        self.count(STRIPE_CALLS, operation=operation, result=bounded)
+        self.observe(STRIPE_SECONDS, seconds, operation=operation)
+
+    def take(self) -> dict[Series, float]:
+        """Give everything counted since the last time, and begin anew."""
+        with self._lock:
+            taken, self._sums = self._sums, defaultdict(float)
+        return taken
+
+    def give_back(self, sums: dict[Series, float]) -> None:
+        """Count again what was taken and could not be handed on."""
+        with self._lock:
+            for series, amount in sums.items():
+                self._sums[series] += amount
+
+    def _values(self, metric: Metric, labels: dict[str, str]) -> tuple[str, ...]:
+        values = tuple(labels[name] for name in metric.labels)
+        known = self._known[metric.name]
+        if values not in known:
+            if len(known) >= MOST_SERIES:
+                return tuple(OTHER for _ in values)
+            known.add(values)
+        return values
