@@ -156,8 +156,11 @@ def _three_d_secure(attempt: Attempt) -> Json | None:
 def settle(scope: Scope, charge: Json) -> None:
     """Write the charge's money down in the balance; emits nothing."""
     method = scope.find("payment_method", charge["payment_method"])
-    is_card = method is not None and method["type"] == "card"
-    at_once = is_card and payment_methods.card_of(scope, method).available_at_once  # type: ignore[arg-type]
+    at_once = (
+        method is not None
+        and method["type"] == "card"
+        and payment_methods.card_of(scope, method).available_at_once
+    )
     movement = Movement(
         charge,
         charge["amount_captured"],

@@ -257,4 +257,4 @@ def success_address(session: Json) -> str | None:
 
 def line_items(scope: Scope, session: Json) -> list[Json]:
     """Return what is being bought, for a page to show."""
-    return objects.frozen({"items": items_of(scope, session)})["items"]  # type: ignore[no-any-return]
+    return objects.frozen({"items": items_of(scope, session)})["items"]  # type: ignore[no-any-return]  # JSON

@@ -76,9 +76,10 @@ def connect(settings: Settings, client_name: str) -> Redis:
     if address is None:
         return Redis.from_url(settings.redis_url, **options)
     timeouts = {name: options[name] for name in ("socket_timeout", "socket_connect_timeout")}
-    sentinel = Sentinel(address.hosts, sentinel_kwargs=timeouts)  # type: ignore[no-untyped-call]
+    # redis-py does not type its Sentinel client.
+    sentinel = Sentinel(address.hosts, sentinel_kwargs=timeouts)  # type: ignore[no-untyped-call]  # see above
     credentials = {"username": address.username, "password": address.password}
-    primary: Redis = sentinel.master_for(  # type: ignore[no-untyped-call]
+    primary: Redis = sentinel.master_for(  # type: ignore[no-untyped-call]  # see above
         address.service, db=address.database, **credentials, **options
     )
     return primary

@@ -19,7 +19,6 @@ def main() -> None:
             f"--loglevel={settings.log_level}",
             "--without-gossip",
             "--without-mingle",
-            "--without-heartbeat",
         ]
     )
 

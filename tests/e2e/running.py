@@ -64,7 +64,7 @@ class Service:
 def service(folder: Path, **environment: str) -> Iterator[Service]:
     """Run `python app.py --sandbox` for the length of the block, and stop it as Ctrl-C would."""
     ports = {variable: free_port() for variable in PORTS}
-    log = folder / "service.log"
+    log = folder / f"service-{ports['PORT']}.log"
     variables = {name: str(port) for name, port in ports.items()} | {
         "DATA_DIR": str(folder / "data"),
         "PATH": os.environ["PATH"],

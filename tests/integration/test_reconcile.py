@@ -185,14 +185,14 @@ def test_an_account_that_is_no_longer_ours_holds_nobody_up(offline: Runtime) -> 
             raise Misconfigured("Not yours.")
         return there(account, **filters)
 
-    archive.events = events  # type: ignore[method-assign]
+    archive.events = events  # our own seam
     assert reconcile.run_once(offline, NOW).outcome == "complete"
     assert recorded(offline.store) == {"evt_1", "evt_3"}
 
 
 def test_a_refused_key_is_an_error_and_no_empty_archive(offline: Runtime) -> None:
     archive = with_archive(offline, Archive())
-    archive.events = lambda *_, **__: (_ for _ in ()).throw(Misconfigured("no"))  # type: ignore[method-assign]
+    archive.events = lambda *_, **__: (_ for _ in ()).throw(Misconfigured("no"))  # our own seam
     with pytest.raises(Misconfigured):
         reconcile.run_once(offline, NOW)
     assert Reconciliation(offline.store).place(OWN).watermark is None
@@ -290,11 +290,11 @@ def test_reconcile_demanded_while_it_runs_is_done_once_more(hands: Hands) -> Non
         demanded.append(Reconciliation(store).demand())
         return server_time()
 
-    hands.runtime.gateway.server_time = in_the_middle  # type: ignore[method-assign]
+    hands.runtime.gateway.server_time = in_the_middle  # our own seam
     run_upkeep(hands.runtime, "reconcile")
     assert demanded == ["running"]
     assert store.redis.zscore(UPKEEP.due, "reconcile") <= store.now_ms()
-    hands.runtime.gateway.server_time = server_time  # type: ignore[method-assign]
+    hands.runtime.gateway.server_time = server_time  # our own seam
     run_upkeep(hands.runtime, "reconcile")
     assert store.redis.zscore(UPKEEP.due, "reconcile") > store.now_ms()
 

@@ -110,7 +110,8 @@ def test_with_redis_gone_the_webhook_answers_503_quickly(event: dict[str, object
     from tests.servers import free_port
 
     settings = make_settings(redis_url=f"redis://127.0.0.1:{free_port()}/0")
-    hands = Hands(create_app(settings).test_client(), None, "", "")  # type: ignore[arg-type]
+    client = create_app(settings).test_client()
+    hands = Hands(client, None, "", "")  # type: ignore[arg-type]  # it only delivers
     started = time.monotonic()
     answer = hands.post_event(event)
     assert answer.status_code == 503
