@@ -1,7 +1,6 @@
 """Listen on loopback, on a given port or on any free one."""
 
 import os
-
 from typing import Final
 
 from aiohttp import web
