@@ -1,0 +1,233 @@
+"""Refunds from the request to the notification: API, worker and sandbox together."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Thread
+from typing import Any
+
+import pytest
+import requests
+from werkzeug.test import TestResponse
+
+from tests.integration.hands import Hands
+
+Json = dict[str, Any]
+
+
+@pytest.fixture
+def payment(hands: Hands) -> str:
+    """Take a payment of 10.00 of which the event service has heard."""
+    return paid(hands)
+
+
+def paid(hands: Hands, method: str = "pm_card_visa", **fields: Any) -> str:
+    answer = hands.pay(method, **fields)
+    hands.deliver_events()
+    hands.work()
+    payment: str = answer.get_json()["payment_intent_id"]
+    return payment
+
+
+def refund(hands: Hands, payment: str, key: str | None = None, **fields: Any) -> TestResponse:
+    headers = {"Idempotency-Key": key} if key else {}
+    body = {"payment_intent_id": payment} | fields
+    return hands.client.post("/api/refund/process", json=body, headers=headers)
+
+
+def wait_for_stripe(hands: Hands, seconds: int = 20) -> None:
+    url = f"{hands.sandbox}/_sandbox/clock"
+    requests.post(url, json={"advance_seconds": seconds}, timeout=5).raise_for_status()
+
+
+def shown(hands: Hands, refund_id: str) -> Json:
+    answer = hands.client.get(f"/api/refund/{refund_id}")
+    assert answer.status_code == 200
+    body: Json = answer.get_json()
+    return body
+
+
+def at_stripe(hands: Hands, payment: str) -> list[int]:
+    """List the amounts of the refunds Stripe has made, oldest first."""
+    made = hands.runtime.gateway.refunds_of(payment_intent=payment)
+    return [item["amount"] for item in reversed(made)]
+
+
+def test_a_full_refund_is_queued_made_and_told(hands: Hands, payment: str) -> None:
+    answer = refund(hands, payment, metadata={"why": "rain"}, reason="requested_by_customer")
+    job = answer.get_json()["refund_request_id"]
+    assert (answer.status_code, answer.get_json()["status"]) == (202, "queued")
+    assert answer.headers["Location"] == f"/api/refund/{job}"
+    assert shown(hands, job)["status"] == "queued"
+    assert at_stripe(hands, payment) == []
+
+    hands.work()
+    hands.deliver_events()
+    hands.work()
+
+    by_job = shown(hands, job)
+    by_refund = shown(hands, by_job["refund_id"])
+    assert (by_job["status"], by_job["amount"], by_job["attempts"]) == ("succeeded", 1000, 1)
+    assert by_refund["refund_request_id"] == job
+    same = ("refund_id", "status", "amount", "currency", "reason", "charge_id", "metadata")
+    assert [by_job[name] for name in same] == [by_refund[name] for name in same]
+    assert hands.told() == ["payment.succeeded", "refund.succeeded"]
+    told = hands.notifications()[-1]["body"]["data"]
+    assert (told["refund_id"], told["amount_refunded"]) == (by_job["refund_id"], 1000)
+    story = hands.client.get(f"/api/payment/{payment}").get_json()
+    assert (story["amount_refunded"], len(story["refunds"])) == (1000, 1)
+
+
+def test_parts_are_refunded_until_nothing_is_left(hands: Hands, payment: str) -> None:
+    for asked in ({"amount": 300}, {"amount": 200}, {}):
+        refund(hands, payment, **asked)
+        hands.work()
+        hands.deliver_events()
+        hands.work()
+
+    assert at_stripe(hands, payment) == [300, 200, 500]
+    assert hands.told() == ["payment.succeeded", *["refund.succeeded"] * 3]
+    sums = [item["body"]["data"]["amount_refunded"] for item in hands.notifications()]
+    assert sums == [0, 300, 500, 1000]
+
+
+@pytest.mark.parametrize(
+    ("method", "first", "asked", "code"),
+    [
+        ("pm_card_visa", None, {"amount": 1001}, "stripe_refused"),
+        ("pm_card_visa", 600, {"amount": 500}, "stripe_refused"),
+        ("pm_card_visa", 1000, {}, "charge_already_refunded"),
+        ("pm_card_createDispute", None, {}, "charge_disputed"),
+        ("pm_card_chargeDeclined", None, {}, "payment_intent_unexpected_state"),
+    ],
+    ids=["more than was paid", "more than is left", "nothing left", "disputed", "never paid"],
+)
+def test_a_refund_that_stripe_refuses_fails_with_its_reason_and_is_told(
+    hands: Hands, method: str, first: int | None, asked: Json, code: str
+) -> None:
+    payment = paid(hands, method)
+    if first:
+        refund(hands, payment, amount=first)
+        hands.work()
+    before = at_stripe(hands, payment)
+    job = refund(hands, payment, **asked).get_json()["refund_request_id"]
+    hands.work()
+
+    refused = shown(hands, job)
+    assert (refused["status"], refused["failure_reason"]) == ("failed", code)
+    assert refused["refund_id"] is None
+    (told,) = [item for item in hands.notifications() if item["type"] == "refund.failed"]
+    assert told["body"]["data"]["payment_intent_id"] == payment
+    assert told["body"]["data"]["failure_code"] == code
+    assert at_stripe(hands, payment) == before
+
+
+def test_a_refund_of_an_unknown_payment_fails(hands: Hands) -> None:
+    job = refund(hands, "pi_3nobodyknowsthis").get_json()["refund_request_id"]
+    hands.work()
+    assert shown(hands, job)["failure_reason"] == "resource_missing"
+    assert hands.told() == ["refund.failed"]
+
+
+def test_a_pending_refund_succeeds_later(hands: Hands) -> None:
+    payment = paid(hands, "pm_card_pendingRefund")
+    job = refund(hands, payment).get_json()["refund_request_id"]
+    hands.work()
+    assert shown(hands, job)["status"] == "pending"
+    assert verified(hands, job) == (False, "pending")
+
+    hands.deliver_events()
+    hands.work()
+    wait_for_stripe(hands)
+    hands.deliver_events()
+    hands.work()
+    assert hands.told() == ["payment.succeeded", "refund.pending", "refund.succeeded"]
+    assert verified(hands, job) == (True, "succeeded")
+
+
+def test_a_refund_may_fail_after_it_succeeded_and_that_is_news(hands: Hands) -> None:
+    payment = paid(hands, "pm_card_refundFail")
+    job = refund(hands, payment, amount=400).get_json()["refund_request_id"]
+    hands.work()
+    assert verified(hands, job) == (True, "succeeded")
+
+    hands.deliver_events()
+    hands.work()
+    wait_for_stripe(hands)
+    hands.deliver_events()
+    hands.work()
+    assert hands.told() == ["payment.succeeded", "refund.succeeded", "refund.failed"]
+    assert verified(hands, job) == (False, "failed")
+    failed = shown(hands, job)
+    assert failed["failure_reason"] == "expired_or_canceled_card"
+    story = hands.client.get(f"/api/payment/{payment}").get_json()
+    assert story["amount_refunded"] == 0
+
+
+def verified(hands: Hands, refund_id: str) -> tuple[bool, str]:
+    body = hands.client.post("/api/refund/verify", json={"refund_id": refund_id}).get_json()
+    return body["verified"], body["status"]
+
+
+def test_whoever_prefers_to_wait_gets_the_refund(hands: Hands, payment: str) -> None:
+    answers: list[TestResponse] = []
+
+    def ask() -> None:
+        body = {"payment_intent_id": payment, "amount": 250}
+        headers = {"Prefer": "wait=20"}
+        answers.append(hands.client.post("/api/refund/process", json=body, headers=headers))
+
+    asking = Thread(target=ask)
+    asking.start()
+    while asking.is_alive():
+        hands.ring()
+        asking.join(0.02)
+    (answer,) = answers
+    body = answer.get_json()
+    assert (answer.status_code, body["status"], body["amount"]) == (200, "succeeded", 250)
+    assert answer.headers["Preference-Applied"] == "wait=20"
+
+
+def test_whoever_waited_in_vain_gets_a_place_to_look(hands: Hands, payment: str) -> None:
+    body = {"payment_intent_id": payment}
+    answer = hands.client.post("/api/refund/process", json=body, headers={"Prefer": "wait=1"})
+    assert (answer.status_code, answer.get_json()["status"]) == (202, "queued")
+    hands.work()
+    assert hands.client.get(answer.headers["Location"]).get_json()["status"] == "succeeded"
+
+
+def test_ten_requests_with_one_key_make_one_refund(hands: Hands, payment: str) -> None:
+    with ThreadPoolExecutor(10) as pool:
+        answers = list(
+            pool.map(lambda _: refund(hands, payment, key="same", amount=100), range(10))
+        )
+    assert {answer.status_code for answer in answers} <= {202, 409}
+    jobs = {a.get_json()["refund_request_id"] for a in answers if a.status_code == 202}
+    hands.work()
+    assert len(jobs) == 1
+    assert at_stripe(hands, payment) == [100]
+
+
+def test_ten_payments_with_one_key_make_one_charge(hands: Hands) -> None:
+    body = {"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}
+
+    def pay(_: int) -> TestResponse:
+        headers = {"Idempotency-Key": "one"}
+        return hands.client.post("/api/payment/process", json=body, headers=headers)
+
+    with ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(pay, range(10)))
+    assert {answer.status_code for answer in answers} <= {200, 409}
+    paid_intents = {a.get_json()["payment_intent_id"] for a in answers if a.status_code == 200}
+    charged = [e for e in hands.events() if e["type"] == "charge.succeeded"]
+    assert (len(paid_intents), len(charged)) == (1, 1)
+
+
+def test_a_refund_that_is_heard_by_its_charge_alone_is_told(hands: Hands) -> None:
+    payment = paid(hands)
+    for amount in (300, 700):
+        refund(hands, payment, amount=amount)
+        hands.work()
+    hands.deliver_events("charge.refunded")
+    hands.work()
+    assert hands.told() == ["payment.succeeded", "refund.succeeded", "refund.succeeded"]

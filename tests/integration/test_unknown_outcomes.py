@@ -1,0 +1,260 @@
+"""Calls to Stripe whose answer was lost: found out, never guessed, never done twice."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+import requests
+from werkzeug.test import TestResponse
+
+from shared.errors import PaymentDeclined
+from shared.outcomes import Outcomes
+from shared.refund_jobs import stripe_key
+from shared.work import REFUNDS
+from tests.integration.hands import Hands
+from worker.refunding import SAFE_TO_REPEAT_SECONDS, run_refund
+
+Json = dict[str, Any]
+REFUND, PAYMENT = "/v1/refunds", "/v1/payment_intents"
+BODY = {"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}
+
+
+def break_stripe(hands: Hands, path: str, **fault: Any) -> None:
+    fault = {"method": "POST", "path_prefix": path, "times": 1} | fault
+    requests.post(f"{hands.sandbox}/_sandbox/faults", json=fault, timeout=5).raise_for_status()
+
+
+def break_for_good(hands: Hands, path: str) -> None:
+    """Act once and answer 500; then repeat that answer, as Stripe does for 24 hours."""
+    break_stripe(hands, path, kind="error", status=500, phase="after", should_retry=False)
+    forever = {"kind": "error", "status": 500, "phase": "before", "times": None}
+    break_stripe(hands, path, should_retry=False, **forever)
+
+
+@pytest.fixture
+def payment(hands: Hands) -> str:
+    payment: str = hands.pay().get_json()["payment_intent_id"]
+    return payment
+
+
+def queued(hands: Hands, payment: str, **fields: Any) -> str:
+    body = {"payment_intent_id": payment, "amount": 400} | fields
+    job: str = hands.client.post("/api/refund/process", json=body).get_json()["refund_request_id"]
+    return job
+
+
+def pay(hands: Hands, key: str = "the one", method: str = "pm_card_visa") -> TestResponse:
+    body = BODY | {"payment_method": method}
+    headers = {"Idempotency-Key": key}
+    return hands.client.post("/api/payment/process", json=body, headers=headers)
+
+
+def refunds_at_stripe(hands: Hands, payment: str) -> list[int]:
+    return [item["amount"] for item in hands.runtime.gateway.refunds_of(payment_intent=payment)]
+
+
+def charges_at_stripe(hands: Hands) -> int:
+    return [event["type"] for event in hands.events()].count("charge.succeeded")
+
+
+def state(hands: Hands, job: str) -> str:
+    fields = hands.runtime.refund_jobs.read(job)
+    return "failed" if "failure_code" in fields else fields["state"]
+
+
+CUT = [
+    {"kind": "disconnect", "phase": "before"},
+    {"kind": "disconnect", "phase": "after"},
+    {"kind": "error", "status": 500, "phase": "after"},
+    {"kind": "error", "status": 503, "phase": "before", "retry_after": 0},
+    {"kind": "error", "status": 429, "phase": "before", "retry_after": 0},
+]
+NAMES = ["cut before", "cut after", "500 after it acted", "503", "429"]
+
+
+@pytest.mark.parametrize("fault", CUT, ids=NAMES)
+def test_a_refund_whose_answer_is_lost_is_made_once(
+    hands: Hands, payment: str, fault: Json
+) -> None:
+    break_stripe(hands, REFUND, **fault)
+    job = queued(hands, payment)
+    hands.work()
+    assert refunds_at_stripe(hands, payment) == [400]
+    assert state(hands, job) == "finished"
+    assert int(hands.runtime.refund_jobs.read(job)["attempts"]) == 2
+
+
+@pytest.mark.parametrize("fault", CUT, ids=NAMES)
+def test_a_payment_whose_answer_is_lost_is_charged_once(hands: Hands, fault: Json) -> None:
+    break_stripe(hands, PAYMENT, **(fault | {"times": 2}))
+    answers = [pay(hands) for _ in range(3)]
+    assert [a.status_code for a in answers if a.status_code not in (200, 503)] == []
+    assert answers[-1].status_code == 200
+    assert charges_at_stripe(hands) == 1
+    assert answers[-1].get_json()["status"] == "succeeded"
+
+
+def test_a_refund_behind_an_error_that_stripe_repeats_is_found_in_its_events(
+    hands: Hands, payment: str
+) -> None:
+    break_for_good(hands, REFUND)
+    job = queued(hands, payment)
+    hands.work()
+    fields = hands.runtime.refund_jobs.read(job)
+    assert refunds_at_stripe(hands, payment) == [400]
+    assert fields["state"] == "finished"
+    assert fields["refund_id"].startswith("re_")
+    assert hands.runtime.refund_jobs.job_of(fields["refund_id"]) == job
+
+
+def test_a_refund_is_known_from_its_event_before_stripe_is_asked_again(
+    hands: Hands, payment: str
+) -> None:
+    break_for_good(hands, REFUND)
+    job = queued(hands, payment)
+    run_refund(hands.runtime, job)
+    assert state(hands, job) == "retrying"
+    hands.deliver_events("payment_intent.succeeded", "refund.created")
+    (made,) = hands.runtime.gateway.refunds_of(payment_intent=payment)
+    hands.work()
+    assert state(hands, job) == "finished"
+    assert Outcomes(hands.runtime.store, hands.runtime.settings).remembered(stripe_key(job)) == str(
+        made["id"]
+    )
+    assert hands.client.get(f"/api/refund/{made['id']}").get_json()["refund_request_id"] == job
+    assert hands.told() == ["payment.succeeded", "refund.succeeded"]
+
+
+def test_an_error_that_hides_no_refund_is_no_failure(hands: Hands, payment: str) -> None:
+    forever = {"kind": "error", "status": 500, "phase": "before", "times": None}
+    break_stripe(hands, REFUND, **forever)
+    job = queued(hands, payment)
+    for _ in range(6):
+        hands.runtime.store.redis.hdel(REFUNDS.key(job), "not_before")
+        run_refund(hands.runtime, job)
+    assert refunds_at_stripe(hands, payment) == []
+    assert state(hands, job) == "retrying"
+    assert hands.client.get(f"/api/refund/{job}").get_json()["status"] != "failed"
+    assert "refund.failed" not in hands.told()
+
+
+def test_a_refusal_that_our_own_refund_caused_is_not_believed(hands: Hands, payment: str) -> None:
+    break_stripe(hands, REFUND, kind="disconnect", phase="after")
+    job = queued(hands, payment, amount=1000)
+    run_refund(hands.runtime, job)
+    forget_keys(hands)
+    hands.work()
+    assert refunds_at_stripe(hands, payment) == [1000]
+    assert state(hands, job) == "finished"
+    assert "refund.failed" not in hands.told()
+
+
+def forget_keys(hands: Hands) -> None:
+    """Let Stripe prune its idempotency keys: a day passes there, not here."""
+    day = {"advance_seconds": 86_401}
+    requests.post(f"{hands.sandbox}/_sandbox/clock", json=day, timeout=5).raise_for_status()
+
+
+def age(hands: Hands, job: str, seconds: int) -> None:
+    """Let a job be this much older than it is."""
+    redis, name = hands.runtime.store.redis, REFUNDS.key(job)
+    for moment in ("recorded_at", "first_attempt_at"):
+        if redis.hexists(name, moment):
+            redis.hincrby(name, moment, -seconds * 1000)
+    redis.hdel(name, "not_before")
+
+
+def test_a_job_older_than_stripes_memory_finds_its_refund(hands: Hands, payment: str) -> None:
+    break_stripe(hands, REFUND, kind="disconnect", phase="after")
+    job = queued(hands, payment)
+    run_refund(hands.runtime, job)
+    forget_keys(hands)
+    age(hands, job, SAFE_TO_REPEAT_SECONDS + 60)
+    run_refund(hands.runtime, job)
+    assert refunds_at_stripe(hands, payment) == [400]
+    assert state(hands, job) == "finished"
+
+
+def test_a_job_older_than_stripes_memory_is_left_to_a_person(hands: Hands, payment: str) -> None:
+    break_stripe(hands, REFUND, kind="disconnect", phase="before")
+    job = queued(hands, payment)
+    run_refund(hands.runtime, job)
+    age(hands, job, SAFE_TO_REPEAT_SECONDS + 60)
+    run_refund(hands.runtime, job)
+    assert refunds_at_stripe(hands, payment) == []
+    assert state(hands, job) == "dead"
+
+
+@pytest.mark.parametrize("acted", [True, False])
+def test_a_person_who_redrives_an_old_job_never_refunds_twice(
+    hands: Hands, payment: str, acted: bool
+) -> None:
+    break_stripe(hands, REFUND, kind="disconnect", phase="after" if acted else "before")
+    job = queued(hands, payment)
+    run_refund(hands.runtime, job)
+    forget_keys(hands)
+    age(hands, job, SAFE_TO_REPEAT_SECONDS + 60)
+    redis = hands.runtime.store.redis
+    redis.hset(REFUNDS.key(job), mapping={"redriven_at": int(time.time() * 1000), "attempts": 0})
+    redis.hdel(REFUNDS.key(job), "first_attempt_at")
+    run_refund(hands.runtime, job)
+    assert refunds_at_stripe(hands, payment) == [400]
+    assert state(hands, job) == "finished"
+
+
+def test_a_payment_behind_an_error_that_stripe_repeats_is_found(hands: Hands) -> None:
+    break_for_good(hands, PAYMENT)
+    answers = [pay(hands), pay(hands)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[1].headers["Idempotent-Replayed"] == "true"
+    assert charges_at_stripe(hands) == 1
+
+
+def test_a_payment_behind_a_repeated_error_is_known_from_its_event(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    break_for_good(hands, PAYMENT)
+    monkeypatch.setattr("api.outcome.listed", lambda *_: None)
+    assert pay(hands).status_code == 503
+    hands.deliver_events("payment_intent.created")
+    hands.work()
+    assert pay(hands).get_json()["status"] == "succeeded"
+    assert charges_at_stripe(hands) == 1
+
+
+def test_a_decline_behind_a_repeated_error_is_a_decline(hands: Hands) -> None:
+    break_for_good(hands, PAYMENT)
+    answer = pay(hands, method="pm_card_chargeDeclinedInsufficientFunds")
+    body = answer.get_json()
+    assert (answer.status_code, body["decline_code"]) == (
+        PaymentDeclined.status,
+        "insufficient_funds",
+    )
+    assert body["payment_intent_id"].startswith("pi_")
+
+
+def test_a_payment_that_was_never_made_stays_unknown(hands: Hands) -> None:
+    forever = {"kind": "error", "status": 500, "phase": "before", "times": None}
+    break_stripe(hands, PAYMENT, **forever)
+    assert [pay(hands).status_code for _ in range(2)] == [503, 503]
+    requests.delete(f"{hands.sandbox}/_sandbox/faults", timeout=5).raise_for_status()
+    assert pay(hands).status_code == 200
+    assert charges_at_stripe(hands) == 1
+
+
+def test_somebody_elses_request_is_not_taken_for_ours(hands: Hands, payment: str) -> None:
+    break_stripe(hands, REFUND, kind="error", status=500, phase="after", should_retry=False)
+    job = queued(hands, payment)
+    run_refund(hands.runtime, job)
+    other = hands.runtime.gateway.create_refund(
+        params={"payment_intent": payment, "amount": 100}, idempotency_key="a colleague's"
+    )
+    break_stripe(hands, REFUND, kind="error", status=500, phase="before", times=None)
+    hands.work()
+    found = hands.runtime.refund_jobs.read(job)["refund_id"]
+    hands.deliver_events()
+    hands.work()
+    assert hands.runtime.gateway.refund(found)["amount"] == 400
+    assert hands.runtime.refund_jobs.job_of(str(other["id"])) is None
