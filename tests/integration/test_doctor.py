@@ -1,0 +1,282 @@
+"""The doctor: each thing an installation can have wrong is found, with its fix."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from cli.doctor import STATUS, examine
+from shared.durability import Finding, ensure_durable, inspect
+from shared.errors import Misconfigured
+from shared.liveness import FORGOTTEN_MS, UPKEEP_SIGNS, Signs, alive, pulse, signs_of
+from shared.redis_connection import connect
+from shared.settings import Settings
+from shared.store import Store
+from shared.stripe_gateway import StripeGateway
+from shared.work import EVENTS, KINDS
+from tests import servers
+from tests.conftest import make_settings
+from tests.integration.hands import Hands
+from tests.integration.test_dead_letters import bury
+from worker.registry import handled_types
+from worker.relay import run_once
+
+KEY = {"Authorization": "Bearer sk_test_tests_0123456789"}
+LIVE = {"stripe_secret_key": "sk_live_tests_0123456789", "api_keys": "api-key-0123456789"}
+
+
+def worst(findings: list[Finding], area: str) -> Finding:
+    """Give the worst finding of an area."""
+    return max((f for f in findings if f.area == area), key=lambda f: STATUS[f.level])
+
+
+def everyone_lives(store: Store) -> None:
+    """Give a sign of life for every queue and the relay."""
+    for kind in KINDS.values():
+        Signs(store).give(signs_of(kind))
+    Signs(store).give(UPKEEP_SIGNS)
+
+
+def register_endpoint(sandbox: str, **fields: Any) -> None:
+    """Register a webhook endpoint at Stripe."""
+    body = {"url": "https://billing.example/api/webhook", "enabled_events[]": "*"} | fields
+    answer = requests.post(
+        f"{sandbox}/v1/webhook_endpoints",
+        data=body,
+        headers=KEY,
+        timeout=5,
+    )
+    answer.raise_for_status()
+
+
+@pytest.fixture(autouse=True)
+def no_endpoint_is_left(sandbox: str) -> Iterator[None]:
+    """Delete every endpoint, so that no other test's events are sent anywhere."""
+    yield
+    gateway = StripeGateway(make_settings(stripe_api_base=sandbox))
+    for endpoint in gateway.webhook_endpoints():
+        requests.delete(
+            f"{sandbox}/v1/webhook_endpoints/{endpoint['id']}", headers=KEY, timeout=5
+        ).raise_for_status()
+
+
+@pytest.fixture
+def durable_url() -> Any:
+    """Run a Valkey that is set as the service needs it."""
+    options = ("--appendonly", "yes", "--appendfsync", "always", "--maxmemory", "64mb")
+    with servers.valkey(*options, "--dir", servers.tempfile.mkdtemp()) as url:
+        yield url
+
+
+def test_an_installation_that_is_well_has_no_finding_to_act_on(
+    settings: Settings, durable_url: str, sandbox: str
+) -> None:
+    keys = make_settings(api_keys="api-key-0123", operator_keys="operator-key-0123")
+    update = {
+        "redis_url": durable_url,
+        "api_keys": keys.api_keys,
+        "operator_keys": keys.operator_keys,
+    }
+    well = settings.model_copy(update=update)
+    register_endpoint(sandbox)
+    with connect(well, "tests") as client:
+        everyone_lives(Store(client))
+    findings = examine(well)
+    assert [f for f in findings if f.level != "ok"] == []
+    assert {f.area for f in findings} == {
+        "settings",
+        "redis",
+        "workers",
+        "upkeep",
+        "stripe",
+        "event service",
+    }
+
+
+def test_every_finding_that_is_not_well_names_its_fix(settings: Settings) -> None:
+    findings = examine(settings)
+    assert len([f for f in findings if f.level != "ok"]) > 5
+    assert all(finding.fix for finding in findings if finding.level != "ok")
+
+
+def test_a_redis_that_is_away_is_an_error_and_the_rest_is_examined(settings: Settings) -> None:
+    findings = examine(settings.model_copy(update={"redis_url": "redis://127.0.0.1:9/0"}))
+    assert worst(findings, "redis").level == "error"
+    assert worst(findings, "event service").level == "ok"
+
+
+def test_a_stripe_that_is_away_is_an_error(settings: Settings) -> None:
+    findings = examine(settings.model_copy(update={"stripe_api_base": "http://127.0.0.1:9"}))
+    assert worst(findings, "stripe").level == "error"
+
+
+def test_an_event_service_that_is_away_is_an_error(settings: Settings) -> None:
+    findings = examine(settings.model_copy(update={"event_service_url": "http://127.0.0.1:9"}))
+    assert worst(findings, "event service").level == "error"
+
+
+def test_no_endpoint_at_stripe_is_found(settings: Settings) -> None:
+    assert "no enabled webhook endpoint" in worst(examine(settings), "stripe").what
+
+
+def test_types_that_an_endpoint_lacks_are_named(settings: Settings, sandbox: str) -> None:
+    register_endpoint(sandbox, **{"enabled_events[]": "payment_intent.succeeded"})
+    found = worst(examine(settings), "stripe")
+    assert found.level == "warning"
+    assert "charge.dispute.created" in found.what
+    assert "payment_intent.succeeded" not in found.what
+
+
+def test_an_endpoint_of_another_api_version_is_found(settings: Settings, sandbox: str) -> None:
+    register_endpoint(sandbox, api_version="2024-06-20")
+    assert "2024-06-20" in worst(examine(settings), "stripe").what
+
+
+@pytest.mark.parametrize(
+    ("seconds", "level"), [(0, "warning"), (60, "warning"), (600, "error"), (-600, "error")]
+)
+def test_a_clock_that_is_off_is_found(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, seconds: int, level: str
+) -> None:
+    now = int(time.time())
+    monkeypatch.setattr(StripeGateway, "server_time", lambda _: (now + seconds, now))
+    found = [f for f in examine(settings) if "clocks differ" in f.what]
+    assert found[0].level == (level if seconds else "ok")
+
+
+def test_silence_is_found_and_dead_letters_are_mentioned(
+    settings: Settings, real_store: Store
+) -> None:
+    bury(real_store, "evt_1")
+    findings = examine(settings)
+    assert worst(findings, "workers").level == "error"
+    assert worst(findings, "upkeep").level == "error"
+    assert worst(findings, "dead letters").what == "1 events"
+    everyone_lives(real_store)
+    findings = examine(settings)
+    assert worst(findings, "workers").level == "ok"
+    assert worst(findings, "upkeep").level == "ok"
+
+
+def test_missing_settings_are_findings_one_each(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "EVENT_SERVICE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    findings = examine()
+    assert len(findings) == 3
+    assert {f.level for f in findings} == {"error"}
+
+
+# What the store must be set to.
+
+
+@pytest.mark.parametrize(
+    ("options", "level", "what"),
+    [
+        (("--appendonly", "no"), "error", "append-only file off"),
+        (("--appendonly", "yes", "--appendfsync", "everysec"), "warning", "everysec"),
+        (("--maxmemory-policy", "allkeys-lru"), "error", "allkeys-lru"),
+        (("--maxmemory", "0"), "warning", "maxmemory not set"),
+        (("--maxmemory", "1mb"), "warning", "of 1 MB"),
+    ],
+)
+def test_each_setting_that_loses_work_is_found(
+    options: tuple[str, ...], level: str, what: str
+) -> None:
+    folder = servers.tempfile.mkdtemp()
+    with (
+        servers.valkey(*options, "--dir", folder) as url,
+        connect(make_settings(redis_url=url), "tests") as client,
+    ):
+        found = [f for f in inspect(Store(client)) if what in f.what]
+    assert [f.level for f in found] == [level]
+
+
+def test_with_real_money_a_store_that_forgets_is_refused(real_store: Store) -> None:
+    with pytest.raises(Misconfigured, match="appendonly yes"):
+        ensure_durable(real_store, make_settings(**LIVE))
+    ensure_durable(real_store, make_settings())
+
+
+def test_with_real_money_a_store_that_keeps_is_taken(durable_url: str) -> None:
+    with connect(make_settings(redis_url=durable_url), "tests") as client:
+        ensure_durable(Store(client), make_settings(**LIVE))
+
+
+def test_a_store_that_does_not_answer_yet_keeps_nobody_from_starting() -> None:
+    with connect(make_settings(redis_url="redis://127.0.0.1:9/0"), "tests") as client:
+        ensure_durable(Store(client), make_settings(**LIVE))
+
+
+def test_where_config_is_forbidden_what_can_be_known_is(durable_url: str) -> None:
+    with connect(make_settings(redis_url=durable_url), "tests") as client:
+        client.execute_command("ACL", "SETUSER", "default", "-config")
+        findings = inspect(Store(client))
+    levels = {f.what.split(":")[0]: f.level for f in findings}
+    assert levels["append-only file on"] == "ok"
+    assert levels["maxmemory-policy noeviction"] == "ok"
+    assert levels["appendfsync unknown"] == "warning"
+
+
+# Signs of life.
+
+
+def test_a_pulse_rings_on_idle_queues_only_and_once_in_a_while(store: Store) -> None:
+    bury(store, "evt_1")
+    assert store.redis.llen(EVENTS.queue) == 1
+    pulse(store)
+    pulse(store)
+    assert {k.name: store.redis.llen(k.queue) for k in KINDS.values()} == {
+        "events": 1,
+        "refunds": 1,
+        "notifications": 1,
+        "upkeep": 1,
+    }
+
+
+def test_whoever_is_silent_for_long_is_forgotten(store: Store) -> None:
+    now = store.now_ms()
+    store.redis.zadd(UPKEEP_SIGNS, {"old:1": now - FORGOTTEN_MS - 1, "late:1": now - 60_000})
+    assert alive(store).upkeep_is_silent()
+    Signs(store).give(UPKEEP_SIGNS)
+    assert not alive(store).upkeep_is_silent()
+    assert "old:1" not in alive(store).upkeep
+
+
+def test_signs_cost_one_write_in_a_few_seconds(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signs = Signs(store)
+    signs.give(UPKEEP_SIGNS)
+    store.redis.delete(UPKEEP_SIGNS)
+    signs.give(UPKEEP_SIGNS)
+    assert store.redis.exists(UPKEEP_SIGNS) == 0
+    later = time.monotonic() + 60
+    monkeypatch.setattr("shared.liveness.time.monotonic", lambda: later)
+    signs.give(UPKEEP_SIGNS)
+    assert store.redis.exists(UPKEEP_SIGNS) == 1
+
+
+def test_readiness_tells_who_is_silent_and_stays_ready(hands: Hands) -> None:
+    checks = hands.client.get("/health/ready")
+    assert checks.status_code == 200
+    assert checks.get_json()["checks"]["upkeep"] == "silent"
+    everyone_lives(hands.runtime.store)
+    run_once(hands.runtime.store)
+    assert hands.client.get("/health/ready").get_json()["checks"] == {
+        "redis": "ok",
+        "workers": "ok",
+        "upkeep": "ok",
+    }
+
+
+def test_the_doctor_asks_for_every_handled_type(settings: Settings, sandbox: str) -> None:
+    register_endpoint(sandbox, **{"enabled_events[]": "customer.created"})
+    found = worst(examine(settings), "stripe").what
+    assert all(event_type in found for event_type in handled_types())
