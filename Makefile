@@ -14,8 +14,8 @@ test: ## run the whole test suite (TESTS="tests/unit -k refund" for a part)
 demo: ## pay, be declined, do 3DS, refund, dispute: against a running make run
 	@bin/demo
 
-bench: ## run the benchmarks and print their figures
-	@bin/bench
+bench: ## run the benchmarks and print their figures (ARGS="--short webhook" for a part)
+	@bin/bench $(ARGS)
 
 chaos: ## kill processes at random under traffic and audit what became of it (ARGS="--kills 50")
 	@bin/chaos $(ARGS)
