@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 import requests
 from werkzeug.test import TestResponse
 
-from shared.errors import PaymentDeclined
+from shared.errors import PaymentDeclined, Unavailable
 from shared.outcomes import Outcomes
 from shared.refund_jobs import stripe_key
+from shared.stripe_gateway import StripeGateway
 from shared.work import REFUNDS
 from tests.integration.hands import Hands
 from worker.refunding import SAFE_TO_REPEAT_SECONDS, run_refund
@@ -26,11 +29,26 @@ def break_stripe(hands: Hands, path: str, **fault: Any) -> None:
     requests.post(f"{hands.sandbox}/_sandbox/faults", json=fault, timeout=5).raise_for_status()
 
 
-def break_for_good(hands: Hands, path: str) -> None:
-    """Act once and answer 500; then repeat that answer, as Stripe does for 24 hours."""
-    break_stripe(hands, path, kind="error", status=500, phase="after", should_retry=False)
-    forever = {"kind": "error", "status": 500, "phase": "before", "times": None}
-    break_stripe(hands, path, should_retry=False, **forever)
+@pytest.fixture
+def repeats_500(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Let a call act at its first try and answer 500; Stripe repeats that answer for 24 hours.
+
+    The sandbox cannot be told to keep an error it was told to make, so the gateway plays it.
+    """
+
+    def install(call: str) -> None:
+        whole, seen = getattr(StripeGateway, call), set[str]()
+
+        def acts_once(gateway: StripeGateway, *, idempotency_key: str, **given: Any) -> Json:
+            if idempotency_key not in seen:
+                seen.add(idempotency_key)
+                with suppress(PaymentDeclined):
+                    whole(gateway, idempotency_key=idempotency_key, **given)
+            raise Unavailable("500", code="stripe_error", outcome_known=False)
+
+        monkeypatch.setattr(StripeGateway, call, acts_once)
+
+    return install
 
 
 @pytest.fixture
@@ -97,9 +115,9 @@ def test_a_payment_whose_answer_is_lost_is_charged_once(hands: Hands, fault: Jso
 
 
 def test_a_refund_behind_an_error_that_stripe_repeats_is_found_in_its_events(
-    hands: Hands, payment: str
+    hands: Hands, payment: str, repeats_500: Callable[[str], None]
 ) -> None:
-    break_for_good(hands, REFUND)
+    repeats_500("create_refund")
     job = queued(hands, payment)
     hands.work()
     fields = hands.runtime.refund_jobs.read(job)
@@ -110,9 +128,9 @@ def test_a_refund_behind_an_error_that_stripe_repeats_is_found_in_its_events(
 
 
 def test_a_refund_is_known_from_its_event_before_stripe_is_asked_again(
-    hands: Hands, payment: str
+    hands: Hands, payment: str, repeats_500: Callable[[str], None]
 ) -> None:
-    break_for_good(hands, REFUND)
+    repeats_500("create_refund")
     job = queued(hands, payment)
     run_refund(hands.runtime, job)
     assert state(hands, job) == "retrying"
@@ -204,8 +222,10 @@ def test_a_person_who_redrives_an_old_job_never_refunds_twice(
     assert state(hands, job) == "finished"
 
 
-def test_a_payment_behind_an_error_that_stripe_repeats_is_found(hands: Hands) -> None:
-    break_for_good(hands, PAYMENT)
+def test_a_payment_behind_an_error_that_stripe_repeats_is_found(
+    hands: Hands, repeats_500: Callable[[str], None]
+) -> None:
+    repeats_500("create_payment")
     answers = [pay(hands), pay(hands)]
     assert [answer.status_code for answer in answers] == [200, 200]
     assert answers[1].headers["Idempotent-Replayed"] == "true"
@@ -213,9 +233,9 @@ def test_a_payment_behind_an_error_that_stripe_repeats_is_found(hands: Hands) ->
 
 
 def test_a_payment_behind_a_repeated_error_is_known_from_its_event(
-    hands: Hands, monkeypatch: pytest.MonkeyPatch
+    hands: Hands, monkeypatch: pytest.MonkeyPatch, repeats_500: Callable[[str], None]
 ) -> None:
-    break_for_good(hands, PAYMENT)
+    repeats_500("create_payment")
     monkeypatch.setattr("api.outcome.listed", lambda *_: None)
     assert pay(hands).status_code == 503
     hands.deliver_events("payment_intent.created")
@@ -224,8 +244,10 @@ def test_a_payment_behind_a_repeated_error_is_known_from_its_event(
     assert charges_at_stripe(hands) == 1
 
 
-def test_a_decline_behind_a_repeated_error_is_a_decline(hands: Hands) -> None:
-    break_for_good(hands, PAYMENT)
+def test_a_decline_behind_a_repeated_error_is_a_decline(
+    hands: Hands, repeats_500: Callable[[str], None]
+) -> None:
+    repeats_500("create_payment")
     answer = pay(hands, method="pm_card_chargeDeclinedInsufficientFunds")
     body = answer.get_json()
     assert (answer.status_code, body["decline_code"]) == (
@@ -244,14 +266,17 @@ def test_a_payment_that_was_never_made_stays_unknown(hands: Hands) -> None:
     assert charges_at_stripe(hands) == 1
 
 
-def test_somebody_elses_request_is_not_taken_for_ours(hands: Hands, payment: str) -> None:
-    break_stripe(hands, REFUND, kind="error", status=500, phase="after", should_retry=False)
+def test_somebody_elses_request_is_not_taken_for_ours(
+    hands: Hands, payment: str, repeats_500: Callable[[str], None]
+) -> None:
+    repeats_500("create_refund")
     job = queued(hands, payment)
     run_refund(hands.runtime, job)
-    other = hands.runtime.gateway.create_refund(
-        params={"payment_intent": payment, "amount": 100}, idempotency_key="a colleague's"
-    )
-    break_stripe(hands, REFUND, kind="error", status=500, phase="before", times=None)
+    with suppress(Unavailable):
+        hands.runtime.gateway.create_refund(
+            params={"payment_intent": payment, "amount": 100}, idempotency_key="a colleague's"
+        )
+    other = hands.runtime.gateway.refunds_of(payment_intent=payment)[0]
     hands.work()
     found = hands.runtime.refund_jobs.read(job)["refund_id"]
     hands.deliver_events()
