@@ -1,0 +1,40 @@
+"""Flower in a real browser: the worker, its tasks by id, and nothing of a customer's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.e2e.running import Service, service
+
+pytestmark = pytest.mark.browser
+EMAIL = "somebody-private@example.com"
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Service]:
+    with service(tmp_path, LOG_LEVEL="WARNING") as found:
+        yield found
+
+
+def test_flower_shows_workers_and_tasks_but_no_customer(browser: Browser, running: Service) -> None:
+    payment = running.pay("pm_card_visa", customer_email=EMAIL).json()["payment_intent_id"]
+    (told,) = running.told(payment, "payment.succeeded")
+    page = browser.new_page()
+    page.goto(f"{running.url('FLOWER_PORT')}/workers")
+    expect(page.get_by_role("cell", name="celery@")).to_be_visible()
+    expect(page.locator("tbody").get_by_text("Online")).to_be_visible()
+
+    page.goto(f"{running.url('FLOWER_PORT')}/tasks")
+    expect(page.get_by_text("billing.deliver").first).to_be_visible()
+    expect(page.get_by_text(told["id"]).first).to_be_visible()
+    shown = page.content()
+    assert EMAIL not in shown
+    assert payment not in shown
+    page.get_by_text(told["id"]).first.click()
+    expect(page.get_by_text("SUCCESS").first).to_be_visible()
+    assert EMAIL not in page.content()
+    page.close()
