@@ -52,12 +52,7 @@ class Signs:
             if now - self._last.get(name, -SIGN_SECONDS) < SIGN_SECONDS:
                 return
             self._last[name] = now
-        now_ms = self._store.now_ms()
-        with redis_errors():
-            pipe = self._store.redis.pipeline(transaction=False)
-            pipe.zadd(name, {process_name(): now_ms})
-            pipe.zremrangebyscore(name, "-inf", now_ms - FORGOTTEN_MS)
-            pipe.execute()
+        self._store.run("sign", [name], [process_name(), FORGOTTEN_MS])
 
 
 def signs_of(kind: Kind) -> str:
@@ -70,18 +65,9 @@ def pulse(store: Store) -> None:
 
     A queue with messages in it needs none, and one that nobody consumes gets no second.
     """
-    with redis_errors():
-        if not store.redis.set(PULSE, "1", nx=True, px=PULSE_MS):
-            return
-        pipe = store.redis.pipeline(transaction=False)
-        for kind in KINDS.values():
-            pipe.llen(kind.queue)
-        depths = pipe.execute()
-        now = str(store.now_ms())
-        for kind, depth in zip(KINDS.values(), depths, strict=True):
-            if depth == 0:
-                message = kind.message.replace("@@ID@@", PULSE_ID)
-                store.redis.lpush(kind.queue, message.replace("@@TAG@@", f"{PULSE_ID}:{now}"))
+    kinds = KINDS.values()
+    keys = [PULSE, *(kind.queue for kind in kinds)]
+    store.run("pulse", keys, [PULSE_MS, PULSE_ID, *(kind.message for kind in kinds)])
 
 
 @dataclass(frozen=True)

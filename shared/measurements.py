@@ -16,7 +16,7 @@ from typing import Any, cast
 from shared.durability import inspect, memory
 from shared.queues import queues
 from shared.reconciliation import Reconciliation
-from shared.store import Store, key, redis_errors
+from shared.store import Store, redis_errors
 from shared.stripe_gateway import API_VERSION
 from shared.work import EVENTS, NOTIFICATIONS, REFUNDS, Kind
 
@@ -26,8 +26,6 @@ Samples = Mapping[Any, float]
 # is retried for long is due late.
 SURVEY = 2_000
 UNCOUNTED = "uncounted"
-# Counted by the worker: events by Stripe API version, where it is not ours.
-OTHER_VERSIONS = key("events", "other_versions")
 
 
 @dataclass(frozen=True)
@@ -118,9 +116,6 @@ def _work(store: Store) -> Iterator[Measurement]:
     yield _gauge("billing_work_items", text, ("kind", "state"), states)
     text = "Age of the oldest open item, since it was recorded or redriven."
     yield _gauge("billing_oldest_open_seconds", text, ("kind",), oldest)
-    versions = {(name,): float(n) for name, n in store.hash(OTHER_VERSIONS).items()}
-    text = "Events of another API version than our SDK's."
-    yield Measurement("billing_events_other_version", text, ("api_version",), versions, True)
 
 
 def _reconciliation(store: Store) -> Iterator[Measurement]:

@@ -37,8 +37,7 @@ class Outcomes:
         made, asked = str(event.object.get("id") or ""), event.request_key or ""
         if event.object.get("object") not in MAKING_TYPES or not asked.startswith(OUR_KEYS):
             return
-        with redis_errors():
-            self._store.redis.set(key("made", asked), made, ex=REMEMBERED_SECONDS)
+        self._store.put(key("made", asked), made, REMEMBERED_SECONDS)
         job = job_of_key(asked)
         if job and event.object["object"] == "refund":
             self._jobs.remember(made, job)

@@ -122,7 +122,5 @@ class RefundJobs:
 
     def remember(self, refund_id: str, job: str) -> None:
         """Remember which job a refund came from; called before the job is finished."""
-        with redis_errors():
-            self._store.redis.set(
-                key("refund_of", refund_id), job, ex=self._settings.payment_retention_seconds
-            )
+        retention = self._settings.payment_retention_seconds
+        self._store.put(key("refund_of", refund_id), job, retention)

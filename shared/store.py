@@ -99,6 +99,10 @@ class Store:
             script = self._scripts[name] = self.redis.register_script(script_source(name))
         return script
 
+    def put(self, name: str, value: str, seconds: int) -> None:
+        """Keep a small text for a while, even in a full store: work under way needs it to end."""
+        self.run("put", [name], [value, seconds * 1000])
+
     def hash(self, name: str) -> dict[str, str]:
         """Read a whole hash; empty when there is none."""
         with redis_errors():

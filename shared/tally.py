@@ -67,6 +67,9 @@ STRIPE_CALLS = Metric(
 STRIPE_SECONDS = Metric(
     "billing_stripe_call_seconds", "Time Stripe took to answer.", ("operation",), REQUEST_BUCKETS
 )
+OTHER_VERSION_EVENTS = Metric(
+    "billing_events_other_version", "Events of another API version than ours.", ("api_version",)
+)
 RINGS = Metric("billing_relay_rings", "Doorbells the relay rang, by kind of work.", ("kind",))
 
 METRICS = {
@@ -84,6 +87,7 @@ METRICS = {
         NOTIFICATION_DELAY,
         STRIPE_CALLS,
         STRIPE_SECONDS,
+        OTHER_VERSION_EVENTS,
         RINGS,
     )
 }

@@ -8,12 +8,11 @@ import worker.handlers  # noqa: F401 - fills the registry
 from shared.errors import CallerError, Inconsistent, NotYet
 from shared.facts import CONTEXT_FIELDS, Fact
 from shared.logging import get_logger
-from shared.measurements import OTHER_VERSIONS
 from shared.outcomes import Outcomes
 from shared.settlement import Established, finish_plan
-from shared.store import redis_errors
 from shared.stripe_event import Event, parse_event
 from shared.stripe_gateway import API_VERSION
+from shared.tally import OTHER_VERSION_EVENTS
 from shared.work import Claim
 from worker.policy import attempt
 from worker.registry import handler_of
@@ -98,8 +97,7 @@ def _count_version(runtime: Runtime, claim: Claim, event: Event) -> None:
     if event.api_version in (None, API_VERSION) or claim.attempts > 1:
         return
     log.info("event_of_other_version", id=event.id, api_version=event.api_version)
-    with redis_errors():
-        runtime.store.redis.hincrby(OTHER_VERSIONS, str(event.api_version), 1)
+    runtime.store.tally.count(OTHER_VERSION_EVENTS, api_version=str(event.api_version))
 
 
 def _context(runtime: Runtime, event: Event, facts: list[Fact]) -> dict[str, str]:

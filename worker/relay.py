@@ -36,13 +36,8 @@ def run_once(store: Store) -> Sweep:
 
 def ensure_duties(store: Store) -> None:
     """Schedule the duties of upkeep where they are missing: on an empty Redis, all are due now."""
-    with redis_errors():
-        pipe = store.redis.pipeline(transaction=True)
-        for duty in DUTIES:
-            pipe.hsetnx(UPKEEP.key(duty), "state", "queued")
-            pipe.hsetnx(UPKEEP.key(duty), "recorded_at", "0")
-            pipe.zadd(UPKEEP.due, {duty: 0}, nx=True)
-        pipe.execute()
+    keys = [UPKEEP.due, *(UPKEEP.key(duty) for duty in DUTIES)]
+    store.run("duties", keys, DUTIES)
 
 
 def _open(store: Store) -> bool:

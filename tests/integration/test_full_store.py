@@ -1,0 +1,94 @@
+"""A store at its memory limit: webhooks are refused with 503, and what is recorded still drains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from redis import Redis
+
+from api.app import create_app
+from shared.liveness import UPKEEP_SIGNS, Signs, pulse
+from shared.metrics import flush
+from shared.redis_connection import connect
+from shared.settings import Settings
+from shared.store import Store
+from shared.work import EVENTS, KINDS
+from tests import servers
+from tests.integration.hands import Hands
+from worker.relay import run_once
+from worker.runtime import Runtime
+
+
+@pytest.fixture
+def small(settings: Settings, sandbox: str, receiver: str) -> Iterator[Hands]:
+    """Run the service on a Valkey whose memory a test can fill."""
+    with servers.valkey() as url:
+        own = settings.model_copy(update={"redis_url": url})
+        with connect(own, "tests") as client:
+            store = Store(client)
+            runtime = Runtime(own, store)
+            yield Hands(create_app(own, store).test_client(), runtime, sandbox, receiver)
+            runtime.session.close()
+
+
+def fill(store: Store) -> Redis:
+    """Leave the store no byte for anything that asks first."""
+    client = store.redis
+    client.set("ballast", "x" * 100_000)
+    client.config_set("maxmemory", client.info("memory")["used_memory"] - 50_000)
+    return client
+
+
+def test_a_full_store_refuses_events_and_loses_none(small: Hands) -> None:
+    small.pay()
+    small.deliver_events("payment_intent.created")
+    client = fill(small.runtime.store)
+    (event,) = [e for e in small.events() if e["type"] == "payment_intent.succeeded"]
+    refused = small.post_event(event)
+    assert (refused.status_code, refused.get_json()["code"]) == (503, "store_unavailable")
+    assert int(refused.headers["Retry-After"]) > 0
+    assert client.exists(EVENTS.key(event["id"])) == 0
+    assert client.zscore(EVENTS.due, event["id"]) is None
+    client.config_set("maxmemory", 0)
+    assert small.post_event(event).get_json()["result"] == "recorded"
+    small.work()
+    assert small.told() == ["payment.succeeded"]
+
+
+def test_the_backlog_drains_while_the_store_is_full(small: Hands) -> None:
+    payments = [small.pay().get_json()["payment_intent_id"] for _ in range(5)]
+    answers = [
+        small.client.post("/api/refund/process", json={"payment_intent_id": payment, "amount": 100})
+        for payment in payments
+    ]
+    assert {answer.status_code for answer in answers} == {202}
+    small.deliver_events()
+    fill(small.runtime.store)
+    small.work()
+    for kind in KINDS.values():
+        if kind.name != "upkeep":
+            assert small.runtime.store.redis.zcard(kind.due) == 0, kind.name
+    assert sorted(small.told()) == ["payment.succeeded"] * 5
+    small.runtime.store.redis.config_set("maxmemory", 0)
+    small.deliver_events()
+    small.work()
+    assert sorted(set(small.told())) == ["payment.succeeded", "refund.succeeded"]
+
+
+def test_a_payment_is_refused_before_money_moves(small: Hands) -> None:
+    fill(small.runtime.store)
+    assert small.pay().status_code == 503
+    assert small.events() == []
+
+
+def test_a_full_store_is_told_by_the_metrics_and_nobody_looks_dead(small: Hands) -> None:
+    fill(small.runtime.store)
+    run_once(small.runtime.store)
+    Signs(small.runtime.store).give(UPKEEP_SIGNS)
+    pulse(small.runtime.store)
+    flush(small.runtime.store)
+    answer = small.client.get("/metrics")
+    assert answer.status_code == 200
+    assert 'billing_store_memory_bytes{which="limit"}' in answer.text
+    assert "billing_upkeep_silent_seconds 0." in answer.text
