@@ -130,11 +130,29 @@ class StripeGateway:
         )
 
     def event(self, event_id: str, account: str | None = None) -> dict[str, Any]:
-        """Retrieve an event; Stripe keeps them for 30 days."""
-        return self._call(
-            "events.retrieve",
-            lambda: self._client.v1.events.retrieve(event_id, None, _options(account)),
-        )
+        """Retrieve an event, snapshot or thin; Stripe keeps them for 30 days."""
+        try:
+            return self._call(
+                "events.retrieve",
+                lambda: self._client.v1.events.retrieve(event_id, None, _options(account)),
+            )
+        except CallerError as unknown:
+            if unknown.status != HTTPStatus.NOT_FOUND:
+                raise
+            return self._thin_event(event_id, account, unknown)
+
+    def _thin_event(
+        self, event_id: str, account: str | None, unknown: CallerError
+    ) -> dict[str, Any]:
+        """Retrieve a thin event, which has an id of the same form and another place."""
+        options: Any = {"stripe_context": account} if account else {}
+        try:
+            return self._call(
+                "events.retrieve_thin",
+                lambda: self._client.v2.core.events.retrieve(event_id, None, options),
+            )
+        except CallerError:
+            raise unknown from None
 
     def events(self, account: str | None = None, **filters: Any) -> Iterator[list[dict[str, Any]]]:
         """Page through events, newest first; filters are Stripe's (`created`, `type`, `types`)."""

@@ -1,0 +1,205 @@
+"""The forms an event comes in: thin, of a connected account, of another version, of other modes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import requests
+from flask.testing import FlaskClient
+
+from api.app import create_app
+from sandbox.thin_events import notification
+from shared.store import Store
+from tests.conftest import SIGNING_SECRET, make_settings
+from tests.integration.hands import Hands
+from worker.events import OTHER_VERSIONS
+
+Json = dict[str, Any]
+ACCOUNT = "acct_1Connected"
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tell a refund at once, though nothing was heard of its payment."""
+    monkeypatch.setattr("worker.events.PAYMENT_PATIENCE_SECONDS", 0.0)
+
+
+def thin(event: Json, **changes: Any) -> Json:
+    """Give an event in its thin form."""
+    return notification(event) | changes
+
+
+def of_type(hands: Hands, event_type: str) -> Json:
+    return next(event for event in hands.events() if event["type"] == event_type)
+
+
+def act(hands: Hands, path: str, account: str | None = None, **form: Any) -> Json:
+    headers = {"Authorization": "Bearer sk_test_tests_0123456789"}
+    if account:
+        headers["Stripe-Account"] = account
+    answer = requests.post(f"{hands.sandbox}{path}", data=form, headers=headers, timeout=5)
+    answer.raise_for_status()
+    made: Json = answer.json()
+    return made
+
+
+def test_a_thin_event_is_told_as_its_snapshot_would_be(hands: Hands) -> None:
+    hands.pay(metadata={"event_id": "evening"})
+    event = of_type(hands, "payment_intent.succeeded")
+    assert hands.post_event(thin(event)).status_code == 200
+    hands.work()
+    (told,) = hands.notifications()
+    assert told["type"] == "payment.succeeded"
+    assert told["body"]["data"]["event_id"] == "evening"
+
+    hands.post_event(event)
+    hands.work()
+    assert len(hands.notifications()) == 1
+
+
+def test_thin_events_of_a_whole_life_are_told(hands: Hands) -> None:
+    payment = hands.pay("pm_card_createDispute").get_json()["payment_intent_id"]
+    (dispute,) = [e for e in hands.events() if e["type"] == "charge.dispute.created"]
+    act(hands, f"/v1/disputes/{dispute['data']['object']['id']}/close")
+    for event in hands.events():
+        hands.post_event(thin(event))
+        hands.work()
+    told = hands.notifications()
+    assert {item["body"]["data"]["payment_intent_id"] for item in told} == {payment}
+    assert [item["type"] for item in told] == [
+        "payment.succeeded",
+        "dispute.opened",
+        "dispute.funds_withdrawn",
+        "dispute.lost",
+    ]
+
+
+def test_a_thin_event_whose_object_moved_on_tells_only_the_end(hands: Hands) -> None:
+    payment = hands.pay("pm_card_threeDSecure2Required").get_json()["payment_intent_id"]
+    path = f"{hands.sandbox}/_sandbox/payment_intents/{payment}/authenticate"
+    requests.post(path, json={"outcome": "complete"}, timeout=5).raise_for_status()
+    hands.post_event(thin(of_type(hands, "payment_intent.requires_action")))
+    hands.work()
+    assert hands.told() == ["payment.succeeded"]
+    hands.deliver_events("payment_intent.succeeded")
+    hands.work()
+    assert hands.told() == ["payment.succeeded"]
+
+
+def test_a_thin_event_of_no_interest_is_ignored_without_a_fetch(hands: Hands) -> None:
+    hands.pay()
+    event = thin(of_type(hands, "payment_intent.succeeded"), type="v1.invoice.paid")
+    requests.post(
+        f"{hands.sandbox}/_sandbox/faults",
+        json={"kind": "error", "status": 500, "times": None},
+        timeout=5,
+    ).raise_for_status()
+    hands.post_event(event)
+    hands.work()
+    assert hands.runtime.store.hash(f"billing:event:{event['id']}")["state"] == "ignored"
+
+
+def test_a_thin_event_that_points_elsewhere_is_a_dead_letter(hands: Hands) -> None:
+    hands.pay()
+    event = thin(of_type(hands, "payment_intent.succeeded"))
+    event["related_object"] = {"id": "x", "type": "x", "url": "/v2/core/accounts/acct_x"}
+    hands.post_event(event)
+    hands.work()
+    assert hands.runtime.store.hash(f"billing:event:{event['id']}")["state"] == "dead"
+    assert hands.told() == []
+
+
+def test_an_event_whose_payload_is_gone_is_fetched_again(hands: Hands) -> None:
+    hands.pay()
+    event = of_type(hands, "payment_intent.succeeded")
+    for body in (event, thin(event)):
+        hands.post_event(body)
+        hands.runtime.store.redis.delete(f"billing:event:{body['id']}:body")
+        hands.work()
+        assert hands.runtime.store.hash(f"billing:event:{body['id']}")["state"] == "processed"
+    assert hands.told() == ["payment.succeeded"]
+
+
+def test_an_event_that_stripe_no_longer_has_is_a_dead_letter(hands: Hands) -> None:
+    hands.pay()
+    hands.post_event(of_type(hands, "payment_intent.succeeded") | {"id": "evt_1gone"})
+    hands.runtime.store.redis.delete("billing:event:evt_1gone:body")
+    hands.work()
+    fields = hands.runtime.store.hash("billing:event:evt_1gone")
+    assert (fields["state"], fields["error"].partition(":")[0]) == ("dead", "resource_missing")
+
+
+@pytest.mark.parametrize("form", ["snapshot", "thin", "thin of an organisation"])
+def test_what_a_connected_account_says_is_looked_up_there(hands: Hands, form: str) -> None:
+    intent = act(
+        hands,
+        "/v1/payment_intents",
+        ACCOUNT,
+        amount=1000,
+        currency="sgd",
+        confirm="true",
+        payment_method="pm_card_visa",
+        **{"payment_method_types[]": "card", "metadata[event_id]": "theirs"},
+    )
+    act(hands, "/v1/refunds", ACCOUNT, payment_intent=intent["id"], amount=300)
+    listed = hands.runtime.gateway.events(ACCOUNT, type="charge.refunded")
+    (event,) = next(iter(listed))
+    event["account"] = ACCOUNT
+    if form != "snapshot":
+        event = thin(event)
+        event["context"] = f"org_1/{ACCOUNT}" if "organisation" in form else ACCOUNT
+    assert hands.post_event(event).status_code == 200
+    hands.work()
+    (told,) = hands.notifications()
+    assert told["type"] == "refund.succeeded"
+    assert told["body"]["data"]["event_id"] == "theirs"
+
+
+def test_a_connected_accounts_payment_and_refund_go_there(hands: Hands) -> None:
+    theirs = {"Stripe-Account": ACCOUNT}
+    body = {"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}
+    paid = hands.client.post("/api/payment/process", json=body, headers=theirs).get_json()
+    asked = {"payment_intent_id": paid["payment_intent_id"]}
+    job = hands.client.post("/api/refund/process", json=asked, headers=theirs).get_json()
+    hands.work()
+    path = f"/api/refund/{job['refund_request_id']}"
+    assert hands.client.get(path, headers=theirs).get_json()["status"] == "succeeded"
+    assert hands.events() == []
+    (refund,) = hands.runtime.gateway.refunds_of(ACCOUNT, payment_intent=paid["payment_intent_id"])
+    assert refund["amount"] == 1000
+
+
+def test_an_event_of_another_version_is_processed_and_counted(hands: Hands) -> None:
+    hands.pay()
+    event = of_type(hands, "payment_intent.succeeded") | {"api_version": "2020-08-27"}
+    for _ in range(2):
+        hands.post_event(event)
+        hands.work()
+    assert hands.told() == ["payment.succeeded"]
+    assert hands.runtime.store.hash(OTHER_VERSIONS) == {"2020-08-27": "1"}
+
+
+@pytest.fixture
+def rotating(hands: Hands, real_store: Store) -> FlaskClient:
+    """Serve with two secrets, as in a rotation."""
+    both = make_settings(stripe_webhook_secret=f"whsec_the_new_one_abc,{SIGNING_SECRET}")
+    hands.client = create_app(both, real_store).test_client()
+    return hands.client
+
+
+@pytest.mark.parametrize("secret", [SIGNING_SECRET, "whsec_the_new_one_abc"])
+def test_a_thin_event_is_taken_with_either_secret(
+    hands: Hands, rotating: FlaskClient, secret: str
+) -> None:
+    act(hands, "/v1/payment_intents", amount=1000, currency="sgd")
+    event = thin(of_type(hands, "payment_intent.created"))
+    assert hands.post_event(event, secret=secret).status_code == 200
+    assert hands.post_event(event, secret="whsec_nobody_knows").status_code == 400
+
+
+def test_a_thin_event_of_the_other_mode_is_refused(hands: Hands) -> None:
+    act(hands, "/v1/payment_intents", amount=1000, currency="sgd")
+    event = thin(of_type(hands, "payment_intent.created"), livemode=True)
+    answer = hands.post_event(event)
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "livemode_mismatch")
