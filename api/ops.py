@@ -61,7 +61,7 @@ def dead_letters(query: LetterSearch) -> Response:
     return _found(DeadLetters(parts().store).find(sought, query.limit))
 
 
-@ops.post("/dead-letters/redrive", responses={200: RedriveResult, **ON_POST})
+@ops.post("/dead-letters/redrive", responses={200: RedriveResult, **documented(404), **ON_POST})
 def redrive_many(body: RedriveMany) -> Response:
     """Redrive dead letters, by id or by what they have in common; a dry run only says which."""
     if (body.ids is None) == (body.kind is None):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from api.models import Input
 from shared.redrive import MOST_AT_ONCE
@@ -17,6 +17,16 @@ ITEM_ID = r"^(evt|rr|ntf)_[A-Za-z0-9_]{1,120}$"
 ACCOUNT_ID = r"^acct_[A-Za-z0-9]{1,120}$"
 
 
+def _rfc3339(value: object) -> object:
+    """Refuse a bare number, which pydantic takes for Unix time."""
+    if isinstance(value, str) and "T" in value.upper():
+        return value
+    raise ValueError("must be a date and time of RFC 3339, with a time zone")
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
+
+
 class Search(BaseModel):
     """What every search may narrow: a type is a pattern, `payment_intent.*`."""
 
@@ -25,8 +35,8 @@ class Search(BaseModel):
     type: str | None = Field(None, max_length=100, description="A pattern: `payment_intent.*`.")
     error: str | None = Field(None, max_length=200, description="A part of the last error.")
     payment_id: str | None = Field(None, max_length=128)
-    since: AwareDatetime | None = Field(None, description="RFC 3339, with a time zone.")
-    until: AwareDatetime | None = Field(None, description="RFC 3339, with a time zone.")
+    since: Moment | None = Field(None, description="RFC 3339, with a time zone.")
+    until: Moment | None = Field(None, description="RFC 3339, with a time zone.")
     limit: int = Field(PAGE, ge=1, le=LONGEST_PAGE)
 
 
@@ -83,8 +93,8 @@ class RedriveMany(Said):
     type: str | None = Field(None, max_length=100, description="A pattern: `payment_intent.*`.")
     error: str | None = Field(None, max_length=200, description="A part of the last error.")
     payment_id: str | None = Field(None, max_length=128)
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     limit: int = Field(100, ge=1, le=MOST_AT_ONCE, description="At most so many.")
     dry_run: bool = Field(False, description="Only say which.")
 

@@ -4,6 +4,7 @@ They live in a copy of the supervisor with a Procfile of its own.
 """
 
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -63,6 +64,8 @@ class Run:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,  # as a shell gives each job a process group of its own
+            # As a terminal does: whoever runs the tests in the background ignores Ctrl-C for them.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - one thread
         )
         self._lines: list[str] = []
         self._reader = threading.Thread(target=self._read)
