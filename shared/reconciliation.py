@@ -21,6 +21,8 @@ ACCOUNTS = key("reconcile", "accounts")
 # Our own account, which has no name in Stripe's requests.
 OWN = "own"
 COUNTS = ("seen", "recorded", "gap")
+# The numbers of a place within a round; gone when the round is done with the account.
+WALK = ("position", "stretch", "refused", "dense")
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,16 @@ class Place:
 
     Everything up to `watermark` was seen whole at the end of a round. Within a round `position` is
     the second to go on from, `cursor` the last event seen of it when it has many pages, and
-    `stretch` the seconds whose events seem to fit on a page there.
+    `stretch` the seconds to try there: after `refused` longer ones, of which the last had a page
+    of events in `dense` seconds.
     """
 
     watermark: int | None = None
     position: int | None = None
     cursor: str = ""
     stretch: int | None = None
+    refused: int = 0
+    dense: int = 1
 
 
 class Reconciliation:
@@ -72,17 +77,24 @@ class Reconciliation:
 
     def place(self, account: str) -> Place:
         """Tell where an account stands; all None for one never visited."""
-        fields = self._store.fields(_key(account), "watermark", "position", "cursor", "stretch")
-        watermark, position, cursor, stretch = fields
-        return Place(_number(watermark), _number(position), cursor or "", _number(stretch))
+        names = ("watermark", "position", "cursor", "stretch", "refused", "dense")
+        found = dict(zip(names, self._store.fields(_key(account), *names), strict=True))
+        return Place(
+            watermark=_number(found["watermark"]),
+            position=_number(found["position"]),
+            cursor=found["cursor"] or "",
+            stretch=_number(found["stretch"]),
+            refused=int(found["refused"] or 0),
+            dense=int(found["dense"] or 1),
+        )
 
     def move(self, account: str, place: Place, counts: dict[str, int]) -> None:
         """Go on to a position (all of `place` but its watermark), and add to the round's counts."""
         with redis_errors():
             pipe = self._store.redis.pipeline(transaction=True)
-            pipe.hset(_key(account), "position", place.position or 0)
+            for name in WALK:
+                pipe.hset(_key(account), name, getattr(place, name) or 0)
             pipe.hset(_key(account), "cursor", place.cursor)
-            pipe.hset(_key(account), "stretch", place.stretch or 0)
             for name, count in counts.items():
                 pipe.hincrby(STATE, f"round_{name}", count)
                 pipe.hincrby(STATE, f"total_{name}", count)
@@ -99,7 +111,7 @@ class Reconciliation:
             pipe = self._store.redis.pipeline(transaction=True)
             if watermark is not None:
                 pipe.hset(_key(account), "watermark", watermark)
-            pipe.hdel(_key(account), "position", "cursor", "stretch")
+            pipe.hdel(_key(account), "cursor", *WALK)
             pipe.zadd(ACCOUNTS, {account: round_})
             pipe.execute()
 

@@ -11,7 +11,7 @@ lease, and the next goes on from the same page.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shared.errors import CallerError, Misconfigured
@@ -126,29 +126,24 @@ class _Walk:
     def run(self) -> int:
         """Walk to the end; return the new watermark. Raises `_Stop`."""
         place = self.state.place(self.account)
-        low, cursor = self._start(place), place.cursor
-        stretch = place.stretch or FIRST_STRETCH_SECONDS
-        while low <= self.until:
-            high = low if cursor else min(low + stretch - 1, self.until)
-            page = self._page(low, high, cursor)
-            full = len(page) == PAGE_LIMIT
-            if full and high > low:
-                stretch = max(1, (high - low + 1) // STRETCH_FACTOR)
-                self._move(Place(None, low, cursor, stretch), {})
+        here = replace(
+            place,
+            position=self._start(place),
+            stretch=place.stretch or FIRST_STRETCH_SECONDS,
+        )
+        while (low := here.position or 0) <= self.until:
+            high = low if here.cursor else min(low + (here.stretch or 1) - 1, self.until)
+            page = self._page(low, high, here.cursor)
+            if len(page) == PAGE_LIMIT and high > low:
+                here = _shorter(here, high, page)
+                self.state.move(self.account, here, {})
                 continue
             counts, refused = self._record(page)
+            here = here if refused else _further(here, high, page)
+            self.state.move(self.account, here, counts)
             if refused:
-                self._move(Place(None, low, cursor, stretch), counts)
                 raise _Stop("full")
-            cursor = page[-1]["id"] if full else ""
-            low = low if full else high + 1
-            if len(page) < PAGE_LIMIT // STRETCH_FACTOR:
-                stretch *= STRETCH_FACTOR
-            self._move(Place(None, low, cursor, stretch), counts)
         return self.until
-
-    def _move(self, place: Place, counts: dict[str, int]) -> None:
-        self.state.move(self.account, place, counts)
 
     def _start(self, place: Place) -> int:
         if place.position is not None:
@@ -188,3 +183,29 @@ class _Walk:
                 pipe.exists(EVENTS.key(raw["id"]))
             known = pipe.execute()
         return [raw for raw, is_known in zip(page, known, strict=True) if not is_known]
+
+
+def _shorter(here: Place, high: int, page: list[Json]) -> Place:
+    """Try a shorter stretch: a full page tells how dense its newest end is, and nothing else.
+
+    The end is moved back by as much as the page covers, each time by more, so that a burst at the
+    end of a long silence is found in a few calls; but never below a share of the stretch, so that
+    an even stream is, too.
+    """
+    low = here.position or 0
+    covered = high - page[-1]["created"] + 1
+    back = covered * STRETCH_FACTOR**here.refused
+    end = max(high - back, low + (high - low + 1) // STRETCH_FACTOR - 1, low)
+    return replace(here, stretch=end - low + 1, refused=here.refused + 1, dense=covered)
+
+
+def _further(here: Place, high: int, page: list[Json]) -> Place:
+    """Go on behind a page that was recorded, with the stretch that will fit next."""
+    if len(page) == PAGE_LIMIT:
+        return replace(here, cursor=str(page[-1]["id"]))
+    stretch = here.stretch or 1
+    if here.refused:
+        stretch = max(1, here.dense // 2)
+    elif len(page) < PAGE_LIMIT // STRETCH_FACTOR:
+        stretch *= STRETCH_FACTOR
+    return replace(here, position=high + 1, cursor="", stretch=stretch, refused=0)

@@ -112,6 +112,34 @@ def test_a_second_with_more_events_than_pages_hold_is_read_whole(
     assert len(recorded(offline.store)) == many + 2
 
 
+def even(count: int, seconds: int) -> list[int]:
+    """Spread events evenly over the time before now."""
+    return [NOW - seconds + n * seconds // count for n in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("created", "most"),
+    [
+        ([], 8),
+        (even(100, 29 * DAY), 12),
+        (even(20_000, 29 * DAY), 700),
+        ([NOW - 1] * 450, 15),
+        ([NOW - 20 * DAY] * 450, 40),
+        (even(3_000, 60), 140),
+        (even(300, 10 * DAY) + even(1_000, 3600), 60),
+    ],
+    ids=["nothing", "a few", "many", "a burst now", "a burst long ago", "a storm", "both"],
+)
+def test_a_rebuild_asks_stripe_little_more_than_it_must(
+    real_store: Store, created: list[int], most: int
+) -> None:
+    runtime = Runtime(make_settings(), real_store)
+    archive = with_archive(runtime, Archive(*(event(n, at) for n, at in enumerate(created))))
+    reconcile.run_once(runtime, NOW, budget_seconds=1000)
+    assert len(recorded(real_store)) == len(created)
+    assert archive.calls <= most
+
+
 def test_no_second_is_lost_where_two_runs_meet(offline: Runtime) -> None:
     archive = with_archive(offline, Archive(event(1, NOW - 1), event(2, NOW)))
     reconcile.run_once(offline, NOW)
@@ -141,7 +169,7 @@ def test_runs_of_one_call_each_find_all(offline: Runtime) -> None:
 def test_an_outage_half_way_loses_nothing_and_repeats_little(offline: Runtime) -> None:
     events = [event(n, NOW - 4000 + n) for n in range(1000)]
     archive = with_archive(offline, Archive(*events))
-    archive.fails_after = 55
+    archive.fails_after = 25
     with pytest.raises(Unavailable):
         reconcile.run_once(offline, NOW)
     before = len(recorded(offline.store))
