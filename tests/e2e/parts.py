@@ -86,12 +86,16 @@ def pay_as_a_good_client(url: str, number: int) -> str:
     """Pay under one key until there is an answer."""
     body = {"amount": 1000 + number, "currency": "sgd", "payment_method": "pm_card_visa"}
     for _ in range(120):
-        answer = requests.post(
-            f"{url}/api/payment/process",
-            json=body,
-            headers={"Idempotency-Key": f"order-{number}"},
-            timeout=20,
-        )
+        try:
+            answer = requests.post(
+                f"{url}/api/payment/process",
+                json=body,
+                headers={"Idempotency-Key": f"order-{number}"},
+                timeout=20,
+            )
+        except requests.ConnectionError:
+            time.sleep(0.25)
+            continue
         if answer.status_code == 200:
             return str(answer.json()["payment_intent_id"])
         assert answer.status_code in (409, 503), answer.text
