@@ -27,7 +27,8 @@ PULSE_MS = 10_000
 SILENT_SECONDS = 45.0
 # A process that was silent for so long is forgotten.
 FORGOTTEN_MS = 600_000
-UPKEEP_SIGNS = key("alive", "upkeep")
+# Not a queue: the relay itself.
+RELAY_SIGNS = key("alive", "relay")
 PULSE = key("pulse")
 
 
@@ -96,7 +97,7 @@ def alive(store: Store) -> Alive:
     names = {kind.queue: signs_of(kind) for kind in KINDS.values()}
     with redis_errors():
         pipe = store.redis.pipeline(transaction=False)
-        for name in (*names.values(), UPKEEP_SIGNS):
+        for name in (*names.values(), RELAY_SIGNS):
             pipe.zrange(name, 0, -1, withscores=True)
         rows = cast(list[list[tuple[str, float]]], pipe.execute())
     now = store.now_ms()

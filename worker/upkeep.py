@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from shared.durability import ensure_durable
 from shared.errors import BillingError, Misconfigured, Unavailable
-from shared.liveness import UPKEEP_SIGNS, Signs, pulse
+from shared.liveness import RELAY_SIGNS, Signs, pulse
 from shared.logging import configure_logging, get_logger
 from shared.metrics import Flusher
 from shared.redis_connection import connect
@@ -69,7 +69,7 @@ def serve(store: Store, pause_seconds: float, stop: threading.Event) -> None:
     while not stop.is_set():
         try:
             sweep = relay.run_once(store)
-            signs.give(UPKEEP_SIGNS)
+            signs.give(RELAY_SIGNS)
             pulse(store)
             if any(sweep.rung.values()):
                 log.debug("relayed", **sweep.rung)

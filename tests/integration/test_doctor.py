@@ -12,7 +12,7 @@ import requests
 from cli.doctor import STATUS, examine
 from shared.durability import Finding, ensure_durable, inspect
 from shared.errors import Misconfigured
-from shared.liveness import FORGOTTEN_MS, UPKEEP_SIGNS, Signs, alive, pulse, signs_of
+from shared.liveness import FORGOTTEN_MS, RELAY_SIGNS, Signs, alive, pulse, signs_of
 from shared.redis_connection import connect
 from shared.settings import Settings
 from shared.store import Store
@@ -38,7 +38,7 @@ def everyone_lives(store: Store) -> None:
     """Give a sign of life for every queue and the relay."""
     for kind in KINDS.values():
         Signs(store).give(signs_of(kind))
-    Signs(store).give(UPKEEP_SIGNS)
+    Signs(store).give(RELAY_SIGNS)
 
 
 def register_endpoint(sandbox: str, **fields: Any) -> None:
@@ -242,25 +242,33 @@ def test_a_pulse_rings_on_idle_queues_only_and_once_in_a_while(store: Store) -> 
 
 def test_whoever_is_silent_for_long_is_forgotten(store: Store) -> None:
     now = store.now_ms()
-    store.redis.zadd(UPKEEP_SIGNS, {"old:1": now - FORGOTTEN_MS - 1, "late:1": now - 60_000})
+    store.redis.zadd(RELAY_SIGNS, {"old:1": now - FORGOTTEN_MS - 1, "late:1": now - 60_000})
     assert alive(store).upkeep_is_silent()
-    Signs(store).give(UPKEEP_SIGNS)
+    Signs(store).give(RELAY_SIGNS)
     assert not alive(store).upkeep_is_silent()
     assert "old:1" not in alive(store).upkeep
+
+
+def test_a_relays_sign_is_no_sign_of_a_worker(store: Store) -> None:
+    Signs(store).give(RELAY_SIGNS)
+    assert set(alive(store).silent_queues()) == set(KINDS)
+    for kind in KINDS.values():
+        Signs(store).give(signs_of(kind))
+    assert alive(store).silent_queues() == []
 
 
 def test_signs_cost_one_write_in_a_few_seconds(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signs = Signs(store)
-    signs.give(UPKEEP_SIGNS)
-    store.redis.delete(UPKEEP_SIGNS)
-    signs.give(UPKEEP_SIGNS)
-    assert store.redis.exists(UPKEEP_SIGNS) == 0
+    signs.give(RELAY_SIGNS)
+    store.redis.delete(RELAY_SIGNS)
+    signs.give(RELAY_SIGNS)
+    assert store.redis.exists(RELAY_SIGNS) == 0
     later = time.monotonic() + 60
     monkeypatch.setattr("shared.liveness.time.monotonic", lambda: later)
-    signs.give(UPKEEP_SIGNS)
-    assert store.redis.exists(UPKEEP_SIGNS) == 1
+    signs.give(RELAY_SIGNS)
+    assert store.redis.exists(RELAY_SIGNS) == 1
 
 
 def test_readiness_tells_who_is_silent_and_stays_ready(hands: Hands) -> None:

@@ -8,7 +8,7 @@ import pytest
 from redis import Redis
 
 from api.app import create_app
-from shared.liveness import UPKEEP_SIGNS, Signs, pulse
+from shared.liveness import RELAY_SIGNS, Signs, pulse
 from shared.metrics import flush
 from shared.redis_connection import connect
 from shared.settings import Settings
@@ -85,7 +85,7 @@ def test_a_payment_is_refused_before_money_moves(small: Hands) -> None:
 def test_a_full_store_is_told_by_the_metrics_and_nobody_looks_dead(small: Hands) -> None:
     fill(small.runtime.store)
     run_once(small.runtime.store)
-    Signs(small.runtime.store).give(UPKEEP_SIGNS)
+    Signs(small.runtime.store).give(RELAY_SIGNS)
     pulse(small.runtime.store)
     flush(small.runtime.store)
     answer = small.client.get("/metrics")
