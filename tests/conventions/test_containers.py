@@ -48,7 +48,8 @@ def test_an_image_holds_its_own_packages_and_shared_and_nothing_else(name):
         if line.startswith("COPY ") and "--from=" not in line
         for source in line.split()[1:-1]
     }
-    assert copied == {"bin/in-container", "shared", own}
+    command_line = {"billing", "cli"} if own == "worker" else set()
+    assert copied == {"bin/in-container", "shared", own} | command_line
 
 
 @pytest.mark.parametrize("name", DOCKERFILES)
@@ -123,7 +124,7 @@ def test_every_health_check_is_in_the_image_or_decided_in_the_file():
 
 def test_the_files_name_settings_that_exist():
     known = {name.upper() for name in Settings.model_fields}
-    known |= {"FLOWER_BASIC_AUTH"}
+    known |= {"FLOWER_BASIC_AUTH", "BILLING_URL"}  # of Flower and of ./billing
     for service in (*(SERVICES[name] for name in OURS), *(OVERLAY["services"][n] for n in OURS)):
         assert set(service["environment"]) <= known
 
