@@ -79,8 +79,8 @@ def test_the_image_holds_the_service_and_nothing_of_a_developers_machine():
 @pytest.mark.parametrize(
     ("packages", "name"),
     [
-        (("api", "worker", "shared"), "requirements-image"),
-        (("api", "worker", "shared", "local"), "requirements"),
+        (("api", "worker", "shared", "cli"), "requirements-image"),
+        (("api", "worker", "shared", "local", "cli"), "requirements"),
     ],
 )
 def test_what_the_service_imports_was_asked_for_by_name(packages, name):
