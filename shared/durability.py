@@ -51,6 +51,11 @@ def memory(store: Store) -> Memory:
 
 def inspect(store: Store) -> list[Finding]:
     """Look at everything the service depends on. Raises `Unavailable`."""
+    return [*inspect_settings(store), _fullness(memory(store))]
+
+
+def inspect_settings(store: Store) -> list[Finding]:
+    """Look at what decides whether the store keeps what it is told. Raises `Unavailable`."""
     with redis_errors():
         server = store.redis.info("server")
         persistence = store.redis.info("persistence")
@@ -61,7 +66,6 @@ def inspect(store: Store) -> list[Finding]:
         _append_only(config.get("appendonly"), persistence),
         _fsync(config.get("appendfsync")),
         _eviction(config.get("maxmemory-policy") or capacity.get("maxmemory_policy")),
-        _fullness(Memory(int(capacity.get("used_memory", 0)), int(capacity.get("maxmemory", 0)))),
     ]
 
 
@@ -145,7 +149,7 @@ def ensure_durable(store: Store, settings: Settings) -> None:
     A store that does not answer yet is no reason not to start. Raises `Misconfigured`.
     """
     try:
-        findings = [finding for finding in inspect(store) if finding.level != "ok"]
+        findings = [finding for finding in inspect_settings(store) if finding.level != "ok"]
     except Unavailable:
         log.warning("store_not_checked", detail="The store does not answer yet.")
         return
