@@ -37,6 +37,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # 25 examples for each of some 25 operations, on a busy machine
 def test_every_answer_is_a_documented_one(running: Service, tmp_path: Path) -> None:
     done = subprocess.run(
         [
