@@ -75,7 +75,15 @@ def _resolve(runtime: Runtime, event: Event) -> Event:
 
 
 def _ignored(runtime: Runtime, claim: Claim, reason: str) -> str:
-    return "ignored" if runtime.inbox.ignore(claim, reason) else "lost"
+    """Finish an event that nothing follows from; the timeline of its payment says so."""
+    if not runtime.inbox.ignore(claim, reason):
+        return "lost"
+    if payment_id := claim.fields.get("payment_id"):
+        kind = claim.fields["type"]
+        runtime.payments.note(
+            payment_id, "event_ignored", event_id=claim.id, type=kind, reason=reason
+        )
+    return "ignored"
 
 
 def _await_payment(runtime: Runtime, claim: Claim, event: Event) -> None:

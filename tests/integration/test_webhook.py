@@ -104,6 +104,9 @@ def test_an_unknown_type_is_acknowledged_and_kept_as_ignored(
     hands.work()
     assert hands.told() == []
     assert hands.runtime.store.hash(f"billing:event:{event['id']}")["state"] == "ignored"
+    payment = str(event["data"]["object"]["id"])  # type: ignore[index]  # Stripe's JSON
+    kinds = [entry["kind"] for entry in hands.runtime.payments.timeline(payment)]
+    assert kinds == ["event_received", "event_ignored"]
 
 
 def test_with_redis_gone_the_webhook_answers_503_quickly(event: dict[str, object]) -> None:
