@@ -13,6 +13,7 @@ from shared.metrics import flush
 from shared.redis_connection import connect
 from shared.settings import Settings
 from shared.store import Store
+from shared.tally import WEBHOOKS
 from shared.work import EVENTS, KINDS
 from tests import servers
 from tests.integration.hands import Hands
@@ -84,6 +85,7 @@ def test_a_payment_is_refused_before_money_moves(small: Hands) -> None:
 
 def test_a_full_store_is_told_by_the_metrics_and_nobody_looks_dead(small: Hands) -> None:
     fill(small.runtime.store)
+    small.runtime.store.tally.count(WEBHOOKS, result="store_unavailable")
     run_once(small.runtime.store)
     Signs(small.runtime.store).give(RELAY_SIGNS)
     pulse(small.runtime.store)
@@ -91,4 +93,5 @@ def test_a_full_store_is_told_by_the_metrics_and_nobody_looks_dead(small: Hands)
     answer = small.client.get("/metrics")
     assert answer.status_code == 200
     assert 'billing_store_memory_bytes{which="limit"}' in answer.text
+    assert 'billing_webhooks_total{result="store_unavailable"} 1.0' in answer.text
     assert "billing_upkeep_silent_seconds 0." in answer.text

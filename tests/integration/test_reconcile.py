@@ -281,15 +281,20 @@ def test_a_store_flushed_in_mid_flight_ends_complete_with_the_same_ids(hands: Ha
     assert told < {item["id"] for item in heard}
 
 
-def test_a_lost_store_finds_connected_accounts_again_by_their_events(hands: Hands) -> None:
-    headers = {"Stripe-Account": "acct_1Connected", "Idempotency-Key": "k-1"}
-    body = {"amount": 700, "currency": "sgd", "payment_method": "pm_card_visa"}
-    paid = hands.client.post("/api/payment/process", json=body, headers=headers)
-    assert paid.status_code == 200
-    Reconciliation(hands.runtime.store).add_account("acct_1Connected")
+def test_one_event_of_a_connected_account_brings_all_its_others(hands: Hands) -> None:
+    def pay() -> None:
+        headers = {"Stripe-Account": "acct_1Connected"}
+        body = {"amount": 700, "currency": "sgd", "payment_method": "pm_card_visa"}
+        paid = hands.client.post("/api/payment/process", json=body, headers=headers)
+        assert paid.status_code == 200
+
+    pay()
+    listed = next(hands.runtime.gateway.events("acct_1Connected"))
+    hands.post_event(next(e for e in listed if e["type"] == "payment_intent.succeeded"))
+    pay()
     reconcile.run_once(hands.runtime)
     hands.work()
-    assert hands.told() == ["payment.succeeded"]
+    assert hands.told() == ["payment.succeeded"] * 2
 
 
 def test_on_an_empty_store_the_first_relay_makes_reconcile_due(hands: Hands) -> None:
