@@ -146,6 +146,9 @@ class Settings(BaseSettings):
     reconcile_interval_seconds: float = Field(
         300.0, description="Pause between two comparisons with Stripe's event list.", gt=0
     )
+    task_events: bool = Field(
+        True, description="Tell Flower of every task; off, a worker does a third more."
+    )
     worker_concurrency: int = Field(8, description="Threads of one worker process.", ge=1, le=256)
     api_workers: int = Field(2, description="Processes of the API server.", ge=1, le=64)
     api_threads: int = Field(4, description="Blocking threads of one API process.", ge=1, le=256)

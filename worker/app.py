@@ -47,7 +47,7 @@ app.conf.update(
     task_publish_retry=False,
     worker_prefetch_multiplier=2,
     worker_eta_task_limit=100,
-    worker_send_task_events=True,
+    worker_send_task_events=settings.task_events,
     task_send_sent_event=False,
     worker_cancel_long_running_tasks_on_connection_loss=False,
     worker_hijack_root_logger=False,
