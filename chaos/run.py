@@ -89,6 +89,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> Result:
             customers.look_after_refunds()
             quiet_at = _wait_quiet(plan, stage, trouble, say)
         findings = audit(_evidence(stage, customers, trouble))
+        stage.keep = not findings.clean or quiet_at is None
         return Result(
             plan,
             findings,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -156,6 +157,8 @@ class Stage:
         only: Collection[str] = ROLES,
         **settings: str,
     ) -> None:
+        # Logs and data stay when something went wrong, or when this is set.
+        self.keep = False
         self.folder = Path(tempfile.mkdtemp(prefix="billing-chaos-"))
         ports = free_ports(4)
         self.api, self.sandbox, self.receiver = (f"http://127.0.0.1:{p}" for p in ports[:3])
@@ -213,7 +216,7 @@ class Stage:
     def __exit__(
         self,
         _type: type[BaseException] | None,
-        _error: BaseException | None,
+        error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
         """Stop everything; Valkey last, so that work can be handed back."""
@@ -225,6 +228,8 @@ class Stage:
         for service in reversed(running):
             service.stop()
         self.redis.close()
+        if error is None and not self.keep:
+            shutil.rmtree(self.folder)
 
     def roles(self, role: str) -> list[Service]:
         """Give all services of a role."""
