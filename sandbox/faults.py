@@ -1,4 +1,8 @@
-"""Break calls on demand: fail, delay, leave hanging or cut them off, before or after they act."""
+"""Break calls on demand: fail, delay, leave hanging or cut them off, before or after they act.
+
+A call broken *before* never reached its endpoint, one broken *during* began there and changed
+nothing, one broken *after* took effect.
+"""
 
 from dataclasses import asdict, dataclass, field
 from typing import Final
@@ -8,7 +12,9 @@ from sandbox.errors import StripeError
 from sandbox.objects import Json
 
 KINDS: Final = ("error", "delay", "timeout", "disconnect")
-PHASES: Final = ("before", "after")
+PHASES: Final = ("before", "during", "after")
+OWN_ERRORS_FROM: Final = 500
+"""Statuses from here on are failures of Stripe's own, not refusals."""
 DEFAULT_TYPES: Final = {429: ("invalid_request_error", "rate_limit")}
 
 
@@ -36,11 +42,16 @@ class Fault:
         return self.method in (None, method) and path.startswith(self.path_prefix)
 
     def error(self) -> StripeError:
-        """Return what the caller is told."""
+        """Return what the caller is told.
+
+        The error of an endpoint that has begun is kept for the key, as Stripe says ("including 500
+        errors"). A refusal, such as 429, comes from before the endpoint whenever it is told.
+        """
         kind, code = DEFAULT_TYPES.get(self.status, ("api_error", None))
         message = f"The sandbox was told to fail this call with a {self.status}."
         error = {"type": kind, "code": self.code or code, "message": message}
-        return StripeError(self.status, error)
+        began = self.phase != "before" and self.status >= OWN_ERRORS_FROM
+        return StripeError(self.status, error, executed=began)
 
     def headers(self) -> dict[str, str]:
         """Return the headers that tell the caller how to go on."""

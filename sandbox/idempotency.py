@@ -1,8 +1,8 @@
 """Remember answers by idempotency key, as Stripe does.
 
-An answer is kept once its endpoint began to act, whatever the answer was. The same key with the
-same request gets the same answer; with another request an error; while the first one is still
-running, a conflict. Kept for 24 hours, per account.
+An answer is kept once its endpoint began to act, whatever the answer was, an error 500 included.
+The same key with the same request gets the same answer; with another request an error; while the
+first one is still running, a conflict. Kept for 24 hours, per account.
 """
 
 import hashlib

@@ -100,15 +100,25 @@ class Transport:
             memory.end(exchange.account, key)
 
     async def _act(self, exchange: Exchange, fault: Fault | None) -> tuple[int, Json]:
-        if fault is not None and fault.phase == "before":
-            await _disturb(exchange, fault)
-        answer = self._execute(exchange)
+        if fault is not None and fault.phase != "after":
+            await self._break(exchange, fault)
+        status, body, executed = self._execute(exchange)
         if fault is not None and fault.phase == "after":
-            await _disturb(exchange, fault)
-        return answer
+            await self._break(exchange, fault, began=executed)
+        return status, body
 
-    def _execute(self, exchange: Exchange) -> tuple[int, Json]:
-        """Run the handler; keep its answer for the key if it began to act."""
+    async def _break(self, exchange: Exchange, fault: Fault, *, began: bool = True) -> None:
+        """Disturb a call; an error from an endpoint that began is kept, not what it hides."""
+        try:
+            await _disturb(exchange, fault)
+        except StripeError as failure:
+            if failure.executed and began:
+                self._keep(exchange, failure.status, {"error": failure.error})
+                self._world.on_change()
+            raise
+
+    def _execute(self, exchange: Exchange) -> tuple[int, Json, bool]:
+        """Run the handler; keep its answer for the key if it began to act, and say whether."""
         executed = True
         try:
             route, path_ids = self._route(exchange)
@@ -119,13 +129,16 @@ class Transport:
         if exchange.method != "GET":
             self._world.on_change()
         if executed:
-            self._remember(exchange, status, body)
-        return status, body
+            self._count(exchange, status)
+            self._keep(exchange, status, body)
+        return status, body, executed
 
-    def _remember(self, exchange: Exchange, status: int, body: Json) -> None:
+    def _count(self, exchange: Exchange, status: int) -> None:
         if exchange.method != "GET" and status in EFFECTIVE:
             name = f"{exchange.method} {OBJECT_ID.sub('{id}', exchange.path)}"
             self._world.acted[name] = self._world.acted.get(name, 0) + 1
+
+    def _keep(self, exchange: Exchange, status: int, body: Json) -> None:
         if exchange.keeps_answers:
             print_ = fingerprint(exchange.method, exchange.path, exchange.tree)
             now = self._world.clock.now()

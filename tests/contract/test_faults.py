@@ -33,16 +33,38 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("phase", ["before", "after"])
+def intents(api: Api, mark: str) -> list[str]:
+    listed = api.found("/v1/payment_intents", {"limit": 100})["data"]
+    return [intent["id"] for intent in listed if intent["description"] == mark]
+
+
+@pytest.mark.parametrize(
+    ("fault", "phase"),
+    [(f, p) for f in FAULTS for p in ("before", "after") if (f, p) != ("error", "after")],
+)
 def test_the_sdk_gets_over_a_fault_without_acting_twice(
     api: Api, side: Side, patient: stripe.StripeClient, fault: str, phase: str
 ) -> None:
     mark = f"{fault} {phase}"
     side.control("faults", phase=phase, path_prefix="/v1/payment_intents", **FAULTS[fault])
     intent = patient.v1.payment_intents.create({**FORM, "description": mark})
-    listed = api.found("/v1/payment_intents", {"limit": 100})["data"]
-    assert [i["id"] for i in listed if i["description"] == mark] == [intent.id]
+    assert intents(api, mark) == [intent.id]
+
+
+def test_an_error_after_acting_outlives_the_retries_of_the_sdk(
+    api: Api, side: Side, patient: stripe.StripeClient
+) -> None:
+    mark = "kept error"
+    fault = {"kind": "error", "status": 500, "phase": "after"}
+    side.control("faults", path_prefix="/v1/payment_intents", **fault)
+    for _ in range(2):
+        with pytest.raises(stripe.APIError) as told:
+            patient.v1.payment_intents.create(
+                {**FORM, "description": mark}, {"idempotency_key": mark}
+            )
+        assert told.value.http_status == 500
+        assert told.value.headers["Idempotent-Replayed"] == "true"
+    assert len(intents(api, mark)) == 1
 
 
 def test_what_is_kept_on_disk_holds_no_card_number(

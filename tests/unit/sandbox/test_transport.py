@@ -90,17 +90,64 @@ def test_a_failure_before_acting_leaves_nothing() -> None:
     play(story)
 
 
-@pytest.mark.parametrize("kind", ["error", "timeout", "disconnect"])
-def test_a_failure_after_acting_hides_what_was_done(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["timeout", "disconnect"])
+def test_a_connection_lost_after_acting_hides_what_was_done(kind: str) -> None:
     async def story(stripe: Stripe) -> None:
         await stripe.fault(kind=kind, phase="after", delay_seconds=0.01)
-        try:
-            assert (await stripe.create()).status == 500
-        except aiohttp.ClientError:
-            assert kind != "error"
+        with pytest.raises(aiohttp.ClientError):
+            await stripe.create()
         again = await stripe.create()
         assert (again.status, again.headers["Idempotent-Replayed"]) == (200, "true")
         assert len((await stripe.books())["payment_intents"]) == 1
+
+    play(story)
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_an_error_after_acting_is_what_the_key_remembers(status: int) -> None:
+    async def story(stripe: Stripe) -> None:
+        await stripe.fault(kind="error", status=status, phase="after", delay_seconds=0.01)
+        first = await stripe.create()
+        for _ in range(2):
+            again = await stripe.create()
+            assert (again.status, again.headers["Idempotent-Replayed"]) == (status, "true")
+            assert await again.json() == await first.json()
+        assert "Idempotent-Replayed" not in first.headers
+        assert len((await stripe.books())["payment_intents"]) == 1
+        assert (await stripe.create("another key")).status == 200
+
+    play(story)
+
+
+def test_an_error_while_acting_is_remembered_though_nothing_was_done() -> None:
+    async def story(stripe: Stripe) -> None:
+        await stripe.fault(kind="error", status=500, phase="during")
+        for replayed in (None, "true"):
+            answer = await stripe.create()
+            assert (answer.status, answer.headers.get("Idempotent-Replayed")) == (500, replayed)
+        assert (await stripe.books())["payment_intents"] == []
+
+    play(story)
+
+
+def test_a_limit_told_after_acting_is_not_kept() -> None:
+    async def story(stripe: Stripe) -> None:
+        await stripe.fault(kind="error", status=429, phase="after")
+        assert (await stripe.create()).status == 429
+        again = await stripe.create()
+        assert (again.status, again.headers["Idempotent-Replayed"]) == (200, "true")
+
+    play(story)
+
+
+def test_an_error_in_place_of_a_refusal_leaves_the_key_free() -> None:
+    async def story(stripe: Stripe) -> None:
+        await stripe.fault(kind="error", phase="after")
+        headers = KEY | {"Idempotency-Key": "k"}
+        wrong = await stripe.client.post(PATH, data={"amount": "1"}, headers=headers)
+        assert wrong.status == 500
+        right = await stripe.create()
+        assert (right.status, "Idempotent-Replayed" in right.headers) == (200, False)
 
     play(story)
 
