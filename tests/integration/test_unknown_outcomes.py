@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import pytest
 import requests
 from werkzeug.test import TestResponse
 
-from shared.errors import PaymentDeclined, Unavailable
+from shared.errors import PaymentDeclined
 from shared.outcomes import Outcomes
 from shared.refund_jobs import stripe_key
-from shared.stripe_gateway import StripeGateway
 from shared.work import REFUNDS
 from tests.integration.hands import Hands
 from worker.refunding import SAFE_TO_REPEAT_SECONDS, run_refund
@@ -27,28 +24,6 @@ BODY = {"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}
 def break_stripe(hands: Hands, path: str, **fault: Any) -> None:
     fault = {"method": "POST", "path_prefix": path, "times": 1} | fault
     requests.post(f"{hands.sandbox}/_sandbox/faults", json=fault, timeout=5).raise_for_status()
-
-
-@pytest.fixture
-def repeats_500(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Let a call act at its first try and answer 500; Stripe repeats that answer for 24 hours.
-
-    The sandbox cannot be told to keep an error it was told to make, so the gateway plays it.
-    """
-
-    def install(call: str) -> None:
-        whole, seen = getattr(StripeGateway, call), set[str]()
-
-        def acts_once(gateway: StripeGateway, *, idempotency_key: str, **given: Any) -> Json:
-            if idempotency_key not in seen:
-                seen.add(idempotency_key)
-                with suppress(PaymentDeclined):
-                    whole(gateway, idempotency_key=idempotency_key, **given)
-            raise Unavailable("500", code="stripe_error", outcome_known=False)
-
-        monkeypatch.setattr(StripeGateway, call, acts_once)
-
-    return install
 
 
 @pytest.fixture
@@ -82,10 +57,14 @@ def state(hands: Hands, job: str) -> str:
     return "failed" if "failure_code" in fields else fields["state"]
 
 
+CUT_BEFORE, CUT_AFTER = ({"kind": "disconnect", "phase": when} for when in ("before", "after"))
+# Errors that Stripe keeps under the key and repeats for 24 hours: it failed before, or after, it
+# made what was asked for.
+NOT_MADE, MADE = ({"kind": "error", "status": 500, "phase": when} for when in ("during", "after"))
 CUT = [
-    {"kind": "disconnect", "phase": "before"},
-    {"kind": "disconnect", "phase": "after"},
-    {"kind": "error", "status": 500, "phase": "after"},
+    CUT_BEFORE,
+    CUT_AFTER,
+    MADE,
     {"kind": "error", "status": 503, "phase": "before", "retry_after": 0},
     {"kind": "error", "status": 429, "phase": "before", "retry_after": 0},
 ]
@@ -115,9 +94,9 @@ def test_a_payment_whose_answer_is_lost_is_charged_once(hands: Hands, fault: Jso
 
 
 def test_a_refund_behind_an_error_that_stripe_repeats_is_found_in_its_events(
-    hands: Hands, payment: str, repeats_500: Callable[[str], None]
+    hands: Hands, payment: str
 ) -> None:
-    repeats_500("create_refund")
+    break_stripe(hands, REFUND, **MADE)
     job = queued(hands, payment)
     hands.work()
     fields = hands.runtime.refund_jobs.read(job)
@@ -128,9 +107,9 @@ def test_a_refund_behind_an_error_that_stripe_repeats_is_found_in_its_events(
 
 
 def test_a_refund_is_known_from_its_event_before_stripe_is_asked_again(
-    hands: Hands, payment: str, repeats_500: Callable[[str], None]
+    hands: Hands, payment: str
 ) -> None:
-    repeats_500("create_refund")
+    break_stripe(hands, REFUND, **MADE)
     job = queued(hands, payment)
     run_refund(hands.runtime, job)
     assert state(hands, job) == "retrying"
@@ -146,8 +125,7 @@ def test_a_refund_is_known_from_its_event_before_stripe_is_asked_again(
 
 
 def test_an_error_that_hides_no_refund_is_no_failure(hands: Hands, payment: str) -> None:
-    forever = {"kind": "error", "status": 500, "phase": "before", "times": None}
-    break_stripe(hands, REFUND, **forever)
+    break_stripe(hands, REFUND, **NOT_MADE)
     job = queued(hands, payment)
     for _ in range(6):
         hands.runtime.store.redis.hdel(REFUNDS.key(job), "not_before")
@@ -184,8 +162,11 @@ def age(hands: Hands, job: str, seconds: int) -> None:
     redis.hdel(name, "not_before")
 
 
-def test_a_job_older_than_stripes_memory_finds_its_refund(hands: Hands, payment: str) -> None:
-    break_stripe(hands, REFUND, kind="disconnect", phase="after")
+@pytest.mark.parametrize("fault", [CUT_AFTER, MADE], ids=["cut", "500"])
+def test_a_job_older_than_stripes_memory_finds_its_refund(
+    hands: Hands, payment: str, fault: Json
+) -> None:
+    break_stripe(hands, REFUND, **fault)
     job = queued(hands, payment)
     run_refund(hands.runtime, job)
     forget_keys(hands)
@@ -195,8 +176,11 @@ def test_a_job_older_than_stripes_memory_finds_its_refund(hands: Hands, payment:
     assert state(hands, job) == "finished"
 
 
-def test_a_job_older_than_stripes_memory_is_left_to_a_person(hands: Hands, payment: str) -> None:
-    break_stripe(hands, REFUND, kind="disconnect", phase="before")
+@pytest.mark.parametrize("fault", [CUT_BEFORE, NOT_MADE], ids=["cut", "500"])
+def test_a_job_older_than_stripes_memory_is_left_to_a_person(
+    hands: Hands, payment: str, fault: Json
+) -> None:
+    break_stripe(hands, REFUND, **fault)
     job = queued(hands, payment)
     run_refund(hands.runtime, job)
     age(hands, job, SAFE_TO_REPEAT_SECONDS + 60)
@@ -205,11 +189,15 @@ def test_a_job_older_than_stripes_memory_is_left_to_a_person(hands: Hands, payme
     assert state(hands, job) == "dead"
 
 
-@pytest.mark.parametrize("acted", [True, False])
+@pytest.mark.parametrize(
+    "fault",
+    [CUT_BEFORE, CUT_AFTER, NOT_MADE, MADE],
+    ids=["cut before", "cut after", "500, not made", "500, made"],
+)
 def test_a_person_who_redrives_an_old_job_never_refunds_twice(
-    hands: Hands, payment: str, acted: bool
+    hands: Hands, payment: str, fault: Json
 ) -> None:
-    break_stripe(hands, REFUND, kind="disconnect", phase="after" if acted else "before")
+    break_stripe(hands, REFUND, **fault)
     job = queued(hands, payment)
     run_refund(hands.runtime, job)
     forget_keys(hands)
@@ -222,10 +210,8 @@ def test_a_person_who_redrives_an_old_job_never_refunds_twice(
     assert state(hands, job) == "finished"
 
 
-def test_a_payment_behind_an_error_that_stripe_repeats_is_found(
-    hands: Hands, repeats_500: Callable[[str], None]
-) -> None:
-    repeats_500("create_payment")
+def test_a_payment_behind_an_error_that_stripe_repeats_is_found(hands: Hands) -> None:
+    break_stripe(hands, PAYMENT, **MADE)
     answers = [pay(hands), pay(hands)]
     assert [answer.status_code for answer in answers] == [200, 200]
     assert answers[1].headers["Idempotent-Replayed"] == "true"
@@ -233,9 +219,9 @@ def test_a_payment_behind_an_error_that_stripe_repeats_is_found(
 
 
 def test_a_payment_behind_a_repeated_error_is_known_from_its_event(
-    hands: Hands, monkeypatch: pytest.MonkeyPatch, repeats_500: Callable[[str], None]
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    repeats_500("create_payment")
+    break_stripe(hands, PAYMENT, **MADE)
     monkeypatch.setattr("api.outcome.listed", lambda *_: None)
     assert pay(hands).status_code == 503
     hands.deliver_events("payment_intent.created")
@@ -244,10 +230,8 @@ def test_a_payment_behind_a_repeated_error_is_known_from_its_event(
     assert charges_at_stripe(hands) == 1
 
 
-def test_a_decline_behind_a_repeated_error_is_a_decline(
-    hands: Hands, repeats_500: Callable[[str], None]
-) -> None:
-    repeats_500("create_payment")
+def test_a_decline_behind_a_repeated_error_is_a_decline(hands: Hands) -> None:
+    break_stripe(hands, PAYMENT, **MADE)
     answer = pay(hands, method="pm_card_chargeDeclinedInsufficientFunds")
     body = answer.get_json()
     assert (answer.status_code, body["decline_code"]) == (
@@ -266,16 +250,25 @@ def test_a_payment_that_was_never_made_stays_unknown(hands: Hands) -> None:
     assert charges_at_stripe(hands) == 1
 
 
-def test_somebody_elses_request_is_not_taken_for_ours(
-    hands: Hands, payment: str, repeats_500: Callable[[str], None]
-) -> None:
-    repeats_500("create_refund")
+def test_a_payment_that_stripe_failed_to_make_is_unknown_for_a_day_at_most(hands: Hands) -> None:
+    break_stripe(hands, PAYMENT, **NOT_MADE)
+    assert [pay(hands).status_code for _ in range(2)] == [503, 503]
+    redis = hands.runtime.store.redis
+    (record,) = redis.keys("billing:idempotency:*")
+    redis.hincrby(record, "begun_at", -SAFE_TO_REPEAT_SECONDS * 1000)
+    late = pay(hands)
+    assert (late.status_code, late.get_json()["code"]) == (409, "idempotency_key_expired")
+    assert pay(hands, "a new one").status_code == 200
+    assert charges_at_stripe(hands) == 1
+
+
+def test_somebody_elses_request_is_not_taken_for_ours(hands: Hands, payment: str) -> None:
+    break_stripe(hands, REFUND, **MADE)
     job = queued(hands, payment)
     run_refund(hands.runtime, job)
-    with suppress(Unavailable):
-        hands.runtime.gateway.create_refund(
-            params={"payment_intent": payment, "amount": 100}, idempotency_key="a colleague's"
-        )
+    hands.runtime.gateway.create_refund(
+        params={"payment_intent": payment, "amount": 100}, idempotency_key="a colleague's"
+    )
     other = hands.runtime.gateway.refunds_of(payment_intent=payment)[0]
     hands.work()
     found = hands.runtime.refund_jobs.read(job)["refund_id"]
