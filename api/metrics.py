@@ -89,16 +89,11 @@ def _measured(found: Measurement) -> Family:
 
 def install(app: Flask) -> None:
     """Count every request of the application, and what became of every webhook."""
-    app.before_request(_begin)
     app.after_request(_count)
 
 
-def _begin() -> None:
-    g.counted_from = time.perf_counter()
-
-
 def _count(response: Response) -> Response:
-    seconds = time.perf_counter() - g.counted_from
+    seconds = time.perf_counter() - g.started
     tally = parts().store.tally
     route = str(request.url_rule or OTHER)
     method = request.method if request.method in METHODS else OTHER
@@ -106,8 +101,7 @@ def _count(response: Response) -> Response:
     tally.count(HTTP_REQUESTS, route=route, method=method, status=status)
     tally.observe(HTTP_SECONDS, seconds, route=route)
     if request.path == WEBHOOK_PATH and request.method == "POST":
-        said = response.get_json(silent=True) or {}
-        tally.count(WEBHOOKS, result=str(said.get("result") or said.get("code") or OTHER))
+        tally.count(WEBHOOKS, result=g.get("result", OTHER))
         tally.observe(WEBHOOK_SECONDS, seconds)
     return response
 

@@ -45,6 +45,7 @@ class Problem(BaseModel):
 
 def problem(status: int, code: str, detail: str, **fields: Any) -> Response:
     """Build a problem response. `retry_after_seconds` becomes the Retry-After header."""
+    g.result = code
     retry_after = fields.pop("retry_after_seconds", None)
     body = {
         "type": f"urn:billing-service:problem:{code}",

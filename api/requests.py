@@ -88,19 +88,21 @@ def _card_data(value: Any, path: str = "") -> str | None:
 
 
 def _begin() -> None:
+    g.started = time.perf_counter()
     given = request.headers.get("X-Request-Id", "")
     acceptable = REQUEST_ID.fullmatch(given) and not holds_card_number(given)
     g.request_id = given if acceptable else f"req_{secrets.token_hex(12)}"
-    _begin_span()
-    g.started = time.perf_counter()
+    parent = request.headers.get("traceparent", "")
+    g.traceparent = parent if TRACEPARENT.fullmatch(parent) else ""
+    if tracing.enabled():
+        _begin_span()
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
 
 
 def _begin_span() -> None:
-    parent = request.headers.get("traceparent", "")
     name = f"{request.method} {request.url_rule or 'unknown'}"
-    g.span = tracing.start(name, parent if TRACEPARENT.fullmatch(parent) else None, SpanKind.SERVER)
+    g.span = tracing.start(name, g.traceparent or None, SpanKind.SERVER)
     g.span_token = context.attach(set_span_in_context(g.span))
     g.traceparent = tracing.traceparent(g.span)
 
@@ -112,7 +114,8 @@ def _end_span(_: BaseException | None) -> None:
 
 
 def _end(response: Response) -> Response:
-    g.span.set_attribute("http.response.status_code", response.status_code)
+    if "span" in g:
+        g.span.set_attribute("http.response.status_code", response.status_code)
     response.headers["X-Request-Id"] = g.request_id
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, jsonify, request
+from flask import Response, g, jsonify, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
@@ -60,8 +60,8 @@ def receive() -> Response:
             code="too_many_waiting",
             retry_after_seconds=FULL_RETRY_SECONDS,
         )
-    result = "recorded" if recorded.outcome == "recorded" else "duplicate"
-    return jsonify({"received": True, "result": result})
+    g.result = "recorded" if recorded.outcome == "recorded" else "duplicate"
+    return jsonify({"received": True, "result": g.result})
 
 
 def _verify(payload: bytes, header: str) -> None:

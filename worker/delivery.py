@@ -105,7 +105,7 @@ def _headers(claim: Claim, payload: str, settings: Settings) -> dict[str, str]:
         "User-Agent": USER_AGENT,
         "webhook-id": claim.id,
         "webhook-timestamp": str(int(now.timestamp())),
-        "traceparent": traceparent() or _new_trace(),
+        "traceparent": traceparent() or claim.fields.get("traceparent") or _new_trace(),
     }
     if signatures:
         headers["webhook-signature"] = " ".join(signatures)
