@@ -1,6 +1,6 @@
-"""The webhook door: what recording a signed event costs, beside a bare route and the usual way.
+"""The webhook door: what recording a signed event costs, beside other doors.
 
-All three behind the same server with one process and four threads; every event is distinct.
+All behind the same server with one process and four threads; every event is distinct.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ WARM_UP = 200
 
 
 def main() -> None:
-    """Measure the three doors and print their figures."""
+    """Measure the doors and print their figures."""
     count, connections = scaled(4000, 300), 8
     roles = ("valkey", "sandbox")
     with Stage(only=roles, API_WORKERS="1", API_THREADS="4", LOG_LEVEL="INFO") as stage:
         event = real_event(stage, "payment_intent.succeeded")
         doors = {
             "bare Flask route": granian(stage, "bench._doors:bare"),
+            "verify, one script, nothing else": granian(stage, "bench._doors:least"),
             "construct_event + task.delay": granian(stage, "bench._doors:usual"),
             "ours: verify, record, ring": [sys.executable, "-m", "api"],
         }
