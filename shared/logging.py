@@ -18,6 +18,8 @@ from pydantic import SecretStr
 from shared.settings import Settings
 
 REDACTED = "[redacted]"
+# Libraries that tell at INFO what our own lines tell with ids.
+NOISY = ("stripe", "urllib3", "kombu", "amqp", "celery.app.trace", "celery.worker.strategy")
 # Replacing a shorter text would blacken ordinary words.
 SHORTEST_SECRET = 6
 CARD_NUMBER = re.compile(r"(?<![\w.-])(?:\d[ -]?){12,18}\d(?![\w-])")
@@ -49,18 +51,23 @@ def redact(text: str) -> str:
     return CARD_NUMBER.sub(lambda m: REDACTED if _is_card(m.group()) else m.group(), text)
 
 
-class RedactingFormatter(structlog.stdlib.ProcessorFormatter):
-    """Format as structlog does, then redact: the last gate before the stream."""
+class LineWriter(structlog.WriteLogger):
+    """Write finished lines to standard error, each at once; know whose they are."""
 
-    def __init__(self, secrets: Iterable[SecretStr], **options: Any) -> None:
-        super().__init__(**options)
-        self._secrets = [
-            s.get_secret_value() for s in secrets if len(s.get_secret_value()) >= SHORTEST_SECRET
-        ]
+    def __init__(self, name: str = "") -> None:
+        super().__init__(sys.stderr)
+        self.name = name
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the finished line without secrets."""
-        line = super().format(record)
+
+class Redactor:
+    """Take the values of known secrets, and what looks like one, out of finished lines."""
+
+    def __init__(self, secrets: Iterable[SecretStr]) -> None:
+        values = (secret.get_secret_value() for secret in secrets)
+        self._secrets = [value for value in values if len(value) >= SHORTEST_SECRET]
+
+    def __call__(self, _: Any, __: str, line: str) -> str:
+        """Return the line without secrets: the last processor before the stream."""
         for secret in self._secrets:
             line = line.replace(secret, REDACTED)
         return redact(line)
@@ -71,7 +78,7 @@ def configure_logging(settings: Settings, process: str) -> None:
 
     Idempotent; `process` (api, worker, upkeep) is on every line.
     """
-    shared: list[structlog.typing.Processor] = [
+    bound: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         _process_name(process),
         structlog.stdlib.add_log_level,
@@ -79,43 +86,47 @@ def configure_logging(settings: Settings, process: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
-    renderer: structlog.typing.Processor = (
+    written: list[structlog.typing.Processor] = [
         structlog.processors.JSONRenderer()
         if settings.log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=False)
+        else structlog.dev.ConsoleRenderer(colors=False),
+        Redactor(_known_secrets(settings)),
+    ]
+    _format_libraries(settings, bound, written)
+    # Ours pass the standard library by: its records, handlers and second format cost as much as
+    # all the rest of a line.
+    structlog.configure(
+        processors=[*bound, *written],
+        logger_factory=LineWriter,
+        wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
+        cache_logger_on_first_use=True,
     )
+
+
+def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
+    """Give the logger of a module."""
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(name)
+    return logger
+
+
+def _format_libraries(
+    settings: Settings,
+    bound: list[structlog.typing.Processor],
+    written: list[structlog.typing.Processor],
+) -> None:
+    """Have what libraries log through the standard library come out as our own lines do."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
-        RedactingFormatter(
-            _known_secrets(settings),
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=bound,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *written],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level)
-    for noisy in (
-        "stripe",
-        "urllib3",
-        "kombu",
-        "amqp",
-        "celery.app.trace",
-        "celery.worker.strategy",
-    ):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
-
-
-def get_logger(name: str) -> structlog.stdlib.BoundLogger:
-    """Give the logger of a module."""
-    logger: structlog.stdlib.BoundLogger = structlog.get_logger(name)
-    return logger
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _process_name(process: str) -> structlog.typing.Processor:

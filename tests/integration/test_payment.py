@@ -174,13 +174,13 @@ def test_bad_input_names_the_field_and_reaches_nobody(
     ],
 )
 def test_raw_card_data_is_refused_and_never_logged(
-    hands: Hands, card: dict[str, object], caplog: pytest.LogCaptureFixture
+    hands: Hands, card: dict[str, object], capfd: pytest.CaptureFixture[str]
 ) -> None:
     body = {"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"} | card
     answer = hands.client.post("/api/payment/process", json=body)
     assert answer.status_code == 400
     assert answer.get_json()["code"] == "raw_card_data_refused"
-    seen = answer.get_data(as_text=True) + caplog.text
+    seen = answer.get_data(as_text=True) + "".join(capfd.readouterr())
     assert "4242" not in seen
     assert "5555" not in seen
 
