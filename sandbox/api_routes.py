@@ -3,7 +3,7 @@
 from typing import Final
 
 from sandbox import (
-    account_info,
+    accounts,
     balance,
     catalog,
     charges,
@@ -30,7 +30,7 @@ ROUTES: Final = (
     *events.ROUTES,
     *webhook_endpoints.ROUTES,
     *thin_events.ROUTES,
-    *account_info.ROUTES,
+    *accounts.ROUTES,
     *catalog.ROUTES,
     *checkout_routes.ROUTES,
     *disputes.ROUTES,

@@ -8,7 +8,7 @@ ALPHABET: Final = string.ascii_letters + string.digits
 RANDOM_LENGTH: Final = 23
 """Characters after the prefix; Stripe's payment ids carry about as many."""
 SHORT_LENGTH: Final = 14
-"""Customers, products and requests have shorter ids."""
+"""Accounts, customers, products and requests have shorter ids."""
 SECRET_LENGTH: Final = 25
 """Characters after `_secret_` in a client secret."""
 
@@ -29,7 +29,12 @@ PREFIXES: Final = {
     "delivery": "dlv_1",
     "v2.core.event_destination": "ed_test_",
 }
-SHORT_PREFIXES: Final = {"customer": "cus_", "product": "prod_", "request": "req_"}
+SHORT_PREFIXES: Final = {
+    "account": "acct_1",
+    "customer": "cus_",
+    "product": "prod_",
+    "request": "req_",
+}
 
 
 def random_text(length: int) -> str:

@@ -13,7 +13,17 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from sandbox import authentication, card_numbers, errors, expand, forms, ids, params, versions
+from sandbox import (
+    accounts,
+    authentication,
+    card_numbers,
+    errors,
+    expand,
+    forms,
+    ids,
+    params,
+    versions,
+)
 from sandbox.call import Call, Route
 from sandbox.errors import StripeError
 from sandbox.faults import Fault
@@ -73,7 +83,7 @@ class Transport:
         exchange = Exchange(request, ids.new_id("request"))
         fault = self._world.faults.take(request.method, request.path)
         try:
-            await _read(exchange)
+            await _read(exchange, self._world)
             status, body = await self._serve(exchange, fault)
         except StripeError as refusal:
             status, body = refusal.status, {"error": refusal.error}
@@ -166,12 +176,13 @@ class Transport:
         return shown
 
 
-async def _read(exchange: Exchange) -> None:
+async def _read(exchange: Exchange, world: World) -> None:
     """Fill the exchange from the request; raises for a bad key, version, account or body."""
     headers = exchange.request.headers
     authentication.check(headers.get("Authorization"))
     exchange.version = versions.effective(headers.get("Stripe-Version"))
-    exchange.account = _account(headers.get("Stripe-Account") or headers.get("Stripe-Context"))
+    asked_for = headers.get("Stripe-Account") or headers.get("Stripe-Context")
+    exchange.account = accounts.named(world, asked_for)
     exchange.tree = await _tree(exchange.request)
     card_numbers.conceal(exchange.tree)
     key = headers.get("Idempotency-Key")
@@ -179,19 +190,6 @@ async def _read(exchange: Exchange) -> None:
         check_key(key)
         exchange.key = key
         exchange.headers["Idempotency-Key"] = key
-
-
-def _account(header: str | None) -> str:
-    if not header:
-        return PLATFORM
-    if header.startswith("acct_") and header.removeprefix("acct_").isalnum():
-        return header
-    message = (
-        f"The provided key does not have access to account '{header}' (or that account does not "
-        "exist). Application access may have been revoked."
-    )
-    error = {"type": "invalid_request_error", "code": "account_invalid", "message": message}
-    raise StripeError(403, error)
 
 
 async def _tree(request: web.Request) -> Json:

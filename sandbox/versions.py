@@ -81,6 +81,14 @@ def _add_endive_fields(record: Json) -> None:
         ENDIVE_INSIDE[kind](record)
 
 
+def _inside_account(account: Json) -> None:
+    if "deleted" in account:
+        return
+    account["business_profile"].setdefault("specified_commercial_transactions_act_url", None)
+    for script in ("kana", "kanji"):
+        account["settings"]["payments"].setdefault(f"statement_descriptor_prefix_{script}", None)
+
+
 def _inside_charge(charge: Json) -> None:
     card = (charge.get("payment_method_details") or {}).get("card")
     if card is not None:
@@ -104,6 +112,7 @@ def _inside_intent(intent: Json) -> None:
 
 
 ENDIVE_INSIDE: Final[dict[str, Callable[[Json], None]]] = {
+    "account": _inside_account,
     "charge": _inside_charge,
     "dispute": _inside_dispute,
     "payment_intent": _inside_intent,

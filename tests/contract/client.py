@@ -43,6 +43,13 @@ class Api:
         if version:
             self._session.headers["Stripe-Version"] = version
 
+    def acting_for(self, account: str) -> Api:
+        """Give the same key, used for a connected account."""
+        other = Api(self.base_url, None)
+        other._session.headers.update(self._session.headers)
+        other._session.headers["Stripe-Account"] = account
+        return other
+
     def get(self, path: str, params: Any = None, **headers: str) -> Answer:
         """GET with a query string."""
         return self._answer("GET", path, headers, params=params)

@@ -7,6 +7,9 @@ version than the one the SDKs send) cannot know, or what Stripe leaves out thoug
 # "schema.key" -> why. Allowed only in answers of endive: the description is of a dahlia version,
 # these keys are in the types of the SDKs that are pinned to endive.
 ENDIVE = {
+    "account_business_profile.specified_commercial_transactions_act_url": "endive: for Japan",
+    "account_payments_settings.statement_descriptor_prefix_kana": "endive: for Japan",
+    "account_payments_settings.statement_descriptor_prefix_kanji": "endive: for Japan",
     "charge.source": "endive: in the SDKs' types",
     "checkout.session.allowed_payment_method_types": "endive: successor of payment_method_types",
     "dispute.intended_submission_method": "endive: in the SDKs' types",

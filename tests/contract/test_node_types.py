@@ -82,7 +82,9 @@ def gathered(endive: Api, side: Side) -> dict[str, tuple[str, Any]]:
         listed(endive, "/v1/disputes", payment_intent=disputed["id"]), "the dispute"
     )
     charge = side.eventually(settled(endive, paid["latest_charge"]["id"]), "the charge to settle")
-    return {
+    # An account of Stripe's needs Connect to make others.
+    connected = {"connected": ("Account", endive.made("/v1/accounts"))} if side.is_fake else {}
+    return connected | {
         "created": (
             "PaymentIntent",
             endive.made("/v1/payment_intents", {"amount": 500, "currency": "usd"}),
