@@ -192,7 +192,7 @@ def test_a_full_inbox_stops_the_run_and_the_next_goes_on(
     assert (done.outcome, len(recorded(store))) == ("complete", 100)
 
 
-def test_connected_accounts_are_compared_each_for_itself(offline: Runtime) -> None:
+def test_an_event_that_does_not_name_its_account_is_recorded_with_it(offline: Runtime) -> None:
     archive = with_archive(offline, Archive(event(1, NOW - 10)))
     archive.accounts["acct_one"] = [event(2, NOW - 20_000)]
     archive.accounts["acct_two"] = [event(3, NOW - 30_000)]
@@ -201,21 +201,6 @@ def test_connected_accounts_are_compared_each_for_itself(offline: Runtime) -> No
     assert offline.store.hash(EVENTS.key("evt_2"))["account"] == "acct_one"
     report = Reconciliation(offline.store).report()
     assert report["watermarks"] == {OWN: NOW, "acct_one": NOW, "acct_two": NOW}
-
-
-def test_an_account_that_is_no_longer_ours_holds_nobody_up(offline: Runtime) -> None:
-    archive = with_archive(offline, Archive(event(1, NOW - 10)))
-    archive.accounts |= {"acct_gone": [], "acct_two": [event(3, NOW - 30)]}
-    there = archive.events
-
-    def events(account: str | None = None, **filters: Any) -> Any:
-        if account == "acct_gone":
-            raise Misconfigured("Not yours.")
-        return there(account, **filters)
-
-    archive.events = events  # our own seam
-    assert reconcile.run_once(offline, NOW).outcome == "complete"
-    assert recorded(offline.store) == {"evt_1", "evt_3"}
 
 
 def test_a_refused_key_is_an_error_and_no_empty_archive(offline: Runtime) -> None:
@@ -281,17 +266,80 @@ def test_a_store_flushed_in_mid_flight_ends_complete_with_the_same_ids(hands: Ha
     assert told < {item["id"] for item in heard}
 
 
-def test_one_event_of_a_connected_account_brings_all_its_others(hands: Hands) -> None:
-    def pay() -> None:
-        headers = {"Stripe-Account": "acct_1Connected"}
-        body = {"amount": 700, "currency": "sgd", "payment_method": "pm_card_visa"}
-        paid = hands.client.post("/api/payment/process", json=body, headers=headers)
-        assert paid.status_code == 200
+def pay_for(hands: Hands, account: str) -> str:
+    """Take a payment for a connected account; no webhook tells of it."""
+    body = {"amount": 700, "currency": "sgd", "payment_method": "pm_card_visa"}
+    headers = {"Stripe-Account": account}
+    paid = hands.client.post("/api/payment/process", json=body, headers=headers)
+    payment: str = paid.get_json()["payment_intent_id"]
+    return payment
 
-    pay()
+
+def accounts_at_stripe(hands: Hands, method: str, path: str = "") -> Json:
+    """Make, or let go, an account that is connected to ours."""
+    url = f"{hands.sandbox}/v1/accounts{path}"
+    headers = {"Authorization": "Bearer sk_test_tests_0123456789"}
+    answer = requests.request(method, url, headers=headers, timeout=5)
+    answer.raise_for_status()
+    account: Json = answer.json()
+    return account
+
+
+@pytest.fixture
+def connected(hands: Hands) -> list[str]:
+    """Three accounts that are connected to ours, the newest first, as Stripe lists them."""
+    return [str(accounts_at_stripe(hands, "POST")["id"]) for _ in range(3)][::-1]
+
+
+def test_a_lost_store_is_rebuilt_from_every_connected_account(
+    hands: Hands, connected: list[str]
+) -> None:
+    one, two, idle = connected
+    paid = {pay_for(hands, one), pay_for(hands, two), hands.pay().get_json()["payment_intent_id"]}
+    hands.runtime.store.redis.flushall()
+    assert reconcile.run_once(hands.runtime).outcome == "complete"
+    hands.work()
+    heard = hands.notifications(type="payment.succeeded")
+    assert {item["body"]["data"]["payment_intent_id"] for item in heard} == paid
+    assert len(heard) == len(paid)
+    report = Reconciliation(hands.runtime.store).report()
+    assert set(report["watermarks"]) == {OWN, one, two, idle}
+    assert None not in report["watermarks"].values()
+    for account in (one, two):
+        (event, *_) = next(hands.runtime.gateway.events(account))
+        assert hands.runtime.store.hash(EVENTS.key(event["id"]))["account"] == account
+
+
+def test_accounts_are_found_however_many_pages_list_them(
+    hands: Hands, connected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in (1, 2, 3, 4):
+        monkeypatch.setattr("shared.stripe_gateway.PAGE_LIMIT", limit)
+        assert list(hands.runtime.gateway.connected_accounts()) == connected
+
+
+def test_an_account_that_is_no_longer_ours_holds_nobody_up(
+    hands: Hands, connected: list[str]
+) -> None:
+    gone, stays, _ = connected
+    for account in (gone, stays):
+        pay_for(hands, account)
+    reconcile.run_once(hands.runtime)
+    accounts_at_stripe(hands, "DELETE", f"/{gone}")
+    late = pay_for(hands, stays)
+    assert reconcile.run_once(hands.runtime).outcome == "complete"
+    hands.work()
+    heard = [item["body"]["data"]["payment_intent_id"] for item in hands.notifications()]
+    assert heard[-1] == late
+    assert len(heard) == 3
+
+
+def test_one_event_of_a_connected_account_brings_all_its_others(hands: Hands) -> None:
+    reconcile.run_once(hands.runtime)
+    pay_for(hands, "acct_1Connected")
     listed = next(hands.runtime.gateway.events("acct_1Connected"))
     hands.post_event(next(e for e in listed if e["type"] == "payment_intent.succeeded"))
-    pay()
+    pay_for(hands, "acct_1Connected")
     reconcile.run_once(hands.runtime)
     hands.work()
     assert hands.told() == ["payment.succeeded"] * 2
