@@ -2,14 +2,20 @@
 
 It opens when many payments' notifications fail in a row with none getting through, so that one
 notification the event service chokes on never holds the others up. While it is open one probe at
-a time goes out; the first answer closes it.
+a time goes out, decided by the script that claims (`lua/claim.lua`); the first answer closes it,
+a 2xx in the script that marks the delivery (`lua/release.lua`).
 """
 
 from __future__ import annotations
 
 from shared.store import Store, key
-from shared.work import BREAKER
 
+# While this key lives, the event service is taken for ill and nobody rings for notifications.
+BREAKER = key("breaker", "event-service")
+# Payments whose notifications failed since the last answer.
+FAILING = key("breaker", "failing")
+# Lives from one probe to the next.
+PROBE = key("breaker", "probe")
 # Different payments that must fail in a row: fewer could be one poison notification and chance.
 THRESHOLD = 8
 # Time between two probes; also how long after its recovery the event service waits for us.
@@ -19,20 +25,15 @@ OPEN_MS = 60_000
 
 
 class Breaker:
-    """Ask whether a delivery may be tried, and tell how it went."""
+    """Tell how deliveries went that were not taken."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def allows(self) -> bool:
-        """Say whether to try: always while closed, once per probe interval while open."""
-        return bool(self._store.run("probe", [BREAKER, key("breaker", "probe")], [PROBE_MS]))
-
     def failed(self, payment_id: str) -> bool:
         """Count a failure that speaks of the event service; True when the breaker is open now."""
-        keys = [BREAKER, key("breaker", "failing")]
-        return bool(self._store.run("trip", keys, [payment_id, THRESHOLD, OPEN_MS]))
+        return bool(self._store.run("trip", [BREAKER, FAILING], [payment_id, THRESHOLD, OPEN_MS]))
 
     def answered(self) -> None:
-        """Close: the event service answered."""
-        self._store.run("close", [BREAKER, key("breaker", "failing"), key("breaker", "probe")], [])
+        """Close: the event service answered, though it did not take the notification."""
+        self._store.run("close", [BREAKER, FAILING, PROBE], [])

@@ -13,9 +13,10 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from shared.breaker import BREAKER, FAILING, PROBE
 from shared.settings import Settings
 from shared.store import ATTEMPTS_LIMIT, Store, compact, key
-from shared.work import BREAKER, GUARD_MS, NOTIFICATIONS, Claim, Work
+from shared.work import GUARD_MS, NOTIFICATIONS, Claim, Work
 
 Json = dict[str, Any]
 
@@ -47,7 +48,6 @@ class Outbox:
             "limit": ATTEMPTS_LIMIT,
             "tombstone_ms": self._tombstone_ms,
             "prefix": key(kind.item, ""),
-            "template": kind.message,
             "guard_ms": GUARD_MS,
         }
         keys = [
@@ -58,8 +58,10 @@ class Outbox:
             kind.queue,
             kind.dead,
             BREAKER,
+            FAILING,
+            PROBE,
         ]
-        return bool(self._store.run("release", keys, [compact(plan)]))
+        return bool(self._store.run("release", keys, [kind.message, compact(plan)]))
 
 
 def body(claim: Claim) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from shared.breaker import BREAKER
 from shared.liveness import alive
 from shared.store import Store, redis_errors
-from shared.work import BREAKER, KINDS
+from shared.work import KINDS
 
 Json = dict[str, Any]
 

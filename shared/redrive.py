@@ -166,12 +166,11 @@ class Redrive:
             "limit": ATTEMPTS_LIMIT,
             "audit": compact(order.entry(action, id=item_id, **fields)),
             "audit_limit": AUDIT_LIMIT,
-            "template": kind.message,
             "guard_ms": GUARD_MS,
             "ordered": kind is NOTIFICATIONS,
         }
         keys = _keys(kind, item_id, payment_id)
-        return str(self._store.run("redrive", keys, [compact(plan)]))
+        return str(self._store.run("redrive", keys, [kind.message, compact(plan)]))
 
     def _from_stripe(self, event_id: str, order: Order, account: str | None) -> str:
         if kind_of(event_id) is not EVENTS:

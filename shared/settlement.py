@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared.breaker import BREAKER
 from shared.errors import Inconsistent
 from shared.facts import Fact, advance, notification_body
 from shared.payments import Payments, entry
 from shared.settings import Settings
 from shared.store import ATTEMPTS_LIMIT, TIMELINE_LIMIT, Store, compact, key
 from shared.tally import FACTS
-from shared.work import BREAKER, EVENTS, GUARD_MS, NOTIFICATIONS, Claim
+from shared.work import EVENTS, GUARD_MS, NOTIFICATIONS, Claim
 
 Json = dict[str, Any]
 # Times the payment may change between our reading and our writing; each lost race is another
@@ -70,7 +71,6 @@ class Settlement:
                 "notifications": [self._staged(claim, f, step.known, payment_id) for f in told],
                 "timeline": [compact(item) for item in _timeline(claim, plan["state"], step.late)],
                 "timeline_limit": TIMELINE_LIMIT,
-                "template": NOTIFICATIONS.message,
                 "guard_ms": GUARD_MS,
             }
             outcome, *counts = settle(self._store, claim, plan | part, payment_id)
@@ -141,7 +141,7 @@ def settle(store: Store, claim: Claim, plan: Json, payment_id: str | None) -> li
         NOTIFICATIONS.index,
         BREAKER,
     ]
-    result: list[Any] = store.run("settle", keys, [compact(plan)])
+    result: list[Any] = store.run("settle", keys, [NOTIFICATIONS.message, compact(plan)])
     return result
 
 

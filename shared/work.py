@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from shared.breaker import BREAKER, PROBE, PROBE_MS
 from shared.doorbell import template
 from shared.errors import CallerError
 from shared.settings import CONNECT_TIMEOUT_SECONDS, Settings
@@ -103,9 +104,6 @@ NOTIFICATIONS = Kind("notifications", "notification", "billing.deliver", deliver
 UPKEEP = Kind("upkeep", "upkeep", "billing.upkeep", stripe_calls=1, upkeep_seconds=20.0)
 KINDS = {kind.name: kind for kind in (EVENTS, REFUNDS, NOTIFICATIONS, UPKEEP)}
 
-# While this key lives, the event service is taken for ill and nobody rings for notifications.
-BREAKER = key("breaker", "event-service")
-
 
 @dataclass(frozen=True)
 class Claim:
@@ -173,7 +171,6 @@ class Work:
             "id": new.id,
             "state": new.state,
             "fields": new.fields,
-            "template": kind.message,
             "guard_ms": GUARD_MS,
             "max_waiting": new.max_waiting,
             "timeline": [compact(entry) for entry in new.timeline] if new.payment_id else [],
@@ -181,17 +178,21 @@ class Work:
             "timeline_ttl_ms": new.timeline_ms,
         }
         keys = [kind.key(new.id), kind.due, kind.queue, kind.key(new.id, "body"), kind.index]
-        args = [compact(plan)] if new.body is None else [compact(plan), new.body]
+        args = [kind.message, compact(plan), *([] if new.body is None else [new.body])]
         outcome, *rest = self.store.run_durably("record", [*keys, timeline], args)
         return Recorded(outcome, rest[0] if outcome == "known" else None)
 
-    def claim(self, item_id: str) -> Claim | None:
-        """Claim an item, or return None when there is nothing to do: that is no failure."""
+    def claim(self, item_id: str, *, pause_ms: int = 0) -> Claim | None:
+        """Claim an item, or return None when there is nothing to do: that is no failure.
+
+        `pause_ms` is for what needs the event service: while the breaker is open, an item that is
+        not the probe is put off for so long and keeps its attempts.
+        """
         kind = self.kind
         outcome, *rest = self.store.run(
             "claim",
-            [kind.key(item_id), kind.due, kind.key(item_id, "body")],
-            [item_id, self._lease_ms, secrets.token_hex(8)],
+            [kind.key(item_id), kind.due, kind.key(item_id, "body"), BREAKER, PROBE],
+            [item_id, self._lease_ms, secrets.token_hex(8), pause_ms, PROBE_MS],
         )
         if outcome != "claimed":
             return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -18,7 +19,8 @@ from shared.schedule import retry_delay_seconds
 from shared.settings import CONNECT_TIMEOUT_SECONDS, Settings
 from shared.tally import ATTEMPTS, DELIVERIES, DELIVERY_SECONDS, NOTIFICATION_DELAY
 from shared.tracing import SpanKind, span, traceparent
-from shared.work import MAX_CRASHES, Claim
+from shared.work import Claim
+from worker.policy import take
 from worker.runtime import Runtime
 
 log = get_logger(__name__)
@@ -48,34 +50,27 @@ class Delivery:
 
 def deliver(runtime: Runtime, notification_id: str) -> None:
     """Deliver the notification if it is ours to deliver now; safe for any id, at any time."""
-    work = runtime.outbox.work
-    claim = work.claim(notification_id)
+    outbox, pause_ms = runtime.outbox, round(_dice.uniform(*PAUSE_SECONDS) * 1000)
+    claim = take(outbox.work, notification_id, outbox.dead, pause_ms=pause_ms)
     if claim is None:
         return
-    breaker = Breaker(runtime.store)
-    if not breaker.allows():
-        work.postpone(claim, _dice.uniform(*PAUSE_SECONDS), give_back=True)
-        return
-    if claim.crashes >= MAX_CRASHES:
-        runtime.outbox.dead(claim, f"crash_limit: {claim.crashes} workers died or hung on it")
-        return
     with span(claim.kind.task, parent=claim.fields.get("traceparent"), kind=SpanKind.PRODUCER):
-        delivery = post(runtime.session, claim, runtime.settings)
+        delivery = post(runtime, claim)
     if delivery.peer_is_ill:
-        breaker.failed(claim.fields["payment_id"])
-    else:
-        breaker.answered()
+        Breaker(runtime.store).failed(claim.fields["payment_id"])
+    elif delivery.error:
+        Breaker(runtime.store).answered()
     _mark(runtime, claim, delivery)
 
 
-def post(session: requests.Session, claim: Claim, settings: Settings) -> Delivery:
+def post(runtime: Runtime, claim: Claim) -> Delivery:
     """Make one attempt; every outcome is a result, none an exception."""
-    payload = body(claim).encode()
+    settings, payload = runtime.settings, body(claim)
     try:
-        with session.post(
+        with runtime.session.post(
             settings.notifications_url,
-            data=payload,
-            headers=_headers(claim, payload.decode(), settings),
+            data=payload.encode(),
+            headers=_headers(runtime.signers, claim, payload),
             timeout=(CONNECT_TIMEOUT_SECONDS, settings.event_service_timeout_seconds),
             allow_redirects=False,
             stream=True,
@@ -93,13 +88,10 @@ def post(session: requests.Session, claim: Claim, settings: Settings) -> Deliver
     )
 
 
-def _headers(claim: Claim, payload: str, settings: Settings) -> dict[str, str]:
+def _headers(signers: Sequence[Webhook], claim: Claim, payload: str) -> dict[str, str]:
     """Build the headers of Standard Webhooks 1.0.0 and W3C Trace Context."""
     now = datetime.now(UTC)
-    signatures = [
-        Webhook(secret.get_secret_value()).sign(claim.id, now, payload)
-        for secret in settings.event_service_secret
-    ]
+    signatures = [signer.sign(claim.id, now, payload) for signer in signers]
     headers = {
         "Content-Type": "application/json; charset=utf-8",
         "User-Agent": USER_AGENT,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import worker.handlers  # noqa: F401 - fills the registry
 from shared.errors import CallerError, Inconsistent, NotYet
@@ -31,12 +32,8 @@ SNOOZE_SECONDS = 0.2
 
 def process_event(runtime: Runtime, event_id: str) -> None:
     """Process the event if it is ours to process now; safe to call for any id, at any time."""
-    work = runtime.inbox.work
-    claim = work.claim(event_id)
-    if claim is None:
-        return
-    settings = runtime.settings
-    attempt(work, claim, lambda: _process(runtime, claim), settings, settings.event_max_attempts)
+    act, settings = partial(_process, runtime), runtime.settings
+    attempt(runtime.inbox.work, event_id, act, settings, settings.event_max_attempts)
 
 
 def _process(runtime: Runtime, claim: Claim) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from structlog.typing import FilteringBoundLogger
 
 from shared.errors import BillingError, NotYet, Unavailable
 from shared.logging import get_logger
@@ -55,33 +58,44 @@ def decide(
     return Decision("retry", delay)
 
 
-def attempt(
-    work: Work, claim: Claim, act: Callable[[], str], settings: Settings, max_attempts: int
-) -> None:
-    """Make one attempt at a claimed item, and decide what follows if it fails.
+def take(
+    work: Work, item_id: str, give_up: Callable[[Claim, str], bool], *, pause_ms: int = 0
+) -> Claim | None:
+    """Claim an item; one that keeps killing its workers is given up before it is tried again.
 
-    `act` returns its outcome for the log. An item that keeps killing its workers is given up
-    before it is tried again. If the store cannot be told, the lease lapses and the relay rings.
+    None when there is nothing to do. `pause_ms`: see `Work.claim`.
     """
-    bound = log.bind(kind=claim.kind.name, id=claim.id, type=claim.fields.get("type"))
-    bound = bound.bind(attempt=claim.attempts, max_attempts=max_attempts)
-    bound = bound.bind(request_id=claim.fields.get("request_id"))
+    claim = work.claim(item_id, pause_ms=pause_ms)
+    if claim is None or claim.crashes < MAX_CRASHES:
+        return claim
+    give_up(claim, f"crash_limit: {claim.crashes} workers died or hung on it")
+    _count(work, claim, "dead")
+    _bound(claim).error("work_attempt", outcome="dead", error="crash_limit")
+    return None
+
+
+def attempt(
+    work: Work, item_id: str, act: Callable[[Claim], str], settings: Settings, max_attempts: int
+) -> None:
+    """Claim an item and make one attempt at it; decide what follows if it fails.
+
+    `act` returns its outcome for the log. If the store cannot be told, the lease lapses and the
+    relay rings.
+    """
+    claim = take(work, item_id, work.bury)
+    if claim is None:
+        return
     try:
-        if claim.crashes >= MAX_CRASHES:
-            work.bury(claim, f"crash_limit: {claim.crashes} workers died or hung on it")
-            _count(work, claim, "dead")
-            bound.error("work_attempt", outcome="dead", reason="crash_limit")
-            return
         with span(claim.kind.task, parent=claim.fields.get("traceparent"), kind=SpanKind.CONSUMER):
-            outcome = act()
+            outcome = act(claim)
         _count(work, claim, outcome)
-        bound.info("work_attempt", outcome=outcome, duration_ms=_elapsed_ms(claim))
+        _bound(claim).info("work_attempt", outcome=outcome, max_attempts=max_attempts)
     except Exception as error:  # noqa: BLE001 - the one edge of a worker: no failure may escape it
         _fail(work, claim, error, decide(error, claim, settings, max_attempts, _age(claim)))
 
 
 def _fail(work: Work, claim: Claim, error: Exception, decision: Decision) -> None:
-    bound = log.bind(kind=claim.kind.name, id=claim.id, type=claim.fields.get("type"))
+    bound = _bound(claim)
     expected = isinstance(error, BillingError)
     reason = str(error) if expected else f"defect: {type(error).__name__}: {error}"
     if decision.verdict == "dead":
@@ -95,10 +109,20 @@ def _fail(work: Work, claim: Claim, error: Exception, decision: Decision) -> Non
         "work_attempt",
         outcome=decision.verdict,
         error=reason,
-        attempt=claim.attempts,
         next_attempt_in_seconds=round(decision.delay_seconds, 3),
-        duration_ms=_elapsed_ms(claim),
         exc_info=None if expected else error,
+    )
+
+
+def _bound(claim: Claim) -> FilteringBoundLogger:
+    """Give the logger of one attempt: its line is one, and wide."""
+    return log.bind(
+        kind=claim.kind.name,
+        id=claim.id,
+        type=claim.fields.get("type"),
+        request_id=claim.fields.get("request_id"),
+        attempt=claim.attempts,
+        duration_ms=round((datetime.now(UTC) - claim.started_at).total_seconds() * 1000),
     )
 
 
@@ -114,9 +138,3 @@ def _count(work: Work, claim: Claim, outcome: str) -> None:
 def _age(claim: Claim) -> float:
     since = claim.fields.get("redriven_at", claim.fields["recorded_at"])
     return claim.started_at.timestamp() - int(since) / 1000
-
-
-def _elapsed_ms(claim: Claim) -> int:
-    from datetime import UTC, datetime
-
-    return round((datetime.now(UTC) - claim.started_at).total_seconds() * 1000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from typing import Any
 
 from shared.errors import CallerError, Inconsistent, PaymentDeclined, Unavailable
@@ -25,12 +26,8 @@ REPEATED_BY_STRIPE = "stripe_error"
 
 def run_refund(runtime: Runtime, job: str) -> None:
     """Run the job if it is ours to run now; safe to call for any id, at any time."""
-    work = runtime.refund_jobs.work
-    claim = work.claim(job)
-    if claim is None:
-        return
-    settings = runtime.settings
-    attempt(work, claim, lambda: _run(runtime, claim), settings, settings.refund_max_attempts)
+    act, settings = partial(_run, runtime), runtime.settings
+    attempt(runtime.refund_jobs.work, job, act, settings, settings.refund_max_attempts)
 
 
 def _run(runtime: Runtime, claim: Claim) -> str:

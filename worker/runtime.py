@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import requests
+from standardwebhooks.webhooks import Webhook
 
 from shared.inbox import Inbox
 from shared.outbox import Outbox
@@ -62,6 +63,11 @@ class Runtime:
     def settlement(self) -> Settlement:
         """Give the settlement of finished work."""
         return Settlement(self.store, self.settings)
+
+    @cached_property
+    def signers(self) -> list[Webhook]:
+        """Give what signs notifications: one for each secret that is in use."""
+        return [Webhook(s.get_secret_value()) for s in self.settings.event_service_secret]
 
     @cached_property
     def session(self) -> requests.Session:

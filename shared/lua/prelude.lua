@@ -4,6 +4,16 @@ local function now_ms()
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
+-- Write many fields of a hash at once.
+local function set(key, fields)
+  local flat = {}
+  for name, value in pairs(fields) do
+    flat[#flat + 1] = name
+    flat[#flat + 1] = value
+  end
+  if #flat > 0 then redis.call('HSET', key, unpack(flat)) end
+end
+
 -- Push one Celery message that carries nothing but an id. Function replacement, because
 -- a string replacement would read '%' as a directive.
 local function ring(queue, template, id, now)

@@ -1,11 +1,11 @@
 #!lua
 -- Give a finished item another life, with a fresh budget and an audit entry of who and when.
 -- KEYS item, due, attempts, dead, queue, outbox, body, audit
--- ARGV plan: id, token, states[], state, fields, entry, limit, audit, audit_limit, template,
+-- ARGV template, plan: id, token, states[], state, fields, entry, limit, audit, audit_limit,
 --      guard_ms, ordered
 -- Returns 'redriven', 'unknown', or the state of an item that is not to be redriven.
 -- Asking again with the same token changes nothing more, so a lost reply costs nothing.
-local p = cjson.decode(ARGV[1])
+local p = cjson.decode(ARGV[2])
 local held = redis.call('HMGET', KEYS[1], 'state', 'redrive_token')
 if not held[1] then return 'unknown' end
 if held[2] == p.token then return 'redriven' end
@@ -17,7 +17,7 @@ redis.call('HSET', KEYS[1], 'state', p.state, 'attempts', 0, 'crashes', 0, 'redr
   'redrive_token', p.token)
 redis.call('HDEL', KEYS[1], 'finished_at', 'first_attempt_at', 'not_before', 'token', 'decision')
 redis.call('HINCRBY', KEYS[1], 'fence', 1)
-for name, value in pairs(p.fields) do redis.call('HSET', KEYS[1], name, value) end
+set(KEYS[1], p.fields)
 -- What was to be forgotten after a while is needed again; the next end sets new terms.
 for _, i in ipairs({ 1, 3, 7 }) do redis.call('PERSIST', KEYS[i]) end
 redis.call('ZREM', KEYS[4], p.id)
@@ -28,5 +28,5 @@ if p.ordered and redis.call('RPUSH', KEYS[6], p.id) > 1 then
   return 'redriven'
 end
 redis.call('ZADD', KEYS[2], now + p.guard_ms, p.id)
-ring(KEYS[5], p.template, p.id, now)
+ring(KEYS[5], ARGV[1], p.id, now)
 return 'redriven'

@@ -1,9 +1,10 @@
 #!lua flags=allow-oom
--- Finish a claimed notification, delivered or dead, and let the next of its payment go.
--- KEYS item, due, attempts, outbox, queue, dead, breaker
--- ARGV plan: id, fence, state, error, attempt, limit, tombstone_ms, prefix, template, guard_ms
+-- Finish a claimed notification, delivered or dead, and let the next of its payment go. One that
+-- was delivered closes the breaker.
+-- KEYS item, due, attempts, outbox, queue, dead, breaker, failing, probe
+-- ARGV template, plan: id, fence, state, error, attempt, limit, tombstone_ms, prefix, guard_ms
 -- Returns 1, or 0 when the claim was lost.
-local p = cjson.decode(ARGV[1])
+local p = cjson.decode(ARGV[2])
 local held = redis.call('HMGET', KEYS[1], 'fence', 'state')
 if held[1] ~= p.fence or held[2] ~= 'processing' then return 0 end
 local now = now_ms()
@@ -16,6 +17,7 @@ if p.state == 'dead' then
   redis.call('PERSIST', KEYS[3])
 else
   redis.call('PEXPIRE', KEYS[1], p.tombstone_ms)
+  redis.call('DEL', KEYS[7], KEYS[8], KEYS[9])
 end
 redis.call('LREM', KEYS[4], 1, p.id)
 local follower = redis.call('LINDEX', KEYS[4], 0)
@@ -24,7 +26,7 @@ if follower then
   if redis.call('HGET', key, 'state') == 'waiting' then
     redis.call('HSET', key, 'state', 'queued')
     redis.call('ZADD', KEYS[2], now + p.guard_ms, follower)
-    if redis.call('EXISTS', KEYS[7]) == 0 then ring(KEYS[5], p.template, follower, now) end
+    if redis.call('EXISTS', KEYS[7]) == 0 then ring(KEYS[5], ARGV[1], follower, now) end
   end
 end
 return 1

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from shared.breaker import BREAKER, PROBE
 from shared.outbox import Outbox
 from shared.store import Store, key
 from shared.work import EVENTS, NOTIFICATIONS, Claim, Recording, Work, relay
@@ -69,8 +70,8 @@ def test_one_worker_at_a_time_holds_an_item(work: Work) -> None:
 
 def test_asking_again_with_the_same_token_gives_the_same_claim(work: Work) -> None:
     record(work)
-    keys = [EVENTS.key("evt_1"), EVENTS.due, EVENTS.key("evt_1", "body")]
-    answers = [work.store.run("claim", keys, ["evt_1", 1000, "one"]) for _ in range(2)]
+    keys = [EVENTS.key("evt_1"), EVENTS.due, EVENTS.key("evt_1", "body"), BREAKER, PROBE]
+    answers = [work.store.run("claim", keys, ["evt_1", 1000, "one", 0, 0]) for _ in range(2)]
     fields = [dict(zip(a[1][::2], a[1][1::2], strict=True)) for a in answers]
     assert [(f["fence"], f["attempts"]) for f in fields] == [("1", "1"), ("1", "1")]
 
@@ -127,6 +128,18 @@ def test_the_relay_holds_back_while_the_queue_is_full(
     record(work, "evt_1")
     work.store.redis.zadd(EVENTS.due, {"evt_1": 1})
     assert relay(work.store, EVENTS)[0] == 0
+
+
+def test_the_relay_rings_for_as_many_as_the_queue_has_room(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.work.QUEUE_HIGH_WATER", 5)
+    for number in range(9):
+        record(work, f"evt_{number}", max_waiting=20)
+        work.store.redis.zadd(EVENTS.due, {f"evt_{number}": 1})
+    work.store.redis.ltrim(EVENTS.queue, 0, 1)
+    assert relay(work.store, EVENTS)[0] == 3
+    assert work.store.redis.llen(EVENTS.queue) == 5
 
 
 def test_ids_that_could_reach_another_key_are_refused(work: Work) -> None:

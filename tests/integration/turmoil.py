@@ -114,7 +114,7 @@ class Turmoil:
             self.reach(f"after {name}")
             return answer
 
-        def hear(_: object, claim: Claim, __: object) -> Delivery:
+        def hear(_: object, claim: Claim) -> Delivery:
             self.heard.append(body(claim))
             return Delivery("", 200)
 

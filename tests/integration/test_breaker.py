@@ -1,0 +1,150 @@
+"""The breaker: an ill event service gets probes, a well one gets everything at once."""
+
+from __future__ import annotations
+
+import pytest
+import requests
+
+from shared.breaker import BREAKER, PROBE, THRESHOLD, Breaker
+from shared.outbox import Outbox
+from shared.store import Store, key
+from shared.work import NOTIFICATIONS, Claim
+from tests.conftest import make_settings
+from tests.integration.hands import Hands
+from worker import relay
+
+PAUSE_MS = 4_000
+
+
+@pytest.fixture
+def outbox(store: Store) -> Outbox:
+    """Give an outbox on either store."""
+    return Outbox(store, make_settings())
+
+
+def stage(store: Store, *ids: str, payment: str) -> None:
+    """Put notifications in a payment's outbox as settling does: the first scheduled, others not."""
+    for number, notification in enumerate(ids):
+        fields = {"id": notification, "payment_id": payment, "recorded_at": "1", "attempts": "0"}
+        state = "waiting" if number else "queued"
+        store.redis.hset(NOTIFICATIONS.key(notification), mapping=fields | {"state": state})
+        store.redis.rpush(key("payment", payment, "outbox"), notification)
+    store.redis.zadd(NOTIFICATIONS.due, {ids[0]: 1})
+
+
+def open_breaker(store: Store) -> None:
+    """Have enough payments fail in a row."""
+    opened = [Breaker(store).failed(f"pi_{number}") for number in range(THRESHOLD)]
+    assert opened == [False] * (THRESHOLD - 1) + [True]
+
+
+def claim(outbox: Outbox, notification: str) -> Claim | None:
+    """Claim as a worker does that is about to call the event service."""
+    return outbox.work.claim(notification, pause_ms=PAUSE_MS)
+
+
+def test_one_payment_that_keeps_failing_never_opens_it(store: Store) -> None:
+    assert not any(Breaker(store).failed("pi_1") for _ in range(THRESHOLD * 3))
+
+
+def test_an_answer_between_the_failures_starts_the_count_anew(store: Store) -> None:
+    for number in range(THRESHOLD - 1):
+        Breaker(store).failed(f"pi_{number}")
+    Breaker(store).answered()
+    assert Breaker(store).failed("pi_99") is False
+
+
+def test_while_it_is_open_one_probe_goes_and_the_others_are_put_off(outbox: Outbox) -> None:
+    store = outbox.work.store
+    for number in range(3):
+        stage(store, f"ntf_{number}", payment=f"pi_{number}")
+    open_breaker(store)
+    assert claim(outbox, "ntf_0")
+    assert claim(outbox, "ntf_1") is None
+    item = store.hash(NOTIFICATIONS.key("ntf_1"))
+    assert (item["state"], item["attempts"]) == ("queued", "0")
+    left = int(store.redis.zscore(NOTIFICATIONS.due, "ntf_1")) - store.now_ms()
+    assert PAUSE_MS - 1_000 < left <= PAUSE_MS
+    store.redis.delete(PROBE)
+    assert claim(outbox, "ntf_1") is None, "it was put off: the next probe is another's"
+    assert claim(outbox, "ntf_2")
+
+
+def test_work_that_needs_no_event_service_goes_on(outbox: Outbox) -> None:
+    stage(outbox.work.store, "ntf_1", payment="pi_1")
+    open_breaker(outbox.work.store)
+    outbox.work.store.redis.set(PROBE, "1")
+    assert outbox.work.claim("ntf_1")
+
+
+def test_a_delivery_closes_it_and_rings_for_the_next_of_its_payment(outbox: Outbox) -> None:
+    store = outbox.work.store
+    stage(store, "ntf_1", "ntf_2", payment="pi_1")
+    open_breaker(store)
+    probe = claim(outbox, "ntf_1")
+    assert probe is not None
+    assert outbox.delivered(probe, status=200) is True
+    assert store.redis.exists(BREAKER) == 0
+    assert store.redis.llen(NOTIFICATIONS.queue) == 1
+    assert claim(outbox, "ntf_2")
+
+
+def test_a_notification_given_up_leaves_it_as_it_is(outbox: Outbox) -> None:
+    store = outbox.work.store
+    stage(store, "ntf_1", "ntf_2", payment="pi_1")
+    open_breaker(store)
+    probe = claim(outbox, "ntf_1")
+    assert probe is not None
+    assert outbox.dead(probe, "72 hours") is True
+    assert store.redis.exists(BREAKER) == 1
+    assert store.redis.llen(NOTIFICATIONS.queue) == 0, "nobody rings while it is open"
+
+
+def test_the_relay_rings_for_probes_only(outbox: Outbox) -> None:
+    store = outbox.work.store
+    for number in range(10):
+        stage(store, f"ntf_{number}", payment=f"pi_{number}")
+    open_breaker(store)
+    assert relay.run_once(store).rung["notifications"] == relay.PROBES
+    Breaker(store).answered()
+    assert relay.run_once(store).rung["notifications"] == 10 - relay.PROBES
+
+
+def fail_with(hands: Hands, status: int) -> None:
+    """Have the event service answer everything with a status."""
+    requests.delete(f"{hands.receiver}/_control/faults", timeout=5).raise_for_status()
+    if status != 200:
+        fault = {"status": status, "count": 10_000}
+        requests.post(f"{hands.receiver}/_control/faults", json=fault, timeout=5).raise_for_status()
+
+
+def pay_many(hands: Hands, count: int) -> None:
+    """Take payments, deliver their events and answer each bell once."""
+    for _ in range(count):
+        assert hands.pay().status_code == 200
+    hands.deliver_events("payment_intent.succeeded")
+    while hands.ring():
+        pass
+
+
+def test_an_ill_event_service_is_spared_and_gets_everything_when_it_is_well(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.delivery.PAUSE_SECONDS", (1.0, 1.5))
+    store = hands.runtime.store
+    fail_with(hands, 503)
+    pay_many(hands, THRESHOLD + 3)
+    assert store.redis.exists(BREAKER) == 1
+    assert len(hands.notifications()) <= THRESHOLD + 1, "at most one probe beside what opened it"
+    fail_with(hands, 200)
+    store.redis.delete(PROBE)
+    hands.work()
+    assert store.redis.exists(BREAKER) == 0
+    taken = [item["id"] for item in hands.notifications() if item["answered"] == 200]
+    assert len(taken) == len(set(taken)) == THRESHOLD + 3
+
+
+def test_notifications_it_does_not_like_never_open_it(hands: Hands) -> None:
+    fail_with(hands, 400)
+    pay_many(hands, THRESHOLD + 3)
+    assert hands.runtime.store.redis.exists(BREAKER) == 0
