@@ -66,7 +66,7 @@ class Redactor:
         values = (secret.get_secret_value() for secret in secrets)
         self._secrets = [value for value in values if len(value) >= SHORTEST_SECRET]
 
-    def __call__(self, _: Any, __: str, line: str) -> str:
+    def __call__(self, _: Any, __: str, line: Any) -> str:
         """Return the line without secrets: the last processor before the stream."""
         for secret in self._secrets:
             line = line.replace(secret, REDACTED)
