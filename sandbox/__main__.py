@@ -9,7 +9,7 @@ from typing import Final
 
 from aiohttp import web
 
-from sandbox.app import create_app, new_world
+from sandbox.app import create_app
 from sandbox.serving import listen
 from sandbox.state import Keeper
 from sandbox.stopping import stopped
@@ -21,7 +21,7 @@ DEFAULT_PORT: Final = 12111
 
 async def serve() -> None:
     """Serve until SIGTERM or Ctrl-C, then save the state and end."""
-    world = new_world()
+    world = World()
     path = os.environ.get("SANDBOX_STATE")
     keeper = Keeper(world, Path(path)) if path else None
     if keeper is not None:

@@ -12,9 +12,7 @@ from aiohttp import web
 from sandbox import control, receipts, state
 from sandbox.api_routes import ROUTES
 from sandbox.app_keys import WORLD
-from sandbox.deliveries import PostOffice
-from sandbox.faults import Faults
-from sandbox.idempotency import Memory
+from sandbox.postman import Postman
 from sandbox.transport import Transport
 from sandbox.world import World
 
@@ -23,15 +21,6 @@ log = logging.getLogger(__name__)
 IDLE_SECONDS: Final = 60.0
 """Longest sleep of the ticker: a wake-up it missed costs at most this."""
 MAX_BODY_BYTES: Final = 1024 * 1024
-
-
-def new_world() -> World:
-    """Return an empty world with all its parts."""
-    world = World()
-    world.post_office = PostOffice(world)
-    world.memory = Memory()
-    world.faults = Faults()
-    return world
 
 
 def create_app(world: World, keeper: state.Keeper | None = None) -> web.Application:
@@ -45,7 +34,7 @@ def create_app(world: World, keeper: state.Keeper | None = None) -> web.Applicat
         _add_routes(app, optional)
     for prefix in ("/v1/", "/v2/"):
         app.router.add_route("*", prefix + "{rest:.*}", transport.handle)
-    ticker = Ticker(world, keeper)
+    ticker = Ticker(world, Postman(world), keeper)
     app.cleanup_ctx.append(ticker.running)
     return app
 
@@ -59,8 +48,9 @@ def _add_routes(app: web.Application, module_name: str) -> None:
 class Ticker:
     """Run the world's jobs when they are due, and save its state when it changed."""
 
-    def __init__(self, world: World, keeper: state.Keeper | None) -> None:
+    def __init__(self, world: World, postman: Postman, keeper: state.Keeper | None) -> None:
         self._world = world
+        self._postman = postman
         self._keeper = keeper
         self._wake = asyncio.Event()
 
@@ -75,7 +65,7 @@ class Ticker:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        await self._world.post_office.close()
+        await self._postman.close()
         if self._keeper is not None:
             self._keeper.save()
 

@@ -38,7 +38,7 @@ def whole_truth(world: World) -> Json:
         for account in accounts
         for event in account.table("event").values()
     ]
-    truth["deliveries"] = [_delivery(record) for record in world.post_office.deliveries.values()]
+    truth["deliveries"] = [_delivery(record) for record in world.mail.deliveries.values()]
     truth["calls"] = {"acted": sum(world.acted.values()), "by_route": world.acted}
     truth["idempotency"] = world.memory.counts
     return truth

@@ -10,7 +10,16 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from sandbox import books, challenges, disputes, errors, refunds, state, webhook_endpoints
+from sandbox import (
+    books,
+    challenges,
+    deliveries,
+    disputes,
+    errors,
+    refunds,
+    state,
+    webhook_endpoints,
+)
 from sandbox.app_keys import WORLD
 from sandbox.delivery_modes import MODES, DeliveryMode
 from sandbox.errors import StripeError
@@ -104,19 +113,19 @@ def _no_faults(world: World, _: Json, __: str) -> Json:
 def _add_mode(world: World, body: Json, _: str) -> Json:
     _choice(body, "mode", (*MODES, "normal"))
     if body["mode"] == "normal":
-        world.post_office.modes.active.clear()
+        world.mail.modes.active.clear()
     else:
-        world.post_office.modes.add(DeliveryMode(**_known(body, DeliveryMode)))
-    return {"modes": world.post_office.modes.listed()}
+        world.mail.modes.add(DeliveryMode(**_known(body, DeliveryMode)))
+    return {"modes": world.mail.modes.listed()}
 
 
 def _deliveries(world: World, _: Json, __: str) -> Json:
-    office = world.post_office
-    return {"modes": office.modes.listed(), "data": list(office.deliveries.values())}
+    mail = world.mail
+    return {"modes": mail.modes.listed(), "data": list(mail.deliveries.values())}
 
 
 def _normal_delivery(world: World, _: Json, __: str) -> Json:
-    world.post_office.modes.active.clear()
+    world.mail.modes.active.clear()
     return {"modes": []}
 
 
@@ -197,7 +206,7 @@ def _authenticate(world: World, body: Json, intent_id: str) -> Json:
 def _resend(world: World, body: Json, event_id: str) -> Json:
     scope = _scope_of(world, "event", event_id)
     event = scope.get("event", event_id)
-    world.post_office.send_again(scope.account, event, body.get("webhook_endpoint"))
+    deliveries.send_again(scope, event, body.get("webhook_endpoint"))
     return event
 
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sandbox import errors, events, ids, lists, objects, params
+from sandbox import errors, events, ids, lists, objects, params, payment_methods
 from sandbox.call import Call, Route
 from sandbox.objects import Json
 from sandbox.world import Scope
@@ -54,9 +54,6 @@ def find(scope: Scope, customer_id: str, param: str = "id", status: int = 400) -
 
 
 def _create(call: Call) -> Json:
-    # Here, not above: payment methods refer to customers, and only this to them.
-    from sandbox import payment_methods
-
     method_id = call.params.get("payment_method")
     method = payment_methods.resolve(call.scope, method_id) if method_id else None
     customer = create(call.scope, call.params)

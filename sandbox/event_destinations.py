@@ -5,7 +5,7 @@ Inside, a destination is a webhook endpoint with a note; it is shown only here.
 
 from typing import Any, Final
 
-from sandbox import errors, ids, lists, params, thin_events, webhook_endpoints
+from sandbox import errors, event_forms, ids, lists, params, webhook_endpoints
 from sandbox.call import Call, Route
 from sandbox.event_types import check_thin_type
 from sandbox.objects import Json
@@ -31,7 +31,7 @@ def _create(call: Call) -> Json:
     destination: Json = {
         "id": ids.new_id(KIND),
         "object": KIND,
-        "created": thin_events.iso(scope.now),
+        "created": event_forms.iso(scope.now),
         "description": given.get("description", ""),
         "enabled_events": given["enabled_events"],
         "event_payload": given["event_payload"],
@@ -43,7 +43,7 @@ def _create(call: Call) -> Json:
         "status": "enabled",
         "status_details": None,
         "type": "webhook_endpoint",
-        "updated": thin_events.iso(scope.now),
+        "updated": event_forms.iso(scope.now),
     }
     scope.put(KIND, destination)
     scope.note(destination["id"])["endpoint"] = endpoint["id"]

@@ -1,14 +1,14 @@
 """Record what happened: one immutable event each, published to webhooks, kept for 30 days.
 
 `emit` is the only way to tell the world of a change. It freezes the object, records the event,
-hands it to the post office, and then runs the sandbox's own reactions (a charge on a disputing
+has it delivered, and then runs the sandbox's own reactions (a charge on a disputing
 card opens its dispute, a paid intent completes its checkout session).
 """
 
 import fnmatch
 from typing import Final
 
-from sandbox import errors, ids, lists, params, versions
+from sandbox import deliveries, errors, ids, lists, params, versions
 from sandbox.call import Call, Route
 from sandbox.objects import Json, frozen, previous_attributes
 from sandbox.world import PLATFORM, REACTIONS, Scope
@@ -39,18 +39,10 @@ def emit(scope: Scope, event_type: str, subject: Json, before: Json | None = Non
     if scope.account.id != PLATFORM:
         event["account"] = scope.account.id
     scope.put("event", event)
-    scope.world.post_office.publish(scope.account, event)
+    deliveries.publish(scope, event)
     for reaction in REACTIONS.get(event_type, ()):
         reaction(scope, subject)
     return event
-
-
-def in_version(event: Json, version: str) -> Json:
-    """Return the event as an endpoint of that API version gets it."""
-    rendered = frozen(event)
-    rendered["data"]["object"] = versions.shown(rendered["data"]["object"], version)
-    rendered["api_version"] = version
-    return rendered
 
 
 def forget_old(scope: Scope) -> None:
@@ -66,7 +58,7 @@ def forget_old(scope: Scope) -> None:
         del table[event_id]
         scope.account.notes.pop(event_id, None)
     if expired:
-        scope.world.post_office.forget_events(expired)
+        scope.world.mail.forget_events(expired)
 
 
 def find(scope: Scope, event_id: str) -> Json:
@@ -103,14 +95,13 @@ def _wanted(call: Call, event: Json) -> bool:
 def _retry(call: Call) -> Json:
     """Send an event again: to one endpoint, to all, or (CLI) to the listening sessions."""
     event = find(call.scope, call.ids[0])
-    office = call.scope.world.post_office
     if call.params.get("for_stripecli"):
-        office.publish_to_sinks(event)
+        deliveries.publish_to_sinks(call.scope.world, event)
         return event
     endpoint_id = call.params.get("webhook_endpoint")
     if endpoint_id and call.scope.find("webhook_endpoint", endpoint_id) is None:
         raise errors.missing("webhook endpoint", endpoint_id, "webhook_endpoint")
-    office.send_again(call.scope.account, event, endpoint_id)
+    deliveries.send_again(call.scope, event, endpoint_id)
     return event
 
 

@@ -18,9 +18,10 @@ from aiohttp import WSMsgType, web
 
 from sandbox import authentication, forms, ids, signing, versions
 from sandbox.app_keys import WORLD
-from sandbox.deliveries import KEPT_BODY_CHARACTERS, USER_AGENT, Sink
 from sandbox.errors import StripeError
+from sandbox.mail import Sink
 from sandbox.objects import Json
+from sandbox.postman import KEPT_BODY_CHARACTERS, USER_AGENT
 from sandbox.world import World
 
 log = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ class Listeners:
         session = Session("cliws_" + ids.random_text(24), _secret(authorization), features)
         # From now on, not from the connection on: nothing that happens in between is lost.
         self._sessions[session.id] = session
-        self._world.post_office.sinks.extend(session.sinks)
+        self._world.mail.sinks.extend(session.sinks)
         self._end_soon(session)
         host = self._world.base_url.partition("://")[2]
         answer = {
@@ -139,7 +140,7 @@ class Listeners:
             return
         del self._sessions[session.id]
         for sink in session.sinks:
-            self._world.post_office.sinks.remove(sink)
+            self._world.mail.sinks.remove(sink)
 
     def _heard(self, session: Session, text: str) -> None:
         """Note what the forwarded event was answered: it stands among the deliveries."""
@@ -152,7 +153,7 @@ class Listeners:
         event = session.pushed.pop(str(report.get("webhook_conversation_id")), None)
         if event is not None:
             record = self._delivery(session, event, report)
-            self._world.post_office.deliveries[record["id"]] = record
+            self._world.mail.deliveries[record["id"]] = record
             self._world.on_change()
 
     def _delivery(self, session: Session, event: Json, report: Json) -> Json:

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from sandbox import (
     card_entry,
-    customers,
     errors,
     events,
     ids,
@@ -194,8 +193,10 @@ def _update(call: Call) -> Json:
 
 def _attach(call: Call) -> Json:
     record = resolve(call.scope, call.ids[0])
-    customer = customers.find(call.scope, call.params["customer"], "customer")
-    attach(call.scope, record, customer["id"])
+    customer_id = call.params["customer"]
+    if call.scope.find("customer", customer_id) is None:
+        raise errors.missing("customer", customer_id, "customer", status=400)
+    attach(call.scope, record, customer_id)
     return record
 
 

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from sandbox import deliveries
 from sandbox.objects import Json
 from sandbox.world import Account, World
 
@@ -31,7 +32,7 @@ def dump(world: World) -> Json:
             for account in world.accounts.values()
         ],
         "clock": world.clock.dump(),
-        "deliveries": world.post_office.dump(),
+        "deliveries": world.mail.dump(),
         "answers": world.memory.dump(),
         "acted": world.acted,
     }
@@ -41,7 +42,8 @@ def load(world: World, saved: Json) -> None:
     """Make the world what `dump` saw."""
     world.accounts = {entry["id"]: Account(**entry) for entry in saved["accounts"]}
     world.clock.load(saved["clock"])
-    world.post_office.load(saved["deliveries"])
+    world.mail.load(saved["deliveries"])
+    deliveries.resume(world)
     world.memory.load(saved["answers"])
     world.acted = saved["acted"]
 
@@ -54,7 +56,7 @@ def clear(world: World) -> None:
         account.notes = {key: note for key, note in account.notes.items() if key in endpoints}
         account.order = {key: place for key, place in account.order.items() if key in endpoints}
     world.clock.clear()
-    world.post_office.forget()
+    world.mail.forget()
     world.memory.forget()
     world.faults.active.clear()
     world.acted = {}

@@ -8,15 +8,13 @@ knows but never shows (which test card a payment method is) lies beside them in 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sandbox.clock import Clock
+from sandbox.faults import Faults
+from sandbox.idempotency import Memory
+from sandbox.mail import Mail
 from sandbox.objects import Json
-
-if TYPE_CHECKING:
-    from sandbox.deliveries import PostOffice
-    from sandbox.faults import Faults
-    from sandbox.idempotency import Memory
 
 log = logging.getLogger(__name__)
 
@@ -65,20 +63,21 @@ NOBODY: Final = Cause()
 
 
 class World:
-    """Hold the state of the whole sandbox; `sandbox.app` puts its parts together."""
-
-    post_office: "PostOffice"
-    memory: "Memory"
-    faults: "Faults"
+    """Hold the state of the whole sandbox, and call whoever acts on it from outside."""
 
     def __init__(self) -> None:
         self.clock = Clock()
+        self.mail = Mail()
+        self.memory = Memory()
+        self.faults = Faults()
         self.accounts: dict[str, Account] = {}
         self.base_url = "http://127.0.0.1"
         self.acted: dict[str, int] = {}
         """How many calls took effect, by method and route."""
         self.on_change: Callable[[], None] = lambda: None
         """Called when jobs or objects changed: wakes the ticker and the state writer."""
+        self.send: Callable[[Json], None] = lambda _: None
+        """Called with a delivery that is due: the postman begins an attempt."""
 
     def account(self, account_id: str = PLATFORM) -> Account:
         """Return an account; naming one is enough to have it."""

@@ -5,7 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
-from sandbox import disputes, errors, refunds
+from sandbox import deliveries, disputes, errors, refunds
 from sandbox.objects import Json
 from sandbox.pages.dashboard import DISPUTE_KINDS, REFUND_CAN_FAIL
 from sandbox.pages.rendering import go_to, page, render
@@ -19,8 +19,8 @@ FAILURE_REASON: Final = "lost_or_stolen_card"
 async def _send_again(request: web.Request, world: World) -> web.StreamResponse:
     """Send an event to every endpoint that listens and to the running `stripe listen`s."""
     scope, event = _owned(world, "event", request.match_info["id"])
-    world.post_office.send_again(scope.account, event, None)
-    world.post_office.publish_to_sinks(event)
+    deliveries.send_again(scope, event)
+    deliveries.publish_to_sinks(world, event)
     world.on_change()
     return go_to(f"/events/{event['id']}?note=sent")
 

@@ -70,7 +70,7 @@ async def _events(request: web.Request, world: World) -> web.StreamResponse:
 @page
 async def _event(request: web.Request, world: World) -> web.StreamResponse:
     _, event = _owned(world, "event", request.match_info["id"])
-    deliveries = world.post_office.deliveries_of(event["id"])
+    deliveries = world.mail.of_event(event["id"])
     subject = event["data"]["object"]
     payment = subject["id"] if subject["object"] == "payment_intent" else None
     return render(
@@ -85,10 +85,10 @@ async def _event(request: web.Request, world: World) -> web.StreamResponse:
 @page
 async def _deliveries(request: web.Request, world: World) -> web.StreamResponse:
     start = (position(request) - 1) * PAGE_LENGTH
-    newest = reversed(world.post_office.deliveries.values())
+    newest = reversed(world.mail.deliveries.values())
     rows = list(islice(newest, start, start + PAGE_LENGTH))
     endpoints = [endpoint for _, endpoint in _newest(world, "webhook_endpoint")]
-    listeners = len(world.post_office.sinks)
+    listeners = len(world.mail.sinks)
     return render(
         "deliveries.html",
         rows=rows,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from sandbox.events import in_version
+from sandbox.event_forms import in_version
 from shared.stripe_gateway import API_VERSION
 from tests.contract.client import Api
 

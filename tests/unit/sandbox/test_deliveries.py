@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestServer
 from sandbox.deliveries import RETRY_DELAYS_SECONDS
 from sandbox.delivery_modes import DeliveryMode
 from sandbox.neighbourhood import is_near
+from sandbox.postman import Postman
 from sandbox.webhook_endpoints import register, rotate
 from tests.unit.sandbox.worlds import Bench
 
@@ -28,6 +29,7 @@ class Endpoint:
 
     def __init__(self, bench: Bench, answers: list[int]) -> None:
         self.bench = bench
+        self.postman = Postman(bench.world)
         self.answers = answers
         self.came: list[tuple[str, bytes, str]] = []
 
@@ -41,10 +43,9 @@ class Endpoint:
     async def quiet(self) -> None:
         """Run what is due and wait until every attempt under way is over."""
         self.bench.world.run_due_jobs()
-        office = self.bench.world.post_office
         async with asyncio.timeout(LIMIT_SECONDS):
-            while office._tasks:
-                await asyncio.gather(*list(office._tasks))
+            while self.postman._tasks:
+                await asyncio.gather(*list(self.postman._tasks))
 
     @property
     def types(self) -> list[str]:
@@ -71,7 +72,7 @@ def with_endpoint(
             try:
                 await story(endpoint)
             finally:
-                await bench.world.post_office.close()
+                await endpoint.postman.close()
         return registered
 
     return asyncio.run(play())
@@ -107,7 +108,7 @@ def test_a_failed_delivery_comes_again_when_time_has_passed(bench: Bench) -> Non
         assert len(endpoint.came) == 1 + len(RETRY_DELAYS_SECONDS)
 
     with_endpoint(bench, story, [503] * 20)
-    (delivery,) = bench.world.post_office.deliveries.values()
+    (delivery,) = bench.world.mail.deliveries.values()
     assert delivery["state"] == "failed"
     assert bench.event("payment_intent.created")["pending_webhooks"] == 1
 
@@ -116,7 +117,7 @@ def test_success_counts_the_endpoint_off_once(bench: Bench) -> None:
     async def story(endpoint: Endpoint) -> None:
         deaf = {"url": "http://127.0.0.1:1/", "enabled_events": ["*"]}
         register(bench.world.scope(), deaf)
-        bench.world.post_office.modes.add(DeliveryMode("doubled"))
+        bench.world.mail.modes.add(DeliveryMode("doubled"))
         opened(bench)
         event = bench.event("payment_intent.created")
         assert event["pending_webhooks"] == 2
@@ -135,13 +136,13 @@ def test_redirects_are_failures(bench: Bench) -> None:
         await endpoint.quiet()
 
     with_endpoint(bench, story, [302])
-    (delivery,) = bench.world.post_office.deliveries.values()
+    (delivery,) = bench.world.mail.deliveries.values()
     assert (delivery["state"], delivery["attempts"][0]["status"]) == ("pending", 302)
 
 
 def test_out_of_order_means_the_last_comes_first(bench: Bench) -> None:
     async def story(endpoint: Endpoint) -> None:
-        bench.world.post_office.modes.add(DeliveryMode("out_of_order", count=3))
+        bench.world.mail.modes.add(DeliveryMode("out_of_order", count=3))
         bench.pay()
         for _ in range(20):
             bench.world.advance(0.05)
@@ -157,7 +158,7 @@ def test_out_of_order_means_the_last_comes_first(bench: Bench) -> None:
 
 def test_dropped_is_never_sent_but_can_be_sent_again(bench: Bench) -> None:
     async def story(endpoint: Endpoint) -> None:
-        bench.world.post_office.modes.add(DeliveryMode("dropped", types=["payment_intent.*"]))
+        bench.world.mail.modes.add(DeliveryMode("dropped", types=["payment_intent.*"]))
         opened(bench)
         await endpoint.quiet()
         assert endpoint.came == []

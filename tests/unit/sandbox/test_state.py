@@ -4,8 +4,8 @@ import json
 from typing import TYPE_CHECKING
 
 from sandbox import state
-from sandbox.app import new_world
 from sandbox.state import Keeper
+from sandbox.world import World
 from tests.unit.sandbox.worlds import Bench
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def test_the_file_is_for_its_owner_only(bench: Bench, tmp_path: Path) -> None:
 
 
 def test_without_a_file_the_world_is_new(tmp_path: Path) -> None:
-    assert Keeper(new_world(), tmp_path / "none.json").restore() is False
+    assert Keeper(World(), tmp_path / "none.json").restore() is False
 
 
 def test_reset_keeps_the_endpoints(bench: Bench) -> None:

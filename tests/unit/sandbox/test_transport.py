@@ -9,7 +9,8 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from sandbox.app import create_app, new_world
+from sandbox.app import create_app
+from sandbox.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -40,7 +41,7 @@ class Stripe:
 
 def play(story: Callable[[Stripe], Awaitable[None]]) -> None:
     async def playing() -> None:
-        async with TestClient(TestServer(create_app(new_world()))) as client:
+        async with TestClient(TestServer(create_app(World()))) as client:
             await story(Stripe(client))
 
     asyncio.run(playing())

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox import params
 from sandbox.api_routes import ROUTES
-from sandbox.app import new_world
 from sandbox.call import Call
 from sandbox.versions import ACCOUNT_DEFAULT
-
-if TYPE_CHECKING:
-    from sandbox.world import World
+from sandbox.world import World
 
 NO_REDIRECTS = {"enabled": "true", "allow_redirects": "never"}
 
@@ -20,7 +17,7 @@ class Bench:
     """Calls routes directly, in one world."""
 
     def __init__(self) -> None:
-        self.world: World = new_world()
+        self.world = World()
 
     def call(self, method: str, path: str, given: dict[str, Any] | None = None) -> Any:
         for route in ROUTES:
