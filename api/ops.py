@@ -11,6 +11,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
 from api.access import BEARER, require_operator
+from api.models import AccountHeader, Refund
 from api.ops_models import (
     ITEM_ID,
     AuditList,
@@ -24,6 +25,7 @@ from api.ops_models import (
     LetterSearch,
     Limit,
     OpsPaymentPath,
+    OpsRefundPath,
     Outcome,
     QueueList,
     RedriveMany,
@@ -32,15 +34,19 @@ from api.ops_models import (
     Resolve,
     Said,
     Search,
+    ServiceInfo,
 )
 from api.parts import parts
 from api.problems import documented
+from api.refund import look_up
 from api.requests import require_clean_json
 from shared.dead_letters import LETTER_KINDS, DeadLetters, Found, Sought
 from shared.errors import CallerError
+from shared.liveness import SILENT_SECONDS, alive
 from shared.queues import queues as read_queues
 from shared.reconciliation import Reconciliation
 from shared.redrive import Order, Redrive, Redriven
+from shared.stripe_gateway import API_VERSION
 from shared.work import ITEM_ID as PAYMENT_ID
 
 ops = APIBlueprint(
@@ -51,6 +57,20 @@ ops.before_request(require_clean_json)
 ALWAYS = documented(401, 403, 422, 500, 503)
 ON_POST = documented(400, 413, 415) | ALWAYS
 PAYMENT_PREFIXES = ("pi_", "ch_", "py_", "cs_")
+
+
+@ops.get("/service", responses={200: ServiceInfo, **ALWAYS})
+def service() -> Response:
+    """Tell what runs here, whatever state Redis is in."""
+    settings = parts().settings
+    mode = "simulated" if settings.stripe_api_base else "live" if settings.livemode else "test"
+    return jsonify(
+        {
+            "mode": mode,
+            "open": not settings.operator_keys,
+            "stripe_api_version": API_VERSION,
+        }
+    )
 
 
 @ops.get("/dead-letters", responses={200: ItemList, **ALWAYS})
@@ -125,10 +145,21 @@ def payment(path: OpsPaymentPath) -> Response:
     )
 
 
+@ops.get("/refunds/<refund_id>", responses={200: Refund, **documented(400, 404), **ALWAYS})
+def refund(header: AccountHeader, path: OpsRefundPath) -> Response:
+    """Tell how a refund stands, as `GET /api/refund/…` does for a caller."""
+    return jsonify(look_up(path.refund_id, header.stripe_account))
+
+
 @ops.get("/queues", responses={200: QueueList, **ALWAYS})
 def queues() -> Response:
-    """Tell how much waits in each queue and whether anyone consumes it."""
-    return jsonify(read_queues(parts().store))
+    """Tell how much waits in each queue and who consumes it."""
+    stand = read_queues(parts().store)
+    signs = alive(parts().store)
+    for row in stand["data"]:
+        ages = signs.queues[row["name"]].values()
+        row["consumers"] = sum(age < SILENT_SECONDS for age in ages)
+    return jsonify(stand)
 
 
 @ops.get("/reconcile", responses={200: Comparison, **ALWAYS})

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
-from api.models import Input
+from api.models import REFUND_ID, Input
 from shared.redrive import MOST_AT_ONCE
 
 # What a page shows unless more is asked for, and at most.
@@ -64,6 +64,12 @@ class JobPath(BaseModel):
     """A refund job."""
 
     job: str = Field(json_schema_extra={"pattern": r"^rr_[A-Za-z0-9_]{1,120}$"})
+
+
+class OpsRefundPath(BaseModel):
+    """A refund, as Stripe names it (`re_`), or the request for one (`rr_`)."""
+
+    refund_id: str = Field(json_schema_extra={"pattern": REFUND_ID})
 
 
 class OpsPaymentPath(BaseModel):
@@ -167,6 +173,14 @@ class Comparison(BaseModel):
     watermarks: dict[str, int | None]
 
 
+class ServiceInfo(BaseModel):
+    """What runs: `open` says that no operator key is needed, `simulated` that no money moves."""
+
+    mode: Literal["live", "test", "simulated"]
+    open: bool
+    stripe_api_version: str
+
+
 class Queue(BaseModel):
     """One queue: messages in it, open items, those that are due, dead letters, its consumers."""
 
@@ -176,6 +190,7 @@ class Queue(BaseModel):
     due: int
     overdue_seconds: float
     dead: int
+    consumers: int
     consumed_seconds_ago: float | None
 
 

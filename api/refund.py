@@ -108,17 +108,18 @@ def _wait(job: str, seconds: int) -> dict[str, str] | None:
 @refunds.get("/<id:refund_id>", responses={200: Refund, **documented(400, 404), **ALWAYS})
 def details(header: AccountHeader, path: RefundPath) -> Response:
     """Tell how a refund stands, by Stripe's id or by our request's."""
-    return jsonify(_look_up(path.refund_id, header.stripe_account))
+    return jsonify(look_up(path.refund_id, header.stripe_account))
 
 
 @refunds.post("/verify", responses={200: RefundVerdict, **documented(404), **ON_POST})
 def verify(header: AccountHeader, body: VerifyRefund) -> Response:
     """Say whether a refund succeeded."""
-    refund = _look_up(body.refund_id, header.stripe_account)
+    refund = look_up(body.refund_id, header.stripe_account)
     return jsonify(refund | {"verified": refund["status"] == "succeeded"})
 
 
-def _look_up(refund_id: str, account: str | None) -> Json:
+def look_up(refund_id: str, account: str | None) -> Json:
+    """Tell how a refund stands. Raises `CallerError` 404; `Unavailable` when only Stripe knows."""
     if not re.fullmatch(REFUND_ID, refund_id):
         raise CallerError("No such refund.", status=404, code="refund_not_found")
     if not refund_id.startswith(JOB_PREFIX):

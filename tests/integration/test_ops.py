@@ -8,6 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from api.app import create_app
+from shared.liveness import SILENT_SECONDS, signs_of
 from shared.settings import Settings
 from shared.store import Store
 from shared.work import EVENTS
@@ -18,6 +19,8 @@ from worker.relay import ensure_duties
 
 Json = dict[str, Any]
 ROUTES = [
+    ("GET", "/ops/service"),
+    ("GET", "/ops/refunds/re_1"),
     ("GET", "/ops/dead-letters"),
     ("POST", "/ops/dead-letters/redrive"),
     ("GET", "/ops/items/evt_1"),
@@ -163,7 +166,30 @@ def test_queues_tell_what_waits(client: FlaskClient, real_store: Store) -> None:
     rows = {row["name"]: row for row in client.get("/ops/queues").get_json()["data"]}
     assert set(rows) == {"events", "refunds", "notifications", "upkeep"}
     assert (rows["events"]["depth"], rows["events"]["dead"]) == (1, 1)
-    assert rows["events"]["consumed_seconds_ago"] is None
+    assert (rows["events"]["consumed_seconds_ago"], rows["events"]["consumers"]) == (None, 0)
+
+
+def test_queues_tell_who_consumes_them(client: FlaskClient, real_store: Store) -> None:
+    now = real_store.now_ms()
+    silent_since = now - round(SILENT_SECONDS * 1000)
+    real_store.redis.zadd(signs_of(EVENTS), {"one:1": now, "two:2": now, "gone:3": silent_since})
+    rows = {row["name"]: row for row in client.get("/ops/queues").get_json()["data"]}
+    assert (rows["events"]["consumers"], rows["refunds"]["consumers"]) == (2, 0)
+
+
+def test_a_refund_is_told_by_either_of_its_names(hands: Hands) -> None:
+    payment = hands.pay().get_json()["payment_intent_id"]
+    hands.deliver_events()
+    hands.work()
+    body = {"payment_intent_id": payment, "amount": 300}
+    job = hands.client.post("/api/refund/process", json=body).get_json()["refund_request_id"]
+    assert hands.client.get(f"/ops/refunds/{job}").get_json()["status"] == "queued"
+    hands.work()
+    told = hands.client.get(f"/ops/refunds/{job}").get_json()
+    assert (told["payment_intent_id"], told["status"]) == (payment, "succeeded")
+    assert hands.client.get(f"/ops/refunds/{told['refund_id']}").get_json()["amount"] == 300
+    for unknown in ("rr_unknown", "pi_1", "re_unknown"):
+        assert hands.client.get(f"/ops/refunds/{unknown}").status_code == 404
 
 
 def test_reconcile_on_demand_is_accepted_and_audited(
