@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from api import metrics as metrics_page
 from api import problems, requests
+from api.console import console
 from api.health import health
 from api.ops import ops
 from api.parts import EXTENSION, Parts
@@ -48,6 +49,7 @@ def create_app(settings: Settings, store: Store | None = None) -> OpenAPI:
     metrics_page.install(app)
     for blueprint in (health, payments, refunds, webhooks, ops, metrics_page.metrics):
         app.register_api(blueprint)
+    app.register_blueprint(console)
     _documentation(app)
     return app
 

@@ -1,0 +1,76 @@
+// Questions before anything is done, and a word afterwards.
+
+import { Refused, Unreachable } from "./client.js";
+import { button, h } from "./dom.js";
+import { keepName, operatorName } from "./session.js";
+
+const SHOWN_MS = 6_000;
+
+/** Say in a corner what was done, for a few seconds. */
+export function toast(text) {
+  const shown = h("p", { class: "toast" }, text);
+  document.querySelector("#toasts").append(shown);
+  setTimeout(() => shown.remove(), SHOWN_MS);
+}
+
+/**
+ * Ask before something is done. `act` gets who does it and why, and what `fields` read; what it
+ * returns is said, and what it throws is shown in the dialog, which then stays open.
+ */
+export function ask({ title, body = [], fields = null, confirm, act }) {
+  const problem = h("p", { class: "problem", role: "alert", hidden: true });
+  const by = h("input", { id: "ask-by", maxlength: "100", autocomplete: "off" });
+  const reason = h("input", { id: "ask-reason", maxlength: "500", autocomplete: "off" });
+  by.value = operatorName();
+  const yes = h("button", { class: "primary" }, confirm);
+  const no = button({}, () => dialog.close(), "Cancel");
+  const form = h(
+    "form",
+    {},
+    h("h2", { id: "ask-title" }, title),
+    ...body,
+    fields?.element ?? null,
+    h(
+      "div",
+      { class: "pair" },
+      h("div", {}, h("label", { for: "ask-by" }, "Your name"), by),
+      h("div", {}, h("label", { for: "ask-reason" }, "Reason"), reason),
+    ),
+    h("p", { class: "hint" }, "Both are kept in the audit."),
+    problem,
+    h("div", { class: "ends" }, no, yes),
+  );
+  const dialog = h("dialog", { "aria-labelledby": "ask-title" }, form);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    keepName(by.value.trim());
+    const said = { by: by.value.trim(), reason: reason.value.trim() };
+    perform(dialog, { yes, problem }, () => act({ ...said, ...(fields?.read() ?? {}) }));
+  });
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+  (by.value ? yes : by).focus();
+}
+
+async function perform(dialog, { yes, problem }, act) {
+  yes.disabled = true;
+  problem.hidden = true;
+  try {
+    const said = await act();
+    dialog.close();
+    toast(said);
+  } catch (error) {
+    problem.textContent = explained(error);
+    problem.hidden = false;
+  } finally {
+    yes.disabled = false;
+  }
+}
+
+/** Say in words why something was not done; raises again what nobody expected. */
+export function explained(error) {
+  if (error instanceof Unreachable) return "The service cannot be reached. Nothing is known of it.";
+  if (error instanceof Refused) return `${error.message} (${error.code})`;
+  throw error;
+}

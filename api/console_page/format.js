@@ -1,0 +1,73 @@
+// How amounts, times and names are written for a person.
+
+// Stripe's own rule (https://docs.stripe.com/currencies). A browser's differs where it rounds as
+// shops do: for it HUF and IDR have no decimals, and an amount looked a hundred times too large.
+const ZERO_DECIMAL = new Set(
+  "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split(" "),
+);
+const THREE_DECIMAL = new Set("bhd jod kwd omr tnd".split(" "));
+
+/** Say how many digits of an amount are behind the point. */
+export function decimals(currency) {
+  const code = currency.toLowerCase();
+  if (ZERO_DECIMAL.has(code)) return 0;
+  return THREE_DECIMAL.has(code) ? 3 : 2;
+}
+
+/** Write an amount of a currency's smallest unit: `12.50 SGD`. */
+export function money(amount, currency) {
+  if (typeof amount !== "number") return "–";
+  if (!currency) return String(amount);
+  const digits = decimals(currency);
+  const options = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+  const figure = new Intl.NumberFormat(undefined, options).format(amount / 10 ** digits);
+  return `${figure}\u00a0${currency.toUpperCase()}`;
+}
+
+export const count = (number) => new Intl.NumberFormat().format(number);
+
+/** Count things in words: `1 event`, `2 events`. */
+export const counted = (number, one, many = `${one}s`) =>
+  `${count(number)} ${number === 1 ? one : many}`;
+
+const STEPS = [
+  [90, 1, "s"],
+  [90 * 60, 60, "min"],
+  [36 * 3600, 3600, "h"],
+  [Infinity, 86_400, "d"],
+];
+
+/** Write a length of time in one unit: `12 s`, `3 min`. */
+export function duration(seconds) {
+  if (seconds > 0 && seconds < 1) return `${Math.round(seconds * 1000)} ms`;
+  const [, unit, name] = STEPS.find(([below]) => seconds < below);
+  return `${Math.round(seconds / unit)} ${name}`;
+}
+
+/** Say how long ago something was; the clocks of browser and service may differ a little. */
+export function ago(moment) {
+  const seconds = (Date.now() - moment.getTime()) / 1000;
+  if (seconds < -5) return `in ${duration(-seconds)}`;
+  return seconds < 5 ? "just now" : `${duration(seconds)} ago`;
+}
+
+const DAY = { year: "numeric", month: "short", day: "numeric" };
+const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
+
+export const day = (moment) => moment.toLocaleDateString(undefined, DAY);
+export const clock = (moment) => moment.toLocaleTimeString(undefined, CLOCK);
+export const exactClock = (moment) =>
+  `${clock(moment)}.${String(moment.getMilliseconds()).padStart(3, "0")}`;
+
+/** Write a moment whole, as the browser's clock and as the logs have it. */
+export const whole = (moment) =>
+  `${day(moment)}, ${exactClock(moment)} (${moment.toISOString().replace("T", " ")})`;
+
+/** Turn a name of ours or Stripe's into words. */
+export const words = (name) => String(name).replaceAll("_", " ");
+
+/** The same, as the beginning of a sentence. */
+export function sentence(name) {
+  const text = words(name);
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,15 @@
+// What the page remembers until its tab is closed: the key, and the name that goes into the audit.
+// Never in an address, which is logged and shared, nor in storage that outlives the tab.
+
+const KEY = "billing.operator_key";
+const NAME = "billing.operator_name";
+
+export const operatorKey = () => sessionStorage.getItem(KEY);
+export const keepKey = (key) => sessionStorage.setItem(KEY, key);
+export const operatorName = () => sessionStorage.getItem(NAME) ?? "";
+export const keepName = (name) => sessionStorage.setItem(NAME, name);
+
+export function forgetAll() {
+  sessionStorage.removeItem(KEY);
+  sessionStorage.removeItem(NAME);
+}

@@ -1,0 +1,145 @@
+// What is around every view: places to go, the look-up, and how the connection stands.
+
+import { button, h, icon, link } from "./dom.js";
+import { clock, count, counted } from "./format.js";
+import { address, addressOf } from "./router.js";
+
+const ROOMS = [
+  ["", "Overview", "overview", [""]],
+  ["events", "Events", "events", ["events"]],
+  ["dead-letters", "Dead letters", "letters", ["dead-letters", "items"]],
+  ["payments", "Payments", "payments", ["payments", "refunds"]],
+  ["audit", "Audit", "audit", ["audit"]],
+];
+const MODES = {
+  live: ["Live", "Real money moves."],
+  test: ["Test", "Stripe's test mode: no money moves."],
+  simulated: ["Simulated", "An offline Stripe: no money moves."],
+};
+
+/** Build the page around the views; `service` is what `/ops/service` said. */
+export function shell(service, signOut) {
+  const main = h("main", { id: "main" });
+  const status = h("p", { class: "connection", role: "status" });
+  const banner = h("div", { class: "banner bad", role: "alert", hidden: true });
+  const badge = h("span", { class: "count", hidden: true });
+  const rooms = ROOMS.map(([room, name, picture, holds]) => {
+    const inside = [icon(picture), h("span", {}, name), room === "dead-letters" && badge];
+    return { holds, element: link(address(room), {}, ...inside) };
+  });
+  const [mode, meaning] = MODES[service.mode];
+  const skip = h("a", { class: "skip", href: "#main" }, "Skip to the content");
+  skip.addEventListener("click", (event) => {
+    event.preventDefault(); // The address is the place in the console.
+    main.querySelector("h1")?.focus();
+  });
+  const foot = service.open ? [] : [button({ class: "quiet" }, signOut, "Sign out")];
+  document.body.replaceChildren(
+    skip,
+    h(
+      "div",
+      { class: "frame" },
+      h(
+        "header",
+        { class: "side" },
+        h(
+          "div",
+          { class: "brand" },
+          mark(),
+          h("span", {}, "Billing"),
+          modeBadge(service.mode, mode, meaning),
+        ),
+        h("nav", { "aria-label": "Console" }, ...rooms.map(({ element }) => element)),
+        h("div", { class: "foot" }, status, ...foot),
+      ),
+      h("div", { class: "stage" }, lookUp(), service.open && openBanner(), banner, main),
+    ),
+    h("div", { id: "toasts", role: "status" }),
+  );
+  return { main, ...connection({ status, banner, badge }), highlight: highlight(rooms) };
+}
+
+export function mark() {
+  const image = h("span", { class: "mark", "aria-hidden": "true" });
+  image.append(h("i"), h("i"), h("i"));
+  return image;
+}
+
+const modeBadge = (mode, name, meaning) =>
+  h("span", { class: `mode ${mode}`, title: meaning }, name);
+
+const openBanner = () =>
+  h(
+    "div",
+    { class: "banner wait" },
+    icon("warning"),
+    h(
+      "p",
+      {},
+      h("strong", {}, "This service is open. "),
+      "Whoever reaches it can see and redrive everything: no operator key is set. Set ",
+      h("code", {}, "OPERATOR_KEYS"),
+      " to close it.",
+    ),
+  );
+
+const highlight = (rooms) => (room) => {
+  for (const { holds, element } of rooms) {
+    if (holds.includes(room)) element.setAttribute("aria-current", "page");
+    else element.removeAttribute("aria-current");
+  }
+};
+
+function lookUp() {
+  const input = h("input", {
+    id: "look-up",
+    type: "search",
+    placeholder: "Find pi_… re_… rr_… evt_… ntf_…",
+    "aria-label": "Find by id",
+    autocomplete: "off",
+    spellcheck: "false",
+    autocapitalize: "off",
+  });
+  const problem = h("p", { class: "problem", role: "alert", hidden: true });
+  const form = h("form", { class: "look-up", role: "search" }, icon("search"), input, problem);
+  const clear = () => {
+    problem.hidden = true;
+  };
+  input.addEventListener("input", clear);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const to = addressOf(input.value);
+    problem.textContent = "Ids begin with pi_, ch_, cs_, re_, rr_, evt_ or ntf_.";
+    problem.hidden = to !== null;
+    if (to === null) return;
+    input.value = "";
+    location.hash = to;
+  });
+  return form;
+}
+
+/** Tell how the connection stands; `away` keeps what is shown and says from when it is. */
+function connection({ status, banner, badge }) {
+  let reachedAt = null;
+  return {
+    reached(stand) {
+      reachedAt = new Date();
+      banner.hidden = true;
+      const said = h("span", { class: "said" }, `Updated ${clock(reachedAt)}`);
+      status.replaceChildren(h("i", { class: "dot good" }), said);
+      if (stand === null) return;
+      const dead = stand.data.reduce((sum, queue) => sum + queue.dead, 0);
+      badge.textContent = count(dead);
+      badge.title = counted(dead, "dead letter");
+      badge.hidden = dead === 0;
+    },
+    away(error, isShowing) {
+      status.replaceChildren(h("i", { class: "dot bad" }), "Not connected");
+      const since = isShowing && reachedAt ? ` What is shown is from ${clock(reachedAt)}.` : "";
+      const what = error.status === 503 ? error.message : "Cannot reach the service.";
+      const text = `${what} Trying again every two seconds.${since}`;
+      if (banner.textContent !== text) banner.replaceChildren(icon("warning"), h("p", {}, text));
+      banner.hidden = !isShowing;
+    },
+  };
+}

@@ -1,0 +1,75 @@
+"""The console's files: small, of our own making, and unable to run what strangers wrote."""
+
+import re
+
+import pytest
+
+from tests.conventions.tracked import ROOT
+from tests.e2e.test_sandbox_pages import LEAST_CONTRAST, contrast
+
+FOLDER = ROOT / "api" / "console_page"
+MODULES = sorted(FOLDER.rglob("*.js"))
+# What makes text into markup or into a program, or keeps a key beyond its tab.
+BANNED = re.compile(
+    r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\b|new Function"
+    r"|srcdoc|localStorage|document\.cookie|indexedDB"
+)
+MOST_LINES = 300
+MOST_COLUMNS = 100
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
+def test_a_module_is_one_that_a_person_reads(path):
+    lines = path.read_text().splitlines()
+    assert lines[0].startswith("// "), "say first what it is for"
+    assert len(lines) <= MOST_LINES
+    assert [line for line in lines if len(line) > MOST_COLUMNS] == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
+def test_a_module_has_no_way_to_run_text_or_to_keep_a_key(path):
+    assert BANNED.findall(path.read_text()) == []
+
+
+def test_no_file_sends_a_browser_elsewhere():
+    for path in (path for path in FOLDER.rglob("*") if path.is_file()):
+        code = re.sub(r"^\s*//.*$", "", path.read_text(), flags=re.MULTILINE)
+        hosts = set(re.findall(r"(?:https?:)?//[\w.-]+\.\w+", code))
+        assert hosts <= {"http://www.w3.org"}, path  # the name of SVG, which nobody asks for
+
+
+def test_the_page_has_no_script_or_style_of_its_own():
+    page = (FOLDER / "index.html").read_text()
+    assert re.findall(r"<script(?![^>]* src=)|<style|\son\w+=|\sstyle=|javascript:", page) == []
+
+
+def test_the_advice_is_the_runbooks():
+    runbook = (ROOT / "docs" / "runbook.md").read_text()
+    table = runbook[runbook.index("| Kind, error | Means | Do |") :].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.split("|")[2:4]] for line in table.splitlines()[2:]]
+    advice = (FOLDER / "advice.js").read_text()
+    advice = re.sub(r'" \+\s*"', "", advice)
+    given = re.findall(r'means:\s*"([^"]+)",\s*act:\s*"([^"]+)"', advice)
+    assert sorted(given) == sorted((means, act.replace("`", "")) for means, act in rows)
+
+
+def test_a_finding_names_a_section_of_the_runbook():
+    runbook = (ROOT / "docs" / "runbook.md").read_text()
+    sections = set(re.findall(r"^##+ (.+)$", runbook, re.MULTILINE))
+    named = re.findall(r'runbook: "([^"]+)"', (FOLDER / "views" / "findings.js").read_text())
+    assert len(named) > 5
+    assert set(named) <= sections
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_ground(scheme):
+    style = (FOLDER / "style.css").read_text()
+    block = style[style.index(f"color-scheme: {scheme};") :].partition("}")[0]
+    colours = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", block))
+    pairs = [(text, ground) for text in ("ink", "soft") for ground in ("ground", "paper", "sunken")]
+    pairs += [(name, f"{name}-ground") for name in ("good", "bad", "wait", "accent")]
+    pairs += [(name, "paper") for name in ("good", "bad", "wait", "accent")]
+    pairs += [(name, "sunken") for name in ("good", "wait", "accent")]  # in JSON
+    pairs += [("press-ink", "press"), ("accent", "ground"), ("ink", "bad-ground")]
+    found = {pair: contrast(*(colours[name] for name in pair)) for pair in pairs}
+    assert {pair: ratio for pair, ratio in found.items() if ratio < LEAST_CONTRAST} == {}

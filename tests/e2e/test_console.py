@@ -1,0 +1,410 @@
+"""An operator with a browser at the console: every process is real, and a key is asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+
+from sandbox.money import CURRENCIES, decimals
+from tests.e2e.parts import billing
+from tests.e2e.running import Json, Service, service
+from tests.servers import wait_until
+
+pytestmark = pytest.mark.browser
+KEY = "operator-key-of-the-console-test"
+ATTACK = "<img src=x onerror=\"alert('owned')\"><script>alert('owned')</script>"
+DESKTOP = {"width": 1280, "height": 900}
+PHONE = {"width": 360, "height": 740}
+# What a browser itself writes when a key is missing or nobody answers: no error of the page's.
+EXPECTED = re.compile(
+    r"Failed to load resource: (the server responded with a status of 40[14]|net::)"
+)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("console")
+    settings = {"OPERATOR_KEYS": KEY, "LOG_LEVEL": "WARNING", "NOTIFICATION_MAX_AGE_SECONDS": "1"}
+    with service(folder, **settings) as found:
+        yield found
+
+
+@dataclass
+class Window:
+    """A window at the console, and everything that went wrong in it or left it."""
+
+    page: Page
+    url: str
+    asked: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("console", self._said)
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.wrong.append(f"a dialog: {dialog.message}"))
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and not EXPECTED.match(message.text):
+            self.wrong.append(message.text)
+
+    def go(self, place: str = "") -> Page:
+        """Go to a place in the console by its address."""
+        self.page.goto(f"{self.url}/console{place}")
+        return self.page
+
+    def sign_in(self, place: str = "", key: str = KEY) -> Page:
+        """Sign in, on the way to a place."""
+        self.go(place)
+        self.page.get_by_label("Operator key").fill(key)
+        self.page.get_by_role("button", name="Sign in").click()
+        return self.page
+
+
+def windows(browser: Browser, url: str, size: Any) -> Iterator[Window]:
+    """Open a window; afterwards nothing may have gone wrong in it, nor left for another host."""
+    context = browser.new_context(viewport=size, locale="en-GB", timezone_id="UTC")
+    window = Window(context.new_page(), url)
+    yield window
+    context.close()
+    host = urlsplit(url).netloc
+    assert [asked for asked in window.asked if urlsplit(asked).netloc != host] == []
+    assert not [asked for asked in window.asked if KEY in asked]
+    assert window.wrong == []
+
+
+@pytest.fixture
+def window(browser: Browser, running: Service) -> Iterator[Window]:
+    yield from windows(browser, running.url(), DESKTOP)
+
+
+@pytest.fixture
+def phone(browser: Browser, running: Service) -> Iterator[Window]:
+    yield from windows(browser, running.url(), PHONE)
+
+
+def ops(running: Service, path: str, **query: str) -> Json:
+    """Ask what the console asks."""
+    headers = {"Authorization": f"Bearer {KEY}"}
+    found: Json = requests.get(
+        f"{running.url()}/ops/{path}", params=query, headers=headers, timeout=10
+    ).json()
+    return found
+
+
+@pytest.fixture
+def dead(running: Service) -> Iterator[list[str]]:
+    """Let two notifications die, of an event service that is well again afterwards."""
+    faults = f"{running.url('RECEIVER_PORT')}/_control/faults"
+    requests.post(faults, json={"status": 422, "count": None}, timeout=5).raise_for_status()
+    payments = [running.pay("pm_card_visa").json()["payment_intent_id"] for _ in range(2)]
+    wait_until(lambda: ops(running, "dead-letters")["matched"] == 2, "two notifications to die")
+    requests.delete(faults, timeout=5).raise_for_status()
+    yield payments
+    headers = {"Authorization": f"Bearer {KEY}"}
+    body = {"kind": "notifications"}
+    address = f"{running.url()}/ops/dead-letters/redrive"
+    requests.post(address, json=body, headers=headers, timeout=10).raise_for_status()
+
+
+def paid(running: Service, **fields: Any) -> str:
+    """Take a payment, and wait until the event service was told."""
+    payment: str = running.pay("pm_card_visa", **fields).json()["payment_intent_id"]
+    running.told(payment, "payment.succeeded")
+    return payment
+
+
+def test_a_wrong_key_is_refused_and_the_right_one_leads_in(window: Window) -> None:
+    page = window.sign_in("#/events", key="not-the-key")
+    expect(page.get_by_role("alert")).to_contain_text("This key is not known")
+    page.get_by_label("Operator key").fill("kлюч")  # letters that no header can carry
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("This key is not known")
+    page.get_by_label("Operator key").fill(KEY)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Events", level=1)).to_be_visible()
+    expect(page.get_by_text("This service is open")).to_have_count(0)
+
+
+def test_the_key_lives_in_the_tab_alone_and_goes_with_a_sign_out(window: Window) -> None:
+    page = window.sign_in()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    kept = "[JSON.stringify(sessionStorage).includes(%r), localStorage.length, document.cookie]"
+    assert page.evaluate(kept % KEY) == [True, 0, ""]
+    assert KEY not in page.url
+    assert KEY not in page.content()
+    page.reload()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Operator key")).to_be_visible()
+    assert page.evaluate("sessionStorage.length") == 0
+    page.reload()
+    expect(page.get_by_label("Operator key")).to_be_visible()
+
+
+def test_a_key_that_is_no_longer_accepted_is_asked_for_anew(window: Window) -> None:
+    page = window.sign_in("#/audit")
+    expect(page.get_by_role("heading", name="Audit")).to_be_visible()
+    page.evaluate("sessionStorage.setItem('billing.operator_key', 'rotated-away')")
+    expect(page.get_by_role("alert")).to_contain_text("not known", timeout=15_000)
+    page.get_by_label("Operator key").fill(KEY)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Audit")).to_be_visible()
+
+
+def test_the_overview_tells_how_everything_stands(window: Window, running: Service) -> None:
+    paid(running)
+    page = window.sign_in()
+    expect(page.get_by_text("Simulated", exact=True)).to_be_visible()
+    queues = page.get_by_role("table", name="Queues")
+    for name in ("events", "refunds", "notifications", "upkeep"):
+        row = queues.get_by_role("row").filter(has=page.get_by_role("cell", name=name, exact=True))
+        expect(row.get_by_role("cell").nth(6)).to_have_text("1", timeout=20_000)
+    expect(page.get_by_text("All is well.")).to_be_visible()
+    page.get_by_role("button", name="Reconcile now").click()
+    page.get_by_label("Your name").fill("kim")
+    page.get_by_role("dialog").get_by_role("button", name="Reconcile").click()
+    expect(page.get_by_text("A comparison begins.")).to_be_visible()
+    wait_until(lambda: ops(running, "audit")["data"][0]["kind"] == "reconcile", "the audit")
+
+
+def test_an_event_is_searched_for_and_shown_whole(window: Window, running: Service) -> None:
+    payment = paid(running)
+    page = window.sign_in("#/events")
+    page.get_by_label("Type").fill("succeeded")
+    page.get_by_label("Payment", exact=True).fill(payment)
+    page.get_by_label("State").select_option("processed")
+    expect(page.get_by_role("row")).to_have_count(3)  # the head, the payment's and the charge's
+    search = page.url
+    page.get_by_role("link", name="payment_intent.succeeded").click()
+    expect(page.get_by_role("heading", name="payment_intent.succeeded")).to_be_visible()
+    expect(page.get_by_text("Attempt 1: processed")).to_be_visible()
+    page.get_by_text("Payload").click()
+    expect(page.locator("pre")).to_contain_text(f'"id": "{payment}"')
+    page.go_back()
+    expect(page.get_by_role("row")).to_have_count(3)
+    assert page.url == search
+    expect(page.get_by_label("Payment", exact=True)).to_have_value(payment)
+
+
+def test_older_events_are_a_page_away_and_none_is_shown_twice(
+    window: Window, running: Service
+) -> None:
+    while ops(running, "events", limit="60")["matched"] < 60:
+        paid(running)
+    page = window.sign_in("#/events")
+    ids = page.locator("td small.id")
+    expect(ids).to_have_count(50)
+    # In one look: an event may come at any moment, and the page of the newest moves on.
+    first, older = page.evaluate(
+        """() => [
+            [...document.querySelectorAll("td small.id")].map((shown) => shown.textContent),
+            [...document.links].find((link) => link.textContent === "Older").hash,
+        ]"""
+    )
+    window.go(older)
+    expect(page.get_by_role("link", name="Newest")).to_be_visible()
+    expect(page.get_by_text(first[0])).to_have_count(0)
+    second = ids.all_inner_texts()
+    every = [item["id"] for item in ops(running, "events", limit="1000")["data"]]
+    start = every.index(first[0])
+    assert first + second == every[start : start + len(first + second)]
+    page.go_back()
+    expect(page.get_by_text(first[0])).to_be_visible()
+
+
+def test_a_dead_letter_shows_up_by_itself_is_redriven_and_leaves(
+    window: Window, running: Service, request: pytest.FixtureRequest
+) -> None:
+    page = window.sign_in("#/dead-letters")
+    expect(page.get_by_text("No dead letters")).to_be_visible()
+    payments = request.getfixturevalue("dead")
+    expect(page.get_by_role("row")).to_have_count(3, timeout=15_000)
+    letter = ops(running, "dead-letters", payment_id=payments[0])["data"][0]["id"]
+    page.locator(f'a[href$="{letter}"]').click()
+    expect(page.get_by_text("Ask its owner")).to_be_visible()
+    page.get_by_role("button", name="Redrive", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Your name").fill("kim")
+    dialog.get_by_label("Reason").fill("the event service is well")
+    dialog.get_by_role("button", name="Redrive").click()
+    expect(dialog).to_have_count(0)
+    expect(page.get_by_text("delivered", exact=True)).to_be_visible(timeout=15_000)
+    page.get_by_role("link", name="Dead letters").click()
+    expect(page.get_by_role("row")).to_have_count(2)
+    expect(page.locator(f'a[href$="{letter}"]')).to_have_count(0)
+    page.get_by_role("link", name="Audit").click()
+    expect(page.get_by_role("row").nth(1)).to_contain_text("the event service is well")
+
+
+def test_all_that_match_are_counted_first_and_redriven_when_confirmed(
+    window: Window, running: Service, dead: list[str]
+) -> None:
+    page = window.sign_in(f"#/dead-letters?payment_id={dead[0]}")
+    every = page.get_by_role("button", name="Redrive all that match")
+    expect(page.get_by_role("row")).to_have_count(2)
+    every.click()
+    expect(page.get_by_role("dialog")).to_contain_text("Redrive 1 dead letter?")
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="Clear").click()
+    expect(page.get_by_role("row")).to_have_count(3)
+    every.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("2 notifications")
+    dialog.get_by_role("button", name="Cancel").click()
+    assert ops(running, "dead-letters")["matched"] == 2
+    every.click()
+    dialog.get_by_role("button", name="Redrive 2").click()
+    expect(page.get_by_text("2 dead letters redriven")).to_be_visible()
+    expect(page.get_by_text("No dead letters")).to_be_visible()
+    for payment in dead:
+        wait_until(lambda p=payment: delivered(running, p), "the event service to be told")
+
+
+def delivered(running: Service, payment: str) -> bool:
+    """Say whether the event service took the notification of a payment."""
+    return any(item["answered"] == 200 for item in running.notifications(payment_intent_id=payment))
+
+
+def test_a_payment_tells_its_story_and_runs_nothing_that_a_stranger_wrote(
+    window: Window, running: Service
+) -> None:
+    metadata = {"note": ATTACK, "event_id": "123"}
+    payment = paid(running, amount=5000, currency="jpy", description=ATTACK, metadata=metadata)
+    body = {"payment_intent_id": payment, "amount": 2000}
+    refund = requests.post(
+        f"{running.url()}/api/refund/process", json=body, headers={"Prefer": "wait=20"}, timeout=30
+    ).json()
+    running.told(payment, "payment.succeeded", "refund.succeeded")
+
+    page = window.sign_in()
+    page.get_by_label("Find by id").fill(payment)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="5,000 JPY")).to_be_visible()
+    expect(page.get_by_text(ATTACK).first).to_be_visible()
+    expect(page.get_by_text("Told: payment.succeeded")).to_be_visible()
+    expect(page.get_by_text("Refund of 2,000 JPY requested")).to_be_visible()
+    assert urlsplit(page.url).fragment == f"/payments/{payment}"
+    for name in (refund["refund_id"], refund["refund_request_id"]):
+        page.get_by_label("Find by id").fill(name)
+        page.keyboard.press("Enter")
+        if name.startswith("re_"):
+            expect(page.get_by_role("heading", name="2,000 JPY")).to_be_visible()
+            expect(page.get_by_text("Told: refund.succeeded")).to_be_visible()
+        else:
+            expect(page.get_by_role("heading", name="Refund job", level=1)).to_be_visible()
+    for event in ops(running, "events", payment_id=payment)["data"]:
+        window.go(f"#/events/{event['id']}")
+        page.locator("summary").click()
+        expect(page.locator("pre")).to_contain_text(event["id"])
+    assert page.locator("img, script:not([src]), iframe, object").count() == 0
+
+
+def test_what_is_no_id_and_what_is_unknown_is_said(window: Window) -> None:
+    page = window.sign_in()
+    page.get_by_label("Find by id").fill("order 66")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("Ids begin with")
+    window.go("#/payments/pi_unknown")
+    expect(page.get_by_text("Nothing is known of it here.")).to_be_visible()
+    window.go("#/events/evt_unknown")
+    expect(page.get_by_role("button", name="Fetch from Stripe")).to_be_visible()
+    window.go("#/nowhere/%E0%A4%A")
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+
+
+def test_amounts_have_the_decimals_that_stripe_gives_them(window: Window) -> None:
+    page = window.go()
+    shown = page.evaluate(
+        """async (currencies) => {
+            const { money } = await import("./console/format.js");
+            return Object.fromEntries(currencies.map((one) => [one, money(1234567, one)]));
+        }""",
+        sorted(CURRENCIES),
+    )
+    texts = {0: "1,234,567", 2: "12,345.67", 3: "1,234.567"}
+    assert shown == {one: f"{texts[decimals(one)]}\u00a0{one.upper()}" for one in CURRENCIES}
+
+
+def test_a_phone_shows_everything_without_a_sideways_scroll(
+    phone: Window, running: Service, dead: list[str]
+) -> None:
+    payment = paid(running, metadata={"a_rather_long_name_of_a_field": "x" * 200})
+    event = ops(running, "events", payment_id=payment)["data"][0]["id"]
+    letter = ops(running, "dead-letters")["data"][0]["id"]
+    page = phone.sign_in()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    places = ["", "events", "dead-letters", "payments", "audit"]
+    places += [f"payments/{payment}", f"events/{event}", f"items/{letter}"]
+    for place in places:
+        phone.go(f"#/{place}")
+        expect(page.get_by_text(re.compile("Updated"))).to_be_attached()
+        expect(page.locator(".loading")).to_have_count(0)
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], place
+        expect(page.get_by_role("navigation").get_by_role("link", name="Audit")).to_be_in_viewport()
+
+
+def test_a_keyboard_is_enough(window: Window, dead: list[str]) -> None:
+    page = window.sign_in()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    page.get_by_role("link", name="Skip to the content").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Overview")).to_be_focused()
+    page.get_by_role("navigation").get_by_role("link", name="Dead letters").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Dead letters")).to_be_focused()
+    redrive = page.get_by_role("button", name=re.compile("Redrive ntf_")).first
+    redrive.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog").get_by_label("Your name")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(redrive).to_be_focused()
+
+
+def test_a_hidden_tab_asks_for_nothing_and_a_shown_one_at_once(window: Window) -> None:
+    page = window.page
+    page.clock.install()
+    window.sign_in()
+    expect(page.get_by_role("table", name="Queues")).to_be_visible()
+    turn = """(hidden) => {
+        Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    page.evaluate(turn, True)
+    page.clock.run_for(5_000)  # ends the pause that was under way
+    before = len(window.asked)
+    page.clock.run_for(60_000)
+    assert len(window.asked) == before
+    with page.expect_response("**/ops/queues"):
+        page.evaluate(turn, False)
+    with page.expect_response("**/ops/queues"):
+        page.clock.run_for(5_000)
+
+
+def test_a_restart_is_said_and_survived_and_an_open_service_says_that_it_is(
+    browser: Browser, tmp_path: Any, valkey_url: str
+) -> None:
+    with billing(tmp_path, valkey_url) as parts:
+        for window in windows(browser, parts.url, DESKTOP):
+            page = window.go()
+            expect(page.get_by_text("This service is open.")).to_be_visible()
+            expect(page.get_by_role("button", name="Sign out")).to_have_count(0)
+            expect(page.get_by_role("table", name="Queues")).to_be_visible()
+            parts.processes["api"].terminate()
+            parts.processes["api"].wait()
+            away = page.get_by_role("alert").filter(has_text="Cannot reach the service.")
+            expect(away).to_be_visible(timeout=20_000)
+            expect(page.get_by_role("table", name="Queues")).to_be_visible()
+            page.get_by_role("link", name="Events", exact=True).click()
+            expect(page.get_by_text("It may be restarting.")).to_be_visible()
+            parts.start("api", "api")
+            expect(page.get_by_text("No events yet")).to_be_visible(timeout=40_000)
+            expect(away).to_be_hidden()

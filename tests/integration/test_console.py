@@ -1,0 +1,157 @@
+"""The console's door: static files, guarded by their headers, that tell nobody anything."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from flask.testing import FlaskClient
+
+from api.app import create_app
+from api.console import FOLDER, PAGE, files
+from shared.settings import Settings
+from shared.store import Store
+from tests.conftest import make_settings
+from tests.integration.hands import Hands
+
+KEY = "operator-key-0123456789"
+ADDRESSES = ["/console", *(f"/console/{name}" for name in sorted(files()) if name != PAGE)]
+POLICY = {
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "connect-src 'self'",
+    "img-src 'self' data:",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+}
+
+
+@pytest.fixture
+def closed(real_store: Store) -> FlaskClient:
+    """Build a service that asks for an operator's key."""
+    return create_app(make_settings(operator_keys=KEY), real_store).test_client()
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_each_file_is_served_to_anybody_and_kept_to_itself(
+    closed: FlaskClient, address: str
+) -> None:
+    answer = closed.get(address)
+    assert answer.status_code == 200
+    assert set(answer.headers["Content-Security-Policy"].split("; ")) > POLICY
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["X-Frame-Options"] == "DENY"
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert answer.headers["Cache-Control"] == "no-cache"
+    assert "Set-Cookie" not in answer.headers
+
+
+def test_each_kind_of_file_has_the_type_that_a_browser_insists_on(closed: FlaskClient) -> None:
+    assert closed.get("/console").content_type == "text/html; charset=utf-8"
+    assert closed.get("/console/main.js").content_type == "text/javascript; charset=utf-8"
+    assert closed.get("/console/style.css").content_type == "text/css; charset=utf-8"
+    assert closed.get("/console/icon.svg").content_type.startswith("image/svg+xml")
+
+
+@pytest.mark.parametrize("address", ["/console", "/console/main.js"])
+def test_a_file_that_did_not_change_is_not_sent_again(closed: FlaskClient, address: str) -> None:
+    first = closed.get(address)
+    again = closed.get(address, headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+    assert again.headers["Content-Security-Policy"]
+    assert closed.get(address, headers={"If-None-Match": '"another"'}).status_code == 200
+    assert closed.head(address).headers["ETag"] == first.headers["ETag"]
+
+
+def test_files_are_told_apart_by_what_is_in_them() -> None:
+    assert len({file.etag for file in files().values()}) == len(files())
+
+
+def test_the_page_is_the_same_whatever_the_service_holds_and_whoever_asks(
+    hands: Hands, closed: FlaskClient
+) -> None:
+    before = hands.client.get("/console").data
+    hands.pay()
+    hands.deliver_events()
+    hands.work()
+    headers = {"Authorization": f"Bearer {KEY}"}
+    assert hands.client.get("/console").data == before
+    assert closed.get("/console", headers=headers).data == before
+    assert KEY.encode() not in before
+
+
+def test_the_page_is_there_when_redis_is_not() -> None:
+    client = create_app(make_settings(redis_url="redis://127.0.0.1:9/0")).test_client()
+    assert client.get("/console").status_code == 200
+    assert client.get("/ops/service").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/console/nothing.js",
+        "/console/index.html",
+        "/console/views",
+        "/console/../console.py",
+        "/console/%2e%2e/console.py",
+        "/console/views/../../console.py",
+        "/console//etc/passwd",
+    ],
+)
+def test_nothing_but_the_pages_files_is_ever_served(closed: FlaskClient, address: str) -> None:
+    answer = closed.get(address, follow_redirects=True)
+    assert answer.status_code == 404
+    assert answer.mimetype == "application/problem+json"
+
+
+def test_the_page_is_only_read(closed: FlaskClient) -> None:
+    assert closed.post("/console").status_code == 405
+
+
+def test_a_slash_too_many_leads_to_the_page(closed: FlaskClient) -> None:
+    answer = closed.get("/console/")
+    assert (answer.status_code, answer.headers["Location"]) == (308, "../console")
+
+
+def test_the_page_is_no_part_of_the_contract(settings: Settings) -> None:
+    paths = create_app(settings).api_doc["paths"]
+    assert not [path for path in paths if "console" in path]
+
+
+def test_every_file_is_asked_for_by_another_and_every_one_asked_for_is_there() -> None:
+    imported = re.compile(r'from "(\.[^"]+)"|^import "(\.[^"]+)"', re.MULTILINE)
+    asked = set()
+    for path in FOLDER.rglob("*.js"):
+        for name in imported.findall(path.read_text()):
+            target = (path.parent / "".join(name)).resolve()
+            asked.add(target.relative_to(FOLDER.resolve()).as_posix())
+    asked |= set(re.findall(r'(?:src|href)="console/([^"]+)"', (FOLDER / PAGE).read_text()))
+    assert asked == set(files()) - {PAGE}
+
+
+@pytest.mark.parametrize(
+    ("settings_of", "mode", "is_open"),
+    [
+        ({"stripe_api_base": "http://127.0.0.1:9"}, "simulated", True),
+        ({}, "test", True),
+        ({"operator_keys": KEY}, "test", False),
+        (
+            {
+                "stripe_secret_key": "sk_live_tests_0123456789",
+                "api_keys": "api-key-0123456789",
+                "operator_keys": KEY,
+            },
+            "live",
+            False,
+        ),
+    ],
+)
+def test_the_service_says_what_it_is(
+    real_store: Store, settings_of: dict[str, str], mode: str, is_open: bool
+) -> None:
+    client = create_app(make_settings(**settings_of), real_store).test_client()
+    told = client.get("/ops/service", headers={"Authorization": f"Bearer {KEY}"}).get_json()
+    assert (told["mode"], told["open"]) == (mode, is_open)
+    assert re.match(r"20\d\d-", told["stripe_api_version"])
