@@ -32,7 +32,7 @@ def places(environment: Mapping[str, str], names: list[str]) -> list[Place]:
         return f"http://127.0.0.1:{environment.get(variable)}"
 
     known = {
-        "api": Place("API", at("PORT"), "/health/ready", "read and try it: /docs"),
+        "api": Place("API", at("PORT"), "/health/ready", "try it: /docs; operate it: /console"),
         "flower": Place("Flower", at("FLOWER_PORT"), "/healthcheck", "queues and workers"),
         "sandbox": Place("offline Stripe", at("SANDBOX_PORT"), "/", "payments, events, deliveries"),
         "receiver": Place("event service", at("RECEIVER_PORT"), "/health", "what it was told"),

@@ -141,6 +141,8 @@ def test_the_api_image_serves_and_stops(api_image, valkey_url):
         answer = wait_until(lambda: answer_of(url, process, log), "the API's health")
         assert answer.json() == {"status": "healthy", "service": "billing-service"}
         assert requests.get(f"{url}/ready", timeout=5).status_code == 200
+        script = f"http://127.0.0.1:{port}/console/main.js"
+        assert requests.get(script, timeout=5).headers["Content-Type"].startswith("text/javascript")
         assert api_image.healthy(PORT=port)
 
 
