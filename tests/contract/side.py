@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import threading
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import requests
 
+from tests import servers
 from tests.contract.client import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 T = TypeVar("T")
-ROOT = Path(__file__).resolve().parents[2]
 SANDBOX_KEY = "sk_test_contract_suite"
-READY = "sandbox listening on "
 # Ten minutes in all: what the sandbox does by itself (settling, debits, refunds) is done by then.
 SANDBOX_STEPS = 60
 SANDBOX_STEP_SECONDS = 10
-# Seconds; a start takes well under one, a laden CI machine several.
-START_LIMIT_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -84,54 +77,5 @@ def sides() -> Iterator[Side]:
         url = os.environ.get("STRIPE_CONTRACT_URL", "https://api.stripe.com")
         yield Side(url, key, is_fake=False)
         return
-    sandbox = Sandbox({})
-    try:
-        yield Side(sandbox.url, SANDBOX_KEY, is_fake=True)
-    finally:
-        sandbox.stop()
-
-
-class Sandbox:
-    """A running `python -m sandbox` on a free port; `url` is where it serves."""
-
-    def __init__(self, environment: dict[str, str]) -> None:
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("SANDBOX_")}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "sandbox"],
-            cwd=ROOT,
-            env=inherited | {"SANDBOX_PORT": "0"} | environment,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.url = self._address()
-        self._drain = threading.Thread(target=self._said, daemon=True)
-        self._drain.start()
-
-    def stop(self) -> None:
-        """End it as a supervisor would and wait until it is gone."""
-        self.process.terminate()
-        self.process.wait(timeout=10)
-        self._drain.join()
-        self._output.close()
-
-    @property
-    def _output(self) -> IO[str]:
-        assert self.process.stdout is not None
-        return self.process.stdout
-
-    def _said(self) -> str:
-        return self._output.read()
-
-    def _address(self) -> str:
-        """Wait for the line that says where it listens."""
-        guard = threading.Timer(START_LIMIT_SECONDS, self.process.kill)
-        guard.start()
-        said = []
-        try:
-            for line in self._output:
-                said.append(line)
-                if READY in line:
-                    return line.split(READY)[1].split()[0]
-        finally:
-            guard.cancel()
-        raise RuntimeError("the sandbox did not start: " + "".join(said))
+    with servers.sandbox() as url:
+        yield Side(url, SANDBOX_KEY, is_fake=True)

