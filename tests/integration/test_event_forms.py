@@ -9,7 +9,7 @@ import requests
 from flask.testing import FlaskClient
 
 from api.app import create_app
-from sandbox.thin_events import notification
+from sandbox import event_forms
 from shared.store import Store
 from shared.tally import OTHER_VERSION_EVENTS
 from tests.conftest import SIGNING_SECRET, make_settings
@@ -27,7 +27,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def thin(event: Json, **changes: Any) -> Json:
     """Give an event in its thin form."""
-    return notification(event) | changes
+    return event_forms.thin(event) | changes
 
 
 def of_type(hands: Hands, event_type: str) -> Json:
