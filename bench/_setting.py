@@ -19,6 +19,7 @@ from shared.stripe_gateway import API_VERSION
 
 Json = dict[str, Any]
 T = TypeVar("T")
+HEADERS = {"Authorization": "Bearer sk_test_bench", "Stripe-Version": API_VERSION}
 # A short run shows that a benchmark works, in CI; its figures mean little.
 SHORT = os.environ.get("BENCH_SHORT") == "1"
 
@@ -42,9 +43,8 @@ def settings_of(stage: Stage, **changes: Any) -> Settings:
     return Settings(_env_file=None, **(given | changes))
 
 
-def real_event(stage: Stage, event_type: str) -> Json:
-    """Have the offline Stripe take a payment, and give its event of this type."""
-    headers = {"Authorization": "Bearer sk_test_bench", "Stripe-Version": API_VERSION}
+def pay(stage: Stage) -> Json:
+    """Have the offline Stripe take a payment; give the payment intent."""
     payment = {
         "amount": 1000,
         "currency": "sgd",
@@ -55,11 +55,19 @@ def real_event(stage: Stage, event_type: str) -> Json:
         "automatic_payment_methods[enabled]": "true",
         "automatic_payment_methods[allow_redirects]": "never",
     }
-    url = f"{stage.sandbox}/v1"
-    taken = requests.post(f"{url}/payment_intents", payment, headers=headers, timeout=5)
-    taken.raise_for_status()
+    answer = requests.post(
+        f"{stage.sandbox}/v1/payment_intents", payment, headers=HEADERS, timeout=5
+    )
+    answer.raise_for_status()
+    taken: Json = answer.json()
+    return taken
+
+
+def real_event(stage: Stage, event_type: str) -> Json:
+    """Have the offline Stripe take a payment, and give its event of this type."""
+    pay(stage)
     query = {"type": event_type}
-    events = requests.get(f"{url}/events", query, headers=headers, timeout=5).json()
+    events = requests.get(f"{stage.sandbox}/v1/events", query, headers=HEADERS, timeout=5).json()
     found: Json = events["data"][0]
     return found
 

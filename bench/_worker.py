@@ -1,6 +1,6 @@
-"""`python -m bench._worker EVENTS PREFETCH`: our worker with other switches than its own.
+"""`python -m bench._worker EVENTS PREFETCH [POOL]`: our worker with other switches than its own.
 
-`bench._worker` sets what `worker.app` fixes: task events `on` or `off`, and the prefetch.
+It sets what `worker.app` fixes: task events `on` or `off`, the prefetch and the pool.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 import sys
 
 
-def main(task_events: str, prefetch: str) -> None:
+def main(task_events: str, prefetch: str, pool: str = "threads") -> None:
     """Start the worker with these switches."""
-    import worker.__main__ as ours
-    from worker.app import app
+    from worker.__main__ import switches
+    from worker.app import app, settings
 
     app.conf.worker_send_task_events = task_events == "on"
     app.conf.worker_prefetch_multiplier = int(prefetch)
-    ours.main()
+    app.worker_main([*switches(settings), f"--pool={pool}"])
 
 
 if __name__ == "__main__":

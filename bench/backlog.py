@@ -8,24 +8,15 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 from bench._event_service import Ledger, serve
-from bench._setting import head, real_event, row, rss_mb, scaled, settings_of
-from chaos.stage import Stage, wait_until
-from shared.redis_connection import connect
-from shared.settlement import Established, Settled, finish_plan
-from shared.store import Store
+from bench._setting import head, real_event, row, rss_mb, scaled
+from bench._staging import stage_notifications
+from chaos.stage import Crew, Stage, wait_until
 from shared.stripe_event import Event, parse_event
-from shared.work import NOTIFICATIONS, Kind, Recording, Work
-from worker.handlers.payment_intent import payment_fact
-from worker.runtime import Runtime
+from shared.work import NOTIFICATIONS
 
 PER_PAYMENT = 4
-# Events with a queue of their own, so that no worker takes them from us while we stage.
-STAGING = Kind("staging", "event", "billing.process_event")
-STAGERS = 8
 # As long as the breaker's probes and pauses need to be seen at work.
 OUTAGE_SECONDS = scaled(30, 5)
 DRAIN_LIMIT_SECONDS = 1800.0
@@ -56,10 +47,10 @@ def main() -> None:
     """Build the backlog while the event service is down, let it come back, watch it drain."""
     count = scaled(100_000, 2_000)
     roles = ("valkey", "sandbox", "worker", "upkeep")
-    with Stage(only=roles, workers=1, LOG_LEVEL="ERROR") as stage:
+    with Stage(only=roles, crew=Crew(workers=1), LOG_LEVEL="ERROR") as stage:
         event = parse_event(real_event(stage, "payment_intent.succeeded"))
         worker = stage.services["worker-1"].pid
-        build(stage, event, PER_PAYMENT)
+        stage_notifications(stage, event, 1, PER_PAYMENT)
         head(f"Outage with {count} notifications waiting, one worker", "what", "figure")
         row("worker before, MB", rss_mb(worker))
         outage(stage, worker, event, count)
@@ -71,7 +62,7 @@ def outage(stage: Stage, worker: int, event: Event, count: int) -> None:
     samples = Samples([worker])
     samples.start()
     started_at = time.monotonic()
-    build(stage, event, count)
+    stage_notifications(stage, event, count // PER_PAYMENT, PER_PAYMENT)
     row("staged, per second", round(count / (time.monotonic() - started_at)))
     time.sleep(OUTAGE_SECONDS)
     row("payments that wait", backlog(stage))
@@ -101,34 +92,6 @@ def recovery(stage: Stage, worker: int, count: int) -> None:
     # Reconcile finds the payment that the events were copied from, and tells of it as it should.
     assert ledger.count == count + 1, f"{ledger.count} came"
     assert not ledger.disorder, ledger.disorder[:3]
-
-
-def build(stage: Stage, event: Event, notifications: int) -> None:
-    """Stage notifications through the scripts that stage them for real, four of each payment."""
-    settings = settings_of(stage)
-    with connect(settings, "bench") as client, ThreadPoolExecutor(STAGERS) as stagers:
-        runtime = Runtime(settings, Store(client))
-        tails = [f"{notifications:07d}{n:07d}" for n in range(notifications // PER_PAYMENT)]
-        for settled in stagers.map(lambda tail: _stage(runtime, event, tail), tails):
-            assert settled is not None, "the claim was lost"
-    stage.redis.delete(STAGING.queue)
-
-
-def _stage(runtime: Runtime, event: Event, tail: str) -> Settled | None:
-    """Settle an event of a payment of its own that established as many facts as are to be told."""
-    payment_id, event_id = f"pi_{tail}", f"evt_{tail}"
-    own = replace(event, id=event_id, object=event.object | {"id": payment_id})
-    work = Work(runtime.store, STAGING)
-    work.record(Recording(event_id, "received", {"type": event.type}, max_waiting=10**9))
-    claim = work.claim(event_id)
-    assert claim is not None
-    fact = payment_fact(own, "succeeded")
-    facts = [
-        replace(fact, subject=f"{payment_id}:{n}", key=f"{payment_id}:{n}")
-        for n in range(PER_PAYMENT)
-    ]
-    plan = finish_plan(claim, "processed", {}, runtime.settings)
-    return runtime.settlement.settle(claim, Established(payment_id, facts), plan)
 
 
 def backlog(stage: Stage) -> int:

@@ -1,6 +1,6 @@
 """The worker: events per second and processor time, beside a Celery task that does nothing.
 
-With and without task events (what Flower lives on), and for several threads and prefetches.
+With and without task events, which are what Flower lives on.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class Contest:
     name: str
     command: list[str]
     event_type: str | None = None
-    threads: int = 8
     flower: bool = False
 
 
-def ours(name: str, task_events: str, event_type: str, prefetch: int = 2, **how: Any) -> Contest:
+def ours(name: str, task_events: str, event_type: str, **how: Any) -> Contest:
     """Describe a contest of our own worker."""
-    command = [sys.executable, "-m", "bench._worker", task_events, str(prefetch)]
-    return Contest(name, command, event_type, **how)
+    return Contest(
+        name, [sys.executable, "-m", "bench._worker", task_events, "2"], event_type, **how
+    )
 
 
 def noop(name: str, settings: str, task_events: str) -> Contest:
@@ -59,10 +59,6 @@ COST = (
     ours("event and its notification, task events", "on", TOLD),
     ours("event and its notification, task events, Flower", "on", TOLD, flower=True),
 )
-CHOICES = tuple(
-    ours(f"{threads} threads, prefetch {prefetch}", "off", TOLD, prefetch, threads=threads)
-    for threads, prefetch in ((2, 2), (4, 2), (8, 1), (8, 2), (8, 4), (16, 2))
-)
 
 
 def main() -> None:
@@ -70,19 +66,18 @@ def main() -> None:
     count = scaled(4000, 200)
     roles = ("valkey", "sandbox", "receiver")
     with Stage(only=roles) as stage:
-        for title, contests in (("Cost", COST), ("Threads and prefetch", CHOICES)):
-            head(
-                f"Worker: {title} ({count} items, one process)",
-                *("what", "items/s", "CPU ms per item", "items/s, first = 1", "CPU, first = 1"),
-            )
-            first: Spent | None = None
-            for contest in contests:
-                cost = measure(stage, contest, count)
-                first = first or cost
-                rate, cpu = f"{count / cost.seconds:.0f}", cost.cpu_seconds / count * 1000
-                faster = f"{first.seconds / cost.seconds:.2f}"
-                dearer = f"{cost.cpu_seconds / first.cpu_seconds:.2f}"
-                row(contest.name, rate, f"{cpu:.2f}", faster, dearer)
+        head(
+            f"What the worker costs ({count} items, one process)",
+            *("what", "items/s", "CPU ms per item", "items/s, first = 1", "CPU, first = 1"),
+        )
+        first: Spent | None = None
+        for contest in COST:
+            cost = measure(stage, contest, count)
+            first = first or cost
+            rate, cpu = f"{count / cost.seconds:.0f}", cost.cpu_seconds / count * 1000
+            faster = f"{first.seconds / cost.seconds:.2f}"
+            dearer = f"{cost.cpu_seconds / first.cpu_seconds:.2f}"
+            row(contest.name, rate, f"{cpu:.2f}", faster, dearer)
 
 
 def measure(stage: Stage, contest: Contest, count: int) -> Spent:
@@ -92,8 +87,7 @@ def measure(stage: Stage, contest: Contest, count: int) -> Spent:
         left = _queue_noops(stage, count)
     else:
         left = _record(stage, real_event(stage, contest.event_type), count)
-    environment = stage.environment | {"WORKER_CONCURRENCY": str(contest.threads)}
-    worker = Service("contest", contest.command, environment, stage.folder)
+    worker = Service("contest", contest.command, stage.environment, stage.folder)
     flower = _flower(stage) if contest.flower else None
     worker.start()
     try:

@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         ("wipes", int, "times the store loses all its data"),
         ("disturbances", int, "times Stripe, the event service or the webhooks misbehave"),
         ("workers", int, "worker processes"),
+        ("notifiers", int, "processes for notifications alone; 0: workers serve every queue"),
         ("customers", int, "customers at a time"),
     ):
         default = getattr(given, name)

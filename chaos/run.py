@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from chaos.audit import Evidence, Findings, audit
 from chaos.customers import Customers
-from chaos.stage import VALKEY_OPTIONS, NotQuiet, Stage, wait_until
+from chaos.stage import VALKEY_OPTIONS, Crew, NotQuiet, Stage, wait_until
 from chaos.trouble import Trouble
 from chaos.unprotected import BY_STAGING
 from shared.store import key
@@ -46,6 +46,7 @@ class Plan:
     duration_seconds: float = 600.0
     patience_seconds: float = 120.0
     workers: int = 2
+    notifiers: int = 1
     customers: int = 12
     without: str | None = None
 
@@ -103,10 +104,9 @@ def run(plan: Plan, say: Callable[[str], None]) -> Result:
 
 
 def _staging(plan: Plan) -> Json:
-    staging: Json = {"workers": plan.workers}
-    if plan.without == "relay":
-        staging["upkeeps"] = 0
-    elif plan.without == "disk":
+    upkeeps = 0 if plan.without == "relay" else 2
+    staging: Json = {"crew": Crew(plan.workers, plan.notifiers, upkeeps)}
+    if plan.without == "disk":
         staging["valkey_options"] = NO_DISK
     elif plan.without and plan.without not in BY_STAGING:
         wrapped = [sys.executable, "-m", "chaos.unprotected", plan.without]

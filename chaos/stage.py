@@ -29,7 +29,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # Below the range from which the kernel takes ports for outgoing connections: while a server is
 # dead, nobody may get its port by accident.
 PORTS = range(12_300, 32_000)
-ROLES = ("valkey", "sandbox", "receiver", "api", "worker", "upkeep")
+ROLES = ("valkey", "sandbox", "receiver", "api", "worker", "notifier", "upkeep")
+HANDS = ("worker", "notifier")
 START_LIMIT_SECONDS = 60.0  # a busy CI machine; a laptop needs about three
 STOP_LIMIT_SECONDS = 30.0  # as a container platform grants
 POLL_SECONDS = 0.05
@@ -140,6 +141,19 @@ class Service:
         return (self.folder / f"{self.name}.log").read_text(errors="replace")
 
 
+@dataclass(frozen=True)
+class Crew:
+    """How many processes work in the background.
+
+    With `notifiers`, only they serve the notifications, as in the Procfile; without, every worker
+    serves every queue.
+    """
+
+    workers: int = 2
+    notifiers: int = 0
+    upkeeps: int = 2
+
+
 class Stage:
     """All processes of one run; started on entry and stopped on exit.
 
@@ -150,8 +164,7 @@ class Stage:
     def __init__(
         self,
         *,
-        workers: int = 2,
-        upkeeps: int = 2,
+        crew: Crew = Crew(),
         wrap: Callable[[str], list[str]] | None = None,
         valkey_options: str = VALKEY_OPTIONS,
         only: Collection[str] = ROLES,
@@ -173,9 +186,12 @@ class Stage:
         self._add("sandbox", [sys.executable, "-m", "sandbox"])
         self._add("receiver", [sys.executable, "-m", "sandbox.receiver"])
         self._add("api", module("api"))
-        for number in range(1, workers + 1):
-            self._add(f"worker-{number}", module("worker"))
-        for number in range(1, upkeeps + 1):
+        money = {"WORKER_QUEUES": "events,refunds,upkeep"} if crew.notifiers else {}
+        for number in range(1, crew.workers + 1):
+            self._add(f"worker-{number}", module("worker"), **money)
+        for number in range(1, crew.notifiers + 1):
+            self._add(f"notifier-{number}", module("worker"), WORKER_QUEUES="notifications")
+        for number in range(1, crew.upkeeps + 1):
             self._add(f"upkeep-{number}", module("worker.upkeep"))
         self.services = {n: s for n, s in self.services.items() if s.role in only}
 
@@ -197,8 +213,8 @@ class Stage:
             "SANDBOX_WEBHOOK_SECRET": WEBHOOK_SECRET,
         }
 
-    def _add(self, name: str, command: list[str]) -> None:
-        self.services[name] = Service(name, command, self.environment, self.folder)
+    def _add(self, name: str, command: list[str], **own: str) -> None:
+        self.services[name] = Service(name, command, self.environment | own, self.folder)
 
     def __enter__(self) -> Self:
         """Start everything and return when all of it answers; raises `NotQuiet`."""
@@ -231,13 +247,13 @@ class Stage:
         if error is None and not self.keep:
             shutil.rmtree(self.folder)
 
-    def roles(self, role: str) -> list[Service]:
-        """Give all services of a role."""
-        return [service for service in self.services.values() if service.role == role]
+    def roles(self, *roles: str) -> list[Service]:
+        """Give all services of these roles."""
+        return [service for service in self.services.values() if service.role in roles]
 
     def wait_ready(self) -> None:
         """Wait until every server answers and every worker consumes; fail at once if one ended."""
-        wanted = len(self.roles("worker"))
+        wanted = len(self.roles(*HANDS))
         urls = {"sandbox": "/_sandbox/clock", "receiver": "/health", "api": "/health"}
         asked = [getattr(self, n) + path for n, path in urls.items() if n in self.services]
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import requests
 
-from chaos.stage import Service, Stage
+from chaos.stage import HANDS, Service, Stage
 
 Json = dict[str, Any]
-VICTIMS = {"worker": 45, "api": 20, "upkeep": 15, "valkey": 20}
+VICTIMS = {"worker": 30, "notifier": 15, "api": 20, "upkeep": 15, "valkey": 20}
 # How long a killed process stays dead: from an instant restart to a slow host.
 DEAD_SECONDS = (0.1, 2.5)
 # Longer than the longest lease of `stage.SETTINGS` for a delivery, so that a frozen worker wakes
@@ -97,7 +97,7 @@ class Trouble:
 
     def freeze(self) -> None:
         """Stop a worker's clock for longer than a lease, then let it go on as if nothing was."""
-        victim = self.dice.choice(self.stage.roles("worker"))
+        victim = self.dice.choice(self.stage.roles(*HANDS))
         pause = self.dice.uniform(*FROZEN_SECONDS)
         if victim.name in self._away:
             return self._after(0.5, self.freeze)

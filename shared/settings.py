@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
@@ -39,6 +39,8 @@ def _split(value: object) -> object:
     return value
 
 
+Queue = Literal["events", "refunds", "notifications", "upkeep"]
+QUEUES: tuple[Queue, ...] = get_args(Queue)
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
 
@@ -149,6 +151,12 @@ class Settings(BaseSettings):
     task_events: bool = Field(
         True, description="Tell Flower of every task; off, a worker does a third more."
     )
+    worker_queues: Annotated[tuple[Queue, ...], NoDecode] = Field(
+        QUEUES,
+        description="Queues one worker process serves. Give `notifications` to a worker of its "
+        "own, so that a slow event service holds nothing else up.",
+        min_length=1,
+    )
     worker_concurrency: int = Field(8, description="Threads of one worker process.", ge=1, le=256)
     api_workers: int = Field(2, description="Processes of the API server.", ge=1, le=64)
     api_threads: int = Field(4, description="Blocking threads of one API process.", ge=1, le=256)
@@ -166,7 +174,12 @@ class Settings(BaseSettings):
     )
 
     @field_validator(
-        "stripe_webhook_secret", "event_service_secret", "api_keys", "operator_keys", mode="before"
+        "stripe_webhook_secret",
+        "event_service_secret",
+        "api_keys",
+        "operator_keys",
+        "worker_queues",
+        mode="before",
     )
     @classmethod
     def _comma_separated(cls, value: object) -> object:
@@ -279,7 +292,9 @@ _PLACEHOLDERS = {
 
 
 def _shown(value: object) -> str:
-    return "" if value in (None, ()) else str(value)
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return "" if value is None else str(value)
 
 
 def env_file_variables(path: str = ENV_FILE) -> dict[str, str]:

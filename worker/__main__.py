@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from shared.errors import Misconfigured
+from shared.settings import Settings
 
 
 def main() -> None:
-    """Serve all queues until SIGTERM; exit 2 with every problem of the settings named."""
+    """Serve the queues until SIGTERM; exit 2 with every problem of the settings named."""
     try:
         from worker.app import app, settings
     except Misconfigured as error:
         raise SystemExit(f"The worker cannot start.\n{error.detail}") from error
-    app.worker_main(
-        [
-            "worker",
-            "--pool=threads",
-            f"--concurrency={settings.worker_concurrency}",
-            f"--loglevel={settings.log_level}",
-            "--without-gossip",
-            "--without-mingle",
-        ]
-    )
+    app.worker_main(switches(settings))
+
+
+def switches(settings: Settings) -> list[str]:
+    """Give the command line of Celery's worker."""
+    return [
+        "worker",
+        "--pool=threads",
+        f"--concurrency={settings.worker_concurrency}",
+        f"--queues={','.join(settings.worker_queues)}",
+        f"--loglevel={settings.log_level}",
+        "--without-gossip",
+        "--without-mingle",
+    ]
 
 
 if __name__ == "__main__":

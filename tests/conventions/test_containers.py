@@ -6,11 +6,11 @@ import re
 import pytest
 import yaml
 
-from shared.settings import Settings
+from shared.settings import QUEUES, Settings
 from tests.conventions.tracked import ROOT
 
 DOCKERFILES = ("Dockerfile.api", "Dockerfile.worker")
-OURS = ("api", "worker", "upkeep", "flower")
+OURS = ("api", "worker", "notifier", "upkeep", "flower")
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 OVERLAY = yaml.safe_load((ROOT / "docker-compose.dev.yml").read_text())
 SERVICES = COMPOSE["services"]
@@ -118,8 +118,21 @@ def test_redis_keeps_what_it_was_told():
 
 
 def test_every_health_check_is_in_the_image_or_decided_in_the_file():
-    for name in set(SERVICES) - {"api", "worker"}:
+    for name in set(SERVICES) - {"api", "worker", "notifier"}:
         assert "healthcheck" in SERVICES[name], name
+
+
+def test_every_queue_is_served_and_notifications_by_a_process_of_their_own():
+    served = {
+        name: service["environment"]["WORKER_QUEUES"].split(",")
+        for name, service in SERVICES.items()
+        if "WORKER_QUEUES" in service.get("environment", {})
+    }
+    procfile = (ROOT / "Procfile").read_text()
+    on_one_machine = dict(re.findall(r"^(\w+): env WORKER_QUEUES=(\S+) ", procfile, re.MULTILINE))
+    assert {name: queues.split(",") for name, queues in on_one_machine.items()} == served
+    assert served["notifier"] == ["notifications"]
+    assert sorted(q for queues in served.values() for q in queues) == sorted(QUEUES)
 
 
 def test_the_files_name_settings_that_exist():

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from shared.settings import QUEUES, Settings
 from shared.work import KINDS
 from tests.conventions.tracked import ROOT
 
@@ -42,6 +43,11 @@ def answers():
 def test_each_kind_of_work_has_a_task_and_a_consumed_queue(answers, kind):
     assert f"queue {kind.queue}" in answers
     assert f"task {kind.task}" in answers
+
+
+def test_the_setting_knows_every_queue_and_serves_them_all_by_default():
+    assert sorted(QUEUES) == sorted(kind.queue for kind in KINDS.values())
+    assert Settings.model_fields["worker_queues"].default == QUEUES
 
 
 def test_a_worker_consumes_no_queue_that_nobody_fills(answers):

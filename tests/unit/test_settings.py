@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.errors import Misconfigured
-from shared.settings import Settings, env_example, load_settings, markdown_table
+from shared.settings import QUEUES, Settings, env_example, load_settings, markdown_table
 
 GOOD = {
     "STRIPE_SECRET_KEY": "sk_test_0123456789abcdef",
@@ -40,6 +40,14 @@ def test_the_three_variables_are_enough(monkeypatch: pytest.MonkeyPatch) -> None
         "whsec_two",
     ]
     assert settings.livemode is False
+
+
+def test_a_worker_serves_the_queues_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(monkeypatch).worker_queues == QUEUES
+    assert load(monkeypatch, WORKER_QUEUES="events, refunds").worker_queues == ("events", "refunds")
+    told = problems(monkeypatch, WORKER_QUEUES="events,notification")
+    assert told.startswith("WORKER_QUEUES is not valid")
+    assert "'notifications'" in told
 
 
 def test_every_missing_variable_is_named_at_once() -> None:

@@ -1,0 +1,47 @@
+"""Notifications that wait, staged through the scripts that stage them for real."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from bench._setting import settings_of
+from chaos.stage import Stage
+from shared.redis_connection import connect
+from shared.settlement import Established, Settled, finish_plan
+from shared.store import Store
+from shared.stripe_event import Event
+from shared.work import Kind, Recording, Work
+from worker.handlers.payment_intent import payment_fact
+from worker.runtime import Runtime
+
+# Events with a queue of their own, so that no worker takes them from us while we stage.
+STAGING = Kind("staging", "event", "billing.process_event")
+STAGERS = 8
+
+
+def stage_notifications(stage: Stage, event: Event, payments: int, of_each: int) -> None:
+    """Stage notifications of many payments, each in its order."""
+    settings = settings_of(stage)
+    with connect(settings, "bench") as client, ThreadPoolExecutor(STAGERS) as stagers:
+        runtime = Runtime(settings, Store(client))
+        tails = [f"{payments:07d}{number:07d}" for number in range(payments)]
+        for settled in stagers.map(lambda tail: _stage(runtime, event, tail, of_each), tails):
+            assert settled is not None, "the claim was lost"
+    stage.redis.delete(STAGING.queue)
+
+
+def _stage(runtime: Runtime, event: Event, tail: str, count: int) -> Settled | None:
+    """Settle an event of a payment of its own that established as many facts as are to be told."""
+    payment_id, event_id = f"pi_{tail}", f"evt_{tail}"
+    own = replace(event, id=event_id, object=event.object | {"id": payment_id})
+    work = Work(runtime.store, STAGING)
+    work.record(Recording(event_id, "received", {"type": event.type}, max_waiting=10**9))
+    claim = work.claim(event_id)
+    assert claim is not None
+    fact = payment_fact(own, "succeeded")
+    facts = [
+        replace(fact, subject=f"{payment_id}:{n}", key=f"{payment_id}:{n}") for n in range(count)
+    ]
+    plan = finish_plan(claim, "processed", {}, runtime.settings)
+    return runtime.settlement.settle(claim, Established(payment_id, facts), plan)

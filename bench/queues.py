@@ -1,0 +1,143 @@
+"""Which pool, how many threads and how much prefetch suit each queue, one process on it alone.
+
+Stripe answers a refund after 300 ms and the event service a notification after 100 ms: as they do.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import psutil
+import requests
+
+from bench._setting import copies, head, pay, real_event, row, scaled, settings_of, spent
+from bench._staging import stage_notifications
+from chaos.stage import Service, Stage, wait_until
+from shared.inbox import Inbox
+from shared.redis_connection import connect
+from shared.refund_jobs import RefundJobs, RefundRequest, job_id
+from shared.store import Store
+from shared.stripe_event import parse_event
+from shared.work import EVENTS, NOTIFICATIONS, REFUNDS, Kind
+
+STRIPE_SECONDS = 0.3
+EVENT_SERVICE_SECONDS = 0.1
+PATIENCE_SECONDS = 300.0
+POLL_SECONDS = 0.01
+PAYERS = 8
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How one worker process is set up."""
+
+    pool: str
+    concurrency: int
+    prefetch: int
+
+
+CHOICES = (
+    *(Choice("threads", threads, 2) for threads in (2, 4, 8, 16, 32)),
+    *(Choice("threads", 8, prefetch) for prefetch in (1, 4)),
+    *(Choice("prefork", processes, 2) for processes in (2, 8)),
+)
+
+
+def main() -> None:
+    """Fill each queue again and again, and let each choice empty it."""
+    roles = ("valkey", "sandbox", "receiver")
+    with Stage(only=roles, SANDBOX_WEBHOOK_URL="", LOG_LEVEL="ERROR") as stage:
+        _slow_down(stage)
+        for kind, count, fill in (
+            (EVENTS, scaled(2_000, 100), _events),
+            (REFUNDS, scaled(160, 20), _refunds),
+            (NOTIFICATIONS, scaled(600, 100), _notifications),
+        ):
+            head(
+                f"Queue `{kind.queue}`: {count} items, one process",
+                *("pool", "at once", "prefetch", "items/s", "CPU ms per item", "MB"),
+            )
+            for choice in CHOICES:
+                rate, cpu_ms, megabytes = measure(stage, kind, choice, count, fill)
+                how = (choice.pool, choice.concurrency, choice.prefetch)
+                row(*how, f"{rate:.0f}", f"{cpu_ms:.2f}", f"{megabytes:.0f}")
+
+
+def measure(
+    stage: Stage, kind: Kind, choice: Choice, count: int, fill: Callable[[Stage, int], None]
+) -> tuple[float, float, float]:
+    """Fill the queue, let a worker empty it; give items/s, CPU ms per item and MB."""
+    stage.redis.flushall()
+    fill(stage, count)
+    command = [sys.executable, "-m", "bench._worker", "off", str(choice.prefetch), choice.pool]
+    own = {"WORKER_QUEUES": kind.queue, "WORKER_CONCURRENCY": str(choice.concurrency)}
+    worker = Service("choice", command, stage.environment | own, stage.folder)
+    worker.start()
+    try:
+        # Its start is no part of the cost: begin when it has begun.
+        wait_until(lambda: _left(stage, kind) < count, "the worker begins", PATIENCE_SECONDS)
+        before = _left(stage, kind)
+        _, cost = spent(worker.pid, lambda: _drain(stage, kind))
+        megabytes = _family_mb(worker.pid)
+    finally:
+        worker.stop()
+    return before / cost.seconds, cost.cpu_seconds * 1000 / before, megabytes
+
+
+def _slow_down(stage: Stage) -> None:
+    """Have Stripe and the event service take the time they take."""
+    stripe = {"kind": "delay", "delay_seconds": STRIPE_SECONDS, "times": None}
+    refunds = {"match": {"method": "POST", "path_prefix": "/v1/refunds"}}
+    peer = {"status": 200, "delay_seconds": EVENT_SERVICE_SECONDS}
+    for url, fault in (
+        (f"{stage.sandbox}/_sandbox/faults", stripe | refunds),
+        (f"{stage.receiver}/_control/faults", peer),
+    ):
+        requests.post(url, json=fault, timeout=5).raise_for_status()
+
+
+def _events(stage: Stage, count: int) -> None:
+    settings = settings_of(stage)
+    event = real_event(stage, "payment_intent.succeeded")
+    with connect(settings, "bench") as client:
+        inbox = Inbox(Store(client), settings)
+        for _, body in copies(event, count):
+            inbox.record(parse_event(body), body, source="webhook")
+
+
+def _refunds(stage: Stage, count: int) -> None:
+    settings = settings_of(stage)
+    with connect(settings, "bench") as client, ThreadPoolExecutor(PAYERS) as payers:
+        jobs = RefundJobs(Store(client), settings)
+        for paid in payers.map(lambda _: pay(stage), range(count)):
+            jobs.record(job_id("bench", paid["id"]), RefundRequest(paid["id"], amount=1))
+
+
+def _notifications(stage: Stage, count: int) -> None:
+    event = parse_event(real_event(stage, "payment_intent.succeeded"))
+    stage_notifications(stage, event, count, 1)
+
+
+def _left(stage: Stage, kind: Kind) -> int:
+    return int(stage.redis.zcard(kind.due))
+
+
+def _drain(stage: Stage, kind: Kind) -> None:
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    while left := _left(stage, kind):
+        assert time.monotonic() < give_up_at, f"{left} items are left"
+        time.sleep(POLL_SECONDS)
+
+
+def _family_mb(pid: int) -> float:
+    process = psutil.Process(pid)
+    family = [process, *process.children(recursive=True)]
+    return float(sum(member.memory_full_info().pss for member in family)) / 1e6
+
+
+if __name__ == "__main__":
+    main()
