@@ -112,23 +112,26 @@ class Transport:
     async def _act(self, exchange: Exchange, fault: Fault | None) -> tuple[int, Json]:
         if fault is not None and fault.phase != "after":
             await self._break(exchange, fault)
-        status, body, executed = self._execute(exchange)
+        status, body = self._execute(exchange)
         if fault is not None and fault.phase == "after":
-            await self._break(exchange, fault, began=executed)
+            await self._break(exchange, fault, acted=status in EFFECTIVE)
         return status, body
 
-    async def _break(self, exchange: Exchange, fault: Fault, *, began: bool = True) -> None:
-        """Disturb a call; an error from an endpoint that began is kept, not what it hides."""
+    async def _break(self, exchange: Exchange, fault: Fault, *, acted: bool = True) -> None:
+        """Disturb a call; an error of its endpoint is kept in place of the effect it hides.
+
+        A call that was refused has no effect to hide: its refusal stays what its key knows.
+        """
         try:
             await _disturb(exchange, fault)
         except StripeError as failure:
-            if failure.executed and began:
+            if failure.executed and acted:
                 self._keep(exchange, failure.status, {"error": failure.error})
                 self._world.on_change()
             raise
 
-    def _execute(self, exchange: Exchange) -> tuple[int, Json, bool]:
-        """Run the handler; keep its answer for the key if it began to act, and say whether."""
+    def _execute(self, exchange: Exchange) -> tuple[int, Json]:
+        """Run the handler; keep its answer for the key if it began to act."""
         executed = True
         try:
             route, path_ids = self._route(exchange)
@@ -141,7 +144,7 @@ class Transport:
         if executed:
             self._count(exchange, status)
             self._keep(exchange, status, body)
-        return status, body, executed
+        return status, body
 
     def _count(self, exchange: Exchange, status: int) -> None:
         if exchange.method != "GET" and status in EFFECTIVE:

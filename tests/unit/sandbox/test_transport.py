@@ -153,6 +153,21 @@ def test_an_error_in_place_of_a_refusal_leaves_the_key_free() -> None:
     play(story)
 
 
+def test_an_error_hides_a_refusal_once_and_does_not_replace_it() -> None:
+    async def story(stripe: Stripe) -> None:
+        match = {"match": {"path_prefix": "/v1/refunds"}, "kind": "error", "phase": "after"}
+        await stripe.client.post("/_sandbox/faults", json=match)
+        headers = KEY | {"Idempotency-Key": "k"}
+        for status, replayed in ((500, None), (404, "true")):
+            answer = await stripe.client.post(
+                "/v1/refunds", data={"charge": "ch_nope"}, headers=headers
+            )
+            said = answer.status, answer.headers.get("Idempotent-Replayed")
+            assert said == (status, replayed)
+
+    play(story)
+
+
 def test_too_many_requests_say_when_to_come_again() -> None:
     async def story(stripe: Stripe) -> None:
         await stripe.fault(kind="error", status=429, retry_after=7, should_retry=True)
