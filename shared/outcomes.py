@@ -33,7 +33,10 @@ class Outcomes:
         self._jobs = RefundJobs(store, settings)
 
     def remember(self, event: Event) -> None:
-        """Remember what an event says our call made; an event of someone else's changes nothing."""
+        """Remember what an event says our call made; an event of someone else's changes nothing.
+
+        A refund job that was to ask again later is tried now: it will find what is remembered.
+        """
         made, asked = str(event.object.get("id") or ""), event.request_key or ""
         if event.object.get("object") not in MAKING_TYPES or not asked.startswith(OUR_KEYS):
             return
@@ -41,6 +44,7 @@ class Outcomes:
         job = job_of_key(asked)
         if job and event.object["object"] == "refund":
             self._jobs.remember(made, job)
+            self._jobs.work.wake(job)
 
     def remembered(self, stripe_key: str) -> str | None:
         """Name what our call under this key made, if an event of it was processed."""

@@ -229,6 +229,12 @@ class Work:
         keys = [self.kind.key(claim.id), self.kind.due, self.kind.key(claim.id, "attempts")]
         return int(self.store.run("postpone", keys, [compact(plan)]))
 
+    def wake(self, item_id: str) -> bool:
+        """Have an item tried now that was to be retried later; False for one in another state."""
+        kind = self.kind
+        keys = [kind.key(item_id), kind.due, kind.queue]
+        return bool(self.store.run("wake", keys, [item_id, kind.message, GUARD_MS]))
+
     def bury(self, claim: Claim, error: str) -> bool:
         """Make a claimed item a dead letter, with its payload and evidence kept."""
         plan = {

@@ -124,6 +124,23 @@ def test_a_refund_is_known_from_its_event_before_stripe_is_asked_again(
     assert hands.told() == ["payment.succeeded", "refund.succeeded"]
 
 
+def test_a_refund_job_does_not_wait_for_its_next_try_when_its_event_came(
+    hands: Hands, payment: str
+) -> None:
+    break_stripe(hands, REFUND, **MADE)
+    job = queued(hands, payment)
+    run_refund(hands.runtime, job)
+    store = hands.runtime.store
+    in_an_hour = store.now_ms() + 3_600_000
+    store.redis.hset(REFUNDS.key(job), "not_before", in_an_hour)
+    store.redis.zadd(REFUNDS.due, {job: in_an_hour})
+    hands.deliver_events("payment_intent.succeeded", "refund.created")
+    while hands.ring():
+        pass
+    assert hands.client.get(f"/api/refund/{job}").get_json()["status"] == "succeeded"
+    assert refunds_at_stripe(hands, payment) == [400]
+
+
 def test_an_error_that_hides_no_refund_is_no_failure(hands: Hands, payment: str) -> None:
     break_stripe(hands, REFUND, **NOT_MADE)
     job = queued(hands, payment)

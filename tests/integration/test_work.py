@@ -95,6 +95,21 @@ def test_a_retry_waits_until_it_is_due(work: Work) -> None:
     assert claim(work).attempts == 2
 
 
+def test_only_what_waits_for_a_retry_is_woken(work: Work) -> None:
+    record(work)
+    assert work.wake("evt_1") is False
+    held = claim(work)
+    assert work.wake("evt_1") is False
+    work.postpone(held, 3600, error="ill")
+    work.store.redis.delete(EVENTS.queue)
+    assert work.wake("evt_1") is True
+    assert work.store.redis.llen(EVENTS.queue) == 1
+    work.bury(claim(work), "too much")
+    assert work.wake("evt_1") is False
+    assert work.wake("evt_2") is False
+    assert work.waiting() == 0
+
+
 def test_a_snooze_gives_the_attempt_back(work: Work) -> None:
     record(work)
     work.postpone(claim(work), 0, error="not yet", give_back=True)
