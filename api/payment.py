@@ -7,10 +7,7 @@ import time
 from typing import Any
 
 from flask import Response, g, jsonify
-from flask_openapi3.blueprint import APIBlueprint
-from flask_openapi3.models.tag import Tag
 
-from api.access import BEARER, require_caller
 from api.idempotent import idempotently
 from api.models import (
     PAYMENT_INTENT_ID,
@@ -23,28 +20,18 @@ from api.models import (
     ProcessPayment,
     VerifyPayment,
 )
+from api.money import ALWAYS, ON_POST, money_blueprint
 from api.outcome import made_after_all
 from api.parts import parts
 from api.problems import documented
 from api.refund import refund_from_stripe
-from api.requests import require_clean_json
 from shared.errors import BillingError, CallerError, Unavailable
 from shared.facts import amount_refunded, disputed, timestamp
 from shared.idempotency import Answer, IdempotentRequest
 from shared.payments import PaymentRecord
 
 Json = dict[str, Any]
-payments = APIBlueprint(
-    "payment",
-    __name__,
-    url_prefix="/api/payment",
-    abp_tags=[Tag(name="payments")],
-    abp_security=BEARER,
-)
-payments.before_request(require_caller)
-payments.before_request(require_clean_json)
-ALWAYS = documented(401, 422, 500, 503)
-ON_POST = documented(400, 413, 415) | ALWAYS
+payments = money_blueprint("payment")
 
 
 @payments.post(

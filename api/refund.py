@@ -8,10 +8,7 @@ import time
 from typing import Any
 
 from flask import Response, jsonify
-from flask_openapi3.blueprint import APIBlueprint
-from flask_openapi3.models.tag import Tag
 
-from api.access import BEARER, require_caller
 from api.idempotent import idempotently
 from api.models import (
     REFUND_ID,
@@ -23,25 +20,16 @@ from api.models import (
     RefundVerdict,
     VerifyRefund,
 )
+from api.money import ALWAYS, ON_POST, money_blueprint
 from api.parts import parts
 from api.problems import documented
-from api.requests import require_clean_json, trace
+from api.requests import trace
 from shared.errors import CallerError, Unavailable
 from shared.idempotency import Answer, IdempotentRequest
 from shared.refund_jobs import JOB_PREFIX, OPEN_STATES, RefundRequest, job_id
 
 Json = dict[str, Any]
-refunds = APIBlueprint(
-    "refund",
-    __name__,
-    url_prefix="/api/refund",
-    abp_tags=[Tag(name="refunds")],
-    abp_security=BEARER,
-)
-refunds.before_request(require_caller)
-refunds.before_request(require_clean_json)
-ALWAYS = documented(401, 422, 500, 503)
-ON_POST = documented(400, 413, 415) | ALWAYS
+refunds = money_blueprint("refund")
 PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})(?:$|[,;\s])")
 LONGEST_WAIT_SECONDS = 30
 # Between two looks at a job that someone waits for; one look costs Redis about 50 us.

@@ -1,0 +1,27 @@
+"""What payments and refunds have in common: who may ask, what is refused, what is documented."""
+
+from __future__ import annotations
+
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+
+from api.access import BEARER, require_caller
+from api.problems import documented
+from api.requests import require_clean_json
+
+ALWAYS = documented(401, 422, 500, 503)
+ON_POST = documented(400, 413, 415) | ALWAYS
+
+
+def money_blueprint(name: str) -> APIBlueprint:
+    """Give the blueprint of `/api/<name>`, guarded by a caller's key and against card data."""
+    blueprint = APIBlueprint(
+        name,
+        __name__,
+        url_prefix=f"/api/{name}",
+        abp_tags=[Tag(name=f"{name}s")],
+        abp_security=BEARER,
+    )
+    blueprint.before_request(require_caller)
+    blueprint.before_request(require_clean_json)
+    return blueprint
