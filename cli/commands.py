@@ -75,11 +75,7 @@ def list_letters(
         until=until,
         limit=limit,
     )
-    if as_json:
-        output.as_json(found)
-        return
-    output.table(found["data"], "dead_at", "id", "type", "payment_id", "attempts", "error")
-    _more(found)
+    _listed(found, as_json, "dead_at", "id", "type", "payment_id", "attempts", "error")
 
 
 @letters.command("show")
@@ -151,11 +147,7 @@ def list_events(
         until=until,
         limit=limit,
     )
-    if as_json:
-        output.as_json(found)
-        return
-    output.table(found["data"], "recorded_at", "id", "type", "state", "payment_id", "attempts")
-    _more(found)
+    _listed(found, as_json, "recorded_at", "id", "type", "state", "payment_id", "attempts")
 
 
 @events.command("show")
@@ -287,7 +279,12 @@ def _redriven(done: Json, as_json: bool) -> None:
         typer.echo(f"{left} more match; raise --limit or run it again")
 
 
-def _more(found: Json) -> None:
+def _listed(found: Json, as_json: bool, *columns: str) -> None:
+    """Show what a search found, and whether there is more."""
+    if as_json:
+        output.as_json(found)
+        return
+    output.table(found["data"], *columns)
     shown = len(found["data"])
     if found["matched"] > shown:
         typer.echo(f"{shown} of {found['matched']}; raise --limit or narrow the search")
