@@ -87,4 +87,7 @@ export function adviceOn(kind, error) {
 }
 
 /** Name the cause of a death: its error without what differs from one item to the next. */
-export const causeOf = (error) => (error ?? "no error was kept").split(": ", 1)[0];
+export function causeOf(error) {
+  const parts = (error ?? "no error was kept").split(": ");
+  return parts.slice(0, parts[0] === "defect" ? 2 : 1).join(": ");
+}

@@ -50,7 +50,8 @@ export function ask({ title, body = [], fields = null, confirm, act }) {
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();
-  (by.value ? yes : by).focus();
+  const first = fields?.element.querySelector("input:not([type='radio'])") ?? by;
+  (first.value ? yes : first).focus();
 }
 
 async function perform(dialog, { yes, problem }, act) {

@@ -75,7 +75,7 @@ export async function redriveMatching(search, afterwards) {
 }
 
 const ORDER =
-  "Exactly these, those that died first first. There is no undo and none is needed: what was " +
+  "Exactly these, in the order they died. There is no undo and none is needed: what was " +
   "told before keeps its id, what was refunded before keeps its key.";
 
 async function dryRun(kind, rest) {

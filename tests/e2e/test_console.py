@@ -31,7 +31,9 @@ EXPECTED = re.compile(
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("console")
-    settings = {"OPERATOR_KEYS": KEY, "LOG_LEVEL": "WARNING", "NOTIFICATION_MAX_AGE_SECONDS": "1"}
+    # So that a test can have a notification or a refund job die.
+    mortal = {"NOTIFICATION_MAX_AGE_SECONDS": "1", "REFUND_MAX_ATTEMPTS": "1"}
+    settings = {"OPERATOR_KEYS": KEY, "LOG_LEVEL": "WARNING"} | mortal
     with service(folder, **settings) as found:
         yield found
 
@@ -271,6 +273,34 @@ def test_all_that_match_are_counted_first_and_redriven_when_confirmed(
 def delivered(running: Service, payment: str) -> bool:
     """Say whether the event service took the notification of a payment."""
     return any(item["answered"] == 200 for item in running.notifications(payment_intent_id=payment))
+
+
+def test_a_dead_refund_job_is_resolved_as_a_person_found_it(
+    window: Window, running: Service
+) -> None:
+    payment = paid(running)
+    faults = f"{running.url('SANDBOX_PORT')}/_sandbox/faults"
+    fault = {"kind": "error", "method": "POST", "path_prefix": "/v1/refunds", "times": None}
+    requests.post(faults, json=fault, timeout=5).raise_for_status()
+    body = {"payment_intent_id": payment}
+    address = f"{running.url()}/api/refund/process"
+    job = requests.post(address, json=body, timeout=10).json()["refund_request_id"]
+    wait_until(lambda: ops(running, f"items/{job}")["state"] == "dead", "the job to die")
+    requests.delete(faults, timeout=5).raise_for_status()
+
+    page = window.sign_in(f"#/items/{job}")
+    expect(page.get_by_text("Stripe was ill for longer than all attempts.")).to_be_visible()
+    page.get_by_role("button", name="Resolve").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("It made this refund").check()
+    dialog.get_by_label("The refund's id").fill("re_0123456789unknown")
+    dialog.get_by_role("button", name="Resolve").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("No such refund")
+    dialog.get_by_label("It made none").check()
+    dialog.get_by_role("button", name="Resolve").click()
+    expect(dialog).to_have_count(0)
+    running.told(payment, "payment.succeeded", "refund.failed")
+    expect(page.get_by_text("finished", exact=True)).to_be_visible(timeout=15_000)
 
 
 def test_a_payment_tells_its_story_and_runs_nothing_that_a_stranger_wrote(

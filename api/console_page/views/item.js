@@ -69,8 +69,13 @@ function shown([name, value]) {
 
 function linked(value) {
   const text = typeof value === "object" ? JSON.stringify(value) : String(value);
-  return /^\w+_\w{6,}$/.test(text) ? idLink(text) : text;
+  if (HAS_A_PAGE.test(text)) return idLink(text);
+  return IS_AN_ID.test(text) ? h("span", { class: "id" }, text) : text;
 }
+
+// A charge or a session has one only where it is the payment itself, which is linked already.
+const HAS_A_PAGE = /^(pi|re|pyr|evt|rr|ntf)_\w+$/;
+const IS_AN_ID = /^[a-z]+_\w{6,}$/;
 
 function actions(found, refresh) {
   const dead = found.state === "dead";

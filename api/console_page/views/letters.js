@@ -48,9 +48,13 @@ const letterTable = (rows, refresh) =>
         name: "Item",
         phone: "span",
         show: (row) => [
-          link(addressOf(row.id), { class: "title" }, row.type ?? row.kind),
-          " ",
-          pill(row.kind.replace(/s$/, ""), "none"),
+          h(
+            "span",
+            { class: "lead" },
+            link(addressOf(row.id), { class: "title" }, row.type ?? row.kind),
+            " ",
+            pill(row.kind.replace(/s$/, ""), "none"),
+          ),
           h("small", { class: "id" }, row.id),
         ],
       },

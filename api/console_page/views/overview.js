@@ -120,7 +120,7 @@ function figure(name, value, note, tone = "", to = null) {
 }
 
 const upkeepSign = (seconds) =>
-  seconds === null ? "no upkeep" : `upkeep ${duration(seconds)} ago`;
+  seconds === null ? "no upkeep" : `upkeep ${duration(Math.ceil(seconds))} ago`;
 
 const queueTable = (stand) =>
   table(
@@ -134,7 +134,7 @@ const queueTable = (stand) =>
         end: true,
         show: (row) => (row.overdue_seconds ? duration(row.overdue_seconds) : "–"),
       },
-      { name: "Messages", end: true, show: (row) => count(row.depth) },
+      { name: "Messages", end: true, phone: "none", show: (row) => count(row.depth) },
       { name: "Dead", end: true, show: deadCell },
       { name: "Workers", end: true, show: (row) => count(row.consumers) },
       { name: "Last sign", end: true, show: sign },

@@ -194,7 +194,11 @@ function related(name, subjects) {
     table(
       name,
       [
-        { name: "Id", show: ([id]) => idLink(id) },
+        {
+          name: "Id",
+          show: ([id, one]) =>
+            one.family === "refund" ? idLink(id) : h("span", { class: "id" }, id),
+        },
         { name: "Status", show: ([, one]) => pill(one.status) },
         {
           name: "Reason",
