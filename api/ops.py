@@ -42,7 +42,6 @@ from api.refund import look_up
 from api.requests import require_clean_json
 from shared.dead_letters import LETTER_KINDS, DeadLetters, Found, Sought
 from shared.errors import CallerError
-from shared.liveness import SILENT_SECONDS, alive
 from shared.queues import queues as read_queues
 from shared.reconciliation import Reconciliation
 from shared.redrive import Order, Redrive, Redriven
@@ -154,12 +153,7 @@ def refund(header: AccountHeader, path: OpsRefundPath) -> Response:
 @ops.get("/queues", responses={200: QueueList, **ALWAYS})
 def queues() -> Response:
     """Tell how much waits in each queue and who consumes it."""
-    stand = read_queues(parts().store)
-    signs = alive(parts().store)
-    for row in stand["data"]:
-        ages = signs.queues[row["name"]].values()
-        row["consumers"] = sum(age < SILENT_SECONDS for age in ages)
-    return jsonify(stand)
+    return jsonify(read_queues(parts().store))
 
 
 @ops.get("/reconcile", responses={200: Comparison, **ALWAYS})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from shared.breaker import BREAKER
-from shared.liveness import alive
+from shared.liveness import SILENT_SECONDS, alive
 from shared.store import Store, redis_errors
 from shared.work import KINDS
 
@@ -38,6 +38,7 @@ def queues(store: Store) -> Json:
                 "due": due,
                 "overdue_seconds": overdue,
                 "dead": dead,
+                "consumers": sum(age < SILENT_SECONDS for age in signs.queues[kind.queue].values()),
                 "consumed_seconds_ago": min(signs.queues[kind.queue].values(), default=None),
             }
         )

@@ -93,7 +93,7 @@ class Settlement:
             "type": str(fact.type),
             "payment_id": payment_id,
             "body": compact(body),
-            "happened_at": str(fact.happened_at),
+            "created": str(fact.happened_at),
             "request_id": claim.fields.get("request_id", ""),
             "traceparent": claim.fields.get("traceparent", ""),
         }

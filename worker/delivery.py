@@ -153,8 +153,8 @@ def _count(runtime: Runtime, claim: Claim, outcome: str) -> None:
     tally.count(ATTEMPTS, kind=claim.kind.name, outcome=outcome)
     tally.count(DELIVERIES, type=claim.fields["type"], outcome=outcome)
     tally.observe(DELIVERY_SECONDS, (now - claim.started_at).total_seconds())
-    if outcome == "delivered" and "happened_at" in claim.fields:
-        tally.observe(NOTIFICATION_DELAY, now.timestamp() - int(claim.fields["happened_at"]))
+    if outcome == "delivered" and "created" in claim.fields:
+        tally.observe(NOTIFICATION_DELAY, now.timestamp() - int(claim.fields["created"]))
 
 
 def _delay(claim: Claim, delivery: Delivery, settings: Settings) -> float:

@@ -115,6 +115,16 @@ def test_an_item_that_is_not_there_is_not_found(client: FlaskClient, item_id: st
     assert client.get(f"/ops/items/{item_id}").status_code == 404
 
 
+def test_a_notification_tells_when_stripe_made_its_event(hands: Hands) -> None:
+    hands.pay()
+    (event,) = hands.deliver_events("payment_intent.succeeded")
+    hands.work()
+    (told,) = hands.notifications()
+    shown = hands.client.get(f"/ops/items/{told['id']}").get_json()
+    assert int(shown["created"]) == event["created"]
+    assert shown["recorded_at"].startswith("20")
+
+
 def test_an_item_is_shown_whole(client: FlaskClient, real_store: Store) -> None:
     bury(real_store, "evt_1", error="inconsistent")
     shown = client.get("/ops/items/evt_1").get_json()

@@ -18,7 +18,7 @@ const REDRIVABLE = {
 // Said elsewhere on the page, or of use to nobody.
 const LEFT_OUT = new Set([
   ...["id", "kind", "state", "type", "error", "attempts", "payment_id"],
-  ...["payload", "history", "result", "traceparent", "claimed_at", "happened_at"],
+  ...["payload", "history", "result", "traceparent", "claimed_at"],
 ]);
 
 export function item({ id }, refresh) {
