@@ -74,6 +74,16 @@ const RULES = [
   },
   {
     of: /refunds/,
+    error: /^stripe_error/,
+    means: "Stripe failed with a 500, and keeps that answer under the key for 24 h",
+    act:
+      "redrive when those are over: it looks for the refund first. If it cannot wait, see below",
+    instead:
+      "redrive when those are over: it looks for the refund first; if it cannot wait and Stripe's " +
+      "dashboard shows none, resolve it as failed and request a new one",
+  },
+  {
+    of: /refunds/,
     error: /unavailable|stripe_/,
     means: "Stripe was ill for longer than all attempts",
     act: "redrive: the key is the same",
