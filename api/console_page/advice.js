@@ -79,8 +79,8 @@ const RULES = [
     act:
       "redrive when those are over: it looks for the refund first. If it cannot wait, see below",
     instead:
-      "redrive when those are over: it looks for the refund first; if it cannot wait and Stripe's " +
-      "dashboard shows none, resolve it as failed and request a new one",
+      "redrive when those are over: it looks for the refund first; if it cannot wait and " +
+      "Stripe's dashboard shows none, resolve it as failed and request a new one",
   },
   {
     of: /refunds/,
