@@ -27,10 +27,11 @@ from worker.delivery import deliver
 from worker.events import process_event
 from worker.refunding import run_refund
 from worker.runtime import Runtime
+from worker.task_events import BatchingEvents
 from worker.upkeep import run_upkeep
 
 log = get_logger(__name__)
-app = Celery("billing", set_as_current=False)
+app = Celery("billing", set_as_current=False, events=BatchingEvents)
 settings = load_settings()
 
 app.conf.update(

@@ -1,0 +1,129 @@
+"""What Flower hears of tasks: everything, in few messages."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from celery import Celery
+from redis import Redis
+
+from worker.task_events import FLUSH_SECONDS, MOST_AT_ONCE, BatchingDispatcher, BatchingEvents
+
+COUNT = 300
+PATIENCE_SECONDS = 10.0
+
+
+@pytest.fixture
+def app(valkey_url: str) -> Celery:
+    """Give an application whose events are ours, on the test's own server."""
+    return Celery("tests", broker=valkey_url, events=BatchingEvents, set_as_current=False)
+
+
+class Listener(threading.Thread):
+    """Hear what Flower would."""
+
+    def __init__(self, app: Celery) -> None:
+        super().__init__(daemon=True)
+        self.heard: list[str] = []
+        self._app = app
+
+    def run(self) -> None:
+        with self._app.connection_for_read() as connection:
+            self._receiver = self._app.events.Receiver(connection, handlers={"*": self._hear})
+            self._receiver.capture(limit=None, timeout=None, wakeup=False)
+
+    def stop(self) -> None:
+        self._receiver.should_stop = True
+        self.join()
+
+    def _hear(self, event: dict[str, Any]) -> None:
+        self.heard.append(f"{event['type']} {event['uuid']}")
+
+    def wait_for(self, count: int) -> list[str]:
+        until = time.monotonic() + PATIENCE_SECONDS
+        while len(self.heard) < count and time.monotonic() < until:
+            time.sleep(0.02)
+        return self.heard
+
+
+@pytest.fixture
+def listener(app: Celery, valkey_url: str) -> Iterator[Listener]:
+    """Start a listener that listens already."""
+    listener = Listener(app)
+    listener.start()
+    with Redis.from_url(valkey_url) as redis:
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not redis.pubsub_numpat() and time.monotonic() < until:
+            time.sleep(0.02)
+    yield listener
+    listener.stop()
+
+
+def published(valkey_url: str) -> int:
+    with Redis.from_url(valkey_url) as redis:
+        return int(redis.info("commandstats").get("cmdstat_publish", {}).get("calls", 0))
+
+
+def test_every_event_is_heard_and_few_messages_are_sent(
+    app: Celery, listener: Listener, valkey_url: str
+) -> None:
+    with app.connection_for_write() as connection:
+        dispatcher = app.events.Dispatcher(connection, hostname="one")
+        assert isinstance(dispatcher, BatchingDispatcher)
+        before = published(valkey_url)
+        for number in range(COUNT):
+            dispatcher.send("task-received", uuid=str(number), name="billing.deliver")
+        heard = listener.wait_for(COUNT)
+    assert heard == [f"task-received {number}" for number in range(COUNT)]
+    assert published(valkey_url) - before == 1
+
+
+def test_batch_follows_batch(app: Celery, listener: Listener) -> None:
+    with app.connection_for_write() as connection:
+        dispatcher = app.events.Dispatcher(connection, hostname="one")
+        for number in range(3):
+            dispatcher.send("task-succeeded", uuid=str(number))
+            assert len(listener.wait_for(number + 1)) == number + 1
+
+
+def test_what_was_gathered_is_heard_when_the_worker_ends(app: Celery, listener: Listener) -> None:
+    with app.connection_for_write() as connection:
+        dispatcher = app.events.Dispatcher(connection, hostname="one")
+        dispatcher.send("task-succeeded", uuid="1")
+        dispatcher.close()
+        asked_at = time.monotonic()
+        assert listener.wait_for(1) == ["task-succeeded 1"]
+    assert time.monotonic() - asked_at < FLUSH_SECONDS, "its timer sent it, not its end"
+
+
+def test_a_batch_is_never_larger_than_its_limit(
+    app: Celery, listener: Listener, valkey_url: str
+) -> None:
+    with app.connection_for_write() as connection:
+        dispatcher = app.events.Dispatcher(connection, hostname="one")
+        before = published(valkey_url)
+        for number in range(MOST_AT_ONCE + 1):
+            dispatcher.send("task-started", uuid=str(number))
+        assert len(listener.wait_for(MOST_AT_ONCE + 1)) == MOST_AT_ONCE + 1
+    assert published(valkey_url) - before >= 2
+
+
+def test_threads_lose_nothing_of_one_another(app: Celery, listener: Listener) -> None:
+    with app.connection_for_write() as connection:
+        dispatcher = app.events.Dispatcher(connection, hostname="one")
+
+        def tell(name: int) -> None:
+            for number in range(COUNT):
+                dispatcher.send("task-started", uuid=f"{name}.{number}")
+
+        threads = [threading.Thread(target=tell, args=(name,)) for name in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        heard = listener.wait_for(4 * COUNT)
+    assert len(heard) == len(set(heard)) == 4 * COUNT
