@@ -149,7 +149,7 @@ class Settings(BaseSettings):
         300.0, description="Pause between two comparisons with Stripe's event list.", gt=0
     )
     task_events: bool = Field(
-        True, description="Tell Flower of every task; off, a worker does a third more."
+        True, description="Tell Flower of every task; costs a worker about a sixteenth."
     )
     worker_queues: Annotated[tuple[Queue, ...], NoDecode] = Field(
         QUEUES,
@@ -157,7 +157,7 @@ class Settings(BaseSettings):
         "own, so that a slow event service holds nothing else up.",
         min_length=1,
     )
-    worker_concurrency: int = Field(8, description="Threads of one worker process.", ge=1, le=256)
+    worker_concurrency: int = Field(16, description="Threads of one worker process.", ge=1, le=256)
     api_workers: int = Field(2, description="Processes of the API server.", ge=1, le=64)
     api_threads: int = Field(4, description="Blocking threads of one API process.", ge=1, le=256)
     bad_signatures_per_minute: int = Field(

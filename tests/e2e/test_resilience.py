@@ -78,8 +78,8 @@ def test_a_worker_told_to_stop_finishes_or_hands_back_what_it_holds(stage: Stage
     second.stop()
     slowly = {"status": 200, "delay_seconds": 1.0}
     requests.post(f"{stage.receiver}/_control/faults", json=slowly, timeout=5).raise_for_status()
-    paid = {pay(stage, number) for number in range(30)}
-    # More than its eight threads can hold: the rest is fetched in advance or in the queue.
+    paid = {pay(stage, number) for number in range(40)}
+    # More than its sixteen threads can hold: the rest is fetched in advance or in the queue.
     wait_until(lambda: told(stage), "the first is told", PATIENCE_SECONDS)
 
     second.start()
