@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from shared.errors import Misconfigured
 from shared.settings import Settings
 
@@ -19,6 +21,7 @@ def switches(settings: Settings) -> list[str]:
     """Give the command line of Celery's worker."""
     return [
         "worker",
+        f"--hostname={_node(settings)}",
         "--pool=threads",
         f"--concurrency={settings.worker_concurrency}",
         f"--queues={','.join(settings.worker_queues)}",
@@ -26,6 +29,12 @@ def switches(settings: Settings) -> list[str]:
         "--without-gossip",
         "--without-mingle",
     ]
+
+
+def _node(settings: Settings) -> str:
+    """Name this worker for Flower: several on one host are several, and the notifier says so."""
+    role = settings.worker_queues[0] if len(settings.worker_queues) == 1 else "worker"
+    return f"{role}-{os.getpid()}@%h"
 
 
 if __name__ == "__main__":

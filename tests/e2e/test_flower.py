@@ -25,8 +25,9 @@ def test_flower_shows_workers_and_tasks_but_no_customer(browser: Browser, runnin
     (told,) = running.told(payment, "payment.succeeded")
     page = browser.new_page()
     page.goto(f"{running.url('FLOWER_PORT')}/workers")
-    expect(page.get_by_role("cell", name="celery@")).to_be_visible()
-    expect(page.locator("tbody").get_by_text("Online")).to_be_visible()
+    for role in ("worker", "notifications"):
+        row = page.get_by_role("row").filter(has=page.get_by_role("cell", name=f"{role}-"))
+        expect(row.get_by_text("Online")).to_be_visible()
 
     page.goto(f"{running.url('FLOWER_PORT')}/tasks")
     expect(page.get_by_text("billing.deliver").first).to_be_visible()

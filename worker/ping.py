@@ -1,0 +1,25 @@
+"""`python -m worker.ping`: for health checks. Exit 0 when a worker on this host answers.
+
+It is asked over the queue's own Redis, so that a worker which runs and no longer listens is ill.
+"""
+
+from __future__ import annotations
+
+from socket import gethostname
+
+ANSWER_SECONDS = 10
+
+
+def main() -> None:
+    """Ask the workers of this host, and wait for the first answer."""
+    from worker.app import app
+
+    asked = app.control.inspect(
+        pattern=f"*@{gethostname()}", matcher="glob", limit=1, timeout=ANSWER_SECONDS
+    )
+    if not asked.ping():
+        raise SystemExit(f"No worker on this host answered within {ANSWER_SECONDS} s.")
+
+
+if __name__ == "__main__":
+    main()
