@@ -195,9 +195,13 @@ class Queue(BaseModel):
 
 
 class QueueList(BaseModel):
-    """All queues; `upkeep_seconds_ago` is the last sign of life of a relay."""
+    """All queues, and the processes that serve any of them.
+
+    `upkeep_seconds_ago` is the last sign of life of a relay.
+    """
 
     data: list[Queue]
+    workers: int
     breaker_open: bool
     upkeep_seconds_ago: float | None
 

@@ -26,6 +26,10 @@ def queues(store: Store) -> Json:
         pipe.exists(BREAKER)
         *figures, breaker = pipe.execute()
     signs = alive(store)
+    at_work = {
+        name: {who for who, age in seen.items() if age < SILENT_SECONDS}
+        for name, seen in signs.queues.items()
+    }
     rows = []
     for number, kind in enumerate(KINDS.values()):
         depth, open_, due, first, dead = figures[number * 5 : number * 5 + 5]
@@ -38,12 +42,13 @@ def queues(store: Store) -> Json:
                 "due": due,
                 "overdue_seconds": overdue,
                 "dead": dead,
-                "consumers": sum(age < SILENT_SECONDS for age in signs.queues[kind.queue].values()),
+                "consumers": len(at_work[kind.queue]),
                 "consumed_seconds_ago": min(signs.queues[kind.queue].values(), default=None),
             }
         )
     return {
         "data": rows,
+        "workers": len(set().union(*at_work.values())),
         "breaker_open": bool(breaker),
         "upkeep_seconds_ago": min(signs.upkeep.values(), default=None),
     }

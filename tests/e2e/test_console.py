@@ -289,7 +289,9 @@ def test_a_dead_refund_job_is_resolved_as_a_person_found_it(
     requests.delete(faults, timeout=5).raise_for_status()
 
     page = window.sign_in(f"#/items/{job}")
-    expect(page.get_by_text("Stripe was ill for longer than all attempts.")).to_be_visible()
+    expect(
+        page.get_by_text("Stripe failed with a 500, and keeps that answer under the key for 24 h.")
+    ).to_be_visible()
     page.get_by_role("button", name="Resolve").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("It made this refund").check()

@@ -11,7 +11,7 @@ from api.app import create_app
 from shared.liveness import SILENT_SECONDS, signs_of
 from shared.settings import Settings
 from shared.store import Store
-from shared.work import EVENTS
+from shared.work import EVENTS, NOTIFICATIONS
 from tests.conftest import make_settings
 from tests.integration.hands import Hands
 from tests.integration.test_dead_letters import bury, bury_notifications, dead_refund
@@ -183,8 +183,11 @@ def test_queues_tell_who_consumes_them(client: FlaskClient, real_store: Store) -
     now = real_store.now_ms()
     silent_since = now - round(SILENT_SECONDS * 1000)
     real_store.redis.zadd(signs_of(EVENTS), {"one:1": now, "two:2": now, "gone:3": silent_since})
-    rows = {row["name"]: row for row in client.get("/ops/queues").get_json()["data"]}
-    assert (rows["events"]["consumers"], rows["refunds"]["consumers"]) == (2, 0)
+    real_store.redis.zadd(signs_of(NOTIFICATIONS), {"two:2": now, "other:4": now})
+    told = client.get("/ops/queues").get_json()
+    rows = {row["name"]: row["consumers"] for row in told["data"]}
+    assert rows == {"events": 2, "refunds": 0, "notifications": 2, "upkeep": 0}
+    assert told["workers"] == 3
 
 
 def test_a_refund_is_told_by_either_of_its_names(hands: Hands) -> None:

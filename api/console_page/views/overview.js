@@ -82,7 +82,6 @@ function figures(stand) {
   const work = stand.data.filter((queue) => queue.name !== "upkeep");
   const sum = (name) => work.reduce((total, queue) => total + queue[name], 0);
   const oldest = Math.max(...stand.data.map((queue) => queue.overdue_seconds));
-  const workers = Math.max(...stand.data.map((queue) => queue.consumers));
   const open = stand.breaker_open;
   return h(
     "div",
@@ -100,7 +99,12 @@ function figures(stand) {
       sum("dead") ? "bad" : "",
       address("dead-letters"),
     ),
-    figure("Workers", count(workers), upkeepSign(stand.upkeep_seconds_ago), workers ? "" : "bad"),
+    figure(
+      "Workers",
+      count(stand.workers),
+      upkeepSign(stand.upkeep_seconds_ago),
+      stand.workers ? "" : "bad",
+    ),
     figure(
       "Event service",
       open ? "Ill" : "Well",

@@ -90,7 +90,7 @@ const STORIES = {
   }),
   event_ignored: (entry) => ({ title: [entry.type, " ignored"], notes: [idLink(entry.event_id)] }),
   event_late: (entry) => ({
-    title: [entry.type, " came late"],
+    title: [entry.type ?? "An event", " came late"],
     tone: "wait",
     notes: ["changes nothing", entry.subject, idLink(entry.event_id)],
   }),
