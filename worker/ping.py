@@ -15,7 +15,10 @@ def main() -> None:
     from worker.app import app
 
     asked = app.control.inspect(
-        pattern=f"*@{gethostname()}", matcher="glob", limit=1, timeout=ANSWER_SECONDS
+        pattern=f"*@{gethostname()}",
+        matcher="glob",  # type: ignore[arg-type]  # the stubs know a function; it is a name
+        limit=1,
+        timeout=ANSWER_SECONDS,
     )
     if not asked.ping():
         raise SystemExit(f"No worker on this host answered within {ANSWER_SECONDS} s.")
