@@ -16,7 +16,8 @@ METADATA_VALUE_LENGTH = 500
 LARGEST_AMOUNT = 999_999_999_999
 PAYMENT_INTENT_ID = r"^pi_[A-Za-z0-9]{1,120}$"
 REFUND_ID = r"^(re|rr|pyr)_[A-Za-z0-9]{1,120}$"
-EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+EMAIL = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+\.[^@\s<>,;.]+")
+NOT_IN_URL = re.compile(r"[\s\x00-\x1f\x7f<>\"]")
 UNSAFE_SCHEMES = ("javascript", "data", "file", "vbscript")
 
 
@@ -32,14 +33,14 @@ def _metadata(value: dict[str, str]) -> dict[str, str]:
 
 
 def _email(value: str) -> str:
-    if not EMAIL.fullmatch(value):
+    if not EMAIL.fullmatch(value) or ".." in value:
         raise ValueError("not an e-mail address")
     return value
 
 
 def _return_url(value: str) -> str:
     scheme, separator, rest = value.partition("://")
-    if not separator or not rest or scheme.lower() in UNSAFE_SCHEMES:
+    if not separator or not rest or scheme.lower() in UNSAFE_SCHEMES or NOT_IN_URL.search(value):
         raise ValueError("must be an absolute URL")
     return value
 

@@ -6,8 +6,8 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
 from api.access import BEARER, require_caller
+from api.bodies import require_clean_json
 from api.problems import documented
-from api.requests import require_clean_json
 
 ALWAYS = documented(401, 422, 500, 503)
 ON_POST = documented(400, 413, 415) | ALWAYS

@@ -11,6 +11,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
 from api.access import BEARER, require_operator
+from api.bodies import require_clean_json
 from api.models import AccountHeader, Refund
 from api.ops_models import (
     ITEM_ID,
@@ -39,7 +40,6 @@ from api.ops_models import (
 from api.parts import parts
 from api.problems import documented
 from api.refund import look_up
-from api.requests import require_clean_json
 from shared.dead_letters import LETTER_KINDS, DeadLetters, Found, Sought
 from shared.errors import CallerError
 from shared.queues import queues as read_queues

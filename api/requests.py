@@ -1,11 +1,10 @@
-"""What every request passes: its id, its trace, the limits of its body, its log line."""
+"""What every request passes: its id, its trace, its log line."""
 
 from __future__ import annotations
 
 import re
 import secrets
 import time
-from typing import Any
 
 import structlog
 from flask import Flask, Response, g, request
@@ -13,13 +12,11 @@ from opentelemetry import context
 from opentelemetry.trace import SpanKind, set_span_in_context
 
 from shared import tracing
-from shared.errors import CallerError
 from shared.logging import get_logger, holds_card_number
 
 log = get_logger(__name__)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-CARD_FIELDS = frozenset({"card", "card_number", "cvc", "cvv", "number", "pan"})
 # A health probe every few seconds would drown everything else.
 QUIET_PATHS = ("/health", "/health/ready", "/metrics")
 SECURITY_HEADERS = {
@@ -41,50 +38,6 @@ def trace() -> dict[str, str]:
     """Give what ties work that is recorded now to this request."""
     found = {"request_id": g.request_id, "traceparent": g.traceparent}
     return {name: value for name, value in found.items() if value}
-
-
-def require_clean_json() -> None:
-    """Refuse a POST whose body is not a JSON object without card data.
-
-    Raises `CallerError`: 415 for another media type, 400 for a body that is no JSON object, 400
-    `raw_card_data_refused` for one that carries a card number.
-    """
-    if request.method != "POST":
-        return
-    if request.mimetype != "application/json":
-        raise CallerError(
-            "Send JSON with Content-Type: application/json.",
-            status=415,
-            code="unsupported_media_type",
-        )
-    body = request.get_json(silent=True)
-    if not isinstance(body, dict):
-        raise CallerError("The body is not a JSON object.", code="invalid_json")
-    key = request.headers.get("Idempotency-Key", "")
-    refused = "Idempotency-Key" if holds_card_number(key) else _card_data(body)
-    if refused:
-        raise CallerError(
-            "Never send card data here. Make a PaymentMethod with Stripe and send its pm_… id.",
-            code="raw_card_data_refused",
-            param=refused,
-        )
-
-
-def _card_data(value: Any, path: str = "") -> str | None:
-    """Name the first field that carries card data."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            here = f"{path}.{name}" if path else str(name)
-            if name in CARD_FIELDS and not path.startswith("metadata"):
-                return here
-            found = _card_data(inner, here)
-            if found:
-                return found
-    elif isinstance(value, list):
-        return next(filter(None, (_card_data(item, path) for item in value)), None)
-    elif isinstance(value, (str, int)) and holds_card_number(str(value)):
-        return path
-    return None
 
 
 def _begin() -> None:

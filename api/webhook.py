@@ -8,6 +8,7 @@ from flask import Response, g, jsonify, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
+from api.bodies import raw_body
 from api.models import Received
 from api.parts import parts
 from api.problems import documented
@@ -45,7 +46,7 @@ FULL_RETRY_SECONDS = 30
 )
 def receive() -> Response:
     """Record a signed event. 200 means that it is safe on disk; anything else, that it is not."""
-    payload = request.get_data(cache=False)
+    payload = raw_body(cache=False)
     try:
         _verify(payload, request.headers.get(SIGNATURE, ""))
     except CallerError:

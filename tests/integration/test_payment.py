@@ -141,6 +141,10 @@ BAD = [
     ({"metadata": {str(n): "v" for n in range(51)}}, "metadata"),
     ({"metadata": {"k": "v" * 501}}, "metadata"),
     ({"customer_email": "nobody"}, "customer_email"),
+    ({"customer_email": "a@b..sg"}, "customer_email"),
+    ({"customer_email": "<a@b.sg>"}, "customer_email"),
+    ({"return_url": "https://shop example/done"}, "return_url"),
+    ({"return_url": "https://shop.exa\nmple/done"}, "return_url"),
     ({"return_url": "javascript://alert"}, "return_url"),
     ({"surprise": 1}, "surprise"),
 ]

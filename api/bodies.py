@@ -1,0 +1,118 @@
+"""What a body may be: bounded, JSON, an object of real text, and free of card data."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any
+
+from flask import current_app, request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from shared.errors import CallerError
+from shared.logging import holds_card_number
+
+Json = dict[str, Any]
+CARD_FIELDS = frozenset({"card", "card_number", "cvc", "cvv", "number", "pan"})
+# Groups as they stand on a card, whatever is between them; dates and phone numbers have others.
+GROUPED = re.compile(
+    r"(?<!\d)\d{4}(?:[\W_]{1,2}\d{4}){2}[\W_]{1,2}\d{1,7}(?!\d)"
+    r"|(?<!\d)\d{4}[\W_]{1,2}\d{6}[\W_]{1,2}\d{5}(?!\d)"
+)
+# An id of Stripe's is letters and digits mixed: one of digits alone is a number with a prefix.
+PREFIXED = re.compile(r"[a-z]+_(\d+)")
+NOT_JSON = "The body is not a JSON object."
+
+
+def raw_body(*, cache: bool = True) -> bytes:
+    """Read the body whole. Raises 413 also for one that came in chunks, without its length."""
+    data = request.get_data(cache=cache)
+    limit = current_app.config["MAX_CONTENT_LENGTH"]
+    # Werkzeug stops at the limit, and then nobody knows whether there was more.
+    if request.content_length is None and len(data) >= limit:
+        raise RequestEntityTooLarge
+    return data
+
+
+def require_clean_json() -> None:
+    """Refuse a POST whose body is not a JSON object without card data.
+
+    Raises `CallerError`: 415 for another media type, 400 for a body that is no JSON object or no
+    Unicode, 400 `raw_card_data_refused` for one that carries a card number, in any place.
+    """
+    if request.method != "POST":
+        return
+    if request.mimetype != "application/json":
+        raise CallerError(
+            "Send JSON with Content-Type: application/json.",
+            status=415,
+            code="unsupported_media_type",
+        )
+    text = raw_body().decode(errors="replace")
+    try:
+        body = request.get_json(silent=True)
+        refused = _refused(body, text) if isinstance(body, dict) else None
+    except RecursionError as error:
+        raise CallerError("The body is nested too deeply.", code="invalid_json") from error
+    if not isinstance(body, dict):
+        raise CallerError(NOT_JSON, code="invalid_json")
+    if refused:
+        raise CallerError(
+            "Never send card data here. Make a PaymentMethod with Stripe and send its pm_… id.",
+            code="raw_card_data_refused",
+            param=refused,
+        )
+
+
+def _refused(body: Json, text: str) -> str | None:
+    """Name the first place that carries card data; the text may hold what parsing dropped."""
+    if is_card_data(request.headers.get("Idempotency-Key", "")):
+        return "Idempotency-Key"
+    return _card_data(body) or ("body" if holds_card_number(text) else None)
+
+
+def _card_data(value: Any, path: str = "") -> str | None:
+    if isinstance(value, dict):
+        return next(filter(None, (_member(*member, path) for member in value.items())), None)
+    if isinstance(value, list):
+        return next(filter(None, (_card_data(item, path) for item in value)), None)
+    if isinstance(value, str):
+        _require_unicode(value, path)
+    if isinstance(value, (str, int, float)) and is_card_data(str(value)):
+        return path
+    return None
+
+
+def _member(name: str, value: Any, path: str) -> str | None:
+    """Look at a name and its value; a name that is card data itself is not repeated."""
+    _require_unicode(name, path or "body")
+    if is_card_data(name):
+        return path or "body"
+    here = f"{path}.{name}" if path else name
+    if name in CARD_FIELDS and not path.startswith("metadata"):
+        return here
+    return _card_data(value, here)
+
+
+def is_card_data(text: str) -> bool:
+    """Say whether a text that a caller sent carries a card number, however it is written."""
+    plain = unicodedata.normalize("NFKC", text)
+    if holds_card_number(plain):
+        return True
+    if prefixed := PREFIXED.fullmatch(plain):
+        return holds_card_number(prefixed[1])
+    return any(
+        holds_card_number(re.sub(r"\D", "", found.group())) for found in GROUPED.finditer(plain)
+    )
+
+
+def _require_unicode(text: str, path: str) -> None:
+    """Refuse half of a surrogate pair: JSON can spell it, and no text can hold it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise CallerError(
+            "This is no Unicode text: it holds half of a surrogate pair.",
+            code="invalid_json",
+            param=path,
+        ) from error

@@ -1,0 +1,130 @@
+"""What a body may be: all else is refused with its reason, kept nowhere and never repeated."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.integration.hands import Hands
+
+BODY = {"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}
+POSTS = (
+    "/api/payment/process",
+    "/api/payment/verify",
+    "/api/refund/process",
+    "/api/refund/verify",
+    "/ops/reconcile",
+    "/ops/dead-letters/redrive",
+)
+DIGITS = "4242424242424242"
+NUMBERS = [
+    DIGITS,
+    "4242 4242 4242 4242",
+    "4242-4242-4242-4242",
+    "4242.4242.4242.4242",
+    "4242_4242_4242_4242",
+    "4242/4242/4242/4242",
+    "4242\u00a04242\u00a04242\u00a04242",
+    "4242  4242  4242  4242",
+    "".join(chr(0xFF10 + int(digit)) for digit in DIGITS),
+    "3782 822463 10005",
+    "3782.822463.10005",
+    "card 4242 4242 4242 4242, thank you",
+]
+
+
+def refused(client: FlaskClient, body: Any) -> dict[str, Any]:
+    text = body if isinstance(body, str) else json.dumps(body)
+    answer = client.post("/api/payment/process", data=text, content_type="application/json")
+    problem: dict[str, Any] = answer.get_json()
+    assert (answer.status_code, problem["code"]) == (400, "raw_card_data_refused"), problem
+    shown = answer.get_data(as_text=True)
+    assert "4242" not in shown
+    assert "822463" not in shown
+    return problem
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_card_number_is_refused_wherever_it_stands(client: FlaskClient, number: str) -> None:
+    assert refused(client, BODY | {"description": number})["param"] == "description"
+    assert refused(client, BODY | {"metadata": {"note": number}})["param"] == "metadata.note"
+    assert refused(client, BODY | {"metadata": {number: "x"}})["param"] == "metadata"
+    assert refused(client, BODY | {number: 1})["param"] == "body"
+
+
+def test_what_parsing_would_drop_is_looked_at_too(client: FlaskClient) -> None:
+    twice = json.dumps(BODY)[:-1] + f', "description": "{DIGITS}", "description": "x"}}'
+    assert refused(client, twice)["param"] == "body"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"payment_method": f"pm_{DIGITS}"}, {"more": float(DIGITS)}, {"more": [int(DIGITS)]}],
+)
+def test_a_card_number_is_refused_in_disguise(
+    client: FlaskClient, fields: dict[str, object]
+) -> None:
+    refused(client, BODY | fields)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "5.10.2026/6.10.2026, 19:30",
+        "order 4000-12-31-0001",
+        "+65 6123 4567, +65 6123 4568",
+        "evt_4242424242424242abc",
+        "seats 4001, 4002, 4003, 4004",
+        "4111111111111112",
+    ],
+)
+def test_an_ordinary_text_is_not_taken_for_a_card(hands: Hands, text: str) -> None:
+    answer = hands.pay(description=text, metadata={"note": text})
+    assert answer.status_code == 200, answer.get_json()
+
+
+@pytest.mark.parametrize("path", POSTS)
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 5_000 + "1" + "}" * 5_000])
+def test_a_body_nested_too_deeply_is_no_fault_of_ours(
+    client: FlaskClient, path: str, text: str
+) -> None:
+    answer = client.post(path, data=text, content_type="application/json")
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "invalid_json")
+
+
+@pytest.mark.parametrize("path", ["/api/payment/process", "/api/refund/process"])
+@pytest.mark.parametrize("metadata", [{"k": "\ud800"}, {"\ud800": "v"}])
+def test_half_a_character_is_refused(
+    client: FlaskClient, path: str, metadata: dict[str, str]
+) -> None:
+    body = BODY if "payment" in path else {"payment_intent_id": "pi_1"}
+    answer = client.post(path, json=body | {"metadata": metadata})
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "invalid_json")
+    assert answer.get_json()["param"].startswith("metadata")
+
+
+def test_an_event_with_half_a_character_is_processed(hands: Hands) -> None:
+    hands.pay(metadata={"note": "whole"})
+    (event,) = [e for e in hands.events() if e["type"] == "payment_intent.succeeded"]
+    event["data"]["object"]["metadata"]["note"] = "\ud800"
+    assert hands.post_event(json.dumps(event)).status_code == 200
+    hands.work()
+    (told,) = hands.notifications()
+    assert told["signature"] == "valid"
+    assert hands.client.get(f"/ops/items/{event['id']}").get_json()["state"] == "processed"
+
+
+@pytest.mark.parametrize("path", ["/api/payment/process", "/api/webhook"])
+def test_a_long_body_in_chunks_is_too_large(client: FlaskClient, path: str) -> None:
+    answer = client.post(
+        path,
+        input_stream=io.BytesIO(json.dumps(BODY | {"description": "x" * 1_100_000}).encode()),
+        content_type="application/json",
+        headers={"Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+    assert (answer.status_code, answer.get_json()["code"]) == (413, "body_too_large")
