@@ -24,7 +24,7 @@ from api.money import ALWAYS, ON_POST, money_blueprint
 from api.outcome import made_after_all
 from api.parts import parts
 from api.problems import documented
-from api.refund import refund_from_stripe
+from api.refund import shape_refund
 from shared.errors import BillingError, CallerError, Unavailable
 from shared.facts import amount_refunded, disputed, timestamp
 from shared.idempotency import Answer, IdempotentRequest
@@ -119,7 +119,7 @@ def _asked(payment_id: str, account: str | None) -> Json:
     return shape(intent) | {
         "amount_received": intent["amount_received"],
         "amount_refunded": charge.get("amount_refunded") or 0,
-        "refunds": [refund_from_stripe(refund) for refund in refunds],
+        "refunds": [shape_refund(refund) for refund in refunds],
         "disputed": bool(charge.get("disputed")),
         "stale": False,
         "as_of": timestamp(time.time()),
@@ -159,7 +159,7 @@ def _remembered(payment_id: str) -> Json:
 
 def _remembered_refunds(record: PaymentRecord) -> list[Json]:
     return [
-        refund_from_stripe(
+        shape_refund(
             state["snapshot"]
             | {"id": refund_id, "status": state["status"], "payment_intent": record.id}
         )

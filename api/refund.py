@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from flask import Response, jsonify
+from werkzeug.http import parse_dict_header
 
 from api.idempotent import idempotently
 from api.models import (
@@ -30,8 +31,8 @@ from shared.refund_jobs import JOB_PREFIX, OPEN_STATES, RefundRequest, job_id
 
 Json = dict[str, Any]
 refunds = money_blueprint("refund")
-PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})(?:$|[,;\s])")
 LONGEST_WAIT_SECONDS = 30
+NOT_BEGUN = {"attempts": "0"}
 # Between two looks at a job that someone waits for; one look costs Redis about 50 us.
 LOOK_SECONDS = 0.05
 
@@ -66,14 +67,11 @@ def _queue(
         account=header.stripe_account,
     )
     parts().refund_jobs.record(job, asked_for, **trace())
-    fields = _wait(job, wait) if wait else None
-    if fields is None:
-        return Answer(202, _job({"id": job, "state": "queued", "request": _text(asked_for)}))
-    return Answer(200, _job(fields))
-
-
-def _text(request_: RefundRequest) -> str:
-    return json.dumps(request_.params())
+    finished = _wait(job, wait) if wait else None
+    if finished is None:
+        # As it was recorded, though a worker may be at it by now.
+        return Answer(202, _job(parts().refund_jobs.read(job) | {"state": "queued"} | NOT_BEGUN))
+    return Answer(200, _job(finished))
 
 
 def _wait(job: str, seconds: int) -> dict[str, str] | None:
@@ -111,10 +109,7 @@ def look_up(refund_id: str, account: str | None) -> Json:
     if not re.fullmatch(REFUND_ID, refund_id):
         raise CallerError("No such refund.", status=404, code="refund_not_found")
     if not refund_id.startswith(JOB_PREFIX):
-        return refund_from_stripe(
-            parts().gateway.refund(refund_id, account),
-            job=parts().refund_jobs.job_of(refund_id),
-        )
+        return shape_refund(parts().gateway.refund(refund_id, account))
     fields = parts().refund_jobs.read(refund_id)
     if "refund_id" not in fields:
         return _job(fields)
@@ -123,6 +118,13 @@ def look_up(refund_id: str, account: str | None) -> Json:
     except Unavailable:
         return _job(fields)
     return _job(fields | {"result": json.dumps(found)})
+
+
+def shape_refund(refund: Json) -> Json:
+    """Shape Stripe's refund, with the request of ours it came from if it did."""
+    job = parts().refund_jobs.job_of(refund["id"])
+    attempts = parts().refund_jobs.attempts(job) if job else 0
+    return refund_from_stripe(refund, job=job, attempts=attempts)
 
 
 def _job(fields: dict[str, str]) -> Json:
@@ -170,5 +172,7 @@ def refund_from_stripe(refund: Json, *, job: str | None = None, attempts: int = 
 
 def wait_seconds(prefer: str) -> int:
     """Read `wait` from a Prefer header (RFC 7240), bounded; 0 when it is not asked for."""
-    found = PREFER_WAIT.search(prefer)
-    return min(int(found.group(1)), LONGEST_WAIT_SECONDS) if found else 0
+    asked = {name.lower(): value or "" for name, value in parse_dict_header(prefer).items()}
+    seconds = asked.get("wait", "").partition(";")[0].strip()
+    # Nobody waits for longer than nine digits of seconds.
+    return min(int(seconds[:9]), LONGEST_WAIT_SECONDS) if re.fullmatch(r"\d+", seconds) else 0

@@ -114,6 +114,10 @@ class RefundJobs:
             raise CallerError("No such refund request.", status=404, code="refund_not_found")
         return fields
 
+    def attempts(self, job: str) -> int:
+        """Count the attempts at a job; 0 for one that is forgotten."""
+        return int(self._store.fields(REFUNDS.key(job), "attempts")[0] or 0)
+
     def job_of(self, refund_id: str) -> str | None:
         """Name the job a Stripe refund came from, if it came from one of ours."""
         with redis_errors():

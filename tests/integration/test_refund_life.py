@@ -10,6 +10,7 @@ import pytest
 import requests
 from werkzeug.test import TestResponse
 
+from api.refund import wait_seconds
 from tests.integration.hands import Hands
 
 Json = dict[str, Any]
@@ -186,6 +187,41 @@ def test_whoever_prefers_to_wait_gets_the_refund(hands: Hands, payment: str) -> 
     body = answer.get_json()
     assert (answer.status_code, body["status"], body["amount"]) == (200, "succeeded", 250)
     assert answer.headers["Preference-Applied"] == "wait=20"
+
+
+@pytest.mark.parametrize(
+    ("prefer", "seconds"),
+    [
+        ("wait=10", 10),
+        ("WAIT=10", 10),
+        ('wait="10"', 10),
+        ("respond-async, wait=10", 10),
+        ("wait=5; why=x", 5),
+        ("wait=99999999999999999999", 30),
+        ("wait=0", 0),
+        ("wait=abc", 0),
+        ("wait=-1", 0),
+        ("wait", 0),
+        ("return=representation; wait=10", 0),
+        ('foo="wait=5"', 0),
+        ("", 0),
+    ],
+)
+def test_a_preference_is_read_as_the_rfc_writes_it(prefer: str, seconds: int) -> None:
+    assert wait_seconds(prefer) == seconds
+
+
+def test_a_refund_is_the_same_by_whichever_name_it_is_asked_for(hands: Hands, payment: str) -> None:
+    body = {"payment_intent_id": payment, "amount": 250}
+    queued = hands.client.post("/api/refund/process", json=body).get_json()
+    assert (queued["status"], queued["attempts"]) == ("queued", 0)
+    assert queued["created"] is not None
+    hands.work()
+    ours = hands.client.get(f"/api/refund/{queued['refund_request_id']}").get_json()
+    assert (ours["attempts"], ours["refund_request_id"]) == (1, queued["refund_request_id"])
+    assert hands.client.get(f"/api/refund/{ours['refund_id']}").get_json() == ours
+    (listed,) = hands.client.get(f"/api/payment/{payment}").get_json()["refunds"]
+    assert listed == ours
 
 
 def test_whoever_waited_in_vain_gets_a_place_to_look(hands: Hands, payment: str) -> None:
