@@ -8,18 +8,18 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from api.app import create_app
+from api.app import contract, create_app
 from shared.settings import Settings
 
 
-def contract() -> str:
+def text() -> str:
     """Render OpenAPI 3.1 as text; the same models always give the same text."""
     nowhere = Settings.model_construct(
         stripe_secret_key=SecretStr("sk_test_contract"), event_service_url="http://127.0.0.1"
     )
-    document = create_app(nowhere).api_doc
+    document = contract(create_app(nowhere))
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(contract())
+    Path(sys.argv[1]).write_text(text())

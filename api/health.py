@@ -11,13 +11,15 @@ from api.parts import parts
 from shared.errors import Unavailable
 from shared.liveness import alive
 
+# Byte for byte as it is promised: the simplest of probes compares texts.
+HEALTHY = '{"status": "healthy", "service": "billing-service"}'
 health = APIBlueprint("health", __name__, abp_tags=[Tag(name="health")])
 
 
 @health.get("/health", responses={200: Health})
 def live() -> Response:
     """Say that the process lives."""
-    return jsonify({"status": "healthy", "service": "billing-service"})
+    return Response(HEALTHY, content_type="application/json")
 
 
 @health.get("/health/ready", responses={200: Readiness, 503: Readiness})

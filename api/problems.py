@@ -68,7 +68,10 @@ def from_error(error: BillingError) -> Response:
     fields = dict(error.fields)
     if isinstance(error, Unavailable):
         fields["retry_after_seconds"] = error.retry_after_seconds or 5
-    return problem(error.status, error.code, error.detail, **fields)
+    response = problem(error.status, error.code, error.detail, **fields)
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
 
 
 def from_validation(error: ValidationError) -> Response:

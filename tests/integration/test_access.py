@@ -81,6 +81,24 @@ def test_every_answer_carries_the_headers_that_protect(closed: FlaskClient) -> N
         assert answer.headers["Cache-Control"] == "no-store"
 
 
+def test_whoever_has_no_key_is_told_the_scheme(closed: FlaskClient) -> None:
+    for headers in ({}, bearer("wrong")):
+        answer = closed.get("/api/payment/pi_1", headers=headers)
+        assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+
+
+def test_health_is_said_in_the_promised_bytes(closed: FlaskClient) -> None:
+    answer = closed.get("/health")
+    assert answer.get_data() == b'{"status": "healthy", "service": "billing-service"}'
+    assert answer.content_type == "application/json"
+
+
+@pytest.mark.parametrize("path", ["/api//payment/process", "//health", "/health//ready"])
+def test_a_path_with_a_slash_too_many_is_not_found(closed: FlaskClient, path: str) -> None:
+    answer = closed.get(f"http://localhost{path}")
+    assert (answer.status_code, answer.content_type) == (404, "application/problem+json")
+
+
 def test_a_request_id_comes_back_unless_it_could_forge_a_log_line(closed: FlaskClient) -> None:
     good = closed.get("/health", headers={"X-Request-Id": "from-the-caller-1"})
     assert good.headers["X-Request-Id"] == "from-the-caller-1"
