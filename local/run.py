@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TextIO
 
 from local.embedded_valkey import DataDirInUse, DataDirLock, EmbeddedValkey, ValkeyFailed
 from local.supervisor import Supervisor, read_procfile
@@ -51,15 +52,16 @@ def run(*, sandbox: bool) -> int:
     except KeyboardInterrupt:
         return 0
     except (Refused, DataDirInUse, Misconfigured) as error:
-        _say(f"The service cannot start:\n\n{_indented(str(error))}\n")
+        why = error.detail if isinstance(error, Misconfigured) else str(error)
+        _complain(f"The service cannot start:\n\n{_indented(why)}\n")
         if isinstance(error, Misconfigured):
-            _say(
+            _complain(
                 "Set them in the environment or in .env (see .env.example), or try the service "
                 "without a Stripe account: make run"
             )
         return UNUSABLE
     except ValkeyFailed as error:
-        _say(str(error))
+        _complain(str(error))
         return FAILED
 
 
@@ -150,8 +152,16 @@ def _indented(text: str) -> str:
 
 
 def _say(text: str) -> None:
+    _write(sys.stdout, text)
+
+
+def _complain(text: str) -> None:
+    _write(sys.stderr, text)
+
+
+def _write(stream: TextIO, text: str) -> None:
     try:
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
+        stream.write(text + "\n")
+        stream.flush()
     except OSError:
         return  # the terminal is gone, and with it the person to tell

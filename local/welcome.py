@@ -67,7 +67,9 @@ def things_to_try(environment: Mapping[str, str], *, sandbox: bool) -> list[str]
     api = f"http://127.0.0.1:{environment['PORT']}"
     key = environment.get("API_KEYS", "").split(",")[0].strip()
     if not sandbox:
-        return ["", "Stripe is the real one. Ctrl-C stops everything."]
+        base = environment.get("STRIPE_API_BASE")
+        stripe = f"Stripe is asked at {base}." if base else "Stripe is the real one."
+        return ["", f"{stripe} Ctrl-C stops everything."]
     return [
         "",
         "Stripe is simulated: no money moves. Try a payment, or `make demo` in another window:",

@@ -18,7 +18,7 @@ import pytest
 import redis
 
 from tests.e2e.stand_ins import PORTS, STAND_IN, Run
-from tests.servers import ROOT, free_port
+from tests.servers import ROOT, free_ports
 
 
 @pytest.fixture
@@ -44,7 +44,11 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def environment() -> dict[str, str]:
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return inherited | {name: str(free_port()) for name in PORTS}
+    return inherited | different_ports()
+
+
+def different_ports() -> dict[str, str]:
+    return dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
 
 
 @pytest.fixture
@@ -196,7 +200,7 @@ def test_busy_ports_are_all_named_with_their_variables_and_nothing_starts(
 
 def test_a_second_run_on_the_same_data_is_refused(start, environment):
     start().ready()
-    second = start(**{name: str(free_port()) for name in PORTS})
+    second = start(**different_ports())
     assert second.ended() == 2
     assert ".data is in use by another run" in second.output
     assert "DATA_DIR=" in second.output
@@ -224,6 +228,20 @@ def test_without_settings_one_message_names_each_missing_variable(start):
         assert f"{variable} is not set" in run.output
     assert "Traceback" not in run.output
     assert "make run" in run.output
+
+
+def test_why_it_cannot_start_is_said_where_errors_are_said(folder, environment):
+    done = subprocess.run(
+        [sys.executable, "app.py"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count(" is not set: ") == 3
+    assert "settings_invalid" not in done.stderr
 
 
 def test_with_settings_the_real_stripe_is_used_and_no_sandbox_started(start):
