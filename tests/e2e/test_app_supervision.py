@@ -124,7 +124,9 @@ def test_a_stop_during_the_start_leaves_nothing(start, stop, after_seconds):
 def test_a_child_that_ends_is_named_with_its_last_lines_and_ends_the_rest(start, folder, status):
     run = start().ready()
     family = run.family()
-    (folder / "die-worker").write_text(str(status))
+    # In one step: the stand-in looks all the time, and an empty file names no status.
+    (folder / "written").write_text(str(status))
+    (folder / "written").rename(folder / "die-worker")
     assert run.ended() == 1
     assert f"worker ended by itself with exit status {status}. Its last lines:" in run.output
     assert "    worker says its last words\n" in run.output

@@ -108,7 +108,8 @@ def test_a_second_with_more_events_than_pages_hold_is_read_whole(
     events = [event(n, NOW - 3000) for n in range(many)]
     around = [event(10_000, NOW - 3001), event(10_001, NOW - 2999)]
     with_archive(offline, Archive(around[0], *events, around[1]))
-    assert reconcile.run_once(offline, NOW).recorded == many + 2
+    # Not about time: the fake store is slow, and so may be the machine.
+    assert reconcile.run_once(offline, NOW, budget_seconds=120).recorded == many + 2
     assert len(recorded(offline.store)) == many + 2
 
 
