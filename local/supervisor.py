@@ -160,6 +160,10 @@ class _RememberingPrinter(Printer):  # type: ignore[misc]  # honcho has no types
         except OSError:
             # The terminal or the pipe is gone. The processes still have to be stopped in order.
             self.output = _Nowhere()
+        except RuntimeError:
+            # "reentrant call": honcho says in its signal handler that it was told to stop, and the
+            # signal came while a line was being written. The stop matters, its line does not.
+            return
 
     def last_lines(self, name: str) -> tuple[str, ...]:
         """Give what a process said last."""

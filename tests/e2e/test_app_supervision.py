@@ -3,6 +3,7 @@
 `test_readme_story.py` runs the real processes.
 """
 
+import io
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ import psutil
 import pytest
 import redis
 
+from local.supervisor import Supervisor
 from tests.e2e.stand_ins import PORTS, STAND_IN, Run
 from tests.servers import ROOT, free_ports
 
@@ -293,3 +295,15 @@ def test_missing_packages_are_said_with_the_command_that_installs_them(folder, e
     assert done.returncode == 2
     assert "pip install -r requirements.txt" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_stop_that_comes_within_a_line_is_obeyed_all_the_same():
+    class Interrupted(io.StringIO):
+        """A stream that a signal handler finds at work, as Python's own tell it."""
+
+        def write(self, text: str) -> int:
+            raise RuntimeError("reentrant call inside <_io.BufferedWriter name='<stdout>'>")
+
+    supervisor = Supervisor({}, Interrupted())
+    supervisor._system_print("SIGINT received\n")
+    assert supervisor.death is None
