@@ -10,7 +10,7 @@ import pytest
 from chaos.run import Plan, run
 from chaos.unprotected import PROTECTIONS
 
-SHORT = Plan(seed=7, events=350, kills=5, freezes=1, disturbances=10, customers=6)
+SHORT = Plan(seed=7, events=250, kills=4, freezes=1, disturbances=8, customers=6)
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from tests.servers import free_ports, process, wait_until
 
 SERVER = str(get_binary_path())
 SENTINELS = 3
-PAYMENTS = 40
+PAYMENTS = 25
 
 
 @dataclass
