@@ -18,12 +18,6 @@ SIGNING_SECRET = "whsec_testing_only_0123456789"
 NOTIFICATION_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest; otherwise the last one runs alone at the end."""
-    items.sort(key=lambda item: "/e2e/" not in item.nodeid)
-
-
 @pytest.fixture(scope="session")
 def valkey_server() -> Iterator[str]:
     """Run a real Valkey for this test process."""
