@@ -10,15 +10,15 @@ from granian.constants import Interfaces
 
 from api.app import create_app
 from api.parts import EXTENSION
-from shared.durability import ensure_durable
 from shared.errors import Misconfigured
-from shared.logging import configure_logging, get_logger
-from shared.metrics import Flusher
-from shared.redis_connection import connect
 from shared.settings import Settings, load_settings
-from shared.store import Store
-from shared.stripe_gateway import API_VERSION
-from shared.tracing import configure_tracing
+from shared.store.connection import connect
+from shared.store.durability import ensure_durable
+from shared.store.figures import Flusher
+from shared.store.scripts import Store
+from shared.stripe.gateway import API_VERSION
+from shared.telemetry.logging import configure_logging, get_logger
+from shared.telemetry.tracing import configure_tracing
 
 # Connections the kernel holds for us while every thread is busy.
 BACKLOG = 1024

@@ -20,9 +20,9 @@ from api.payment import payments
 from api.refund import refunds
 from api.routing import IdConverter
 from api.webhook import webhooks
-from shared.redis_connection import connect
 from shared.settings import Settings
-from shared.store import Store
+from shared.store.connection import connect
+from shared.store.scripts import Store
 
 VERSION = "0.1.0"
 SECURITY_SCHEMES: Any = {"bearer": {"type": "http", "scheme": "bearer"}}

@@ -10,7 +10,7 @@ from flask import current_app, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from shared.errors import CallerError
-from shared.logging import holds_card_number
+from shared.telemetry.logging import holds_card_number
 
 Json = dict[str, Any]
 CARD_FIELDS = frozenset({"card", "card_number", "cvc", "cvv", "number", "pan"})

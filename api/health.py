@@ -9,7 +9,7 @@ from flask_openapi3.models.tag import Tag
 from api.models import Health, Readiness
 from api.parts import parts
 from shared.errors import Unavailable
-from shared.liveness import alive
+from shared.work.liveness import alive
 
 # Byte for byte as it is promised: the simplest of probes compares texts.
 HEALTHY = '{"status": "healthy", "service": "billing-service"}'

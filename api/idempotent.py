@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 from flask import Response, g, jsonify, request
 
+from api.idempotency import Answer, IdempotentRequest, idempotent_request
 from api.models import MoneyHeaders
 from api.parts import parts
 from api.problems import MEDIA_TYPE, from_error
 from shared.errors import BillingError, PaymentDeclined, Unavailable
-from shared.idempotency import Answer, IdempotentRequest, idempotent_request
-from shared.logging import get_logger
+from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
 FIRST_FAILURE_STATUS = 400

@@ -24,12 +24,12 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from api.access import BEARER, require_operator
+from api.measurements import Measurement, measure
 from api.parts import parts
 from api.problems import documented
-from shared.measurements import Measurement, measure
-from shared.metrics import Figures, read
-from shared.store import Store
-from shared.tally import HTTP_REQUESTS, HTTP_SECONDS, OTHER, WEBHOOK_SECONDS, WEBHOOKS
+from shared.store.figures import Figures, read
+from shared.store.scripts import Store
+from shared.telemetry.tally import HTTP_REQUESTS, HTTP_SECONDS, OTHER, WEBHOOK_SECONDS, WEBHOOKS
 
 metrics = APIBlueprint("metrics", __name__, abp_tags=[Tag(name="health")], abp_security=BEARER)
 metrics.before_request(require_operator)

@@ -39,14 +39,14 @@ from api.ops_models import (
 )
 from api.parts import parts
 from api.problems import documented
+from api.redrive import Order, Redrive, Redriven
 from api.refund import look_up
-from shared.dead_letters import LETTER_KINDS, DeadLetters, Found, Sought
 from shared.errors import CallerError
-from shared.queues import queues as read_queues
-from shared.reconciliation import Reconciliation
-from shared.redrive import Order, Redrive, Redriven
-from shared.stripe_gateway import API_VERSION
-from shared.work import ITEM_ID as PAYMENT_ID
+from shared.stripe.gateway import API_VERSION
+from shared.work.dead_letters import LETTER_KINDS, DeadLetters, Found, Sought
+from shared.work.items import ITEM_ID as PAYMENT_ID
+from shared.work.queues import queues as read_queues
+from shared.work.reconciliation import Reconciliation
 
 ops = APIBlueprint(
     "ops", __name__, url_prefix="/ops", abp_tags=[Tag(name="operations")], abp_security=BEARER

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from api.models import REFUND_ID, Input
-from shared.redrive import MOST_AT_ONCE
+from api.redrive import MOST_AT_ONCE
 
 # What a page shows unless more is asked for, and at most.
 PAGE = 50

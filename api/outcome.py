@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from api.idempotency import IdempotentRequest
 from api.parts import parts
 from shared.errors import PaymentDeclined, Unavailable
-from shared.idempotency import IdempotentRequest
-from shared.outcomes import Outcomes, listed
+from shared.work.outcomes import Outcomes, listed
 
 Json = dict[str, Any]
 # Errors of Stripe's own (5xx) are kept under the idempotency key and given again for 24 hours.

@@ -9,13 +9,13 @@ from typing import cast
 from flask import current_app
 
 from api.bad_signatures import BadSignatures
-from shared.idempotency import IdempotencyKeys
-from shared.inbox import Inbox
-from shared.payments import Payments
-from shared.refund_jobs import RefundJobs
+from api.idempotency import IdempotencyKeys
 from shared.settings import Settings
-from shared.store import Store
-from shared.stripe_gateway import StripeGateway
+from shared.store.scripts import Store
+from shared.stripe.gateway import StripeGateway
+from shared.work.inbox import Inbox
+from shared.work.payments import Payments
+from shared.work.refund_jobs import RefundJobs
 
 EXTENSION = "billing"
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Response, g, jsonify
 
+from api.idempotency import Answer, IdempotentRequest
 from api.idempotent import idempotently
 from api.models import (
     PAYMENT_INTENT_ID,
@@ -27,8 +28,7 @@ from api.problems import documented
 from api.refund import shape_refund
 from shared.errors import BillingError, CallerError, Unavailable
 from shared.facts import amount_refunded, disputed, timestamp
-from shared.idempotency import Answer, IdempotentRequest
-from shared.payments import PaymentRecord
+from shared.work.payments import PaymentRecord
 
 Json = dict[str, Any]
 payments = money_blueprint("payment")

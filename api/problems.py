@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from werkzeug.exceptions import HTTPException
 
 from shared.errors import BillingError, Unavailable
-from shared.logging import get_logger
+from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"

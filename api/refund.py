@@ -10,6 +10,7 @@ from typing import Any
 from flask import Response, jsonify
 from werkzeug.http import parse_dict_header
 
+from api.idempotency import Answer, IdempotentRequest
 from api.idempotent import idempotently
 from api.models import (
     REFUND_ID,
@@ -26,8 +27,7 @@ from api.parts import parts
 from api.problems import documented
 from api.requests import trace
 from shared.errors import CallerError, Unavailable
-from shared.idempotency import Answer, IdempotentRequest
-from shared.refund_jobs import JOB_PREFIX, OPEN_STATES, RefundRequest, job_id
+from shared.work.refund_jobs import JOB_PREFIX, OPEN_STATES, RefundRequest, job_id
 
 Json = dict[str, Any]
 refunds = money_blueprint("refund")

@@ -11,8 +11,8 @@ from flask import Flask, Response, g, request
 from opentelemetry import context
 from opentelemetry.trace import SpanKind, set_span_in_context
 
-from shared import tracing
-from shared.logging import get_logger, holds_card_number
+from shared.telemetry import tracing
+from shared.telemetry.logging import get_logger, holds_card_number
 
 log = get_logger(__name__)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")

@@ -14,8 +14,8 @@ from api.parts import parts
 from api.problems import documented
 from api.requests import trace
 from shared.errors import CallerError, Unavailable
-from shared.stripe_event import Event, parse_event
-from shared.stripe_gateway import verify_signature
+from shared.stripe.event import Event, parse_event
+from shared.stripe.gateway import verify_signature
 
 webhooks = APIBlueprint("webhook", __name__, abp_tags=[Tag(name="webhook")])
 SIGNATURE = "Stripe-Signature"

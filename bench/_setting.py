@@ -15,7 +15,7 @@ import requests
 
 from chaos.stage import NOTIFICATION_SECRET, WEBHOOK_SECRET, Stage
 from shared.settings import Settings
-from shared.stripe_gateway import API_VERSION
+from shared.stripe.gateway import API_VERSION
 
 Json = dict[str, Any]
 T = TypeVar("T")

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from bench._setting import settings_of
 from chaos.stage import Stage
-from shared.redis_connection import connect
-from shared.settlement import Established, Settled, finish_plan
-from shared.store import Store
-from shared.stripe_event import Event
-from shared.work import Kind, Recording, Work
+from shared.store.connection import connect
+from shared.store.scripts import Store
+from shared.stripe.event import Event
+from shared.work.items import Kind, Recording, Work
+from shared.work.settlement import Established, Settled, finish_plan
 from worker.handlers.payment_intent import payment_fact
 from worker.runtime import Runtime
 

@@ -13,8 +13,8 @@ from bench._event_service import Ledger, serve
 from bench._setting import head, real_event, row, rss_mb, scaled
 from bench._staging import stage_notifications
 from chaos.stage import Crew, Stage, wait_until
-from shared.stripe_event import Event, parse_event
-from shared.work import NOTIFICATIONS
+from shared.stripe.event import Event, parse_event
+from shared.work.items import NOTIFICATIONS
 
 PER_PAYMENT = 4
 # As long as the breaker's probes and pauses need to be seen at work.

@@ -13,7 +13,7 @@ import requests
 
 from bench._setting import head, row, scaled
 from chaos.stage import Crew, Stage, wait_until
-from shared.work import EVENTS, NOTIFICATIONS
+from shared.work.items import EVENTS, NOTIFICATIONS
 
 SLOW_SECONDS = 5.0
 PATIENCE_SECONDS = 120.0

@@ -8,11 +8,11 @@ from typing import cast
 
 from bench._setting import copies, head, real_event, row, scaled, settings_of
 from chaos.stage import Stage
-from shared.inbox import Inbox
-from shared.logging import configure_logging
-from shared.redis_connection import connect
-from shared.store import Store
-from shared.stripe_event import parse_event
+from shared.store.connection import connect
+from shared.store.scripts import Store
+from shared.stripe.event import parse_event
+from shared.telemetry.logging import configure_logging
+from shared.work.inbox import Inbox
 from worker.events import process_event
 from worker.runtime import Runtime
 

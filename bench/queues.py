@@ -17,12 +17,12 @@ import requests
 from bench._setting import copies, head, pay, real_event, row, scaled, settings_of, spent
 from bench._staging import stage_notifications
 from chaos.stage import Service, Stage, wait_until
-from shared.inbox import Inbox
-from shared.redis_connection import connect
-from shared.refund_jobs import RefundJobs, RefundRequest, job_id
-from shared.store import Store
-from shared.stripe_event import parse_event
-from shared.work import EVENTS, NOTIFICATIONS, REFUNDS, Kind
+from shared.store.connection import connect
+from shared.store.scripts import Store
+from shared.stripe.event import parse_event
+from shared.work.inbox import Inbox
+from shared.work.items import EVENTS, NOTIFICATIONS, REFUNDS, Kind
+from shared.work.refund_jobs import RefundJobs, RefundRequest, job_id
 
 STRIPE_SECONDS = 0.3
 EVENT_SERVICE_SECONDS = 0.1

@@ -14,12 +14,12 @@ from typing import Any
 
 from bench._setting import Json, Spent, copies, head, real_event, row, scaled, settings_of, spent
 from chaos.stage import Service, Stage, free_ports, wait_until
-from shared.doorbell import template
-from shared.inbox import Inbox
-from shared.redis_connection import connect
-from shared.store import Store
-from shared.stripe_event import parse_event
-from shared.work import EVENTS, NOTIFICATIONS
+from shared.store.connection import connect
+from shared.store.scripts import Store
+from shared.stripe.event import parse_event
+from shared.work.doorbell import template
+from shared.work.inbox import Inbox
+from shared.work.items import EVENTS, NOTIFICATIONS
 
 POLL_SECONDS = 0.005
 LIMIT_SECONDS = 300.0

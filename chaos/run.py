@@ -17,8 +17,8 @@ from chaos.customers import Customers
 from chaos.stage import VALKEY_OPTIONS, Crew, NotQuiet, Stage, wait_until
 from chaos.trouble import Trouble
 from chaos.unprotected import BY_STAGING
-from shared.store import key
-from shared.work import EVENTS, KINDS, NOTIFICATIONS, REFUNDS
+from shared.keys import key
+from shared.work.items import EVENTS, KINDS, NOTIFICATIONS, REFUNDS
 
 Json = dict[str, Any]
 STEP_SECONDS = 0.1

@@ -13,10 +13,10 @@ import secrets
 import sys
 from collections.abc import Callable
 
-import shared.refund_jobs
-import shared.store
+import shared.work.refund_jobs
+from api.idempotency import IdempotentRequest
 from shared.facts import Fact
-from shared.idempotency import IdempotentRequest
+from shared.store import scripts
 
 # Script, text, replacement.
 Edit = tuple[str, str, str]
@@ -51,7 +51,7 @@ def _forget_facts() -> None:
 def _forget_keys() -> None:
     IdempotentRequest.stripe_key = property(_random_stripe_key)  # type: ignore[assignment,method-assign]  # the point
     # Before the worker imports it by name.
-    shared.refund_jobs.stripe_key = lambda refund_request_id: secrets.token_hex(16)  # noqa: ARG005  # called by that name
+    shared.work.refund_jobs.stripe_key = lambda refund_request_id: secrets.token_hex(16)  # noqa: ARG005  # called by that name
 
 
 PATCHES: dict[str, Callable[[], None]] = {"dedupe": _forget_facts, "idempotency": _forget_keys}
@@ -62,13 +62,13 @@ PROTECTIONS = sorted({*BY_STAGING, *EDITS, *PATCHES})
 
 def remove(protection: str) -> None:
     """Take the protection away in this process and those it forks."""
-    sources = {name: shared.store.script_source(name) for name, _, _ in EDITS.get(protection, ())}
+    sources = {name: scripts.script_source(name) for name, _, _ in EDITS.get(protection, ())}
     for name, text, replacement in EDITS.get(protection, ()):
         if text not in sources[name]:
             raise SystemExit(f"{name}.lua has no {text!r} any more: mend chaos/unprotected.py")
         sources[name] = sources[name].replace(text, replacement)
-    whole = shared.store.script_source
-    shared.store.script_source = lambda name: sources.get(name) or whole(name)  # type: ignore[assignment]  # not cached
+    whole = scripts.script_source
+    scripts.script_source = lambda name: sources.get(name) or whole(name)  # type: ignore[assignment]  # not cached
     PATCHES.get(protection, lambda: None)()
 
 

@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 import requests
 
 import worker.handlers  # noqa: F401 - fills the registry
-from shared.dead_letters import DeadLetters
-from shared.durability import Finding, inspect
 from shared.errors import BillingError, Misconfigured, Unavailable
-from shared.liveness import alive
-from shared.redis_connection import connect
 from shared.settings import CONNECT_TIMEOUT_SECONDS, Settings, load_settings
-from shared.store import Store
-from shared.stripe_gateway import API_VERSION, StripeGateway
+from shared.store.connection import connect
+from shared.store.durability import Finding, inspect
+from shared.store.scripts import Store
+from shared.stripe.gateway import API_VERSION, StripeGateway
+from shared.work.dead_letters import DeadLetters
+from shared.work.liveness import alive
 from worker.registry import handled_types
 
 Json = dict[str, Any]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.store import compact
+from shared.canonical_json import compact
 
 Json = dict[str, Any]
 # 130 bits of the key's hash: no collision in the lifetime of any business.

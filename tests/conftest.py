@@ -8,10 +8,10 @@ import fakeredis
 import pytest
 from redis import Redis
 
-import shared.store
-from shared.redis_connection import connect
 from shared.settings import Settings
-from shared.store import Store
+from shared.store import scripts
+from shared.store.connection import connect
+from shared.store.scripts import Store
 from tests.servers import valkey
 
 SIGNING_SECRET = "whsec_testing_only_0123456789"
@@ -61,8 +61,8 @@ def real_store(settings: Settings) -> Iterator[Store]:
 @pytest.fixture
 def fake_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """Give a store on fakeredis, which knows no script flags: their line is left out."""
-    whole = shared.store.script_source
-    monkeypatch.setattr(shared.store, "script_source", lambda name: whole(name).partition("\n")[2])
+    whole = scripts.script_source
+    monkeypatch.setattr(scripts, "script_source", lambda name: whole(name).partition("\n")[2])
     with fakeredis.FakeStrictRedis(decode_responses=True, server=fakeredis.FakeServer()) as client:
         yield Store(client)
 

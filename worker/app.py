@@ -14,15 +14,15 @@ from celery import Celery
 from celery.signals import setup_logging, worker_init
 from kombu import Queue
 
-from shared.durability import ensure_durable
 from shared.errors import Misconfigured, Unavailable
-from shared.liveness import PULSE_ID, Signs, signs_of
-from shared.logging import configure_logging, get_logger
-from shared.metrics import Flusher
-from shared.redis_connection import broker_settings
 from shared.settings import load_settings
-from shared.tracing import configure_tracing
-from shared.work import EVENTS, KINDS, NOTIFICATIONS, REFUNDS, UPKEEP, Kind
+from shared.store.connection import broker_settings
+from shared.store.durability import ensure_durable
+from shared.store.figures import Flusher
+from shared.telemetry.logging import configure_logging, get_logger
+from shared.telemetry.tracing import configure_tracing
+from shared.work.items import EVENTS, KINDS, NOTIFICATIONS, REFUNDS, UPKEEP, Kind
+from shared.work.liveness import PULSE_ID, Signs, signs_of
 from worker.delivery import deliver
 from worker.events import process_event
 from worker.refunding import run_refund

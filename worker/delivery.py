@@ -12,16 +12,16 @@ from email.utils import parsedate_to_datetime
 import requests
 from standardwebhooks.webhooks import Webhook
 
-from shared.breaker import Breaker
-from shared.logging import get_logger
-from shared.outbox import age_seconds, body
-from shared.schedule import retry_delay_seconds
 from shared.settings import CONNECT_TIMEOUT_SECONDS, Settings
-from shared.tally import ATTEMPTS, DELIVERIES, DELIVERY_SECONDS, NOTIFICATION_DELAY
-from shared.tracing import SpanKind, span, traceparent
-from shared.work import Claim
+from shared.telemetry.logging import get_logger
+from shared.telemetry.tally import ATTEMPTS, DELIVERIES, DELIVERY_SECONDS, NOTIFICATION_DELAY
+from shared.telemetry.tracing import SpanKind, span, traceparent
+from shared.work.breaker import Breaker
+from shared.work.items import Claim
+from shared.work.outbox import age_seconds, body
 from worker.policy import take
 from worker.runtime import Runtime
+from worker.schedule import retry_delay_seconds
 
 log = get_logger(__name__)
 # A failing answer is kept with its attempt so that a person sees why; this much says enough.

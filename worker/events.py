@@ -8,13 +8,13 @@ from functools import partial
 import worker.handlers  # noqa: F401 - fills the registry
 from shared.errors import CallerError, Inconsistent, NotYet
 from shared.facts import CONTEXT_FIELDS, Fact
-from shared.logging import get_logger
-from shared.outcomes import Outcomes
-from shared.settlement import Established, finish_plan
-from shared.stripe_event import Event, parse_event
-from shared.stripe_gateway import API_VERSION
-from shared.tally import OTHER_VERSION_EVENTS
-from shared.work import Claim
+from shared.stripe.event import Event, parse_event
+from shared.stripe.gateway import API_VERSION
+from shared.telemetry.logging import get_logger
+from shared.telemetry.tally import OTHER_VERSION_EVENTS
+from shared.work.items import Claim
+from shared.work.outcomes import Outcomes
+from shared.work.settlement import Established, finish_plan
 from worker.policy import attempt
 from worker.registry import handler_of
 from worker.runtime import Runtime

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from structlog.typing import FilteringBoundLogger
 
 from shared.errors import BillingError, NotYet, Unavailable
-from shared.logging import get_logger
-from shared.schedule import retry_delay_seconds
 from shared.settings import Settings
-from shared.tally import ATTEMPTS, EVENT_OUTCOMES, OTHER
-from shared.tracing import SpanKind, span
-from shared.work import EVENTS, MAX_CRASHES, Claim, Work
+from shared.telemetry.logging import get_logger
+from shared.telemetry.tally import ATTEMPTS, EVENT_OUTCOMES, OTHER
+from shared.telemetry.tracing import SpanKind, span
+from shared.work.items import EVENTS, MAX_CRASHES, Claim, Work
 from worker.registry import handler_of
+from worker.schedule import retry_delay_seconds
 
 log = get_logger(__name__)
 # A fact we wait for arrives within seconds or, if Stripe is slow, minutes; then somebody must look.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from shared.store import redis_errors
-from shared.work import KINDS
+from shared.store.scripts import redis_errors
+from shared.work.items import KINDS
 from worker.runtime import Runtime
 
 

@@ -14,13 +14,14 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
+from shared.canonical_json import compact
 from shared.errors import CallerError, Misconfigured
-from shared.logging import get_logger
-from shared.reconciliation import OWN, Place, Reconciliation
-from shared.store import compact, redis_errors
-from shared.stripe_event import parse_event
-from shared.stripe_gateway import PAGE_LIMIT
-from shared.work import EVENTS
+from shared.store.scripts import redis_errors
+from shared.stripe.event import parse_event
+from shared.stripe.gateway import PAGE_LIMIT
+from shared.telemetry.logging import get_logger
+from shared.work.items import EVENTS
+from shared.work.reconciliation import OWN, Place, Reconciliation
 from worker.runtime import Runtime
 
 log = get_logger(__name__)

@@ -9,10 +9,10 @@ from typing import Any
 
 from shared.errors import CallerError, Inconsistent, PaymentDeclined, Unavailable
 from shared.facts import Fact
-from shared.outcomes import Outcomes, listed
-from shared.refund_jobs import stripe_key
-from shared.settlement import Established, finish_plan
-from shared.work import Claim
+from shared.work.items import Claim
+from shared.work.outcomes import Outcomes, listed
+from shared.work.refund_jobs import stripe_key
+from shared.work.settlement import Established, finish_plan
 from worker.policy import attempt
 from worker.runtime import Runtime
 

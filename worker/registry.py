@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from shared.errors import Inconsistent
 from shared.facts import Fact
-from shared.stripe_event import Event
-from shared.stripe_gateway import StripeGateway
+from shared.stripe.event import Event
+from shared.stripe.gateway import StripeGateway
 
 Handler = Callable[[Event, StripeGateway], list[Fact]]
 _handlers: dict[str, Handler] = {}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.breaker import BREAKER
-from shared.store import Store, redis_errors
-from shared.tally import RINGS
-from shared.work import KINDS, NOTIFICATIONS, RELAY_LIMIT, UPKEEP, relay
+from shared.store.scripts import Store, redis_errors
+from shared.telemetry.tally import RINGS
+from shared.work.breaker import BREAKER
+from shared.work.items import KINDS, NOTIFICATIONS, RELAY_LIMIT, UPKEEP, relay
 
 # Upkeep itself is work that is due at a time; these are its duties.
 DUTIES = ("reconcile", "reap")

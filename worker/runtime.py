@@ -8,15 +8,15 @@ from functools import cached_property
 import requests
 from standardwebhooks.webhooks import Webhook
 
-from shared.inbox import Inbox
-from shared.outbox import Outbox
-from shared.payments import Payments
-from shared.redis_connection import connect
-from shared.refund_jobs import RefundJobs
 from shared.settings import Settings
-from shared.settlement import Settlement
-from shared.store import Store
-from shared.stripe_gateway import StripeGateway
+from shared.store.connection import connect
+from shared.store.scripts import Store
+from shared.stripe.gateway import StripeGateway
+from shared.work.inbox import Inbox
+from shared.work.outbox import Outbox
+from shared.work.payments import Payments
+from shared.work.refund_jobs import RefundJobs
+from shared.work.settlement import Settlement
 
 
 @dataclass(frozen=True)

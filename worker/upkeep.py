@@ -10,15 +10,15 @@ import signal
 import threading
 from collections.abc import Callable
 
-from shared.durability import ensure_durable
 from shared.errors import BillingError, Misconfigured, Unavailable
-from shared.liveness import RELAY_SIGNS, Signs, pulse
-from shared.logging import configure_logging, get_logger
-from shared.metrics import Flusher
-from shared.redis_connection import connect
 from shared.settings import load_settings
-from shared.store import Store, redis_errors
-from shared.work import UPKEEP, Work
+from shared.store.connection import connect
+from shared.store.durability import ensure_durable
+from shared.store.figures import Flusher
+from shared.store.scripts import Store, redis_errors
+from shared.telemetry.logging import configure_logging, get_logger
+from shared.work.items import UPKEEP, Work
+from shared.work.liveness import RELAY_SIGNS, Signs, pulse
 from worker import reap, reconcile, relay
 from worker.runtime import Runtime
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from shared.settings import QUEUES, Settings
-from shared.work import KINDS
+from shared.work.items import KINDS
 from tests.conventions.tracked import ROOT
 
 QUESTION = """

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from chaos.stage import Crew, Stage, wait_until
-from shared.work import NOTIFICATIONS
+from shared.work.items import NOTIFICATIONS
 
 THREADS = 4
 # Longer than everything else here takes together.

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from chaos.stage import Stage, wait_until
-from shared.work import EVENTS, KINDS, NOTIFICATIONS, Kind
+from shared.work.items import EVENTS, KINDS, NOTIFICATIONS, Kind
 
 Json = dict[str, Any]
 # What a restart of the store may cost; measured are about two seconds.

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from api.app import create_app
 from shared.settings import Settings
-from shared.store import Store
+from shared.store.scripts import Store
 from tests import servers
 from tests.conftest import NOTIFICATION_SECRET, make_settings
 from tests.integration.hands import Hands

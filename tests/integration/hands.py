@@ -11,7 +11,7 @@ import stripe
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from shared.work import EVENTS, KINDS, NOTIFICATIONS, REFUNDS, relay
+from shared.work.items import EVENTS, KINDS, NOTIFICATIONS, REFUNDS, relay
 from tests.conftest import SIGNING_SECRET
 from worker.delivery import deliver
 from worker.events import process_event

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sandbox.event_forms import in_version
-from shared.stripe_gateway import API_VERSION
+from shared.stripe.gateway import API_VERSION
 from tests.contract.client import Api
 
 Json = dict[str, Any]

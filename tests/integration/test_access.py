@@ -8,7 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from api.app import create_app
-from shared.store import Store
+from shared.store.scripts import Store
 from tests.conftest import make_settings
 
 CALLER, OTHER, OPERATOR = "caller-key-1", "caller-key-2", "operator-key"

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from api.metrics import collected
-from shared.store import Store
+from shared.store.scripts import Store
 from tests.servers import ROOT
 
 RULES = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text())

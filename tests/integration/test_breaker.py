@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import requests
 
-from shared.breaker import BREAKER, PROBE, THRESHOLD, Breaker
-from shared.outbox import Outbox
-from shared.store import Store, key
-from shared.work import NOTIFICATIONS, Claim
+from shared.keys import key
+from shared.store.scripts import Store
+from shared.work.breaker import BREAKER, PROBE, THRESHOLD, Breaker
+from shared.work.items import NOTIFICATIONS, Claim
+from shared.work.outbox import Outbox
 from tests.conftest import make_settings
 from tests.integration.hands import Hands
 from worker import relay

@@ -14,8 +14,8 @@ from werkzeug.serving import make_server
 
 from api.app import create_app
 from shared.settings import Settings
-from shared.store import Store
-from shared.work import EVENTS
+from shared.store.scripts import Store
+from shared.work.items import EVENTS
 from tests.conftest import make_settings
 from tests.integration.hands import Hands
 from tests.integration.test_dead_letters import bury, bury_notifications

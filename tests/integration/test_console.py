@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from api.app import create_app
 from api.console import FOLDER, PAGE, files
 from shared.settings import Settings
-from shared.store import Store
+from shared.store.scripts import Store
 from tests.conftest import make_settings
 from tests.integration.hands import Hands
 

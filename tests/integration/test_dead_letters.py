@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 import requests
 
-from shared.dead_letters import LETTER_KINDS, DeadLetters, Sought
+from api.redrive import AUDIT, Order, Redrive
 from shared.errors import CallerError
-from shared.outbox import Outbox, age_seconds
-from shared.redrive import AUDIT, Order, Redrive
-from shared.refund_jobs import stripe_key
-from shared.settlement import finish_plan, settle
-from shared.store import Store, key
-from shared.stripe_gateway import StripeGateway
-from shared.work import EVENTS, NOTIFICATIONS, REFUNDS, Claim, Recording, Work
+from shared.keys import key
+from shared.store.scripts import Store
+from shared.stripe.gateway import StripeGateway
+from shared.work.dead_letters import LETTER_KINDS, DeadLetters, Sought
+from shared.work.items import EVENTS, NOTIFICATIONS, REFUNDS, Claim, Recording, Work
+from shared.work.outbox import Outbox, age_seconds
+from shared.work.refund_jobs import stripe_key
+from shared.work.settlement import finish_plan, settle
 from tests.conftest import make_settings
 from tests.integration.hands import Hands
 from worker.events import process_event

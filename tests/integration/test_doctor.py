@@ -10,14 +10,14 @@ import pytest
 import requests
 
 from cli.doctor import STATUS, examine
-from shared.durability import Finding, ensure_durable, inspect
 from shared.errors import Misconfigured
-from shared.liveness import FORGOTTEN_MS, RELAY_SIGNS, Signs, alive, pulse, signs_of
-from shared.redis_connection import connect
 from shared.settings import Settings
-from shared.store import Store
-from shared.stripe_gateway import StripeGateway
-from shared.work import EVENTS, KINDS
+from shared.store.connection import connect
+from shared.store.durability import Finding, ensure_durable, inspect
+from shared.store.scripts import Store
+from shared.stripe.gateway import StripeGateway
+from shared.work.items import EVENTS, KINDS
+from shared.work.liveness import FORGOTTEN_MS, RELAY_SIGNS, Signs, alive, pulse, signs_of
 from tests import servers
 from tests.conftest import make_settings
 from tests.integration.hands import Hands
@@ -266,7 +266,7 @@ def test_signs_cost_one_write_in_a_few_seconds(
     signs.give(RELAY_SIGNS)
     assert store.redis.exists(RELAY_SIGNS) == 0
     later = time.monotonic() + 60
-    monkeypatch.setattr("shared.liveness.time.monotonic", lambda: later)
+    monkeypatch.setattr("shared.work.liveness.time.monotonic", lambda: later)
     signs.give(RELAY_SIGNS)
     assert store.redis.exists(RELAY_SIGNS) == 1
 

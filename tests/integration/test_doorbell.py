@@ -10,8 +10,8 @@ import pytest
 from celery import Celery
 from kombu import Queue
 
-from shared.doorbell import template
-from shared.work import EVENTS, KINDS, NOTIFICATIONS, REFUNDS
+from shared.work.doorbell import template
+from shared.work.items import EVENTS, KINDS, NOTIFICATIONS, REFUNDS
 from tests.integration.hands import Hands
 from tests.servers import process, wait_until
 

@@ -10,8 +10,8 @@ from flask.testing import FlaskClient
 
 from api.app import create_app
 from sandbox import event_forms
-from shared.store import Store
-from shared.tally import OTHER_VERSION_EVENTS
+from shared.store.scripts import Store
+from shared.telemetry.tally import OTHER_VERSION_EVENTS
 from tests.conftest import SIGNING_SECRET, make_settings
 from tests.integration.hands import Hands
 

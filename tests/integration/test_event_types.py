@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from shared.errors import CallerError
-from shared.stripe_gateway import StripeGateway
+from shared.stripe.gateway import StripeGateway
 from tests.contract import tools
 from tests.contract.oracle import Oracle
 from tests.fixtures.record import FOLDER, is_moment, record

@@ -8,13 +8,13 @@ import pytest
 from redis import Redis
 
 from api.app import create_app
-from shared.liveness import RELAY_SIGNS, Signs, pulse
-from shared.metrics import flush
-from shared.redis_connection import connect
 from shared.settings import Settings
-from shared.store import Store
-from shared.tally import WEBHOOKS
-from shared.work import EVENTS, KINDS
+from shared.store.connection import connect
+from shared.store.figures import flush
+from shared.store.scripts import Store
+from shared.telemetry.tally import WEBHOOKS
+from shared.work.items import EVENTS, KINDS
+from shared.work.liveness import RELAY_SIGNS, Signs, pulse
 from tests import servers
 from tests.integration.hands import Hands
 from worker.relay import run_once

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from shared.idempotency import IdempotencyKeys, IdempotentRequest, idempotent_request
-from shared.store import Store
+from api.idempotency import IdempotencyKeys, IdempotentRequest, idempotent_request
+from shared.store.scripts import Store
 from tests.conftest import make_settings
 from tests.integration.hands import Hands
 
@@ -93,7 +93,7 @@ def test_a_crash_after_stripes_answer_leads_to_the_first_payment(
     monkeypatch.undo()
     running = pay(hands, "k")
     assert (running.status_code, running.get_json()["code"]) == (409, "idempotency_key_in_use")
-    monkeypatch.setattr("shared.idempotency.LEASE_MS", 0)
+    monkeypatch.setattr("api.idempotency.LEASE_MS", 0)
     hands.runtime.store.redis.hset(_only_record(hands), "lease_until", 1)
     again = pay(hands, "k")
     assert again.get_json()["payment_intent_id"] == first.get_json()["payment_intent_id"]

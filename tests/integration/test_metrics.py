@@ -11,12 +11,12 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.app import create_app
+from api.measurements import SURVEY, survey
 from shared.errors import Unavailable
-from shared.measurements import SURVEY, survey
-from shared.metrics import FIGURES, Flusher, flush, read
 from shared.settings import Settings
-from shared.store import Store
-from shared.tally import (
+from shared.store.figures import FIGURES, Flusher, flush, read
+from shared.store.scripts import Store
+from shared.telemetry.tally import (
     ATTEMPTS,
     HTTP_REQUESTS,
     MOST_SERIES,
@@ -25,7 +25,7 @@ from shared.tally import (
     WEBHOOKS,
     Tally,
 )
-from shared.work import EVENTS, Recording, Work
+from shared.work.items import EVENTS, Recording, Work
 from tests.conftest import make_settings
 from tests.integration.hands import Hands
 from tests.integration.test_dead_letters import bury

@@ -8,10 +8,10 @@ import pytest
 from flask.testing import FlaskClient
 
 from api.app import create_app
-from shared.liveness import SILENT_SECONDS, signs_of
 from shared.settings import Settings
-from shared.store import Store
-from shared.work import EVENTS, NOTIFICATIONS
+from shared.store.scripts import Store
+from shared.work.items import EVENTS, NOTIFICATIONS
+from shared.work.liveness import SILENT_SECONDS, signs_of
 from tests.conftest import make_settings
 from tests.integration.hands import Hands
 from tests.integration.test_dead_letters import bury, bury_notifications, dead_refund

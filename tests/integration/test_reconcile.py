@@ -9,9 +9,9 @@ import pytest
 import requests
 
 from shared.errors import Misconfigured, Unavailable
-from shared.reconciliation import OWN, Reconciliation
-from shared.store import Store
-from shared.work import EVENTS, UPKEEP
+from shared.store.scripts import Store
+from shared.work.items import EVENTS, UPKEEP
+from shared.work.reconciliation import OWN, Reconciliation
 from tests.conftest import make_settings
 from tests.integration.hands import Hands
 from worker import reconcile
@@ -315,7 +315,7 @@ def test_accounts_are_found_however_many_pages_list_them(
     hands: Hands, connected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for limit in (1, 2, 3, 4):
-        monkeypatch.setattr("shared.stripe_gateway.PAGE_LIMIT", limit)
+        monkeypatch.setattr("shared.stripe.gateway.PAGE_LIMIT", limit)
         assert list(hands.runtime.gateway.connected_accounts()) == connected
 
 

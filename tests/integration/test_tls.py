@@ -15,8 +15,8 @@ import pytest
 from celery import Celery
 
 from shared.errors import Unavailable
-from shared.redis_connection import broker_settings, connect
-from shared.store import Store
+from shared.store.connection import broker_settings, connect
+from shared.store.scripts import Store
 from tests.conftest import make_settings
 
 CHUNK = 65_536

@@ -10,9 +10,9 @@ import requests
 from werkzeug.test import TestResponse
 
 from shared.errors import PaymentDeclined
-from shared.outcomes import Outcomes
-from shared.refund_jobs import stripe_key
-from shared.work import REFUNDS
+from shared.work.items import REFUNDS
+from shared.work.outcomes import Outcomes
+from shared.work.refund_jobs import stripe_key
 from tests.integration.hands import Hands
 from worker.refunding import SAFE_TO_REPEAT_SECONDS, run_refund
 

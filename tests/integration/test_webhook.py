@@ -7,7 +7,7 @@ import pytest
 from redis import Redis
 
 from api.app import create_app
-from shared.store import Store
+from shared.store.scripts import Store
 from tests.conftest import SIGNING_SECRET, make_settings
 from tests.integration.hands import Hands
 
@@ -138,7 +138,7 @@ def test_a_full_inbox_pushes_back_and_loses_nothing(
 def test_a_lost_doorbell_is_rung_again(
     hands: Hands, event: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.work.GUARD_MS", 50)
+    monkeypatch.setattr("shared.work.items.GUARD_MS", 50)
     hands.post_event(event)
     client: Redis = hands.runtime.store.redis
     assert client.delete("events") == 1

@@ -6,10 +6,11 @@ import json
 
 import pytest
 
-from shared.breaker import BREAKER, PROBE
-from shared.outbox import Outbox
-from shared.store import Store, key
-from shared.work import EVENTS, NOTIFICATIONS, Claim, Recording, Work, relay
+from shared.keys import key
+from shared.store.scripts import Store
+from shared.work.breaker import BREAKER, PROBE
+from shared.work.items import EVENTS, NOTIFICATIONS, Claim, Recording, Work, relay
+from shared.work.outbox import Outbox
 from tests.conftest import make_settings
 
 SETTINGS = make_settings()
@@ -139,7 +140,7 @@ def test_the_relay_rings_for_what_is_due_and_for_nothing_else(work: Work) -> Non
 def test_the_relay_holds_back_while_the_queue_is_full(
     work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.work.QUEUE_HIGH_WATER", 1)
+    monkeypatch.setattr("shared.work.items.QUEUE_HIGH_WATER", 1)
     record(work, "evt_1")
     work.store.redis.zadd(EVENTS.due, {"evt_1": 1})
     assert relay(work.store, EVENTS)[0] == 0
@@ -148,7 +149,7 @@ def test_the_relay_holds_back_while_the_queue_is_full(
 def test_the_relay_rings_for_as_many_as_the_queue_has_room(
     work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.work.QUEUE_HIGH_WATER", 5)
+    monkeypatch.setattr("shared.work.items.QUEUE_HIGH_WATER", 5)
     for number in range(9):
         record(work, f"evt_{number}", max_waiting=20)
         work.store.redis.zadd(EVENTS.due, {f"evt_{number}": 1})

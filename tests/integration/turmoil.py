@@ -12,10 +12,10 @@ import pytest
 from hypothesis import strategies as st
 
 from shared.facts import amount_refunded, context, disputed
-from shared.outbox import body
-from shared.store import Store
-from shared.stripe_gateway import StripeGateway
-from shared.work import EVENTS, KINDS, NOTIFICATIONS, Claim, Kind, relay
+from shared.store.scripts import Store
+from shared.stripe.gateway import StripeGateway
+from shared.work.items import EVENTS, KINDS, NOTIFICATIONS, Claim, Kind, relay
+from shared.work.outbox import body
 from tests.integration.hands import TASKS, Hands
 from worker.delivery import Delivery
 

@@ -10,8 +10,8 @@ import pytest
 import worker.handlers  # noqa: F401 - fills the registry
 from shared.errors import CallerError, Inconsistent, NotYet
 from shared.facts import Fact
-from shared.stripe_event import Event, parse_event, payment_of, reference
-from shared.stripe_gateway import StripeGateway
+from shared.stripe.event import Event, parse_event, payment_of, reference
+from shared.stripe.gateway import StripeGateway
 from tests.fixtures.record import FOLDER
 from worker.registry import handled_types, handler_of, handles
 

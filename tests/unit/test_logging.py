@@ -8,12 +8,12 @@ import sys
 
 import pytest
 
-from shared.logging import REDACTED
+from shared.telemetry.logging import REDACTED
 
 SECRET = "sk_test_plantedsecretofthetest"
 PROGRAM = """
 import logging, sys
-from shared.logging import configure_logging, get_logger
+from shared.telemetry.logging import configure_logging, get_logger
 from shared.settings import Settings
 
 early = get_logger("ours")  # as modules do: made before anything is configured

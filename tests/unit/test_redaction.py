@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.logging import REDACTED, holds_card_number, redact
+from shared.telemetry.logging import REDACTED, holds_card_number, redact
 
 CARDS = ["4242424242424242", "4242 4242 4242 4242", "5555-5555-5555-4444", "378282246310005"]
 NOT_CARDS = [

@@ -4,7 +4,7 @@ import ssl
 
 import pytest
 
-from shared.redis_connection import broker_settings, connect, sentinel_address
+from shared.store.connection import broker_settings, connect, sentinel_address
 from tests.conftest import make_settings
 
 

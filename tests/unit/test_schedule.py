@@ -5,7 +5,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.schedule import retry_delay_seconds
+from worker.schedule import retry_delay_seconds
 
 NUMBERS = st.integers(1, 200)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from shared.stripe_gateway import API_VERSION
+from shared.stripe.gateway import API_VERSION
 from worker.registry import handled_types
 
 

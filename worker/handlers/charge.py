@@ -6,8 +6,8 @@ from typing import Any
 
 from shared.errors import CallerError, NotYet
 from shared.facts import Fact
-from shared.stripe_event import Event, payment_of, reference
-from shared.stripe_gateway import StripeGateway
+from shared.stripe.event import Event, payment_of, reference
+from shared.stripe.gateway import StripeGateway
 from worker.handlers.refund import refund_fact
 from worker.registry import handles
 

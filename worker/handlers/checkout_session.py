@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from shared.facts import Fact
-from shared.stripe_event import Event, reference
-from shared.stripe_gateway import StripeGateway
+from shared.stripe.event import Event, reference
+from shared.stripe.gateway import StripeGateway
 from worker.registry import handles
 
 TOLD = {

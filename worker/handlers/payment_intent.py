@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from shared.facts import Fact
-from shared.stripe_event import Event, reference
-from shared.stripe_gateway import StripeGateway
+from shared.stripe.event import Event, reference
+from shared.stripe.gateway import StripeGateway
 from worker.registry import handles
 
 Json = dict[str, Any]

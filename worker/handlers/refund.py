@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from shared.facts import Fact
-from shared.logging import get_logger
-from shared.stripe_event import Event, reference
-from shared.stripe_gateway import StripeGateway
+from shared.stripe.event import Event, reference
+from shared.stripe.gateway import StripeGateway
+from shared.telemetry.logging import get_logger
 from worker.registry import handles
 
 log = get_logger(__name__)

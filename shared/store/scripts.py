@@ -1,6 +1,6 @@
 """The one door to Redis: plain reads and the atomic scripts.
 
-Every state change is one script (`shared/lua/`), written to be safe when it is sent twice, because
+Every state change is one script (`lua/`), written to be safe when it is sent twice, because
 redis-py re-sends once after a broken connection. Whatever Redis refuses or cannot answer in time
 leaves here as `Unavailable`: nobody outside catches a Redis error.
 """
@@ -19,21 +19,15 @@ from redis.commands.core import Script
 from redis.exceptions import RedisError
 
 from shared.errors import Unavailable
-from shared.tally import Tally
+from shared.telemetry.tally import Tally
 
 LUA = Path(__file__).parent / "lua"
-PREFIX = "billing:"
 RETRY_AFTER_SECONDS = 5
 # Replicas on a good network confirm within a millisecond or two.
 REPLICATION_TIMEOUT_MS = 1000
 # Entries kept of one payment's timeline and of one item's attempts: enough for a person to read.
 TIMELINE_LIMIT = 500
 ATTEMPTS_LIMIT = 100
-
-
-def key(*parts: str) -> str:
-    """Name a key of ours: `billing:part:part`."""
-    return PREFIX + ":".join(parts)
 
 
 @contextmanager
@@ -124,16 +118,3 @@ class Store:
         with redis_errors():
             seconds, micros = self.redis.time()
         return seconds * 1000 + micros // 1000
-
-
-def compact(value: Any) -> str:
-    """Render JSON as it is stored: no spaces, UTF-8 as it is, stable order of keys.
-
-    Half of a surrogate pair, which no UTF-8 can hold, stays the escape that JSON has for it.
-    """
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":"), sort_keys=True)
-    return text

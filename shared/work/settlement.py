@@ -9,14 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.breaker import BREAKER
+from shared.canonical_json import compact
 from shared.errors import Inconsistent
 from shared.facts import Fact, advance, notification_body
-from shared.payments import Payments, entry
+from shared.keys import key
 from shared.settings import Settings
-from shared.store import ATTEMPTS_LIMIT, TIMELINE_LIMIT, Store, compact, key
-from shared.tally import FACTS
-from shared.work import EVENTS, GUARD_MS, NOTIFICATIONS, Claim
+from shared.store.scripts import ATTEMPTS_LIMIT, TIMELINE_LIMIT, Store
+from shared.telemetry.tally import FACTS
+from shared.work.breaker import BREAKER
+from shared.work.items import EVENTS, GUARD_MS, NOTIFICATIONS, Claim
+from shared.work.payments import Payments, entry
 
 Json = dict[str, Any]
 # Times the payment may change between our reading and our writing; each lost race is another

@@ -14,10 +14,12 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from shared.canonical_json import compact
 from shared.errors import Unavailable
-from shared.logging import get_logger
-from shared.store import Store, compact, key
-from shared.tally import METRICS, Metric, Series
+from shared.keys import key
+from shared.store.scripts import Store
+from shared.telemetry.logging import get_logger
+from shared.telemetry.tally import METRICS, Metric, Series
 
 log = get_logger(__name__)
 FIGURES = key("metrics")

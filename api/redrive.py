@@ -11,16 +11,18 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.dead_letters import DeadLetters, Sought, kind_of
+from shared.canonical_json import compact
 from shared.errors import CallerError
-from shared.inbox import Inbox
-from shared.payments import entry
-from shared.refund_jobs import RefundJobs
+from shared.keys import key
 from shared.settings import Settings
-from shared.store import ATTEMPTS_LIMIT, Store, compact, key, redis_errors
-from shared.stripe_event import parse_event
-from shared.stripe_gateway import StripeGateway
-from shared.work import EVENTS, GUARD_MS, NOTIFICATIONS, REFUNDS, Kind
+from shared.store.scripts import ATTEMPTS_LIMIT, Store, redis_errors
+from shared.stripe.event import parse_event
+from shared.stripe.gateway import StripeGateway
+from shared.work.dead_letters import DeadLetters, Sought, kind_of
+from shared.work.inbox import Inbox
+from shared.work.items import EVENTS, GUARD_MS, NOTIFICATIONS, REFUNDS, Kind
+from shared.work.payments import entry
+from shared.work.refund_jobs import RefundJobs
 
 Json = dict[str, Any]
 AUDIT = key("audit")

@@ -1,7 +1,7 @@
 """Dead letters: work that was given up, kept whole until a person looks: found and inspected here.
 
 An event, a refund job or a notification that died keeps its payload, and every attempt with its
-error. How one is given another life is in `shared/redrive.py`.
+error. How one is given another life is in `api/redrive.py`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from fnmatch import fnmatchcase
 from typing import Any, cast
 
 from shared.errors import CallerError
-from shared.store import Store, redis_errors
-from shared.work import EVENTS, KINDS, NOTIFICATIONS, REFUNDS, Kind, Work
+from shared.store.scripts import Store, redis_errors
+from shared.work.items import EVENTS, KINDS, NOTIFICATIONS, REFUNDS, Kind, Work
 
 Json = dict[str, Any]
 # The kinds a person looks at; upkeep is never given up.

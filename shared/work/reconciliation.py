@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, cast
 
-from shared.store import Store, key, redis_errors
-from shared.work import GUARD_MS, UPKEEP
+from shared.keys import key
+from shared.store.scripts import Store, redis_errors
+from shared.work.items import GUARD_MS, UPKEEP
 
 Json = dict[str, Any]
 DUTY = "reconcile"

@@ -4,18 +4,18 @@
         ^           └─> retrying ─> … ─> dead ── redrive ─> received
 
 Recording, scheduling and ringing are one atomic step. What an event means is settled in another,
-in `shared/settlement.py`.
+in `shared/work/settlement.py`.
 """
 
 from __future__ import annotations
 
-from shared.payments import entry
-from shared.reconciliation import Reconciliation
 from shared.settings import Settings
-from shared.settlement import finish_plan, settle
-from shared.store import Store
-from shared.stripe_event import Event
-from shared.work import EVENTS, Claim, Recorded, Recording, Work
+from shared.store.scripts import Store
+from shared.stripe.event import Event
+from shared.work.items import EVENTS, Claim, Recorded, Recording, Work
+from shared.work.payments import entry
+from shared.work.reconciliation import Reconciliation
+from shared.work.settlement import finish_plan, settle
 
 
 class Inbox:

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from shared.durability import inspect, memory
-from shared.queues import queues
-from shared.reconciliation import Reconciliation
-from shared.store import Store, redis_errors
-from shared.stripe_gateway import API_VERSION
-from shared.work import EVENTS, NOTIFICATIONS, REFUNDS, Kind
+from shared.store.durability import inspect, memory
+from shared.store.scripts import Store, redis_errors
+from shared.stripe.gateway import API_VERSION
+from shared.work.items import EVENTS, NOTIFICATIONS, REFUNDS, Kind
+from shared.work.queues import queues
+from shared.work.reconciliation import Reconciliation
 
 # A number for each set of label values (a tuple of texts).
 Samples = Mapping[Any, float]

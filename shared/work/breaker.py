@@ -8,7 +8,8 @@ a 2xx in the script that marks the delivery (`lua/release.lua`).
 
 from __future__ import annotations
 
-from shared.store import Store, key
+from shared.keys import key
+from shared.store.scripts import Store
 
 # While this key lives, the event service is taken for ill and nobody rings for notifications.
 BREAKER = key("breaker", "event-service")

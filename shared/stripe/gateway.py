@@ -23,7 +23,7 @@ from shared.errors import (
     Unavailable,
 )
 from shared.settings import CONNECT_TIMEOUT_SECONDS, Settings
-from shared.tracing import SpanKind, span
+from shared.telemetry.tracing import SpanKind, span
 
 API_VERSION: str = stripe.api_version or ""
 RETRY_AFTER_SECONDS = 5

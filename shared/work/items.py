@@ -18,11 +18,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.breaker import BREAKER, PROBE, PROBE_MS
-from shared.doorbell import template
+from shared.canonical_json import compact
 from shared.errors import CallerError
+from shared.keys import key
 from shared.settings import CONNECT_TIMEOUT_SECONDS, Settings
-from shared.store import ATTEMPTS_LIMIT, TIMELINE_LIMIT, Store, compact, key, redis_errors
+from shared.store.scripts import ATTEMPTS_LIMIT, TIMELINE_LIMIT, Store, redis_errors
+from shared.work.breaker import BREAKER, PROBE, PROBE_MS
+from shared.work.doorbell import template
 
 # A doorbell that was lost is rung again after this long. Longer: slower after a crash. Shorter:
 # an item that merely waits in a long queue is rung for twice, which costs a claim and no more.

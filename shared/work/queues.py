@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.breaker import BREAKER
-from shared.liveness import SILENT_SECONDS, alive
-from shared.store import Store, redis_errors
-from shared.work import KINDS
+from shared.store.scripts import Store, redis_errors
+from shared.work.breaker import BREAKER
+from shared.work.items import KINDS
+from shared.work.liveness import SILENT_SECONDS, alive
 
 Json = dict[str, Any]
 

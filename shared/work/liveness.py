@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import cast
 
-from shared.store import Store, key, redis_errors
-from shared.work import KINDS, Kind
+from shared.keys import key
+from shared.store.scripts import Store, redis_errors
+from shared.work.items import KINDS, Kind
 
 # No item has this id: whoever claims it finds nothing to do.
 PULSE_ID = "pulse"

@@ -13,10 +13,12 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.breaker import BREAKER, FAILING, PROBE
+from shared.canonical_json import compact
+from shared.keys import key
 from shared.settings import Settings
-from shared.store import ATTEMPTS_LIMIT, Store, compact, key
-from shared.work import GUARD_MS, NOTIFICATIONS, Claim, Work
+from shared.store.scripts import ATTEMPTS_LIMIT, Store
+from shared.work.breaker import BREAKER, FAILING, PROBE
+from shared.work.items import GUARD_MS, NOTIFICATIONS, Claim, Work
 
 Json = dict[str, Any]
 

@@ -12,9 +12,9 @@ from typing import Any, Literal, cast
 from redis.exceptions import RedisError
 
 from shared.errors import Misconfigured, Unavailable
-from shared.logging import get_logger
 from shared.settings import Settings
-from shared.store import Store, redis_errors
+from shared.store.scripts import Store, redis_errors
+from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
 Level = Literal["ok", "warning", "error"]

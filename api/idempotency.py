@@ -16,9 +16,11 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
+from shared.canonical_json import compact
 from shared.errors import CallerError
+from shared.keys import key
 from shared.settings import Settings
-from shared.store import Store, compact, key
+from shared.store.scripts import Store
 
 Json = dict[str, Any]
 # A process that dies leaves its lease behind; safety does not depend on it, Stripe's own

@@ -8,11 +8,12 @@ under which key the request came that caused it, so an event of ours is proof of
 from __future__ import annotations
 
 from shared.errors import Unavailable
-from shared.refund_jobs import RefundJobs, job_of_key
+from shared.keys import key
 from shared.settings import Settings
-from shared.store import Store, key, redis_errors
-from shared.stripe_event import Event
-from shared.stripe_gateway import StripeGateway
+from shared.store.scripts import Store, redis_errors
+from shared.stripe.event import Event
+from shared.stripe.gateway import StripeGateway
+from shared.work.refund_jobs import RefundJobs, job_of_key
 
 # Every idempotency key of this service begins so.
 OUR_KEYS = "billing-"

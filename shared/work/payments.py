@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.store import TIMELINE_LIMIT, Store, compact, key, redis_errors
-from shared.work import NOTIFICATIONS, Work
+from shared.canonical_json import compact
+from shared.keys import key
+from shared.store.scripts import TIMELINE_LIMIT, Store, redis_errors
+from shared.work.items import NOTIFICATIONS, Work
 
 Json = dict[str, Any]
 

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.errors import CallerError, Unavailable
-from shared.payments import entry
+from shared.keys import key
 from shared.settings import Settings
-from shared.store import Store, key, redis_errors
-from shared.work import REFUNDS, Recording, Work
+from shared.store.scripts import Store, redis_errors
+from shared.work.items import REFUNDS, Recording, Work
+from shared.work.payments import entry
 
 Json = dict[str, Any]
 JOB_PREFIX = "rr_"

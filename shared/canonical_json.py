@@ -1,0 +1,19 @@
+"""JSON as it is stored, hashed and sent: one value has one text."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def compact(value: Any) -> str:
+    """Render JSON as it is stored: no spaces, UTF-8 as it is, stable order of keys.
+
+    Half of a surrogate pair, which no UTF-8 can hold, stays the escape that JSON has for it.
+    """
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":"), sort_keys=True)
+    return text

@@ -1,0 +1,1 @@
+"""Stripe: the one seam to its API, and its events as we read them."""

@@ -1,0 +1,1 @@
+"""Telemetry: log lines, traces and counts of this process."""
