@@ -7,7 +7,6 @@ from typing import Any
 from flask import Response, jsonify
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
-from flask_openapi3_swagger.plugins import RegisterPlugin as SwaggerPages
 from pydantic import ValidationError
 
 from api import metrics as metrics_page
@@ -51,19 +50,12 @@ def create_app(settings: Settings, store: Store | None = None) -> OpenAPI:
     for blueprint in (health, payments, refunds, webhooks, ops, metrics_page.metrics):
         app.register_api(blueprint)
     app.register_blueprint(console)
-    _documentation(app)
+    app.add_url_rule("/openapi.json", "openapi", lambda: jsonify(contract(app)))
     return app
 
 
 def _invalid(error: ValidationError) -> Response:
     return problems.from_validation(error)
-
-
-def _documentation(app: OpenAPI) -> None:
-    """Serve the contract and a page to read and try it, both from here."""
-    app.register_blueprint(SwaggerPages.register(doc_url="openapi.json"))
-    app.add_url_rule("/openapi.json", "openapi", lambda: jsonify(contract(app)))
-    app.add_url_rule("/docs", "docs", app.view_functions["swagger.swagger"])
 
 
 def contract(app: OpenAPI) -> dict[str, Any]:

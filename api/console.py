@@ -1,30 +1,31 @@
-"""`GET /console`: the operators' page. It holds no data: its script asks `/ops`, with their key.
+"""`GET /console` and `GET /docs`: two pages for a browser, served as they lie in `console/page/`.
 
-Like `/docs` it is no part of the contract. The files in `console_page/` are served as they are.
+They hold no data and are no part of the contract: their scripts ask the API, with its user's key.
 """
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from flask import Blueprint, Response, redirect, request
+import flask_openapi3_swagger
+from flask import Blueprint, Response, redirect, send_from_directory
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
-FOLDER = Path(__file__).parent / "console_page"
-PAGE = "index.html"
+FOLDER = Path(__file__).resolve().parents[1] / "console" / "page"
+CONSOLE_PAGE = "index.html"
+DOCS_PAGE = "docs.html"
+# What a browser insists on, whatever the machine's own table of types says.
 TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css",
+    ".html": "text/html",
+    ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
+# Swagger UI, which reads the contract and lets a person try it.
+SWAGGER = Path(flask_openapi3_swagger.__file__).parent / "templates" / "swagger"
 # What Stripe's objects carry was written by strangers, and the page holds a key that moves work:
-# nothing but our own files runs, nothing is sent elsewhere, and no text can become an element
-# (`require-trusted-types-for`, where a browser knows it).
+# nothing but our own files runs, and nothing is sent elsewhere.
 DIRECTIVES = (
     "default-src 'none'",
     "script-src 'self'",
@@ -34,11 +35,14 @@ DIRECTIVES = (
     "base-uri 'none'",
     "form-action 'none'",
     "frame-ancestors 'none'",
-    "require-trusted-types-for 'script'",
-    "trusted-types 'none'",
 )
+# And no text can become an element, where a browser knows these. Swagger UI cannot do without.
+TRUSTED_TYPES = ("require-trusted-types-for 'script'", "trusted-types 'none'")
+POLICIES = {
+    CONSOLE_PAGE: "; ".join((*DIRECTIVES, *TRUSTED_TYPES)),
+    DOCS_PAGE: "; ".join(DIRECTIVES),
+}
 HEADERS = {
-    "Content-Security-Policy": "; ".join(DIRECTIVES),
     "Cross-Origin-Opener-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -48,30 +52,16 @@ HEADERS = {
 console = Blueprint("console", __name__)
 
 
-@dataclass(frozen=True)
-class File:
-    """A file of the page, as it is served."""
-
-    body: bytes
-    content_type: str
-    etag: str
-
-
-@cache
-def files() -> dict[str, File]:
-    """Read the page's files, by their path below `/console/`; no other path is ever opened."""
-    found = {}
-    for path in (path for path in FOLDER.rglob("*") if path.suffix in TYPES):
-        body = path.read_bytes()
-        etag = hashlib.sha256(body).hexdigest()[:32]
-        found[path.relative_to(FOLDER).as_posix()] = File(body, TYPES[path.suffix], etag)
-    return found
-
-
 @console.get("/console")
 def page() -> Response:
-    """Serve the page."""
-    return _serve(files()[PAGE])
+    """Serve the console."""
+    return _serve(FOLDER, CONSOLE_PAGE)
+
+
+@console.get("/docs")
+def docs() -> Response:
+    """Serve the page on which the contract is read and tried."""
+    return _serve(FOLDER, DOCS_PAGE)
 
 
 @console.get("/console/")
@@ -82,16 +72,24 @@ def page_with_a_slash() -> AnyResponse:
 
 @console.get("/console/<path:name>")
 def asset(name: str) -> Response:
-    """Serve a file that the page asks for."""
-    found = files().get(name)
-    if found is None or name == PAGE:
+    """Serve a file that a page asks for; a page itself has its own address only."""
+    if PurePosixPath(name).suffix == ".html":
         raise NotFound
-    return _serve(found)
+    return _serve(FOLDER, name)
 
 
-def _serve(file: File) -> Response:
-    response = Response(file.body, content_type=file.content_type)
+@console.get("/docs/<path:name>")
+def swagger(name: str) -> Response:
+    """Serve a file of Swagger UI."""
+    return _serve(SWAGGER, name)
+
+
+def _serve(folder: Path, name: str) -> Response:
+    """Serve a file below a folder. Raises `NotFound` for a path outside it and for other types."""
+    kind = TYPES.get(PurePosixPath(name).suffix)
+    if kind is None:
+        raise NotFound
+    response = send_from_directory(folder, name, mimetype=kind)
     response.headers.update(HEADERS)
-    response.set_etag(file.etag)
-    response.make_conditional(request)
+    response.headers["Content-Security-Policy"] = POLICIES.get(name, POLICIES[CONSOLE_PAGE])
     return response

@@ -7,7 +7,7 @@ import pytest
 from tests.conventions.tracked import ROOT
 from tests.e2e.test_sandbox_pages import LEAST_CONTRAST, contrast
 
-FOLDER = ROOT / "api" / "console_page"
+FOLDER = ROOT / "console" / "page"
 MODULES = sorted(FOLDER.rglob("*.js"))
 # What makes text into markup or into a program, or keeps a key beyond its tab.
 BANNED = re.compile(
@@ -39,8 +39,9 @@ def test_no_file_sends_a_browser_elsewhere():
 
 
 def test_the_page_has_no_script_or_style_of_its_own():
-    page = (FOLDER / "index.html").read_text()
-    assert re.findall(r"<script(?![^>]* src=)|<style|\son\w+=|\sstyle=|javascript:", page) == []
+    for name in ("index.html", "docs.html"):
+        page = (FOLDER / name).read_text()
+        assert re.findall(r"<script(?![^>]* src=)|<style|\son\w+=|\sstyle=|javascript:", page) == []
 
 
 def test_the_advice_is_the_runbooks():
