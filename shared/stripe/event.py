@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +15,11 @@ Json = dict[str, Any]
 THIN_OBJECT = "v2.core.event"
 # Stripe mirrors its v1 types as thin events under this prefix.
 THIN_PREFIX = "v1."
+# Ids, types, accounts and versions become keys, labels and log fields: no room for anything else.
+NAME = re.compile(r"[A-Za-z0-9_.\-]{1,255}")
+ID = re.compile(r"[A-Za-z0-9_]{3,128}")
+# The last second that every JSON reader holds exactly (2**53).
+LATEST = 9_007_199_254_740_992
 
 
 @dataclass(frozen=True)
@@ -50,41 +57,66 @@ class Event:
 
 
 def parse_event(body: str | bytes | Json) -> Event:
-    """Read an event, snapshot or thin. Raises `CallerError` (`unreadable_body`) otherwise."""
+    """Read an event, snapshot or thin. Raises `CallerError` (`unreadable_body`) otherwise.
+
+    What is read here can be read again in the worker: no byte order mark, no other encoding than
+    UTF-8, no number that is no JSON, and no name that could not be a part of a key.
+    """
     try:
-        raw = body if isinstance(body, dict) else json.loads(body)
-        return _thin(raw) if raw["object"] == THIN_OBJECT else _snapshot(raw)
+        raw = body if isinstance(body, dict) else _decoded(body)
+        event = _thin(raw) if raw["object"] == THIN_OBJECT else _snapshot(raw)
+        _require_ids(event)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CallerError("The body is not a Stripe event.", code="unreadable_body") from error
+    return event
+
+
+def _decoded(body: str | bytes) -> Json:
+    text = body.decode() if isinstance(body, bytes) else body
+    raw: Json = json.loads(text, parse_constant=_finite, parse_float=_finite)
+    return raw
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("no JSON number")
+    return number
+
+
+def _require_ids(event: Event) -> None:
+    ids = [event.id, event.account, event.payment_id]
+    if not all(ID.fullmatch(given) for given in ids if given is not None):
+        raise ValueError("expected an id")
 
 
 def _snapshot(raw: Json) -> Event:
     if raw["object"] != "event" or not isinstance(raw["data"]["object"], dict):
         raise ValueError("not an event")
     return Event(
-        id=_text(raw["id"]),
-        type=_text(raw["type"]),
-        created=int(raw["created"]),
-        livemode=bool(raw.get("livemode")),
+        id=_name(raw["id"]),
+        type=_name(raw["type"]),
+        created=_moment(raw["created"]),
+        livemode=_flag(raw.get("livemode")),
         object=raw["data"]["object"],
-        account=raw.get("account"),
-        api_version=raw.get("api_version"),
-        previous=raw["data"].get("previous_attributes"),
+        account=_optional(raw.get("account")),
+        api_version=_optional(raw.get("api_version")),
+        previous=_object(raw["data"].get("previous_attributes")),
         request_key=_request_key(raw.get("request")),
     )
 
 
 def _thin(raw: Json) -> Event:
-    related = raw.get("related_object") or {}
+    related = _object(raw.get("related_object")) or {}
     return Event(
-        id=_text(raw["id"]),
-        type=_text(raw["type"]).removeprefix(THIN_PREFIX),
-        created=int(datetime.fromisoformat(raw["created"]).timestamp()),
-        livemode=bool(raw.get("livemode")),
+        id=_name(raw["id"]),
+        type=_name(raw["type"]).removeprefix(THIN_PREFIX),
+        created=_moment(int(datetime.fromisoformat(raw["created"]).timestamp())),
+        livemode=_flag(raw.get("livemode")),
         object={},
         account=_account(raw.get("context")),
         request_key=_request_key((raw.get("reason") or {}).get("request")),
-        related_url=related.get("url"),
+        related_url=reference(related.get("url")),
     )
 
 
@@ -98,9 +130,31 @@ def _account(context: object) -> str | None:
     return context.rpartition("/")[2] if isinstance(context, str) and context else None
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError("expected a text")
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not NAME.fullmatch(value):
+        raise ValueError("expected a name")
+    return value
+
+
+def _object(value: object) -> Json | None:
+    if value is not None and not isinstance(value, dict):
+        raise ValueError("expected an object")
+    return value
+
+
+def _optional(value: object) -> str | None:
+    return None if value is None else _name(value)
+
+
+def _flag(value: object) -> bool:
+    if value is not None and not isinstance(value, bool):
+        raise ValueError("expected true or false")
+    return bool(value)
+
+
+def _moment(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < LATEST:
+        raise ValueError("expected a second")
     return value
 
 
