@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from api import metrics as metrics_page
 from api import problems, requests
+from api.bodies import StrictJson
 from api.console import console
 from api.health import health
 from api.ops import ops
@@ -41,7 +42,8 @@ def create_app(settings: Settings, store: Store | None = None) -> OpenAPI:
     app.url_map.converters["id"] = IdConverter
     app.url_map.merge_slashes = False  # another path is not found, instead of a page that redirects
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
+    app.json = StrictJson(app)
+    app.json.sort_keys = False
     store = store or Store(connect(settings, "billing-api"), settings.redis_replicas_required)
     app.extensions[EXTENSION] = Parts.build(settings, store)
     problems.install(app)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
+from collections.abc import Iterator
 from typing import Any
 
 from flask import current_app, request
+from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from shared.errors import CallerError
@@ -22,6 +25,33 @@ GROUPED = re.compile(
 # An id of Stripe's is letters and digits mixed: one of digits alone is a number with a prefix.
 PREFIXED = re.compile(r"[a-z]+_(\d+)")
 NOT_JSON = "The body is not a JSON object."
+# Fifty metadata values of 500 characters, each written as an escape, are 300 KB; in UTF-8 a third.
+MOST_BYTES = 393_216
+# Metadata in a body is two deep; whoever needs more sends something else.
+DEEPEST = 10
+# A thousand ids to redrive, or fifty pairs of metadata, and some names.
+MOST_VALUES = 1_200
+# The longest text any field takes is a URL of 2,048. Looking at a text costs more than its length.
+LONGEST_TEXT = 4_096
+
+
+class StrictJson(DefaultJSONProvider):
+    """Read JSON that has one meaning: no name twice in an object, no number that is none."""
+
+    def loads(self, s: str | bytes, **options: Any) -> Any:
+        """Parse. Raises `CallerError` for a name that stands twice, `ValueError` for no JSON."""
+        return json.loads(s, object_pairs_hook=_object, parse_constant=_no_number, **options)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Json:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise CallerError("A name stands twice in one JSON object.", code="invalid_json")
+    return found
+
+
+def _no_number(_: str) -> float:
+    raise ValueError("NaN and Infinity are no JSON")
 
 
 def raw_body(*, cache: bool = True) -> bytes:
@@ -49,19 +79,56 @@ def require_clean_json() -> None:
             code="unsupported_media_type",
         )
     text = raw_body().decode(errors="replace")
+    if len(text) > MOST_BYTES:
+        raise RequestEntityTooLarge
     try:
         body = request.get_json(silent=True)
-        refused = _refused(body, text) if isinstance(body, dict) else None
     except RecursionError as error:
         raise CallerError("The body is nested too deeply.", code="invalid_json") from error
+    except CallerError as error:
+        raise _card_refusal("body") if holds_card_number(text) else error
     if not isinstance(body, dict):
         raise CallerError(NOT_JSON, code="invalid_json")
-    if refused:
-        raise CallerError(
-            "Never send card data here. Make a PaymentMethod with Stripe and send its pm_… id.",
-            code="raw_card_data_refused",
-            param=refused,
-        )
+    _require_modest(body)
+    if refused := _refused(body, text):
+        raise _card_refusal(refused)
+
+
+def _card_refusal(place: str) -> CallerError:
+    return CallerError(
+        "Never send card data here. Make a PaymentMethod with Stripe and send its pm_… id.",
+        code="raw_card_data_refused",
+        param=place,
+    )
+
+
+def _require_modest(body: Json) -> None:
+    """Refuse what is too deep, too many or too long before any text is looked at."""
+    for number, (depth, value, path) in enumerate(_values(body, 1, "")):
+        if depth > DEEPEST:
+            raise CallerError("The body is nested too deeply.", code="invalid_json")
+        if number > MOST_VALUES:
+            raise CallerError("The body has too many values.", code="invalid_json")
+        if isinstance(value, str) and len(value) > LONGEST_TEXT:
+            place = "body" if is_card_data(path) else path
+            raise CallerError(
+                f"{place}: This text is too long.",
+                status=422,
+                code="invalid_parameter",
+                param=place,
+            )
+
+
+def _values(value: Any, depth: int, path: str) -> Iterator[tuple[int, Any, str]]:
+    """Walk through a value, one at a time, names of members included."""
+    yield depth, value, path
+    if isinstance(value, dict):
+        for name, member in value.items():
+            yield depth, name, path or "body"
+            yield from _values(member, depth + 1, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for member in value:
+            yield from _values(member, depth + 1, path)
 
 
 def _refused(body: Json, text: str) -> str | None:

@@ -19,6 +19,8 @@ from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
+# Errors of one answer: more than a person corrects at a time.
+MOST_ERRORS = 20
 Responses = dict[str | int, type[BaseModel] | dict[Any, Any] | None]
 CODES = {
     400: ("bad_request", "The request could not be read; check its syntax."),
@@ -76,9 +78,10 @@ def from_error(error: BillingError) -> Response:
 
 def from_validation(error: ValidationError) -> Response:
     """Name every field that is wrong, and never its value."""
+    found = error.errors(include_input=False, include_url=False, include_context=False)
     errors = [
         {"param": ".".join(str(part) for part in item["loc"]) or "body", "message": item["msg"]}
-        for item in error.errors(include_input=False, include_url=False, include_context=False)
+        for item in found[:MOST_ERRORS]
     ]
     first = errors[0]
     return problem(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from typing import Any
 
 import pytest
@@ -116,6 +117,44 @@ def test_an_event_with_half_a_character_is_processed(hands: Hands) -> None:
     (told,) = hands.notifications()
     assert told["signature"] == "valid"
     assert hands.client.get(f"/ops/items/{event['id']}").get_json()["state"] == "processed"
+
+
+@pytest.mark.parametrize("path", POSTS)
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ('{"amount": 1, "amount": 1000}', 400),
+        ('{"metadata": {"seat": "A1", "seat": "A2"}}', 400),
+        ('{"amount": NaN}', 400),
+        ('{"a": ' + "[" * 11 + "]" * 11 + "}", 400),
+        (json.dumps({"more": [1] * 2_000}), 400),
+        (json.dumps({f"more{number}": 1 for number in range(105_000)}), 413),
+        (json.dumps({f"m{number}": 1 for number in range(20_000)}), 400),
+        (json.dumps({"metadata": {"note": "a" + "\u0315\u0300" * 50_000}}, ensure_ascii=False), 422),
+        (json.dumps({"description": "x" * 5_000}), 422),
+        (json.dumps({"x" * 5_000: 1}), 422),
+    ],
+)
+def test_a_body_that_costs_more_than_it_says_is_refused_at_once(
+    client: FlaskClient, path: str, text: str, status: int
+) -> None:
+    began = time.process_time()
+    answer = client.post(path, data=text.encode(), content_type="application/json")
+    assert answer.status_code == status, answer.get_json()
+    assert len(answer.get_data()) < 10_000
+    assert time.process_time() - began < 1
+
+
+def test_an_answer_names_no_more_errors_than_a_person_corrects(client: FlaskClient) -> None:
+    answer = client.post("/api/payment/process", json={f"m{number}": 1 for number in range(500)})
+    assert answer.status_code == 422
+    assert len(answer.get_json()["errors"]) == 20
+
+
+def test_the_largest_metadata_that_stripe_takes_is_no_such_body(hands: Hands) -> None:
+    metadata = {f"key-{number}": "\U0001f39f" * 500 for number in range(50)}
+    answer = hands.pay(metadata=metadata)
+    assert answer.status_code == 200, answer.get_json()
 
 
 @pytest.mark.parametrize("path", ["/api/payment/process", "/api/webhook"])
