@@ -6,7 +6,7 @@ from functools import cache
 
 from flask_openapi3.openapi import OpenAPI
 from granian import Granian
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 
 from api.app import create_app
 from api.parts import EXTENSION
@@ -66,6 +66,7 @@ def main() -> None:
         address=settings.host,
         port=settings.port,
         interface=Interfaces.WSGI,
+        http=HTTPModes.http1,  # HTTP/2 has no deadline for a request that never ends
         websockets=False,
         workers=settings.api_workers,
         blocking_threads=settings.api_threads,

@@ -216,7 +216,7 @@ class RefundVerdict(Refund):
 
 
 class Received(BaseModel):
-    """The answer to a webhook that is recorded: `recorded` or `duplicate`."""
+    """The answer to a webhook: `recorded`, `duplicate` or `other_mode` (not recorded)."""
 
     received: bool
     result: str

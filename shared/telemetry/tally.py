@@ -70,6 +70,11 @@ STRIPE_SECONDS = Metric(
 OTHER_VERSION_EVENTS = Metric(
     "billing_events_other_version", "Events of another API version than ours.", ("api_version",)
 )
+OTHER_MODE_EVENTS = Metric(
+    "billing_events_other_mode",
+    "Webhooks of another mode than our key's: acknowledged, not recorded.",
+    ("mode", "account"),
+)
 RINGS = Metric("billing_relay_rings", "Doorbells the relay rang, by kind of work.", ("kind",))
 
 METRICS = {
@@ -88,6 +93,7 @@ METRICS = {
         STRIPE_CALLS,
         STRIPE_SECONDS,
         OTHER_VERSION_EVENTS,
+        OTHER_MODE_EVENTS,
         RINGS,
     )
 }

@@ -1,9 +1,12 @@
 """The webhook door: who gets in, what is recorded, and what a refusal leaves behind."""
 
+import hmac
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import stripe
 from redis import Redis
 
 from api.app import create_app
@@ -51,10 +54,6 @@ def test_a_bad_signature_gets_400_and_leaves_no_trace(
 def test_an_altered_body_gets_400_and_leaves_no_trace(
     hands: Hands, event: dict[str, object]
 ) -> None:
-    import json
-
-    import stripe
-
     payload = json.dumps(event)
     header = stripe.WebhookSignature.generate_signature_header(payload, SIGNING_SECRET)
     altered = payload.replace("1000", "9999")
@@ -70,10 +69,74 @@ def test_an_unreadable_body_gets_400_though_it_is_signed(hands: Hands, body: str
     assert answer.get_json()["code"] == "unreadable_body"
 
 
-def test_an_event_of_the_other_mode_is_refused(hands: Hands, event: dict[str, object]) -> None:
-    answer = hands.post_event(event | {"livemode": True})
-    assert (answer.status_code, answer.get_json()["code"]) == (400, "livemode_mismatch")
+def test_an_event_of_the_other_mode_is_acknowledged_counted_and_not_recorded(
+    hands: Hands, event: dict[str, object]
+) -> None:
+    answer = hands.post_event(event | {"livemode": True, "account": "acct_1"})
+    assert (answer.status_code, answer.get_json()["result"]) == (200, "other_mode")
     assert hands.runtime.store.redis.keys("*") == []
+    assert ("billing_events_other_mode", ("live", "acct_1"), "") in tally(hands)
+
+
+def tally(hands: Hands) -> dict[tuple[str, tuple[str, ...], str], float]:
+    return dict(hands.client.application.extensions["billing"].store.tally.take())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"account": "acct_1\r\nX: y"},
+        {"account": {"id": "acct_1"}},
+        {"account": ""},
+        {"account": 7},
+        {"created": float("inf")},
+        {"created": "soon"},
+        {"created": True},
+        {"created": -1},
+        {"created": 10**30},
+        {"id": "evt_\ud800"},
+        {"id": "evt 1"},
+        {"id": "e" * 200},
+        {"type": "payment_intent.succeeded\x1b[2J"},
+        {"type": "\udc00"},
+        {"type": ["payment_intent.succeeded"]},
+        {"api_version": {"a": 1}},
+        {"api_version": "2026\n"},
+        {"livemode": "false"},
+        {"data": {"object": {"object": "payment_intent", "id": "pi 1"}}},
+        {"data": {"object": {"amount": float("inf")}}},
+        {"data": {"object": {}, "previous_attributes": "all"}},
+    ],
+)
+def test_a_signed_event_that_no_worker_could_read_is_refused(
+    hands: Hands, event: dict[str, object], change: dict[str, object]
+) -> None:
+    text = json.dumps(event | change).replace("Infinity", "1e400")
+    answer = hands.post_event(text)
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "unreadable_body")
+    assert hands.runtime.store.redis.keys("*") == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32", "latin-1"])
+def test_an_event_in_another_encoding_is_refused(
+    hands: Hands, event: dict[str, object], encoding: str
+) -> None:
+    body = (json.dumps(event | {"note": "caf\u00e9"}, ensure_ascii=False)).encode(encoding)
+    stamp = int(time.time())
+    mac = hmac.new(SIGNING_SECRET.encode(), f"{stamp}.".encode() + body, "sha256").hexdigest()
+    headers = {"Stripe-Signature": f"t={stamp},v1={mac}"}
+    answer = hands.client.post("/api/webhook", data=body, headers=headers)
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "unreadable_body")
+    assert hands.runtime.store.redis.keys("*") == []
+
+
+def test_a_signature_header_longer_than_stripes_is_not_looked_at(
+    hands: Hands, event: dict[str, object]
+) -> None:
+    began = time.process_time()
+    answer = hands.post_event(event, headers={"Stripe-Signature": "," * 390_000})
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "invalid_signature")
+    assert time.process_time() - began < 0.1
 
 
 def test_during_a_rotation_both_secrets_are_good(
