@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,18 +10,14 @@ from flask import current_app, request
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from shared.card_numbers import holds_card_number
 from shared.errors import CallerError
-from shared.telemetry.logging import holds_card_number
 
 Json = dict[str, Any]
 CARD_FIELDS = frozenset({"card", "card_number", "cvc", "cvv", "number", "pan"})
-# Groups as they stand on a card, whatever is between them; dates and phone numbers have others.
-GROUPED = re.compile(
-    r"(?<!\d)\d{4}(?:[\W_]{1,2}\d{4}){2}[\W_]{1,2}\d{1,7}(?!\d)"
-    r"|(?<!\d)\d{4}[\W_]{1,2}\d{6}[\W_]{1,2}\d{5}(?!\d)"
-)
-# An id of Stripe's is letters and digits mixed: one of digits alone is a number with a prefix.
-PREFIXED = re.compile(r"[a-z]+_(\d+)")
+# A card's code is three or four digits that look like anything: its name alone gives it away.
+CODE_FIELDS = frozenset({"cvc", "cvv", "cvc2", "cvv2", "csc", "cvn", "security_code"})
+KEPT_HEADERS = ("Idempotency-Key", "Stripe-Account")
 NOT_JSON = "The body is not a JSON object."
 # Fifty metadata values of 500 characters, each written as an escape, are 300 KB; in UTF-8 a third.
 MOST_BYTES = 393_216
@@ -65,11 +59,13 @@ def raw_body(*, cache: bool = True) -> bytes:
 
 
 def require_clean_json() -> None:
-    """Refuse a POST whose body is not a JSON object without card data.
+    """Refuse a request that carries card data, and a POST whose body is not a JSON object.
 
     Raises `CallerError`: 415 for another media type, 400 for a body that is no JSON object or no
     Unicode, 400 `raw_card_data_refused` for one that carries a card number, in any place.
     """
+    if place := _card_data_beside_body():
+        raise _card_refusal(place)
     if request.method != "POST":
         return
     if request.mimetype != "application/json":
@@ -81,17 +77,24 @@ def require_clean_json() -> None:
     text = raw_body().decode(errors="replace")
     if len(text) > MOST_BYTES:
         raise RequestEntityTooLarge
+    body = _parsed(text)
+    _require_modest(body)
+    if refused := _refused(body, text):
+        raise _card_refusal(refused)
+
+
+def _parsed(text: str) -> Json:
     try:
         body = request.get_json(silent=True)
     except RecursionError as error:
         raise CallerError("The body is nested too deeply.", code="invalid_json") from error
     except CallerError as error:
-        raise _card_refusal("body") if holds_card_number(text) else error
+        if holds_card_number(text):
+            raise _card_refusal("body") from error
+        raise
     if not isinstance(body, dict):
         raise CallerError(NOT_JSON, code="invalid_json")
-    _require_modest(body)
-    if refused := _refused(body, text):
-        raise _card_refusal(refused)
+    return body
 
 
 def _card_refusal(place: str) -> CallerError:
@@ -110,7 +113,7 @@ def _require_modest(body: Json) -> None:
         if number > MOST_VALUES:
             raise CallerError("The body has too many values.", code="invalid_json")
         if isinstance(value, str) and len(value) > LONGEST_TEXT:
-            place = "body" if is_card_data(path) else path
+            place = "body" if holds_card_number(path) else path
             raise CallerError(
                 f"{place}: This text is too long.",
                 status=422,
@@ -131,10 +134,16 @@ def _values(value: Any, depth: int, path: str) -> Iterator[tuple[int, Any, str]]
             yield from _values(member, depth + 1, path)
 
 
+def _card_data_beside_body() -> str | None:
+    """Name what carries a card number in the request's path, query or headers that are kept."""
+    texts = {"path": request.path, "query": request.query_string.decode(errors="replace")}
+    texts |= {name: request.headers.get(name, "") for name in KEPT_HEADERS}
+    texts |= {f"query.{name}": value for name, value in request.args.items()}
+    return next((place for place, text in texts.items() if holds_card_number(text)), None)
+
+
 def _refused(body: Json, text: str) -> str | None:
     """Name the first place that carries card data; the text may hold what parsing dropped."""
-    if is_card_data(request.headers.get("Idempotency-Key", "")):
-        return "Idempotency-Key"
     return _card_data(body) or ("body" if holds_card_number(text) else None)
 
 
@@ -145,7 +154,7 @@ def _card_data(value: Any, path: str = "") -> str | None:
         return next(filter(None, (_card_data(item, path) for item in value)), None)
     if isinstance(value, str):
         _require_unicode(value, path)
-    if isinstance(value, (str, int, float)) and is_card_data(str(value)):
+    if isinstance(value, (str, int, float)) and holds_card_number(str(value)):
         return path
     return None
 
@@ -153,24 +162,12 @@ def _card_data(value: Any, path: str = "") -> str | None:
 def _member(name: str, value: Any, path: str) -> str | None:
     """Look at a name and its value; a name that is card data itself is not repeated."""
     _require_unicode(name, path or "body")
-    if is_card_data(name):
+    if holds_card_number(name):
         return path or "body"
     here = f"{path}.{name}" if path else name
-    if name in CARD_FIELDS and not path.startswith("metadata"):
+    if name.lower() in CODE_FIELDS or (name in CARD_FIELDS and not path.startswith("metadata")):
         return here
     return _card_data(value, here)
-
-
-def is_card_data(text: str) -> bool:
-    """Say whether a text that a caller sent carries a card number, however it is written."""
-    plain = unicodedata.normalize("NFKC", text)
-    if holds_card_number(plain):
-        return True
-    if prefixed := PREFIXED.fullmatch(plain):
-        return holds_card_number(prefixed[1])
-    return any(
-        holds_card_number(re.sub(r"\D", "", found.group())) for found in GROUPED.finditer(plain)
-    )
 
 
 def _require_unicode(text: str, path: str) -> None:

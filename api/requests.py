@@ -11,8 +11,9 @@ from flask import Flask, Response, g, request
 from opentelemetry import context
 from opentelemetry.trace import SpanKind, set_span_in_context
 
+from shared.card_numbers import holds_card_number
 from shared.telemetry import tracing
-from shared.telemetry.logging import get_logger, holds_card_number
+from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")

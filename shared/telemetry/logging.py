@@ -15,40 +15,20 @@ from typing import Any
 import structlog
 from pydantic import SecretStr
 
+from shared.card_numbers import REDACTED, redact_card_numbers
 from shared.settings import Settings
 
-REDACTED = "[redacted]"
 # Libraries that tell at INFO what our own lines tell with ids.
 NOISY = ("stripe", "urllib3", "kombu", "amqp", "celery.app.trace", "celery.worker.strategy")
 # Replacing a shorter text would blacken ordinary words.
 SHORTEST_SECRET = 6
-CARD_NUMBER = re.compile(r"(?<![\w.-])(?:\d[ -]?){12,18}\d(?![\w-])")
 # Other secrets than ours (a customer's client_secret, a caller's key) that a library might print.
 SECRET_SHAPES = re.compile(r"\b(?:sk|rk|whsec)_[A-Za-z0-9_+/=]{8,}|_secret_[A-Za-z0-9]{8,}")
 
 
-def passes_luhn(digits: str) -> bool:
-    """Say whether a digit string has a card number's check digit (ISO/IEC 7812)."""
-    total = 0
-    for position, digit in enumerate(reversed(digits)):
-        total += sum(divmod(int(digit) * (2 if position % 2 else 1), 10))
-    return total % 10 == 0
-
-
-def holds_card_number(text: str) -> bool:
-    """Say whether the text carries something that is very probably a raw card number."""
-    return any(_is_card(match.group()) for match in CARD_NUMBER.finditer(text))
-
-
-def _is_card(text: str) -> bool:
-    digits = re.sub(r"\D", "", text)
-    return digits[0] in "3456" and len(set(digits)) > 1 and passes_luhn(digits)
-
-
 def redact(text: str) -> str:
     """Replace secrets and card numbers in a line that is about to be written."""
-    text = SECRET_SHAPES.sub(REDACTED, text)
-    return CARD_NUMBER.sub(lambda m: REDACTED if _is_card(m.group()) else m.group(), text)
+    return redact_card_numbers(SECRET_SHAPES.sub(REDACTED, text))
 
 
 class LineWriter(structlog.WriteLogger):

@@ -35,6 +35,9 @@ NUMBERS = [
     "3782 822463 10005",
     "3782.822463.10005",
     "card 4242 4242 4242 4242, thank you",
+    "4242424242424242 12/34 123",
+    "Visa4242424242424242EUR",
+    "4242424242424242-12/34-123",
 ]
 
 
@@ -72,13 +75,40 @@ def test_a_card_number_is_refused_in_disguise(
     refused(client, BODY | fields)
 
 
+@pytest.mark.parametrize("name", ["cvc", "CVV", "security_code"])
+def test_a_cards_code_is_refused_in_metadata_too(client: FlaskClient, name: str) -> None:
+    assert refused(client, BODY | {"metadata": {name: "123"}})["param"] == f"metadata.{name}"
+
+
+@pytest.mark.parametrize("number", [DIGITS, "2223003122003222", "378282246310005"])
+def test_a_card_number_beside_the_body_is_refused(client: FlaskClient, number: str) -> None:
+    asked = [
+        client.get(f"/api/payment/pi_{number}"),
+        client.get(f"/api/refund/re_{number}"),
+        client.get(f"/ops/items/evt_{number}"),
+        client.get(f"/ops/events?error={number}"),
+        client.post("/api/payment/process", json=BODY, headers={"Idempotency-Key": number}),
+        client.post("/ops/reconcile", json={"by": number, "reason": "x"}),
+        client.post("/ops/reconcile", json={"by": "x", "reason": f"card {number}"}),
+    ]
+    for answer in asked:
+        assert answer.get_json()["code"] == "raw_card_data_refused"
+        assert answer.status_code == 400
+        assert number not in answer.get_data(as_text=True)
+
+
+def test_a_card_number_is_no_request_id(client: FlaskClient) -> None:
+    answer = client.get("/health", headers={"X-Request-Id": f"pan-{DIGITS}"})
+    assert answer.headers["X-Request-Id"].startswith("req_")
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "5.10.2026/6.10.2026, 19:30",
         "order 4000-12-31-0001",
         "+65 6123 4567, +65 6123 4568",
-        "evt_4242424242424242abc",
+        "evt_3Q4242424242xR4242424242",
         "seats 4001, 4002, 4003, 4004",
         "4111111111111112",
     ],
@@ -130,7 +160,10 @@ def test_an_event_with_half_a_character_is_processed(hands: Hands) -> None:
         (json.dumps({"more": [1] * 2_000}), 400),
         (json.dumps({f"more{number}": 1 for number in range(105_000)}), 413),
         (json.dumps({f"m{number}": 1 for number in range(20_000)}), 400),
-        (json.dumps({"metadata": {"note": "a" + "\u0315\u0300" * 50_000}}, ensure_ascii=False), 422),
+        (
+            json.dumps({"metadata": {"note": "a" + "\u0315\u0300" * 50_000}}, ensure_ascii=False),
+            422,
+        ),
         (json.dumps({"description": "x" * 5_000}), 422),
         (json.dumps({"x" * 5_000: 1}), 422),
     ],

