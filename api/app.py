@@ -9,8 +9,8 @@ from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 from pydantic import ValidationError
 
+from api import hosts, problems, requests
 from api import metrics as metrics_page
-from api import problems, requests
 from api.bodies import StrictJson
 from api.console import console
 from api.health import health
@@ -48,6 +48,7 @@ def create_app(settings: Settings, store: Store | None = None) -> OpenAPI:
     app.extensions[EXTENSION] = Parts.build(settings, store)
     problems.install(app)
     requests.install(app)
+    hosts.install(app, settings)
     metrics_page.install(app)
     for blueprint in (health, payments, refunds, webhooks, ops, metrics_page.metrics):
         app.register_api(blueprint)

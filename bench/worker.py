@@ -136,7 +136,7 @@ def _record(stage: Stage, event: Json, count: int) -> Callable[[], int]:
 
 def _flower(stage: Stage) -> Service:
     port = free_ports(1)[0]
-    flower = "-m celery --app worker.app flower --address=127.0.0.1 --max_tasks=5000"
+    flower = "-m worker.flower --address=127.0.0.1 --max_tasks=5000"
     command = [sys.executable, *flower.split(), f"--port={port}", "--logging=error"]
     service = Service("flower", command, stage.environment, stage.folder)
     service.start()

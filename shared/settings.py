@@ -42,6 +42,7 @@ def _split(value: object) -> object:
 Queue = Literal["events", "refunds", "notifications", "upkeep"]
 QUEUES: tuple[Queue, ...] = get_args(Queue)
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Names = Annotated[tuple[str, ...], NoDecode]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
 
 
@@ -86,6 +87,11 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address the API binds to.")
     port: int = Field(5001, description="Port of the API.", ge=0, le=65535)
+    allowed_hosts: Names = Field(
+        (),
+        description="Names besides localhost under which the API and Flower answer (`Host`); "
+        "`*`: any.",
+    )
     data_dir: Path = Field(Path(".data"), description="Data of the embedded Valkey.")
 
     stripe_api_base: HttpUrl | None = Field(
@@ -179,6 +185,7 @@ class Settings(BaseSettings):
         "api_keys",
         "operator_keys",
         "worker_queues",
+        "allowed_hosts",
         mode="before",
     )
     @classmethod

@@ -1,0 +1,50 @@
+"""`python -m worker.flower`: Flower over our queues, for those who call it by a known name only.
+
+Flower itself answers under any `Host`, and so to any web page by DNS rebinding.
+"""
+
+from __future__ import annotations
+
+import sys
+from http import HTTPStatus
+from typing import Any
+
+import flower.command
+from celery.bin.celery import main as celery
+from flower.app import Flower
+from tornado.httputil import HTTPServerRequest
+from tornado.web import ErrorHandler
+
+from shared.errors import Misconfigured
+from shared.hosts import is_known_host
+from shared.settings import load_settings
+
+HEALTH_PATH = "/healthcheck"  # asked by address, and says nothing
+
+
+class GuardedFlower(Flower):  # type: ignore[misc]  # Flower has no types
+    """Flower that refuses a foreign `Host`."""
+
+    allowed_hosts: tuple[str, ...] = ()
+
+    def find_handler(self, request: HTTPServerRequest, **options: Any) -> Any:
+        """Choose what answers a request."""
+        if request.path == HEALTH_PATH or is_known_host(request.host, self.allowed_hosts):
+            return super().find_handler(request, **options)
+        refusal = {"status_code": HTTPStatus.MISDIRECTED_REQUEST}
+        return self.get_handler_delegate(request, ErrorHandler, refusal)
+
+
+def main() -> None:
+    """Serve until SIGTERM; the arguments are Flower's own."""
+    try:
+        GuardedFlower.allowed_hosts = load_settings().allowed_hosts
+    except Misconfigured as error:
+        raise SystemExit(f"Flower cannot start.\n{error.detail}") from error
+    flower.command.Flower = GuardedFlower
+    sys.argv = ["celery", "--app", "worker.app", "flower", *sys.argv[1:]]
+    celery()
+
+
+if __name__ == "__main__":
+    main()
