@@ -14,6 +14,8 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import Sentinel
@@ -65,24 +67,41 @@ def _host(text: str) -> tuple[str, int]:
 def connect(settings: Settings, client_name: str) -> Redis:
     """Give a lazy, pooled client whose every call ends within seconds."""
     options: dict[str, Any] = {
-        "decode_responses": True,
         "socket_timeout": ANSWER_TIMEOUT_SECONDS,
-        "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
         "retry": Retry(NoBackoff(), 1),
         "health_check_interval": HEALTH_CHECK_SECONDS,
+    }
+    primary: Redis = _client(settings, Redis, Sentinel, options | _always(client_name))
+    return primary
+
+
+def connect_async(settings: Settings, client_name: str) -> AsyncRedis:
+    """Give a lazy client for one event loop; whoever uses it sets the end of each wait."""
+    options = {"socket_timeout": None, "protocol": 2} | _always(client_name)
+    primary: AsyncRedis = _client(settings, AsyncRedis, AsyncSentinel, options)
+    return primary
+
+
+def _always(client_name: str) -> dict[str, Any]:
+    return {
+        "decode_responses": True,
+        "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
         "client_name": client_name,
     }
+
+
+def _client(settings: Settings, plain: Any, sentinel: Any, options: dict[str, Any]) -> Any:
     address = sentinel_address(settings.redis_url)
     if address is None:
-        return Redis.from_url(settings.redis_url, **options)
-    timeouts = {name: options[name] for name in ("socket_timeout", "socket_connect_timeout")}
-    # redis-py does not type its Sentinel client.
-    sentinel = Sentinel(address.hosts, sentinel_kwargs=timeouts)  # type: ignore[no-untyped-call]  # see above
+        return plain.from_url(settings.redis_url, **options)
+    timeouts = {
+        "socket_timeout": ANSWER_TIMEOUT_SECONDS,
+        "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
+    }
     credentials = {"username": address.username, "password": address.password}
-    primary: Redis = sentinel.master_for(  # type: ignore[no-untyped-call]  # see above
+    return sentinel(address.hosts, sentinel_kwargs=timeouts).master_for(
         address.service, db=address.database, **credentials, **options
     )
-    return primary
 
 
 def broker_settings(redis_url: str) -> dict[str, Any]:

@@ -36,12 +36,27 @@ def redis_errors() -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
-        raise Unavailable(
-            "The store did not take or answer this; try again.",
-            code="store_unavailable",
-            retry_after_seconds=RETRY_AFTER_SECONDS,
-            outcome_known=False,
-        ) from error
+        raise unanswered() from error
+
+
+def unanswered() -> Unavailable:
+    """Say that Redis refused something or did not answer."""
+    return Unavailable(
+        "The store did not take or answer this; try again.",
+        code="store_unavailable",
+        retry_after_seconds=RETRY_AFTER_SECONDS,
+        outcome_known=False,
+    )
+
+
+def not_replicated() -> Unavailable:
+    """Say that what was written is not yet where it has to be."""
+    return Unavailable(
+        "The store's replicas have not confirmed this; try again.",
+        code="store_not_replicated",
+        retry_after_seconds=RETRY_AFTER_SECONDS,
+        outcome_known=False,
+    )
 
 
 @cache
@@ -79,12 +94,7 @@ class Store:
             pipe.wait(self._replicas, REPLICATION_TIMEOUT_MS)
             result, confirmed = pipe.execute()
         if confirmed < self._replicas:
-            raise Unavailable(
-                "The store's replicas have not confirmed this; try again.",
-                code="store_not_replicated",
-                retry_after_seconds=RETRY_AFTER_SECONDS,
-                outcome_known=False,
-            )
+            raise not_replicated()
         return result
 
     def _script(self, name: str) -> Script:

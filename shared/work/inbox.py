@@ -33,6 +33,12 @@ class Inbox:
         `source` is `webhook`, `reconcile` or `redrive`; `trace` (request_id, traceparent) goes
         with the event. Raises `Unavailable` when it is not certain that it was recorded.
         """
+        if event.account:
+            self._reconciliation.add_account(event.account)
+        return self.work.record(self.recording(event, body, source=source, **trace))
+
+    def recording(self, event: Event, body: str, *, source: str, **trace: str) -> Recording:
+        """Say what is to be recorded of an event."""
         fields = {
             "type": event.type,
             "object": str(event.object.get("id") or ""),
@@ -42,20 +48,16 @@ class Inbox:
             "created": str(event.created),
             "source": source,
         }
-        if event.account:
-            self._reconciliation.add_account(event.account)
         received = entry("event_received", event_id=event.id, type=event.type, source=source)
-        return self.work.record(
-            Recording(
-                id=event.id,
-                state="received",
-                fields={k: v for k, v in (fields | trace).items() if v},
-                max_waiting=self._settings.max_waiting_events,
-                body=body,
-                payment_id=event.payment_id,
-                timeline=(received,),
-                timeline_ms=self._retention_ms,
-            )
+        return Recording(
+            id=event.id,
+            state="received",
+            fields={k: v for k, v in (fields | trace).items() if v},
+            max_waiting=self._settings.max_waiting_events,
+            body=body,
+            payment_id=event.payment_id,
+            timeline=(received,),
+            timeline_ms=self._retention_ms,
         )
 
     def ignore(self, claim: Claim, reason: str) -> bool:

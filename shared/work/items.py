@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -154,6 +155,12 @@ class Recorded:
     state: str | None = None
 
 
+def recorded(result: Sequence[str]) -> Recorded:
+    """Read what the script `record` gave."""
+    outcome, *rest = result
+    return Recorded(outcome, rest[0] if outcome == "known" else None)
+
+
 class Work:
     """Record, claim and mark the items of one kind."""
 
@@ -167,6 +174,11 @@ class Work:
 
         Raises `Unavailable` when it could not be recorded, or when it is unknown whether it was.
         """
+        keys, args = self.recording(new)
+        return recorded(self.store.run_durably("record", keys, args))
+
+    def recording(self, new: Recording) -> tuple[list[str], list[str]]:
+        """Give keys and arguments of the script `record` for a new item."""
         kind = self.kind
         timeline = key("payment", new.payment_id or "none", "timeline")
         plan = {
@@ -181,8 +193,7 @@ class Work:
         }
         keys = [kind.key(new.id), kind.due, kind.queue, kind.key(new.id, "body"), kind.index]
         args = [kind.message, compact(plan), *([] if new.body is None else [new.body])]
-        outcome, *rest = self.store.run_durably("record", [*keys, timeline], args)
-        return Recorded(outcome, rest[0] if outcome == "known" else None)
+        return [*keys, timeline], args
 
     def claim(self, item_id: str, *, pause_ms: int = 0) -> Claim | None:
         """Claim an item, or return None when there is nothing to do: that is no failure.

@@ -44,6 +44,11 @@ class Place:
     dense: int = 1
 
 
+def remember(account: str) -> tuple[str | int, ...]:
+    """Give the command that remembers an account whose events come to us."""
+    return ("ZADD", ACCOUNTS, "NX", 0, account)
+
+
 class Reconciliation:
     """Read and move the places, and count what a round found."""
 
@@ -68,7 +73,7 @@ class Reconciliation:
     def add_account(self, account: str) -> None:
         """Remember that an account's events come to us; it is visited in the next round."""
         with redis_errors():
-            self._store.redis.zadd(ACCOUNTS, {account: 0}, nx=True)
+            self._store.redis.execute_command(*remember(account))  # type: ignore[no-untyped-call]  # redis-py's
 
     def to_visit(self, round_: int) -> list[str]:
         """List the accounts a round has not visited, our own first."""

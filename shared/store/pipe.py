@@ -1,0 +1,157 @@
+"""One connection on which many callers' scripts go together: a group commit.
+
+What is asked for while a write is under way goes in the next one, in one round trip; with
+`appendfsync always` Redis then answers all of it after one fsync. Each caller gets the result of
+its own script, or `Unavailable`, within the time it was promised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as Broken
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+
+from shared.errors import Unavailable
+from shared.store.scripts import REPLICATION_TIMEOUT_MS, not_replicated, script_source, unanswered
+
+Command = tuple[str | int | float, ...]
+# Scripts of one write: a few milliseconds of Redis, so that others' reads come between.
+MOST_AT_ONCE = 128
+
+
+@dataclass(slots=True)
+class _Asked:
+    """One caller's commands, the script's last, and who waits for its result until when."""
+
+    commands: list[Command]
+    answer: asyncio.Future[Any]
+    ends_at: float
+
+
+class Pipe:
+    """Run scripts for many coroutines of one event loop; lazy, connects when it is first needed."""
+
+    def __init__(self, client: Redis, replicas_required: int, seconds: float) -> None:
+        self._client = client
+        self._replicas = replicas_required
+        self._seconds = seconds
+        self._connection: AbstractConnection | None = None
+        self._waiting: list[_Asked] = []
+        self._writer: asyncio.Task[None] | None = None
+        self._hashes: dict[str, str] = {}
+
+    async def run(
+        self, script: str, keys: Sequence[str], args: Sequence[str], *before: Command
+    ) -> Any:
+        """Run a script, with simple commands before it, and give its result.
+
+        Raises `Unavailable` when it failed or was not answered in time; then it may have run.
+        """
+        loop = asyncio.get_running_loop()
+        command: Command = ("EVALSHA", self._hash(script), len(keys), *keys, *args)
+        asked = _Asked([*before, command], loop.create_future(), loop.time() + self._seconds)
+        self._waiting.append(asked)
+        if self._writer is None:
+            self._writer = loop.create_task(self._write_all())
+        return await asked.answer
+
+    async def close(self) -> None:
+        """End the connection."""
+        if self._connection is not None:
+            await self._connection.disconnect()
+        await self._client.aclose()
+
+    def _hash(self, script: str) -> str:
+        found = self._hashes.get(script)
+        if found is None:
+            digest = hashlib.sha1(script_source(script).encode(), usedforsecurity=False)
+            found = self._hashes[script] = digest.hexdigest()
+        return found
+
+    async def _write_all(self) -> None:
+        while self._waiting:
+            together, self._waiting = (
+                self._waiting[:MOST_AT_ONCE],
+                self._waiting[MOST_AT_ONCE:],
+            )
+            try:
+                async with asyncio.timeout_at(together[0].ends_at):
+                    await self._write(together)
+            except (RedisError, OSError) as error:
+                await self._drop()
+                _fail(together, unanswered(), error)
+        self._writer = None
+
+    async def _write(self, together: list[_Asked]) -> None:
+        """Send one group and hand out its results; once more when the connection was stale."""
+        fresh = self._connection is None or not self._connection.is_connected
+        try:
+            results = await self._exchange(together)
+        except (Broken, NoScriptError):
+            if fresh:
+                raise
+            await self._drop()
+            results = await self._exchange(together)
+        for asked, result in zip(together, results, strict=True):
+            if asked.answer.done():
+                continue
+            if isinstance(result, Exception):
+                _fail([asked], unanswered(), result)
+            else:
+                asked.answer.set_result(result)
+
+    async def _exchange(self, together: list[_Asked]) -> list[Any]:
+        connection = await self._connected()
+        commands: list[Command] = [command for asked in together for command in asked.commands]
+        if self._replicas:
+            commands.append(("WAIT", self._replicas, REPLICATION_TIMEOUT_MS))
+        packed = connection.pack_commands(commands)
+        await connection.send_packed_command(packed, check_health=False)
+        results = [await _result(connection, len(asked.commands)) for asked in together]
+        if self._replicas and await connection.read_response() < self._replicas:
+            return [not_replicated()] * len(together)
+        if any(isinstance(result, NoScriptError) for result in results):
+            raise NoScriptError("the server has forgotten its scripts")
+        return results
+
+    async def _connected(self) -> AbstractConnection:
+        """Give the connection, with every script known to the server it leads to."""
+        if self._connection is None:
+            pool = self._client.connection_pool
+            self._connection = await pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py's
+        elif not self._connection.is_connected:
+            await self._connection.connect()  # type: ignore[no-untyped-call]  # redis-py's
+        else:
+            return self._connection
+        for script in self._hashes:
+            await self._connection.send_command("SCRIPT", "LOAD", script_source(script))
+            await self._connection.read_response()
+        return self._connection
+
+    async def _drop(self) -> None:
+        if self._connection is not None:
+            await self._connection.disconnect(nowait=True)
+
+
+async def _result(connection: AbstractConnection, count: int) -> Any:
+    """Read a caller's results; the script's is the last, the first error counts."""
+    found: list[Any] = []
+    for _ in range(count):
+        try:
+            found.append(await connection.read_response())
+        except ResponseError as error:
+            found.append(error)
+    return next((one for one in found if isinstance(one, Exception)), found[-1])
+
+
+def _fail(together: list[_Asked], error: Unavailable, cause: Exception) -> None:
+    for asked in together:
+        if not asked.answer.done():
+            asked.answer.set_exception(cause if isinstance(cause, Unavailable) else error)
