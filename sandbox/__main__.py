@@ -10,11 +10,11 @@ from typing import Final
 from aiohttp import web
 
 from sandbox.app import create_app
-from sandbox.serving import listen
-from sandbox.state import Keeper
-from sandbox.stopping import stopped
-from sandbox.webhook_endpoints import register
-from sandbox.world import World
+from sandbox.control.state import Keeper
+from sandbox.events_out.webhook_endpoints import register
+from sandbox.wire.serving import listen
+from sandbox.wire.stopping import stopped
+from sandbox.world.world import World
 
 DEFAULT_PORT: Final = 12111
 

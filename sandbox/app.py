@@ -2,19 +2,22 @@
 
 import asyncio
 import contextlib
-import importlib.util
 import logging
 from collections.abc import AsyncIterator
 from typing import Final
 
 from aiohttp import web
 
-from sandbox import control, receipts, state
-from sandbox.api_routes import ROUTES
-from sandbox.app_keys import WORLD
-from sandbox.postman import Postman
+from sandbox import pages
+from sandbox.control import routes as control
+from sandbox.control import state
+from sandbox.events_out import listen
+from sandbox.events_out.postman import Postman
+from sandbox.pages import receipts
+from sandbox.routes import ROUTES
 from sandbox.transport import Transport
-from sandbox.world import World
+from sandbox.world.app_keys import WORLD
+from sandbox.world.world import World
 
 log = logging.getLogger(__name__)
 
@@ -30,19 +33,13 @@ def create_app(world: World, keeper: state.Keeper | None = None) -> web.Applicat
     transport = Transport(world, ROUTES)
     control.routes(app)
     receipts.routes(app)
-    for optional in ("sandbox.pages", "sandbox.listen"):
-        _add_routes(app, optional)
+    pages.routes(app)
+    listen.routes(app)
     for prefix in ("/v1/", "/v2/"):
         app.router.add_route("*", prefix + "{rest:.*}", transport.handle)
     ticker = Ticker(world, Postman(world), keeper)
     app.cleanup_ctx.append(ticker.running)
     return app
-
-
-def _add_routes(app: web.Application, module_name: str) -> None:
-    """Let a module add its routes before the API's catch-all."""
-    if importlib.util.find_spec(module_name) is not None:
-        importlib.import_module(module_name).routes(app)
 
 
 class Ticker:

@@ -13,23 +13,16 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from sandbox import (
-    accounts,
-    authentication,
-    card_numbers,
-    errors,
-    expand,
-    forms,
-    ids,
-    params,
-    versions,
-)
-from sandbox.call import Call, Route
-from sandbox.errors import StripeError
-from sandbox.faults import Fault
-from sandbox.idempotency import Kept, check_key, fingerprint
-from sandbox.objects import Json
-from sandbox.world import PLATFORM, Cause, World
+from sandbox.cards import card_numbers
+from sandbox.objects import accounts
+from sandbox.wire import authentication, expand, forms, params, versions
+from sandbox.wire.call import Call, Route
+from sandbox.world import errors, ids
+from sandbox.world.errors import StripeError
+from sandbox.world.faults import Fault
+from sandbox.world.idempotency import Kept, check_key, fingerprint
+from sandbox.world.objects import Json
+from sandbox.world.world import PLATFORM, Cause, World
 
 log = logging.getLogger(__name__)
 

@@ -5,12 +5,14 @@ from typing import Final
 
 from aiohttp import web
 
-from sandbox import deliveries, disputes, errors, refunds
-from sandbox.objects import Json
+from sandbox.cards.test_data import DisputeKind
+from sandbox.events_out import deliveries
+from sandbox.objects import disputes, refunds
 from sandbox.pages.dashboard import DISPUTE_KINDS, REFUND_CAN_FAIL
 from sandbox.pages.rendering import go_to, page, render
-from sandbox.test_data import DisputeKind
-from sandbox.world import Scope, World
+from sandbox.world import errors
+from sandbox.world.objects import Json
+from sandbox.world.world import Scope, World
 
 FAILURE_REASON: Final = "lost_or_stolen_card"
 

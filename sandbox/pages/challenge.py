@@ -5,10 +5,11 @@ from typing import Final
 
 from aiohttp import web
 
-from sandbox import challenges, errors
-from sandbox.objects import Json
+from sandbox.intents import challenges
 from sandbox.pages.rendering import go_to, page, render
-from sandbox.world import World
+from sandbox.world import errors
+from sandbox.world.objects import Json
+from sandbox.world.world import World
 
 
 @page

@@ -11,11 +11,14 @@ from typing import Final
 
 from aiohttp import web
 
-from sandbox import card_numbers, checkout, errors, ids, payment_methods
-from sandbox.errors import StripeError
-from sandbox.objects import Json
+from sandbox.cards import card_numbers
+from sandbox.checkout import sessions
+from sandbox.objects import payment_methods
 from sandbox.pages.rendering import go_to, page, render
-from sandbox.world import Cause, Scope, World
+from sandbox.world import errors, ids
+from sandbox.world.errors import StripeError
+from sandbox.world.objects import Json
+from sandbox.world.world import Cause, Scope, World
 
 READY_MADE: Final = (
     ("pm_card_visa", "Visa: pays"),
@@ -41,7 +44,7 @@ Form = Mapping[str, str]
 async def _show(request: web.Request, world: World) -> web.StreamResponse:
     scope, session = _session(world, request.match_info["id"])
     if session["status"] == "complete" and "redirect_status" in request.query:
-        return go_to(checkout.success_address(session) or request.path)
+        return go_to(sessions.success_address(session) or request.path)
     failed = request.query.get("redirect_status") == "failed"
     return _page(scope, session, _failure(scope, session) if failed else None, {})
 
@@ -52,7 +55,7 @@ async def _pay(request: web.Request, world: World) -> web.StreamResponse:
     form = {key: str(value) for key, value in (await request.post()).items()}
     try:
         method = METHODS[form.pop("method", "")](scope, form)
-        intent = checkout.pay(scope, session, method)
+        intent = sessions.pay(scope, session, method)
     except KeyError:
         return _page(scope, session, "Choose a way to pay.", form, HTTPStatus.BAD_REQUEST)
     except StripeError as refusal:
@@ -62,15 +65,15 @@ async def _pay(request: web.Request, world: World) -> web.StreamResponse:
     world.on_change()
     if intent["status"] == "requires_action":
         return go_to(intent["next_action"]["redirect_to_url"]["url"])
-    return go_to(checkout.success_address(session) or request.path)
+    return go_to(sessions.success_address(session) or request.path)
 
 
 def _session(world: World, session_id: str) -> tuple[Scope, Json]:
-    account = world.owner_of(checkout.KIND, session_id)
+    account = world.owner_of(sessions.KIND, session_id)
     if account is None:
         raise errors.missing("checkout.session", session_id, "session")
     scope = world.scope(account.id, Cause(ids.new_id("request")))
-    return scope, checkout.find(scope, session_id)
+    return scope, sessions.find(scope, session_id)
 
 
 def _page(
@@ -84,7 +87,7 @@ def _page(
         "checkout.html",
         status,
         session=session,
-        items=checkout.line_items(scope, session),
+        items=sessions.line_items(scope, session),
         problem=problem,
         entered={name: form.get(name, "") for name in KEPT_FIELDS},
         ready_made=READY_MADE,

@@ -8,11 +8,11 @@ from typing import Final
 
 from aiohttp import web
 
-from sandbox import errors
-from sandbox.objects import Json
+from sandbox.cards.test_data import DisputeKind
 from sandbox.pages.rendering import PAGE_LENGTH, page, position, render
-from sandbox.test_data import DisputeKind
-from sandbox.world import Account, World
+from sandbox.world import errors
+from sandbox.world.objects import Json
+from sandbox.world.world import Account, World
 
 REFUND_CAN_FAIL: Final = ("succeeded", "pending")
 NOTES: Final = {

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 import jinja2
 from aiohttp import web
 
-from sandbox import money
-from sandbox.app_keys import WORLD
-from sandbox.errors import StripeError
-from sandbox.objects import Json
-from sandbox.world import World
+from sandbox.objects import money
+from sandbox.world.app_keys import WORLD
+from sandbox.world.errors import StripeError
+from sandbox.world.objects import Json
+from sandbox.world.world import World
 
 HERE: Final = Path(__file__).parent
 STYLE: Final = (HERE / "style.css").read_text()

@@ -12,7 +12,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
-from sandbox.money import CURRENCIES, decimals
+from sandbox.objects.money import CURRENCIES, decimals
 from tests.e2e.parts import billing
 from tests.e2e.running import Json, Service, service
 from tests.servers import wait_until

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from sandbox.event_forms import in_version
+from sandbox.events_out.event_forms import in_version
 from shared.stripe.gateway import API_VERSION
 from tests.contract.client import Api
 

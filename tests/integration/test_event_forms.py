@@ -9,7 +9,7 @@ import requests
 from flask.testing import FlaskClient
 
 from api.app import create_app
-from sandbox import event_forms
+from sandbox.events_out import event_forms
 from shared.store.scripts import Store
 from shared.telemetry.tally import OTHER_VERSION_EVENTS
 from tests.conftest import SIGNING_SECRET, make_settings

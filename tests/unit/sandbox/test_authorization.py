@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.authorization import Setting, Verdict, decide
-from sandbox.test_data import CARDS, ThreeDS
+from sandbox.cards.authorization import Setting, Verdict, decide
+from sandbox.cards.test_data import CARDS, ThreeDS
 
 ON, OFF = Setting(), Setting(off_session=True)
 ASKED = Setting(three_ds_requested=True)

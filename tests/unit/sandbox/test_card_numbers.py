@@ -4,8 +4,10 @@ import json
 
 import pytest
 
-from sandbox import card_numbers, errors, state
-from sandbox.test_data import CARDS
+from sandbox.cards import card_numbers
+from sandbox.cards.test_data import CARDS
+from sandbox.control import state
+from sandbox.world import errors
 from tests.unit.sandbox.worlds import Bench
 
 NUMBERS = [card.number for card in CARDS.values()]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from sandbox.world import JOBS, Scope, job
+from sandbox.world.world import JOBS, Scope, job
 from tests.unit.sandbox.worlds import Bench
 
 DAY = 24 * 3600

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from sandbox.deliveries import RETRY_DELAYS_SECONDS
-from sandbox.delivery_modes import DeliveryMode
-from sandbox.neighbourhood import is_near
-from sandbox.postman import Postman
-from sandbox.webhook_endpoints import register, rotate
+from sandbox.events_out.deliveries import RETRY_DELAYS_SECONDS
+from sandbox.events_out.neighbourhood import is_near
+from sandbox.events_out.postman import Postman
+from sandbox.events_out.webhook_endpoints import register, rotate
+from sandbox.world.delivery_modes import DeliveryMode
 from tests.unit.sandbox.worlds import Bench
 
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox import forms
-from sandbox.errors import StripeError
+from sandbox.wire import forms
+from sandbox.world.errors import StripeError
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from sandbox import challenges, refunds
-from sandbox.errors import StripeError
+from sandbox.intents import challenges
+from sandbox.objects import refunds
+from sandbox.world.errors import StripeError
 from tests.unit.sandbox.worlds import Bench
 
 REFUND_NEWS = ["refund.updated", "charge.refund.updated"]

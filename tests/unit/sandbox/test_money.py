@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox import money
-from sandbox.errors import StripeError
+from sandbox.objects import money
+from sandbox.world.errors import StripeError
 
 
 @pytest.mark.parametrize(

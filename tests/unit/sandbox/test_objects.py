@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.objects import frozen, merge_metadata, previous_attributes
+from sandbox.world.objects import frozen, merge_metadata, previous_attributes
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
 TREES = st.dictionaries(

@@ -3,9 +3,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from sandbox import state
-from sandbox.state import Keeper
-from sandbox.world import World
+from sandbox.control import state
+from sandbox.control.state import Keeper
+from sandbox.world.world import World
 from tests.unit.sandbox.worlds import Bench
 
 if TYPE_CHECKING:

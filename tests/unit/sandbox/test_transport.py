@@ -10,7 +10,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from sandbox.app import create_app
-from sandbox.world import World
+from sandbox.world.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox import params
-from sandbox.api_routes import ROUTES
-from sandbox.call import Call
-from sandbox.versions import ACCOUNT_DEFAULT
-from sandbox.world import World
+from sandbox.routes import ROUTES
+from sandbox.wire import params
+from sandbox.wire.call import Call
+from sandbox.wire.versions import ACCOUNT_DEFAULT
+from sandbox.world.world import World
 
 NO_REDIRECTS = {"enabled": "true", "allow_redirects": "never"}
 

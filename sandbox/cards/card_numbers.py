@@ -1,0 +1,54 @@
+"""Drop raw card numbers at the door.
+
+A request that carries `card[number]` leaves this module with a `Concealed` verdict in its place:
+which test card it was, or why it is no card. The verdict says nothing about an unknown number, so
+nothing that is kept (objects, events, idempotency fingerprints, logs) can give one away.
+"""
+
+import re
+from typing import Any, Final
+
+from sandbox.cards import test_data
+from sandbox.world.luhn import is_luhn_valid
+from sandbox.world.objects import Json
+
+KNOWN: Final = "test-card:"
+WRONG_CHECK_DIGIT: Final = "not-a-card:check-digit"
+UNKNOWN: Final = "not-a-test-card"
+CVC_GIVEN: Final = "given"
+CVC_INVALID: Final = "invalid"
+
+SEPARATORS: Final = re.compile(r"[\s-]+")
+CVC: Final = re.compile(r"\d{3,4}")
+
+
+def conceal(tree: Any) -> None:
+    """Replace every card number and CVC in a parameter tree, in place."""
+    for child in _children(tree):
+        conceal(child)
+    if isinstance(tree, dict) and isinstance(tree.get("card"), dict):
+        _conceal_card(tree["card"])
+
+
+def _children(tree: Any) -> list[Any]:
+    if isinstance(tree, dict):
+        return list(tree.values())
+    return tree if isinstance(tree, list) else []
+
+
+def _conceal_card(card: Json) -> None:
+    if "number" in card:
+        card["number"] = verdict(str(card["number"]))
+    if "cvc" in card:
+        card["cvc"] = CVC_GIVEN if CVC.fullmatch(str(card["cvc"])) else CVC_INVALID
+
+
+def verdict(number: str) -> str:
+    """Return what may be known about a card number without keeping it."""
+    digits = SEPARATORS.sub("", number)
+    card = test_data.BY_NUMBER.get(digits)
+    if card is not None:
+        return KNOWN + card.key
+    if not digits.isascii() or not digits.isdigit() or not is_luhn_valid(digits):
+        return WRONG_CHECK_DIGIT
+    return UNKNOWN

@@ -1,0 +1,198 @@
+"""Hold Stripe's published test cards, tokens and IBANs, and what each of them does.
+
+Only here do card numbers occur: they are Stripe's own, printed in its documentation. A number that
+arrives is looked up and dropped; everything behind the door knows a card by its `key`.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from sandbox.cards import declines
+from sandbox.cards.declines import Decline
+
+
+class ThreeDS(Enum):
+    """Say when a card asks its holder to authenticate."""
+
+    UNSUPPORTED = "unsupported"
+    OPTIONAL = "optional"
+    """Only if the payment asks for it."""
+    ON_SESSION = "on_session"
+    """Whenever the holder is there; off session not at all."""
+    UNLESS_SET_UP = "unless_set_up"
+    """Always, but off session not if the card was set up before."""
+    ALWAYS = "always"
+
+
+class DisputeKind(Enum):
+    """Say what the holder does after paying."""
+
+    CHARGEBACK = "chargeback"
+    INQUIRY = "inquiry"
+    NOT_RECEIVED = "product_not_received"
+    MULTIPLE = "multiple"
+    FRAUD_WARNING = "fraud_warning"
+
+
+class RefundCourse(Enum):
+    """Say how a refund to this card goes."""
+
+    PENDING = "pending"
+    FAILS = "fails"
+
+
+@dataclass(frozen=True)
+class TestCard:
+    """Describe one of Stripe's test cards."""
+
+    __test__ = False  # pytest would take it for a test class
+
+    key: str
+    number: str
+    aliases: tuple[str, ...] = ()
+    brand: str = "visa"
+    funding: str = "credit"
+    decline: Decline | None = None
+    attach_declines: bool = True
+    three_ds: ThreeDS = ThreeDS.OPTIONAL
+    decline_after_3ds: Decline | None = None
+    lookup_fails: bool = False
+    dispute: DisputeKind | None = None
+    refund: RefundCourse | None = None
+    available_at_once: bool = False
+    cvc_check: str = "pass"
+    postal_code_check: str = "pass"
+
+    @property
+    def last4(self) -> str:
+        """Return what may be shown of the number."""
+        return self.number[-4:]
+
+
+def _declined(key: str, number: str, decline: Decline, *aliases: str) -> TestCard:
+    return TestCard(key, number, aliases, decline=decline)
+
+
+_CARDS: Final = (
+    TestCard("visa", "4242424242424242"),
+    TestCard("visa_debit", "4000056655665556", funding="debit"),
+    TestCard("mastercard", "5555555555554444", brand="mastercard"),
+    TestCard("amex", "378282246310005", brand="amex", three_ds=ThreeDS.UNSUPPORTED),
+    TestCard("bypassPending", "4000000000000077", available_at_once=True),
+    _declined("chargeDeclined", "4000000000000002", declines.GENERIC, "visa_chargeDeclined"),
+    _declined(
+        "chargeDeclinedInsufficientFunds",
+        "4000000000009995",
+        declines.INSUFFICIENT_FUNDS,
+        "visa_chargeDeclinedInsufficientFunds",
+    ),
+    _declined(
+        "chargeDeclinedLostCard",
+        "4000000000009987",
+        declines.LOST_CARD,
+        "visa_chargeDeclinedLostCard",
+    ),
+    _declined(
+        "chargeDeclinedStolenCard",
+        "4000000000009979",
+        declines.STOLEN_CARD,
+        "visa_chargeDeclinedStolenCard",
+    ),
+    _declined("chargeDeclinedExpiredCard", "4000000000000069", declines.EXPIRED_CARD),
+    _declined("chargeDeclinedIncorrectCvc", "4000000000000127", declines.INCORRECT_CVC),
+    _declined("chargeDeclinedProcessingError", "4000000000000119", declines.PROCESSING_ERROR),
+    _declined(
+        "chargeDeclinedVelocityLimitExceeded",
+        "4000000000006975",
+        declines.VELOCITY_EXCEEDED,
+        "visa_chargeDeclinedVelocityLimitExceeded",
+    ),
+    TestCard(
+        "chargeCustomerFail", "4000000000000341", decline=declines.GENERIC, attach_declines=False
+    ),
+    TestCard("radarBlock", "4100000000000019", decline=declines.RADAR_BLOCK, attach_declines=False),
+    TestCard("cvcCheckFail", "4000000000000101", cvc_check="fail"),
+    TestCard("avsZipFail", "4000000000000036", postal_code_check="fail"),
+    TestCard("threeDSecure2Required", "4000000000003220", three_ds=ThreeDS.ALWAYS),
+    TestCard("authenticationRequiredOnSetup", "4000002500003155", three_ds=ThreeDS.UNLESS_SET_UP),
+    TestCard("authenticationRequired", "4000002760003184", three_ds=ThreeDS.ALWAYS),
+    TestCard(
+        "authenticationRequiredSetupForOffSession",
+        "4000003800000446",
+        three_ds=ThreeDS.ON_SESSION,
+    ),
+    TestCard(
+        "authenticationRequiredChargeDeclinedInsufficientFunds",
+        "4000008260003178",
+        three_ds=ThreeDS.ALWAYS,
+        decline_after_3ds=declines.INSUFFICIENT_FUNDS,
+    ),
+    TestCard(
+        "threeDSecureRequiredChargeDeclined",
+        "4000008400001629",
+        three_ds=ThreeDS.ALWAYS,
+        decline_after_3ds=declines.GENERIC,
+    ),
+    TestCard(
+        "threeDSecureRequiredProcessingError",
+        "4000008400001280",
+        three_ds=ThreeDS.ALWAYS,
+        lookup_fails=True,
+    ),
+    TestCard("threeDSecureOptional", "4000000000003055"),
+    TestCard("threeDSecureOptionalProcessingError", "4000000000003097", lookup_fails=True),
+    TestCard(
+        "createDispute",
+        "4000000000000259",
+        ("visa_createDispute",),
+        dispute=DisputeKind.CHARGEBACK,
+    ),
+    TestCard(
+        "createDisputeProductNotReceived", "4000000000002685", dispute=DisputeKind.NOT_RECEIVED
+    ),
+    TestCard("createDisputeInquiry", "4000000000001976", dispute=DisputeKind.INQUIRY),
+    TestCard("createIssuerFraudRecord", "4000000000005423", dispute=DisputeKind.FRAUD_WARNING),
+    TestCard("createMultipleDisputes", "4000000404000079", dispute=DisputeKind.MULTIPLE),
+    TestCard("pendingRefund", "4000000000007726", refund=RefundCourse.PENDING),
+    TestCard("refundFail", "4000000000005126", refund=RefundCourse.FAILS),
+)
+
+CARDS: Final = {card.key: card for card in _CARDS}
+BY_NUMBER: Final = {card.number: card for card in _CARDS}
+BY_ALIAS: Final = {alias: card for card in _CARDS for alias in (card.key, *card.aliases)}
+
+
+def card_by_payment_method_id(payment_method: str) -> TestCard | None:
+    """Return the card behind Stripe's ready-made `pm_card_…` ids."""
+    return BY_ALIAS.get(payment_method.removeprefix("pm_card_"))
+
+
+def card_by_token(token: str) -> TestCard | None:
+    """Return the card behind Stripe's ready-made `tok_…` tokens."""
+    return BY_ALIAS.get(token.removeprefix("tok_"))
+
+
+SOON_SECONDS: Final = 2.0
+"""How long an ordinary test debit takes: a bank's days, made short enough to watch."""
+DELAYED_SECONDS: Final = 180.0
+"""Stripe's delayed test IBANs take three minutes."""
+
+
+@dataclass(frozen=True)
+class TestIban:
+    """Describe one of Stripe's test IBANs."""
+
+    __test__ = False  # pytest would take it for a test class
+
+    succeeds: bool
+    delay_seconds: float
+
+
+IBANS: Final = {
+    "AT611904300234573201": TestIban(True, SOON_SECONDS),
+    "AT861904300235473202": TestIban(False, SOON_SECONDS),
+    "AT321904300235473204": TestIban(True, DELAYED_SECONDS),
+    "AT051904300235473205": TestIban(False, DELAYED_SECONDS),
+    "IT60X0542811101000000123456": TestIban(False, SOON_SECONDS),
+}

@@ -1,0 +1,1 @@
+"""Play checkout sessions and what they sell."""

@@ -1,0 +1,131 @@
+"""Serve `/v1/checkout/sessions`, and the undocumented `/v1/payment_pages` the CLI pays through."""
+
+from typing import Final
+
+from sandbox.checkout import session_params, sessions
+from sandbox.checkout.line_items import items_of
+from sandbox.intents.intent_routes import refuse_types_in_endive
+from sandbox.objects import customers, payment_methods
+from sandbox.wire import lists, params
+from sandbox.wire.call import Call, Route
+from sandbox.world import errors, objects
+from sandbox.world.objects import Json
+
+
+def _create(call: Call) -> Json:
+    given = call.params
+    refuse_types_in_endive(call.version, given)
+    if given["mode"] != "payment":
+        message = f"The sandbox plays one-time payments only, not mode={given['mode']}."
+        raise errors.invalid(message, "mode")
+    if given.get("ui_mode", "hosted_page") == "hosted_page" and "success_url" not in given:
+        message = "Missing required param: success_url."
+        raise errors.invalid(message, "success_url", "parameter_missing")
+    if given.get("customer") and given.get("customer_email"):
+        message = "You may only specify one of these parameters: customer, customer_email."
+        raise errors.invalid(message, "customer")
+    if given.get("customer"):
+        customers.find(call.scope, given["customer"], "customer")
+    return sessions.create(call.scope, given)
+
+
+def _retrieve(call: Call) -> Json:
+    return sessions.find(call.scope, call.ids[0])
+
+
+def _update(call: Call) -> Json:
+    session = sessions.find(call.scope, call.ids[0])
+    if "metadata" in call.params:
+        objects.merge_metadata(session, call.params["metadata"])
+    return session
+
+
+def _expire(call: Call) -> Json:
+    session = sessions.find(call.scope, call.ids[0])
+    sessions.expire(call.scope, session)
+    return session
+
+
+def _list(call: Call) -> Json:
+    same = lists.matching(call, "customer", "payment_intent", "status")
+    email = call.params.get("customer_details", {}).get("email")
+
+    def wanted(session: Json) -> bool:
+        details = session["customer_details"] or {}
+        return same(session) and email in (None, details.get("email"))
+
+    return lists.page(call, sessions.KIND, wanted)
+
+
+def _list_items(call: Call) -> Json:
+    session = sessions.find(call.scope, call.ids[0])
+    return lists.envelope(call.path, items_of(call.scope, session))
+
+
+def _page_of(session: Json, intent: Json | None) -> Json:
+    return {
+        "id": "ppage_1" + session["id"][-23:],
+        "object": "payment_page",
+        "amount_total": session["amount_total"],
+        "currency": session["currency"],
+        "livemode": False,
+        "payment_intent": intent,
+        "payment_method_types": session["payment_method_types"],
+        "payment_status": session["payment_status"],
+        "session_id": session["id"],
+        "status": session["status"],
+        "success_url": session["success_url"],
+        "url": session["url"],
+    }
+
+
+def _page(call: Call) -> Json:
+    session = sessions.find(call.scope, call.ids[0])
+    intent = call.scope.find("payment_intent", session["payment_intent"])
+    return _page_of(session, intent)
+
+
+def _confirm_page(call: Call) -> Json:
+    session = sessions.find(call.scope, call.ids[0])
+    expected = call.params["expected_amount"]
+    if expected != session["amount_total"]:
+        message = (
+            f"The expected amount ({expected}) is not the amount of the Checkout Session "
+            f"({session['amount_total']})."
+        )
+        raise errors.invalid(message, "expected_amount", "checkout_amount_mismatch")
+    method = payment_methods.resolve(call.scope, call.params["payment_method"])
+    intent = sessions.pay(call.scope, session, method)
+    return _page_of(session, intent)
+
+
+_PATH: Final = "/v1/checkout/sessions"
+_PAGE: Final = "/v1/payment_pages/{id}"
+ROUTES: Final = (
+    Route("POST", _PATH, _create, session_params.CREATE),
+    Route(
+        "GET",
+        _PATH,
+        _list,
+        lists.params(
+            customer=params.text(),
+            customer_details=params.fields({"email": params.text()}),
+            payment_intent=params.text(),
+            status=params.one_of("complete", "expired", "open"),
+        ),
+    ),
+    Route("GET", _PATH + "/{id}", _retrieve),
+    Route("POST", _PATH + "/{id}", _update, session_params.UPDATE),
+    Route("POST", _PATH + "/{id}/expire", _expire),
+    Route("GET", _PATH + "/{id}/line_items", _list_items, lists.params()),
+    Route("GET", _PAGE, _page),
+    Route(
+        "POST",
+        _PAGE + "/confirm",
+        _confirm_page,
+        {
+            "payment_method": params.Required(params.text()),
+            "expected_amount": params.Required(params.integer()),
+        },
+    ),
+)

@@ -1,0 +1,255 @@
+"""Keep checkout sessions: open, then complete (paid now or later) or expired.
+
+A session's payment intent is made when the payer confirms. What becomes of the session follows
+from the intent's events, so 3D Secure and slow debits need nothing special here.
+"""
+
+from typing import Final
+
+from sandbox.checkout import session_params
+from sandbox.checkout.line_items import build_items, items_of
+from sandbox.events_out import events
+from sandbox.intents import confirmation, payment_intents
+from sandbox.objects import customers
+from sandbox.world import errors, ids, objects
+from sandbox.world.objects import Json
+from sandbox.world.world import Scope, job, reacts_to
+
+LIFETIME_SECONDS: Final = 24 * 3600
+"""A session stays open for a day unless told otherwise;"""
+MIN_LIFETIME_SECONDS: Final = 30 * 60
+"""at least half an hour,"""
+MAX_LIFETIME_SECONDS: Final = 24 * 3600
+"""at most a day."""
+SESSION_ID_TEMPLATE: Final = "{CHECKOUT_SESSION_ID}"
+KIND: Final = "checkout.session"
+
+
+def create(scope: Scope, given: Json) -> Json:
+    """Keep a new open session and return it."""
+    items = build_items(scope, given["line_items"])
+    currency = items[0]["currency"]
+    total = sum(item["amount_total"] for item in items)
+    types = payment_intents.method_types({**given, "currency": currency})[0]
+    session = _build(scope, given, currency, total)
+    session["payment_method_types"] = types
+    session["expires_at"] = _expiry(scope, given)
+    hosted = session["ui_mode"] == "hosted_page"
+    if hosted:
+        session["url"] = f"{scope.world.base_url}/_sandbox/checkout/{session['id']}"
+    else:
+        session["client_secret"] = ids.client_secret(session["id"])
+    note = scope.note(session["id"])
+    note["items"] = items
+    note["intent_data"] = given.get("payment_intent_data", {})
+    scope.put(KIND, session)
+    delay = session["expires_at"] - scope.now
+    scope.later(delay, "expire_session", session=session["id"])
+    return session
+
+
+def _expiry(scope: Scope, given: Json) -> int:
+    expires_at: int = {"expires_at": scope.now + LIFETIME_SECONDS, **given}["expires_at"]
+    if not MIN_LIFETIME_SECONDS <= expires_at - scope.now <= MAX_LIFETIME_SECONDS:
+        message = (
+            "The `expires_at` timestamp must be at least 30 minutes and at most 24 hours from "
+            "Checkout Session creation."
+        )
+        raise errors.invalid(message, "expires_at")
+    return expires_at
+
+
+def _build(scope: Scope, given: Json, currency: str, total: int) -> Json:
+    return {
+        "id": ids.new_id(KIND),
+        "object": KIND,
+        **{name: given.get(name) for name in session_params.SHOWN_AS_GIVEN},
+        "adaptive_pricing": {"enabled": False},
+        "amount_subtotal": total,
+        "amount_total": total,
+        "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
+        "client_secret": None,
+        "collected_information": {
+            "business_name": None,
+            "individual_name": None,
+            "shipping_details": None,
+        },
+        "consent": None,
+        "created": scope.now,
+        "currency": currency,
+        "currency_conversion": None,
+        "custom_fields": [],
+        "custom_text": {
+            "after_submit": None,
+            "shipping_address": None,
+            "submit": None,
+            "terms_of_service_acceptance": None,
+        },
+        "customer_account": None,
+        "customer_creation": _customer_creation(given),
+        "customer_details": None,
+        "discounts": [],
+        "invoice": None,
+        "invoice_creation": None,
+        "livemode": False,
+        "managed_payments": None,
+        "metadata": given.get("metadata") or {},
+        "mode": "payment",
+        "optional_items": [],
+        "origin_context": None,
+        "payment_intent": None,
+        "payment_link": None,
+        "payment_method_collection": "if_required",
+        "payment_method_configuration_details": (
+            None if "payment_method_types" in given else dict(payment_intents.CONFIGURATION)
+        ),
+        "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
+        "payment_status": "unpaid",
+        "permissions": None,
+        "phone_number_collection": {"enabled": False},
+        "recovered_from": None,
+        "saved_payment_method_options": None,
+        "setup_intent": None,
+        "shipping_address_collection": None,
+        "shipping_cost": None,
+        "shipping_options": [],
+        "status": "open",
+        "subscription": None,
+        "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
+        "ui_mode": given.get("ui_mode", "hosted_page"),
+        "url": None,
+        "wallet_options": None,
+    }
+
+
+def _customer_creation(given: Json) -> str | None:
+    if given.get("customer"):
+        return None
+    usage = (given.get("payment_intent_data") or {}).get("setup_future_usage")
+    return "always" if usage else str(given.get("customer_creation", "if_required"))
+
+
+def find(scope: Scope, session_id: object) -> Json:
+    """Return a session, or raise Stripe's 404."""
+    session = scope.find(KIND, session_id)
+    if session is None:
+        raise errors.missing("checkout.session", session_id, "session")
+    return session
+
+
+def expire(scope: Scope, session: Json) -> None:
+    """Close an open session unpaid."""
+    if session["status"] != "open":
+        message = 'Only Checkout Sessions with a status in ["open"] can be expired. This Checkout '
+        raise errors.impossible(f"{message}Session has a status of {session['status']}.")
+    session.update(status="expired", url=None)
+    events.emit(scope, "checkout.session.expired", session)
+
+
+@job("expire_session")
+def _expire_later(scope: Scope, args: Json) -> None:
+    session = scope.get(KIND, args["session"])
+    if session["status"] == "open":
+        expire(scope, session)
+
+
+def pay(scope: Scope, session: Json, method: Json) -> Json:
+    """Pay an open session with a payment method; returns the intent, raises Stripe's refusals."""
+    if session["status"] != "open":
+        message = f"This Checkout Session has a status of {session['status']}: nothing can be paid."
+        raise errors.impossible(message)
+    intent = scope.find("payment_intent", scope.note(session["id"]).get("intent"))
+    fresh = intent is None
+    if intent is None:
+        intent = _build_intent(scope, session)
+    given = {"return_url": f"{scope.world.base_url}/_sandbox/checkout/{session['id']}"}
+    confirmation.prepare(scope, intent, {**given, "payment_method": method["id"]})
+    if fresh:
+        _enroll(scope, session, intent)
+    _note_customer(scope, session, intent, method)
+    confirmation.pay(scope, intent, method, given)
+    return intent
+
+
+def _build_intent(scope: Scope, session: Json) -> Json:
+    data = scope.note(session["id"])["intent_data"]
+    given = {
+        **data,
+        "amount": session["amount_total"],
+        "currency": session["currency"],
+        "customer": session["customer"],
+        "payment_method_types": session["payment_method_types"],
+        "receipt_email": data.get("receipt_email") or session["customer_email"],
+    }
+    return payment_intents.build(scope, given)
+
+
+def _enroll(scope: Scope, session: Json, intent: Json) -> None:
+    scope.note(session["id"])["intent"] = intent["id"]
+    scope.note(intent["id"])["session"] = session["id"]
+    session["payment_intent"] = intent["id"]
+    scope.put("payment_intent", intent)
+    events.emit(scope, "payment_intent.created", intent)
+
+
+def _note_customer(scope: Scope, session: Json, intent: Json, method: Json) -> None:
+    billing = method["billing_details"]
+    email = session["customer_email"] or billing["email"]
+    session["customer_details"] = {
+        "address": billing["address"],
+        "business_name": None,
+        "email": email,
+        "individual_name": None,
+        "name": billing["name"],
+        "phone": billing["phone"],
+        "tax_exempt": "none",
+        "tax_ids": [],
+    }
+    if session["customer_creation"] == "always" and session["customer"] is None:
+        given = {"email": email, "name": billing["name"], "phone": billing["phone"]}
+        session["customer"] = customers.create(scope, given)["id"]
+    intent["customer"] = session["customer"]
+
+
+def _session_of(scope: Scope, intent: Json) -> Json | None:
+    session_id = scope.note(intent["id"]).get("session")
+    return scope.find(KIND, session_id) if session_id else None
+
+
+@reacts_to(
+    "payment_intent.succeeded",
+    "payment_intent.processing",
+    "payment_intent.amount_capturable_updated",
+)
+def _payment_moved(scope: Scope, intent: Json) -> None:
+    session = _session_of(scope, intent)
+    if session is None:
+        return
+    paid = intent["status"] == "succeeded"
+    if session["status"] == "open":
+        status = "paid" if paid else "unpaid"
+        session.update(status="complete", payment_status=status, url=None)
+        scope.note(session["id"])["slow"] = intent["status"] == "processing"
+        events.emit(scope, "checkout.session.completed", session)
+    elif paid and session["payment_status"] == "unpaid":
+        session["payment_status"] = "paid"
+        if scope.note(session["id"]).get("slow"):
+            events.emit(scope, "checkout.session.async_payment_succeeded", session)
+
+
+@reacts_to("payment_intent.payment_failed")
+def _payment_failed(scope: Scope, intent: Json) -> None:
+    session = _session_of(scope, intent)
+    if session is not None and scope.note(session["id"]).get("slow"):
+        events.emit(scope, "checkout.session.async_payment_failed", session)
+
+
+def success_address(session: Json) -> str | None:
+    """Return where the payer goes after paying."""
+    url = session["success_url"]
+    return url.replace(SESSION_ID_TEMPLATE, session["id"]) if url else None
+
+
+def line_items(scope: Scope, session: Json) -> list[Json]:
+    """Return what is being bought, for a page to show."""
+    return objects.frozen({"items": items_of(scope, session)})["items"]  # type: ignore[no-any-return]  # JSON

@@ -1,0 +1,1 @@
+"""Serve the control routes and keep the world over a restart."""

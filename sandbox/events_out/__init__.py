@@ -1,0 +1,1 @@
+"""Tell of changes: events, their forms by version, endpoints, destinations, deliveries."""

@@ -1,0 +1,142 @@
+"""Make deliveries of events to webhook endpoints, and decide what follows from each attempt.
+
+Publishing only writes delivery records and schedules jobs in sandbox time; a failed attempt
+schedules the next one, so that advancing the clock brings it forward. `postman` sends.
+"""
+
+import json
+import logging
+from typing import Any, Final
+
+from sandbox.events_out import event_forms, neighbourhood
+from sandbox.events_out.webhook_endpoints import listens_to
+from sandbox.world import ids
+from sandbox.world.objects import Json
+from sandbox.world.world import Account, Scope, World, job
+
+log = logging.getLogger(__name__)
+
+RETRY_DELAYS_SECONDS: Final = (1.0, 5.0, 30.0, 120.0, 600.0, 3600.0, 10800.0)
+"""Waits between attempts. Stripe's begin at minutes; ours at a second, so that a service which
+answered 503 sees the event again while its developer is still looking."""
+
+
+def publish(scope: Scope, event: Json) -> None:
+    """Hand a fresh event to every endpoint that wants it and to the listening sessions."""
+    receivers = [
+        (owner, endpoint)
+        for owner in scope.world.accounts.values()
+        for endpoint in owner.table("webhook_endpoint").values()
+        if listens_to(owner, endpoint, scope.account, event["type"])
+    ]
+    event["pending_webhooks"] = len(receivers)
+    for owner, endpoint in receivers:
+        _post(scope, owner, endpoint, event)
+    publish_to_sinks(scope.world, event)
+
+
+def publish_to_sinks(world: World, event: Json) -> None:
+    """Hand an event to the listening sessions only."""
+    for sink in world.mail.sinks:
+        sink.put(event_forms.thin(event) if sink.thin else event)
+
+
+def send_again(scope: Scope, event: Json, endpoint_id: str | None = None) -> None:
+    """Deliver an event once more, to one endpoint or to all that listen."""
+    account = scope.account
+    for endpoint in account.table("webhook_endpoint").values():
+        named = endpoint["id"] == endpoint_id
+        wanted = endpoint_id is None and listens_to(account, endpoint, account, event["type"])
+        if named or wanted:
+            _schedule(scope.world, _record(scope, account, endpoint, event), 0.0)
+
+
+def resume(world: World) -> None:
+    """Begin anew what was under way when the state was saved."""
+    for record in world.mail.deliveries.values():
+        if record["state"] == "pending" and record["next_attempt_at"] is None:
+            _schedule(world, record, 0.0)
+
+
+def conclude(world: World, record: Json, outcome: Json) -> None:
+    """Note how an attempt went: delivered, to be tried again, or failed for good."""
+    record["attempts"].append(outcome)
+    attempts = len(record["attempts"])
+    log.info(
+        "webhook %s %s to %s: %s",
+        record["type"],
+        record["event"],
+        record["url"],
+        outcome["status"] or outcome["error"],
+    )
+    if outcome["status"] is not None and outcome["status"] // 100 == 2:  # noqa: PLR2004 any 2xx
+        _end(record, "delivered")
+        _acknowledge(world, record)
+    elif outcome["error"] == neighbourhood.REFUSAL or attempts > len(RETRY_DELAYS_SECONDS):
+        _end(record, "failed")
+    else:
+        _schedule(world, record, RETRY_DELAYS_SECONDS[attempts - 1])
+    world.on_change()
+
+
+def _post(scope: Scope, owner: Account, endpoint: Json, event: Json) -> None:
+    delays = scope.world.mail.modes.delays_for(event["type"])
+    if not delays:
+        _record(scope, owner, endpoint, event)["state"] = "dropped"
+    for delay in delays:
+        _schedule(scope.world, _record(scope, owner, endpoint, event), delay)
+
+
+def _record(scope: Scope, owner: Account, endpoint: Json, event: Json) -> Json:
+    rendered = (
+        event_forms.thin(event)
+        if owner.note(endpoint["id"]).get("thin")
+        else event_forms.in_version(event, endpoint["api_version"] or event["api_version"])
+    )
+    record: Json = {
+        "id": ids.new_id("delivery"),
+        "event": event["id"],
+        "type": event["type"],
+        "account": scope.account.id,
+        "endpoint": endpoint["id"],
+        "endpoint_account": owner.id,
+        "url": endpoint["url"],
+        "payload": json.dumps(rendered, indent=2),
+        "created": scope.now,
+        "state": "pending",
+        "attempts": [],
+        "next_attempt_at": None,
+    }
+    scope.world.mail.deliveries[record["id"]] = record
+    return record
+
+
+def _schedule(world: World, record: Json, delay_seconds: float) -> None:
+    record["next_attempt_at"] = world.clock.now() + delay_seconds
+    scope = world.scope(record["endpoint_account"])
+    scope.later(delay_seconds, "deliver", delivery=record["id"])
+
+
+def _end(record: Json, state: str) -> None:
+    """Close a delivery; its bytes would be most of the memory of a long run."""
+    record["state"] = state
+    record["payload"] = None
+
+
+def _acknowledge(world: World, record: Json) -> None:
+    """Count the endpoint off the event, once however often it was delivered."""
+    account = world.account(record["account"])
+    event = account.find("event", record["event"])
+    if event is None:
+        return
+    acknowledged = account.note(event["id"]).setdefault("acknowledged_by", [])
+    if record["endpoint"] not in acknowledged:
+        acknowledged.append(record["endpoint"])
+        event["pending_webhooks"] = max(0, event["pending_webhooks"] - 1)
+
+
+@job("deliver")
+def _deliver(scope: Scope, args: Json) -> None:
+    record: Any = scope.world.mail.deliveries.get(args["delivery"])
+    if record is not None and record["state"] == "pending":
+        scope.world.send(record)

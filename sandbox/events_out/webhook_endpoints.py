@@ -1,0 +1,162 @@
+"""Keep webhook endpoints: where events go, which ones, in which version, signed with what."""
+
+import re
+from typing import Final
+
+from sandbox.events_out.event_types import check_event_type
+from sandbox.wire import lists, params, versions
+from sandbox.wire.call import Call, Route
+from sandbox.world import errors, ids
+from sandbox.world.clock import Clock
+from sandbox.world.objects import Json, merge_metadata
+from sandbox.world.world import Account, Scope
+
+OLD_SECRET_VALID_SECONDS: Final = 24 * 3600
+"""After a roll the old secret signs, too, for up to a day."""
+URL: Final = re.compile(r"https?://[^\s/]+")
+
+
+def register(scope: Scope, given: Json, secret: str | None = None) -> Json:
+    """Keep a new endpoint and its signing secret, and return the endpoint."""
+    endpoint: Json = {
+        "id": ids.new_id("webhook_endpoint"),
+        "object": "webhook_endpoint",
+        "api_version": given.get("api_version"),
+        "application": None,
+        "created": scope.now,
+        "description": given.get("description"),
+        "enabled_events": given["enabled_events"],
+        "livemode": False,
+        "metadata": given.get("metadata") or {},
+        "status": "enabled",
+        "url": given["url"],
+    }
+    note = scope.note(endpoint["id"])
+    note["secrets"] = [{"secret": secret or ids.signing_secret(), "until": None}]
+    note["connect"] = given.get("connect", False)
+    return scope.put("webhook_endpoint", endpoint)
+
+
+def rotate(scope: Scope, endpoint: Json, secret: str | None = None) -> str:
+    """Give an endpoint a new secret; the old one signs beside it for a day."""
+    fresh = secret or ids.signing_secret()
+    secrets = scope.note(endpoint["id"])["secrets"]
+    for old in secrets:
+        old["until"] = old["until"] or scope.now + OLD_SECRET_VALID_SECONDS
+    secrets.insert(0, {"secret": fresh, "until": None})
+    return fresh
+
+
+def valid_secrets(account: Account, endpoint: Json, clock: Clock) -> list[str]:
+    """Return the secrets that sign for an endpoint now, the newest first."""
+    entries = account.note(endpoint["id"])["secrets"]
+    return [
+        entry["secret"]
+        for entry in entries
+        if entry["until"] is None or entry["until"] > clock.now()
+    ]
+
+
+def listens_to(owner: Account, endpoint: Json, account: Account, event_type: str) -> bool:
+    """Tell whether an endpoint gets this type of event of this account.
+
+    An endpoint hears its own account; one made with `connect` hears the others instead.
+    """
+    if endpoint["status"] != "enabled":
+        return False
+    hears_others = owner.note(endpoint["id"]).get("connect", False)
+    if hears_others != (account.id != owner.id):
+        return False
+    wanted = endpoint["enabled_events"]
+    return "*" in wanted or event_type in wanted
+
+
+def check_url(value: object, name: str) -> str:
+    """Accept an http or https URL."""
+    if isinstance(value, str) and URL.match(value):
+        return value
+    message = "Invalid URL: URL must be a valid URL beginning with http:// or https://"
+    raise errors.invalid(message, name, "url_invalid")
+
+
+def _version(value: object, name: str) -> str:
+    if value in versions.KNOWN:
+        return str(value)
+    raise errors.invalid(f"Invalid {name}: {value}", name)
+
+
+_CHANGEABLE: Final = {
+    "description": params.unset_or(params.text()),
+    "metadata": params.metadata(),
+}
+_EVENTS: Final = params.list_of(check_event_type)
+
+
+def _is_public(scope: Scope, endpoint: Json) -> bool:
+    """Tell whether it was made through this API: event destinations are shown by their own."""
+    return "destination" not in scope.note(endpoint["id"])
+
+
+def _find(call: Call) -> Json:
+    endpoint = call.scope.find("webhook_endpoint", call.ids[0])
+    if endpoint is None or not _is_public(call.scope, endpoint):
+        raise errors.missing("webhook endpoint", call.ids[0], "webhook_endpoint")
+    return endpoint
+
+
+def _create(call: Call) -> Json:
+    if not call.params["enabled_events"]:
+        raise errors.invalid("You must enable at least one event.", "enabled_events")
+    endpoint = register(call.scope, call.params)
+    secret = call.scope.note(endpoint["id"])["secrets"][0]["secret"]
+    return {**endpoint, "secret": secret}
+
+
+def _retrieve(call: Call) -> Json:
+    return _find(call)
+
+
+def _update(call: Call) -> Json:
+    endpoint, given = _find(call), dict(call.params)
+    if "metadata" in given:
+        merge_metadata(endpoint, given.pop("metadata"))
+    if "disabled" in given:
+        endpoint["status"] = "disabled" if given.pop("disabled") else "enabled"
+    endpoint.update(given)
+    return endpoint
+
+
+def _delete(call: Call) -> Json:
+    endpoint = _find(call)
+    del call.scope.account.table("webhook_endpoint")[endpoint["id"]]
+    return {"id": endpoint["id"], "object": "webhook_endpoint", "deleted": True}
+
+
+def _list(call: Call) -> Json:
+    return lists.page(call, "webhook_endpoint", lambda record: _is_public(call.scope, record))
+
+
+_PATH: Final = "/v1/webhook_endpoints"
+ROUTES: Final = (
+    Route(
+        "POST",
+        _PATH,
+        _create,
+        {
+            "url": params.Required(check_url),
+            "enabled_events": params.Required(_EVENTS),
+            "api_version": _version,
+            "connect": params.boolean(),
+            **_CHANGEABLE,
+        },
+    ),
+    Route("GET", _PATH, _list, lists.params()),
+    Route("GET", _PATH + "/{id}", _retrieve),
+    Route(
+        "POST",
+        _PATH + "/{id}",
+        _update,
+        {"url": check_url, "enabled_events": _EVENTS, "disabled": params.boolean(), **_CHANGEABLE},
+    ),
+    Route("DELETE", _PATH + "/{id}", _delete),
+)

@@ -1,0 +1,1 @@
+"""Play payment intents: create, confirm, authenticate, capture, cancel."""

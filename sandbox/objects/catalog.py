@@ -1,0 +1,171 @@
+"""Keep products and prices, as far as checkout needs them."""
+
+from typing import Any, Final
+
+from sandbox.events_out import events
+from sandbox.objects import money
+from sandbox.wire import lists, params
+from sandbox.wire.call import Call, Route
+from sandbox.world import errors, ids, objects
+from sandbox.world.objects import Json
+from sandbox.world.world import Scope
+
+
+def create_product(scope: Scope, given: Json) -> Json:
+    """Keep a new product and return it."""
+    product: Json = {
+        "id": given.get("id") or ids.new_id("product"),
+        "object": "product",
+        "active": given.get("active", True),
+        "created": scope.now,
+        "default_price": None,
+        "description": given.get("description"),
+        "images": given.get("images", []),
+        "livemode": False,
+        "marketing_features": given.get("marketing_features", []),
+        "metadata": given.get("metadata") or {},
+        "name": given["name"],
+        "package_dimensions": None,
+        "shippable": given.get("shippable"),
+        "statement_descriptor": given.get("statement_descriptor"),
+        "tax_code": given.get("tax_code"),
+        "unit_label": given.get("unit_label"),
+        "updated": scope.now,
+        "url": given.get("url"),
+    }
+    scope.put("product", product)
+    events.emit(scope, "product.created", product)
+    return product
+
+
+def create_price(scope: Scope, given: Json) -> Json:
+    """Keep a new one-time price and return it."""
+    product_id = given.get("product")
+    if product_id is None and "product_data" in given:
+        product_id = create_product(scope, given["product_data"])["id"]
+    if product_id is None:
+        message = "You must specify either `product` or `product_data` when creating a price."
+        raise errors.invalid(message, "product", "parameter_missing")
+    if scope.find("product", product_id) is None:
+        raise errors.missing("product", product_id, "product", status=400)
+    if "unit_amount" not in given:
+        message = "Missing required param: unit_amount. The sandbox keeps one-time prices only."
+        raise errors.invalid(message, "unit_amount", "parameter_missing")
+    price: Json = {
+        "id": ids.new_id("price"),
+        "object": "price",
+        "active": given.get("active", True),
+        "billing_scheme": "per_unit",
+        "created": scope.now,
+        "currency": given["currency"],
+        "custom_unit_amount": None,
+        "livemode": False,
+        "lookup_key": given.get("lookup_key"),
+        "metadata": given.get("metadata") or {},
+        "nickname": given.get("nickname"),
+        "product": product_id,
+        "recurring": None,
+        "tax_behavior": given.get("tax_behavior", "unspecified"),
+        "tiers_mode": None,
+        "transform_quantity": None,
+        "type": "one_time",
+        "unit_amount": given["unit_amount"],
+        "unit_amount_decimal": str(given["unit_amount"]),
+    }
+    scope.put("price", price)
+    events.emit(scope, "price.created", price)
+    return price
+
+
+def _find(call: Call, kind: str) -> Json:
+    record = call.scope.find(kind, call.ids[0])
+    if record is None:
+        raise errors.missing(kind, call.ids[0], "id")
+    return record
+
+
+def _update(call: Call, kind: str) -> Json:
+    record, given = _find(call, kind), dict(call.params)
+    before = objects.frozen(record)
+    if "metadata" in given:
+        objects.merge_metadata(record, given.pop("metadata"))
+    record.update(given)
+    if kind == "product":
+        record["updated"] = call.scope.now
+    events.emit(call.scope, f"{kind}.updated", record, before)
+    return record
+
+
+def _delete_product(call: Call) -> Json:
+    product = _find(call, "product")
+    prices = call.scope.account.table("price").values()
+    if any(price["product"] == product["id"] for price in prices):
+        message = "This product cannot be deleted because it has one or more user-created prices."
+        raise errors.impossible(message)
+    del call.scope.account.table("product")[product["id"]]
+    events.emit(call.scope, "product.deleted", product)
+    return {"id": product["id"], "object": "product", "deleted": True}
+
+
+_OPTIONAL: Final = params.unset_or(params.text())
+_PRODUCT: Final[dict[str, Any]] = {
+    "active": params.boolean(),
+    "description": _OPTIONAL,
+    "images": params.list_of(params.text()),
+    "marketing_features": params.list_of(params.fields({"name": params.Required(params.text())})),
+    "metadata": params.metadata(),
+    "shippable": params.boolean(),
+    "statement_descriptor": params.text(22),
+    "tax_code": params.text(),
+    "unit_label": _OPTIONAL,
+    "url": _OPTIONAL,
+}
+PRODUCT_DATA: Final = params.fields({**_PRODUCT, "name": params.Required(params.text())})
+_PRICE_CHANGES: Final[dict[str, Any]] = {
+    "active": params.boolean(),
+    "lookup_key": params.text(200),
+    "metadata": params.metadata(),
+    "nickname": _OPTIONAL,
+    "tax_behavior": params.one_of("exclusive", "inclusive", "unspecified"),
+}
+_PRICE: Final[dict[str, Any]] = {
+    **_PRICE_CHANGES,
+    "billing_scheme": params.one_of("per_unit"),
+    "currency": params.Required(money.parse_currency),
+    "product": params.text(),
+    "product_data": PRODUCT_DATA,
+    "unit_amount": params.integer(0),
+}
+ROUTES: Final = (
+    Route(
+        "POST",
+        "/v1/products",
+        lambda call: create_product(call.scope, call.params),
+        {**_PRODUCT, "id": params.text(), "name": params.Required(params.text())},
+    ),
+    Route(
+        "GET",
+        "/v1/products",
+        lambda call: lists.page(call, "product", lists.matching(call, "active")),
+        lists.params(active=params.boolean()),
+    ),
+    Route("GET", "/v1/products/{id}", lambda call: _find(call, "product")),
+    Route(
+        "POST",
+        "/v1/products/{id}",
+        lambda call: _update(call, "product"),
+        {**_PRODUCT, "name": params.text()},
+    ),
+    Route("DELETE", "/v1/products/{id}", _delete_product),
+    Route("POST", "/v1/prices", lambda call: create_price(call.scope, call.params), _PRICE),
+    Route(
+        "GET",
+        "/v1/prices",
+        lambda call: lists.page(
+            call, "price", lists.matching(call, "active", "product", "currency")
+        ),
+        lists.params(active=params.boolean(), product=params.text(), currency=params.text()),
+    ),
+    Route("GET", "/v1/prices/{id}", lambda call: _find(call, "price")),
+    Route("POST", "/v1/prices/{id}", lambda call: _update(call, "price"), _PRICE_CHANGES),
+)

@@ -1,0 +1,118 @@
+"""Keep customers, as far as payments need them."""
+
+from typing import Final
+
+from sandbox.events_out import events
+from sandbox.objects import payment_methods
+from sandbox.wire import lists, params
+from sandbox.wire.call import Call, Route
+from sandbox.world import errors, ids, objects
+from sandbox.world.objects import Json
+from sandbox.world.world import Scope
+
+
+def create(scope: Scope, given: Json) -> Json:
+    """Keep a new customer and return it."""
+    customer: Json = {
+        "id": ids.new_id("customer"),
+        "object": "customer",
+        "address": objects.address(given["address"]) if given.get("address") else None,
+        "balance": 0,
+        "created": scope.now,
+        "currency": None,
+        "customer_account": None,
+        "default_source": None,
+        "delinquent": False,
+        "description": given.get("description"),
+        "discount": None,
+        "email": given.get("email"),
+        "invoice_prefix": ids.random_text(8).upper(),
+        "invoice_settings": {
+            "custom_fields": None,
+            "default_payment_method": None,
+            "footer": None,
+            "rendering_options": None,
+        },
+        "livemode": False,
+        "metadata": given.get("metadata") or {},
+        "name": given.get("name"),
+        "next_invoice_sequence": 1,
+        "phone": given.get("phone"),
+        "preferred_locales": [],
+        "shipping": objects.shipping(given.get("shipping")),
+        "tax_exempt": "none",
+        "test_clock": None,
+    }
+    scope.put("customer", customer)
+    events.emit(scope, "customer.created", customer)
+    return customer
+
+
+def find(scope: Scope, customer_id: str, param: str = "id", status: int = 400) -> Json:
+    """Return a customer, or raise Stripe's refusal."""
+    customer = scope.find("customer", customer_id)
+    if customer is None:
+        raise errors.missing("customer", customer_id, param, status)
+    return customer
+
+
+def _create(call: Call) -> Json:
+    method_id = call.params.get("payment_method")
+    method = payment_methods.resolve(call.scope, method_id) if method_id else None
+    customer = create(call.scope, call.params)
+    if method is not None:
+        payment_methods.attach(call.scope, method, customer["id"])
+    return customer
+
+
+def _retrieve(call: Call) -> Json:
+    if call.scope.note(call.ids[0]).get("deleted"):
+        return {"id": call.ids[0], "object": "customer", "deleted": True}
+    return find(call.scope, call.ids[0], status=404)
+
+
+def _update(call: Call) -> Json:
+    customer, given = find(call.scope, call.ids[0], status=404), dict(call.params)
+    before = objects.frozen(customer)
+    if "metadata" in given:
+        objects.merge_metadata(customer, given.pop("metadata"))
+    if "shipping" in given:
+        customer["shipping"] = objects.shipping(given.pop("shipping"))
+    if "address" in given:
+        address = given.pop("address")
+        customer["address"] = objects.address(address) if address else None
+    customer.update(given)
+    events.emit(call.scope, "customer.updated", customer, before)
+    return customer
+
+
+def _delete(call: Call) -> Json:
+    customer = find(call.scope, call.ids[0], status=404)
+    del call.scope.account.table("customer")[customer["id"]]
+    call.scope.note(customer["id"])["deleted"] = True
+    events.emit(call.scope, "customer.deleted", customer)
+    return {"id": customer["id"], "object": "customer", "deleted": True}
+
+
+def _list(call: Call) -> Json:
+    return lists.page(call, "customer", lists.matching(call, "email"))
+
+
+_OPTIONAL: Final = params.unset_or(params.text())
+_FIELDS: Final[dict[str, params.Parser | params.Required]] = {
+    "address": params.ADDRESS,
+    "description": _OPTIONAL,
+    "email": _OPTIONAL,
+    "metadata": params.metadata(),
+    "name": _OPTIONAL,
+    "phone": _OPTIONAL,
+    "shipping": params.SHIPPING,
+}
+_PATH: Final = "/v1/customers"
+ROUTES: Final = (
+    Route("POST", _PATH, _create, {**_FIELDS, "payment_method": params.text()}),
+    Route("GET", _PATH, _list, lists.params(email=params.text())),
+    Route("GET", _PATH + "/{id}", _retrieve),
+    Route("POST", _PATH + "/{id}", _update, _FIELDS),
+    Route("DELETE", _PATH + "/{id}", _delete),
+)

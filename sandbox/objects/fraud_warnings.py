@@ -1,0 +1,63 @@
+"""Keep early fraud warnings: an issuer's word that a payment may be fraudulent."""
+
+from typing import Final
+
+from sandbox.cards.test_data import DisputeKind
+from sandbox.events_out import events
+from sandbox.objects import payment_methods
+from sandbox.wire import lists, params
+from sandbox.wire.call import Call, Route
+from sandbox.world import errors, ids, objects
+from sandbox.world.objects import Json
+from sandbox.world.world import Scope, reacts_to
+
+KIND: Final = "radar.early_fraud_warning"
+
+
+@reacts_to("payment_intent.succeeded")
+def _test_card_warns(scope: Scope, intent: Json) -> None:
+    charge = scope.get("charge", intent["latest_charge"])
+    method = scope.get("payment_method", charge["payment_method"])
+    if method["type"] != "card":
+        return
+    if payment_methods.card_of(scope, method).dispute is not DisputeKind.FRAUD_WARNING:
+        return
+    warning: Json = {
+        "id": ids.new_id(KIND),
+        "object": KIND,
+        "actionable": True,
+        "charge": charge["id"],
+        "created": scope.now,
+        "fraud_type": "misc",
+        "livemode": False,
+        "payment_intent": intent["id"],
+    }
+    scope.put(KIND, warning)
+    events.emit(scope.unasked(), "radar.early_fraud_warning.created", warning)
+
+
+@reacts_to("charge.refunded")
+def _refund_settles_warning(scope: Scope, charge: Json) -> None:
+    for warning in scope.account.table(KIND).values():
+        if warning["charge"] == charge["id"] and warning["actionable"] and charge["refunded"]:
+            before = objects.frozen(warning)
+            warning["actionable"] = False
+            events.emit(scope.unasked(), "radar.early_fraud_warning.updated", warning, before)
+
+
+def _retrieve(call: Call) -> Json:
+    warning = call.scope.find(KIND, call.ids[0])
+    if warning is None:
+        raise errors.missing("early fraud warning", call.ids[0], "early_fraud_warning")
+    return warning
+
+
+def _list(call: Call) -> Json:
+    return lists.page(call, KIND, lists.matching(call, "charge", "payment_intent"))
+
+
+_PATH: Final = "/v1/radar/early_fraud_warnings"
+ROUTES: Final = (
+    Route("GET", _PATH, _list, lists.params(charge=params.text(), payment_intent=params.text())),
+    Route("GET", _PATH + "/{id}", _retrieve),
+)

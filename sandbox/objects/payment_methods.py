@@ -1,0 +1,260 @@
+"""Keep payment methods: test cards and test IBANs, resolved from numbers, tokens and ready ids."""
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sandbox.cards import card_entry, test_data
+from sandbox.cards.test_data import TestCard
+from sandbox.events_out import events
+from sandbox.wire import lists, params
+from sandbox.wire.call import Call, Route
+from sandbox.world import errors, ids, objects
+from sandbox.world.objects import Json
+from sandbox.world.world import Scope
+
+READY_MADE_EXPIRY: Final = 9, 2
+"""Month, and years from now, of cards made from tokens and ready ids."""
+IBAN_COUNTRY: Final = slice(0, 2)
+IBAN_BANK: Final = slice(4, 9)
+
+
+def from_card(scope: Scope, card: TestCard, details: Json | None = None) -> Json:
+    """Keep a new card payment method; `details` may give expiry, CVC and billing details."""
+    given = details or {}
+    month, years = READY_MADE_EXPIRY
+    record = _blank(scope, "card", given)
+    record["card"] = {
+        "brand": card.brand,
+        "checks": {
+            "address_line1_check": None,
+            "address_postal_code_check": None,
+            "cvc_check": "unchecked" if given.get("cvc_given", True) else None,
+        },
+        "country": "US",
+        "display_brand": {"amex": "american_express"}.get(card.brand, card.brand),
+        "exp_month": given.get("exp_month", month),
+        "exp_year": given.get("exp_year", _year(scope) + years),
+        "fingerprint": _fingerprint(card.key),
+        "funding": card.funding,
+        "generated_from": None,
+        "last4": card.last4,
+        "networks": {"available": [card.brand], "preferred": None},
+        "regulated_status": "unregulated",
+        "three_d_secure_usage": {
+            "supported": card.three_ds is not test_data.ThreeDS.UNSUPPORTED,
+        },
+        "wallet": None,
+    }
+    note = scope.note(record["id"])
+    note["card"] = card.key
+    note["cvc_given"] = given.get("cvc_given", True)
+    return scope.put("payment_method", record)
+
+
+def from_iban(scope: Scope, iban: str, given: Json) -> Json:
+    """Keep a new SEPA debit payment method; the IBAN itself stays only in what it will do."""
+    record = _blank(scope, "sepa_debit", given)
+    record["sepa_debit"] = {
+        "bank_code": iban[IBAN_BANK],
+        "branch_code": "",
+        "country": iban[IBAN_COUNTRY],
+        "fingerprint": _fingerprint(iban),
+        "generated_from": {"charge": None, "setup_attempt": None},
+        "last4": iban[-4:],
+    }
+    scope.note(record["id"])["iban"] = iban
+    return scope.put("payment_method", record)
+
+
+def _blank(scope: Scope, kind: str, given: Json) -> Json:
+    return {
+        "id": ids.new_id("payment_method"),
+        "object": "payment_method",
+        "allow_redisplay": given.get("allow_redisplay", "unspecified"),
+        "billing_details": objects.billing_details(given.get("billing_details")),
+        "created": scope.now,
+        "customer": None,
+        "customer_account": None,
+        "livemode": False,
+        "metadata": given.get("metadata") or {},
+        "type": kind,
+    }
+
+
+def _fingerprint(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
+
+
+def _year(scope: Scope) -> int:
+    return datetime.fromtimestamp(scope.now, UTC).year
+
+
+def card_of(scope: Scope, payment_method: Json) -> TestCard:
+    """Return the test card behind a card payment method."""
+    return test_data.CARDS[scope.note(payment_method["id"])["card"]]
+
+
+def resolve(scope: Scope, payment_method_id: str, param: str = "payment_method") -> Json:
+    """Return a payment method by id; a ready-made `pm_card_…` id makes a new one."""
+    found = scope.find("payment_method", payment_method_id)
+    if found is not None:
+        return found
+    card = None
+    if payment_method_id.startswith("pm_card_"):
+        card = test_data.card_by_payment_method_id(payment_method_id)
+    if card is None:
+        raise errors.missing("PaymentMethod", payment_method_id, param, status=400)
+    return from_card(scope, card)
+
+
+def create(scope: Scope, given: Json, prefix: str = "") -> Json:
+    """Keep a new payment method from request parameters, or raise Stripe's refusal."""
+    if given["type"] == "sepa_debit":
+        return from_iban(scope, _iban(given, prefix), given)
+    card = given.get("card")
+    if card is None:
+        raise errors.invalid("Missing required param: card.", f"{prefix}card", "parameter_missing")
+    if "token" in card:
+        return from_card(scope, card_entry.card_from_token(card["token"]), given)
+    return from_card(
+        scope, card_entry.card_from_number(scope, card), given | card_entry.expiry(card)
+    )
+
+
+def _iban(given: Json, prefix: str) -> str:
+    name = f"{prefix}sepa_debit[iban]" if not prefix else f"{prefix}[sepa_debit][iban]"
+    raw = (given.get("sepa_debit") or {}).get("iban")
+    if raw is None:
+        raise errors.invalid(f"Missing required param: {name}.", name, "parameter_missing")
+    iban = "".join(str(raw).split()).upper()
+    if iban not in test_data.IBANS:
+        message = "The IBAN you provided is invalid. The sandbox knows Stripe's test IBANs only."
+        raise errors.invalid(message, name, "invalid_bank_account_iban")
+    return iban
+
+
+def attach(scope: Scope, payment_method: Json, customer_id: str) -> None:
+    """Attach to a customer; cards which their issuer declines are declined here already."""
+    if payment_method["customer"] == customer_id:
+        return
+    if payment_method["customer"] is not None:
+        message = "The payment method you provided has already been attached to a customer."
+        raise errors.impossible(message)
+    if payment_method["type"] == "card":
+        card = card_of(scope, payment_method)
+        if card.decline is not None and card.attach_declines:
+            refused = card.decline
+            raise errors.card_error(refused.code, refused.message, **refused.error_fields())
+        payment_method["card"]["checks"]["cvc_check"] = card.cvc_check
+    payment_method["customer"] = customer_id
+    events.emit(scope, "payment_method.attached", payment_method)
+
+
+def find(scope: Scope, payment_method_id: str) -> Json:
+    """Return a kept payment method, or raise Stripe's 404."""
+    found = scope.find("payment_method", payment_method_id)
+    if found is None:
+        raise errors.missing("PaymentMethod", payment_method_id, "payment_method")
+    return found
+
+
+def _create(call: Call) -> Json:
+    return create(call.scope, call.params)
+
+
+def _retrieve(call: Call) -> Json:
+    return find(call.scope, call.ids[0])
+
+
+def _update(call: Call) -> Json:
+    record, given = find(call.scope, call.ids[0]), dict(call.params)
+    if record["customer"] is None:
+        message = "You must save this PaymentMethod to a customer before you can update it."
+        raise errors.impossible(message)
+    before = objects.frozen(record)
+    if "metadata" in given:
+        objects.merge_metadata(record, given["metadata"])
+    if "billing_details" in given:
+        merged = {**record["billing_details"], **given["billing_details"]}
+        record["billing_details"] = objects.billing_details(merged)
+    record["allow_redisplay"] = given.get("allow_redisplay", record["allow_redisplay"])
+    if record["type"] == "card":
+        record["card"].update(given.get("card", {}))
+    events.emit(call.scope, "payment_method.updated", record, before)
+    return record
+
+
+def _attach(call: Call) -> Json:
+    record = resolve(call.scope, call.ids[0])
+    customer_id = call.params["customer"]
+    if call.scope.find("customer", customer_id) is None:
+        raise errors.missing("customer", customer_id, "customer", status=400)
+    attach(call.scope, record, customer_id)
+    return record
+
+
+def _detach(call: Call) -> Json:
+    record = find(call.scope, call.ids[0])
+    if record["customer"] is None:
+        message = "The payment method you provided is not attached to a customer so detachment is "
+        raise errors.impossible(message + "impossible.")
+    before = objects.frozen(record)
+    record["customer"] = None
+    events.emit(call.scope, "payment_method.detached", record, before)
+    return record
+
+
+def _list(call: Call) -> Json:
+    customer = call.params.get("customer") or (call.ids[0] if call.ids else None)
+    kinds = lists.matching(call, "type", "allow_redisplay")
+
+    def wanted(record: Json) -> bool:
+        return customer is not None and record["customer"] == customer and kinds(record)
+
+    return lists.page(call, "payment_method", wanted)
+
+
+_CARD: Final[Any] = params.fields(
+    {
+        "number": params.text(),
+        "exp_month": params.integer(),
+        "exp_year": params.integer(),
+        "cvc": params.text(),
+        "token": params.text(),
+        "networks": params.anything(),
+    }
+)
+_REDISPLAY: Final = params.one_of("always", "limited", "unspecified")
+CREATE: Final[dict[str, params.Parser | params.Required]] = {
+    "type": params.Required(params.one_of("card", "sepa_debit")),
+    "card": _CARD,
+    "sepa_debit": params.fields({"iban": params.Required(params.text())}),
+    "billing_details": params.BILLING_DETAILS,
+    "metadata": params.metadata(),
+    "allow_redisplay": _REDISPLAY,
+    "radar_options": params.anything(),
+}
+_LIST: Final = lists.params(
+    customer=params.text(), type=params.one_of("card", "sepa_debit"), allow_redisplay=_REDISPLAY
+)
+_PATH: Final = "/v1/payment_methods"
+ROUTES: Final = (
+    Route("POST", _PATH, _create, CREATE),
+    Route("GET", _PATH, _list, _LIST),
+    Route("GET", _PATH + "/{id}", _retrieve),
+    Route(
+        "POST",
+        _PATH + "/{id}",
+        _update,
+        {
+            "metadata": params.metadata(),
+            "billing_details": params.BILLING_DETAILS,
+            "allow_redisplay": _REDISPLAY,
+            "card": params.fields({"exp_month": params.integer(1), "exp_year": params.integer(1)}),
+        },
+    ),
+    Route("POST", _PATH + "/{id}/attach", _attach, {"customer": params.Required(params.text())}),
+    Route("POST", _PATH + "/{id}/detach", _detach),
+    Route("GET", "/v1/customers/{id}/payment_methods", _list, _LIST),
+)

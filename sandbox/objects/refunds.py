@@ -1,0 +1,238 @@
+"""Keep refunds: money back on a charge, whole or in part, at once, later, or not after all."""
+
+import secrets
+from typing import Any, Final
+
+from sandbox.cards.test_data import RefundCourse
+from sandbox.events_out import events
+from sandbox.objects import balance, charges, money, payment_methods
+from sandbox.objects.balance import Movement
+from sandbox.wire import lists, params
+from sandbox.wire.call import Call, Route
+from sandbox.world import errors, ids, objects
+from sandbox.world.objects import Json
+from sandbox.world.world import Scope, job
+
+REFERENCE_SECONDS: Final = 3.0
+"""Until the acquirer's reference number is there: days at Stripe, short enough here to watch."""
+OUTCOME_SECONDS: Final = 5.0
+"""Until a pending refund succeeds, or a succeeded one fails after all."""
+REFERENCE_DIGITS: Final = 18
+REASONS: Final = ("duplicate", "fraudulent", "requested_by_customer")
+
+
+def create(scope: Scope, charge: Json, given: Json) -> Json:
+    """Give money back on a charge, or raise Stripe's refusal."""
+    rest = charge["amount_captured"] - charge["amount_refunded"]
+    _check_refundable(scope, charge, rest)
+    amount = given.get("amount", rest)
+    if amount > rest:
+        asked = money.formatted(amount, charge["currency"])
+        left = money.formatted(rest, charge["currency"])
+        message = f"Refund amount ({asked}) is greater than unrefunded amount on charge ({left})"
+        raise errors.impossible(message, param="amount")
+    course = _course(scope, charge)
+    refund = scope.put("refund", _build(scope, charge, given | {"amount": amount}))
+    if course is RefundCourse.PENDING:
+        refund.update(status="pending", pending_reason="processing")
+    movement = Movement(refund, -amount, "refund", "refund", description="REFUND FOR CHARGE")
+    refund["balance_transaction"] = balance.record(scope, movement)["id"]
+    before = objects.frozen(charge)
+    charge["amount_refunded"] += amount
+    charge["refunded"] = charge["amount_refunded"] == charge["amount"]
+    events.emit(scope, "charge.refunded", charge, before)
+    events.emit(scope, "refund.created", refund)
+    _plan(scope, refund, course)
+    return refund
+
+
+def _check_refundable(scope: Scope, charge: Json, rest: int) -> None:
+    if charge["status"] == "failed" or not charge["captured"]:
+        message = (
+            f"Charge {charge['id']} has not been captured: there is nothing to refund. Cancel its "
+            "PaymentIntent instead."
+        )
+        raise errors.impossible(message)
+    if scope.note(charge["id"]).get("charged_back"):
+        message = f"Charge {charge['id']} has been charged back; cannot issue a refund."
+        raise errors.impossible(message, "charge_disputed")
+    if rest <= 0:
+        message = f"Charge {charge['id']} has already been refunded."
+        raise errors.impossible(message, "charge_already_refunded")
+
+
+def _course(scope: Scope, charge: Json) -> RefundCourse | None:
+    method = scope.get("payment_method", charge["payment_method"])
+    return payment_methods.card_of(scope, method).refund if method["type"] == "card" else None
+
+
+def _build(scope: Scope, charge: Json, given: Json) -> Json:
+    return {
+        "id": ids.new_id("refund"),
+        "object": "refund",
+        "amount": given["amount"],
+        "balance_transaction": None,
+        "charge": charge["id"],
+        "created": scope.now,
+        "currency": charge["currency"],
+        "destination_details": _destination(charge),
+        "metadata": given.get("metadata") or {},
+        "payment_intent": charge["payment_intent"],
+        "reason": given.get("reason"),
+        "receipt_number": None,
+        "source_transfer_reversal": None,
+        "status": "succeeded",
+        "transfer_reversal": None,
+    }
+
+
+def _destination(charge: Json) -> Json:
+    if charge["payment_method_details"]["type"] != "card":
+        return {"type": charge["payment_method_details"]["type"]}
+    card = {
+        "reference_status": "pending",
+        "reference_type": "acquirer_reference_number",
+        "type": "refund",
+    }
+    return {"card": card, "type": "card"}
+
+
+def _plan(scope: Scope, refund: Json, course: RefundCourse | None) -> None:
+    if course is RefundCourse.PENDING:
+        scope.later(OUTCOME_SECONDS, "refund_succeeds", refund=refund["id"])
+    elif course is RefundCourse.FAILS:
+        scope.later(OUTCOME_SECONDS, "refund_fails", refund=refund["id"])
+    elif refund["destination_details"]["type"] == "card":
+        scope.later(REFERENCE_SECONDS, "refund_reference", refund=refund["id"])
+
+
+def _changed(scope: Scope, refund: Json, before: Json) -> None:
+    events.emit(scope, "refund.updated", refund, before)
+    events.emit(scope, "charge.refund.updated", refund, before)
+
+
+@job("refund_reference")
+def _reference_arrives(scope: Scope, args: Json) -> None:
+    refund = scope.get("refund", args["refund"])
+    if refund["status"] != "succeeded":
+        return
+    before = objects.frozen(refund)
+    reference = f"{secrets.randbelow(10**REFERENCE_DIGITS):0{REFERENCE_DIGITS}}"
+    refund["destination_details"]["card"].update(reference=reference, reference_status="available")
+    _changed(scope, refund, before)
+
+
+@job("refund_succeeds")
+def _succeeds(scope: Scope, args: Json) -> None:
+    refund = scope.get("refund", args["refund"])
+    if refund["status"] != "pending":
+        return
+    before = objects.frozen(refund)
+    refund["status"] = "succeeded"
+    del refund["pending_reason"]
+    _changed(scope, refund, before)
+
+
+@job("refund_fails")
+def _fails(scope: Scope, args: Json) -> None:
+    refund = scope.get("refund", args["refund"])
+    if refund["status"] in ("succeeded", "pending"):
+        fail(scope, refund)
+
+
+def fail(scope: Scope, refund: Json, reason: str = "expired_or_canceled_card") -> None:
+    """Let a refund fail: the money returns to the account, the charge counts it no longer."""
+    before = objects.frozen(refund)
+    refund.pop("pending_reason", None)
+    refund.update(status="failed", failure_reason=reason)
+    movement = Movement(
+        refund, refund["amount"], "refund_failure", "refund_failure", description="REFUND FAILURE"
+    )
+    refund["failure_balance_transaction"] = balance.record(scope, movement)["id"]
+    charge = scope.get("charge", refund["charge"])
+    charge["amount_refunded"] -= refund["amount"]
+    charge["refunded"] = False
+    events.emit(scope, "refund.failed", refund)
+    _changed(scope, refund, before)
+
+
+def find(scope: Scope, refund_id: str) -> Json:
+    """Return a refund, or raise Stripe's 404."""
+    refund = scope.find("refund", refund_id)
+    if refund is None:
+        raise errors.missing("refund", refund_id, "refund")
+    return refund
+
+
+def _charge_of(call: Call) -> Json:
+    given = call.params
+    if "charge" in given:
+        return charges.find(call.scope, given["charge"], "id")
+    if "payment_intent" not in given:
+        message = (
+            "One of the following params should be provided for this request: payment_intent or "
+            "charge."
+        )
+        raise errors.invalid(message)
+    intent = call.scope.find("payment_intent", given["payment_intent"])
+    if intent is None:
+        raise errors.missing("payment_intent", given["payment_intent"], "payment_intent")
+    if intent["status"] != "succeeded":
+        message = (
+            f"This PaymentIntent ({intent['id']}) does not have a successful charge to refund."
+        )
+        raise errors.impossible(message, "payment_intent_unexpected_state")
+    return charges.find(call.scope, intent["latest_charge"])
+
+
+def _create(call: Call) -> Json:
+    return create(call.scope, _charge_of(call), call.params)
+
+
+def _retrieve(call: Call) -> Json:
+    return find(call.scope, call.ids[0])
+
+
+def _update(call: Call) -> Json:
+    refund = find(call.scope, call.ids[0])
+    before = objects.frozen(refund)
+    if "metadata" in call.params:
+        objects.merge_metadata(refund, call.params["metadata"])
+    _changed(call.scope, refund, before)
+    return refund
+
+
+def _cancel(call: Call) -> Json:
+    find(call.scope, call.ids[0])
+    raise errors.impossible("Canceling this refund is unsupported.")
+
+
+def _list(call: Call) -> Json:
+    answer = lists.page(call, "refund", lists.matching(call, "charge", "payment_intent"))
+    if "charge" in call.params:
+        all_of_it = call.scope.account.table("refund").values()
+        answer["count"] = sum(item["charge"] == call.params["charge"] for item in all_of_it)
+    return answer
+
+
+_CREATE: Final[dict[str, Any]] = {
+    "amount": params.integer(1),
+    "charge": params.text(),
+    "currency": money.parse_currency,
+    "customer": params.text(),
+    "instructions_email": params.text(),
+    "metadata": params.metadata(),
+    "origin": params.anything(),
+    "payment_intent": params.text(),
+    "reason": params.one_of(*REASONS),
+    "refund_application_fee": params.boolean(),
+    "reverse_transfer": params.boolean(),
+}
+_PATH: Final = "/v1/refunds"
+ROUTES: Final = (
+    Route("POST", _PATH, _create, _CREATE),
+    Route("GET", _PATH, _list, lists.params(charge=params.text(), payment_intent=params.text())),
+    Route("GET", _PATH + "/{id}", _retrieve),
+    Route("POST", _PATH + "/{id}", _update, {"metadata": params.metadata()}),
+    Route("POST", _PATH + "/{id}/cancel", _cancel),
+)

@@ -1,0 +1,1 @@
+"""Play the event service: `python -m sandbox.receiver`."""

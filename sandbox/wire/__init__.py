@@ -1,0 +1,1 @@
+"""Read API calls as Stripe does: parameters, forms, lists, versions, keys."""

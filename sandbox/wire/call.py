@@ -1,0 +1,47 @@
+"""Describe one API call and the routes that serve calls."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from sandbox.wire.params import Parser, Required
+from sandbox.world.objects import Json
+from sandbox.world.world import Scope
+
+NOTHING: Mapping[str, "Parser | Required"] = {}
+
+
+@dataclass(frozen=True)
+class Call:
+    """Give a handler what was asked: the checked parameters, the ids in the path, the scope."""
+
+    scope: Scope
+    version: str
+    path: str
+    params: Json
+    ids: tuple[str, ...] = ()
+
+
+Handler = Callable[[Call], Json]
+
+
+@dataclass(frozen=True)
+class Route:
+    """Bind a method and a path pattern (`/v1/refunds/{id}`) to a handler and its parameters."""
+
+    method: str
+    pattern: str
+    handler: Handler
+    spec: Mapping[str, Parser | Required] = field(default_factory=lambda: NOTHING)
+
+    @cached_property
+    def _regex(self) -> re.Pattern[str]:
+        return re.compile(re.sub(r"\{\w+\}", r"([^/]+)", self.pattern))
+
+    def match(self, method: str, path: str) -> tuple[str, ...] | None:
+        """Return the ids in the path, or None if this is another route."""
+        if method != self.method:
+            return None
+        found = self._regex.fullmatch(path)
+        return None if found is None else found.groups()

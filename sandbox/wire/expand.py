@@ -1,0 +1,134 @@
+"""Replace ids by the objects they stand for, where `expand[]` asks for it."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from sandbox.wire import lists
+from sandbox.world import errors
+from sandbox.world.objects import Json
+from sandbox.world.world import Scope
+
+MAX_DEPTH: Final = 4
+"""Levels Stripe expands; list calls count the leading `data` too."""
+
+REFERENCES: Final[dict[str, dict[str, str]]] = {
+    "payment_intent": {
+        "latest_charge": "charge",
+        "payment_method": "payment_method",
+        "customer": "customer",
+        "application": "",
+        "on_behalf_of": "",
+        "review": "",
+    },
+    "charge": {
+        "balance_transaction": "balance_transaction",
+        "failure_balance_transaction": "balance_transaction",
+        "payment_intent": "payment_intent",
+        "customer": "customer",
+        "application": "",
+        "application_fee": "",
+        "on_behalf_of": "",
+        "review": "",
+        "source_transfer": "",
+    },
+    "refund": {
+        "balance_transaction": "balance_transaction",
+        "failure_balance_transaction": "balance_transaction",
+        "charge": "charge",
+        "payment_intent": "payment_intent",
+        "source_transfer_reversal": "",
+        "transfer_reversal": "",
+    },
+    "dispute": {"charge": "charge", "payment_intent": "payment_intent"},
+    "balance_transaction": {"source": "*"},
+    "payment_method": {"customer": "customer"},
+    "checkout.session": {
+        "payment_intent": "payment_intent",
+        "customer": "customer",
+        "invoice": "",
+        "payment_link": "",
+        "setup_intent": "",
+        "subscription": "",
+    },
+    "price": {"product": "product"},
+    "product": {"default_price": "price", "tax_code": ""},
+    "customer": {"default_source": "", "test_clock": ""},
+    "radar.early_fraud_warning": {"charge": "charge", "payment_intent": "payment_intent"},
+}
+"""What can be expanded, and into which kind; "" marks what is always null in the sandbox."""
+
+Contents = Callable[[Scope, Json], list[Json]]
+INCLUDABLE: Final[dict[tuple[str, str], tuple[str, Contents]]] = {}
+"""Lists left out unless asked for, by object kind and name: their URL and their contents."""
+
+
+def includable(kind: str, name: str, url: str) -> Callable[[Contents], Contents]:
+    """Register a list that `expand` adds to an object; `{id}` in the URL is the object's."""
+
+    def register(contents: Contents) -> Contents:
+        INCLUDABLE[kind, name] = (url, contents)
+        return contents
+
+    return register
+
+
+def expanded(scope: Scope, answer: Json, paths: list[str]) -> Json:
+    """Return a copy of the answer with the given paths expanded, or raise Stripe's 400."""
+    result = dict(answer)
+    for path in paths:
+        steps = path.split(".")
+        if len(steps) > MAX_DEPTH:
+            message = f"You cannot expand more than {MAX_DEPTH} levels of a property. Property: "
+            raise errors.invalid(message + path, "expand")
+        _expand(scope, result, steps, path)
+    return result
+
+
+def _expand(scope: Scope, parent: Json, steps: list[str], path: str) -> None:
+    name, rest = steps[0], steps[1:]
+    if parent.get("object") == "list" and name == "data":
+        parent["data"] = [_descend(scope, item, rest, path) for item in parent["data"]]
+        return
+    value = _resolve(scope, parent, name, path)
+    if isinstance(value, list):
+        parent[name] = [_descend(scope, item, rest, path) for item in value]
+    elif isinstance(value, dict):
+        parent[name] = _descend(scope, value, rest, path)
+    else:
+        parent[name] = value
+
+
+def _descend(scope: Scope, value: Any, rest: list[str], path: str) -> Any:
+    if not isinstance(value, dict):
+        return value
+    copied = dict(value)
+    if rest:
+        _expand(scope, copied, rest, path)
+    return copied
+
+
+def _resolve(scope: Scope, parent: Json, name: str, path: str) -> Any:
+    kind = str(parent.get("object", ""))
+    if (kind, name) in INCLUDABLE and name not in parent:
+        url, contents = INCLUDABLE[kind, name]
+        data = contents(scope, parent)
+        listed = lists.envelope(url.replace("{id}", parent["id"]), data[: lists.DEFAULT_LIMIT])
+        listed["has_more"] = len(data) > lists.DEFAULT_LIMIT
+        if name == "refunds":
+            listed["total_count"] = len(data)
+        return listed
+    if name in REFERENCES.get(kind, {}):
+        return _referenced(scope, parent.get(name), REFERENCES[kind][name])
+    if isinstance(parent.get(name), dict | list):
+        return parent[name]
+    raise errors.invalid(f"This property cannot be expanded ({path}).", "expand")
+
+
+def _referenced(scope: Scope, value: Any, kind: str) -> Any:
+    if not isinstance(value, str):
+        return value
+    if kind == "*":
+        tables = ("charge", "refund", "dispute")
+        found = (scope.find(table, value) for table in tables)
+        return next((record for record in found if record is not None), value)
+    return scope.find(kind, value) or value

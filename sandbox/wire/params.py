@@ -1,0 +1,224 @@
+"""Hold requests to what Stripe accepts: unknown, missing and malformed parameters are refused.
+
+A spec maps parameter names to parsers; a parser takes the raw value and its full name (`a[b]`)
+and returns the value to use. `parse` returns only what was given: absent stays absent.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sandbox.world import errors
+from sandbox.world.objects import Json
+
+Parser = Callable[[Any, str], Any]
+
+TEXT_LIMIT: Final = 5000
+"""Characters Stripe allows in a free text unless it says otherwise."""
+METADATA_KEYS: Final = 50
+METADATA_KEY_LENGTH: Final = 40
+METADATA_VALUE_LENGTH: Final = 500
+
+
+@dataclass(frozen=True)
+class Required:
+    """Mark a parameter without which the request is refused."""
+
+    parser: Parser
+
+
+Spec = Mapping[str, Parser | Required]
+
+
+def parse(spec: Spec, tree: Json, prefix: str = "") -> Json:
+    """Return the given parameters, checked and converted, or raise Stripe's 400."""
+
+    def full(name: str) -> str:
+        return f"{prefix}[{name}]" if prefix else name
+
+    unknown = [full(name) for name in tree if name not in spec]
+    if unknown:
+        noun = "parameter" if len(unknown) == 1 else "parameters"
+        message = f"Received unknown {noun}: {', '.join(unknown)}"
+        raise errors.invalid(message, unknown[0], "parameter_unknown")
+    parsed: Json = {}
+    for name, rule in spec.items():
+        if name in tree:
+            parser = rule.parser if isinstance(rule, Required) else rule
+            parsed[name] = parser(tree[name], full(name))
+        elif isinstance(rule, Required):
+            message = f"Missing required param: {full(name)}."
+            raise errors.invalid(message, full(name), "parameter_missing")
+    return parsed
+
+
+def text(limit: int = TEXT_LIMIT) -> Parser:
+    """Accept a non-empty string of limited length."""
+
+    def parser(value: Any, name: str) -> str:
+        if not isinstance(value, str):
+            raise errors.invalid(f"Invalid string: {value}", name)
+        if value == "":
+            raise _empty(name)
+        if len(value) > limit:
+            message = f"Invalid string: {value[:20]}…; must be at most {limit} characters"
+            raise errors.invalid(message, name, "parameter_invalid_string_length")
+        return value
+
+    return parser
+
+
+def _empty(name: str) -> errors.StripeError:
+    message = (
+        f"You passed an empty string for '{name}'. We assume empty values are an attempt to unset "
+        f"a parameter; however '{name}' cannot be unset. You should remove '{name}' from your "
+        "request or supply a non-empty value."
+    )
+    return errors.invalid(message, name, "parameter_invalid_empty")
+
+
+def unset_or(parser: Parser) -> Parser:
+    """Accept the empty string as "remove the value" (null), else what the parser accepts."""
+    return lambda value, name: None if value == "" else parser(value, name)
+
+
+def integer(minimum: int | None = None) -> Parser:
+    """Accept a whole number, at least the minimum."""
+
+    def parser(value: Any, name: str) -> int:
+        if value == "":
+            raise _empty(name)
+        try:
+            number = int(str(value))
+        except ValueError:
+            message = f"Invalid integer: {value}"
+            raise errors.invalid(message, name, "parameter_invalid_integer") from None
+        if minimum is not None and number < minimum:
+            message = f"This value must be greater than or equal to {minimum}."
+            raise errors.invalid(message, name, "parameter_invalid_integer")
+        return number
+
+    return parser
+
+
+def boolean() -> Parser:
+    """Accept true or false."""
+
+    def parser(value: Any, name: str) -> bool:
+        if value in ("true", "false", True, False):
+            return value in ("true", True)
+        raise errors.invalid(f"Invalid boolean: {value}", name)
+
+    return parser
+
+
+def one_of(*choices: str) -> Parser:
+    """Accept one of the words."""
+
+    def parser(value: Any, name: str) -> str:
+        if value in choices:
+            return str(value)
+        listed = ", ".join(choices[:-1]) + (", or " if len(choices) > 1 else "") + choices[-1]
+        raise errors.invalid(f"Invalid {name}: must be one of {listed}", name)
+
+    return parser
+
+
+def either(*parsers: Parser) -> Parser:
+    """Accept what the first willing parser accepts; the last one's refusal is reported."""
+
+    def parser(value: Any, name: str) -> Any:
+        for attempt in parsers[:-1]:
+            try:
+                return attempt(value, name)
+            except errors.StripeError:
+                continue
+        return parsers[-1](value, name)
+
+    return parser
+
+
+def fields(spec: Spec) -> Parser:
+    """Accept a map with the given parameters inside."""
+
+    def parser(value: Any, name: str) -> Json:
+        if not isinstance(value, dict):
+            raise errors.invalid("Invalid object", name)
+        return parse(spec, value, name)
+
+    return parser
+
+
+def list_of(item: Parser) -> Parser:
+    """Accept an array."""
+
+    def parser(value: Any, name: str) -> list[Any]:
+        if not isinstance(value, list):
+            raise errors.invalid("Invalid array", name)
+        return [item(element, f"{name}[{index}]") for index, element in enumerate(value)]
+
+    return parser
+
+
+def anything() -> Parser:
+    """Accept and keep whatever comes: the sandbox does not act on it."""
+    return lambda value, _: value
+
+
+def metadata() -> Parser:
+    """Accept metadata within Stripe's limits; "" unsets all of it (null)."""
+
+    def parser(value: Any, name: str) -> Json | None:
+        if value == "":
+            return None
+        if not isinstance(value, dict):
+            raise errors.invalid("Invalid hash", name)
+        if len(value) > METADATA_KEYS:
+            message = f"You can have up to {METADATA_KEYS} metadata keys, but you passed in "
+            raise errors.invalid(message + f"{len(value)}.", name)
+        return {key: _metadata_value(key, item, name) for key, item in value.items()}
+
+    return parser
+
+
+def _metadata_value(key: str, value: Any, name: str) -> str:
+    if len(key) > METADATA_KEY_LENGTH:
+        message = f"Metadata keys can have up to {METADATA_KEY_LENGTH} characters, but you passed "
+        raise errors.invalid(message + f"in a key that is {len(key)} characters.", name)
+    if not isinstance(value, str):
+        message = "Metadata values must be strings, but for key "
+        raise errors.invalid(f"{message}'{key}' you passed in a hash.", f"{name}[{key}]")
+    if len(value) > METADATA_VALUE_LENGTH:
+        message = f"Metadata values can have up to {METADATA_VALUE_LENGTH} characters, but you "
+        raise errors.invalid(message + f"passed in a value that is {len(value)} characters.", name)
+    return value
+
+
+ADDRESS: Final = unset_or(
+    fields(
+        {
+            key: unset_or(text())
+            for key in ("city", "country", "line1", "line2", "postal_code", "state")
+        }
+    )
+)
+SHIPPING: Final = unset_or(
+    fields(
+        {
+            "address": Required(ADDRESS),
+            "name": Required(text()),
+            "carrier": unset_or(text()),
+            "phone": unset_or(text()),
+            "tracking_number": unset_or(text()),
+        }
+    )
+)
+BILLING_DETAILS: Final = fields(
+    {
+        "address": ADDRESS,
+        "email": unset_or(text()),
+        "name": unset_or(text()),
+        "phone": unset_or(text()),
+        "tax_id": text(),
+    }
+)

@@ -1,0 +1,119 @@
+"""Know Stripe's API versions, and show objects as a version does.
+
+Objects are kept in the shape of the account's default version (dahlia); endive adds fields and
+refuses `payment_method_types`. Earlier versions get dahlia's shape.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from sandbox.world import errors
+from sandbox.world.objects import Json, frozen
+
+ACCOUNT_DEFAULT: Final = "2026-08-26.dahlia"
+LATEST: Final = "2026-10-28.endive"
+ENDIVE_BEGINS: Final = "2026-09-30"
+
+KNOWN: Final = frozenset(
+    """
+    2015-10-16 2016-07-06 2017-08-15 2018-02-28 2018-05-21 2018-07-27 2018-08-23 2018-09-06
+    2018-09-24 2018-10-31 2018-11-08 2019-02-11 2019-02-19 2019-03-14 2019-05-16 2019-08-14
+    2019-09-09 2019-10-08 2019-10-17 2019-11-05 2019-12-03 2020-03-02 2020-08-27 2022-08-01
+    2022-11-15 2023-08-16 2023-10-16 2024-04-10 2024-06-20
+    2024-09-30.acacia 2024-10-28.acacia 2024-11-20.acacia 2024-12-18.acacia 2025-01-27.acacia
+    2025-02-24.acacia 2025-03-31.basil 2025-04-30.basil 2025-05-28.basil 2025-06-30.basil
+    2025-07-30.basil 2025-08-27.basil 2025-09-30.clover 2025-10-29.clover 2025-11-17.clover
+    2025-12-15.clover 2026-01-28.clover 2026-02-25.clover 2026-03-25.dahlia 2026-04-22.dahlia
+    2026-05-27.dahlia 2026-06-24.dahlia 2026-07-29.dahlia 2026-08-26.dahlia 2026-09-30.endive
+    2026-10-28.endive
+    """.split()
+)
+
+ENDIVE_FIELDS: Final[dict[str, Json]] = {
+    "payment_intent": {
+        "allowed_payment_method_types": None,
+        "payment_record": None,
+        "source": None,
+    },
+    "charge": {"source": None},
+    "refund": {"customer": None, "customer_account": None, "payment_method": None},
+    "dispute": {"intended_submission_method": None},
+    "checkout.session": {"allowed_payment_method_types": None},
+    "product": {"tax_details": None, "type": "service"},
+}
+"""What endive's objects have beside dahlia's, with the value where the sandbox knows none."""
+ENDIVE_CARD_DETAILS: Final = {"electronic_commerce_indicator": None, "transaction_link_id": None}
+
+
+def effective(header: str | None) -> str:
+    """Return the version a request is served in, or raise Stripe's 400 for an unknown one."""
+    if header is None:
+        return ACCOUNT_DEFAULT
+    if header in KNOWN:
+        return header
+    raise errors.invalid(f"Invalid Stripe API version: {header}")
+
+
+def is_endive(version: str) -> bool:
+    """Tell whether a version is endive or later."""
+    return version[: len(ENDIVE_BEGINS)] >= ENDIVE_BEGINS
+
+
+def shown(value: Any, version: str) -> Any:
+    """Return a copy of objects as the version shows them; events say the same at every version."""
+    if isinstance(value, list):
+        return [shown(item, version) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("object") == "event":
+        return frozen(value)
+    copied = {key: shown(item, version) for key, item in value.items()}
+    if is_endive(version):
+        _add_endive_fields(copied)
+    return copied
+
+
+def _add_endive_fields(record: Json) -> None:
+    kind = str(record.get("object"))
+    for key, default in ENDIVE_FIELDS.get(kind, {}).items():
+        record.setdefault(key, default)
+    if kind in ENDIVE_INSIDE:
+        ENDIVE_INSIDE[kind](record)
+
+
+def _inside_account(account: Json) -> None:
+    if "deleted" in account:
+        return
+    account["business_profile"].setdefault("specified_commercial_transactions_act_url", None)
+    for script in ("kana", "kanji"):
+        account["settings"]["payments"].setdefault(f"statement_descriptor_prefix_{script}", None)
+
+
+def _inside_charge(charge: Json) -> None:
+    card = (charge.get("payment_method_details") or {}).get("card")
+    if card is not None:
+        for key, default in ENDIVE_CARD_DETAILS.items():
+            card.setdefault(key, default)
+
+
+def _inside_dispute(dispute: Json) -> None:
+    submitted = dispute["evidence_details"]["submission_count"] > 0
+    method = "manual" if submitted else "not_submitted"
+    dispute["evidence_details"].setdefault("submission_method", method)
+    card = dispute["payment_method_details"].get("card")
+    if card is not None:
+        card.setdefault("network", card["brand"])
+
+
+def _inside_intent(intent: Json) -> None:
+    link = (intent.get("payment_method_options") or {}).get("link")
+    if link is not None:
+        link.setdefault("persistent_token", None)
+
+
+ENDIVE_INSIDE: Final[dict[str, Callable[[Json], None]]] = {
+    "account": _inside_account,
+    "charge": _inside_charge,
+    "dispute": _inside_dispute,
+    "payment_intent": _inside_intent,
+}

@@ -1,0 +1,82 @@
+"""Break calls on demand: fail, delay, leave hanging or cut them off, before or after they act.
+
+A call broken *before* never reached its endpoint, one broken *during* began there and changed
+nothing, one broken *after* took effect.
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Final
+
+from sandbox.world import ids
+from sandbox.world.errors import StripeError
+from sandbox.world.objects import Json
+
+KINDS: Final = ("error", "delay", "timeout", "disconnect")
+PHASES: Final = ("before", "during", "after")
+OWN_ERRORS_FROM: Final = 500
+"""Statuses from here on are failures of Stripe's own, not refusals."""
+DEFAULT_TYPES: Final = {429: ("invalid_request_error", "rate_limit")}
+
+
+@dataclass
+class Fault:
+    """Describe one disturbance: which calls, how many of them, when in their course, how."""
+
+    kind: str
+    phase: str = "before"
+    method: str | None = None
+    path_prefix: str = "/"
+    status: int = 500
+    code: str | None = None
+    retry_after: int | None = None
+    should_retry: bool | None = None
+    delay_seconds: float = 0.0
+    times: int | None = 1
+    hits: int = 0
+    id: str = field(default_factory=lambda: "flt_" + ids.random_text(ids.SHORT_LENGTH))
+
+    def applies_to(self, method: str, path: str) -> bool:
+        """Tell whether the fault is still active and meant for this call."""
+        if self.times is not None and self.hits >= self.times:
+            return False
+        return self.method in (None, method) and path.startswith(self.path_prefix)
+
+    def error(self) -> StripeError:
+        """Return what the caller is told.
+
+        The error of an endpoint that has begun is kept for the key, as Stripe says ("including 500
+        errors"). A refusal, such as 429, comes from before the endpoint whenever it is told.
+        """
+        kind, code = DEFAULT_TYPES.get(self.status, ("api_error", None))
+        message = f"The sandbox was told to fail this call with a {self.status}."
+        error = {"type": kind, "code": self.code or code, "message": message}
+        began = self.phase != "before" and self.status >= OWN_ERRORS_FROM
+        return StripeError(self.status, error, executed=began)
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers that tell the caller how to go on."""
+        headers = {}
+        if self.retry_after is not None:
+            headers["Retry-After"] = str(self.retry_after)
+        if self.should_retry is not None:
+            headers["Stripe-Should-Retry"] = str(self.should_retry).lower()
+        return headers
+
+
+class Faults:
+    """Hold the faults in force; the first that applies decides."""
+
+    def __init__(self) -> None:
+        self.active: list[Fault] = []
+
+    def take(self, method: str, path: str) -> Fault | None:
+        """Return the fault this call meets, and count it as met."""
+        for fault in self.active:
+            if fault.applies_to(method, path):
+                fault.hits += 1
+                return fault
+        return None
+
+    def listed(self) -> list[Json]:
+        """Return the faults as JSON."""
+        return [asdict(fault) for fault in self.active]

@@ -1,0 +1,126 @@
+"""Remember answers by idempotency key, as Stripe does.
+
+An answer is kept once its endpoint began to act, whatever the answer was, an error 500 included.
+The same key with the same request gets the same answer; with another request an error; while the
+first one is still running, a conflict. Kept for 24 hours, per account.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from sandbox.world.errors import StripeError, invalid
+from sandbox.world.objects import Json
+
+RETENTION_SECONDS: Final = 24 * 3600
+"""Stripe prunes keys once they are at least 24 hours old."""
+MAX_KEY_LENGTH: Final = 255
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Hold the first answer given under a key."""
+
+    fingerprint: str
+    status: int
+    body: Json
+    request_id: str
+    at: float
+
+
+def fingerprint(method: str, path: str, tree: Json) -> str:
+    """Return a hash of a request in which the order of parameters does not matter.
+
+    The tree has lost its card numbers already (`card_numbers.conceal`).
+    """
+    canonical = json.dumps([method, path, tree], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def check_key(key: str) -> None:
+    """Refuse an empty or overlong key."""
+    if not key.strip():
+        raise invalid("The `Idempotency-Key` header must not be empty.")
+    if len(key) > MAX_KEY_LENGTH:
+        message = f"Idempotency keys can be at most {MAX_KEY_LENGTH} characters long, yours has "
+        raise invalid(f"{message}{len(key)}.")
+
+
+class Memory:
+    """Keep the answers, and which keys are being worked on."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], Kept] = {}
+        self._running: set[tuple[str, str]] = set()
+        self.counts = {"replays": 0, "conflicts": 0, "mismatches": 0}
+        """What happened to keys that came again; the chaos checker's evidence."""
+
+    def begin(self, account: str, key: str, print_: str, now: float) -> Kept | None:
+        """Return the kept answer, or mark the key as running; raises on conflict or mismatch."""
+        self._prune(now)
+        place = (account, key)
+        if place in self._running:
+            self.counts["conflicts"] += 1
+            raise _in_use(key)
+        kept = self._kept.get(place)
+        if kept is None:
+            self._running.add(place)
+            return None
+        if kept.fingerprint != print_:
+            self.counts["mismatches"] += 1
+            raise _mismatch(key)
+        self.counts["replays"] += 1
+        return kept
+
+    def keep(self, account: str, key: str, answer: Kept) -> None:
+        """Keep the answer of an endpoint that has acted."""
+        self._kept[account, key] = answer
+
+    def end(self, account: str, key: str) -> None:
+        """Say that the request with this key is over."""
+        self._running.discard((account, key))
+
+    def _prune(self, now: float) -> None:
+        while self._kept:
+            oldest = next(iter(self._kept))
+            if self._kept[oldest].at > now - RETENTION_SECONDS:
+                return
+            del self._kept[oldest]
+
+    def forget(self) -> None:
+        """Drop all answers and counts."""
+        self._kept.clear()
+        self.counts = dict.fromkeys(self.counts, 0)
+
+    def dump(self) -> list[Json]:
+        """Return the kept answers as plain JSON."""
+        return [{"place": list(place), **asdict(kept)} for place, kept in self._kept.items()]
+
+    def load(self, state: list[Json]) -> None:
+        """Take over answers that `dump` returned."""
+        for entry in state:
+            account, key = entry.pop("place")
+            self._kept[account, key] = Kept(**entry)
+
+
+def _mismatch(key: str) -> StripeError:
+    message = (
+        "Keys for idempotent requests can only be used with the same parameters they were first "
+        f"used with. Try using a key other than '{key}' if you meant to execute a different "
+        "request."
+    )
+    return StripeError(400, {"type": "idempotency_error", "message": message})
+
+
+def _in_use(key: str) -> StripeError:
+    message = (
+        f"There is currently another in-progress request using this Idempotent Key: {key}. Please "
+        "try again later."
+    )
+    error = {
+        "type": "invalid_request_error",
+        "code": "idempotency_key_in_use",
+        "message": message,
+    }
+    return StripeError(409, error)
