@@ -12,10 +12,9 @@ from api.app import create_app
 from api.parts import EXTENSION
 from shared.errors import Misconfigured
 from shared.settings import Settings, load_settings
-from shared.store.connection import connect
+from shared.store.connection import open_store
 from shared.store.durability import ensure_durable
 from shared.store.figures import Flusher
-from shared.store.scripts import Store
 from shared.stripe.gateway import API_VERSION
 from shared.telemetry.logging import configure_logging, get_logger
 from shared.telemetry.tracing import configure_tracing
@@ -46,7 +45,7 @@ def application() -> OpenAPI:
 
 def _require_durability(settings: Settings) -> None:
     try:
-        ensure_durable(Store(connect(settings, "billing-api")), settings)
+        ensure_durable(open_store(settings, "billing-api"), settings)
     except Misconfigured as error:
         raise SystemExit(f"The API cannot start.\n{error.detail}") from error
 

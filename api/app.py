@@ -21,7 +21,7 @@ from api.refund import refunds
 from api.routing import IdConverter
 from api.webhook import webhooks
 from shared.settings import Settings
-from shared.store.connection import connect
+from shared.store.connection import open_store
 from shared.store.scripts import Store
 
 VERSION = "0.1.0"
@@ -44,7 +44,7 @@ def create_app(settings: Settings, store: Store | None = None) -> OpenAPI:
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json = StrictJson(app)
     app.json.sort_keys = False
-    store = store or Store(connect(settings, "billing-api"), settings.redis_replicas_required)
+    store = store or open_store(settings, "billing-api")
     app.extensions[EXTENSION] = Parts.build(settings, store)
     problems.install(app)
     requests.install(app)

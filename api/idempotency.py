@@ -18,9 +18,8 @@ from typing import Any
 
 from shared.canonical_json import compact
 from shared.errors import CallerError
-from shared.keys import key
 from shared.settings import Settings
-from shared.store.scripts import Store
+from shared.store.scripts import Call, Store
 
 Json = dict[str, Any]
 # A process that dies leaves its lease behind; safety does not depend on it, Stripe's own
@@ -51,13 +50,12 @@ class IdempotentRequest:
     @property
     def stripe_key(self) -> str:
         """Derive the key Stripe sees: the same request gives the same key for ever."""
-        digest = hashlib.sha256(f"{self.scope}\n{self.key}".encode()).hexdigest()
-        return f"billing-{digest[:48]}"
+        return f"billing-{self.digest[:48]}"
 
     @property
-    def record_key(self) -> str:
-        """Name the record in the store."""
-        return key("idempotency", hashlib.sha256(f"{self.scope}\n{self.key}".encode()).hexdigest())
+    def digest(self) -> str:
+        """Name the record in Redis."""
+        return hashlib.sha256(f"{self.scope}\n{self.key}".encode()).hexdigest()
 
 
 def idempotent_request(scope: str, given: str | None, body: Json) -> IdempotentRequest:
@@ -92,11 +90,8 @@ class IdempotencyKeys:
         Raises `CallerError` 422 for another body under the key, 409 while the first still runs,
         409 for an unfinished request that is too old to be asked again; `Unavailable`.
         """
-        outcome, *rest = self._store.run(
-            "begin",
-            [request.record_key],
-            [request.fingerprint, request.token, LEASE_MS, self._retention_ms, RESUMABLE_MS],
-        )
+        args = [request.fingerprint, request.token, LEASE_MS, self._retention_ms, RESUMABLE_MS]
+        outcome, *rest = self._store.run(Call("begin", self._record(request), args))
         if outcome == "replay":
             kept = json.loads(rest[0])
             return Answer(kept["status"], kept["body"])
@@ -108,7 +103,15 @@ class IdempotencyKeys:
         """Keep the answer under the key; None lets the caller try again at once."""
         # The order of fields is kept: the same answer, to the byte.
         kept = json.dumps({"status": answer.status, "body": answer.body}) if answer else ""
-        self._store.run("conclude", [request.record_key], [request.token, kept])
+        self._store.run(Call("conclude", self._record(request), [request.token, kept]))
+
+    def begun_at_ms(self, request: IdempotentRequest) -> int:
+        """Read when the first request under the key began; now, when nothing is known of it."""
+        name = self._store.keys.idempotency(request.digest)
+        return int(self._store.fields(name, "begun_at")[0] or self._store.now_ms())
+
+    def _record(self, request: IdempotentRequest) -> dict[str, str]:
+        return {"idempotency": self._store.keys.idempotency(request.digest)}
 
 
 def _refusal(outcome: str, rest: list[Any]) -> CallerError:

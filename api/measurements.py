@@ -7,7 +7,6 @@ scrape no more than one of 2,000.
 from __future__ import annotations
 
 import math
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from typing import Any, cast
 from shared.store.durability import inspect, memory
 from shared.store.scripts import Store, redis_errors
 from shared.stripe.gateway import API_VERSION
-from shared.work.items import EVENTS, NOTIFICATIONS, REFUNDS, Kind
+from shared.work.kinds import EVENTS, NOTIFICATIONS, REFUNDS, Kind
+from shared.work.liveness import alive
 from shared.work.queues import queues
 from shared.work.reconciliation import Reconciliation
 
@@ -50,19 +50,20 @@ class Survey:
 def survey(store: Store, kind: Kind) -> Survey:
     """Count the open items by state, and find the oldest; exact up to `SURVEY` items."""
     with redis_errors():
-        total = int(store.redis.zcard(kind.due))
-        first = store.redis.zrange(kind.due, 0, SURVEY // 2 - 1)
-        last = store.redis.zrange(kind.due, -(SURVEY // 2), -1)
+        due = store.keys.due(kind)
+        total = int(store.redis.zcard(due))
+        first = store.redis.zrange(due, 0, SURVEY // 2 - 1)
+        last = store.redis.zrange(due, -(SURVEY // 2), -1)
         ids = set(cast(list[str], first)) | set(cast(list[str], last))
         pipe = store.redis.pipeline(transaction=False)
         for item_id in ids:
-            pipe.hmget(kind.key(item_id), "state", "recorded_at", "redriven_at")
+            pipe.hmget(store.keys.item(kind, item_id), "state", "recorded_at", "redriven_at")
         rows = [row for row in pipe.execute() if row[0]]
     states = Counter(str(row[0]) for row in rows)
     if total > len(ids):
         states[UNCOUNTED] = total - len(ids)
     since = min((int(row[2] or row[1]) for row in rows), default=None)
-    age = 0.0 if since is None else max(0.0, (store.now_ms() - since) / 1000)
+    age = 0.0 if since is None else (store.now_ms() - since) / 1000
     return Survey(dict(states), age)
 
 
@@ -97,6 +98,9 @@ def _queues(store: Store) -> Iterator[Measurement]:
         (),
         {(): _age(stand["upkeep_seconds_ago"])},
     )
+    offsets = {(who,): seconds for who, seconds in alive(store).clocks.items()}
+    text = "By how much the clock of a process is ahead of Redis's."
+    yield _gauge("billing_clock_ahead_seconds", text, ("process",), offsets)
     yield _gauge(
         "billing_breaker_open",
         "1 while the event service is taken for ill.",
@@ -131,11 +135,11 @@ def _reconciliation(store: Store) -> Iterator[Measurement]:
         {(): float(report["last_round"]["gap"])},
     )
     completed, now = report["completed_at_ms"], store.now_ms()
-    age = None if completed is None else max(0.0, (now - completed) / 1000)
+    age = None if completed is None else (now - completed) / 1000
     text = "Since the last whole comparison with Stripe's archive; +Inf: never."
     yield _gauge("billing_reconcile_age_seconds", text, (), {(): _age(age)})
     marks = [mark for mark in report["watermarks"].values() if mark is not None]
-    behind = max(0.0, time.time() - min(marks)) if marks else math.inf
+    behind = now / 1000 - min(marks) if marks else math.inf
     text = "How far the account that was compared least lies behind."
     yield _gauge("billing_reconcile_watermark_age_seconds", text, (), {(): behind})
 

@@ -44,7 +44,7 @@ from api.refund import look_up
 from shared.errors import CallerError
 from shared.stripe.gateway import API_VERSION
 from shared.work.dead_letters import LETTER_KINDS, DeadLetters, Found, Sought
-from shared.work.items import ITEM_ID as PAYMENT_ID
+from shared.work.kinds import ITEM_ID as PAYMENT_ID
 from shared.work.queues import queues as read_queues
 from shared.work.reconciliation import Reconciliation
 

@@ -27,7 +27,7 @@ def made_after_all(
     store, gateway = parts().store, parts().gateway
     found = Outcomes(store, parts().settings).remembered(asked.stripe_key)
     if found is None:
-        begun_at_ms = int(store.fields(asked.record_key, "begun_at")[0] or store.now_ms())
+        begun_at_ms = parts().idempotency.begun_at_ms(asked)
         found = listed(gateway, asked.stripe_key, "payment_intent", begun_at_ms / 1000, account)
     if found is None:
         return None

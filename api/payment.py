@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import Any
 
 from flask import Response, g, jsonify
@@ -122,7 +121,7 @@ def _asked(payment_id: str, account: str | None) -> Json:
         "refunds": [shape_refund(refund) for refund in refunds],
         "disputed": bool(charge.get("disputed")),
         "stale": False,
-        "as_of": timestamp(time.time()),
+        "as_of": timestamp(parts().store.now_ms() / 1000),
     }
 
 

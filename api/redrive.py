@@ -13,19 +13,19 @@ from typing import Any
 
 from shared.canonical_json import compact
 from shared.errors import CallerError
-from shared.keys import key
+from shared.keys import State
 from shared.settings import Settings
-from shared.store.scripts import ATTEMPTS_LIMIT, Store, redis_errors
+from shared.store.scripts import ATTEMPTS_LIMIT, Call, Store
 from shared.stripe.event import parse_event
 from shared.stripe.gateway import StripeGateway
 from shared.work.dead_letters import DeadLetters, Sought, kind_of
 from shared.work.inbox import Inbox
-from shared.work.items import EVENTS, GUARD_MS, NOTIFICATIONS, REFUNDS, Kind
-from shared.work.payments import entry
+from shared.work.items import GUARD_MS
+from shared.work.kinds import EVENTS, NOTIFICATIONS, REFUNDS
+from shared.work.payments import with_time
 from shared.work.refund_jobs import RefundJobs
 
 Json = dict[str, Any]
-AUDIT = key("audit")
 # Decisions of people that are kept: years of them.
 AUDIT_LIMIT = 10_000
 # Items redriven in one request: each is an atomic step with its own write to disk, so half a
@@ -34,11 +34,15 @@ MOST_AT_ONCE = 1_000
 # From which states an item may be redriven. A finished refund job never is: its money moved, or
 # its caller was told that it did not.
 REDRIVABLE = {
-    EVENTS.name: ("dead", "processed", "ignored"),
-    NOTIFICATIONS.name: ("dead", "delivered"),
-    REFUNDS.name: ("dead",),
+    EVENTS.name: (State.DEAD, State.PROCESSED, State.IGNORED),
+    NOTIFICATIONS.name: (State.DEAD, State.DELIVERED),
+    REFUNDS.name: (State.DEAD,),
 }
-FIRST_STATE = {EVENTS.name: "received", NOTIFICATIONS.name: "queued", REFUNDS.name: "queued"}
+FIRST_STATE = {
+    EVENTS.name: State.RECEIVED,
+    NOTIFICATIONS.name: State.QUEUED,
+    REFUNDS.name: State.QUEUED,
+}
 
 
 @dataclass(frozen=True)
@@ -50,9 +54,10 @@ class Order:
     reason: str = ""
 
     def entry(self, action: str, **details: Any) -> Json:
-        """Build the audit entry of one action."""
-        named = {"by": self.name or None, "key": self.key, "reason": self.reason or None}
-        return entry(action, **named, **details)
+        """Build the audit entry of one action; the script that writes it dates it."""
+        named = {"by": self.name, "key": self.key, "reason": self.reason}
+        present = {name: value for name, value in (named | details).items() if value}
+        return {"kind": action} | present
 
 
 @dataclass(frozen=True)
@@ -142,21 +147,23 @@ class Redrive:
 
     def note(self, order: Order, action: str, **details: Any) -> None:
         """Keep who had something done that no item's own history tells."""
-        with redis_errors():
-            self._store.redis.rpush(AUDIT, compact(order.entry(action, **details)))
+        entry = compact(order.entry(action, **details))
+        self._store.run(Call("decide", {"audit": self._store.keys.audit()}, [entry, AUDIT_LIMIT]))
 
     def audit(self, limit: int) -> list[Json]:
         """List what people decided, newest first."""
-        return list(reversed(self._store.entries(AUDIT)))[:limit]
+        newest_first = reversed(self._store.entries(self._store.keys.audit()))
+        return [with_time(entry) for entry in newest_first][:limit]
 
     def _state(self, item_id: str) -> str:
-        return self._store.fields(kind_of(item_id).key(item_id), "state")[0] or "unknown"
+        name = self._store.keys.item(kind_of(item_id), item_id)
+        return self._store.fields(name, "state")[0] or "unknown"
 
     def _again(
         self, item_id: str, order: Order, states: tuple[str, ...], fields: dict[str, str]
     ) -> str:
-        kind = kind_of(item_id)
-        payment_id = self._store.fields(kind.key(item_id), "payment_id")[0] or "none"
+        kind, keys = kind_of(item_id), self._store.keys
+        payment_id = self._store.fields(keys.item(kind, item_id), "payment_id")[0] or "none"
         action = "resolved" if fields else "redriven"
         plan = {
             "id": item_id,
@@ -171,8 +178,17 @@ class Redrive:
             "guard_ms": GUARD_MS,
             "ordered": kind is NOTIFICATIONS,
         }
-        keys = _keys(kind, item_id, payment_id)
-        return str(self._store.run("redrive", keys, [kind.message, compact(plan)]))
+        names = {
+            "item": keys.item(kind, item_id),
+            "due": keys.due(kind),
+            "attempts": keys.attempts(kind, item_id),
+            "dead": keys.dead(kind),
+            "queue": keys.queue(kind),
+            "outbox": keys.outbox(payment_id),
+            "body": keys.body(kind, item_id),
+            "audit": keys.audit(),
+        }
+        return str(self._store.run(Call("redrive", names, [kind.message, compact(plan)])))
 
     def _from_stripe(self, event_id: str, order: Order, account: str | None) -> str:
         if kind_of(event_id) is not EVENTS:
@@ -182,7 +198,7 @@ class Redrive:
         if event.livemode != self._livemode:
             raise CallerError("This event's livemode differs from our key's.", code="other_mode")
         self.note(order, "fetched", id=event_id)
-        return self._inbox.record(event, compact(raw), source="redrive").outcome
+        return self._inbox.record(event, compact(raw), source="redrive")
 
     def _check(self, job: str, fields: dict[str, str], refund_id: str) -> None:
         refund = self._gateway.refund(refund_id, fields.get("account"))
@@ -190,16 +206,3 @@ class Redrive:
             raise CallerError("That refund is of another payment.", code="refund_of_other_payment")
         if self._refund_jobs.job_of(refund_id) not in (None, job):
             raise CallerError("That refund came from another request.", code="refund_of_other_job")
-
-
-def _keys(kind: Kind, item_id: str, payment_id: str) -> list[str]:
-    return [
-        kind.key(item_id),
-        kind.due,
-        kind.key(item_id, "attempts"),
-        kind.dead,
-        kind.queue,
-        key("payment", payment_id, "outbox"),
-        kind.key(item_id, "body"),
-        AUDIT,
-    ]

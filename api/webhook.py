@@ -59,13 +59,13 @@ def receive() -> Response:
     if event.livemode != parts().settings.livemode:
         return _other_mode(event)
     recorded = parts().inbox.record(event, payload.decode(), source="webhook", **trace())
-    if recorded.outcome == "full":
+    if recorded == "full":
         raise Unavailable(
             "Too many events wait to be processed; send this one again.",
             code="too_many_waiting",
             retry_after_seconds=FULL_RETRY_SECONDS,
         )
-    g.result = "recorded" if recorded.outcome == "recorded" else "duplicate"
+    g.result = "recorded" if recorded == "recorded" else "duplicate"
     return jsonify({"received": True, "result": g.result})
 
 

@@ -7,10 +7,12 @@ from dataclasses import replace
 
 from bench._setting import settings_of
 from chaos.stage import Stage
+from shared.keys import Keys
 from shared.store.connection import connect
 from shared.store.scripts import Store
 from shared.stripe.event import Event
-from shared.work.items import Kind, Recording, Work
+from shared.work.items import Recording, Work
+from shared.work.kinds import Kind
 from shared.work.settlement import Established, Settled, finish_plan
 from worker.handlers.payment_intent import payment_fact
 from worker.runtime import Runtime
@@ -28,7 +30,7 @@ def stage_notifications(stage: Stage, event: Event, payments: int, of_each: int)
         tails = [f"{payments:07d}{number:07d}" for number in range(payments)]
         for settled in stagers.map(lambda tail: _stage(runtime, event, tail, of_each), tails):
             assert settled is not None, "the claim was lost"
-    stage.redis.delete(STAGING.queue)
+    stage.redis.delete(Keys().queue(STAGING))
 
 
 def _stage(runtime: Runtime, event: Event, tail: str, count: int) -> Settled | None:

@@ -13,8 +13,9 @@ from bench._event_service import Ledger, serve
 from bench._setting import head, real_event, row, rss_mb, scaled
 from bench._staging import stage_notifications
 from chaos.stage import Crew, Stage, wait_until
+from shared.keys import Keys
 from shared.stripe.event import Event, parse_event
-from shared.work.items import NOTIFICATIONS
+from shared.work.kinds import NOTIFICATIONS
 
 PER_PAYMENT = 4
 # As long as the breaker's probes and pauses need to be seen at work.
@@ -66,7 +67,7 @@ def outage(stage: Stage, worker: int, event: Event, count: int) -> None:
     row("staged, per second", round(count / (time.monotonic() - started_at)))
     time.sleep(OUTAGE_SECONDS)
     row("payments that wait", backlog(stage))
-    row("doorbells in the queue", int(stage.redis.llen(NOTIFICATIONS.queue)))
+    row("doorbells in the queue", int(stage.redis.llen(Keys().queue(NOTIFICATIONS))))
     row("worker during the outage, peak MB", samples.stop())
     row("store, MB", round(int(stage.redis.info("memory")["used_memory"]) / 1e6))
 
@@ -96,7 +97,7 @@ def recovery(stage: Stage, worker: int, count: int) -> None:
 
 def backlog(stage: Stage) -> int:
     """Count the payments with a notification that is not delivered yet."""
-    return int(stage.redis.zcard(NOTIFICATIONS.due))
+    return int(stage.redis.zcard(Keys().due(NOTIFICATIONS)))
 
 
 if __name__ == "__main__":

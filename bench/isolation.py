@@ -13,7 +13,8 @@ import requests
 
 from bench._setting import head, row, scaled
 from chaos.stage import Crew, Stage, wait_until
-from shared.work.items import EVENTS, NOTIFICATIONS
+from shared.keys import Keys
+from shared.work.kinds import EVENTS, NOTIFICATIONS
 
 SLOW_SECONDS = 5.0
 PATIENCE_SECONDS = 120.0
@@ -64,7 +65,7 @@ def _told(stage: Stage) -> int:
 
 
 def _waiting(stage: Stage) -> int:
-    return int(stage.redis.zcard(EVENTS.due) + stage.redis.zcard(NOTIFICATIONS.due))
+    return int(stage.redis.zcard(Keys().due(EVENTS)) + stage.redis.zcard(Keys().due(NOTIFICATIONS)))
 
 
 def _pay(stage: Stage) -> str:

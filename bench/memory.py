@@ -13,11 +13,12 @@ from shared.store.scripts import Store
 from shared.stripe.event import parse_event
 from shared.telemetry.logging import configure_logging
 from shared.work.inbox import Inbox
-from worker.events import process_event
+from worker.jobs import JOBS
+from worker.run import run
 from worker.runtime import Runtime
 
 # `billing:payment:pi_…:timeline` is of the kind `payment:*:timeline`.
-PART_OF_KEY = re.compile(r"^billing:(\w+):[^:]+(:\w+)?$")
+PART_OF_KEY = re.compile(r"^\{billing\}:(\w+):[^:]+(:\w+)?$")
 
 
 def main() -> None:
@@ -36,7 +37,7 @@ def main() -> None:
                 ids.append(event_id)
             recorded = used(stage)
             for event_id in ids:
-                process_event(runtime, event_id)
+                run(JOBS["events"], runtime, event_id)
             processed = used(stage)
         stage.redis.delete("events", "notifications")
         bell_free = used(stage)
@@ -58,7 +59,7 @@ def used(stage: Stage) -> int:
 def by_kind(stage: Stage) -> dict[str, tuple[int, int]]:
     """Sum keys and bytes by kind of key."""
     sums: defaultdict[str, list[int]] = defaultdict(list)
-    for name in cast(list[str], list(stage.redis.scan_iter("billing:*", count=1000))):
+    for name in cast(list[str], list(stage.redis.scan_iter("{billing}:*", count=1000))):
         found = PART_OF_KEY.match(name)
         if found:
             size = stage.redis.memory_usage(name, samples=0)

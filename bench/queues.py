@@ -17,11 +17,12 @@ import requests
 from bench._setting import copies, head, pay, real_event, row, scaled, settings_of, spent
 from bench._staging import stage_notifications
 from chaos.stage import Service, Stage, wait_until
+from shared.keys import Keys
 from shared.store.connection import connect
 from shared.store.scripts import Store
 from shared.stripe.event import parse_event
 from shared.work.inbox import Inbox
-from shared.work.items import EVENTS, NOTIFICATIONS, REFUNDS, Kind
+from shared.work.kinds import EVENTS, NOTIFICATIONS, REFUNDS, Kind
 from shared.work.refund_jobs import RefundJobs, RefundRequest, job_id
 
 STRIPE_SECONDS = 0.3
@@ -58,7 +59,7 @@ def main() -> None:
             (NOTIFICATIONS, scaled(600, 100), _notifications),
         ):
             head(
-                f"Queue `{kind.queue}`: {count} items, one process",
+                f"Queue `{kind.name}`: {count} items, one process",
                 *("pool", "at once", "prefetch", "items/s", "CPU ms per item", "MB"),
             )
             for choice in CHOICES:
@@ -74,7 +75,7 @@ def measure(
     stage.redis.flushall()
     fill(stage, count)
     command = [sys.executable, "-m", "bench._worker", "off", str(choice.prefetch), choice.pool]
-    own = {"WORKER_QUEUES": kind.queue, "WORKER_CONCURRENCY": str(choice.concurrency)}
+    own = {"WORKER_QUEUES": kind.name, "WORKER_CONCURRENCY": str(choice.concurrency)}
     worker = Service("choice", command, stage.environment | own, stage.folder)
     worker.start()
     try:
@@ -123,7 +124,7 @@ def _notifications(stage: Stage, count: int) -> None:
 
 
 def _left(stage: Stage, kind: Kind) -> int:
-    return int(stage.redis.zcard(kind.due))
+    return int(stage.redis.zcard(Keys().due(kind)))
 
 
 def _drain(stage: Stage, kind: Kind) -> None:

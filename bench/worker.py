@@ -14,12 +14,13 @@ from typing import Any
 
 from bench._setting import Json, Spent, copies, head, real_event, row, scaled, settings_of, spent
 from chaos.stage import Service, Stage, free_ports, wait_until
+from shared.keys import Keys
 from shared.store.connection import connect
 from shared.store.scripts import Store
 from shared.stripe.event import parse_event
 from shared.work.doorbell import template
 from shared.work.inbox import Inbox
-from shared.work.items import EVENTS, NOTIFICATIONS
+from shared.work.kinds import EVENTS, NOTIFICATIONS
 
 POLL_SECONDS = 0.005
 LIMIT_SECONDS = 300.0
@@ -128,7 +129,9 @@ def _record(stage: Stage, event: Json, count: int) -> Callable[[], int]:
 
     def left() -> int:
         # Notifications appear while events are still there.
-        events, notifications = (stage.redis.zcard(kind.due) for kind in (EVENTS, NOTIFICATIONS))
+        events, notifications = (
+            stage.redis.zcard(Keys().due(kind)) for kind in (EVENTS, NOTIFICATIONS)
+        )
         return min(count, max(int(events), int(notifications)))
 
     return left

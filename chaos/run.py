@@ -17,8 +17,8 @@ from chaos.customers import Customers
 from chaos.stage import VALKEY_OPTIONS, Crew, NotQuiet, Stage, wait_until
 from chaos.trouble import Trouble
 from chaos.unprotected import BY_STAGING
-from shared.keys import key
-from shared.work.items import EVENTS, KINDS, NOTIFICATIONS, REFUNDS
+from shared.keys import Keys
+from shared.work.kinds import EVENTS, KINDS, NOTIFICATIONS, REFUNDS
 
 Json = dict[str, Any]
 STEP_SECONDS = 0.1
@@ -139,7 +139,7 @@ def _storm(plan: Plan, customers: Customers, trouble: Trouble, say: Callable[[st
 def waiting(stage: Stage) -> int:
     """Count the events that are not processed; 0 while the store is down."""
     try:
-        return int(stage.redis.zcard(EVENTS.due))
+        return int(stage.redis.zcard(Keys().due(EVENTS)))
     except RedisError:
         return 0
 
@@ -147,7 +147,7 @@ def waiting(stage: Stage) -> int:
 def recorded(stage: Stage) -> int:
     """Count the events the service has recorded; 0 while the store is down."""
     try:
-        return int(stage.redis.zcard(EVENTS.index))
+        return int(stage.redis.zcard(Keys().index(EVENTS)))
     except RedisError:
         return 0
 
@@ -181,9 +181,9 @@ def open_work(stage: Stage) -> dict[str, int]:
     """Count what is not done, by kind; empty when all is."""
     kinds = (EVENTS, REFUNDS, NOTIFICATIONS)
     try:
-        left = {kind.name: int(stage.redis.zcard(kind.due)) for kind in kinds}
-        left |= {f"{k.name}_rung": int(stage.redis.llen(k.queue)) for k in KINDS.values()}
-        left |= {f"{k.name}_dead": int(stage.redis.zcard(k.dead)) for k in kinds}
+        left = {kind.name: int(stage.redis.zcard(Keys().due(kind))) for kind in kinds}
+        left |= {f"{k.name}_rung": int(stage.redis.llen(Keys().queue(k))) for k in KINDS.values()}
+        left |= {f"{k.name}_dead": int(stage.redis.zcard(Keys().dead(k))) for k in kinds}
     except RedisError:
         return {"valkey_down": 1}
     return {name: count for name, count in left.items() if count and "_dead" not in name}
@@ -218,7 +218,7 @@ def _evidence(stage: Stage, customers: Customers, trouble: Trouble) -> Evidence:
 def _hashes(stage: Stage, item: str, ids: list[str]) -> dict[str, dict[str, str]]:
     pipe = stage.redis.pipeline(transaction=False)
     for item_id in ids:
-        pipe.hgetall(key(item, item_id))
+        pipe.hgetall(Keys().item(KINDS[f"{item}s"], item_id))
     return dict(zip(ids, pipe.execute(), strict=True))
 
 

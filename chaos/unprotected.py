@@ -23,16 +23,16 @@ Edit = tuple[str, str, str]
 EDITS: dict[str, tuple[Edit, ...]] = {
     # A claim holds for no time: whoever is rung for takes what another is at work on.
     "lease": (
-        ("claim", "tonumber(held[2]) > now", "false"),
+        ("claim", "lease_left > 0 and lease_left", "false and lease_left"),
         ("claim", "now + lease_ms, id)", "now, id)"),
     ),
     # An event that comes again is recorded again, a fact that is told again is staged again.
     "dedupe": (
-        ("record", "redis.call('EXISTS', KEYS[1]) == 1", "false"),
-        ("settle", "redis.call('EXISTS', n.key) == 1", "false"),
+        ("record", "redis.call('EXISTS', key.item) == 1", "false"),
+        ("settle", "redis.call('EXISTS', notification) == 1", "false"),
     ),
     # Every notification goes at once, whatever waits before it.
-    "order": (("settle", "redis.call('RPUSH', KEYS[7], n.id) == 1", "true"),),
+    "order": (("settle", "redis.call('RPUSH', key.outbox, n.id) == 1", "true"),),
 }
 
 

@@ -15,7 +15,7 @@ import requests
 import worker.handlers  # noqa: F401 - fills the registry
 from shared.errors import BillingError, Misconfigured, Unavailable
 from shared.settings import CONNECT_TIMEOUT_SECONDS, Settings, load_settings
-from shared.store.connection import connect
+from shared.store.connection import open_store
 from shared.store.durability import Finding, inspect
 from shared.store.scripts import Store
 from shared.stripe.gateway import API_VERSION, StripeGateway
@@ -41,7 +41,7 @@ def examine(settings: Settings | None = None) -> list[Finding]:
             Finding("error", "settings", line, "Set it in the environment or in .env.")
             for line in error.detail.splitlines()
         ]
-    store = Store(connect(settings, "billing-doctor"))
+    store = open_store(settings, "billing-doctor")
     gateway = StripeGateway(settings, max_network_retries=0)
     parts: list[tuple[str, Callable[[], Iterator[Finding]], str]] = [
         ("settings", lambda: _settings(settings), ""),

@@ -1,10 +1,341 @@
-"""The names of our keys in Redis."""
+"""Every key in Redis: its name, type and fields, what it holds, who writes it, how long it lives.
+
+Nothing else spells a key. All keys of an installation begin with its hash tag (`{billing}:…`), so
+that one Redis may serve several installations, and a cluster-mode server, which keeps all keys of
+one tag together, can run our scripts. `docs/store.md` is generated from this module
+and the scripts by `bin/store-docs`.
+"""
 
 from __future__ import annotations
 
-PREFIX = "billing:"
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol, TypeVar
+
+INSTALLATION = "billing"
 
 
-def key(*parts: str) -> str:
-    """Name a key of ours: `billing:part:part`."""
-    return PREFIX + ":".join(parts)
+class State(StrEnum):
+    """Where an item of work stands."""
+
+    RECEIVED = "received"
+    QUEUED = "queued"
+    WAITING = "waiting"
+    PROCESSING = "processing"
+    RETRYING = "retrying"
+    PROCESSED = "processed"
+    IGNORED = "ignored"
+    DELIVERED = "delivered"
+    FINISHED = "finished"
+    DEAD = "dead"
+
+
+MEANING = {
+    State.RECEIVED: "An event that no worker has claimed yet.",
+    State.QUEUED: "A refund job, a notification or a duty that no worker has claimed yet.",
+    State.WAITING: "A notification behind an earlier one of its payment.",
+    State.PROCESSING: "A worker holds it until `lease_until`.",
+    State.RETRYING: "It is tried again at `not_before`.",
+    State.PROCESSED: "An event whose meaning is settled. Terminal.",
+    State.IGNORED: "An event that nothing follows from. Terminal.",
+    State.DELIVERED: "A notification that the event service took. Terminal.",
+    State.FINISHED: "A refund job with Stripe's refund or refusal. Terminal.",
+    State.DEAD: "Given up; it waits for a person. Terminal until it is redriven.",
+}
+
+
+class Kind(Protocol):
+    """What names the keys of one kind of work: `events` and `event`."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102  # see the class
+    @property
+    def item(self) -> str: ...  # noqa: D102  # see the class
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is written of one kind of key: a row of `docs/store.md`."""
+
+    type: str
+    holds: str
+    lives: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+    also_written_by: tuple[str, ...] = ()
+
+
+SCHEMA: dict[str, Entry] = {}
+Method = TypeVar("Method", bound=Callable[..., str])
+
+ITEM_FIELDS = {
+    "id": "Stripe's event id, `rr_…`, `ntf_…` or the name of a duty.",
+    "state": "See the states.",
+    "type": "Stripe's event type, the notification's type, or `refund`.",
+    "payment_id": "The payment it belongs to, if that is known.",
+    "account": "The connected account it belongs to, if any.",
+    "attempts": "Attempts since it was recorded or redriven.",
+    "crashes": "Attempts that ended without a word.",
+    "fence": "Number of the claim; only the latest may mark the item.",
+    "token": "Makes a repeated claim the same claim.",
+    "recorded_at": "Milliseconds.",
+    "claimed_at": "Milliseconds: when the latest attempt began.",
+    "first_attempt_at": "Milliseconds.",
+    "lease_until": "Milliseconds; only while it is processed.",
+    "not_before": "Milliseconds; only while it waits for its time.",
+    "delay_ms": "The pause that `not_before` was computed from.",
+    "finished_at": "Milliseconds.",
+    "redriven_at": "Milliseconds.",
+    "redrive_token": "Makes a repeated redrive the same redrive.",
+    "error": "The last error.",
+    "deliveries": "How often the item was recorded.",
+    "source": "Of an event: `webhook`, `reconcile` or `redrive`.",
+    "created": "Stripe's second of the event or of the fact.",
+    "api_version": "Of an event.",
+    "object": "Of an event: the id of its object.",
+    "reason": "Of an ignored event.",
+    "request": "Of a refund job: the parameters of Stripe's call, JSON.",
+    "refund_id": "Of a refund job: the refund it made.",
+    "result": "Of a refund job: Stripe's refund, JSON.",
+    "failure_code": "Of a refund job: Stripe's code of its refusal.",
+    "failure_message": "Of a refund job: Stripe's sentence.",
+    "decision": "Of a dead refund job: what a person found at Stripe, JSON.",
+    "body": "Of a notification: what is sent, JSON, but for `sequence`.",
+    "sequence": "Of a notification: its number within its payment.",
+    "request_id": "Of the request that caused it.",
+    "traceparent": "Of the request that caused it (W3C Trace Context).",
+    "again": "Of a duty: it was wanted once more while it ran.",
+}
+
+
+def entry(
+    type_: str,
+    holds: str,
+    lives: str,
+    fields: Mapping[str, str] | None = None,
+    also_written_by: tuple[str, ...] = (),
+) -> Callable[[Method], Method]:
+    """Describe the key that a method of `Keys` names."""
+
+    def describe(method: Method) -> Method:
+        SCHEMA[method.__name__] = Entry(type_, holds, lives, fields or {}, also_written_by)
+        return method
+
+    return describe
+
+
+TOMBSTONE = "`TOMBSTONE_RETENTION_SECONDS` after its end; for ever while open or dead"
+PAYMENT = "`PAYMENT_RETENTION_SECONDS` after the last change"
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Name the keys of one installation."""
+
+    installation: str = INSTALLATION
+
+    @property
+    def prefix(self) -> str:
+        """Give what every key begins with: the installation as a hash tag, and a colon."""
+        return f"{{{self.installation}}}:"
+
+    def _name(self, *parts: str) -> str:
+        return self.prefix + ":".join(parts)
+
+    @entry("hash", "One item of work.", TOMBSTONE, ITEM_FIELDS)
+    def item(self, kind: Kind, item_id: str) -> str:
+        """Name an item: `event:evt_…`, `refund:rr_…`, `notification:ntf_…`, `upkeep:reap`."""
+        return self._name(kind.item, item_id)
+
+    @entry("string", "The payload of an event, as it came.", "`PAYLOAD_RETENTION_SECONDS`")
+    def body(self, kind: Kind, item_id: str) -> str:
+        """Name an item's payload."""
+        return self._name(kind.item, item_id, "body")
+
+    @entry("list", "Each attempt at an item and each redrive, JSON, oldest first.", TOMBSTONE)
+    def attempts(self, kind: Kind, item_id: str) -> str:
+        """Name an item's attempts."""
+        return self._name(kind.item, item_id, "attempts")
+
+    @entry("sorted set", "Every open item by when somebody must look at it again.", "for ever")
+    def due(self, kind: Kind) -> str:
+        """Name the index of open items of a kind (ms)."""
+        return self._name("due", kind.name)
+
+    @entry("sorted set", "Dead letters by when they died.", "for ever")
+    def dead(self, kind: Kind) -> str:
+        """Name the index of dead letters of a kind (ms)."""
+        return self._name("dead", kind.name)
+
+    @entry("sorted set", "All items by when they were recorded.", "reaped with the tombstones")
+    def index(self, kind: Kind) -> str:
+        """Name the index of all items of a kind (ms)."""
+        return self._name("index", kind.name)
+
+    @entry("list", "Celery's queue: doorbells, the next one at the right end.", "until rung")
+    def queue(self, kind: Kind) -> str:
+        """Name the queue of a kind, which Celery knows by the kind's name alone."""
+        return self._name(kind.name)
+
+    @entry(
+        "hash",
+        "What is known of a payment.",
+        PAYMENT,
+        {
+            "id": "`pi_…`, or the charge or session of one without an intent.",
+            "revision": "Raised by each change; a decision on an older one is made again.",
+            "known": "The latest state of each of its subjects, JSON (`shared/facts.py`).",
+            "updated_at": "Milliseconds.",
+            "sequence": "The number of its latest notification.",
+        },
+    )
+    def payment(self, payment_id: str) -> str:
+        """Name what is known of a payment."""
+        return self._name("payment", payment_id)
+
+    @entry("list", "What happened to a payment, JSON, oldest first.", PAYMENT)
+    def timeline(self, payment_id: str) -> str:
+        """Name a payment's timeline."""
+        return self._name("payment", payment_id, "timeline")
+
+    @entry("list", "A payment's unfinished notifications, the next one first.", "until delivered")
+    def outbox(self, payment_id: str) -> str:
+        """Name a payment's outbox."""
+        return self._name("payment", payment_id, "outbox")
+
+    @entry(
+        "string",
+        "The refund job that a Stripe refund came from.",
+        PAYMENT,
+        also_written_by=("`put`",),
+    )
+    def refund_of(self, refund_id: str) -> str:
+        """Name the job behind a refund."""
+        return self._name("refund_of", refund_id)
+
+    @entry("string", "What our call under an idempotency key made, as an event says.", "2 days")
+    def made(self, stripe_key: str) -> str:
+        """Name what a call made."""
+        return self._name("made", stripe_key)
+
+    @entry(
+        "hash",
+        "A request under an Idempotency-Key, by the hash of caller, route and key.",
+        "`IDEMPOTENCY_RETENTION_SECONDS`",
+        {
+            "fingerprint": "SHA-256 of the body.",
+            "begun_at": "Milliseconds.",
+            "token": "Of the request that holds it.",
+            "lease_until": "Milliseconds.",
+            "answer": "Status and body of the final answer, JSON.",
+        },
+    )
+    def idempotency(self, digest: str) -> str:
+        """Name the record of an idempotency key."""
+        return self._name("idempotency", digest)
+
+    @entry("string", "Lives while the event service is taken for ill.", "60 s")
+    def breaker(self) -> str:
+        """Name the open breaker."""
+        return self._name("breaker", "event-service")
+
+    @entry("set", "Payments whose notifications failed since the last answer.", "60 s")
+    def failing(self) -> str:
+        """Name the breaker's count."""
+        return self._name("breaker", "failing")
+
+    @entry("string", "Lives from one probe of the event service to the next.", "3 s")
+    def probe(self) -> str:
+        """Name the probe under way."""
+        return self._name("breaker", "probe")
+
+    @entry(
+        "hash",
+        "The comparison with Stripe's archive of events.",
+        "for ever",
+        {
+            "round": "The name of the round under way.",
+            "round_seen, round_recorded, round_gap": "Counts of the round under way.",
+            "seen, recorded, gap": "Counts of the last whole round.",
+            "total_seen, total_recorded, total_gap": "Counts of all rounds.",
+            "completed_at": "Milliseconds.",
+        },
+        also_written_by=("shared/work/reconciliation.py",),
+    )
+    def reconcile(self) -> str:
+        """Name the state of the comparison."""
+        return self._name("reconcile")
+
+    @entry(
+        "sorted set",
+        "Accounts to compare, by the round that last visited each.",
+        "for ever",
+        also_written_by=("shared/work/reconciliation.py",),
+    )
+    def accounts(self) -> str:
+        """Name the accounts to compare."""
+        return self._name("reconcile", "accounts")
+
+    @entry(
+        "hash",
+        "How far one account was compared, in Stripe's seconds.",
+        "for ever",
+        {
+            "watermark": "Everything up to here was seen whole.",
+            "position, cursor, stretch, refused, dense": "Where the round under way stands.",
+        },
+        also_written_by=("shared/work/reconciliation.py",),
+    )
+    def place(self, account: str) -> str:
+        """Name the place of one account."""
+        return self._name("reconcile", "of", account)
+
+    @entry("list", "What people decided, JSON, oldest first.", "the latest 10,000")
+    def audit(self) -> str:
+        """Name the audit."""
+        return self._name("audit")
+
+    @entry("hash", "Every counter and histogram of the service (ADR 9).", "for ever")
+    def figures(self) -> str:
+        """Name the figures."""
+        return self._name("metrics")
+
+    @entry("sorted set", "Processes by their last sign of life on a queue.", "10 minutes")
+    def signs(self, name: str) -> str:
+        """Name the signs of life on a queue, or of the relays (`relay`)."""
+        return self._name("alive", name)
+
+    @entry("hash", "By how many ms the clock of each process is ahead of Redis's.", "10 minutes")
+    def clocks(self) -> str:
+        """Name the offsets of the processes' clocks."""
+        return self._name("clocks")
+
+    @entry("string", "Lives from one pulse on idle queues to the next.", "10 s")
+    def pulse(self) -> str:
+        """Name the pulse."""
+        return self._name("pulse")
+
+    @entry("string", "The latest time that a relay saw, in milliseconds.", "for ever")
+    def latest(self) -> str:
+        """Name the latest time seen, which shows a clock that was set back."""
+        return self._name("clock")
+
+    @entry(
+        "hash",
+        "Whose data these are; a process of another identity does not start.",
+        "for ever",
+        {
+            "mode": "`live`, `test` or `sandbox`.",
+            "api_base": "Address of Stripe's API, unless it is a sandbox.",
+            "account": "Stripe's id of the account, when it is known.",
+        },
+    )
+    def identity(self) -> str:
+        """Name the store's identity."""
+        return self._name("identity")
+
+
+def entry_of(key_name: str) -> str | None:
+    """Give the entry that a key of a script is one of: `due` for `due` and `notification_due`."""
+    matches = [n for n in SCHEMA if key_name == n or key_name.endswith(f"_{n}")]
+    return max(matches, key=len, default=None)

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.errors import Misconfigured
+from shared.keys import INSTALLATION
 
 ENV_FILE = ".env"
 REQUIRED = ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "EVENT_SERVICE_URL")
@@ -78,6 +79,12 @@ class Settings(BaseSettings):
         "redis://127.0.0.1:6379/0",
         description="Redis or Valkey; unset, `python app.py` embeds one.",
         pattern=r"^(redis|rediss|unix|sentinel)://",
+    )
+    installation: str = Field(
+        INSTALLATION,
+        description="Namespace of every key and queue in Redis: one Redis may serve several "
+        "installations of different names.",
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,30}$",
     )
     redis_replicas_required: int = Field(
         0,
@@ -176,7 +183,7 @@ class Settings(BaseSettings):
     )
     log_format: Literal["json", "text"] = Field("json", description="`json` or `text`.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="Least level that is written."
+        "INFO", description="Lowest log level written."
     )
 
     @field_validator(

@@ -7,41 +7,38 @@ each choice are in docs/adr/0003-doorbells-not-messages.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 
 from celery import Celery
 from celery.signals import setup_logging, worker_init
 from kombu import Queue
 
-from shared.errors import Misconfigured, Unavailable
+from shared.errors import CallerError, Misconfigured, Unavailable
 from shared.settings import load_settings
 from shared.store.connection import broker_settings
 from shared.store.durability import ensure_durable
 from shared.store.figures import Flusher
 from shared.telemetry.logging import configure_logging, get_logger
 from shared.telemetry.tracing import configure_tracing
-from shared.work.items import EVENTS, KINDS, NOTIFICATIONS, REFUNDS, UPKEEP, Kind
-from shared.work.liveness import PULSE_ID, Signs, signs_of
-from worker.delivery import deliver
-from worker.events import process_event
-from worker.refunding import run_refund
+from shared.work.kinds import EVENTS, KINDS, NOTIFICATIONS, REFUNDS, UPKEEP
+from shared.work.liveness import PULSE_ID, Signs
+from worker.jobs import JOBS
+from worker.run import run
 from worker.runtime import Runtime
 from worker.task_events import BatchingEvents
-from worker.upkeep import run_upkeep
 
 log = get_logger(__name__)
 app = Celery("billing", set_as_current=False, events=BatchingEvents)
 settings = load_settings()
 
 app.conf.update(
-    **broker_settings(settings.redis_url),
+    **broker_settings(settings),
     result_backend=None,
     task_ignore_result=True,
     task_serializer="json",
     accept_content=["json"],
     task_queues=[Queue(name, routing_key=name) for name in KINDS],
-    task_default_queue=EVENTS.queue,
+    task_default_queue=EVENTS.name,
     task_create_missing_queues=False,
     task_acks_late=True,
     task_reject_on_worker_lost=False,
@@ -92,35 +89,38 @@ def signs() -> Signs:
     return Signs(runtime().store)
 
 
-def _work(kind: Kind, act: Callable[[Runtime, str], None], item_id: str) -> None:
-    """Let an outage of the store end the task quietly: the item's lease lapses, the relay rings."""
+def _work(queue: str, item_id: str) -> None:
+    """Let an outage of Redis end the task quietly: the item's lease lapses, the relay rings.
+
+    A message of somebody else's, with an id that is none, is dropped.
+    """
     try:
-        signs().give(signs_of(kind))
+        signs().give(queue)
         if item_id != PULSE_ID:
-            act(runtime(), item_id)
-    except Unavailable as error:
+            run(JOBS[queue], runtime(), item_id)
+    except (Unavailable, CallerError) as error:
         log.warning("work_interrupted", id=item_id, error=str(error))
 
 
 @app.task(name=EVENTS.task)
 def process_event_task(event_id: str) -> None:
     """Process one event."""
-    _work(EVENTS, process_event, event_id)
+    _work(EVENTS.name, event_id)
 
 
 @app.task(name=REFUNDS.task)
 def run_refund_task(refund_request_id: str) -> None:
     """Run one refund job."""
-    _work(REFUNDS, run_refund, refund_request_id)
+    _work(REFUNDS.name, refund_request_id)
 
 
 @app.task(name=NOTIFICATIONS.task)
 def deliver_task(notification_id: str) -> None:
     """Deliver one notification."""
-    _work(NOTIFICATIONS, deliver, notification_id)
+    _work(NOTIFICATIONS.name, notification_id)
 
 
 @app.task(name=UPKEEP.task)
 def upkeep_task(duty: str) -> None:
     """Do one duty of upkeep."""
-    _work(UPKEEP, run_upkeep, duty)
+    _work(UPKEEP.name, duty)

@@ -12,18 +12,17 @@ from email.utils import parsedate_to_datetime
 import requests
 from standardwebhooks.webhooks import Webhook
 
-from shared.settings import CONNECT_TIMEOUT_SECONDS, Settings
-from shared.telemetry.logging import get_logger
-from shared.telemetry.tally import ATTEMPTS, DELIVERIES, DELIVERY_SECONDS, NOTIFICATION_DELAY
-from shared.telemetry.tracing import SpanKind, span, traceparent
+from shared.keys import State
+from shared.settings import CONNECT_TIMEOUT_SECONDS
+from shared.telemetry.tally import DELIVERY_SECONDS
+from shared.telemetry.tracing import traceparent
 from shared.work.breaker import Breaker
 from shared.work.items import Claim
-from shared.work.outbox import age_seconds, body
-from worker.policy import take
+from shared.work.outbox import body
+from shared.work.results import Dead, Done, Result, Retry
+from worker.policy import backoff
 from worker.runtime import Runtime
-from worker.schedule import retry_delay_seconds
 
-log = get_logger(__name__)
 # A failing answer is kept with its attempt so that a person sees why; this much says enough.
 KEPT_ANSWER_BYTES = 500
 # While the event service is taken for ill, a notification waits this long without an attempt.
@@ -48,19 +47,27 @@ class Delivery:
         return bool(self.error) and (self.status is None or self.status in (429, 502, 503, 504))
 
 
-def deliver(runtime: Runtime, notification_id: str) -> None:
-    """Deliver the notification if it is ours to deliver now; safe for any id, at any time."""
-    outbox, pause_ms = runtime.outbox, round(_dice.uniform(*PAUSE_SECONDS) * 1000)
-    claim = take(outbox.work, notification_id, outbox.dead, pause_ms=pause_ms)
-    if claim is None:
-        return
-    with span(claim.kind.task, parent=claim.fields.get("traceparent"), kind=SpanKind.PRODUCER):
-        delivery = post(runtime, claim)
+def deliver(runtime: Runtime, claim: Claim) -> Result:
+    """Make one attempt to deliver a notification. Raises `Unavailable` when Redis is."""
+    delivery = post(runtime, claim)
+    runtime.store.tally.observe(DELIVERY_SECONDS, claim.elapsed_seconds)
+    if not delivery.error:
+        return Done(State.DELIVERED, details={"status": delivery.status})
     if delivery.peer_is_ill:
         Breaker(runtime.store).failed(claim.fields["payment_id"])
-    elif delivery.error:
+    else:
         Breaker(runtime.store).answered()
-    _mark(runtime, claim, delivery)
+    details = {"status": delivery.status, "answer": delivery.answer}
+    left = runtime.settings.notification_max_age_seconds - claim.age_seconds
+    if left <= 0:
+        return Dead(delivery.error, details)
+    delay = backoff(claim, runtime.settings, delivery.retry_after_seconds)
+    return Retry(delivery.error, min(delay, left), details)
+
+
+def pause_ms() -> int:
+    """Choose for how long a notification waits while the event service is taken for ill."""
+    return round(_dice.uniform(*PAUSE_SECONDS) * 1000)
 
 
 def post(runtime: Runtime, claim: Claim) -> Delivery:
@@ -90,7 +97,7 @@ def post(runtime: Runtime, claim: Claim) -> Delivery:
 
 def _headers(signers: Sequence[Webhook], claim: Claim, payload: str) -> dict[str, str]:
     """Build the headers of Standard Webhooks 1.0.0 and W3C Trace Context."""
-    now = datetime.now(UTC)
+    now = claim.now
     signatures = [signer.sign(claim.id, now, payload) for signer in signers]
     headers = {
         "Content-Type": "application/json; charset=utf-8",
@@ -121,49 +128,3 @@ def _retry_after(value: str | None) -> float | None:
         return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError):
         return None
-
-
-def _mark(runtime: Runtime, claim: Claim, delivery: Delivery) -> None:
-    settings, outcome, delay = runtime.settings, "delivered", 0.0
-    if not delivery.error:
-        runtime.outbox.delivered(claim, status=delivery.status)
-    elif age_seconds(claim) >= settings.notification_max_age_seconds:
-        outcome = "dead"
-        runtime.outbox.dead(claim, delivery.error, status=delivery.status, answer=delivery.answer)
-    else:
-        outcome, delay = "retry", _delay(claim, delivery, settings)
-        runtime.outbox.work.postpone(claim, delay, error=delivery.error)
-    _count(runtime, claim, outcome)
-    log.info(
-        "delivery_attempt",
-        id=claim.id,
-        type=claim.fields["type"],
-        payment_id=claim.fields["payment_id"],
-        request_id=claim.fields.get("request_id"),
-        attempt=claim.attempts,
-        outcome=outcome,
-        status=delivery.status,
-        error=delivery.error or None,
-        next_attempt_in_seconds=round(delay, 3) or None,
-    )
-
-
-def _count(runtime: Runtime, claim: Claim, outcome: str) -> None:
-    tally, now = runtime.store.tally, datetime.now(UTC)
-    tally.count(ATTEMPTS, kind=claim.kind.name, outcome=outcome)
-    tally.count(DELIVERIES, type=claim.fields["type"], outcome=outcome)
-    tally.observe(DELIVERY_SECONDS, (now - claim.started_at).total_seconds())
-    if outcome == "delivered" and "created" in claim.fields:
-        tally.observe(NOTIFICATION_DELAY, now.timestamp() - int(claim.fields["created"]))
-
-
-def _delay(claim: Claim, delivery: Delivery, settings: Settings) -> float:
-    left = settings.notification_max_age_seconds - age_seconds(claim)
-    delay = retry_delay_seconds(
-        claim.attempts,
-        base_seconds=settings.retry_base_seconds,
-        cap_seconds=settings.retry_cap_seconds,
-        dice=_dice,
-        retry_after_seconds=delivery.retry_after_seconds,
-    )
-    return min(delay, max(left, 0.0))

@@ -1,21 +1,20 @@
-"""Process one event: read it, ask its handler what it means, settle that."""
+"""Process one event: read it and ask its handler what it means."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
 import worker.handlers  # noqa: F401 - fills the registry
 from shared.errors import CallerError, Inconsistent, NotYet
 from shared.facts import CONTEXT_FIELDS, Fact
+from shared.keys import State
 from shared.stripe.event import Event, parse_event
 from shared.stripe.gateway import API_VERSION
 from shared.telemetry.logging import get_logger
 from shared.telemetry.tally import OTHER_VERSION_EVENTS
 from shared.work.items import Claim
 from shared.work.outcomes import Outcomes
-from shared.work.settlement import Established, finish_plan
-from worker.policy import attempt
+from shared.work.results import Done, Established
 from worker.registry import handler_of
 from worker.runtime import Runtime
 
@@ -30,30 +29,31 @@ PAYMENT_PATIENCE_SECONDS = 2.0
 SNOOZE_SECONDS = 0.2
 
 
-def process_event(runtime: Runtime, event_id: str) -> None:
-    """Process the event if it is ours to process now; safe to call for any id, at any time."""
-    act, settings = partial(_process, runtime), runtime.settings
-    attempt(runtime.inbox.work, event_id, act, settings, settings.event_max_attempts)
+def process_event(runtime: Runtime, claim: Claim) -> Done:
+    """Learn what the event means; it writes nothing but what our own call made.
 
-
-def _process(runtime: Runtime, claim: Claim) -> str:
+    Raises `NotYet` while its payment's own event is on its way, `Unavailable`, `CallerError` for
+    an event that cannot be read, `Inconsistent`.
+    """
     event = _read(runtime, claim)
     handler = handler_of(event.type)
     if handler is None:
-        return _ignored(runtime, claim, "no handler for this type")
+        return _ignored("no handler for this type")
     _count_version(runtime, claim, event)
     if event.thin:
         event = _resolve(runtime, event)
     Outcomes(runtime.store, runtime.settings).remember(event)
     if event.payment_id is None:
-        return _ignored(runtime, claim, "it belongs to no payment")
+        return _ignored("it belongs to no payment")
     _await_payment(runtime, claim, event)
     facts = handler(event, runtime.gateway)
     established = Established(event.payment_id, facts, _context(runtime, event, facts))
     fields = {"object": str(event.object.get("id") or ""), "payment_id": event.payment_id}
-    plan = finish_plan(claim, "processed", fields, runtime.settings)
-    settled = runtime.settlement.settle(claim, established, plan)
-    return "lost" if settled is None else "processed"
+    return Done(State.PROCESSED, fields=fields, established=established)
+
+
+def _ignored(reason: str) -> Done:
+    return Done(State.IGNORED, fields={"reason": reason})
 
 
 def _read(runtime: Runtime, claim: Claim) -> Event:
@@ -71,27 +71,15 @@ def _resolve(runtime: Runtime, event: Event) -> Event:
     return replace(event, object=fetched)
 
 
-def _ignored(runtime: Runtime, claim: Claim, reason: str) -> str:
-    """Finish an event that nothing follows from; the timeline of its payment says so."""
-    if not runtime.inbox.ignore(claim, reason):
-        return "lost"
-    if payment_id := claim.fields.get("payment_id"):
-        kind = claim.fields["type"]
-        runtime.payments.note(
-            payment_id, "event_ignored", event_id=claim.id, type=kind, reason=reason
-        )
-    return "ignored"
-
-
 def _await_payment(runtime: Runtime, claim: Claim, event: Event) -> None:
     """Let a payment's own event come first, when a refund or a dispute has just overtaken it.
 
     Asked before anything is looked up at Stripe. Raises `NotYet`, for a short while only: an old
     payment's events may never come.
     """
-    waited = claim.started_at.timestamp() - int(claim.fields["recorded_at"]) / 1000
     follows = event.object.get("object") in NEEDS_CONTEXT or event.type == "charge.refunded"
-    if waited > PAYMENT_PATIENCE_SECONDS or not follows:
+    waited_ms = claim.claimed_at_ms - int(claim.fields["recorded_at"])
+    if waited_ms > PAYMENT_PATIENCE_SECONDS * 1000 or not follows:
         return
     if runtime.payments.read(str(event.payment_id)).state.get("status") not in PAID:
         raise NotYet("Its payment's own event has not come.", delay_seconds=SNOOZE_SECONDS)

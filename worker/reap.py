@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.store.scripts import redis_errors
-from shared.work.items import KINDS
+from shared.work.kinds import KINDS
 from worker.runtime import Runtime
 
 
@@ -13,5 +13,6 @@ def run_once(runtime: Runtime) -> int:
     oldest = store.now_ms() - retention * 1000
     with redis_errors():
         return sum(
-            int(store.redis.zremrangebyscore(kind.index, "-inf", oldest)) for kind in KINDS.values()
+            int(store.redis.zremrangebyscore(store.keys.index(kind), "-inf", oldest))
+            for kind in KINDS.values()
         )

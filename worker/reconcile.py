@@ -20,7 +20,7 @@ from shared.store.scripts import redis_errors
 from shared.stripe.event import parse_event
 from shared.stripe.gateway import PAGE_LIMIT
 from shared.telemetry.logging import get_logger
-from shared.work.items import EVENTS
+from shared.work.kinds import EVENTS, item_id
 from shared.work.reconciliation import OWN, Place, Reconciliation
 from worker.runtime import Runtime
 
@@ -170,7 +170,7 @@ class _Walk:
             if self.account != OWN:
                 raw.setdefault("account", self.account)
             recorded = self.runtime.inbox.record(parse_event(raw), compact(raw), source="reconcile")
-            if recorded.outcome == "full":
+            if recorded == "full":
                 return counts, True
             counts["recorded"] += 1
             counts["gap"] += raw["created"] < self.until - IN_FLIGHT_SECONDS
@@ -181,7 +181,7 @@ class _Walk:
         with redis_errors():
             pipe = self.runtime.store.redis.pipeline(transaction=False)
             for raw in page:
-                pipe.exists(EVENTS.key(raw["id"]))
+                pipe.exists(self.runtime.store.keys.item(EVENTS, item_id(raw["id"])))
             known = pipe.execute()
         return [raw for raw, is_known in zip(page, known, strict=True) if not is_known]
 

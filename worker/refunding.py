@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import time
-from functools import partial
 from typing import Any
 
 from shared.errors import CallerError, Inconsistent, PaymentDeclined, Unavailable
 from shared.facts import Fact
+from shared.keys import State
 from shared.work.items import Claim
 from shared.work.outcomes import Outcomes, listed
 from shared.work.refund_jobs import stripe_key
-from shared.work.settlement import Established, finish_plan
-from worker.policy import attempt
+from shared.work.results import Done, Established
 from worker.runtime import Runtime
 
 Json = dict[str, Any]
@@ -24,13 +22,12 @@ SAFE_TO_REPEAT_SECONDS = 23 * 3600
 REPEATED_BY_STRIPE = "stripe_error"
 
 
-def run_refund(runtime: Runtime, job: str) -> None:
-    """Run the job if it is ours to run now; safe to call for any id, at any time."""
-    act, settings = partial(_run, runtime), runtime.settings
-    attempt(runtime.refund_jobs.work, job, act, settings, settings.refund_max_attempts)
+def run_refund(runtime: Runtime, claim: Claim) -> Done:
+    """Make the refund, or find the one that an earlier attempt made.
 
-
-def _run(runtime: Runtime, claim: Claim) -> str:
+    Raises `Unavailable` when the outcome is unknown: the same key is sent again. Raises
+    `Inconsistent` when that is no longer safe, `Misconfigured`.
+    """
     if "decision" in claim.fields:
         return _decided(runtime, claim)
     if _asked_before(claim) and (made := _made(runtime, claim, listed_too=_is_stale(claim))):
@@ -51,7 +48,7 @@ def _run(runtime: Runtime, claim: Claim) -> str:
     return _refunded(runtime, claim, refund)
 
 
-def _decided(runtime: Runtime, claim: Claim) -> str:
+def _decided(runtime: Runtime, claim: Claim) -> Done:
     """Finish a job whose outcome nobody knew as a person found it at Stripe."""
     refund_id = json.loads(claim.fields["decision"])["refund_id"]
     if refund_id is None:
@@ -62,7 +59,7 @@ def _decided(runtime: Runtime, claim: Claim) -> str:
 
 def _without_answer(
     runtime: Runtime, claim: Claim, error: CallerError | PaymentDeclined | Unavailable
-) -> str:
+) -> Done:
     """Find out what an earlier attempt made, before this one's refusal or error is believed.
 
     A refusal may be due to our own refund (`charge_already_refunded`), and an error 500 is one
@@ -87,7 +84,7 @@ def _begun_at(claim: Claim) -> float:
 
 
 def _is_stale(claim: Claim) -> bool:
-    return claim.started_at.timestamp() - _begun_at(claim) > SAFE_TO_REPEAT_SECONDS
+    return claim.claimed_at_ms / 1000 - _begun_at(claim) > SAFE_TO_REPEAT_SECONDS
 
 
 def _made(runtime: Runtime, claim: Claim, *, listed_too: bool) -> Json | None:
@@ -99,17 +96,17 @@ def _made(runtime: Runtime, claim: Claim, *, listed_too: bool) -> Json | None:
     return runtime.gateway.refund(found, account) if found else None
 
 
-def _refunded(runtime: Runtime, claim: Claim, refund: Json) -> str:
+def _refunded(runtime: Runtime, claim: Claim, refund: Json) -> Done:
     """Finish the job with Stripe's refund; its events tell the event service."""
     runtime.refund_jobs.remember(str(refund["id"]), claim.id)
     fields = {"refund_id": str(refund["id"]), "result": json.dumps(refund)}
-    return _settle(runtime, claim, fields, [])
+    return _finished(claim, "refunded", fields, [])
 
 
-def _refused(runtime: Runtime, claim: Claim, error: CallerError | PaymentDeclined) -> str:
+def _refused(runtime: Runtime, claim: Claim, error: CallerError | PaymentDeclined) -> Done:
     """Finish the job with Stripe's reason; no event will tell, so we do."""
     fields = {"failure_code": error.code, "failure_message": error.detail}
-    now = int(time.time())
+    now = int(claim.now.timestamp())
     request = json.loads(claim.fields["request"])
     fact = Fact(
         subject=claim.id,
@@ -128,11 +125,9 @@ def _refused(runtime: Runtime, claim: Claim, error: CallerError | PaymentDecline
         },
         livemode=runtime.settings.livemode,
     )
-    return _settle(runtime, claim, fields, [fact])
+    return _finished(claim, "failed", fields, [fact])
 
 
-def _settle(runtime: Runtime, claim: Claim, fields: dict[str, str], facts: list[Fact]) -> str:
-    plan = finish_plan(claim, "finished", fields, runtime.settings)
+def _finished(claim: Claim, outcome: str, fields: dict[str, str], facts: list[Fact]) -> Done:
     established = Established(claim.fields["payment_id"], facts)
-    settled = runtime.settlement.settle(claim, established, plan)
-    return "lost" if settled is None else "failed" if "failure_code" in fields else "refunded"
+    return Done(State.FINISHED, outcome, fields, established)

@@ -9,13 +9,16 @@ import requests
 from standardwebhooks.webhooks import Webhook
 
 from shared.settings import Settings
-from shared.store.connection import connect
+from shared.store.connection import open_store
 from shared.store.scripts import Store
 from shared.stripe.gateway import StripeGateway
 from shared.work.inbox import Inbox
+from shared.work.items import Claim, Work
+from shared.work.kinds import NOTIFICATIONS, UPKEEP
 from shared.work.outbox import Outbox
 from shared.work.payments import Payments
 from shared.work.refund_jobs import RefundJobs
+from shared.work.results import Done
 from shared.work.settlement import Settlement
 
 
@@ -29,9 +32,7 @@ class Runtime:
     @classmethod
     def from_settings(cls, settings: Settings) -> Runtime:
         """Build a runtime; connects to nothing yet."""
-        return cls(
-            settings, Store(connect(settings, "billing-worker"), settings.redis_replicas_required)
-        )
+        return cls(settings, open_store(settings, "billing-worker"))
 
     @cached_property
     def gateway(self) -> StripeGateway:
@@ -63,6 +64,17 @@ class Runtime:
     def settlement(self) -> Settlement:
         """Give the settlement of finished work."""
         return Settlement(self.store, self.settings)
+
+    @cached_property
+    def upkeep(self) -> Work:
+        """Give the duties of upkeep."""
+        return Work(self.store, UPKEEP, UPKEEP.lease_ms(self.settings))
+
+    def finish(self, claim: Claim, done: Done) -> bool:
+        """Write the end of a claimed item; False when the claim was lost. Raises `Unavailable`."""
+        if claim.kind is NOTIFICATIONS:
+            return self.outbox.finish(claim, done)
+        return self.settlement.finish(claim, done)
 
     @cached_property
     def signers(self) -> list[Webhook]:

@@ -10,48 +10,34 @@ import signal
 import threading
 from collections.abc import Callable
 
-from shared.errors import BillingError, Misconfigured, Unavailable
+from shared.errors import Misconfigured, Unavailable
 from shared.settings import load_settings
-from shared.store.connection import connect
+from shared.store.connection import open_store
 from shared.store.durability import ensure_durable
 from shared.store.figures import Flusher
-from shared.store.scripts import Store, redis_errors
+from shared.store.scripts import Store
 from shared.telemetry.logging import configure_logging, get_logger
-from shared.work.items import UPKEEP, Work
-from shared.work.liveness import RELAY_SIGNS, Signs, pulse
+from shared.work.items import Claim
+from shared.work.liveness import RELAY, Signs, pulse
+from shared.work.results import Snooze
 from worker import reap, reconcile, relay
 from worker.runtime import Runtime
 
 log = get_logger(__name__)
 REAP_INTERVAL_SECONDS = 3600.0
-# After an outage a duty is tried again this much later, and no sooner.
-RETRY_SECONDS = 15.0
-# After a refusal (a wrong key) a person has to act first.
-REFUSED_SECONDS = 300.0
+# A full inbox is looked at again this much later.
+FULL_SECONDS = 15.0
 
 
-def run_upkeep(runtime: Runtime, duty: str) -> None:
-    """Do one duty if it is due, then schedule it anew; safe to call at any time."""
-    work = Work(runtime.store, UPKEEP, UPKEEP.lease_ms(runtime.settings))
-    claim = work.claim(duty)
-    if claim is None:
-        return
-    try:
-        pause = DUTIES[duty](runtime)
-    except BillingError as error:
-        pause = REFUSED_SECONDS
-        if isinstance(error, Unavailable):
-            pause = error.retry_after_seconds or RETRY_SECONDS
-        log.warning("upkeep_failed", duty=duty, error=str(error), next_in_seconds=pause)
-    with redis_errors():
-        again = runtime.store.redis.hdel(UPKEEP.key(duty), "again")
-    work.postpone(claim, 0.0 if again else pause, give_back=True)
+def run_upkeep(runtime: Runtime, claim: Claim) -> Snooze:
+    """Do one duty and say when it is due again. Raises what it meets: upkeep is never given up."""
+    return Snooze(DUTIES[claim.id](runtime))
 
 
 def _reconcile(runtime: Runtime) -> float:
     """Run a part of a round; return the pause until the next part or the next round."""
     outcome = reconcile.run_once(runtime).outcome
-    pauses = {"deadline": 0.0, "full": RETRY_SECONDS}
+    pauses = {"deadline": 0.0, "full": FULL_SECONDS}
     return pauses.get(outcome, runtime.settings.reconcile_interval_seconds)
 
 
@@ -68,11 +54,11 @@ def serve(store: Store, pause_seconds: float, stop: threading.Event) -> None:
     signs = Signs(store)
     while not stop.is_set():
         try:
-            sweep = relay.run_once(store)
-            signs.give(RELAY_SIGNS)
+            rung = relay.run_once(store)
+            signs.give(RELAY)
             pulse(store)
-            if any(sweep.rung.values()):
-                log.debug("relayed", **sweep.rung)
+            if any(rung.values()):
+                log.debug("relayed", **rung)
         except Unavailable as error:
             log.warning("relay_failed", error=str(error))
         stop.wait(pause_seconds)
@@ -88,7 +74,7 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    store = Store(connect(settings, "billing-upkeep"))
+    store = open_store(settings, "billing-upkeep")
     try:
         ensure_durable(store, settings)
     except Misconfigured as error:

@@ -20,7 +20,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
+from shared.keys import Keys
 from shared.settings import Settings
+from shared.store.scripts import Store
 
 # A request waits at most about 2 x (1 + 2) s for a Redis that hangs; Stripe waits 10 s for us.
 CONNECT_TIMEOUT_SECONDS = 1.0
@@ -64,6 +66,12 @@ def _host(text: str) -> tuple[str, int]:
     return name, int(port or SENTINEL_PORT)
 
 
+def open_store(settings: Settings, client_name: str) -> Store:
+    """Give the store of an installation; connects to nothing yet."""
+    keys = Keys(settings.installation)
+    return Store(connect(settings, client_name), keys, settings.redis_replicas_required)
+
+
 def connect(settings: Settings, client_name: str) -> Redis:
     """Give a lazy, pooled client whose every call ends within seconds."""
     options: dict[str, Any] = {
@@ -104,9 +112,11 @@ def _client(settings: Settings, plain: Any, sentinel: Any, options: dict[str, An
     )
 
 
-def broker_settings(redis_url: str) -> dict[str, Any]:
+def broker_settings(settings: Settings) -> dict[str, Any]:
     """Give Celery's settings for the same Redis: `broker_url`, its options and its TLS."""
+    redis_url = settings.redis_url
     options = {
+        "global_keyprefix": Keys(settings.installation).prefix,
         "ack_emulation": False,
         "priority_steps": [0],
         "socket_timeout": BROKER_TIMEOUT_SECONDS,

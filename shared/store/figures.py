@@ -16,13 +16,11 @@ from dataclasses import dataclass, field
 
 from shared.canonical_json import compact
 from shared.errors import Unavailable
-from shared.keys import key
-from shared.store.scripts import Store
+from shared.store.scripts import Call, Store
 from shared.telemetry.logging import get_logger
 from shared.telemetry.tally import METRICS, Metric, Series
 
 log = get_logger(__name__)
-FIGURES = key("metrics")
 FLUSH_SECONDS = 1.0
 # Series added in one script, so that it holds Redis for less than a millisecond.
 CHUNK = 500
@@ -35,7 +33,7 @@ def flush(store: Store) -> None:
         chunk, items = items[:CHUNK], items[CHUNK:]
         arguments = [part for series, n in chunk for part in (compact(list(series)), repr(n))]
         try:
-            store.run("tally", [FIGURES], arguments)
+            store.run(Call("tally", {"figures": store.keys.figures()}, arguments))
         except Unavailable:
             store.tally.give_back(dict(chunk + items))
             return
@@ -91,7 +89,7 @@ class Figures:
 def read(store: Store) -> Iterator[Figures]:
     """Read the figures of every metric we know. Raises `Unavailable`."""
     figures = {name: Figures(metric) for name, metric in METRICS.items()}
-    for text, amount in store.hash(FIGURES).items():
+    for text, amount in store.hash(store.keys.figures()).items():
         name, values, part = json.loads(text)
         metric = METRICS.get(name)
         # Another release may have counted what this one does not know, or with other labels.

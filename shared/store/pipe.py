@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +18,13 @@ from redis.exceptions import ConnectionError as Broken
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from shared.errors import Unavailable
-from shared.store.scripts import REPLICATION_TIMEOUT_MS, not_replicated, script_source, unanswered
+from shared.store.scripts import (
+    REPLICATION_TIMEOUT_MS,
+    Call,
+    not_replicated,
+    script_source,
+    unanswered,
+)
 
 Command = tuple[str | int | float, ...]
 # Scripts of one write: a few milliseconds of Redis, so that others' reads come between.
@@ -28,9 +33,9 @@ MOST_AT_ONCE = 128
 
 @dataclass(slots=True)
 class _Asked:
-    """One caller's commands, the script's last, and who waits for its result until when."""
+    """One caller's script, and who waits for its result until when."""
 
-    commands: list[Command]
+    command: Command
     answer: asyncio.Future[Any]
     ends_at: float
 
@@ -47,16 +52,15 @@ class Pipe:
         self._writer: asyncio.Task[None] | None = None
         self._hashes: dict[str, str] = {}
 
-    async def run(
-        self, script: str, keys: Sequence[str], args: Sequence[str], *before: Command
-    ) -> Any:
-        """Run a script, with simple commands before it, and give its result.
+    async def run(self, call: Call) -> Any:
+        """Run a script and give its result.
 
         Raises `Unavailable` when it failed or was not answered in time; then it may have run.
         """
         loop = asyncio.get_running_loop()
-        command: Command = ("EVALSHA", self._hash(script), len(keys), *keys, *args)
-        asked = _Asked([*before, command], loop.create_future(), loop.time() + self._seconds)
+        keys = call.flat_keys()
+        command: Command = ("EVALSHA", self._hash(call.script), len(keys), *keys, *call.args)
+        asked = _Asked(command, loop.create_future(), loop.time() + self._seconds)
         self._waiting.append(asked)
         if self._writer is None:
             self._writer = loop.create_task(self._write_all())
@@ -109,12 +113,12 @@ class Pipe:
 
     async def _exchange(self, together: list[_Asked]) -> list[Any]:
         connection = await self._connected()
-        commands: list[Command] = [command for asked in together for command in asked.commands]
+        commands: list[Command] = [asked.command for asked in together]
         if self._replicas:
             commands.append(("WAIT", self._replicas, REPLICATION_TIMEOUT_MS))
         packed = connection.pack_commands(commands)
         await connection.send_packed_command(packed, check_health=False)
-        results = [await _result(connection, len(asked.commands)) for asked in together]
+        results = [await _result(connection) for _ in together]
         if self._replicas and await connection.read_response() < self._replicas:
             return [not_replicated()] * len(together)
         if any(isinstance(result, NoScriptError) for result in results):
@@ -140,15 +144,12 @@ class Pipe:
             await self._connection.disconnect(nowait=True)
 
 
-async def _result(connection: AbstractConnection, count: int) -> Any:
-    """Read a caller's results; the script's is the last, the first error counts."""
-    found: list[Any] = []
-    for _ in range(count):
-        try:
-            found.append(await connection.read_response())
-        except ResponseError as error:
-            found.append(error)
-    return next((one for one in found if isinstance(one, Exception)), found[-1])
+async def _result(connection: AbstractConnection) -> Any:
+    """Read one caller's result; what Redis refused is a result, too."""
+    try:
+        return await connection.read_response()
+    except ResponseError as error:
+        return error
 
 
 def _fail(together: list[_Asked], error: Unavailable, cause: Exception) -> None:

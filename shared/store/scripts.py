@@ -8,8 +8,9 @@ leaves here as `Unavailable`: nobody outside catches a Redis error.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -18,16 +19,38 @@ from redis import Redis
 from redis.commands.core import Script
 from redis.exceptions import RedisError
 
-from shared.errors import Unavailable
+from shared.errors import Inconsistent, Unavailable
+from shared.keys import Keys, entry_of
 from shared.telemetry.tally import Tally
 
 LUA = Path(__file__).parent / "lua"
+PRELUDE = "prelude"
 RETRY_AFTER_SECONDS = 5
 # Replicas on a good network confirm within a millisecond or two.
 REPLICATION_TIMEOUT_MS = 1000
 # Entries kept of one payment's timeline and of one item's attempts: enough for a person to read.
 TIMELINE_LIMIT = 500
 ATTEMPTS_LIMIT = 100
+
+
+@dataclass(frozen=True)
+class Call:
+    """One run of a script: its keys by name, a list for a name that ends in `*`."""
+
+    script: str
+    keys: Mapping[str, str | Sequence[str]]
+    args: Sequence[Any] = ()
+
+    def flat_keys(self) -> list[str]:
+        """Give the keys in the script's order. Raises `Inconsistent` when the names differ."""
+        names = key_names(self.script)
+        if {name.removesuffix("*") for name in names} != self.keys.keys():
+            raise Inconsistent(f"{self.script}.lua takes {names}, not {sorted(self.keys)}.")
+        flat: list[str] = []
+        for name in names:
+            given = self.keys[name.removesuffix("*")]
+            flat += [given] if isinstance(given, str) else given
+        return flat
 
 
 @contextmanager
@@ -42,7 +65,7 @@ def redis_errors() -> Iterator[None]:
 def unanswered() -> Unavailable:
     """Say that Redis refused something or did not answer."""
     return Unavailable(
-        "The store did not take or answer this; try again.",
+        "Redis is unavailable; try again.",
         code="store_unavailable",
         retry_after_seconds=RETRY_AFTER_SECONDS,
         outcome_known=False,
@@ -52,45 +75,74 @@ def unanswered() -> Unavailable:
 def not_replicated() -> Unavailable:
     """Say that what was written is not yet where it has to be."""
     return Unavailable(
-        "The store's replicas have not confirmed this; try again.",
+        "Redis has not replicated this in time; try again.",
         code="store_not_replicated",
         retry_after_seconds=RETRY_AFTER_SECONDS,
         outcome_known=False,
     )
 
 
+def script_names() -> list[str]:
+    """List the scripts."""
+    return sorted(path.stem for path in LUA.glob("*.lua") if path.stem != PRELUDE)
+
+
+@cache
+def key_names(name: str) -> tuple[str, ...]:
+    """Read the names of a script's keys from its second line; a last one with `*` takes the rest.
+
+    Raises `Inconsistent` for a name that is no entry of the store's schema.
+    """
+    second = (LUA / f"{name}.lua").read_text().splitlines()[1]
+    names = tuple(second.removeprefix("-- KEYS").split())
+    unknown = [n for n in names if entry_of(n.removesuffix("*")) is None]
+    if unknown or any(n.endswith("*") for n in names[:-1]) or not second.startswith("-- KEYS "):
+        raise Inconsistent(f"{name}.lua does not declare its keys: {second}")
+    return names
+
+
 @cache
 def script_source(name: str) -> str:
-    """Assemble a script: its flags line, the shared prelude, its body."""
+    """Assemble a script: its flags line, its keys by name, the shared prelude, its body."""
     flags, _, body = (LUA / f"{name}.lua").read_text().partition("\n")
-    return "\n".join((flags, (LUA / "prelude.lua").read_text(), body))
+    return "\n".join((flags, _named_keys(name), (LUA / f"{PRELUDE}.lua").read_text(), body))
+
+
+def _named_keys(name: str) -> str:
+    names = key_names(name)
+    single = [n for n in names if not n.endswith("*")]
+    members = [f"{n} = KEYS[{number}]" for number, n in enumerate(single, start=1)]
+    if len(single) < len(names):
+        members.append(f"{names[-1].removesuffix('*')} = {{ unpack(KEYS, {len(names)}) }}")
+    return f"local key = {{ {', '.join(members)} }}"
 
 
 class Store:
     """Run the scripts and the plain reads; one per process, safe to share between threads."""
 
-    def __init__(self, redis: Redis, replicas_required: int = 0) -> None:
+    def __init__(self, redis: Redis, keys: Keys | None = None, replicas_required: int = 0) -> None:
         self.redis = redis
+        self.keys = keys or Keys()
         self.tally = Tally()
         self._replicas = replicas_required
         self._scripts: dict[str, Script] = {}
 
-    def run(self, name: str, keys: Sequence[str], args: Sequence[str | int | float]) -> Any:
+    def run(self, call: Call) -> Any:
         """Run a script atomically. Raises `Unavailable`; then it may or may not have run."""
         with redis_errors():
-            return self._script(name)(keys=list(keys), args=list(args))
+            return self._script(call.script)(keys=call.flat_keys(), args=list(call.args))
 
-    def run_durably(self, name: str, keys: Sequence[str], args: Sequence[str | int | float]) -> Any:
+    def run_durably(self, call: Call) -> Any:
         """Run a script and wait until the required replicas have what it wrote.
 
         Raises `Unavailable` when they have not in time; what was written stays, and running the
         script again finds it.
         """
         if not self._replicas:
-            return self.run(name, keys, args)
+            return self.run(call)
         with redis_errors():
             pipe = self.redis.pipeline(transaction=False)
-            self._script(name)(keys=list(keys), args=list(args), client=pipe)
+            self._script(call.script)(keys=call.flat_keys(), args=list(call.args), client=pipe)
             pipe.wait(self._replicas, REPLICATION_TIMEOUT_MS)
             result, confirmed = pipe.execute()
         if confirmed < self._replicas:
@@ -105,7 +157,12 @@ class Store:
 
     def put(self, name: str, value: str, seconds: int) -> None:
         """Keep a small text for a while, even in a full store: work under way needs it to end."""
-        self.run("put", [name], [value, seconds * 1000])
+        self.run(Call("put", {"made": name}, [value, seconds * 1000]))
+
+    def get(self, name: str) -> str | None:
+        """Read a small text."""
+        with redis_errors():
+            return cast(str | None, self.redis.get(name))
 
     def hash(self, name: str) -> dict[str, str]:
         """Read a whole hash; empty when there is none."""
@@ -124,7 +181,7 @@ class Store:
         return [json.loads(item) for item in raw]
 
     def now_ms(self) -> int:
-        """Read the store's clock, the only one that schedules anything, in milliseconds."""
+        """Read Redis's clock, the only one that schedules anything, in milliseconds."""
         with redis_errors():
             seconds, micros = self.redis.time()
         return seconds * 1000 + micros // 1000

@@ -8,15 +8,8 @@ a 2xx in the script that marks the delivery (`lua/release.lua`).
 
 from __future__ import annotations
 
-from shared.keys import key
-from shared.store.scripts import Store
+from shared.store.scripts import Call, Store
 
-# While this key lives, the event service is taken for ill and nobody rings for notifications.
-BREAKER = key("breaker", "event-service")
-# Payments whose notifications failed since the last answer.
-FAILING = key("breaker", "failing")
-# Lives from one probe to the next.
-PROBE = key("breaker", "probe")
 # Different payments that must fail in a row: fewer could be one poison notification and chance.
 THRESHOLD = 8
 # Time between two probes; also how long after its recovery the event service waits for us.
@@ -26,15 +19,22 @@ OPEN_MS = 60_000
 
 
 class Breaker:
-    """Tell how deliveries went that were not taken."""
+    """Note how deliveries went that were not taken."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def failed(self, payment_id: str) -> bool:
-        """Count a failure that speaks of the event service; True when the breaker is open now."""
-        return bool(self._store.run("trip", [BREAKER, FAILING], [payment_id, THRESHOLD, OPEN_MS]))
+    def failed(self, payment_id: str) -> None:
+        """Count a failure that speaks of the event service. Raises `Unavailable`."""
+        keys = self._store.keys
+        names = {"breaker": keys.breaker(), "failing": keys.failing()}
+        self._store.run(Call("trip", names, [payment_id, THRESHOLD, OPEN_MS]))
 
     def answered(self) -> None:
-        """Close: the event service answered, though it did not take the notification."""
-        self._store.run("close", [BREAKER, FAILING, PROBE], [])
+        """Close: the event service answered, though it did not take the notification.
+
+        Raises `Unavailable`.
+        """
+        keys = self._store.keys
+        names = {"breaker": keys.breaker(), "failing": keys.failing(), "probe": keys.probe()}
+        self._store.run(Call("close", names))

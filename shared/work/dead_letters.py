@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any, cast
 
 from shared.errors import CallerError
 from shared.store.scripts import Store, redis_errors
-from shared.work.items import EVENTS, KINDS, NOTIFICATIONS, REFUNDS, Kind, Work
+from shared.work.items import Work
+from shared.work.kinds import EVENTS, KINDS, NOTIFICATIONS, REFUNDS, Kind
+from shared.work.kinds import item_id as checked
+from shared.work.payments import moment, with_time
 
 Json = dict[str, Any]
 # The kinds a person looks at; upkeep is never given up.
@@ -27,7 +29,16 @@ CHUNK = 500
 # Items one search looks at: two seconds of reading, and more than a person can act on.
 SCAN_LIMIT = 50_000
 # What of an item's hash is bookkeeping and tells a person nothing.
-INTERNAL = ("id", "body", "request", "fence", "token", "redrive_token", "lease_until")
+INTERNAL = (
+    "id",
+    "body",
+    "request",
+    "fence",
+    "token",
+    "redrive_token",
+    "lease_until",
+    "delay_ms",
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +87,7 @@ class DeadLetters:
         kinds = [sought.kind] if sought.kind else list(LETTER_KINDS.values())
         matched, complete = [], True
         for kind in kinds:
-            found = self._search(kind, kind.dead, sought, newest_first)
+            found = self._search(kind, self._store.keys.dead(kind), sought, newest_first)
             for number, item in enumerate(found, start=1):
                 if sought.matches(item):
                     matched.append(item)
@@ -87,7 +98,8 @@ class DeadLetters:
     def events(self, sought: Sought, limit: int) -> Found:
         """Find events of any state by what is remembered of them, newest first."""
         matched: list[Json] = []
-        for number, item in enumerate(self._search(EVENTS, EVENTS.index, sought, True), start=1):
+        found = self._search(EVENTS, self._store.keys.index(EVENTS), sought, True)
+        for number, item in enumerate(found, start=1):
             if number > SCAN_LIMIT:
                 return Found(matched, len(matched), complete=False)
             if sought.matches(item):
@@ -123,7 +135,7 @@ class DeadLetters:
         with redis_errors():
             pipe = self._store.redis.pipeline(transaction=False)
             for item_id, _ in chunk:
-                pipe.hmget(kind.key(item_id), *SUMMARY)
+                pipe.hmget(self._store.keys.item(kind, item_id), *SUMMARY)
             rows = pipe.execute()
         for (item_id, at), row in zip(chunk, rows, strict=True):
             fields = dict(zip(SUMMARY, row, strict=True))
@@ -136,11 +148,10 @@ class DeadLetters:
         Raises `CallerError` 404 when nothing is.
         """
         kind = kind_of(item_id)
-        fields = self._store.hash(kind.key(item_id))
+        fields = self._store.hash(self._store.keys.item(kind, item_id))
         if not fields:
             raise CallerError("Nothing is known of this id.", status=404, code="item_not_found")
-        with redis_errors():
-            body = self._store.redis.get(kind.key(item_id, "body"))
+        body = self._store.get(self._store.keys.body(kind, item_id))
         payload = body or fields.get("body") or fields.get("request")
         shown = {name: value for name, value in fields.items() if name not in INTERNAL}
         for name in [name for name in shown if name.endswith("_at")]:
@@ -150,13 +161,16 @@ class DeadLetters:
             "id": item_id,
             "attempts": int(fields.get("attempts", 0)),
             "payload": json.loads(str(payload)) if payload else None,
-            "history": Work(self._store, kind).attempts(item_id),
+            "history": [with_time(one) for one in Work(self._store, kind).attempts(item_id)],
         }
 
     def count(self) -> dict[str, int]:
         """Count the dead letters of each kind."""
         with redis_errors():
-            return {kind.name: int(self._store.redis.zcard(kind.dead)) for kind in KINDS.values()}
+            return {
+                name: int(self._store.redis.zcard(self._store.keys.dead(kind)))
+                for name, kind in KINDS.items()
+            }
 
 
 def kind_of(item_id: str) -> Kind:
@@ -167,7 +181,7 @@ def kind_of(item_id: str) -> Kind:
             "An id starts with evt_ (event), rr_ (refund job) or ntf_ (notification).",
             code="invalid_id",
         )
-    kind.key(item_id)
+    checked(item_id)
     return kind
 
 
@@ -176,8 +190,3 @@ def _shown(item: Json, at: str) -> Json:
     shown["attempts"] = int(item["attempts"] or 0)
     shown["redriven_at"] = moment(item["redriven_at"]) if item["redriven_at"] else None
     return shown | {at: moment(item["at_ms"])}
-
-
-def moment(milliseconds: int | str) -> str:
-    """Render a time of Redis's as RFC 3339 in UTC."""
-    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC).isoformat(timespec="milliseconds")

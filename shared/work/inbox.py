@@ -9,36 +9,36 @@ in `shared/work/settlement.py`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from shared.keys import State
 from shared.settings import Settings
-from shared.store.scripts import Store
+from shared.store.scripts import Call, Store
 from shared.stripe.event import Event
-from shared.work.items import EVENTS, Claim, Recorded, Recording, Work
+from shared.work.items import Recording, Work
+from shared.work.kinds import EVENTS
 from shared.work.payments import entry
-from shared.work.reconciliation import Reconciliation
-from shared.work.settlement import finish_plan, settle
 
 
 class Inbox:
-    """Record events at the door, claim and settle them in the worker."""
+    """Record events at the door; a worker claims and settles them."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self.work = Work(store, EVENTS, EVENTS.lease_ms(settings))
         self._settings = settings
-        self._reconciliation = Reconciliation(store)
         self._retention_ms = settings.payment_retention_seconds * 1000
 
-    def record(self, event: Event, body: str, *, source: str, **trace: str) -> Recorded:
-        """Record an event that was verified, and ring for it; an id we know changes nothing.
+    def record(self, event: Event, body: str, *, source: str, **trace: str) -> str:
+        """Record an event that was verified, and ring for it; `recorded`, `known` or `full`.
 
         `source` is `webhook`, `reconcile` or `redrive`; `trace` (request_id, traceparent) goes
         with the event. Raises `Unavailable` when it is not certain that it was recorded.
         """
-        if event.account:
-            self._reconciliation.add_account(event.account)
-        return self.work.record(self.recording(event, body, source=source, **trace))
+        outcome: str = self.work.store.run_durably(self.recording(event, body, source, trace))[0]
+        return outcome
 
-    def recording(self, event: Event, body: str, *, source: str, **trace: str) -> Recording:
-        """Say what is to be recorded of an event."""
+    def recording(self, event: Event, body: str, source: str, trace: Mapping[str, str]) -> Call:
+        """Prepare the script that records an event. Raises `CallerError` for an id that is none."""
         fields = {
             "type": event.type,
             "object": str(event.object.get("id") or ""),
@@ -49,19 +49,15 @@ class Inbox:
             "source": source,
         }
         received = entry("event_received", event_id=event.id, type=event.type, source=source)
-        return Recording(
-            id=event.id,
-            state="received",
-            fields={k: v for k, v in (fields | trace).items() if v},
-            max_waiting=self._settings.max_waiting_events,
-            body=body,
-            payment_id=event.payment_id,
-            timeline=(received,),
-            timeline_ms=self._retention_ms,
+        return self.work.recording(
+            Recording(
+                id=event.id,
+                state=State.RECEIVED,
+                fields={k: v for k, v in (fields | dict(trace)).items() if v},
+                max_waiting=self._settings.max_waiting_events,
+                body=body,
+                payment_id=event.payment_id,
+                timeline=(received,),
+                timeline_ms=self._retention_ms,
+            )
         )
-
-    def ignore(self, claim: Claim, reason: str) -> bool:
-        """Finish an event that nothing follows from; False when the claim was lost."""
-        plan = finish_plan(claim, "ignored", {"reason": reason}, self._settings)
-        outcome: str = settle(self.work.store, claim, plan, None)[0]
-        return outcome == "settled"

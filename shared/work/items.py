@@ -1,4 +1,4 @@
-"""Work: what an event, a refund job and a notification have in common.
+"""Items of work: what an event, a refund job and a notification have in common.
 
 Each kind of work has one queue of doorbells and one `due` index. An item stands in the index from
 the script that records it to the script that makes it terminal, whether it waits, is leased or is
@@ -12,100 +12,24 @@ A claim is a lease with a fence: of two workers that hold the same item, only th
 
 from __future__ import annotations
 
-import re
 import secrets
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from shared.canonical_json import compact
-from shared.errors import CallerError
-from shared.keys import key
-from shared.settings import CONNECT_TIMEOUT_SECONDS, Settings
-from shared.store.scripts import ATTEMPTS_LIMIT, TIMELINE_LIMIT, Store, redis_errors
-from shared.work.breaker import BREAKER, PROBE, PROBE_MS
-from shared.work.doorbell import template
+from shared.store.scripts import ATTEMPTS_LIMIT, TIMELINE_LIMIT, Call, Store, redis_errors
+from shared.work.breaker import OPEN_MS, PROBE_MS
+from shared.work.kinds import Kind, item_id
+from shared.work.results import Dead, Result, Retry, Snooze, outcome_of
 
 # A doorbell that was lost is rung again after this long. Longer: slower after a crash. Shorter:
 # an item that merely waits in a long queue is rung for twice, which costs a claim and no more.
 GUARD_MS = 5_000
-# Above this many messages in a queue the relay holds back: whoever waits behind so many does not
-# lack a bell, and ringing again for it would only make the queue longer. Half a second's work of
-# one worker, so that none is idle until the next sweep.
-QUEUE_HIGH_WATER = 250
-# Items one sweep rings for, so that a sweep holds Redis for a few milliseconds only.
-RELAY_LIMIT = 500
-# Workers an item may kill before it is taken for the cause.
-MAX_CRASHES = 5
-# What an attempt needs beside its calls: Redis, and a machine that is busy.
-LEASE_MARGIN_SECONDS = 5.0
 # For who builds `Work` without settings: as long as the longest lease of the default settings.
 LEASE_MS = 65_000
-
-ITEM_ID = re.compile(r"[A-Za-z0-9_]{3,128}")
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One kind of work: its queue, its Celery task and the calls its longest attempt makes."""
-
-    name: str
-    item: str
-    task: str
-    stripe_calls: int = 0
-    deliveries: int = 0
-    upkeep_seconds: float = 0.0
-
-    @property
-    def due(self) -> str:
-        """Name the index of when each open item must be looked at again (ms)."""
-        return key("due", self.name)
-
-    @property
-    def dead(self) -> str:
-        """Name the index of dead letters by the time they died (ms)."""
-        return key("dead", self.name)
-
-    @property
-    def index(self) -> str:
-        """Name the index of all items by the time they were recorded (ms)."""
-        return key("index", self.name)
-
-    @property
-    def queue(self) -> str:
-        """Name the Celery queue, which is a Redis list of the same name."""
-        return self.name
-
-    def lease_ms(self, settings: Settings) -> int:
-        """Give how long a claim holds: longer than the longest attempt the settings allow.
-
-        Shorter, and a second worker would begin while the first still waits for an answer; much
-        longer, and whatever a killed worker held would wait for nothing.
-        """
-        stripe = self.stripe_calls * (CONNECT_TIMEOUT_SECONDS + settings.stripe_timeout_seconds)
-        delivery = CONNECT_TIMEOUT_SECONDS + settings.event_service_timeout_seconds
-        longest = stripe + self.deliveries * delivery + self.upkeep_seconds
-        return round((longest + LEASE_MARGIN_SECONDS) * 1000)
-
-    @property
-    def message(self) -> str:
-        """Give the doorbell's template."""
-        return template(self.task, self.queue)
-
-    def key(self, item_id: str, *parts: str) -> str:
-        """Name a key of one item. Raises `CallerError` for an id that cannot be one."""
-        if not ITEM_ID.fullmatch(item_id):
-            raise CallerError("This is not an id of ours or Stripe's.", code="invalid_id")
-        return key(self.item, item_id, *parts)
-
-
-# An event may need its object, its refunds and its payment from Stripe; upkeep pages through lists.
-EVENTS = Kind("events", "event", "billing.process_event", stripe_calls=3)
-REFUNDS = Kind("refunds", "refund", "billing.run_refund", stripe_calls=1)
-NOTIFICATIONS = Kind("notifications", "notification", "billing.deliver", deliveries=1)
-UPKEEP = Kind("upkeep", "upkeep", "billing.upkeep", stripe_calls=1, upkeep_seconds=20.0)
-KINDS = {kind.name: kind for kind in (EVENTS, REFUNDS, NOTIFICATIONS, UPKEEP)}
 
 
 @dataclass(frozen=True)
@@ -114,23 +38,55 @@ class Claim:
 
     kind: Kind
     id: str
-    fence: str
-    attempts: int
-    crashes: int
     fields: dict[str, str]
     body: str | None
-    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    started: float = field(default_factory=time.monotonic)
 
-    def attempt(self, outcome: str, **details: Any) -> str:
-        """Render one attempt, as it is kept beside the item: JSON text."""
-        now = datetime.now(UTC)
-        entry = {
-            "at": self.started_at.isoformat(),
+    @property
+    def fence(self) -> str:
+        """Give the number of this claim; a later one makes it worthless."""
+        return self.fields["fence"]
+
+    @property
+    def attempts(self) -> int:
+        """Count the attempts, this one included."""
+        return int(self.fields["attempts"])
+
+    @property
+    def crashes(self) -> int:
+        """Count the attempts that ended without a word."""
+        return int(self.fields.get("crashes", 0))
+
+    @property
+    def claimed_at_ms(self) -> int:
+        """Give when it was claimed, by Redis's clock."""
+        return int(self.fields["claimed_at"])
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """Measure how long it has been held, whatever a clock does meanwhile."""
+        return time.monotonic() - self.started
+
+    @property
+    def now(self) -> datetime:
+        """Give the present by Redis's clock: what others are told of the time."""
+        return datetime.fromtimestamp(self.claimed_at_ms / 1000 + self.elapsed_seconds, UTC)
+
+    @property
+    def age_seconds(self) -> float:
+        """Say how old it was when it was claimed, since it was recorded or redriven."""
+        since = self.fields.get("redriven_at", self.fields["recorded_at"])
+        return (self.claimed_at_ms - int(since)) / 1000
+
+    def attempt(self, outcome: str, details: Mapping[str, Any]) -> str:
+        """Render one attempt as it is kept beside the item: JSON text that begins with its time."""
+        kept = {name: value for name, value in details.items() if value}
+        kept |= {
             "attempt": self.attempts,
             "outcome": outcome,
-            "duration_ms": round((now - self.started_at).total_seconds() * 1000),
+            "duration_ms": round(self.elapsed_seconds * 1000),
         }
-        return compact(entry | {name: value for name, value in details.items() if value})
+        return f'{{"at_ms":{self.claimed_at_ms},{compact(kept)[1:]}'
 
 
 @dataclass(frozen=True)
@@ -147,20 +103,6 @@ class Recording:
     timeline_ms: int = 0
 
 
-@dataclass(frozen=True)
-class Recorded:
-    """What became of a recording: `recorded`, `known` (with its state) or `full`."""
-
-    outcome: str
-    state: str | None = None
-
-
-def recorded(result: Sequence[str]) -> Recorded:
-    """Read what the script `record` gave."""
-    outcome, *rest = result
-    return Recorded(outcome, rest[0] if outcome == "known" else None)
-
-
 class Work:
     """Record, claim and mark the items of one kind."""
 
@@ -169,20 +111,20 @@ class Work:
         self.kind = kind
         self._lease_ms = lease_ms
 
-    def record(self, new: Recording) -> Recorded:
-        """Record and schedule an item in one atomic step; known ids change nothing.
+    def record(self, new: Recording) -> str:
+        """Record and schedule an item in one atomic step; `recorded`, `known` or `full`.
 
-        Raises `Unavailable` when it could not be recorded, or when it is unknown whether it was.
+        An id that is known changes nothing. Raises `Unavailable` when it could not be recorded, or
+        when it is unknown whether it was.
         """
-        keys, args = self.recording(new)
-        return recorded(self.store.run_durably("record", keys, args))
+        outcome: str = self.store.run_durably(self.recording(new))[0]
+        return outcome
 
-    def recording(self, new: Recording) -> tuple[list[str], list[str]]:
-        """Give keys and arguments of the script `record` for a new item."""
-        kind = self.kind
-        timeline = key("payment", new.payment_id or "none", "timeline")
+    def recording(self, new: Recording) -> Call:
+        """Prepare the script that records an item. Raises `CallerError` for an id that is none."""
+        keys, kind = self.store.keys, self.kind
         plan = {
-            "id": new.id,
+            "id": item_id(new.id),
             "state": new.state,
             "fields": new.fields,
             "guard_ms": GUARD_MS,
@@ -190,97 +132,103 @@ class Work:
             "timeline": [compact(entry) for entry in new.timeline] if new.payment_id else [],
             "timeline_limit": TIMELINE_LIMIT,
             "timeline_ttl_ms": new.timeline_ms,
+            "account": new.fields.get("account", ""),
         }
-        keys = [kind.key(new.id), kind.due, kind.queue, kind.key(new.id, "body"), kind.index]
-        args = [kind.message, compact(plan), *([] if new.body is None else [new.body])]
-        return [*keys, timeline], args
+        names = {
+            "item": keys.item(kind, new.id),
+            "due": keys.due(kind),
+            "queue": keys.queue(kind),
+            "body": keys.body(kind, new.id),
+            "index": keys.index(kind),
+            "timeline": keys.timeline(new.payment_id or "none"),
+            "accounts": keys.accounts(),
+        }
+        body = [] if new.body is None else [new.body]
+        return Call("record", names, [kind.message, compact(plan), *body])
 
-    def claim(self, item_id: str, *, pause_ms: int = 0) -> Claim | None:
+    def claim(self, item: str, *, pause_ms: int = 0) -> Claim | None:
         """Claim an item, or return None when there is nothing to do: that is no failure.
 
         `pause_ms` is for what needs the event service: while the breaker is open, an item that is
-        not the probe is put off for so long and keeps its attempts.
+        not the probe is put off for so long and keeps its attempts. Raises `Unavailable`, and
+        `CallerError` for an id that is none.
         """
-        kind = self.kind
-        outcome, *rest = self.store.run(
-            "claim",
-            [kind.key(item_id), kind.due, kind.key(item_id, "body"), BREAKER, PROBE],
-            [item_id, self._lease_ms, secrets.token_hex(8), pause_ms, PROBE_MS],
-        )
-        if outcome != "claimed":
+        keys, kind = self.store.keys, self.kind
+        names = {
+            "item": keys.item(kind, item_id(item)),
+            "due": keys.due(kind),
+            "body": keys.body(kind, item),
+            "breaker": keys.breaker(),
+            "probe": keys.probe(),
+        }
+        token = secrets.token_hex(8)
+        args = [item, self._lease_ms, token, pause_ms, PROBE_MS, OPEN_MS]
+        found = self.store.run(Call("claim", names, args))
+        if not found:
             return None
-        fields = dict(zip(rest[0][::2], rest[0][1::2], strict=True))
-        return Claim(
-            kind=kind,
-            id=item_id,
-            fence=fields["fence"],
-            attempts=int(fields["attempts"]),
-            crashes=int(fields.get("crashes", 0)),
-            fields=fields,
-            body=rest[1],
-        )
+        flat, body = found
+        return Claim(kind, item, dict(zip(flat[::2], flat[1::2], strict=True)), body)
 
-    def postpone(
-        self, claim: Claim, delay_seconds: float, *, error: str = "", give_back: bool = False
-    ) -> int:
-        """Hand a claimed item back for later; return when it is due again (ms), 0 if it was lost.
+    def postpone(self, claim: Claim, result: Retry | Snooze) -> bool:
+        """Hand a claimed item back for later; False when the claim was lost.
 
-        A retry keeps the attempt, a snooze (`give_back`) returns it.
+        A retry keeps the attempt, a snooze returns it. Raises `Unavailable`.
         """
-        outcome = "snoozed" if give_back else "retry"
-        attempt = claim.attempt(outcome, error=error, delay_seconds=round(delay_seconds, 3))
-        plan = {
-            "id": claim.id,
-            "fence": claim.fence,
-            "delay_ms": max(0, round(delay_seconds * 1000)),
-            "give_back": give_back,
-            "error": error,
-            "attempt": attempt if error else "",
-            "limit": ATTEMPTS_LIMIT,
-            "ttl_ms": 0,
+        delay = {"error": result.reason, "delay_seconds": round(result.delay_seconds, 3)}
+        plan = self._plan(claim, result, result.reason) | {
+            "delay_ms": max(0, round(result.delay_seconds * 1000)),
+            "give_back": isinstance(result, Snooze),
         }
-        keys = [self.kind.key(claim.id), self.kind.due, self.kind.key(claim.id, "attempts")]
-        return int(self.store.run("postpone", keys, [compact(plan)]))
+        plan["attempt"] = (
+            claim.attempt(outcome_of(result), delay | dict(result.details)) if result.reason else ""
+        )
+        return bool(self.store.run(self._marking("postpone", claim, plan)))
 
-    def wake(self, item_id: str) -> bool:
-        """Have an item tried now that was to be retried later; False for one in another state."""
-        kind = self.kind
-        keys = [kind.key(item_id), kind.due, kind.queue]
-        return bool(self.store.run("wake", keys, [item_id, kind.message, GUARD_MS]))
+    def bury(self, claim: Claim, result: Dead) -> bool:
+        """Make a claimed item a dead letter, with its payload and evidence kept.
 
-    def bury(self, claim: Claim, error: str) -> bool:
-        """Make a claimed item a dead letter, with its payload and evidence kept."""
-        plan = {
+        False when the claim was lost. Raises `Unavailable`.
+        """
+        plan = self._plan(claim, result, result.reason)
+        dead = {"dead": self.store.keys.dead(self.kind)}
+        return bool(self.store.run(self._marking("bury", claim, plan, dead)))
+
+    def _plan(self, claim: Claim, result: Result, error: str) -> dict[str, Any]:
+        details = {"error": error} | dict(result.details)
+        return {
             "id": claim.id,
             "fence": claim.fence,
             "error": error,
-            "attempt": claim.attempt("dead", error=error),
+            "attempt": claim.attempt(outcome_of(result), details),
             "limit": ATTEMPTS_LIMIT,
         }
-        keys = [
-            self.kind.key(claim.id),
-            self.kind.due,
-            self.kind.key(claim.id, "attempts"),
-            self.kind.dead,
-        ]
-        return bool(self.store.run("bury", keys, [compact(plan)]))
 
-    def attempts(self, item_id: str) -> list[dict[str, Any]]:
-        """List the attempts at an item and its redrives, oldest first."""
-        return self.store.entries(self.kind.key(item_id, "attempts"))
+    def _marking(
+        self, script: str, claim: Claim, plan: dict[str, Any], more: dict[str, str] | None = None
+    ) -> Call:
+        keys = self.store.keys
+        names = {
+            "item": keys.item(self.kind, claim.id),
+            "due": keys.due(self.kind),
+            "attempts": keys.attempts(self.kind, claim.id),
+        }
+        return Call(script, names | (more or {}), [compact(plan)])
+
+    def wake(self, item: str) -> None:
+        """Have an item tried now that was to be retried later. Raises `Unavailable`."""
+        keys, kind = self.store.keys, self.kind
+        names = {
+            "item": keys.item(kind, item_id(item)),
+            "due": keys.due(kind),
+            "queue": keys.queue(kind),
+        }
+        self.store.run(Call("wake", names, [item, kind.message, GUARD_MS]))
+
+    def attempts(self, item: str) -> list[dict[str, Any]]:
+        """List the attempts at an item and its redrives, oldest first. Raises `Unavailable`."""
+        return self.store.entries(self.store.keys.attempts(self.kind, item_id(item)))
 
     def waiting(self) -> int:
-        """Count the open items."""
+        """Count the open items. Raises `Unavailable`."""
         with redis_errors():
-            return int(self.store.redis.zcard(self.kind.due))
-
-
-def relay(store: Store, kind: Kind, limit: int = RELAY_LIMIT) -> tuple[int, int]:
-    """Ring for due items of a kind; return how many, and how overdue the oldest was (ms).
-
-    Any number of relays at a time is harmless: each sweep pushes what it rang for into the future.
-    """
-    rung, overdue_ms = store.run(
-        "relay", [kind.due, kind.queue], [limit, GUARD_MS, QUEUE_HIGH_WATER, kind.message]
-    )
-    return int(rung), int(overdue_ms)
+            return int(self.store.redis.zcard(self.store.keys.due(self.kind)))

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import cast
 
-from shared.keys import key
-from shared.store.scripts import Store, redis_errors
-from shared.work.items import KINDS, Kind
+from shared.store.scripts import Call, Store, redis_errors
+from shared.work.kinds import KINDS
 
 # No item has this id: whoever claims it finds nothing to do.
 PULSE_ID = "pulse"
@@ -29,8 +28,10 @@ SILENT_SECONDS = 45.0
 # A process that was silent for so long is forgotten.
 FORGOTTEN_MS = 600_000
 # Not a queue: the relay itself.
-RELAY_SIGNS = key("alive", "relay")
-PULSE = key("pulse")
+RELAY = "relay"
+# How far in the future a sign may lie: the clocks of two Redis servers may differ by so much. One
+# further ahead was given before the clock was set back, and says nothing.
+AHEAD_SECONDS = 5.0
 
 
 @cache
@@ -48,36 +49,39 @@ class Signs:
         self._lock = threading.Lock()
 
     def give(self, name: str) -> None:
-        """Give a sign, unless one was given just now. Raises `Unavailable`."""
+        """Give a sign on a queue, unless one was given just now. Raises `Unavailable`."""
         now = time.monotonic()
         with self._lock:
             if now - self._last.get(name, -SIGN_SECONDS) < SIGN_SECONDS:
                 return
             self._last[name] = now
-        self._store.run("sign", [name], [process_name(), FORGOTTEN_MS])
-
-
-def signs_of(kind: Kind) -> str:
-    """Name the key of the signs on a queue: processes by their last sign (ms)."""
-    return key("alive", kind.queue)
+        keys = self._store.keys
+        names = {"signs": keys.signs(name), "clocks": keys.clocks()}
+        args = [process_name(), round(time.time() * 1000), FORGOTTEN_MS]
+        self._store.run(Call("sign", names, args))
 
 
 def pulse(store: Store) -> None:
     """Ring on every idle queue for no item, so that whoever consumes it gives a sign.
 
-    A queue with messages in it needs none, and one that nobody consumes gets no second.
+    A queue with messages in it needs none, and one that nobody consumes gets no second. Raises
+    `Unavailable`.
     """
-    kinds = KINDS.values()
-    keys = [PULSE, *(kind.queue for kind in kinds)]
-    store.run("pulse", keys, [PULSE_MS, PULSE_ID, *(kind.message for kind in kinds)])
+    keys, kinds = store.keys, KINDS.values()
+    names = {"pulse": keys.pulse(), "queue": [keys.queue(kind) for kind in kinds]}
+    store.run(Call("pulse", names, [PULSE_MS, PULSE_ID, *(kind.message for kind in kinds)]))
 
 
 @dataclass(frozen=True)
 class Alive:
-    """Who gave signs of life: seconds since the last, by process; empty when nobody did."""
+    """Who gave signs of life: seconds since the last, by process; empty when nobody did.
+
+    `clocks` says by how many seconds the clock of each process is ahead of Redis's.
+    """
 
     queues: dict[str, dict[str, float]]
     upkeep: dict[str, float]
+    clocks: dict[str, float]
 
     def silent_queues(self) -> list[str]:
         """List the queues that nobody seems to consume."""
@@ -89,18 +93,24 @@ class Alive:
 
 
 def is_silent(signs: dict[str, float]) -> bool:
-    """Say whether the latest sign is too old."""
-    return min(signs.values(), default=SILENT_SECONDS) >= SILENT_SECONDS
+    """Say whether no sign is recent."""
+    return not any(is_recent(age) for age in signs.values())
+
+
+def is_recent(age_seconds: float) -> bool:
+    """Say whether a sign of this age shows life."""
+    return -AHEAD_SECONDS < age_seconds < SILENT_SECONDS
 
 
 def alive(store: Store) -> Alive:
     """Read all signs of life. Raises `Unavailable`."""
-    names = {kind.queue: signs_of(kind) for kind in KINDS.values()}
     with redis_errors():
         pipe = store.redis.pipeline(transaction=False)
-        for name in (*names.values(), RELAY_SIGNS):
-            pipe.zrange(name, 0, -1, withscores=True)
+        for name in (*KINDS, RELAY):
+            pipe.zrange(store.keys.signs(name), 0, -1, withscores=True)
         rows = cast(list[list[tuple[str, float]]], pipe.execute())
     now = store.now_ms()
-    read = [{who: max(0.0, (now - at) / 1000) for who, at in row} for row in rows]
-    return Alive(dict(zip(names, read, strict=False)), read[-1])
+    *queues, upkeep = [{who: (now - at) / 1000 for who, at in row} for row in rows]
+    offsets = store.hash(store.keys.clocks())
+    clocks = {who: int(offset) / 1000 for who, offset in offsets.items()}
+    return Alive(dict(zip(KINDS, queues, strict=True)), upkeep, clocks)

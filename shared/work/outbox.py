@@ -10,60 +10,58 @@ the script that says so schedules the next one. Payments never wait for one anot
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 from shared.canonical_json import compact
-from shared.keys import key
+from shared.keys import State
 from shared.settings import Settings
-from shared.store.scripts import ATTEMPTS_LIMIT, Store
-from shared.work.breaker import BREAKER, FAILING, PROBE
-from shared.work.items import GUARD_MS, NOTIFICATIONS, Claim, Work
+from shared.store.scripts import Call, Store
+from shared.work.breaker import OPEN_MS
+from shared.work.items import GUARD_MS, Claim, Work
+from shared.work.kinds import NOTIFICATIONS
+from shared.work.results import Dead, Done
 
 Json = dict[str, Any]
 
 
-class Outbox:
+class Outbox(Work):
     """Claim notifications and mark what became of them."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
-        self.work = Work(store, NOTIFICATIONS, NOTIFICATIONS.lease_ms(settings))
-        self._store = store
+        super().__init__(store, NOTIFICATIONS, NOTIFICATIONS.lease_ms(settings))
         self._tombstone_ms = settings.tombstone_retention_seconds * 1000
 
-    def delivered(self, claim: Claim, **details: Any) -> bool:
-        """Mark a notification as delivered and let the next of its payment go."""
-        return self._release(claim, "delivered", "", claim.attempt("delivered", **details))
+    def finish(self, claim: Claim, result: Done) -> bool:
+        """Mark a notification as delivered and let the next of its payment go.
 
-    def dead(self, claim: Claim, error: str, **details: Any) -> bool:
-        """Give a notification up, with its evidence, and let the next of its payment go."""
-        return self._release(claim, "dead", error, claim.attempt("dead", error=error, **details))
+        False when the claim was lost. Raises `Unavailable`.
+        """
+        return self._release(claim, self._plan(claim, result, "") | {"state": result.state})
 
-    def _release(self, claim: Claim, state: str, error: str, attempt: str) -> bool:
-        kind = NOTIFICATIONS
-        plan = {
-            "id": claim.id,
-            "fence": claim.fence,
-            "state": state,
-            "error": error,
-            "attempt": attempt,
-            "limit": ATTEMPTS_LIMIT,
-            "tombstone_ms": self._tombstone_ms,
-            "prefix": key(kind.item, ""),
-            "guard_ms": GUARD_MS,
+    def bury(self, claim: Claim, result: Dead) -> bool:
+        """Give a notification up, with its evidence, and let the next of its payment go.
+
+        False when the claim was lost. Raises `Unavailable`.
+        """
+        return self._release(
+            claim, self._plan(claim, result, result.reason) | {"state": State.DEAD}
+        )
+
+    def _release(self, claim: Claim, plan: Json) -> bool:
+        keys, kind = self.store.keys, self.kind
+        plan |= {"tombstone_ms": self._tombstone_ms, "guard_ms": GUARD_MS, "open_ms": OPEN_MS}
+        names = {
+            "item": keys.item(kind, claim.id),
+            "due": keys.due(kind),
+            "attempts": keys.attempts(kind, claim.id),
+            "outbox": keys.outbox(claim.fields["payment_id"]),
+            "queue": keys.queue(kind),
+            "dead": keys.dead(kind),
+            "breaker": keys.breaker(),
+            "failing": keys.failing(),
+            "probe": keys.probe(),
         }
-        keys = [
-            kind.key(claim.id),
-            kind.due,
-            kind.key(claim.id, "attempts"),
-            key("payment", claim.fields["payment_id"], "outbox"),
-            kind.queue,
-            kind.dead,
-            BREAKER,
-            FAILING,
-            PROBE,
-        ]
-        return bool(self._store.run("release", keys, [kind.message, compact(plan)]))
+        return bool(self.store.run(Call("release", names, [kind.message, compact(plan)])))
 
 
 def body(claim: Claim) -> str:
@@ -71,9 +69,3 @@ def body(claim: Claim) -> str:
     notification: Json = json.loads(claim.fields["body"])
     notification["sequence"] = int(claim.fields["sequence"])
     return compact(notification)
-
-
-def age_seconds(claim: Claim) -> float:
-    """Say how long ago the notification was staged, or given another life."""
-    since = claim.fields.get("redriven_at", claim.fields["recorded_at"])
-    return datetime.now(UTC).timestamp() - int(since) / 1000

@@ -8,9 +8,8 @@ under which key the request came that caused it, so an event of ours is proof of
 from __future__ import annotations
 
 from shared.errors import Unavailable
-from shared.keys import key
 from shared.settings import Settings
-from shared.store.scripts import Store, redis_errors
+from shared.store.scripts import Store
 from shared.stripe.event import Event
 from shared.stripe.gateway import StripeGateway
 from shared.work.refund_jobs import RefundJobs, job_of_key
@@ -41,7 +40,7 @@ class Outcomes:
         made, asked = str(event.object.get("id") or ""), event.request_key or ""
         if event.object.get("object") not in MAKING_TYPES or not asked.startswith(OUR_KEYS):
             return
-        self._store.put(key("made", asked), made, REMEMBERED_SECONDS)
+        self._store.put(self._store.keys.made(asked), made, REMEMBERED_SECONDS)
         job = job_of_key(asked)
         if job and event.object["object"] == "refund":
             self._jobs.remember(made, job)
@@ -49,9 +48,7 @@ class Outcomes:
 
     def remembered(self, stripe_key: str) -> str | None:
         """Name what our call under this key made, if an event of it was processed."""
-        with redis_errors():
-            found = self._store.redis.get(key("made", stripe_key))
-        return str(found) if found else None
+        return self._store.get(self._store.keys.made(stripe_key))
 
 
 def listed(

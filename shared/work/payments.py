@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.canonical_json import compact
-from shared.keys import key
-from shared.store.scripts import TIMELINE_LIMIT, Store, redis_errors
-from shared.work.items import NOTIFICATIONS, Work
+from shared.store.scripts import TIMELINE_LIMIT, Call, Store
+from shared.work.items import Work
+from shared.work.kinds import NOTIFICATIONS
 
 Json = dict[str, Any]
 
@@ -42,9 +42,12 @@ class Payments:
         self._retention_ms = retention_seconds * 1000
 
     def read(self, payment_id: str) -> PaymentRecord:
-        """Read what is known; an unknown payment reads as revision 0 and empty."""
+        """Read what is known; an unknown payment reads as revision 0 and empty.
+
+        Raises `Unavailable`.
+        """
         revision, known, updated = self._store.fields(
-            key("payment", payment_id), "revision", "known", "updated_at"
+            self._store.keys.payment(payment_id), "revision", "known", "updated_at"
         )
         return PaymentRecord(
             id=payment_id,
@@ -54,22 +57,18 @@ class Payments:
         )
 
     def note(self, payment_id: str, kind: str, **details: Any) -> None:
-        """Add an entry to the payment's timeline."""
-        name = key("payment", payment_id, "timeline")
-        with redis_errors():
-            pipe = self._store.redis.pipeline(transaction=True)
-            pipe.rpush(name, compact(entry(kind, **details)))
-            pipe.ltrim(name, -TIMELINE_LIMIT, -1)
-            pipe.pexpire(name, self._retention_ms)
-            pipe.execute()
+        """Add an entry to the payment's timeline. Raises `Unavailable`."""
+        names = {"timeline": self._store.keys.timeline(payment_id)}
+        args = [compact(entry(kind, **details)), TIMELINE_LIMIT, self._retention_ms]
+        self._store.run(Call("note", names, args))
 
     def timeline(self, payment_id: str) -> list[Json]:
-        """Tell all that is known to have happened to a payment, oldest first.
+        """List all that is known to have happened to a payment, oldest first.
 
         Requests, calls to Stripe, events (received, processed, ignored, late), refund jobs, and
-        notifications with each delivery attempt.
+        notifications with each delivery attempt. Raises `Unavailable`.
         """
-        entries = self._store.entries(key("payment", payment_id, "timeline"))
+        entries = self._store.entries(self._store.keys.timeline(payment_id))
         deliveries = Work(self._store, NOTIFICATIONS)
         for staged in [item for item in entries if item["kind"] == "notification_staged"]:
             for attempt in deliveries.attempts(staged["notification_id"]):
@@ -81,10 +80,23 @@ class Payments:
                         "type": staged["type"],
                     }
                 )
-        return sorted(entries, key=lambda item: str(item["at"]))
+        return sorted((with_time(item) for item in entries), key=lambda item: str(item["at"]))
 
 
 def entry(kind: str, **details: Any) -> Json:
-    """Build a timeline entry, stamped with the present moment; None fields are left out."""
-    stamped: Json = {"at": datetime.now(UTC).isoformat(), "kind": kind}
-    return stamped | {name: value for name, value in details.items() if value is not None}
+    """Build a timeline entry; None fields are left out, and the script that writes it dates it."""
+    present = {name: value for name, value in details.items() if value is not None}
+    return {"kind": kind} | present
+
+
+def with_time(item: Json) -> Json:
+    """Give an entry of a timeline, an audit or attempts with its time (`at`, RFC 3339, UTC)."""
+    if "at_ms" not in item:
+        return item
+    rest = {name: value for name, value in item.items() if name != "at_ms"}
+    return {"at": moment(item["at_ms"])} | rest
+
+
+def moment(milliseconds: int | str) -> str:
+    """Render a time of Redis's as RFC 3339 in UTC."""
+    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC).isoformat(timespec="milliseconds")

@@ -5,29 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 from shared.store.scripts import Store, redis_errors
-from shared.work.breaker import BREAKER
-from shared.work.items import KINDS
-from shared.work.liveness import SILENT_SECONDS, alive
+from shared.work.kinds import KINDS
+from shared.work.liveness import alive, is_recent
 
 Json = dict[str, Any]
 
 
 def queues(store: Store) -> Json:
-    """Tell how each queue stands; one round trip for the figures, one for the signs of life."""
-    now = store.now_ms()
+    """Read how each queue stands: one round trip for the figures, one for the signs of life.
+
+    Raises `Unavailable`.
+    """
+    keys, now = store.keys, store.now_ms()
     with redis_errors():
         pipe = store.redis.pipeline(transaction=False)
         for kind in KINDS.values():
-            pipe.llen(kind.queue)
-            pipe.zcard(kind.due)
-            pipe.zcount(kind.due, "-inf", now)
-            pipe.zrange(kind.due, 0, 0, withscores=True)
-            pipe.zcard(kind.dead)
-        pipe.exists(BREAKER)
+            pipe.llen(keys.queue(kind))
+            pipe.zcard(keys.due(kind))
+            pipe.zcount(keys.due(kind), "-inf", now)
+            pipe.zrange(keys.due(kind), 0, 0, withscores=True)
+            pipe.zcard(keys.dead(kind))
+        pipe.exists(keys.breaker())
         *figures, breaker = pipe.execute()
     signs = alive(store)
     at_work = {
-        name: {who for who, age in seen.items() if age < SILENT_SECONDS}
+        name: {who for who, age in seen.items() if is_recent(age)}
         for name, seen in signs.queues.items()
     }
     rows = []
@@ -42,8 +44,8 @@ def queues(store: Store) -> Json:
                 "due": due,
                 "overdue_seconds": overdue,
                 "dead": dead,
-                "consumers": len(at_work[kind.queue]),
-                "consumed_seconds_ago": min(signs.queues[kind.queue].values(), default=None),
+                "consumers": len(at_work[kind.name]),
+                "consumed_seconds_ago": min(signs.queues[kind.name].values(), default=None),
             }
         )
     return {

@@ -10,15 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, cast
 
-from shared.keys import key
-from shared.store.scripts import Store, redis_errors
-from shared.work.items import GUARD_MS, UPKEEP
+from shared.store.scripts import Call, Store, redis_errors
+from shared.work.items import GUARD_MS, LEASE_MS
+from shared.work.kinds import UPKEEP
 
 Json = dict[str, Any]
 DUTY = "reconcile"
-STATE = key("reconcile")
-# Each account with the round that last visited it; 0 before the first.
-ACCOUNTS = key("reconcile", "accounts")
 # Our own account, which has no name in Stripe's requests.
 OWN = "own"
 COUNTS = ("seen", "recorded", "gap")
@@ -44,47 +41,51 @@ class Place:
     dense: int = 1
 
 
-def remember(account: str) -> tuple[str | int, ...]:
-    """Give the command that remembers an account whose events come to us."""
-    return ("ZADD", ACCOUNTS, "NX", 0, account)
-
-
 class Reconciliation:
     """Read and move the places, and count what a round found."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._state = store.keys.reconcile()
+        # Each account with the round that last visited it; 0 before the first.
+        self._accounts = store.keys.accounts()
 
     def open_round(self) -> int:
         """Begin a round, or go on with the one that is under way; return its name."""
-        begun = self._store.fields(STATE, "round")[0]
+        begun = self._store.fields(self._state, "round")[0]
         if begun:
             return int(begun)
-        name = self._store.now_ms()
+        with redis_errors():
+            last = self._store.redis.zrange(self._accounts, -1, -1, withscores=True)
+        # Later than every round before it, even when the clock was set back.
+        visited = cast(list[tuple[str, float]], last)
+        name = max(self._store.now_ms(), *(int(round_) + 1 for _, round_ in visited), 0)
         with redis_errors():
             pipe = self._store.redis.pipeline(transaction=True)
-            pipe.hset(STATE, "round", name)
+            pipe.hset(self._state, "round", name)
             for count in COUNTS:
-                pipe.hset(STATE, f"round_{count}", 0)
-            pipe.zadd(ACCOUNTS, {OWN: 0}, nx=True)
+                pipe.hset(self._state, f"round_{count}", 0)
+            pipe.zadd(self._accounts, {OWN: 0}, nx=True)
             pipe.execute()
         return name
 
     def add_account(self, account: str) -> None:
-        """Remember that an account's events come to us; it is visited in the next round."""
+        """Have an account visited in the next round. Raises `Unavailable`."""
         with redis_errors():
-            self._store.redis.execute_command(*remember(account))  # type: ignore[no-untyped-call]  # redis-py's
+            self._store.redis.zadd(self._accounts, {account: 0}, nx=True)
 
     def to_visit(self, round_: int) -> list[str]:
         """List the accounts a round has not visited, our own first."""
         with redis_errors():
-            found = self._store.redis.zrangebyscore(ACCOUNTS, "-inf", f"({round_}")
+            found = self._store.redis.zrangebyscore(self._accounts, "-inf", f"({round_}")
         return sorted((str(name) for name in cast(list[str], found)), key=lambda n: n != OWN)
 
     def place(self, account: str) -> Place:
         """Tell where an account stands; all None for one never visited."""
         names = ("watermark", "position", "cursor", "stretch", "refused", "dense")
-        found = dict(zip(names, self._store.fields(_key(account), *names), strict=True))
+        found = dict(
+            zip(names, self._store.fields(self._store.keys.place(account), *names), strict=True)
+        )
         return Place(
             watermark=_number(found["watermark"]),
             position=_number(found["position"]),
@@ -99,52 +100,61 @@ class Reconciliation:
         with redis_errors():
             pipe = self._store.redis.pipeline(transaction=True)
             for name in WALK:
-                pipe.hset(_key(account), name, getattr(place, name) or 0)
-            pipe.hset(_key(account), "cursor", place.cursor)
+                pipe.hset(self._store.keys.place(account), name, getattr(place, name) or 0)
+            pipe.hset(self._store.keys.place(account), "cursor", place.cursor)
             for name, count in counts.items():
-                pipe.hincrby(STATE, f"round_{name}", count)
-                pipe.hincrby(STATE, f"total_{name}", count)
+                pipe.hincrby(self._state, f"round_{name}", count)
+                pipe.hincrby(self._state, f"total_{name}", count)
             pipe.execute()
 
     def forget_cursor(self, account: str) -> None:
         """Begin a second anew: Stripe may have forgotten the event that the cursor names."""
         with redis_errors():
-            self._store.redis.hdel(_key(account), "cursor")
+            self._store.redis.hdel(self._store.keys.place(account), "cursor")
 
     def visited(self, account: str, round_: int, watermark: int | None) -> None:
         """Note that a round is done with an account, seen whole up to its watermark."""
         with redis_errors():
             pipe = self._store.redis.pipeline(transaction=True)
             if watermark is not None:
-                pipe.hset(_key(account), "watermark", watermark)
-            pipe.hdel(_key(account), "cursor", *WALK)
-            pipe.zadd(ACCOUNTS, {account: round_})
+                pipe.hset(self._store.keys.place(account), "watermark", watermark)
+            pipe.hdel(self._store.keys.place(account), "cursor", *WALK)
+            pipe.zadd(self._accounts, {account: round_})
             pipe.execute()
 
     def close_round(self) -> dict[str, int]:
         """End the round; return what it counted."""
-        counted = self._store.fields(STATE, *(f"round_{name}" for name in COUNTS))
+        counted = self._store.fields(self._state, *(f"round_{name}" for name in COUNTS))
         counts = {name: int(count or 0) for name, count in zip(COUNTS, counted, strict=True)}
         now = self._store.now_ms()
         with redis_errors():
             pipe = self._store.redis.pipeline(transaction=True)
-            pipe.hset(STATE, "completed_at", now)
+            pipe.hset(self._state, "completed_at", now)
             for name, count in counts.items():
-                pipe.hset(STATE, name, count)
-            pipe.hdel(STATE, "round")
+                pipe.hset(self._state, name, count)
+            pipe.hdel(self._state, "round")
             pipe.execute()
         return counts
 
     def demand(self) -> str:
-        """Make a round due now and ring; `due`, or `running` when one runs (another follows)."""
-        keys = [UPKEEP.key(DUTY), UPKEEP.due, UPKEEP.queue]
-        return str(self._store.run("hasten", keys, [DUTY, UPKEEP.message, GUARD_MS]))
+        """Make a round due now and ring; `due`, or `running` when one runs (another follows).
+
+        Raises `Unavailable`.
+        """
+        keys = self._store.keys
+        names = {
+            "item": keys.item(UPKEEP, DUTY),
+            "due": keys.due(UPKEEP),
+            "queue": keys.queue(UPKEEP),
+        }
+        args = [DUTY, UPKEEP.message, GUARD_MS, LEASE_MS]
+        return str(self._store.run(Call("hasten", names, args)))
 
     def report(self) -> Json:
         """Tell how the comparison stands: the last round, the one under way, each account."""
-        state = self._store.hash(STATE)
+        state = self._store.hash(self._state)
         with redis_errors():
-            accounts = cast(list[str], self._store.redis.zrange(ACCOUNTS, 0, -1))
+            accounts = cast(list[str], self._store.redis.zrange(self._accounts, 0, -1))
         places = {name: self.place(name) for name in accounts}
         return {
             "running": "round" in state,
@@ -157,7 +167,3 @@ class Reconciliation:
 
 def _number(text: str | None) -> int | None:
     return int(text) if text else None
-
-
-def _key(account: str) -> str:
-    return key("reconcile", "of", account)

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.errors import CallerError, Unavailable
-from shared.keys import key
+from shared.keys import State
 from shared.settings import Settings
-from shared.store.scripts import Store, redis_errors
-from shared.work.items import REFUNDS, Recording, Work
+from shared.store.scripts import Store
+from shared.work.items import Recording, Work
+from shared.work.kinds import REFUNDS, item_id
 from shared.work.payments import entry
 
 Json = dict[str, Any]
@@ -92,7 +93,7 @@ class RefundJobs:
         recorded = self.work.record(
             Recording(
                 id=job,
-                state="queued",
+                state=State.QUEUED,
                 fields={k: v for k, v in (fields | trace).items() if v},
                 max_waiting=self._settings.max_waiting_refunds,
                 payment_id=request.payment_intent_id,
@@ -100,32 +101,30 @@ class RefundJobs:
                 timeline_ms=self._settings.payment_retention_seconds * 1000,
             )
         )
-        if recorded.outcome == "full":
+        if recorded == "full":
             raise Unavailable(
                 "Too many refunds wait already; send this one again later.",
                 code="too_many_waiting",
                 retry_after_seconds=30,
             )
-        return recorded.outcome
+        return recorded
 
     def read(self, job: str) -> dict[str, str]:
         """Read a job's fields. Raises `CallerError` 404 when there is none."""
-        fields = self._store.hash(REFUNDS.key(job))
+        fields = self._store.hash(self._store.keys.item(REFUNDS, item_id(job)))
         if not fields:
             raise CallerError("No such refund request.", status=404, code="refund_not_found")
         return fields
 
     def attempts(self, job: str) -> int:
         """Count the attempts at a job; 0 for one that is forgotten."""
-        return int(self._store.fields(REFUNDS.key(job), "attempts")[0] or 0)
+        return int(self._store.fields(self._store.keys.item(REFUNDS, job), "attempts")[0] or 0)
 
     def job_of(self, refund_id: str) -> str | None:
         """Name the job a Stripe refund came from, if it came from one of ours."""
-        with redis_errors():
-            found = self._store.redis.get(key("refund_of", refund_id))
-        return str(found) if found else None
+        return self._store.get(self._store.keys.refund_of(refund_id))
 
     def remember(self, refund_id: str, job: str) -> None:
         """Remember which job a refund came from; called before the job is finished."""
         retention = self._settings.payment_retention_seconds
-        self._store.put(key("refund_of", refund_id), job, retention)
+        self._store.put(self._store.keys.refund_of(refund_id), job, retention)

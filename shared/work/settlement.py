@@ -6,19 +6,21 @@ notifications that follow: there is no moment in which one is written and the ot
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from shared.canonical_json import compact
 from shared.errors import Inconsistent
-from shared.facts import Fact, advance, notification_body
-from shared.keys import key
+from shared.facts import Advance, Fact, advance, notification_body
+from shared.keys import State
 from shared.settings import Settings
-from shared.store.scripts import ATTEMPTS_LIMIT, TIMELINE_LIMIT, Store
+from shared.store.scripts import ATTEMPTS_LIMIT, TIMELINE_LIMIT, Call, Store
 from shared.telemetry.tally import FACTS
-from shared.work.breaker import BREAKER
-from shared.work.items import EVENTS, GUARD_MS, NOTIFICATIONS, Claim
+from shared.work.breaker import OPEN_MS
+from shared.work.items import GUARD_MS, Claim
+from shared.work.kinds import EVENTS, NOTIFICATIONS
 from shared.work.payments import Payments, entry
+from shared.work.results import Done, outcome_of
 
 Json = dict[str, Any]
 # Times the payment may change between our reading and our writing; each lost race is another
@@ -27,21 +29,11 @@ MAX_RACES = 50
 
 
 @dataclass(frozen=True)
-class Settled:
-    """What settling gave: notifications staged, and facts the event service was told before."""
+class Staged:
+    """A notification that is to be staged: its id, and what the script writes of it."""
 
-    staged: int
-    suppressed: int
-    late: int
-
-
-@dataclass(frozen=True)
-class Established:
-    """What a piece of work established about one payment, and what else was learned of it."""
-
-    payment_id: str
-    facts: list[Fact]
-    context: dict[str, str] = field(default_factory=dict)
+    id: str
+    plan: Json
 
 
 class Settlement:
@@ -52,44 +44,86 @@ class Settlement:
         self._settings = settings
         self._payments = Payments(store, settings.payment_retention_seconds)
 
-    def settle(self, claim: Claim, facts: Established, plan: Json) -> Settled | None:
-        """Finish the item and all it means in one step; None if the claim was lost.
+    def finish(self, claim: Claim, done: Done) -> bool:
+        """Finish the item and all it means in one step; False when the claim was lost.
 
         Reads what is known, folds the facts in, and writes only if nobody wrote in between.
+        Raises `Unavailable`, and `Inconsistent` for a payment that never stands still.
         """
-        payment_id = facts.payment_id
         for _ in range(MAX_RACES):
-            record = self._payments.read(payment_id)
-            known = record.known.get("context", {})
-            step = advance(record.known | {"context": facts.context | known}, facts.facts)
-            told = [fact for fact in step.news if fact.type]
-            part: Json = {
-                "payment": {
-                    "id": payment_id,
-                    "revision": record.revision,
-                    "known": compact(step.known),
-                    "ttl_ms": self._settings.payment_retention_seconds * 1000,
-                },
-                "notifications": [self._staged(claim, f, step.known, payment_id) for f in told],
-                "timeline": [compact(item) for item in _timeline(claim, plan["state"], step.late)],
-                "timeline_limit": TIMELINE_LIMIT,
-                "guard_ms": GUARD_MS,
-            }
-            outcome, *counts = settle(self._store, claim, plan | part, payment_id)
-            if outcome == "settled":
-                return self._settled(Settled(int(counts[0]), int(counts[1]), len(step.late)))
-            if outcome == "lost":
-                return None
-        raise Inconsistent("The payment kept changing under us.", payment_id=payment_id)
+            step, call = self._call(claim, done)
+            outcome, *counts = self._store.run(call)
+            if outcome != "moved":
+                if outcome == "settled" and step:
+                    self._count(counts, len(step.late))
+                return bool(outcome == "settled")
+        raise Inconsistent("The payment changed too often while this was settled.", id=claim.id)
 
-    def _settled(self, settled: Settled) -> Settled:
+    def _call(self, claim: Claim, done: Done) -> tuple[Advance | None, Call]:
+        plan, established = self._end(claim, done), done.established
+        if established is None:
+            return None, self._settle(claim, plan, claim.fields.get("payment_id", ""), [])
+        payment_id = established.payment_id
+        record = self._payments.read(payment_id)
+        known = record.known.get("context", {})
+        step = advance(record.known | {"context": established.context | known}, established.facts)
+        staged = [self._staged(claim, f, step.known, payment_id) for f in step.news if f.type]
+        plan |= {
+            "payment": {
+                "id": payment_id,
+                "revision": record.revision,
+                "known": compact(step.known),
+            },
+            "timeline": [compact(item) for item in _timeline(claim, done, step.late)],
+            "notifications": [one.plan for one in staged],
+        }
+        return step, self._settle(claim, plan, payment_id, [one.id for one in staged])
+
+    def _end(self, claim: Claim, done: Done) -> Json:
+        """Plan the end of a claimed item: its last state, what is kept of it and for how long."""
+        return {
+            "id": claim.id,
+            "fence": claim.fence,
+            "state": done.state,
+            "fields": dict(done.fields),
+            "attempt": claim.attempt(outcome_of(done), done.details),
+            "limit": ATTEMPTS_LIMIT,
+            "tombstone_ms": self._settings.tombstone_retention_seconds * 1000,
+            "body_ms": self._settings.payload_retention_seconds * 1000,
+            "payment_ms": self._settings.payment_retention_seconds * 1000,
+            "timeline": [compact(item) for item in _timeline(claim, done, [])],
+            "timeline_limit": TIMELINE_LIMIT,
+            "notifications": [],
+            "guard_ms": GUARD_MS,
+            "open_ms": OPEN_MS,
+        }
+
+    def _settle(self, claim: Claim, plan: Json, payment_id: str, staged: list[str]) -> Call:
+        keys, kind = self._store.keys, claim.kind
+        if not payment_id:
+            plan |= {"timeline": []}
+        names = {
+            "item": keys.item(kind, claim.id),
+            "due": keys.due(kind),
+            "body": keys.body(kind, claim.id),
+            "attempts": keys.attempts(kind, claim.id),
+            "payment": keys.payment(payment_id),
+            "timeline": keys.timeline(payment_id),
+            "outbox": keys.outbox(payment_id),
+            "notification_due": keys.due(NOTIFICATIONS),
+            "notification_queue": keys.queue(NOTIFICATIONS),
+            "notification_index": keys.index(NOTIFICATIONS),
+            "breaker": keys.breaker(),
+            "notification_item": [keys.item(NOTIFICATIONS, one) for one in staged],
+        }
+        return Call("settle", names, [NOTIFICATIONS.message, compact(plan)])
+
+    def _count(self, counts: list[int], late: int) -> None:
         tally = self._store.tally
-        tally.count(FACTS, settled.staged, outcome="told")
-        tally.count(FACTS, settled.suppressed, outcome="suppressed")
-        tally.count(FACTS, settled.late, outcome="late")
-        return settled
+        for outcome, count in zip(("told", "suppressed", "late"), (*counts, late), strict=True):
+            tally.count(FACTS, int(count), outcome=outcome)
 
-    def _staged(self, claim: Claim, fact: Fact, known: Json, payment_id: str) -> Json:
+    def _staged(self, claim: Claim, fact: Fact, known: Json, payment_id: str) -> Staged:
         body = notification_body(fact, known, payment_id)
         fields = {
             "type": str(fact.type),
@@ -99,65 +133,30 @@ class Settlement:
             "request_id": claim.fields.get("request_id", ""),
             "traceparent": claim.fields.get("traceparent", ""),
         }
-        staged = entry(
+        noted = entry(
             "notification_staged",
             notification_id=body["id"],
             type=fact.type,
             stripe_event_id=fact.stripe_event_id,
         )
-        return {
+        plan = {
             "id": body["id"],
-            "key": NOTIFICATIONS.key(body["id"]),
             "fields": {name: value for name, value in fields.items() if value},
-            "timeline": compact(staged),
+            "timeline": compact(noted),
         }
+        return Staged(body["id"], plan)
 
 
-def finish_plan(claim: Claim, state: str, fields: dict[str, str], settings: Settings) -> Json:
-    """Plan the end of a claimed item: its last state, what is kept of it and for how long."""
-    return {
-        "id": claim.id,
-        "fence": claim.fence,
-        "state": state,
-        "fields": fields,
-        "attempt": claim.attempt(state),
-        "limit": ATTEMPTS_LIMIT,
-        "tombstone_ms": settings.tombstone_retention_seconds * 1000,
-        "body_ms": settings.payload_retention_seconds * 1000,
-    }
-
-
-def settle(store: Store, claim: Claim, plan: Json, payment_id: str | None) -> list[Any]:
-    """Run the one script that ends an item; see `lua/settle.lua` for what it returns."""
-    kind, payment = claim.kind, payment_id or "none"
-    keys = [
-        kind.key(claim.id),
-        kind.due,
-        kind.key(claim.id, "body"),
-        kind.key(claim.id, "attempts"),
-        key("payment", payment),
-        key("payment", payment, "timeline"),
-        key("payment", payment, "outbox"),
-        NOTIFICATIONS.due,
-        NOTIFICATIONS.queue,
-        NOTIFICATIONS.index,
-        BREAKER,
-    ]
-    result: list[Any] = store.run("settle", keys, [NOTIFICATIONS.message, compact(plan)])
-    return result
-
-
-def _timeline(claim: Claim, state: str, late: list[Fact]) -> list[Json]:
-    entries = [
-        entry(
-            f"{claim.kind.item}_{state}",
-            event_id=claim.id if claim.kind is EVENTS else None,
-            refund_request_id=None if claim.kind is EVENTS else claim.id,
-            type=claim.fields.get("type"),
-            attempts=claim.attempts,
-        )
-    ]
-    return entries + [
+def _timeline(claim: Claim, done: Done, late: list[Fact]) -> list[Json]:
+    ended = entry(
+        f"{claim.kind.item}_{done.state}",
+        event_id=claim.id if claim.kind is EVENTS else None,
+        refund_request_id=None if claim.kind is EVENTS else claim.id,
+        type=claim.fields.get("type"),
+        attempts=claim.attempts,
+        reason=done.fields.get("reason") if done.state is State.IGNORED else None,
+    )
+    return [ended] + [
         entry("event_late", event_id=f.stripe_event_id, type=f.type, subject=f.subject)
         for f in late
     ]

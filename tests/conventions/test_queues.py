@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from shared.settings import QUEUES, Settings
-from shared.work.items import KINDS
+from shared.work.kinds import KINDS
 from tests.conventions.tracked import ROOT
 
 QUESTION = """
@@ -41,15 +41,15 @@ def answers():
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
 def test_each_kind_of_work_has_a_task_and_a_consumed_queue(answers, kind):
-    assert f"queue {kind.queue}" in answers
+    assert f"queue {kind.name}" in answers
     assert f"task {kind.task}" in answers
 
 
 def test_the_setting_knows_every_queue_and_serves_them_all_by_default():
-    assert sorted(QUEUES) == sorted(kind.queue for kind in KINDS.values())
+    assert sorted(QUEUES) == sorted(kind.name for kind in KINDS.values())
     assert Settings.model_fields["worker_queues"].default == QUEUES
 
 
 def test_a_worker_consumes_no_queue_that_nobody_fills(answers):
     consumed = {line.removeprefix("queue ") for line in answers if line.startswith("queue ")}
-    assert consumed == {kind.queue for kind in KINDS.values()}
+    assert consumed == {kind.name for kind in KINDS.values()}

@@ -8,7 +8,8 @@ import pytest
 import requests
 
 from chaos.stage import Crew, Stage, wait_until
-from shared.work.items import NOTIFICATIONS
+from shared.keys import Keys
+from shared.work.kinds import NOTIFICATIONS
 
 THREADS = 4
 # Longer than everything else here takes together.
@@ -37,8 +38,8 @@ def told(stage: Stage) -> int:
 
 
 def being_delivered(stage: Stage) -> int:
-    ids = stage.redis.zrange(NOTIFICATIONS.due, 0, -1)
-    states = [stage.redis.hget(NOTIFICATIONS.key(item), "state") for item in ids]
+    ids = stage.redis.zrange(Keys().due(NOTIFICATIONS), 0, -1)
+    states = [stage.redis.hget(Keys().item(NOTIFICATIONS, item), "state") for item in ids]
     return states.count("processing")
 
 

@@ -10,7 +10,8 @@ import pytest
 import requests
 
 from chaos.stage import Stage, wait_until
-from shared.work.items import EVENTS, KINDS, NOTIFICATIONS, Kind
+from shared.keys import Keys
+from shared.work.kinds import EVENTS, KINDS, NOTIFICATIONS, Kind
 
 Json = dict[str, Any]
 # What a restart of the store may cost; measured are about two seconds.
@@ -68,8 +69,8 @@ def webhook_answers(stage: Stage) -> list[int | None]:
 
 def lapsed(stage: Stage, kind: Kind) -> dict[str, str]:
     """Give the items that had to wait until somebody's lease ended."""
-    ids = stage.redis.zrange(kind.index, 0, -1)
-    crashes = {item: stage.redis.hget(kind.key(item), "crashes") for item in ids}
+    ids = stage.redis.zrange(Keys().index(kind), 0, -1)
+    crashes = {item: stage.redis.hget(Keys().item(kind, item), "crashes") for item in ids}
     return {item: count for item, count in crashes.items() if count != "0"}
 
 
@@ -91,7 +92,9 @@ def test_a_worker_told_to_stop_finishes_or_hands_back_what_it_holds(stage: Stage
     assert told(stage) != paid, "there was work in hand"
 
     wait_until(lambda: told(stage) == paid, "the other worker tells the rest", PATIENCE_SECONDS)
-    wait_until(lambda: not stage.redis.zcard(NOTIFICATIONS.due), "all is marked", PATIENCE_SECONDS)
+    wait_until(
+        lambda: not stage.redis.zcard(Keys().due(NOTIFICATIONS)), "all is marked", PATIENCE_SECONDS
+    )
     assert lapsed(stage, EVENTS) == {}
     assert lapsed(stage, NOTIFICATIONS) == {}
 
@@ -134,8 +137,8 @@ def test_messages_lost_with_a_queue_are_rung_for_again(stage: Stage) -> None:
     for worker in stage.roles("worker"):
         worker.stop()
     paid = {pay(stage, number) for number in range(5)}
-    wait_until(lambda: stage.redis.zcard(EVENTS.due) >= 10, "events wait", PATIENCE_SECONDS)
-    stage.redis.delete(*(kind.queue for kind in KINDS.values()))
+    wait_until(lambda: stage.redis.zcard(Keys().due(EVENTS)) >= 10, "events wait", PATIENCE_SECONDS)
+    stage.redis.delete(*(Keys().queue(kind) for kind in KINDS.values()))
     for worker in stage.roles("worker"):
         worker.start()
     wait_until(lambda: told(stage) == paid, "all is told all the same", PATIENCE_SECONDS)

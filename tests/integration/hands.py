@@ -11,18 +11,16 @@ import stripe
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from shared.work.items import EVENTS, KINDS, NOTIFICATIONS, REFUNDS, relay
+from shared.work.kinds import EVENTS, KINDS, NOTIFICATIONS, REFUNDS
 from tests.conftest import SIGNING_SECRET
-from worker.delivery import deliver
-from worker.events import process_event
-from worker.refunding import run_refund
+from worker.jobs import JOBS
+from worker.relay import sweep
+from worker.run import run
 from worker.runtime import Runtime
-from worker.upkeep import run_upkeep
 
 Json = dict[str, Any]
 PATIENCE_SECONDS = 20.0
 WORKED = (EVENTS, REFUNDS, NOTIFICATIONS)
-TASKS = {EVENTS.name: process_event, REFUNDS.name: run_refund, NOTIFICATIONS.name: deliver}
 
 
 class Hands:
@@ -70,13 +68,11 @@ class Hands:
     def ring(self) -> int:
         """Answer the doorbells that are in the queues now; return how many there were."""
         rung = 0
-        for name in KINDS:
-            while message := cast(bytes, self.runtime.store.redis.rpop(name)):
+        store = self.runtime.store
+        for name, kind in KINDS.items():
+            while message := cast(bytes, store.redis.rpop(store.keys.queue(kind))):
                 (item_id,) = json.loads(json.loads(message)["body"])[0]
-                if name in TASKS:
-                    TASKS[name](self.runtime, item_id)
-                else:
-                    run_upkeep(self.runtime, item_id)
+                run(JOBS[name], self.runtime, item_id)
                 rung += 1
         return rung
 
@@ -84,7 +80,7 @@ class Hands:
         """Work until nothing waits but what is scheduled for later than the test's patience."""
         until = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < until:
-            if self.ring() or any(relay(self.runtime.store, kind)[0] for kind in WORKED):
+            if self.ring() or any(sweep(self.runtime.store, kind) for kind in WORKED):
                 continue
             if not self._due_soon():
                 return
@@ -93,7 +89,10 @@ class Hands:
 
     def _due_soon(self) -> bool:
         soon = self.runtime.store.now_ms() + PATIENCE_SECONDS * 1000
-        return any(self.runtime.store.redis.zcount(k.due, "-inf", soon) for k in WORKED)
+        return any(
+            self.runtime.store.redis.zcount(self.runtime.store.keys.due(k), "-inf", soon)
+            for k in WORKED
+        )
 
     def notifications(self, **filters: str) -> list[Json]:
         """List what the event service was told, oldest first, repeats included."""

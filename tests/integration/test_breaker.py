@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 import requests
 
-from shared.keys import key
+from shared.keys import State
 from shared.store.scripts import Store
-from shared.work.breaker import BREAKER, PROBE, THRESHOLD, Breaker
-from shared.work.items import NOTIFICATIONS, Claim
+from shared.work.breaker import THRESHOLD, Breaker
+from shared.work.items import Claim
+from shared.work.kinds import NOTIFICATIONS
 from shared.work.outbox import Outbox
+from shared.work.results import Dead, Done
 from tests.conftest import make_settings
 from tests.integration.hands import Hands
 from worker import relay
@@ -28,87 +30,99 @@ def stage(store: Store, *ids: str, payment: str) -> None:
     for number, notification in enumerate(ids):
         fields = {"id": notification, "payment_id": payment, "recorded_at": "1", "attempts": "0"}
         state = "waiting" if number else "queued"
-        store.redis.hset(NOTIFICATIONS.key(notification), mapping=fields | {"state": state})
-        store.redis.rpush(key("payment", payment, "outbox"), notification)
-    store.redis.zadd(NOTIFICATIONS.due, {ids[0]: 1})
+        store.redis.hset(
+            store.keys.item(NOTIFICATIONS, notification), mapping=fields | {"state": state}
+        )
+        store.redis.rpush(store.keys.outbox(payment), notification)
+    store.redis.zadd(store.keys.due(NOTIFICATIONS), {ids[0]: 1})
 
 
 def open_breaker(store: Store) -> None:
     """Have enough payments fail in a row."""
-    opened = [Breaker(store).failed(f"pi_{number}") for number in range(THRESHOLD)]
-    assert opened == [False] * (THRESHOLD - 1) + [True]
+    for number in range(THRESHOLD):
+        assert not is_open(store)
+        Breaker(store).failed(f"pi_{number}")
+    assert is_open(store)
+
+
+def is_open(store: Store) -> bool:
+    """Say whether deliveries pause."""
+    return bool(store.redis.exists(store.keys.breaker()))
 
 
 def claim(outbox: Outbox, notification: str) -> Claim | None:
     """Claim as a worker does that is about to call the event service."""
-    return outbox.work.claim(notification, pause_ms=PAUSE_MS)
+    return outbox.claim(notification, pause_ms=PAUSE_MS)
 
 
 def test_one_payment_that_keeps_failing_never_opens_it(store: Store) -> None:
-    assert not any(Breaker(store).failed("pi_1") for _ in range(THRESHOLD * 3))
+    for _ in range(THRESHOLD * 3):
+        Breaker(store).failed("pi_1")
+    assert not is_open(store)
 
 
 def test_an_answer_between_the_failures_starts_the_count_anew(store: Store) -> None:
     for number in range(THRESHOLD - 1):
         Breaker(store).failed(f"pi_{number}")
     Breaker(store).answered()
-    assert Breaker(store).failed("pi_99") is False
+    Breaker(store).failed("pi_99")
+    assert not is_open(store)
 
 
 def test_while_it_is_open_one_probe_goes_and_the_others_are_put_off(outbox: Outbox) -> None:
-    store = outbox.work.store
+    store = outbox.store
     for number in range(3):
         stage(store, f"ntf_{number}", payment=f"pi_{number}")
     open_breaker(store)
     assert claim(outbox, "ntf_0")
     assert claim(outbox, "ntf_1") is None
-    item = store.hash(NOTIFICATIONS.key("ntf_1"))
+    item = store.hash(store.keys.item(NOTIFICATIONS, "ntf_1"))
     assert (item["state"], item["attempts"]) == ("queued", "0")
-    left = int(store.redis.zscore(NOTIFICATIONS.due, "ntf_1")) - store.now_ms()
+    left = int(store.redis.zscore(store.keys.due(NOTIFICATIONS), "ntf_1")) - store.now_ms()
     assert PAUSE_MS - 1_000 < left <= PAUSE_MS
-    store.redis.delete(PROBE)
+    store.redis.delete(store.keys.probe())
     assert claim(outbox, "ntf_1") is None, "it was put off: the next probe is another's"
     assert claim(outbox, "ntf_2")
 
 
 def test_work_that_needs_no_event_service_goes_on(outbox: Outbox) -> None:
-    stage(outbox.work.store, "ntf_1", payment="pi_1")
-    open_breaker(outbox.work.store)
-    outbox.work.store.redis.set(PROBE, "1")
-    assert outbox.work.claim("ntf_1")
+    stage(outbox.store, "ntf_1", payment="pi_1")
+    open_breaker(outbox.store)
+    outbox.store.redis.set(outbox.store.keys.probe(), "1")
+    assert outbox.claim("ntf_1")
 
 
 def test_a_delivery_closes_it_and_rings_for_the_next_of_its_payment(outbox: Outbox) -> None:
-    store = outbox.work.store
+    store = outbox.store
     stage(store, "ntf_1", "ntf_2", payment="pi_1")
     open_breaker(store)
     probe = claim(outbox, "ntf_1")
     assert probe is not None
-    assert outbox.delivered(probe, status=200) is True
-    assert store.redis.exists(BREAKER) == 0
-    assert store.redis.llen(NOTIFICATIONS.queue) == 1
+    assert outbox.finish(probe, Done(State.DELIVERED)) is True
+    assert store.redis.exists(store.keys.breaker()) == 0
+    assert store.redis.llen(store.keys.queue(NOTIFICATIONS)) == 1
     assert claim(outbox, "ntf_2")
 
 
 def test_a_notification_given_up_leaves_it_as_it_is(outbox: Outbox) -> None:
-    store = outbox.work.store
+    store = outbox.store
     stage(store, "ntf_1", "ntf_2", payment="pi_1")
     open_breaker(store)
     probe = claim(outbox, "ntf_1")
     assert probe is not None
-    assert outbox.dead(probe, "72 hours") is True
-    assert store.redis.exists(BREAKER) == 1
-    assert store.redis.llen(NOTIFICATIONS.queue) == 0, "nobody rings while it is open"
+    assert outbox.bury(probe, Dead("72 hours")) is True
+    assert store.redis.exists(store.keys.breaker()) == 1
+    assert store.redis.llen(store.keys.queue(NOTIFICATIONS)) == 0, "nobody rings while it is open"
 
 
 def test_the_relay_rings_for_probes_only(outbox: Outbox) -> None:
-    store = outbox.work.store
+    store = outbox.store
     for number in range(10):
         stage(store, f"ntf_{number}", payment=f"pi_{number}")
     open_breaker(store)
-    assert relay.run_once(store).rung["notifications"] == relay.PROBES
+    assert relay.run_once(store)["notifications"] == relay.PROBES
     Breaker(store).answered()
-    assert relay.run_once(store).rung["notifications"] == 10 - relay.PROBES
+    assert relay.run_once(store)["notifications"] == 10 - relay.PROBES
 
 
 def fail_with(hands: Hands, status: int) -> None:
@@ -135,12 +149,12 @@ def test_an_ill_event_service_is_spared_and_gets_everything_when_it_is_well(
     store = hands.runtime.store
     fail_with(hands, 503)
     pay_many(hands, THRESHOLD + 3)
-    assert store.redis.exists(BREAKER) == 1
+    assert store.redis.exists(store.keys.breaker()) == 1
     assert len(hands.notifications()) <= THRESHOLD + 1, "at most one probe beside what opened it"
     fail_with(hands, 200)
-    store.redis.delete(PROBE)
+    store.redis.delete(store.keys.probe())
     hands.work()
-    assert store.redis.exists(BREAKER) == 0
+    assert store.redis.exists(store.keys.breaker()) == 0
     taken = [item["id"] for item in hands.notifications() if item["answered"] == 200]
     assert len(taken) == len(set(taken)) == THRESHOLD + 3
 
@@ -148,4 +162,4 @@ def test_an_ill_event_service_is_spared_and_gets_everything_when_it_is_well(
 def test_notifications_it_does_not_like_never_open_it(hands: Hands) -> None:
     fail_with(hands, 400)
     pay_many(hands, THRESHOLD + 3)
-    assert hands.runtime.store.redis.exists(BREAKER) == 0
+    assert hands.runtime.store.redis.exists(hands.runtime.store.keys.breaker()) == 0

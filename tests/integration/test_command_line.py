@@ -15,7 +15,7 @@ from werkzeug.serving import make_server
 from api.app import create_app
 from shared.settings import Settings
 from shared.store.scripts import Store
-from shared.work.items import EVENTS
+from shared.work.kinds import EVENTS
 from tests.conftest import make_settings
 from tests.integration.hands import Hands
 from tests.integration.test_dead_letters import bury, bury_notifications
@@ -78,10 +78,10 @@ def test_a_dry_run_touches_nothing_and_yes_redrives(billing: Billing, real_store
     bury(real_store, "evt_1", error="timeout")
     search = ("dead-letters", "redrive", "--kind", "events", "--error", "timeout")
     assert "would redrive  evt_1" in billing(*search, "--dry-run").stdout
-    assert real_store.redis.zcard(EVENTS.dead) == 1
+    assert real_store.redis.zcard(real_store.keys.dead(EVENTS)) == 1
     done = billing(*search, "--yes", "--reason", "fixed")
     assert "redriven  evt_1" in done.stdout, done.stderr
-    assert real_store.redis.zcard(EVENTS.dead) == 0
+    assert real_store.redis.zcard(real_store.keys.dead(EVENTS)) == 0
     (audit,) = json.loads(billing("audit", "--json").stdout)["data"]
     assert (audit["by"], audit["reason"], len(audit["key"])) == ("kim", "fixed", 16)
 
@@ -91,7 +91,7 @@ def test_a_redrive_that_nobody_confirmed_does_nothing(billing: Billing, real_sto
     done = billing("dead-letters", "redrive", "evt_1")
     assert done.returncode == 1
     assert "--yes" in done.stderr
-    assert real_store.redis.zcard(EVENTS.dead) == 1
+    assert real_store.redis.zcard(real_store.keys.dead(EVENTS)) == 1
 
 
 def test_several_ids_are_redriven_at_once(billing: Billing, real_store: Store) -> None:

@@ -8,19 +8,22 @@ from typing import Any
 import pytest
 import requests
 
-from api.redrive import AUDIT, Order, Redrive
+from api.redrive import Order, Redrive
 from shared.errors import CallerError
-from shared.keys import key
+from shared.keys import Keys, State
 from shared.store.scripts import Store
 from shared.stripe.gateway import StripeGateway
 from shared.work.dead_letters import LETTER_KINDS, DeadLetters, Sought
-from shared.work.items import EVENTS, NOTIFICATIONS, REFUNDS, Claim, Recording, Work
-from shared.work.outbox import Outbox, age_seconds
+from shared.work.items import Claim, Recording, Work
+from shared.work.kinds import EVENTS, NOTIFICATIONS, REFUNDS
+from shared.work.outbox import Outbox
 from shared.work.refund_jobs import stripe_key
-from shared.work.settlement import finish_plan, settle
+from shared.work.results import Dead, Done, Retry
+from shared.work.settlement import Settlement
 from tests.conftest import make_settings
 from tests.integration.hands import Hands
-from worker.events import process_event
+from worker.jobs import JOBS
+from worker.run import run
 
 Json = dict[str, Any]
 SETTINGS = make_settings()
@@ -44,7 +47,7 @@ def bury(store: Store, event_id: str, event_type: str = "charge.updated", error:
     work = Work(store, EVENTS)
     body = json.dumps({"id": event_id})
     work.record(Recording(event_id, "received", {"type": event_type}, 10_000, body=body))
-    work.bury(claimed(work, event_id), error)
+    work.bury(claimed(work, event_id), Dead(error))
 
 
 def bury_notifications(store: Store, payment: str, *ids: str) -> Outbox:
@@ -53,11 +56,11 @@ def bury_notifications(store: Store, payment: str, *ids: str) -> Outbox:
     for number, item in enumerate(ids, start=1):
         fields = {"id": item, "payment_id": payment, "recorded_at": "1", "sequence": str(number)}
         fields |= {"state": "waiting" if number > 1 else "queued", "type": "payment.succeeded"}
-        store.redis.hset(NOTIFICATIONS.key(item), mapping=fields | {"body": "{}"})
-        store.redis.rpush(key("payment", payment, "outbox"), item)
-    store.redis.zadd(NOTIFICATIONS.due, {ids[0]: 1})
+        store.redis.hset(store.keys.item(NOTIFICATIONS, item), mapping=fields | {"body": "{}"})
+        store.redis.rpush(store.keys.outbox(payment), item)
+    store.redis.zadd(store.keys.due(NOTIFICATIONS), {ids[0]: 1})
     for item in ids:
-        outbox.dead(claimed(outbox.work, item), "72 hours")
+        outbox.bury(claimed(outbox, item), Dead("72 hours"))
     return outbox
 
 
@@ -99,8 +102,8 @@ def test_all_that_match_are_counted_and_so_many_as_asked_for_are_given(store: St
 def test_an_item_is_shown_with_its_payload_and_every_attempt(store: Store) -> None:
     work = Work(store, EVENTS)
     work.record(Recording("evt_1", "received", {"type": "t"}, 10, body='{"a":1}'))
-    work.postpone(claimed(work, "evt_1"), 0, error="first")
-    work.bury(claimed(work, "evt_1"), "second")
+    work.postpone(claimed(work, "evt_1"), Retry("first", 0))
+    work.bury(claimed(work, "evt_1"), Dead("second"))
     shown = DeadLetters(store).inspect("evt_1")
     assert (shown["payload"], shown["state"], shown["attempts"]) == ({"a": 1}, "dead", 2)
     assert [attempt["error"] for attempt in shown["history"]] == ["first", "second"]
@@ -115,10 +118,10 @@ def test_what_is_unknown_is_not_found(store: Store) -> None:
 
 def test_a_redriven_event_is_rung_for_and_begins_with_a_fresh_budget(store: Store) -> None:
     bury(store, "evt_1")
-    store.redis.delete(EVENTS.queue)
+    store.redis.delete(store.keys.queue(EVENTS))
     assert redrive(store).many(Sought(kind=EVENTS), KIM, 10).ids == ["evt_1"]
-    assert store.redis.llen(EVENTS.queue) == 1
-    assert store.redis.zcard(EVENTS.dead) == 0
+    assert store.redis.llen(store.keys.queue(EVENTS)) == 1
+    assert store.redis.zcard(store.keys.dead(EVENTS)) == 0
     again = claimed(Work(store, EVENTS), "evt_1")
     assert (again.attempts, again.body) == (1, '{"id": "evt_1"}')
 
@@ -136,23 +139,23 @@ def test_who_redrove_when_and_why_is_kept_with_the_item_and_in_the_audit(store: 
 def test_a_dry_run_says_which_and_does_nothing(store: Store) -> None:
     bury(store, "evt_1")
     bury(store, "evt_2")
-    before = store.redis.lrange(EVENTS.queue, 0, -1)
+    before = store.redis.lrange(store.keys.queue(EVENTS), 0, -1)
     dry = redrive(store).many(Sought(kind=EVENTS), KIM, 1, dry_run=True)
     assert (dry.ids, dry.matched) == (["evt_1"], 2)
     by_id = redrive(store).these(["evt_2", "evt_9"], KIM, dry_run=True)
     assert (by_id.ids, by_id.skipped) == (["evt_2"], {"evt_9": "unknown"})
-    assert store.redis.zcard(EVENTS.dead) == 2
-    assert store.redis.lrange(EVENTS.queue, 0, -1) == before
+    assert store.redis.zcard(store.keys.dead(EVENTS)) == 2
+    assert store.redis.lrange(store.keys.queue(EVENTS), 0, -1) == before
     assert redrive(store).audit(10) == []
 
 
 def test_no_more_than_the_cap_are_redriven_the_oldest_first(store: Store) -> None:
     for number in range(5):
         bury(store, f"evt_{number}")
-        store.redis.zadd(EVENTS.dead, {f"evt_{number}": 100 + number})
+        store.redis.zadd(store.keys.dead(EVENTS), {f"evt_{number}": 100 + number})
     done = redrive(store).many(Sought(kind=EVENTS), KIM, 2)
     assert (done.ids, done.matched) == (["evt_0", "evt_1"], 5)
-    assert store.redis.zcard(EVENTS.dead) == 3
+    assert store.redis.zcard(store.keys.dead(EVENTS)) == 3
 
 
 def test_what_is_at_work_is_skipped_and_its_state_told(store: Store) -> None:
@@ -173,57 +176,61 @@ def test_a_redrive_sent_twice_by_the_client_library_redrives_once(
 
     monkeypatch.setattr(store, "run", twice)
     assert redrive(store).these(["ntf_1"], KIM).ids == ["ntf_1"]
-    assert store.redis.lrange(key("payment", "pi_1", "outbox"), 0, -1) == ["ntf_1"]
-    assert store.redis.llen(AUDIT) == 1
+    assert store.redis.lrange(store.keys.outbox("pi_1"), 0, -1) == ["ntf_1"]
+    assert store.redis.llen(store.keys.audit()) == 1
 
 
 def test_redriven_notifications_of_a_payment_go_in_the_order_they_died(store: Store) -> None:
     outbox = bury_notifications(store, "pi_1", "ntf_1", "ntf_2", "ntf_3")
     for died, item in enumerate(["ntf_1", "ntf_2", "ntf_3"]):
-        store.redis.zadd(NOTIFICATIONS.dead, {item: 100 + died})
+        store.redis.zadd(store.keys.dead(NOTIFICATIONS), {item: 100 + died})
     redrive(store).many(Sought(kind=NOTIFICATIONS), KIM, 10)
-    assert outbox.work.claim("ntf_2") is None
+    assert outbox.claim("ntf_2") is None
     for item in ("ntf_1", "ntf_2", "ntf_3"):
-        assert outbox.delivered(claimed(outbox.work, item))
+        assert outbox.finish(claimed(outbox, item), Done(State.DELIVERED))
 
 
 def test_a_redriven_notification_waits_behind_what_its_payment_has_under_way(store: Store) -> None:
     outbox = bury_notifications(store, "pi_1", "ntf_1")
     store.redis.hset(
-        NOTIFICATIONS.key("ntf_2"),
+        Keys().item(NOTIFICATIONS, "ntf_2"),
         mapping={"id": "ntf_2", "payment_id": "pi_1", "state": "queued", "recorded_at": "1"},
     )
-    store.redis.rpush(key("payment", "pi_1", "outbox"), "ntf_2")
-    store.redis.zadd(NOTIFICATIONS.due, {"ntf_2": 1})
+    store.redis.rpush(store.keys.outbox("pi_1"), "ntf_2")
+    store.redis.zadd(store.keys.due(NOTIFICATIONS), {"ntf_2": 1})
     redrive(store).these(["ntf_1"], KIM)
-    assert outbox.work.claim("ntf_1") is None
-    outbox.delivered(claimed(outbox.work, "ntf_2"))
-    assert claimed(outbox.work, "ntf_1").fields["sequence"] == "1"
+    assert outbox.claim("ntf_1") is None
+    outbox.finish(claimed(outbox, "ntf_2"), Done(State.DELIVERED))
+    assert claimed(outbox, "ntf_1").fields["sequence"] == "1"
 
 
 def test_a_redriven_notification_has_its_72_hours_anew(store: Store) -> None:
     outbox = bury_notifications(store, "pi_1", "ntf_1")
     redrive(store).these(["ntf_1"], KIM)
-    assert age_seconds(claimed(outbox.work, "ntf_1")) < 60
+    assert claimed(outbox, "ntf_1").age_seconds < 60
 
 
 def test_a_tombstone_that_is_redriven_no_longer_expires(store: Store) -> None:
     work = Work(store, EVENTS)
     work.record(Recording("evt_1", "received", {"type": "t"}, 10, body="{}"))
     claim = claimed(work, "evt_1")
-    settle(store, claim, finish_plan(claim, "ignored", {}, SETTINGS), None)
-    assert store.redis.ttl(EVENTS.key("evt_1")) > 0
+    Settlement(store, SETTINGS).finish(claim, Done(State.IGNORED))
+    assert store.redis.ttl(store.keys.item(EVENTS, "evt_1")) > 0
     assert redrive(store).one("evt_1", KIM) == "redriven"
-    names = (EVENTS.key("evt_1"), EVENTS.key("evt_1", "body"), EVENTS.key("evt_1", "attempts"))
+    names = (
+        Keys().item(EVENTS, "evt_1"),
+        Keys().body(EVENTS, "evt_1"),
+        Keys().attempts(EVENTS, "evt_1"),
+    )
     assert [store.redis.ttl(name) for name in names] == [-1, -1, -1]
 
 
 def test_a_finished_refund_job_is_never_run_again(store: Store) -> None:
-    store.redis.hset(REFUNDS.key("rr_1"), mapping={"id": "rr_1", "state": "finished"})
+    store.redis.hset(store.keys.item(REFUNDS, "rr_1"), mapping={"id": "rr_1", "state": "finished"})
     with pytest.raises(CallerError) as caught:
         redrive(store).one("rr_1", KIM)
     assert caught.value.status == 409
-    assert store.redis.llen(REFUNDS.queue) == 0
+    assert store.redis.llen(store.keys.queue(REFUNDS)) == 0
 
 
 def test_every_kind_of_work_that_can_die_can_be_redriven() -> None:
@@ -257,8 +264,8 @@ def test_an_event_whose_payload_is_gone_is_fetched_from_stripe(hands: Hands) -> 
     sent = hands.deliver_events("payment_intent.succeeded")
     hands.work()
     store, event_id = hands.runtime.store, sent[0]["id"]
-    store.redis.delete(EVENTS.key(event_id, "body"))
-    for name in store.redis.scan_iter("billing:notification:*"):
+    store.redis.delete(store.keys.body(EVENTS, event_id))
+    for name in store.redis.scan_iter("{billing}:notification:*"):
         store.redis.delete(name)
     assert redriver(hands).one(event_id, KIM) == "redriven"
     hands.work()
@@ -271,7 +278,10 @@ def test_an_event_unknown_here_is_fetched_and_recorded(hands: Hands) -> None:
     hands.pay()
     (event,) = [e for e in hands.events() if e["type"] == "payment_intent.succeeded"]
     assert redriver(hands).one(event["id"], KIM) == "recorded"
-    assert hands.runtime.store.hash(EVENTS.key(event["id"]))["source"] == "redrive"
+    assert (
+        hands.runtime.store.hash(hands.runtime.store.keys.item(EVENTS, event["id"]))["source"]
+        == "redrive"
+    )
     hands.work()
     assert hands.told() == ["payment.succeeded"]
     assert redriver(hands).audit(1)[0]["id"] == event["id"]
@@ -304,7 +314,7 @@ def dead_refund(hands: Hands, *, made: bool) -> tuple[str, str]:
         params = {"payment_intent": payment, "amount": 300}
         hands.runtime.gateway.create_refund(params=params, idempotency_key=stripe_key(job))
     work = hands.runtime.refund_jobs.work
-    work.bury(claimed(work, job), "refund_outcome_unknown: look it up")
+    work.bury(claimed(work, job), Dead("refund_outcome_unknown: look it up"))
     return payment, job
 
 
@@ -361,5 +371,5 @@ def test_an_event_at_work_is_not_redriven_under_its_worker(hands: Hands) -> None
     with pytest.raises(CallerError) as caught:
         redriver(hands).one(event["id"], KIM)
     assert (caught.value.status, caught.value.fields["state"]) == (409, "received")
-    process_event(hands.runtime, event["id"])
+    run(JOBS["events"], hands.runtime, event["id"])
     assert redriver(hands).one(event["id"], KIM) == "redriven"

@@ -16,8 +16,8 @@ from shared.store.connection import connect
 from shared.store.durability import Finding, ensure_durable, inspect
 from shared.store.scripts import Store
 from shared.stripe.gateway import StripeGateway
-from shared.work.items import EVENTS, KINDS
-from shared.work.liveness import FORGOTTEN_MS, RELAY_SIGNS, Signs, alive, pulse, signs_of
+from shared.work.kinds import EVENTS, KINDS
+from shared.work.liveness import FORGOTTEN_MS, RELAY, Signs, alive, pulse
 from tests import servers
 from tests.conftest import make_settings
 from tests.integration.hands import Hands
@@ -37,8 +37,8 @@ def worst(findings: list[Finding], area: str) -> Finding:
 def everyone_lives(store: Store) -> None:
     """Give a sign of life for every queue and the relay."""
     for kind in KINDS.values():
-        Signs(store).give(signs_of(kind))
-    Signs(store).give(RELAY_SIGNS)
+        Signs(store).give(kind.name)
+    Signs(store).give(RELAY)
 
 
 def register_endpoint(sandbox: str, **fields: Any) -> None:
@@ -229,10 +229,10 @@ def test_where_config_is_forbidden_what_can_be_known_is(durable_url: str) -> Non
 
 def test_a_pulse_rings_on_idle_queues_only_and_once_in_a_while(store: Store) -> None:
     bury(store, "evt_1")
-    assert store.redis.llen(EVENTS.queue) == 1
+    assert store.redis.llen(store.keys.queue(EVENTS)) == 1
     pulse(store)
     pulse(store)
-    assert {k.name: store.redis.llen(k.queue) for k in KINDS.values()} == {
+    assert {k.name: store.redis.llen(store.keys.queue(k)) for k in KINDS.values()} == {
         "events": 1,
         "refunds": 1,
         "notifications": 1,
@@ -242,18 +242,20 @@ def test_a_pulse_rings_on_idle_queues_only_and_once_in_a_while(store: Store) -> 
 
 def test_whoever_is_silent_for_long_is_forgotten(store: Store) -> None:
     now = store.now_ms()
-    store.redis.zadd(RELAY_SIGNS, {"old:1": now - FORGOTTEN_MS - 1, "late:1": now - 60_000})
+    store.redis.zadd(
+        store.keys.signs(RELAY), {"old:1": now - FORGOTTEN_MS - 1, "late:1": now - 60_000}
+    )
     assert alive(store).upkeep_is_silent()
-    Signs(store).give(RELAY_SIGNS)
+    Signs(store).give(RELAY)
     assert not alive(store).upkeep_is_silent()
     assert "old:1" not in alive(store).upkeep
 
 
 def test_a_relays_sign_is_no_sign_of_a_worker(store: Store) -> None:
-    Signs(store).give(RELAY_SIGNS)
+    Signs(store).give(RELAY)
     assert set(alive(store).silent_queues()) == set(KINDS)
     for kind in KINDS.values():
-        Signs(store).give(signs_of(kind))
+        Signs(store).give(kind.name)
     assert alive(store).silent_queues() == []
 
 
@@ -261,14 +263,14 @@ def test_signs_cost_one_write_in_a_few_seconds(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signs = Signs(store)
-    signs.give(RELAY_SIGNS)
-    store.redis.delete(RELAY_SIGNS)
-    signs.give(RELAY_SIGNS)
-    assert store.redis.exists(RELAY_SIGNS) == 0
+    signs.give(RELAY)
+    store.redis.delete(store.keys.signs(RELAY))
+    signs.give(RELAY)
+    assert store.redis.exists(store.keys.signs(RELAY)) == 0
     later = time.monotonic() + 60
     monkeypatch.setattr("shared.work.liveness.time.monotonic", lambda: later)
-    signs.give(RELAY_SIGNS)
-    assert store.redis.exists(RELAY_SIGNS) == 1
+    signs.give(RELAY)
+    assert store.redis.exists(store.keys.signs(RELAY)) == 1
 
 
 def test_readiness_tells_who_is_silent_and_stays_ready(hands: Hands) -> None:

@@ -11,7 +11,7 @@ from celery import Celery
 from kombu import Queue
 
 from shared.work.doorbell import template
-from shared.work.items import EVENTS, KINDS, NOTIFICATIONS, REFUNDS
+from shared.work.kinds import EVENTS, KINDS, NOTIFICATIONS, REFUNDS
 from tests.integration.hands import Hands
 from tests.servers import process, wait_until
 
@@ -34,9 +34,9 @@ def celerys_own(url: str, task: str, queue: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", [EVENTS, REFUNDS, NOTIFICATIONS])
 def test_the_message_has_the_shape_celery_sends(valkey_url: str, kind: Any) -> None:
-    theirs = celerys_own(valkey_url, kind.task, kind.queue)
+    theirs = celerys_own(valkey_url, kind.task, kind.name)
     ours = json.loads(
-        template(kind.task, kind.queue).replace("@@ID@@", "evt_1").replace("@@TAG@@", "tag")
+        template(kind.task, kind.name).replace("@@ID@@", "evt_1").replace("@@TAG@@", "tag")
     )
     # Celery adds base64 on top of JSON and labels it; a worker takes plain text as well.
     assert theirs["properties"].pop("body_encoding") == "base64"

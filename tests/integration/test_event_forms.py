@@ -97,7 +97,7 @@ def test_a_thin_event_of_no_interest_is_ignored_without_a_fetch(hands: Hands) ->
     ).raise_for_status()
     hands.post_event(event)
     hands.work()
-    assert hands.runtime.store.hash(f"billing:event:{event['id']}")["state"] == "ignored"
+    assert hands.runtime.store.hash(f"{{billing}}:event:{event['id']}")["state"] == "ignored"
 
 
 def test_a_thin_event_that_points_elsewhere_is_a_dead_letter(hands: Hands) -> None:
@@ -106,7 +106,7 @@ def test_a_thin_event_that_points_elsewhere_is_a_dead_letter(hands: Hands) -> No
     event["related_object"] = {"id": "x", "type": "x", "url": "/v2/core/accounts/acct_x"}
     hands.post_event(event)
     hands.work()
-    assert hands.runtime.store.hash(f"billing:event:{event['id']}")["state"] == "dead"
+    assert hands.runtime.store.hash(f"{{billing}}:event:{event['id']}")["state"] == "dead"
     assert hands.told() == []
 
 
@@ -115,18 +115,18 @@ def test_an_event_whose_payload_is_gone_is_fetched_again(hands: Hands) -> None:
     event = of_type(hands, "payment_intent.succeeded")
     for body in (event, thin(event)):
         hands.post_event(body)
-        hands.runtime.store.redis.delete(f"billing:event:{body['id']}:body")
+        hands.runtime.store.redis.delete(f"{{billing}}:event:{body['id']}:body")
         hands.work()
-        assert hands.runtime.store.hash(f"billing:event:{body['id']}")["state"] == "processed"
+        assert hands.runtime.store.hash(f"{{billing}}:event:{body['id']}")["state"] == "processed"
     assert hands.told() == ["payment.succeeded"]
 
 
 def test_an_event_that_stripe_no_longer_has_is_a_dead_letter(hands: Hands) -> None:
     hands.pay()
     hands.post_event(of_type(hands, "payment_intent.succeeded") | {"id": "evt_1gone"})
-    hands.runtime.store.redis.delete("billing:event:evt_1gone:body")
+    hands.runtime.store.redis.delete("{billing}:event:evt_1gone:body")
     hands.work()
-    fields = hands.runtime.store.hash("billing:event:evt_1gone")
+    fields = hands.runtime.store.hash("{billing}:event:evt_1gone")
     assert (fields["state"], fields["error"].partition(":")[0]) == ("dead", "resource_missing")
 
 

@@ -270,7 +270,7 @@ def test_a_refund_that_stripe_does_not_list_yet_is_waited_for(
     assert len(looks) == 2
     assert hands.told() == ["refund.pending"]
     assert hands.runtime.inbox.work.claim(event["id"]) is None
-    assert hands.runtime.store.hash(f"billing:event:{event['id']}")["attempts"] == "1"
+    assert hands.runtime.store.hash(f"{{billing}}:event:{event['id']}")["attempts"] == "1"
 
 
 def test_a_hold_that_is_released_is_no_refund(hands: Hands) -> None:
@@ -377,7 +377,7 @@ def timeless(value: Any) -> Any:
 
 
 def state_of(hands: Hands, event: Json) -> str:
-    return hands.runtime.store.hash(f"billing:event:{event['id']}")["state"]
+    return hands.runtime.store.hash(f"{{billing}}:event:{event['id']}")["state"]
 
 
 def test_the_set_up_lists_exactly_what_is_handled() -> None:

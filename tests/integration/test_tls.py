@@ -106,7 +106,8 @@ def test_celery_speaks_tls_to_whom_it_can_verify(
     tls_url: str, certificate: tuple[Path, Path]
 ) -> None:
     app = Celery("tls", set_as_current=False)
-    app.conf.update(broker_settings(f"{tls_url}?ssl_ca_certs={certificate[0]}"))
+    url = f"{tls_url}?ssl_ca_certs={certificate[0]}"
+    app.conf.update(broker_settings(make_settings(redis_url=url)))
     with app.connection_for_write() as connection:
         channel = connection.default_channel
         assert channel.client.ping()

@@ -10,11 +10,14 @@ import requests
 from werkzeug.test import TestResponse
 
 from shared.errors import PaymentDeclined
-from shared.work.items import REFUNDS
+from shared.keys import Keys
+from shared.work.kinds import REFUNDS
 from shared.work.outcomes import Outcomes
 from shared.work.refund_jobs import stripe_key
 from tests.integration.hands import Hands
-from worker.refunding import SAFE_TO_REPEAT_SECONDS, run_refund
+from worker.jobs import JOBS
+from worker.refunding import SAFE_TO_REPEAT_SECONDS
+from worker.run import run
 
 Json = dict[str, Any]
 REFUND, PAYMENT = "/v1/refunds", "/v1/payment_intents"
@@ -111,7 +114,7 @@ def test_a_refund_is_known_from_its_event_before_stripe_is_asked_again(
 ) -> None:
     break_stripe(hands, REFUND, **MADE)
     job = queued(hands, payment)
-    run_refund(hands.runtime, job)
+    run(JOBS["refunds"], hands.runtime, job)
     assert state(hands, job) == "retrying"
     hands.deliver_events("payment_intent.succeeded", "refund.created")
     (made,) = hands.runtime.gateway.refunds_of(payment_intent=payment)
@@ -129,11 +132,11 @@ def test_a_refund_job_does_not_wait_for_its_next_try_when_its_event_came(
 ) -> None:
     break_stripe(hands, REFUND, **MADE)
     job = queued(hands, payment)
-    run_refund(hands.runtime, job)
+    run(JOBS["refunds"], hands.runtime, job)
     store = hands.runtime.store
     in_an_hour = store.now_ms() + 3_600_000
-    store.redis.hset(REFUNDS.key(job), "not_before", in_an_hour)
-    store.redis.zadd(REFUNDS.due, {job: in_an_hour})
+    store.redis.hset(store.keys.item(REFUNDS, job), "not_before", in_an_hour)
+    store.redis.zadd(store.keys.due(REFUNDS), {job: in_an_hour})
     hands.deliver_events("payment_intent.succeeded", "refund.created")
     while hands.ring():
         pass
@@ -145,8 +148,8 @@ def test_an_error_that_hides_no_refund_is_no_failure(hands: Hands, payment: str)
     break_stripe(hands, REFUND, **NOT_MADE)
     job = queued(hands, payment)
     for _ in range(6):
-        hands.runtime.store.redis.hdel(REFUNDS.key(job), "not_before")
-        run_refund(hands.runtime, job)
+        hands.runtime.store.redis.hdel(hands.runtime.store.keys.item(REFUNDS, job), "not_before")
+        run(JOBS["refunds"], hands.runtime, job)
     assert refunds_at_stripe(hands, payment) == []
     assert state(hands, job) == "retrying"
     assert hands.client.get(f"/api/refund/{job}").get_json()["status"] != "failed"
@@ -156,7 +159,7 @@ def test_an_error_that_hides_no_refund_is_no_failure(hands: Hands, payment: str)
 def test_a_refusal_that_our_own_refund_caused_is_not_believed(hands: Hands, payment: str) -> None:
     break_stripe(hands, REFUND, kind="disconnect", phase="after")
     job = queued(hands, payment, amount=1000)
-    run_refund(hands.runtime, job)
+    run(JOBS["refunds"], hands.runtime, job)
     forget_keys(hands)
     hands.work()
     assert refunds_at_stripe(hands, payment) == [1000]
@@ -172,7 +175,7 @@ def forget_keys(hands: Hands) -> None:
 
 def age(hands: Hands, job: str, seconds: int) -> None:
     """Let a job be this much older than it is."""
-    redis, name = hands.runtime.store.redis, REFUNDS.key(job)
+    redis, name = hands.runtime.store.redis, Keys().item(REFUNDS, job)
     for moment in ("recorded_at", "first_attempt_at"):
         if redis.hexists(name, moment):
             redis.hincrby(name, moment, -seconds * 1000)
@@ -185,10 +188,10 @@ def test_a_job_older_than_stripes_memory_finds_its_refund(
 ) -> None:
     break_stripe(hands, REFUND, **fault)
     job = queued(hands, payment)
-    run_refund(hands.runtime, job)
+    run(JOBS["refunds"], hands.runtime, job)
     forget_keys(hands)
     age(hands, job, SAFE_TO_REPEAT_SECONDS + 60)
-    run_refund(hands.runtime, job)
+    run(JOBS["refunds"], hands.runtime, job)
     assert refunds_at_stripe(hands, payment) == [400]
     assert state(hands, job) == "finished"
 
@@ -199,9 +202,9 @@ def test_a_job_older_than_stripes_memory_is_left_to_a_person(
 ) -> None:
     break_stripe(hands, REFUND, **fault)
     job = queued(hands, payment)
-    run_refund(hands.runtime, job)
+    run(JOBS["refunds"], hands.runtime, job)
     age(hands, job, SAFE_TO_REPEAT_SECONDS + 60)
-    run_refund(hands.runtime, job)
+    run(JOBS["refunds"], hands.runtime, job)
     assert refunds_at_stripe(hands, payment) == []
     assert state(hands, job) == "dead"
 
@@ -216,13 +219,15 @@ def test_a_person_who_redrives_an_old_job_never_refunds_twice(
 ) -> None:
     break_stripe(hands, REFUND, **fault)
     job = queued(hands, payment)
-    run_refund(hands.runtime, job)
+    run(JOBS["refunds"], hands.runtime, job)
     forget_keys(hands)
     age(hands, job, SAFE_TO_REPEAT_SECONDS + 60)
     redis = hands.runtime.store.redis
-    redis.hset(REFUNDS.key(job), mapping={"redriven_at": int(time.time() * 1000), "attempts": 0})
-    redis.hdel(REFUNDS.key(job), "first_attempt_at")
-    run_refund(hands.runtime, job)
+    redis.hset(
+        Keys().item(REFUNDS, job), mapping={"redriven_at": int(time.time() * 1000), "attempts": 0}
+    )
+    redis.hdel(Keys().item(REFUNDS, job), "first_attempt_at")
+    run(JOBS["refunds"], hands.runtime, job)
     assert refunds_at_stripe(hands, payment) == [400]
     assert state(hands, job) == "finished"
 
@@ -271,7 +276,7 @@ def test_a_payment_that_stripe_failed_to_make_is_unknown_for_a_day_at_most(hands
     break_stripe(hands, PAYMENT, **NOT_MADE)
     assert [pay(hands).status_code for _ in range(2)] == [503, 503]
     redis = hands.runtime.store.redis
-    (record,) = redis.keys("billing:idempotency:*")
+    (record,) = redis.keys("{billing}:idempotency:*")
     redis.hincrby(record, "begun_at", -SAFE_TO_REPEAT_SECONDS * 1000)
     late = pay(hands)
     assert (late.status_code, late.get_json()["code"]) == (409, "idempotency_key_expired")
@@ -282,7 +287,7 @@ def test_a_payment_that_stripe_failed_to_make_is_unknown_for_a_day_at_most(hands
 def test_somebody_elses_request_is_not_taken_for_ours(hands: Hands, payment: str) -> None:
     break_stripe(hands, REFUND, **MADE)
     job = queued(hands, payment)
-    run_refund(hands.runtime, job)
+    run(JOBS["refunds"], hands.runtime, job)
     hands.runtime.gateway.create_refund(
         params={"payment_intent": payment, "amount": 100}, idempotency_key="a colleague's"
     )

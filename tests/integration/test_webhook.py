@@ -11,6 +11,7 @@ from redis import Redis
 
 from api.app import create_app
 from shared.store.scripts import Store
+from shared.work.kinds import EVENTS
 from tests.conftest import SIGNING_SECRET, make_settings
 from tests.integration.hands import Hands
 
@@ -166,7 +167,7 @@ def test_an_unknown_type_is_acknowledged_and_kept_as_ignored(
     assert hands.post_event(event | {"type": "invoice.paid"}).status_code == 200
     hands.work()
     assert hands.told() == []
-    assert hands.runtime.store.hash(f"billing:event:{event['id']}")["state"] == "ignored"
+    assert hands.runtime.store.hash(f"{{billing}}:event:{event['id']}")["state"] == "ignored"
     payment = str(event["data"]["object"]["id"])  # type: ignore[index]  # Stripe's JSON
     kinds = [entry["kind"] for entry in hands.runtime.payments.timeline(payment)]
     assert kinds == ["event_received", "event_ignored"]
@@ -204,7 +205,7 @@ def test_a_lost_doorbell_is_rung_again(
     monkeypatch.setattr("shared.work.items.GUARD_MS", 50)
     hands.post_event(event)
     client: Redis = hands.runtime.store.redis
-    assert client.delete("events") == 1
+    assert client.delete(hands.runtime.store.keys.queue(EVENTS)) == 1
     hands.work()
     assert hands.told() == ["payment.succeeded"]
 

@@ -12,12 +12,17 @@ import pytest
 from hypothesis import strategies as st
 
 from shared.facts import amount_refunded, context, disputed
-from shared.store.scripts import Store
+from shared.keys import Keys
+from shared.store.scripts import Call, Store
 from shared.stripe.gateway import StripeGateway
-from shared.work.items import EVENTS, KINDS, NOTIFICATIONS, Claim, Kind, relay
+from shared.work.items import Claim
+from shared.work.kinds import EVENTS, KINDS, NOTIFICATIONS, Kind
 from shared.work.outbox import body
-from tests.integration.hands import TASKS, Hands
+from tests.integration.hands import Hands
 from worker.delivery import Delivery
+from worker.jobs import JOBS
+from worker.relay import sweep
+from worker.run import run
 
 Json = dict[str, Any]
 # Where a process may die: after a script ran and before its answer was heard, before it ran, or
@@ -104,14 +109,14 @@ class Turmoil:
 
     def install(self) -> None:
         """Put the seams in: the store's scripts, Stripe's answers, the event service's ear."""
-        run = Store.run
+        run_script = Store.run
 
-        def dying_run(store: Store, name: str, keys: Any, args: Any) -> Any:
-            self.reach(f"before {name}")
-            answer = run(store, name, keys, args)
-            if self.planned(f"twice {name}"):
-                answer = run(store, name, keys, args)
-            self.reach(f"after {name}")
+        def dying_run(store: Store, call: Call) -> Any:
+            self.reach(f"before {call.script}")
+            answer = run_script(store, call)
+            if self.planned(f"twice {call.script}"):
+                answer = run_script(store, call)
+            self.reach(f"after {call.script}")
             return answer
 
         def hear(_: object, claim: Claim) -> Delivery:
@@ -166,7 +171,8 @@ class Turmoil:
             if work == "work":
                 self._ring(KINDS)
             elif work == "lose the doorbells":
-                self.hands.runtime.store.redis.delete(*KINDS)
+                store = self.hands.runtime.store
+                store.redis.delete(*map(store.keys.queue, KINDS.values()))
         self._finish()
         return Outcome(self._state(), [json.loads(text) for text in self.heard])
 
@@ -187,30 +193,30 @@ class Turmoil:
         redis = self.hands.runtime.store.redis
         take: Callable[[str], Any] = redis.lpop if self.plan.backwards else redis.rpop
         for name in names:
-            while message := take(name):
+            while message := take(Keys().queue(KINDS[name])):
                 (item_id,) = json.loads(json.loads(message)["body"])[0]
                 try:
-                    TASKS[name](self.hands.runtime, item_id)
+                    run(JOBS[name], self.hands.runtime, item_id)
                 except Death:
                     self._lapse(KINDS[name], item_id)
 
     def _lapse(self, kind: Kind, item_id: str) -> None:
         """Let the lease of a dead worker run out, without waiting for it."""
         redis = self.hands.runtime.store.redis
-        if redis.hget(kind.key(item_id), "state") == "processing":
-            redis.hset(kind.key(item_id), "lease_until", 0)
+        if redis.hget(Keys().item(kind, item_id), "state") == "processing":
+            redis.hset(Keys().item(kind, item_id), "lease_until", 0)
 
     def _finish(self) -> None:
         """Let time pass until nothing is due any more."""
         redis = self.hands.runtime.store.redis
         for _ in range(MAX_ROUNDS):
             for kind in (EVENTS, NOTIFICATIONS):
-                for item_id in redis.zrange(kind.due, 0, -1):
-                    redis.zadd(kind.due, {item_id: 0})
-                    redis.hdel(kind.key(item_id), "not_before")
-                relay(self.hands.runtime.store, kind)
+                for item_id in redis.zrange(Keys().due(kind), 0, -1):
+                    redis.zadd(Keys().due(kind), {item_id: 0})
+                    redis.hdel(Keys().item(kind, item_id), "not_before")
+                sweep(self.hands.runtime.store, kind)
             self._ring(KINDS)
-            if not redis.zcard(EVENTS.due) and not redis.zcard(NOTIFICATIONS.due):
+            if not redis.zcard(Keys().due(EVENTS)) and not redis.zcard(Keys().due(NOTIFICATIONS)):
                 return
         raise AssertionError("there was no end of work")
 

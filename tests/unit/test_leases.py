@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.settings import CONNECT_TIMEOUT_SECONDS
-from shared.work.items import EVENTS, NOTIFICATIONS, REFUNDS, Kind
+from shared.work.kinds import EVENTS, NOTIFICATIONS, REFUNDS, Kind
 from tests.conftest import make_settings
 
 

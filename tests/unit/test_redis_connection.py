@@ -16,7 +16,7 @@ def test_a_sentinel_url_names_its_hosts_and_what_they_watch() -> None:
 
 
 def test_celery_gets_a_url_for_each_sentinel() -> None:
-    found = broker_settings("sentinel://one:1,two:2/0?service=billing")
+    found = broker_settings(make_settings(redis_url="sentinel://one:1,two:2/0?service=billing"))
     assert found["broker_url"] == "sentinel://one:1/0;sentinel://two:2/0"
     assert found["broker_transport_options"]["master_name"] == "billing"
 
@@ -24,10 +24,11 @@ def test_celery_gets_a_url_for_each_sentinel() -> None:
 @pytest.mark.parametrize("url", ["redis://h:1/0", "rediss://h:1/0", "unix:///run/redis.sock"])
 def test_any_other_url_is_handed_on(url: str) -> None:
     assert sentinel_address(url) is None
-    assert broker_settings(url)["broker_url"] == url
+    assert broker_settings(make_settings(redis_url=url))["broker_url"] == url
     assert connect(make_settings(redis_url=url), "test")
 
 
 def test_tls_is_always_verified() -> None:
-    found = broker_settings("rediss://h:1/0?ssl_ca_certs=/etc/ca.pem")["broker_use_ssl"]
+    url = "rediss://h:1/0?ssl_ca_certs=/etc/ca.pem"
+    found = broker_settings(make_settings(redis_url=url))["broker_use_ssl"]
     assert found == {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_ca_certs": "/etc/ca.pem"}

@@ -1,42 +1,43 @@
 #!lua flags=allow-oom
+-- KEYS item due body breaker probe
 -- Lend an item to one worker: count the attempt, raise the fence, start the lease.
--- KEYS item, due, body, breaker, probe
--- ARGV id, lease_ms, token, pause_ms (0: it does not need the event service), probe_ms
--- Returns {'claimed', item fields, body|false} or
--- {'gone'|'finished'|'leased'|'early'|'waiting'|'paused'}.
+-- ARGV id, lease_ms, token, pause_ms (0: it does not need the event service), probe_ms, open_ms
+-- Returns {item fields, body|false}, or false when there is nothing to do now.
 -- Asking again with the same token gives the same claim, so a lost reply costs nothing.
 local id, lease_ms, token, pause_ms = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
-local held = redis.call('HMGET', KEYS[1], 'state', 'lease_until', 'not_before', 'token')
-local state = held[1]
-if not state then
-  redis.call('ZREM', KEYS[2], id)
-  return { 'gone' }
-end
-local open = { received = true, queued = true, retrying = true, processing = true }
-if state == 'waiting' then return { 'waiting' } end
+local probe_ms, open_ms = tonumber(ARGV[5]), tonumber(ARGV[6])
+local item = redis.call('HMGET', key.item, 'state', 'lease_until', 'not_before', 'token', 'delay_ms')
+local state = item[1]
+local open = { received = true, queued = true, retrying = true, processing = true, waiting = true }
 if not open[state] then
-  redis.call('ZREM', KEYS[2], id)
-  return { 'finished' }
+  redis.call('ZREM', key.due, id)
+  return false
 end
+-- One that waits behind another of its payment is in no index until that one is finished.
+if state == 'waiting' and not redis.call('ZSCORE', key.due, id) then return false end
 local now = now_ms()
-if held[4] ~= token then
-  if state == 'processing' and tonumber(held[2]) > now then return { 'leased' } end
-  if held[3] and tonumber(held[3]) > now then return { 'early' } end
+if item[4] ~= token then
+  -- What ends later than it can possibly end was written before the clock was set back.
+  local lease_left = tonumber(item[2] or 0) - now
+  if state == 'processing' and lease_left > 0 and lease_left <= lease_ms then return false end
+  local early = tonumber(item[3] or 0) - now
+  if early > 0 and early <= tonumber(item[5] or early) then return false end
   -- While the event service is taken for ill, one probe at a time goes to it.
-  if pause_ms > 0 and redis.call('EXISTS', KEYS[4]) == 1
-    and not redis.call('SET', KEYS[5], '1', 'NX', 'PX', ARGV[5]) then
-    redis.call('HSET', KEYS[1], 'not_before', now + pause_ms)
-    redis.call('ZADD', KEYS[2], now + pause_ms, id)
-    return { 'paused' }
+  if pause_ms > 0 and lives(key.breaker, open_ms)
+    and (lives(key.probe, probe_ms)
+      or not redis.call('SET', key.probe, '1', 'NX', 'PX', probe_ms)) then
+    redis.call('HSET', key.item, 'not_before', now + pause_ms, 'delay_ms', pause_ms)
+    redis.call('ZADD', key.due, now + pause_ms, id)
+    return false
   end
   -- Still 'processing' after its lease: whoever held it died or was cut off.
-  if state == 'processing' then redis.call('HINCRBY', KEYS[1], 'crashes', 1) end
-  redis.call('HINCRBY', KEYS[1], 'attempts', 1)
-  redis.call('HINCRBY', KEYS[1], 'fence', 1)
-  redis.call('HSETNX', KEYS[1], 'first_attempt_at', now)
-  redis.call('HSET', KEYS[1], 'state', 'processing', 'lease_until', now + lease_ms,
+  if state == 'processing' then redis.call('HINCRBY', key.item, 'crashes', 1) end
+  redis.call('HINCRBY', key.item, 'attempts', 1)
+  redis.call('HINCRBY', key.item, 'fence', 1)
+  redis.call('HSETNX', key.item, 'first_attempt_at', now)
+  redis.call('HSET', key.item, 'state', 'processing', 'lease_until', now + lease_ms,
     'claimed_at', now, 'token', token)
-  redis.call('HDEL', KEYS[1], 'not_before')
-  redis.call('ZADD', KEYS[2], now + lease_ms, id)
+  redis.call('HDEL', key.item, 'not_before', 'delay_ms')
+  redis.call('ZADD', key.due, now + lease_ms, id)
 end
-return { 'claimed', redis.call('HGETALL', KEYS[1]), redis.call('GET', KEYS[3]) }
+return { redis.call('HGETALL', key.item), redis.call('GET', key.body) }

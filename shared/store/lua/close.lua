@@ -1,4 +1,4 @@
 #!lua flags=allow-oom
+-- KEYS breaker failing probe
 -- Forget every failure: the event service answered.
--- KEYS breaker, failing, probe
-return redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
+redis.call('DEL', key.breaker, key.failing, key.probe)

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
+-- KEYS made
 -- Keep a small text that work under way needs to end, for a while, even in a full store.
--- KEYS name    ARGV value, ttl_ms
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return 1
+-- ARGV value, ttl_ms
+redis.call('SET', key.made, ARGV[1], 'PX', ARGV[2])

@@ -1,7 +1,12 @@
 #!lua flags=allow-oom
--- Note that a process lives, and forget those that gave no sign for long.
--- KEYS signs    ARGV process, forgotten_ms
+-- KEYS signs clocks
+-- Note that a process lives and how far its clock is ahead of ours; forget those that gave no
+-- sign for long.
+-- ARGV process, its time (ms), forgotten_ms
 local now = now_ms()
-redis.call('ZADD', KEYS[1], now, ARGV[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2])
-return 1
+redis.call('ZADD', key.signs, now, ARGV[1])
+redis.call('HSET', key.clocks, ARGV[1], string.format('%.0f', ARGV[2] - now))
+for _, gone in ipairs(redis.call('ZRANGEBYSCORE', key.signs, '-inf', now - ARGV[3])) do
+  redis.call('ZREM', key.signs, gone)
+  redis.call('HDEL', key.clocks, gone)
+end

@@ -1,0 +1,63 @@
+"""The kinds of work: events, refund jobs, notifications and the duties of upkeep."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from shared.errors import CallerError
+from shared.settings import CONNECT_TIMEOUT_SECONDS, Settings
+from shared.work.doorbell import template
+
+# What an attempt needs beside its calls: Redis, and a machine that is busy.
+LEASE_MARGIN_SECONDS = 5.0
+ITEM_ID = re.compile(r"[A-Za-z0-9_]{3,128}")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of work: its queue, its Celery task and the calls its longest attempt makes.
+
+    A kind that is not `mortal` is never given up: upkeep goes on whatever happens.
+    """
+
+    name: str
+    item: str
+    task: str
+    stripe_calls: int = 0
+    deliveries: int = 0
+    upkeep_seconds: float = 0.0
+    mortal: bool = True
+
+    def lease_ms(self, settings: Settings) -> int:
+        """Give how long a claim holds: longer than the longest attempt the settings allow.
+
+        Shorter, and a second worker would begin while the first still waits for an answer; much
+        longer, and whatever a killed worker held would wait for nothing.
+        """
+        stripe = self.stripe_calls * (CONNECT_TIMEOUT_SECONDS + settings.stripe_timeout_seconds)
+        delivery = CONNECT_TIMEOUT_SECONDS + settings.event_service_timeout_seconds
+        longest = stripe + self.deliveries * delivery + self.upkeep_seconds
+        return round((longest + LEASE_MARGIN_SECONDS) * 1000)
+
+    @property
+    def message(self) -> str:
+        """Give the doorbell's template."""
+        return template(self.task, self.name)
+
+
+# An event may need its object, its refunds and its payment from Stripe; upkeep pages through lists.
+EVENTS = Kind("events", "event", "billing.process_event", stripe_calls=3)
+REFUNDS = Kind("refunds", "refund", "billing.run_refund", stripe_calls=1)
+NOTIFICATIONS = Kind("notifications", "notification", "billing.deliver", deliveries=1)
+UPKEEP = Kind(
+    "upkeep", "upkeep", "billing.upkeep", stripe_calls=1, upkeep_seconds=20.0, mortal=False
+)
+KINDS = {kind.name: kind for kind in (EVENTS, REFUNDS, NOTIFICATIONS, UPKEEP)}
+
+
+def item_id(text: str) -> str:
+    """Give an id back that can be one. Raises `CallerError` for any other."""
+    if not ITEM_ID.fullmatch(text):
+        raise CallerError("This is not an id of ours or Stripe's.", code="invalid_id")
+    return text

@@ -1,0 +1,72 @@
+"""What an attempt at a claimed item came to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.facts import Fact
+from shared.keys import State
+
+LOST = "lost"
+
+
+@dataclass(frozen=True)
+class Established:
+    """What a piece of work established about one payment, and what else was learned of it."""
+
+    payment_id: str
+    facts: list[Fact]
+    context: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Done:
+    """The item is finished: its last state, what is kept of it, what it established.
+
+    `outcome` is for the log and the metrics where the state does not say enough; `details` go into
+    the attempt that is kept and into its log line.
+    """
+
+    state: State
+    outcome: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    established: Established | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Retry:
+    """It failed and is tried again after a delay."""
+
+    reason: str
+    delay_seconds: float
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Snooze:
+    """It was not its time: it is tried again after a delay, and the attempt is given back."""
+
+    delay_seconds: float
+    reason: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Dead:
+    """It is given up and waits for a person."""
+
+    reason: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+Result = Done | Retry | Snooze | Dead
+
+
+def outcome_of(result: Result) -> str:
+    """Name a result for the log, the metrics and the attempt that is kept."""
+    if isinstance(result, Done):
+        return result.outcome or result.state.value
+    return type(result).__name__.lower()

@@ -1,0 +1,76 @@
+"""One schema of the store: every key is named in one place, and its page is generated from it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from shared.errors import Inconsistent
+from shared.keys import MEANING, SCHEMA, Keys, State, entry_of
+from shared.store import scripts
+from shared.store.document import markdown, pattern
+from shared.store.scripts import Call, key_names, script_names, script_source
+from tests.conventions.tracked import python_files, text_of
+
+# The first argument of a Redis command that is a text in the code and not a name of the schema.
+SPELT = re.compile(r"""redis\.(?!info\b|config_get\b)\w+\(\s*f?["']""")
+BRACES = re.compile(r"""\{billing\}:|["']billing:""")
+SERVICE = ("api", "worker", "shared", "cli", "local")
+
+
+def test_the_page_about_the_store_is_the_one_the_schema_makes():
+    assert text_of(Path("docs/store.md")) == markdown(), "run bin/store-docs"
+
+
+@pytest.mark.parametrize("name", python_files(*SERVICE), ids=str)
+def test_nothing_but_the_schema_spells_a_key(name):
+    if name in (Path("shared/keys.py"), Path("shared/store/document.py")):
+        return
+    assert not SPELT.findall(text_of(name))
+    assert not BRACES.findall(text_of(name))
+
+
+@pytest.mark.parametrize("script", script_names())
+def test_a_script_touches_no_key_but_those_it_declares(script):
+    body = (scripts.LUA / f"{script}.lua").read_text().split("\n", 2)[2]
+    used = set(re.findall(r"\bkey\.(\w+)", body))
+    declared = {name.removesuffix("*") for name in key_names(script)}
+    assert used == declared
+    assert "KEYS" not in body
+    called = re.findall(r"redis\.call\('\w+', ([^,)]+)", body)
+    assert not [name for name in called if ".." in name or "'" in name], "it builds a name"
+
+
+def test_a_script_that_is_given_other_keys_is_refused():
+    with pytest.raises(Inconsistent):
+        Call("begin", {"item": "a"}).flat_keys()
+    many = Call("pulse", {"pulse": "a", "queue": ["b", "c"]})
+    assert many.flat_keys() == ["a", "b", "c"]
+
+
+def test_a_script_without_declared_keys_is_refused(monkeypatch, tmp_path):
+    (tmp_path / "bad.lua").write_text("#!lua\nreturn 1\n")
+    (tmp_path / "worse.lua").write_text("#!lua\n-- KEYS nonsense\nreturn 1\n")
+    monkeypatch.setattr(scripts, "LUA", tmp_path)
+    for name in ("bad", "worse"):
+        with pytest.raises(Inconsistent):
+            key_names(name)
+
+
+def test_keys_of_one_installation_share_a_hash_tag_and_no_other_has_it():
+    for name in SCHEMA:
+        assert pattern(name).startswith("{billing}:")
+    assert Keys("other").audit() == "{other}:audit"
+
+
+def test_every_state_is_explained_and_every_script_writes_known_ones():
+    assert set(MEANING) == set(State)
+    for script in script_names():
+        written = re.findall(r"'HSET'.*'state', '(\w+)'", script_source(script))
+        assert set(written) <= set(State)
+
+
+def test_a_key_of_a_script_is_an_entry_by_its_last_words():
+    assert entry_of("notification_due") == "due"
+    assert entry_of("refund_of") == "refund_of"
+    assert entry_of("nonsense") is None

@@ -1,0 +1,42 @@
+"""The four jobs of a worker, one for each queue: who acts, who marks, how often it may fail."""
+
+from __future__ import annotations
+
+from shared.work.kinds import EVENTS, NOTIFICATIONS, REFUNDS, UPKEEP
+from worker.delivery import deliver, pause_ms
+from worker.events import process_event
+from worker.refunding import run_refund
+from worker.run import Job
+from worker.upkeep import run_upkeep
+
+JOBS = {
+    job.kind.name: job
+    for job in (
+        Job(
+            EVENTS,
+            act=process_event,
+            work=lambda runtime: runtime.inbox.work,
+            max_attempts=lambda settings: settings.event_max_attempts,
+        ),
+        Job(
+            REFUNDS,
+            act=run_refund,
+            work=lambda runtime: runtime.refund_jobs.work,
+            max_attempts=lambda settings: settings.refund_max_attempts,
+        ),
+        # An answer of the event service never ends here as an error; a defect of ours may.
+        Job(
+            NOTIFICATIONS,
+            act=deliver,
+            work=lambda runtime: runtime.outbox,
+            max_attempts=lambda settings: settings.event_max_attempts,
+            pause_ms=pause_ms,
+        ),
+        Job(
+            UPKEEP,
+            act=run_upkeep,
+            work=lambda runtime: runtime.upkeep,
+            max_attempts=lambda settings: settings.event_max_attempts,
+        ),
+    )
+}

@@ -1,0 +1,130 @@
+"""The runner: claim an item, act, mark what came of it, count it and write its one line.
+
+Whatever the kind of work, an act gets a claim and gives a result; this module alone tells Redis,
+the metrics and the log. A claim that was lost meanwhile is an outcome of its own: the attempt was
+made, and it changed nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from shared.errors import BillingError
+from shared.keys import State
+from shared.settings import Settings
+from shared.telemetry.logging import get_logger
+from shared.telemetry.tally import (
+    ATTEMPTS,
+    DELIVERIES,
+    EVENT_OUTCOMES,
+    NOTIFICATION_DELAY,
+    OTHER,
+)
+from shared.telemetry.tracing import SpanKind, span
+from shared.work.items import Claim, Work
+from shared.work.kinds import EVENTS, NOTIFICATIONS, Kind
+from shared.work.results import LOST, Dead, Done, Result, Retry, Snooze, outcome_of
+from worker.policy import decide
+from worker.registry import handler_of
+from worker.runtime import Runtime
+
+log = get_logger(__name__)
+# Workers an item may kill before it is taken for the cause.
+MAX_CRASHES = 5
+
+
+@dataclass(frozen=True)
+class Job:
+    """How one kind of work is done: what acts on a claim, what marks it, how often it may fail.
+
+    `pause_ms` gives for how long an item is put off while the breaker is open, 0 for a kind that
+    does not need the event service.
+    """
+
+    kind: Kind
+    act: Callable[[Runtime, Claim], Result]
+    work: Callable[[Runtime], Work]
+    max_attempts: Callable[[Settings], int]
+    pause_ms: Callable[[], int] = lambda: 0
+
+
+def run(job: Job, runtime: Runtime, item_id: str) -> None:
+    """Make one attempt at an item, if there is one to make now; safe for any id, at any time.
+
+    Raises `Unavailable` when Redis cannot be told: then the lease lapses and the relay rings.
+    """
+    work = job.work(runtime)
+    claim = work.claim(item_id, pause_ms=job.pause_ms())
+    if claim is None:
+        return
+    result, error, held = _attempt(job, runtime, work, claim)
+    outcome = outcome_of(result) if held else LOST
+    _count(runtime, claim, outcome)
+    _write_line(claim, result, outcome, error)
+
+
+def _attempt(
+    job: Job, runtime: Runtime, work: Work, claim: Claim
+) -> tuple[Result, Exception | None, bool]:
+    """Act and mark; give the result, the error behind it, and whether the claim still held."""
+    try:
+        with span(claim.kind.task, parent=claim.fields.get("traceparent"), kind=SpanKind.CONSUMER):
+            result = _act(job, runtime, claim)
+        return result, None, _mark(runtime, work, claim, result)
+    except Exception as error:  # noqa: BLE001 - the one edge of a worker: no failure may escape it
+        max_attempts = job.max_attempts(runtime.settings)
+        failed = decide(error, claim, runtime.settings, max_attempts)
+        return failed, error, _mark(runtime, work, claim, failed)
+
+
+def _act(job: Job, runtime: Runtime, claim: Claim) -> Result:
+    """Act, unless the item keeps killing its workers: then it is given up before it is tried."""
+    if claim.kind.mortal and claim.crashes >= MAX_CRASHES:
+        return Dead(f"crash_limit: {claim.crashes} workers died or hung on it")
+    return job.act(runtime, claim)
+
+
+def _mark(runtime: Runtime, work: Work, claim: Claim, result: Result) -> bool:
+    match result:
+        case Done():
+            return runtime.finish(claim, result)
+        case Retry() | Snooze():
+            return work.postpone(claim, result)
+        case Dead():
+            return work.bury(claim, result)
+
+
+def _count(runtime: Runtime, claim: Claim, outcome: str) -> None:
+    tally, type_ = runtime.store.tally, claim.fields.get("type", "")
+    tally.count(ATTEMPTS, kind=claim.kind.name, outcome=outcome)
+    if claim.kind is EVENTS:
+        known = type_ if handler_of(type_) else OTHER
+        tally.count(EVENT_OUTCOMES, type=known, outcome=outcome)
+    if claim.kind is NOTIFICATIONS:
+        tally.count(DELIVERIES, type=type_, outcome=outcome)
+        if outcome == State.DELIVERED and "created" in claim.fields:
+            delay = claim.now.timestamp() - int(claim.fields["created"])
+            tally.observe(NOTIFICATION_DELAY, max(0.0, delay))
+
+
+def _write_line(claim: Claim, result: Result, outcome: str, error: Exception | None) -> None:
+    """Write the attempt's one line: wide, and an error only where a person has to act."""
+    defect = error is not None and not isinstance(error, BillingError)
+    write = log.error if outcome == "dead" or defect else log.info
+    delay = result.delay_seconds if isinstance(result, (Retry, Snooze)) else None
+    fields = {
+        "kind": claim.kind.name,
+        "id": claim.id,
+        "type": claim.fields.get("type"),
+        "payment_id": claim.fields.get("payment_id"),
+        "request_id": claim.fields.get("request_id"),
+        "attempt": claim.attempts,
+        "duration_ms": round(claim.elapsed_seconds * 1000),
+        "outcome": outcome,
+        "error": getattr(result, "reason", None),
+        "next_attempt_in_seconds": None if delay is None else round(delay, 3),
+        "exc_info": error if defect else None,
+    }
+    present = {name: value for name, value in fields.items() if value not in (None, "")}
+    write("work_attempt", **present, **result.details)
