@@ -1,5 +1,6 @@
 // What the runbook says of a dead letter (docs/runbook.md, "Dead letters"; a test compares them).
 
+/** @type {{ of: RegExp, error: RegExp, means: string, act: string, instead?: string }[]} */
 const RULES = [
   {
     of: /./,
@@ -76,8 +77,7 @@ const RULES = [
     of: /refunds/,
     error: /^stripe_error/,
     means: "Stripe failed with a 500, and keeps that answer under the key for 24 h",
-    act:
-      "redrive when those are over: it looks for the refund first. If it cannot wait, see below",
+    act: "redrive when those are over: it looks for the refund first. If it cannot wait, see below",
     instead:
       "redrive when those are over: it looks for the refund first; if it cannot wait and " +
       "Stripe's dashboard shows none, resolve it as failed and request a new one",
@@ -90,13 +90,20 @@ const RULES = [
   },
 ];
 
-/** Give the runbook's advice on a dead letter, or null where it has none. */
+/**
+ * Give the runbook's advice on a dead letter, or null where it has none.
+ * @param {string} kind
+ * @param {string | null} error
+ */
 export function adviceOn(kind, error) {
   const rule = RULES.find((one) => one.of.test(kind) && one.error.test(error ?? ""));
   return rule ? { means: rule.means, act: rule.instead ?? rule.act } : null;
 }
 
-/** Name the cause of a death: its error without what differs from one item to the next. */
+/**
+ * Name the cause of a death: its error without what differs from one item to the next.
+ * @param {string | null} error
+ */
 export function causeOf(error) {
   const parts = (error ?? "no error was kept").split(": ");
   return parts.slice(0, parts[0] === "defect" ? 2 : 1).join(": ");

@@ -2,48 +2,79 @@
 
 import { operatorKey } from "./session.js";
 
+/** @import { Asked } from "../types" */
+
 const OPS = new URL("ops/", document.baseURI);
 // Longer than the service's own limit of a call to Stripe with its retries.
 const TIMEOUT_MS = 45_000;
 // What a header can carry; any other key is certainly not the right one.
 const POSSIBLE_KEY = /^[\x21-\x7e]+$/;
+const AWAY = new Set([200, 502, 503, 504]);
 
 /** The service answered that it will not, or cannot: its problem document, for a person. */
 export class Refused extends Error {
+  /**
+   * @param {number} status
+   * @param {{ detail?: string, code?: string, request_id?: string }} problem
+   */
   constructor(status, problem) {
     super(problem.detail ?? `The service answered ${status}.`);
     this.status = status;
     this.code = problem.code ?? String(status);
     this.requestId = problem.request_id;
-    this.problem = problem;
   }
 }
 
 /** Nobody answered. */
 export class Unreachable extends Error {}
 
-/** Read; leaves out what was not given. */
+/**
+ * Read; leaves out what was not given.
+ * @param {string} path
+ * @param {Asked} query
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<any>}
+ */
 export function get(path, query = {}, signal = undefined) {
-  const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== "");
-  const search = new URLSearchParams(given).toString();
-  return call("GET", search ? `${path}?${search}` : path, undefined, signal);
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined && value !== "") search.set(name, String(value));
+  }
+  return call("GET", search.size ? `${path}?${search}` : path, undefined, signal);
 }
 
-/** Have something done. */
+/**
+ * Have something done.
+ * @param {string} path
+ * @param {object} body
+ * @returns {Promise<any>}
+ */
 export const post = (path, body) => call("POST", path, JSON.stringify(body));
 
-async function call(method, path, body, signal) {
-  const headers = { Accept: "application/json" };
+/** @returns {Record<string, string>} */
+function authorization() {
   const key = operatorKey();
-  if (key !== null) {
-    if (!POSSIBLE_KEY.test(key)) throw new Refused(401, { code: "unauthorized", detail: "" });
-    headers.Authorization = `Bearer ${key}`;
-  }
-  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (key === null) return {};
+  if (!POSSIBLE_KEY.test(key)) throw new Refused(401, { code: "unauthorized", detail: "" });
+  return { Authorization: `Bearer ${key}` };
+}
+
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {string | undefined} body
+ * @param {AbortSignal} [signal]
+ */
+async function call(method, path, body, signal) {
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
+  /** @type {RequestInit} */
   const options = {
     method,
-    headers,
+    headers: {
+      Accept: "application/json",
+      ...authorization(),
+      ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+    },
     body,
     cache: "no-store",
     credentials: "omit",
@@ -57,12 +88,13 @@ async function call(method, path, body, signal) {
   return understood(answer);
 }
 
+/** @param {Response} answer */
 async function understood(answer) {
-  const said = await answer.json().catch(() => null);
-  if (answer.ok && said !== null) return said;
+  const document_ = await answer.json().catch(() => null);
+  if (answer.ok && document_ !== null) return document_;
   // A proxy in front speaks for a service that is away, and not in problem documents.
-  if (said?.code === undefined && [200, 502, 503, 504].includes(answer.status)) {
+  if (document_?.code === undefined && AWAY.has(answer.status)) {
     throw new Unreachable("Something in front of the service answers in its place.");
   }
-  throw new Refused(answer.status, said ?? {});
+  throw new Refused(answer.status, document_ ?? {});
 }

@@ -1,21 +1,38 @@
 // Questions before anything is done, and a word afterwards.
 
 import { Refused, Unreachable } from "./client.js";
-import { button, h } from "./dom.js";
+import { button, h, visible } from "./dom.js";
+import { rememberFocus } from "./focus.js";
 import { keepName, operatorName } from "./session.js";
+
+/** @import { Child, Said } from "../types" */
 
 const SHOWN_MS = 6_000;
 
-/** Say in a corner what was done, for a few seconds. */
+/**
+ * Say in a corner what was done, for a few seconds.
+ * @param {string} text
+ */
 export function toast(text) {
   const shown = h("p", { class: "toast" }, text);
-  document.querySelector("#toasts").append(shown);
+  document.querySelector("#toasts")?.append(shown);
   setTimeout(() => shown.remove(), SHOWN_MS);
 }
 
 /**
- * Ask before something is done. `act` gets who does it and why, and what `fields` read; what it
- * returns is said, and what it throws is shown in the dialog, which then stays open.
+ * What is asked: `fields` are read beside the name and the reason, `act` gets all of it, and what
+ * it returns is said when it is done.
+ * @typedef {object} Question
+ * @property {string} title
+ * @property {Child} [body]
+ * @property {{ element: HTMLElement, read: () => object } | null} [fields]
+ * @property {string} confirm
+ * @property {(said: Said & Record<string, any>) => Promise<string>} act
+ */
+
+/**
+ * Ask before something is done; what `act` throws is shown in the dialog, which then stays open.
+ * @param {Question} question
  */
 export function ask({ title, body = [], fields = null, confirm, act }) {
   const problem = h("p", { class: "problem", role: "alert", hidden: true });
@@ -28,7 +45,7 @@ export function ask({ title, body = [], fields = null, confirm, act }) {
     "form",
     {},
     h("h2", { id: "ask-title" }, title),
-    ...body,
+    body,
     fields?.element ?? null,
     h(
       "div",
@@ -45,33 +62,53 @@ export function ask({ title, body = [], fields = null, confirm, act }) {
     event.preventDefault();
     keepName(by.value.trim());
     const said = { by: by.value.trim(), reason: reason.value.trim() };
-    perform(dialog, { yes, problem }, () => act({ ...said, ...(fields?.read() ?? {}) }));
+    perform(dialog, { yes, problem }, () => act({ ...said, ...fields?.read() }));
   });
-  dialog.addEventListener("close", () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
+  open(dialog);
+  /** @type {HTMLInputElement} */
   const first = fields?.element.querySelector("input:not([type='radio'])") ?? by;
   (first.value ? yes : first).focus();
 }
 
+/** @param {HTMLDialogElement} dialog */
+function open(dialog) {
+  const giveBack = rememberFocus();
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    giveBack();
+  });
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+/**
+ * @param {HTMLDialogElement} dialog
+ * @param {{ yes: HTMLButtonElement, problem: HTMLElement }} parts
+ * @param {() => Promise<string>} act
+ */
 async function perform(dialog, { yes, problem }, act) {
   yes.disabled = true;
   problem.hidden = true;
   try {
-    const said = await act();
+    const text = await act();
     dialog.close();
-    toast(said);
+    toast(text);
   } catch (error) {
-    problem.textContent = explained(error);
+    problem.textContent = visible(explained(error));
     problem.hidden = false;
   } finally {
     yes.disabled = false;
   }
 }
 
-/** Say in words why something was not done; raises again what nobody expected. */
+/**
+ * Say in words why something was not done; raises again what nobody expected.
+ * @param {unknown} error
+ */
 export function explained(error) {
-  if (error instanceof Unreachable) return "The service cannot be reached. Nothing is known of it.";
+  if (error instanceof Unreachable) {
+    return "The service cannot be reached. Look whether it was done before you repeat it.";
+  }
   if (error instanceof Refused) return `${error.message} (${error.code})`;
   throw error;
 }

@@ -1,6 +1,7 @@
 // The console: a page of an operator's, made of what `/ops` answers.
 
 import { read } from "./router.js";
+import { rememberPlace, restorePlace } from "./scroll.js";
 import { forgetAll } from "./session.js";
 import { shell } from "./shell.js";
 import { signIn } from "./signin.js";
@@ -12,26 +13,41 @@ import { letters } from "./views/letters.js";
 import { overview } from "./views/overview.js";
 import { payment, payments, refund } from "./views/payments.js";
 
+/** @import { Place, Service, View } from "../types" */
+/** @typedef {(place: Place, tools: { refresh: () => void, service: Service }) => View} Make */
+
+/** @type {Record<string, Make>} */
 const LISTS = { events, "dead-letters": letters, payments, audit };
+/** @type {Record<string, Make>} */
 const DETAILS = { events: item, items: item, payments: payment, refunds: refund };
 
+/** @type {ReturnType<typeof mount> | null} */
 let current = null;
+/** @type {ReturnType<typeof shell> | null} */
 let around = null;
+/** @type {Service | null} */
+let running = null;
 
+/** @param {Service} service */
 function enter(service) {
+  running = service;
   around = shell(service, signOut);
-  show();
+  show(restorePlace());
 }
 
-function show() {
-  if (around === null) return;
+/** @param {() => void} drawn */
+function show(drawn) {
+  if (around === null || running === null) return;
   current?.stop();
   const place = read(location.hash);
-  const make = (place.id === null ? LISTS : DETAILS)[place.room] ?? overview;
-  const view = make(place, () => current.refresh());
-  around.highlight(place.room in LISTS || place.room in DETAILS ? place.room : "");
-  current = mount(around.main, view, { ...around, closed });
+  const make = makerOf(place);
+  const view = make(place, { refresh: () => current?.refresh(), service: running });
+  around.highlight(make === overview ? "" : place.room);
+  current = mount(around.main, view, { ...around, closed }, drawn);
 }
+
+/** @param {Place} place */
+const makerOf = ({ room, id }) => (id === null ? LISTS : DETAILS)[room] ?? overview;
 
 /** The key is no longer accepted, or one is needed now: ask, and come back to the same place. */
 function closed() {
@@ -51,8 +67,8 @@ function leave() {
 }
 
 addEventListener("hashchange", () => {
-  show();
-  scrollTo(0, 0);
+  show(restorePlace());
   current?.heading.focus({ preventScroll: true });
 });
+rememberPlace();
 signIn(enter);

@@ -4,6 +4,9 @@ import { button, h, icon, link, nodes } from "./dom.js";
 import { ago, whole, words } from "./format.js";
 import { addressOf } from "./router.js";
 
+/** @import { Attributes, Child, Tone } from "../types" */
+
+/** @type {Record<string, string[]>} */
 const TONES = {
   good: ["processed", "finished", "delivered", "succeeded", "paid", "won", "complete", "redriven"],
   bad: ["dead", "failed", "lost", "canceled", "needs_response", "expired"],
@@ -14,14 +17,25 @@ const TONES = {
   ].flat(),
 };
 
-/** Name the tone of a state: good, bad, wait or none. */
+/**
+ * Name the tone of a state: good, bad, wait or none.
+ * @param {string} state
+ * @returns {Tone}
+ */
 export const toneOf = (state) =>
-  Object.keys(TONES).find((tone) => TONES[tone].includes(state)) ?? "none";
+  /** @type {Tone} */ (Object.keys(TONES).find((tone) => TONES[tone].includes(state)) ?? "none");
 
+/**
+ * @param {string} state
+ * @param {Tone} tone
+ */
 export const pill = (state, tone = toneOf(state)) =>
   h("span", { class: `pill ${tone}` }, words(state));
 
-/** Show when something was, as time that has passed; `freshen` keeps it true. */
+/**
+ * Show when something was, as time that has passed; `freshen` keeps it true.
+ * @param {string | number | null | undefined} moment
+ */
 export function when(moment) {
   if (!moment) return "–";
   const at = new Date(moment);
@@ -31,25 +45,34 @@ export function when(moment) {
 /** Bring every relative time on the page up to date. */
 export function freshen() {
   for (const element of document.querySelectorAll("time[data-ago]")) {
-    const text = ago(new Date(element.dateTime));
+    const text = ago(new Date(/** @type {HTMLTimeElement} */ (element).dateTime));
     if (element.textContent !== text) element.textContent = text;
   }
 }
 
-/** Show an id: a link where the console can show what it names. */
+/**
+ * Show an id: a link where the console can show what it names.
+ * @param {unknown} id
+ * @param {Attributes} attributes
+ */
 export function idLink(id, attributes = {}) {
   if (!id) return "–";
   const to = addressOf(id);
-  return to ? link(to, { class: "id", ...attributes }, id) : h("span", { class: "id" }, id);
+  const text = String(id);
+  return to ? link(to, { class: "id", ...attributes }, text) : h("span", { class: "id" }, text);
 }
 
-/** Show an id with a button that copies it. */
+/**
+ * Show an id with a button that copies it.
+ * @param {string} id
+ */
 export function copyable(id) {
   const label = h("span", { class: "unseen", "aria-live": "polite" });
+  /** @param {Event} event */
   const copy = async (event) => {
+    const pressed = /** @type {HTMLElement} */ (event.currentTarget);
     await navigator.clipboard?.writeText(id);
     label.textContent = "Copied";
-    const pressed = event.currentTarget ?? event.target;
     pressed.classList.add("done");
     setTimeout(() => pressed.classList.remove("done"), 1500);
   };
@@ -58,30 +81,13 @@ export function copyable(id) {
 }
 
 /**
- * A table whose rows become cards on a phone; roles keep it a table for a screen reader. A column
- * is `{ name, show }`; `end` aligns it right, `phone` says how it fares there: `span`, `none`.
+ * A list of names and values; what has no value is left out.
+ * @param {[string, Child][]} pairs
  */
-export function table(caption, columns, rows, look = null) {
-  const head = columns.map(({ name, end }) =>
-    h("th", { scope: "col", role: "columnheader", class: end && "end" }, name),
-  );
-  const cells = (row) =>
-    columns.map(({ name, end, phone, show }) => {
-      const looks = [end && "end", phone && `phone-${phone}`].filter(Boolean).join(" ");
-      const attributes = { role: "cell", "data-name": name, class: looks || null };
-      return h("td", attributes, h("span", { class: "value" }, ...nodes(show(row))));
-    });
-  return h(
-    "table",
-    { role: "table", "aria-label": caption, class: look },
-    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ...head)),
-    h("tbody", { role: "rowgroup" }, ...rows.map((row) => h("tr", { role: "row" }, ...cells(row)))),
-  );
-}
-
-/** A list of names and values; what has no value is left out. */
 export function facts(pairs) {
-  const given = pairs.filter(([, value]) => value !== null && value !== undefined && value !== "");
+  const given = pairs.filter(
+    ([, value]) => value !== null && value !== undefined && value !== false && value !== "",
+  );
   return h(
     "dl",
     { class: "facts" },
@@ -89,13 +95,42 @@ export function facts(pairs) {
   );
 }
 
+/**
+ * @param {string} title
+ * @param {Attributes & { actions?: Child }} attributes
+ * @param {...Child} children
+ */
 export function card(title, attributes, ...children) {
   const { actions = [], ...rest } = attributes;
   const head = h("div", { class: "card-head" }, h("h2", {}, title), ...nodes(actions));
   return h("section", { class: "card", "aria-label": title, ...rest }, head, ...children);
 }
 
-/** What is shown where nothing is to be shown: it says why, and what to do. */
+/**
+ * The card at the head of a page about one thing: what it is, its id, what can be done.
+ * @param {string} name
+ * @param {{ title: Child, id: string, actions?: Child }} head
+ * @param {...Child} children
+ */
+export const headCard = (name, { title, id, actions = null }, ...children) =>
+  h(
+    "section",
+    { class: "card", "aria-label": name },
+    h(
+      "div",
+      { class: "card-head" },
+      h("div", {}, h("h2", { class: "big" }, ...nodes(title)), copyable(id)),
+      h("div", { class: "actions" }, ...nodes(actions)),
+    ),
+    ...children,
+  );
+
+/**
+ * What is shown where nothing is to be shown: it says why, and what to do.
+ * @param {string} title
+ * @param {string} detail
+ * @param {...Child} more
+ */
 export const empty = (title, detail, ...more) =>
   h("div", { class: "empty" }, h("p", { class: "strong" }, title), h("p", {}, detail), ...more);
 
@@ -115,17 +150,25 @@ export const loading = () =>
 const TOKENS =
   /("(?:\\.|[^"\\])*")(\s*:)?|\b(?:true|false|null)\b|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 
-/** Show JSON, indented, its keys and values told apart by colour. */
+/**
+ * Show JSON, indented, its keys and values told apart by colour.
+ * @param {unknown} value
+ */
 export function json(value) {
   const text = JSON.stringify(value, null, 2);
+  /** @type {Child[]} */
   const shown = [];
   let done = 0;
-  for (const found of text.matchAll(TOKENS)) {
-    const [token, quoted, colon] = found;
-    shown.push(text.slice(done, found.index));
+  for (const match of text.matchAll(TOKENS)) {
+    const [token, quoted, colon] = match;
+    shown.push(text.slice(done, match.index));
     shown.push(h("span", { class: colon ? "name" : quoted ? "text" : "plain" }, quoted ?? token));
     if (colon) shown.push(colon);
-    done = found.index + token.length;
+    done = match.index + token.length;
   }
-  return h("pre", { tabindex: "0" }, h("code", {}, ...nodes([shown, text.slice(done)])));
+  return h(
+    "pre",
+    { tabindex: "0", role: "region", "aria-label": "JSON" },
+    h("code", {}, ...nodes([shown, text.slice(done)])),
+  );
 }

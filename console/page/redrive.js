@@ -1,16 +1,27 @@
-// Giving work another life: always asked first, and what was counted is what is redriven.
+// Giving work another life: always asked first, and the ids that were shown are what is redriven.
 
-import { post } from "./client.js";
 import { ask, explained, toast } from "./dialogs.js";
 import { h } from "./dom.js";
 import { count, counted } from "./format.js";
+import * as ops from "./ops.js";
 
+/** @import { Asked, Item, Kind, Said } from "../types" */
+/** @typedef {{ kind: Kind, ids: string[], matched: number }} Plan */
+
+/** @type {Kind[]} */
 const KINDS = ["events", "refunds", "notifications"];
+/** @type {Record<Kind, string>} */
 const NAMES = { events: "event", refunds: "refund job", notifications: "notification" };
+/** @type {Record<string, Kind>} */
+const KIND_OF = { evt: "events", rr: "refunds", ntf: "notifications" };
 // The service redrives so many at once, at most.
 const MOST_AT_ONCE = 1_000;
 
-/** Redrive one item, dead or done. */
+/**
+ * Redrive one item, dead or done.
+ * @param {Pick<Item, "id" | "kind" | "state">} item
+ * @param {() => void} afterwards
+ */
 export function redriveOne(item, afterwards) {
   const name = NAMES[item.kind];
   const dead = item.state === "dead";
@@ -22,14 +33,18 @@ export function redriveOne(item, afterwards) {
     body: [h("p", {}, h("code", {}, item.id)), h("p", {}, explanation)],
     confirm: "Redrive",
     act: async (said) => {
-      const { outcome } = await post(`items/${item.id}/redrive`, said);
+      const { outcome } = await ops.redriveOne(item.id, said);
       afterwards();
       return `${item.id}: ${outcome}`;
     },
   });
 }
 
-/** Have the service fetch an event that it never heard of. */
+/**
+ * Have the service fetch an event that it never heard of.
+ * @param {string} eventId
+ * @param {() => void} afterwards
+ */
 export function fetchFromStripe(eventId, afterwards) {
   ask({
     title: "Fetch this event from Stripe?",
@@ -43,57 +58,101 @@ export function fetchFromStripe(eventId, afterwards) {
     ],
     confirm: "Fetch",
     act: async (said) => {
-      const { outcome } = await post(`items/${eventId}/redrive`, said);
+      const { outcome } = await ops.redriveOne(eventId, said);
       afterwards();
       return `${eventId}: ${outcome}`;
     },
   });
 }
 
-/** Redrive every dead letter that a search finds: counted first, by a dry run. */
-export async function redriveMatching(search, afterwards) {
+/**
+ * Redrive the dead letters that a person ticked.
+ * @param {string[]} ids
+ * @param {() => void} afterwards
+ */
+export function redriveChosen(ids, afterwards) {
+  const plans = KINDS.map((kind) => {
+    const own = ids.filter((id) => KIND_OF[id.split("_")[0]] === kind);
+    return { kind, ids: own, matched: own.length };
+  });
+  confirmed(plans, "The ones you chose.", afterwards);
+}
+
+/**
+ * Redrive every dead letter that a search finds: which these are is asked first, by a dry run.
+ * @param {Asked} search
+ * @param {string} meaning the search in words
+ * @param {() => void} afterwards
+ */
+export async function redriveMatching(search, meaning, afterwards) {
   const { kind, ...rest } = search;
-  let plans;
+  const kinds = KINDS.filter((one) => !kind || one === kind);
   try {
-    plans = await Promise.all((kind ? [kind] : KINDS).map((one) => dryRun(one, rest)));
+    confirmed(await Promise.all(kinds.map((one) => planned(one, rest))), meaning, afterwards);
   } catch (error) {
     toast(explained(error));
-    return;
   }
-  const planned = plans.filter((plan) => plan.ids.length > 0);
-  if (planned.length === 0) {
-    toast("Nothing matches: there is nothing to redrive.");
-    return;
-  }
-  const total = planned.reduce((sum, plan) => sum + plan.ids.length, 0);
-  ask({
-    title: `Redrive ${counted(total, "dead letter")}?`,
-    body: [h("ul", { class: "plain" }, ...planned.map(planLine)), h("p", {}, ORDER)],
-    confirm: `Redrive ${count(total)}`,
-    act: (said) => carryOut(planned, said, afterwards),
-  });
+}
+
+/**
+ * @param {Kind} kind
+ * @param {Asked} rest
+ * @returns {Promise<Plan>}
+ */
+async function planned(kind, rest) {
+  const plan = await ops.wouldRedrive({ kind, ...rest, limit: MOST_AT_ONCE });
+  return { kind, ids: plan.redriven, matched: plan.matched };
 }
 
 const ORDER =
   "Exactly these, in the order they died. There is no undo and none is needed: what was " +
   "told before keeps its id, what was refunded before keeps its key.";
 
-async function dryRun(kind, rest) {
-  const body = { kind, ...rest, limit: MOST_AT_ONCE, dry_run: true };
-  const found = await post("dead-letters/redrive", body);
-  return { kind, ids: found.redriven, matched: found.matched };
+/**
+ * @param {Plan[]} plans
+ * @param {string} meaning
+ * @param {() => void} afterwards
+ */
+function confirmed(plans, meaning, afterwards) {
+  const full = plans.filter((plan) => plan.ids.length > 0);
+  const ids = full.flatMap((plan) => plan.ids);
+  if (ids.length === 0) {
+    toast("Nothing matches: there is nothing to redrive.");
+    return;
+  }
+  ask({
+    title: `Redrive ${counted(ids.length, "dead letter")}?`,
+    body: [
+      h("p", {}, meaning),
+      h("ul", { class: "plain" }, ...full.map(planLine)),
+      h("details", { class: "ids" }, h("summary", {}, "Their ids"), idList(ids)),
+      h("p", {}, ORDER),
+    ],
+    confirm: `Redrive ${count(ids.length)}`,
+    act: (said) => carryOut(full, said, afterwards),
+  });
 }
 
+/** @param {string[]} ids */
+const idList = (ids) =>
+  h("pre", { tabindex: "0", role: "region", "aria-label": "Ids" }, ids.join("\n"));
+
+/** @param {Plan} plan */
 function planLine({ kind, ids, matched }) {
   const left = matched - ids.length;
   const more = left > 0 ? `; ${count(left)} more match, redrive again for them` : "";
   return h("li", {}, h("strong", {}, counted(ids.length, NAMES[kind])), more);
 }
 
-async function carryOut(planned, said, afterwards) {
+/**
+ * @param {Plan[]} plans
+ * @param {Said} said
+ * @param {() => void} afterwards
+ */
+async function carryOut(plans, said, afterwards) {
   const done = { redriven: 0, skipped: 0 };
-  for (const { ids } of planned) {
-    const result = await post("dead-letters/redrive", { ids, ...said });
+  for (const { ids } of plans) {
+    const result = await ops.redrive(ids, said);
     done.redriven += result.redriven.length;
     done.skipped += Object.keys(result.skipped).length;
   }
@@ -101,42 +160,3 @@ async function carryOut(planned, said, afterwards) {
   const skipped = done.skipped ? `; ${count(done.skipped)} were no longer dead` : "";
   return `${counted(done.redriven, "dead letter")} redriven${skipped}`;
 }
-
-/** End a dead refund job as a person found it to be at Stripe. */
-export function resolveRefund(job, afterwards) {
-  const refund = h("input", { id: "resolve-id", placeholder: "re_…", pattern: "(re|pyr)_\\w+" });
-  const made = h("input", { type: "radio", name: "finding", id: "resolve-made", checked: true });
-  const none = h("input", { type: "radio", name: "finding", id: "resolve-none" });
-  const follow = () => {
-    refund.disabled = none.checked;
-    refund.required = made.checked;
-  };
-  [made, none].forEach((choice) => choice.addEventListener("change", follow));
-  follow();
-  const element = h(
-    "fieldset",
-    {},
-    h("legend", {}, "What did you find at Stripe?"),
-    h("p", {}, made, h("label", { for: "resolve-made" }, "It made this refund"), refund),
-    h("p", {}, none, h("label", { for: "resolve-none" }, "It made none: the job failed")),
-  );
-  refund.setAttribute("aria-label", "The refund's id");
-  ask({
-    title: "Resolve this refund job?",
-    body: [h("p", {}, h("code", {}, job.id)), h("p", {}, RESOLVE)],
-    fields: {
-      element,
-      read: () => (none.checked ? { failed: true } : { refund_id: refund.value.trim() }),
-    },
-    confirm: "Resolve",
-    act: async (said) => {
-      const { outcome } = await post(`refunds/${job.id}/resolve`, said);
-      afterwards();
-      return `${job.id}: ${outcome}`;
-    },
-  });
-}
-
-const RESOLVE =
-  "“Failed” tells the event service refund.failed and cannot be undone, but a new refund can be " +
-  "requested.";

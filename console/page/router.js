@@ -1,6 +1,12 @@
 // Places in the console and their addresses: `#/events/evt_…`, `#/dead-letters?kind=events`.
 
-/** Read an address. What cannot be read is the overview. */
+/** @import { Asked, Place } from "../types" */
+
+/**
+ * Read an address. What cannot be read is the overview.
+ * @param {string} hash
+ * @returns {Place}
+ */
 export function read(hash) {
   const [path, search = ""] = hash.replace(/^#\/?/, "").split("?", 2);
   const steps = path.split("/").filter(Boolean);
@@ -11,13 +17,22 @@ export function read(hash) {
   };
 }
 
-/** Write an address; leaves out what was not given. */
+/**
+ * Write an address; leaves out what was not given.
+ * @param {string} room
+ * @param {string | null} id
+ * @param {Asked} query
+ */
 export function address(room, id = null, query = {}) {
-  const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== "");
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined && value !== "") search.set(name, String(value));
+  }
   const path = id === null ? room : `${room}/${encodeURIComponent(id)}`;
-  return `#/${path}${given.length ? `?${new URLSearchParams(given)}` : ""}`;
+  return `#/${path}${search.size ? `?${search}` : ""}`;
 }
 
+/** @type {[RegExp, string][]} */
 const ROOMS = [
   [/^(pi|ch|py|cs)_/, "payments"],
   [/^(re|pyr)_/, "refunds"],
@@ -25,13 +40,36 @@ const ROOMS = [
   [/^(rr|ntf)_/, "items"],
 ];
 
-/** Give the address of whatever an id names, or null for what is no id of ours or Stripe's. */
+/**
+ * Give the address of whatever an id names, or null for what has no page of its own.
+ * @param {unknown} id
+ */
 export function addressOf(id) {
   const text = String(id ?? "").trim();
   const room = /^\w{4,128}$/.test(text) ? ROOMS.find(([prefix]) => prefix.test(text)) : undefined;
   return room ? address(room[1], text) : null;
 }
 
+// In an address of Stripe's dashboard the id of the object is the last one named.
+const ID = /\b(?:pi|ch|py|cs|re|pyr|du|dp|evt|rr|ntf|req)_\w+/g;
+const ADDRESS = /^https?:\/\//;
+
+/**
+ * Read what was typed into the search field: an id, an address of Stripe's dashboard, or a word.
+ * @param {string} typed
+ */
+export function soughtIn(typed) {
+  const text = typed.trim();
+  if (!ADDRESS.test(text)) return text;
+  return (
+    text
+      .replace(/[?#].*$/, "")
+      .match(ID)
+      ?.at(-1) ?? ""
+  );
+}
+
+/** @param {string} step */
 function decoded(step) {
   try {
     return decodeURIComponent(step);

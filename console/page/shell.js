@@ -2,13 +2,18 @@
 
 import { button, h, icon, link } from "./dom.js";
 import { clock, count, counted } from "./format.js";
-import { address, addressOf } from "./router.js";
+import { lookUp } from "./lookup.js";
+import { address } from "./router.js";
 
+/** @import { Listener, Service, Stand } from "../types" */
+/** @typedef {Parameters<typeof icon>[0]} Icon */
+
+/** @type {[string, string, Icon, string[]][]} */
 const ROOMS = [
   ["", "Overview", "overview", [""]],
+  ["payments", "Payments", "payments", ["payments"]],
   ["events", "Events", "events", ["events"]],
   ["dead-letters", "Dead letters", "letters", ["dead-letters", "items"]],
-  ["payments", "Payments", "payments", ["payments", "refunds"]],
   ["audit", "Audit", "audit", ["audit"]],
 ];
 const MODES = {
@@ -17,7 +22,11 @@ const MODES = {
   simulated: ["Simulated", "An offline Stripe: no money moves."],
 };
 
-/** Build the page around the views; `service` is what `/ops/service` said. */
+/**
+ * Build the page around the views; `service` is what `/ops/service` said.
+ * @param {Service} service
+ * @param {Listener} signOut
+ */
 export function shell(service, signOut) {
   const main = h("main", { id: "main" });
   const status = h("p", { class: "connection", role: "status" });
@@ -65,13 +74,18 @@ export function mark() {
   return image;
 }
 
+/**
+ * @param {string} mode
+ * @param {string} name
+ * @param {string} meaning
+ */
 const modeBadge = (mode, name, meaning) =>
   h("span", { class: `mode ${mode}`, title: meaning }, name);
 
 const openBanner = () =>
   h(
-    "div",
-    { class: "banner wait" },
+    "aside",
+    { class: "banner wait", "aria-label": "Access" },
     icon("warning"),
     h(
       "p",
@@ -83,56 +97,38 @@ const openBanner = () =>
     ),
   );
 
-const highlight = (rooms) => (room) => {
+/** @param {{ holds: string[], element: HTMLElement }[]} rooms */
+const highlight = (rooms) => (/** @type {string} */ room) => {
   for (const { holds, element } of rooms) {
     if (holds.includes(room)) element.setAttribute("aria-current", "page");
     else element.removeAttribute("aria-current");
   }
 };
 
-function lookUp() {
-  const input = h("input", {
-    id: "look-up",
-    type: "search",
-    placeholder: "Find pi_… re_… rr_… evt_… ntf_…",
-    "aria-label": "Find by id",
-    autocomplete: "off",
-    spellcheck: "false",
-    autocapitalize: "off",
-  });
-  const problem = h("p", { class: "problem", role: "alert", hidden: true });
-  const form = h("form", { class: "look-up", role: "search" }, icon("search"), input, problem);
-  const clear = () => {
-    problem.hidden = true;
-  };
-  input.addEventListener("input", clear);
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    const to = addressOf(input.value);
-    problem.textContent = "Ids begin with pi_, ch_, cs_, re_, rr_, evt_ or ntf_.";
-    problem.hidden = to !== null;
-    if (to === null) return;
-    input.value = "";
-    location.hash = to;
-  });
-  return form;
-}
-
-/** Tell how the connection stands; `away` keeps what is shown and says from when it is. */
+/**
+ * Tell how the connection stands; `away` keeps what is shown and says from when it is.
+ * @param {Record<"status" | "banner" | "badge", HTMLElement>} parts
+ */
 function connection({ status, banner, badge }) {
+  /** @type {Date | null} */
   let reachedAt = null;
   return {
+    /** @param {Stand | null} stand */
     reached(stand) {
       reachedAt = new Date();
       banner.hidden = true;
-      const said = h("span", { class: "said" }, `Updated ${clock(reachedAt)}`);
-      status.replaceChildren(h("i", { class: "dot good" }), said);
+      const text = h("span", { class: "said" }, `Updated ${clock(reachedAt)}`);
+      status.replaceChildren(h("i", { class: "dot good" }), text);
       if (stand === null) return;
       const dead = stand.data.reduce((sum, queue) => sum + queue.dead, 0);
       badge.textContent = count(dead);
       badge.title = counted(dead, "dead letter");
       badge.hidden = dead === 0;
     },
+    /**
+     * @param {{ status?: number, message: string }} error
+     * @param {boolean} isShowing
+     */
     away(error, isShowing) {
       status.replaceChildren(h("i", { class: "dot bad" }), "Not connected");
       const since = isShowing && reachedAt ? ` What is shown is from ${clock(reachedAt)}.` : "";

@@ -1,5 +1,6 @@
 """The console's files: small, of our own making, and unable to run what strangers wrote."""
 
+import json
 import re
 
 import pytest
@@ -74,3 +75,19 @@ def test_text_stands_out_from_its_ground(scheme):
     pairs += [("press-ink", "press"), ("accent", "ground"), ("ink", "bad-ground")]
     found = {pair: contrast(*(colours[name] for name in pair)) for pair in pairs}
     assert {pair: ratio for pair, ratio in found.items() if ratio < LEAST_CONTRAST} == {}
+
+
+def test_the_tools_are_pinned_and_name_no_place_to_fetch_them_from():
+    tools = json.loads((ROOT / "console" / "package.json").read_text())
+    assert set(tools) & {"dependencies", "optionalDependencies"} == set()  # nothing is served
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+", pin) for pin in tools["devDependencies"].values())
+    locked = json.loads((ROOT / "console" / "package-lock.json").read_text())["packages"]
+    assert not [name for name, package in locked.items() if name and "integrity" not in package]
+    assert not [name for name, package in locked.items() if "resolved" in package]
+
+
+def test_the_contract_is_what_the_modules_are_checked_against():
+    tools = json.loads((ROOT / "console" / "package.json").read_text())["scripts"]
+    assert "../docs/api/openapi.json" in tools["types"]
+    settings = json.loads((ROOT / "console" / "tsconfig.json").read_text())["compilerOptions"]
+    assert (settings["checkJs"], settings["strict"]) == (True, True)

@@ -154,7 +154,7 @@ def test_the_page_is_no_part_of_the_contract(settings: Settings) -> None:
 
 
 def test_every_file_is_asked_for_by_another_and_every_one_asked_for_is_there() -> None:
-    imported = re.compile(r'from "(\.[^"]+)"|^import "(\.[^"]+)"', re.MULTILINE)
+    imported = re.compile(r'^(?:import|\}) .*from "(\.[^"]+)"|^import "(\.[^"]+)"', re.MULTILINE)
     asked = set()
     for path in FOLDER.rglob("*.js"):
         for name in imported.findall(path.read_text()):

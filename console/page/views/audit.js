@@ -1,26 +1,32 @@
 // What people decided here, the newest first.
 
-import { get } from "../client.js";
 import { h } from "../dom.js";
 import { words } from "../format.js";
-import { empty, idLink, pill, table, when } from "../parts.js";
+import * as ops from "../ops.js";
+import { empty, idLink, pill, when } from "../parts.js";
+import { table } from "../table.js";
+
+/** @import { AuditList, View } from "../../types" */
+/** @typedef {Record<string, any>} Decision */
 
 const SHOWN = 200;
 
+/** @returns {View<AuditList>} */
 export function audit() {
   return {
     title: "Audit",
-    load: (signal) => get("audit", { limit: SHOWN }, signal),
+    load: (signal) => ops.audit(SHOWN, signal),
     draw: ({ data }) =>
       data.length === 0
         ? empty(
             "Nobody decided anything yet",
             "Every redrive, resolution and reconcile is kept here with who and why.",
           )
-        : h("section", { class: "card" }, auditTable(data)),
+        : h("section", { class: "card", "aria-label": "Decisions" }, auditTable(data)),
   };
 }
 
+/** @param {Decision[]} rows */
 const auditTable = (rows) =>
   table(
     "Audit",

@@ -1,11 +1,14 @@
 // Events received from Stripe, the newest first.
 
-import { get } from "../client.js";
 import { h, link } from "../dom.js";
-import { count, counted } from "../format.js";
-import { empty, idLink, pill, table, when } from "../parts.js";
+import { count } from "../format.js";
+import * as ops from "../ops.js";
+import { idLink, pill, when } from "../parts.js";
 import { addressOf } from "../router.js";
-import { pageOf, pageQuery, pager, pattern, searchForm } from "./search.js";
+import { table } from "../table.js";
+import { listing } from "./listing.js";
+
+/** @import { Item, Place } from "../../types" */
 
 const STATES = ["received", "processing", "retrying", "processed", "ignored", "dead"];
 const FIELDS = [
@@ -15,28 +18,22 @@ const FIELDS = [
   { name: "error", label: "Error contains", hint: "stripe_…" },
 ];
 
-export function events({ query }) {
-  const sought = pageQuery({ ...query, type: pattern(query.type) });
-  return {
+/** @param {Place} place */
+export const events = ({ query }) =>
+  listing({
+    room: "events",
     title: "Events",
-    frame: searchForm("events", query, FIELDS),
-    load: (signal) => get("events", sought, signal),
-    draw: ({ data }) => {
-      const { rows, more } = pageOf(data, query, "recorded_at");
-      if (rows.length === 0) return nothing(query);
-      return [
-        h(
-          "p",
-          { class: "hint" },
-          `${counted(rows.length, "event")}${more ? ", more are older" : ""}`,
-        ),
-        h("section", { class: "card" }, eventTable(rows)),
-        pager("events", query, more),
-      ];
-    },
-  };
-}
+    thing: "event",
+    query,
+    fields: FIELDS,
+    at: "recorded_at",
+    load: ops.events,
+    show: eventTable,
+    nothing: ["No events yet", "Stripe's events show up here as they come in."],
+    hint: "A type is a pattern: payment_intent.* or *refund*.",
+  });
 
+/** @param {Item[]} rows */
 export const eventTable = (rows) =>
   table(
     "Events",
@@ -44,19 +41,17 @@ export const eventTable = (rows) =>
       {
         name: "Event",
         show: (row) => [
-          link(addressOf(row.id), { class: "title" }, row.type ?? "unknown"),
+          link(addressOf(row.id) ?? "#/", { class: "title" }, row.type ?? "unknown"),
           h("small", { class: "id" }, row.id),
         ],
       },
       { name: "State", show: (row) => pill(row.state) },
       { name: "Payment", show: (row) => idLink(row.payment_id) },
       { name: "Attempts", end: true, phone: "none", show: (row) => count(row.attempts) },
-      { name: "Recorded", end: true, show: (row) => when(row.recorded_at) },
+      { name: "Recorded", end: true, show: (row) => when(recordedAt(row)) },
     ],
     rows,
   );
 
-const nothing = (query) =>
-  Object.keys(query).length
-    ? empty("No event matches", "A type is a pattern: payment_intent.* or *refund*.")
-    : empty("No events yet", "Stripe's events show up here as they come in.");
+/** @param {Item} row */
+const recordedAt = (row) => /** @type {string | null} */ (row.recorded_at ?? null);

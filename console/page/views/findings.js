@@ -1,16 +1,32 @@
-// What is wrong, in the words of the runbook: each has its section there.
+// What is wrong, in the words of the runbook: each has its section there. Whatever the overview
+// shows in red is one of these, so that "All is well" never stands beside a red number.
 
 import { count, counted, duration } from "../format.js";
 import { address } from "../router.js";
+
+/** @import { Comparison, Queue, Stand, Tone } from "../../types" */
+/**
+ * @typedef {object} Finding
+ * @property {Tone} tone
+ * @property {string} what
+ * @property {string} fix
+ * @property {string} runbook
+ * @property {string} about the figure that is red for it, or its queue
+ * @property {string} [to]
+ */
 
 // The alert rules' own limits (deploy/prometheus/alerts.yml).
 const SILENT_SECONDS = 60;
 const LATE_SECONDS = 60;
 const STALE_SECONDS = 3_600;
 
-/** List what needs a person, the worst first. */
+/**
+ * List what needs a person, the worst first.
+ * @param {Stand} stand
+ * @param {Comparison} reconcile
+ */
 export function findings(stand, reconcile) {
-  const found = [
+  return [
     silent(stand.data.filter(isSilent)),
     upkeep(stand.upkeep_seconds_ago),
     breaker(stand.breaker_open),
@@ -18,74 +34,118 @@ export function findings(stand, reconcile) {
     ...stand.data.filter((queue) => queue.overdue_seconds > LATE_SECONDS).map(late),
     stale(reconcile),
     gap(reconcile),
-  ];
-  return found.filter(Boolean);
+  ].filter((finding) => finding !== null);
 }
 
-const isSilent = ({ consumed_seconds_ago: seconds }) =>
-  seconds === null || seconds > SILENT_SECONDS;
+/**
+ * Say whether nobody consumes a queue: its workers are counted by signs that are younger than the
+ * limit of the alert, so none of them is left before the alert is due.
+ * @param {Queue} queue
+ */
+export const isSilent = ({ consumers, consumed_seconds_ago: seconds }) =>
+  consumers === 0 || seconds === null || seconds > SILENT_SECONDS;
 
+/**
+ * @param {Queue[]} queues
+ * @returns {Finding | null}
+ */
 const silent = (queues) =>
-  queues.length > 0 && {
-    tone: "bad",
-    what: `Nobody consumes ${queues.map(({ name }) => name).join(", ")}`,
-    fix: "Nothing is lost; it waits. Start or restart workers: python -m worker.",
-    runbook: "QueueSilent",
-  };
+  queues.length === 0
+    ? null
+    : {
+        tone: "bad",
+        about: "workers",
+        what: `Nobody consumes ${queues.map(({ name }) => name).join(", ")}`,
+        fix: "Nothing is lost; it waits. Start or restart workers: python -m worker.",
+        runbook: "QueueSilent",
+      };
 
+/**
+ * @param {number | null} seconds
+ * @returns {Finding | null}
+ */
 const upkeep = (seconds) =>
-  (seconds === null || seconds > SILENT_SECONDS) && {
-    tone: "bad",
-    what: "No upkeep runs",
-    fix: "Retries, lost doorbells and reconcile wait. Start python -m worker.upkeep.",
-    runbook: "UpkeepSilent",
-  };
+  seconds !== null && seconds <= SILENT_SECONDS
+    ? null
+    : {
+        tone: "bad",
+        about: "upkeep",
+        what: "No upkeep runs",
+        fix: "Retries, lost doorbells and reconcile wait. Start python -m worker.upkeep.",
+        runbook: "UpkeepSilent",
+      };
 
+/**
+ * @param {boolean} open
+ * @returns {Finding | null}
+ */
 const breaker = (open) =>
-  open && {
-    tone: "bad",
-    what: "The event service is ill",
-    fix: "Notifications wait; one probe goes out every three seconds.",
-    runbook: "EventServiceIll",
-  };
+  open
+    ? {
+        tone: "bad",
+        about: "event service",
+        what: "The event service is ill",
+        fix: "Notifications wait; one probe goes out every three seconds.",
+        runbook: "EventServiceIll",
+      }
+    : null;
 
+/**
+ * @param {Queue[]} queues
+ * @returns {Finding | null}
+ */
 function dead(queues) {
   const total = queues.reduce((sum, queue) => sum + queue.dead, 0);
-  return (
-    total > 0 && {
-      tone: "bad",
-      what: `${counted(total, "dead letter")}`,
-      fix: "Work was given up and waits for a decision.",
-      runbook: "DeadLetters",
-      to: address("dead-letters"),
-    }
-  );
+  if (total === 0) return null;
+  return {
+    tone: "bad",
+    about: "dead letters",
+    what: counted(total, "dead letter"),
+    fix: "Work was given up and waits for a decision.",
+    runbook: "DeadLetters",
+    to: address("dead-letters"),
+  };
 }
 
+/**
+ * @param {Queue} queue
+ * @returns {Finding}
+ */
 const late = ({ name, due, overdue_seconds: seconds }) => ({
   tone: "wait",
+  about: name,
   what: `Late ${name}`,
   fix: `${count(due)} are due, the first since ${duration(seconds)}: too few workers?`,
   runbook: "Scale up",
 });
 
+/**
+ * @param {Comparison} reconcile
+ * @returns {Finding | null}
+ */
 function stale({ completed_at_ms: at }) {
-  const seconds = (Date.now() - at) / 1000;
-  return (
-    at !== null &&
-    seconds > STALE_SECONDS && {
-      tone: "wait",
-      what: "The comparison with Stripe is old",
-      fix: `No round ended for ${duration(seconds)}.`,
-      runbook: "ReconcileStale",
-    }
-  );
+  const seconds = at === null ? 0 : (Date.now() - at) / 1000;
+  if (seconds <= STALE_SECONDS) return null;
+  return {
+    tone: "wait",
+    about: "comparison",
+    what: "The comparison with Stripe is old",
+    fix: `No round ended for ${duration(seconds)}.`,
+    runbook: "ReconcileStale",
+  };
 }
 
+/**
+ * @param {Comparison} reconcile
+ * @returns {Finding | null}
+ */
 const gap = ({ last_round: { gap: missed } }) =>
-  missed > 0 && {
-    tone: "wait",
-    what: `${counted(missed, "event")} came by no webhook`,
-    fix: "They were found in Stripe's archive and recorded. Do deliveries fail?",
-    runbook: "ReconcileGap",
-  };
+  missed > 0
+    ? {
+        tone: "wait",
+        about: "comparison",
+        what: `${counted(missed, "event")} came by no webhook`,
+        fix: "They were found in Stripe's archive and recorded. Do deliveries fail?",
+        runbook: "ReconcileGap",
+      }
+    : null;

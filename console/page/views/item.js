@@ -1,14 +1,18 @@
 // One event, refund job or notification: its state, every attempt, its payload.
 
 import { adviceOn } from "../advice.js";
-import { get } from "../client.js";
 import { button, h, icon } from "../dom.js";
 import { sentence } from "../format.js";
-import { card, copyable, empty, facts, idLink, json, pill, when } from "../parts.js";
-import { fetchFromStripe, redriveOne, resolveRefund } from "../redrive.js";
+import * as ops from "../ops.js";
+import { card, empty, facts, headCard, idLink, json, pill, when } from "../parts.js";
+import { fetchFromStripe, redriveOne } from "../redrive.js";
+import { resolveRefund } from "../resolve.js";
 import { attempts } from "./timeline.js";
 
+/** @import { Child, Entry, ItemDetails, Place, View } from "../../types" */
+
 const NAMES = { events: "Event", refunds: "Refund job", notifications: "Notification" };
+/** @type {Record<string, string>} */
 const TITLES = { evt: "Event", rr: "Refund job", ntf: "Notification" };
 const REDRIVABLE = {
   events: ["dead", "processed", "ignored"],
@@ -21,35 +25,36 @@ const LEFT_OUT = new Set([
   ...["payload", "history", "result", "traceparent", "claimed_at"],
 ]);
 
-export function item({ id }, refresh) {
+/**
+ * @param {Place} place
+ * @param {{ refresh: () => void }} tools
+ * @returns {View<ItemDetails>}
+ */
+export function item({ id: given }, { refresh }) {
+  const id = given ?? "";
   return {
     title: TITLES[id.split("_")[0]] ?? "Item",
-    load: (signal) => get(`items/${encodeURIComponent(id)}`, {}, signal),
+    name: (found) => `${found.type ?? ""} ${found.id}`,
+    load: (signal) => ops.item(id, signal),
     draw: (found) => [
       summary(found, refresh),
       found.error && advice(found),
-      card("Attempts", {}, attempts(found.history)),
+      card("Attempts", {}, attempts(/** @type {Entry[]} */ (found.history))),
       payload(found),
     ],
     missing: (error) => unknown(id, error, refresh),
   };
 }
 
+/**
+ * @param {ItemDetails} found
+ * @param {() => void} refresh
+ */
 function summary(found, refresh) {
-  return h(
-    "section",
-    { class: "card", "aria-label": NAMES[found.kind] },
-    h(
-      "div",
-      { class: "card-head" },
-      h(
-        "div",
-        {},
-        h("h2", { class: "big" }, found.type ?? NAMES[found.kind], " ", pill(found.state)),
-        copyable(found.id),
-      ),
-      h("div", { class: "actions" }, ...actions(found, refresh)),
-    ),
+  const title = [found.type ?? NAMES[found.kind], " ", pill(found.state)];
+  return headCard(
+    NAMES[found.kind],
+    { title, id: found.id, actions: actions(found, refresh) },
     facts([
       ["Payment", found.payment_id ? idLink(found.payment_id) : null],
       ["Attempts", String(found.attempts)],
@@ -60,13 +65,18 @@ function summary(found, refresh) {
   );
 }
 
+/**
+ * @param {[string, any]} field
+ * @returns {[string, Child]}
+ */
 function shown([name, value]) {
-  if (name.endsWith("_at")) return [sentence(name.replace(/_at$/, "")), when(value)];
-  if (name === "created") return ["Created at Stripe", when(Number(value) * 1000)];
-  if (name === "crashes" && value === "0") return [name, null];
+  if (name.endsWith("_at")) return [sentence(name.replace(/_at$/, "")), value && when(value)];
+  if (name === "created") return ["Created at Stripe", value && when(Number(value) * 1000)];
+  if (value === null || (name === "crashes" && Number(value) === 0)) return [name, null];
   return [sentence(name).replace(/^Api /, "API "), linked(value)];
 }
 
+/** @param {unknown} value */
 function linked(value) {
   const text = typeof value === "object" ? JSON.stringify(value) : String(value);
   if (HAS_A_PAGE.test(text)) return idLink(text);
@@ -77,22 +87,26 @@ function linked(value) {
 const HAS_A_PAGE = /^(pi|re|pyr|evt|rr|ntf)_\w+$/;
 const IS_AN_ID = /^[a-z]+_\w{6,}$/;
 
+/**
+ * @param {ItemDetails} found
+ * @param {() => void} refresh
+ */
 function actions(found, refresh) {
   const dead = found.state === "dead";
-  const can = REDRIVABLE[found.kind]?.includes(found.state);
-  const look = dead ? "primary" : "";
+  const can = REDRIVABLE[found.kind].includes(found.state);
   return [
     dead && found.kind === "refunds" && button({}, () => resolveRefund(found, refresh), "Resolve"),
     can &&
       button(
-        { class: look },
+        { class: dead ? "primary" : null },
         () => redriveOne(found, refresh),
         icon("again"),
         dead ? "Redrive" : "Run once more",
       ),
-  ].filter(Boolean);
+  ];
 }
 
+/** @param {ItemDetails} found */
 function advice(found) {
   const dead = found.state === "dead";
   const known = dead ? adviceOn(found.kind, found.error) : null;
@@ -117,6 +131,7 @@ function advice(found) {
   );
 }
 
+/** @param {ItemDetails} found */
 function payload(found) {
   if (found.payload === null) {
     return card(
@@ -136,6 +151,11 @@ function payload(found) {
   );
 }
 
+/**
+ * @param {string} id
+ * @param {Error} error
+ * @param {() => void} refresh
+ */
 const unknown = (id, error, refresh) =>
   empty(
     error.message,

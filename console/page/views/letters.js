@@ -1,13 +1,16 @@
 // Dead letters: work that was given up and waits for a person.
 
 import { causeOf } from "../advice.js";
-import { get } from "../client.js";
 import { button, h, icon, link } from "../dom.js";
-import { counted } from "../format.js";
-import { empty, idLink, pill, table, when } from "../parts.js";
-import { redriveMatching, redriveOne } from "../redrive.js";
+import { count, words } from "../format.js";
+import * as ops from "../ops.js";
+import { idLink, pill, when } from "../parts.js";
+import { redriveChosen, redriveMatching, redriveOne } from "../redrive.js";
 import { addressOf } from "../router.js";
-import { pageOf, pageQuery, pager, pattern, searchForm } from "./search.js";
+import { Choice, choosing, table } from "../table.js";
+import { listing, searched } from "./listing.js";
+
+/** @import { Item, Place, Query } from "../../types" */
 
 const FIELDS = [
   { name: "kind", label: "Kind", options: ["events", "refunds", "notifications"] },
@@ -15,35 +18,63 @@ const FIELDS = [
   { name: "error", label: "Error contains", hint: "answered 4" },
   { name: "payment_id", label: "Payment", hint: "pi_…" },
 ];
+const NOT_YET = "Search first: what you typed is not what is shown.";
 
-export function letters({ query }, refresh) {
-  const { until, past, ...named } = query;
-  const search = { ...named, type: pattern(named.type) };
-  const all = () => redriveMatching(given(search), refresh);
-  return {
+/**
+ * @param {Place} place
+ * @param {{ refresh: () => void }} tools
+ */
+export function letters({ query }, { refresh }) {
+  const { until: _until, past: _past, ...search } = query;
+  const all = () => redriveMatching(searched(search), inWords(search), refresh);
+  const every = button({ class: "primary" }, all, icon("again"), "Redrive all that match");
+  const some = button({ disabled: true }, () => redriveChosen([...choice.ids], refresh));
+  const choice = new Choice((ids) => {
+    some.disabled = ids.length === 0;
+    some.textContent = `Redrive chosen (${count(ids.length)})`;
+  });
+  choice.keep([]);
+  return listing({
+    room: "dead-letters",
     title: "Dead letters",
-    actions: button({ class: "primary" }, all, icon("again"), "Redrive all that match"),
-    frame: searchForm("dead-letters", query, FIELDS),
-    load: (signal) => get("dead-letters", pageQuery({ ...search, until, past }), signal),
-    draw: ({ data, matched, complete }) => {
-      const { rows, more } = pageOf(data, query, "dead_at");
-      if (rows.length === 0) return nothing(query);
-      const known = `${counted(matched, "dead letter")}${complete ? "" : " or more"}`;
-      return [
-        h("p", { class: "hint" }, until ? `${known} from here on` : known),
-        h("section", { class: "card" }, letterTable(rows, refresh)),
-        pager("dead-letters", query, more),
-      ];
+    thing: "dead letter",
+    query,
+    fields: FIELDS,
+    at: "dead_at",
+    actions: [some, every],
+    typed: (differs) => {
+      every.disabled = differs;
+      every.title = differs ? NOT_YET : "";
     },
-  };
+    load: ops.deadLetters,
+    show: (rows) => {
+      choice.keep(rows.map(({ id }) => id));
+      return letterTable(rows, choice, refresh);
+    },
+    nothing: ["No dead letters", "Nothing was given up. What is will wait here for you."],
+  });
 }
 
-const given = (search) => Object.fromEntries(Object.entries(search).filter(([, value]) => value));
+/**
+ * Say in words which dead letters a search finds.
+ * @param {Query} search
+ */
+function inWords(search) {
+  const given = Object.entries(search).filter(([, value]) => value);
+  if (given.length === 0) return "All dead letters: the search is empty.";
+  return `Those with ${given.map(([name, value]) => `${words(name)} “${value}”`).join(", ")}.`;
+}
 
-const letterTable = (rows, refresh) =>
+/**
+ * @param {Item[]} rows
+ * @param {Choice} choice
+ * @param {() => void} refresh
+ */
+const letterTable = (rows, choice, refresh) =>
   table(
     "Dead letters",
     [
+      choosing(choice, () => true),
       {
         name: "Item",
         phone: "span",
@@ -51,7 +82,7 @@ const letterTable = (rows, refresh) =>
           h(
             "span",
             { class: "lead" },
-            link(addressOf(row.id), { class: "title" }, row.type ?? row.kind),
+            link(addressOf(row.id) ?? "#/", { class: "title" }, row.type ?? row.kind),
             " ",
             pill(row.kind.replace(/s$/, ""), "none"),
           ),
@@ -64,20 +95,23 @@ const letterTable = (rows, refresh) =>
         show: (row) => h("span", { class: "error", title: row.error }, causeOf(row.error)),
       },
       { name: "Payment", show: (row) => idLink(row.payment_id) },
-      { name: "Died", end: true, show: (row) => when(row.dead_at) },
-      { name: "", end: true, phone: "span", show: (row) => again(row, refresh) },
+      {
+        name: "Died",
+        end: true,
+        show: (row) => when(/** @type {string | null} */ (row.dead_at ?? null)),
+      },
+      { name: "Actions", end: true, phone: "span", show: (row) => again(row, refresh) },
     ],
     rows,
   );
 
+/**
+ * @param {Item} row
+ * @param {() => void} refresh
+ */
 const again = (row, refresh) =>
   button(
     { class: "small", "aria-label": `Redrive ${row.id}` },
     () => redriveOne(row, refresh),
     "Redrive",
   );
-
-const nothing = (query) =>
-  Object.keys(query).length
-    ? empty("No dead letter matches", "Clear the search to see all of them.")
-    : empty("No dead letters", "Nothing was given up. What is will wait here for you.");

@@ -1,48 +1,60 @@
 // How everything stands, and what needs a person first.
 
-import { get, post } from "../client.js";
 import { ask } from "../dialogs.js";
 import { button, h, icon, link } from "../dom.js";
 import { count, counted, duration, words } from "../format.js";
-import { causeOf } from "../advice.js";
-import { card, empty, facts, pill, table, when } from "../parts.js";
+import * as ops from "../ops.js";
+import { card, empty, facts, pill, when } from "../parts.js";
 import { address } from "../router.js";
+import { table } from "../table.js";
+import { causes, SURVEYED } from "./causes.js";
 import { eventTable } from "./events.js";
-import { findings } from "./findings.js";
+import { findings, isSilent } from "./findings.js";
+
+/** @import { Comparison, ItemList, Place, Queue, Stand, View } from "../../types" */
+/** @import { Finding } from "./findings.js" */
+/** @typedef {{ reconcile: Comparison, latest: ItemList, letters: ItemList | null }} Standing */
 
 const LATEST = 8;
-// Dead letters that are read to name their causes; more are counted all the same.
-const SURVEYED = 500;
 
-export function overview(_, refresh) {
+/**
+ * @param {Place} _
+ * @param {{ refresh: () => void }} tools
+ * @returns {View<Standing>}
+ */
+export function overview(_, { refresh }) {
   return {
     title: "Overview",
     needsStand: true,
     load: async (signal, stand) => {
       const died = stand.data.some((queue) => queue.dead > 0);
       const [reconcile, latest, letters] = await Promise.all([
-        get("reconcile", {}, signal),
-        get("events", { limit: LATEST }, signal),
-        died ? get("dead-letters", { limit: SURVEYED }, signal) : null,
+        ops.reconciliation(signal),
+        ops.events({ limit: LATEST }, signal),
+        died ? ops.deadLetters({ limit: SURVEYED }, signal) : null,
       ]);
       return { reconcile, latest, letters };
     },
-    draw: ({ reconcile, latest, letters }, stand) => [
-      health(findings(stand, reconcile)),
-      figures(stand),
-      card("Queues", {}, queueTable(stand)),
-      h("div", { class: "halves" }, causes(letters), comparison(reconcile, refresh)),
-      card(
-        "Latest events",
-        { actions: link(address("events"), { class: "more" }, "All events") },
-        latest.data.length
-          ? eventTable(latest.data)
-          : empty("No events yet", "Stripe's events show up here as they come in."),
-      ),
-    ],
+    draw: ({ reconcile, latest, letters }, stand) => {
+      const found = findings(stand, reconcile);
+      return [
+        health(found),
+        figures(stand, found),
+        card("Queues", {}, queueTable(stand)),
+        h("div", { class: "halves" }, causes(letters), comparison(reconcile, refresh)),
+        card(
+          "Latest events",
+          { actions: link(address("events"), { class: "more" }, "All events") },
+          latest.data.length
+            ? eventTable(latest.data)
+            : empty("No events yet", "Stripe's events show up here as they come in."),
+        ),
+      ];
+    },
   };
 }
 
+/** @param {Finding[]} found */
 function health(found) {
   if (found.length === 0) {
     return h(
@@ -53,7 +65,7 @@ function health(found) {
         "p",
         {},
         h("strong", {}, "All is well. "),
-        "Somebody is at work everywhere, and nothing waits for a person.",
+        "All queues have workers, and nothing waits for a person.",
       ),
     );
   }
@@ -65,6 +77,7 @@ function health(found) {
   );
 }
 
+/** @param {Finding} found */
 const finding = ({ tone, what, fix, runbook, to }) =>
   h(
     "li",
@@ -78,11 +91,18 @@ const finding = ({ tone, what, fix, runbook, to }) =>
     ),
   );
 
-function figures(stand) {
+/**
+ * Show the figures that matter; one is red when a finding is about it, and only then.
+ * @param {Stand} stand
+ * @param {Finding[]} found
+ */
+function figures(stand, found) {
   const work = stand.data.filter((queue) => queue.name !== "upkeep");
-  const sum = (name) => work.reduce((total, queue) => total + queue[name], 0);
+  const sum = (/** @type {"open" | "due" | "dead"} */ name) =>
+    work.reduce((total, queue) => total + queue[name], 0);
   const oldest = Math.max(...stand.data.map((queue) => queue.overdue_seconds));
-  const open = stand.breaker_open;
+  const tone = (/** @type {string[]} */ ...about) =>
+    found.some((one) => one.tone === "bad" && about.includes(one.about)) ? "bad" : "";
   return h(
     "div",
     { class: "figures" },
@@ -96,24 +116,31 @@ function figures(stand) {
       "Dead letters",
       count(sum("dead")),
       "given up",
-      sum("dead") ? "bad" : "",
+      tone("dead letters"),
       address("dead-letters"),
     ),
     figure(
       "Workers",
       count(stand.workers),
       upkeepSign(stand.upkeep_seconds_ago),
-      stand.workers ? "" : "bad",
+      tone("workers", "upkeep"),
     ),
     figure(
       "Event service",
-      open ? "Ill" : "Well",
-      open ? "breaker open, probing" : "breaker closed",
-      open ? "bad" : "",
+      stand.breaker_open ? "Ill" : "Well",
+      stand.breaker_open ? "breaker open, probing" : "breaker closed",
+      tone("event service"),
     ),
   );
 }
 
+/**
+ * @param {string} name
+ * @param {string} value
+ * @param {string} note
+ * @param {string} tone
+ * @param {string | null} to
+ */
 function figure(name, value, note, tone = "", to = null) {
   const inside = [
     h("span", {}, name),
@@ -123,9 +150,11 @@ function figure(name, value, note, tone = "", to = null) {
   return to ? link(to, { class: "figure" }, ...inside) : h("div", { class: "figure" }, ...inside);
 }
 
+/** @param {number | null} seconds */
 const upkeepSign = (seconds) =>
   seconds === null ? "no upkeep" : `upkeep ${duration(Math.ceil(seconds))} ago`;
 
+/** @param {Stand} stand */
 const queueTable = (stand) =>
   table(
     "Queues",
@@ -147,50 +176,23 @@ const queueTable = (stand) =>
     "dense",
   );
 
+/** @param {Queue} row */
 const deadCell = (row) =>
   row.dead
     ? link(address("dead-letters", null, { kind: row.name }), { class: "bad" }, count(row.dead))
     : "0";
 
-const sign = (row) =>
-  row.consumed_seconds_ago === null
-    ? pill("never", "bad")
-    : `${duration(Math.round(row.consumed_seconds_ago))} ago`;
-
-function causes(letters) {
-  if (!letters?.data.length) {
-    return card("Dead letters by cause", {}, empty("None", "Nothing was given up."));
-  }
-  const groups = new Map();
-  for (const { kind, error } of letters.data) {
-    const cause = causeOf(error);
-    const name = `${kind} ${cause}`;
-    groups.set(name, { kind, cause, size: (groups.get(name)?.size ?? 0) + 1 });
-  }
-  const sorted = [...groups.values()].sort((one, other) => other.size - one.size);
-  const rest = letters.matched - letters.data.length;
-  return card(
-    "Dead letters by cause",
-    { actions: link(address("dead-letters"), { class: "more" }, "All") },
-    h("ul", { class: "bars" }, ...sorted.map((group) => bar(group, sorted[0].size))),
-    rest > 0
-      ? h("p", { class: "hint" }, `Of the newest ${count(SURVEYED)}; ${count(rest)} are older.`)
-      : null,
-  );
+/** @param {Queue} row */
+function sign(row) {
+  const seconds = row.consumed_seconds_ago;
+  const text = seconds === null ? "never" : `${duration(Math.round(seconds))} ago`;
+  return isSilent(row) ? pill(text, "bad") : text;
 }
 
-function bar({ kind, cause, size }, longest) {
-  const length = h("i", { "aria-hidden": "true" });
-  length.style.width = `${(100 * size) / longest}%`;
-  const to = address("dead-letters", null, { kind, error: cause });
-  return h(
-    "li",
-    {},
-    link(to, {}, h("span", {}, cause, h("small", {}, kind)), h("b", {}, count(size))),
-    length,
-  );
-}
-
+/**
+ * @param {Comparison} found
+ * @param {() => void} refresh
+ */
 function comparison(found, refresh) {
   const { seen, recorded, gap } = found.last_round;
   const act = button(
@@ -213,13 +215,14 @@ function comparison(found, refresh) {
   );
 }
 
+/** @param {() => void} refresh */
 function reconcileNow(refresh) {
   ask({
     title: "Compare with Stripe's archive now?",
-    body: [h("p", {}, "Every event that is missing here is recorded. It may be done at any time.")],
+    body: h("p", {}, "Every event that is missing here is recorded. It may be done at any time."),
     confirm: "Reconcile",
     act: async (said) => {
-      const { outcome } = await post("reconcile", said);
+      const { outcome } = await ops.reconcile(said);
       refresh();
       return outcome === "due" ? "A comparison begins." : "One is running; another follows it.";
     },

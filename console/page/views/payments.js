@@ -1,14 +1,20 @@
 // Payments: how the money stands, and all that is known to have happened to it.
 
-import { get, Refused } from "../client.js";
+import { Refused } from "../client.js";
 import { h, link } from "../dom.js";
 import { money, sentence } from "../format.js";
-import { card, copyable, empty, facts, idLink, pill, table, when } from "../parts.js";
+import * as ops from "../ops.js";
+import { card, empty, facts, headCard, idLink, pill, when } from "../parts.js";
 import { address } from "../router.js";
+import { table } from "../table.js";
 import { timeline } from "./timeline.js";
+
+/** @import { Child, Entry, Item, KnownPayment, Place, Refund, Subject, View } from "../../types" */
+/** @typedef {[string, Subject]} Named */
 
 // Events that are read to list the payments heard of last.
 const RECENT_EVENTS = 200;
+/** @type {[string, string][]} */
 const FAMILIES = [
   ["refund", "Refunds"],
   ["dispute", "Disputes"],
@@ -16,12 +22,16 @@ const FAMILIES = [
   ["checkout", "Checkout sessions"],
 ];
 
-/** List the payments heard of last. */
+/**
+ * List the payments heard of last.
+ * @returns {View}
+ */
 export function payments() {
   return {
     title: "Payments",
-    load: (signal) => get("events", { limit: RECENT_EVENTS }, signal),
+    load: (signal) => ops.events({ limit: RECENT_EVENTS }, signal),
     draw: ({ data }) => {
+      /** @type {Map<string, Item>} */
       const latest = new Map();
       for (const event of data) {
         if (event.payment_id && !latest.has(event.payment_id)) latest.set(event.payment_id, event);
@@ -40,6 +50,7 @@ export function payments() {
   };
 }
 
+/** @param {Item[]} rows */
 const recent = (rows) =>
   table(
     "Payments",
@@ -50,16 +61,25 @@ const recent = (rows) =>
         show: (row) => link(address("events", row.id), {}, row.type),
       },
       { name: "State of the event", show: (row) => pill(row.state) },
-      { name: "Heard", end: true, show: (row) => when(row.recorded_at) },
+      {
+        name: "Heard",
+        end: true,
+        show: (row) => when(/** @type {string} */ (row.recorded_at)),
+      },
     ],
     rows,
   );
 
-/** Show one payment. */
+/**
+ * Show one payment.
+ * @param {Place} place
+ * @returns {View<KnownPayment>}
+ */
 export function payment({ id }) {
   return {
     title: "Payment",
-    load: (signal) => get(`payments/${encodeURIComponent(id)}`, {}, signal),
+    name: (found) => found.payment_id,
+    load: (signal) => ops.payment(id ?? "", signal),
     draw: story,
     missing: (error) => empty(error.message, UNKNOWN),
   };
@@ -69,59 +89,73 @@ const UNKNOWN =
   "Payments are remembered for half a year after their last event. " +
   "Stripe's dashboard knows all of them.";
 
-/** Show one refund, by Stripe's id or by our request's, with the payment it belongs to. */
+/**
+ * Show one refund, by Stripe's id or by our request's, with the payment it belongs to.
+ * @param {Place} place
+ * @returns {View<{ found: Refund, owner: KnownPayment | null }>}
+ */
 export function refund({ id }) {
   return {
     title: "Refund",
+    name: ({ found }) => found.refund_id ?? found.refund_request_id ?? "",
     load: async (signal) => {
-      const found = await get(`refunds/${encodeURIComponent(id)}`, {}, signal);
+      const found = await ops.refund(id ?? "", signal);
       const owner = found.payment_intent_id ?? found.charge_id;
-      return { found, payment: owner ? await known(owner, signal) : null };
+      return { found, owner: owner ? await known(owner, signal) : null };
     },
-    draw: ({ found, payment: owner }) => [refundCard(found, owner), owner && story(owner)],
+    draw: ({ found, owner }) => [refundCard(found, owner), owner && story(owner)],
     missing: (error) => empty(error.message, "Look for it at Stripe, or by its payment."),
   };
 }
 
+/**
+ * @param {string} id
+ * @param {AbortSignal} signal
+ */
 async function known(id, signal) {
   try {
-    return await get(`payments/${id}`, {}, signal);
+    return await ops.payment(id, signal);
   } catch (error) {
     if (error instanceof Refused && error.status === 404) return null;
     throw error;
   }
 }
 
+/**
+ * @param {Refund} found
+ * @param {KnownPayment | null} owner
+ */
 function refundCard(found, owner) {
   const currency = found.currency ?? currencyOf(owner);
   const amount = found.amount === null ? "All that was left" : money(found.amount, currency);
-  return h(
-    "section",
-    { class: "card", "aria-label": "Refund" },
-    h(
-      "div",
-      { class: "card-head" },
-      h(
-        "div",
-        {},
-        h("h2", { class: "big" }, amount, " ", pill(found.status)),
-        copyable(found.refund_id ?? found.refund_request_id),
-      ),
-    ),
+  return headCard(
+    "Refund",
+    {
+      title: [amount, " ", pill(found.status)],
+      id: found.refund_id ?? found.refund_request_id ?? "",
+    },
     facts([
-      ["Payment", found.payment_intent_id && idLink(found.payment_intent_id)],
-      ["Request", found.refund_request_id && idLink(found.refund_request_id)],
-      ["Reason", found.reason && sentence(found.reason)],
-      ["Failed because", found.failure_reason && sentence(found.failure_reason)],
-      ["Created", found.created && when(found.created * 1000)],
-      ...Object.entries(found.metadata ?? {}),
+      ["Payment", orNone(found.payment_intent_id, idLink)],
+      ["Request", orNone(found.refund_request_id, idLink)],
+      ["Reason", orNone(found.reason, sentence)],
+      ["Failed because", orNone(found.failure_reason, sentence)],
+      ["Created", orNone(found.created, (at) => when(at * 1000))],
+      ...Object.entries(found.metadata),
     ]),
   );
 }
 
+/**
+ * @template Value
+ * @param {Value | null} value
+ * @param {(value: Value) => Child} show
+ */
+const orNone = (value, show) => (value === null ? null : show(value));
+
+/** @param {KnownPayment} found */
 function story(found) {
-  const subjects = Object.entries(found.known.subjects ?? {});
-  const own = found.known.subjects?.[found.payment_id];
+  const subjects = subjectsOf(found);
+  const own = subjects.find(([id]) => id === found.payment_id)?.[1];
   const currency = currencyOf(found);
   return [
     own ? head(found, own, subjects) : bare(found),
@@ -131,33 +165,39 @@ function story(found) {
         subjects.filter(([, one]) => one.family === family),
       ),
     ),
-    card("Timeline", {}, timeline(found.timeline, currency)),
+    card("Timeline", {}, timeline(/** @type {Entry[]} */ (found.timeline), currency)),
   ];
 }
 
-function currencyOf(found) {
-  const subjects = Object.values(found?.known?.subjects ?? {});
-  return subjects.map(({ snapshot }) => snapshot?.currency).find(Boolean) ?? null;
-}
+/**
+ * @param {KnownPayment | null} found
+ * @returns {Named[]}
+ */
+const subjectsOf = (found) =>
+  Object.entries(/** @type {Record<string, Subject>} */ (found?.known.subjects ?? {}));
 
+/**
+ * @param {KnownPayment | null} found
+ * @returns {string | null}
+ */
+const currencyOf = (found) =>
+  subjectsOf(found)
+    .map(([, { snapshot }]) => snapshot?.currency)
+    .find(Boolean) ?? null;
+
+/**
+ * @param {KnownPayment} found
+ * @param {Subject} own
+ * @param {Named[]} subjects
+ */
 function head(found, own, subjects) {
   const { amount, currency, description, metadata, created, livemode, ...rest } = own.snapshot;
   const refunded = subjects
     .filter(([, one]) => one.family === "refund" && one.status === "succeeded")
     .reduce((sum, [, one]) => sum + (one.snapshot.amount ?? 0), 0);
-  return h(
-    "section",
-    { class: "card", "aria-label": "Payment" },
-    h(
-      "div",
-      { class: "card-head" },
-      h(
-        "div",
-        {},
-        h("h2", { class: "big" }, money(amount, currency), " ", pill(own.status)),
-        copyable(found.payment_id),
-      ),
-    ),
+  return headCard(
+    "Payment",
+    { title: [money(amount, currency), " ", pill(own.status)], id: found.payment_id },
     facts([
       ["Received", money(rest.amount_received ?? rest.amount_captured, currency)],
       ["Refunded", refunded ? money(refunded, currency) : "none"],
@@ -170,22 +210,19 @@ function head(found, own, subjects) {
   );
 }
 
-const bare = (found) =>
-  h(
-    "section",
-    { class: "card", "aria-label": "Payment" },
-    h(
-      "div",
-      { class: "card-head" },
-      h("div", {}, h("h2", { class: "big" }, "State not known yet"), copyable(found.payment_id)),
-    ),
-  );
+/** @param {KnownPayment} found */
+const bare = (found) => headCard("Payment", { title: "State not known yet", id: found.payment_id });
 
+/** @param {Record<string, string> | undefined} metadata */
 function details(metadata) {
   const pairs = Object.entries(metadata ?? {});
   return pairs.length ? [h("h3", {}, "Metadata"), facts(pairs)] : null;
 }
 
+/**
+ * @param {string} name
+ * @param {Named[]} subjects
+ */
 function related(name, subjects) {
   if (subjects.length === 0) return null;
   return card(
@@ -200,13 +237,7 @@ function related(name, subjects) {
             one.family === "refund" ? idLink(id) : h("span", { class: "id" }, id),
         },
         { name: "Status", show: ([, one]) => pill(one.status) },
-        {
-          name: "Reason",
-          show: ([, { snapshot }]) =>
-            (snapshot.failure_reason ?? snapshot.reason)
-              ? sentence(snapshot.failure_reason ?? snapshot.reason)
-              : "–",
-        },
+        { name: "Reason", show: ([, { snapshot }]) => reasonOf(snapshot) },
         {
           name: "Amount",
           end: true,
@@ -218,4 +249,10 @@ function related(name, subjects) {
       subjects,
     ),
   );
+}
+
+/** @param {Record<string, any>} snapshot */
+function reasonOf(snapshot) {
+  const reason = snapshot.failure_reason ?? snapshot.reason;
+  return reason ? sentence(reason) : "–";
 }

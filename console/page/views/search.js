@@ -4,6 +4,16 @@ import { button, h, link } from "../dom.js";
 import { sentence } from "../format.js";
 import { address } from "../router.js";
 
+/** @import { Asked, Query } from "../../types" */
+/**
+ * @typedef {object} Field
+ * @property {string} name
+ * @property {string} label
+ * @property {string} [hint]
+ * @property {string[]} [options]
+ * @property {string} [type]
+ */
+
 export const PAGE = 50;
 // Items may share a millisecond with the last one shown: so many more are asked for to skip them.
 const SLACK = 25;
@@ -11,19 +21,32 @@ const SLACK = 25;
 // Below this width the form would fill a screen: it stays folded until it is asked for.
 const WIDE = matchMedia("(min-width: 52.01rem)");
 
-/** Build the form of a search; sending it goes to the address of what it asks for. */
-export function searchForm(room, query, fields) {
+/**
+ * Build the form of a search; sending it goes to the address of what it asks for. `typed` hears
+ * whether what stands in the form is another search than the one that is shown.
+ * @param {string} room
+ * @param {Query} query
+ * @param {Field[]} fields
+ * @param {(differs: boolean) => void} typed
+ */
+export function searchForm(room, query, fields, typed = () => {}) {
   const isNarrowed = fields.some(({ name }) => query[name]);
   const open = WIDE.matches || isNarrowed;
   const summary = h("summary", {}, "Search");
-  return h("details", { class: "searching", open }, summary, form(room, query, fields));
+  return h("details", { class: "searching", open }, summary, form(room, query, fields, typed));
 }
 
-function form(room, query, fields) {
+/**
+ * @param {string} room
+ * @param {Query} query
+ * @param {Field[]} fields
+ * @param {(differs: boolean) => void} typed
+ */
+function form(room, query, fields, typed) {
   const controls = fields.map((field) => control(field, query[field.name] ?? ""));
   const filled = h(
     "form",
-    { class: "filters", role: "search" },
+    { class: "filters", role: "search", "aria-label": "This list" },
     ...controls,
     h(
       "div",
@@ -32,54 +55,99 @@ function form(room, query, fields) {
       link(address(room), { class: "button" }, "Clear"),
     ),
   );
+  const read = () =>
+    Object.fromEntries(
+      [...new FormData(filled)].map(([name, value]) => [name, String(value).trim()]),
+    );
   const go = () => {
-    const entries = [...new FormData(filled)].map(([name, value]) => [name, String(value).trim()]);
-    location.hash = address(room, null, Object.fromEntries(entries));
+    location.hash = address(room, null, read());
   };
   filled.addEventListener("submit", (event) => {
     event.preventDefault();
     go();
   });
-  filled.addEventListener("change", (event) => event.target.matches("select") && go());
+  filled.addEventListener("input", () => {
+    const now = read();
+    typed(fields.some(({ name }) => (now[name] ?? "") !== (query[name] ?? "")));
+  });
+  filled.addEventListener("change", (event) => {
+    if (event.target instanceof HTMLSelectElement) go();
+  });
   return filled;
 }
 
-function control({ name, label, options, hint }, value) {
+/**
+ * @param {Field} field
+ * @param {string} value
+ */
+function control({ name, label, options, hint, type = "text" }, value) {
   const id = `search-${name}`;
-  const shown = options
-    ? h(
-        "select",
-        { id, name },
-        ...["", ...options].map((one) =>
-          h("option", { value: one, selected: one === value }, one ? sentence(one) : "Any"),
-        ),
-      )
-    : h("input", { id, name, placeholder: hint, autocomplete: "off", spellcheck: "false" });
-  if (!options) shown.value = value;
+  if (options) {
+    const choices = ["", ...options].map((one) =>
+      h("option", { value: one, selected: one === value }, one ? sentence(one) : "Any"),
+    );
+    return h("div", {}, h("label", { for: id }, label), h("select", { id, name }, ...choices));
+  }
+  const shown = h("input", {
+    id,
+    name,
+    type,
+    placeholder: hint,
+    autocomplete: "off",
+    spellcheck: "false",
+  });
+  shown.value = value;
   return h("div", {}, h("label", { for: id }, label), shown);
 }
 
-/** Turn a word into the pattern that finds it anywhere; a pattern or a whole type stays. */
+/**
+ * Turn a word into the pattern that finds it anywhere; a pattern or a whole type stays.
+ * @param {string | undefined} type
+ */
 export const pattern = (type) => (!type || /[*.?[]/.test(type) ? type : `*${type}*`);
 
-/** Give the query for the page an address names: everything up to a moment, with what to skip. */
+/**
+ * Turn a day and time of the browser's clock, as a form has it, into a moment for the service.
+ * @param {string | undefined} local
+ */
+export function moment(local) {
+  const at = new Date(local ?? "");
+  return Number.isNaN(at.getTime()) ? undefined : at.toISOString();
+}
+
+/**
+ * Give the query for the page an address names: everything up to a moment, with what to skip.
+ * @param {Asked} query
+ * @returns {Asked}
+ */
 export const pageQuery = ({ until, past, ...rest }) => ({
   ...rest,
   until,
   limit: until ? PAGE + SLACK : PAGE + 1,
 });
 
-/** Cut a page out of what was found; `more` tells whether an older one follows. */
+/**
+ * Cut a page out of what was found; `more` tells whether an older one follows.
+ * @template {{ id: string }} Row
+ * @param {Row[]} items
+ * @param {Query} query
+ * @param {keyof Row & string} at
+ */
 export function pageOf(items, { past }, at) {
   const seen = items.findIndex((item) => item.id === past);
   const left = items.slice(seen + 1);
   const rows = left.slice(0, PAGE);
   const last = rows.at(-1);
-  const more = left.length > PAGE ? { until: last[at], past: last.id } : null;
-  return { rows, more };
+  const isMore = left.length > PAGE && last !== undefined;
+  return { rows, more: isMore ? { until: String(last[at]), past: last.id } : null };
 }
 
-/** Lead to the newest and to the older page. */
+/**
+ * Lead to the newest and to the older page.
+ * @param {string} room
+ * @param {Query} query
+ * @param {Query | null} more
+ */
 export function pager(room, query, more) {
   const { until, past, ...search } = query;
   if (!until && !more) return null;

@@ -1,0 +1,98 @@
+// What `/ops` answers, each route by name and with the type of its answer.
+
+import { get, post } from "./client.js";
+
+/** @import * as T from "../types" */
+
+/** @returns {Promise<T.Service>} */
+export const service = () => get("service");
+
+/**
+ * @param {AbortSignal} signal
+ * @returns {Promise<T.Stand>}
+ */
+export const queues = (signal) => get("queues", {}, signal);
+
+/**
+ * @param {T.Asked} query
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<T.ItemList>}
+ */
+export const events = (query, signal) => get("events", query, signal);
+
+/**
+ * @param {T.Asked} query
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<T.ItemList>}
+ */
+export const deadLetters = (query, signal) => get("dead-letters", query, signal);
+
+/**
+ * @param {string} id
+ * @param {AbortSignal} signal
+ * @returns {Promise<T.ItemDetails>}
+ */
+export const item = (id, signal) => get(`items/${encodeURIComponent(id)}`, {}, signal);
+
+/**
+ * @param {string} id
+ * @param {AbortSignal} signal
+ * @returns {Promise<T.KnownPayment>}
+ */
+export const payment = (id, signal) => get(`payments/${encodeURIComponent(id)}`, {}, signal);
+
+/**
+ * @param {string} id
+ * @param {AbortSignal} signal
+ * @returns {Promise<T.Refund>}
+ */
+export const refund = (id, signal) => get(`refunds/${encodeURIComponent(id)}`, {}, signal);
+
+/**
+ * @param {AbortSignal} signal
+ * @returns {Promise<T.Comparison>}
+ */
+export const reconciliation = (signal) => get("reconcile", {}, signal);
+
+/**
+ * @param {number} limit
+ * @param {AbortSignal} signal
+ * @returns {Promise<T.AuditList>}
+ */
+export const audit = (limit, signal) => get("audit", { limit }, signal);
+
+/**
+ * @param {T.Said} said
+ * @returns {Promise<T.Outcome>}
+ */
+export const reconcile = (said) => post("reconcile", said);
+
+/**
+ * @param {string} id
+ * @param {T.Said} said
+ * @returns {Promise<T.Outcome>}
+ */
+export const redriveOne = (id, said) => post(`items/${encodeURIComponent(id)}/redrive`, said);
+
+/**
+ * Say which dead letters of a kind a search finds, those that died first first.
+ * @param {T.Asked & { kind: T.Kind, limit: number }} search
+ * @returns {Promise<T.RedriveResult>}
+ */
+export const wouldRedrive = (search) => post("dead-letters/redrive", { ...search, dry_run: true });
+
+/**
+ * Redrive dead letters by their ids.
+ * @param {string[]} ids
+ * @param {T.Said} said
+ * @returns {Promise<T.RedriveResult>}
+ */
+export const redrive = (ids, said) => post("dead-letters/redrive", { ids, ...said });
+
+/**
+ * @param {string} job
+ * @param {T.Said & { refund_id?: string, failed?: boolean }} finding
+ * @returns {Promise<T.Outcome>}
+ */
+export const resolve = (job, finding) =>
+  post(`refunds/${encodeURIComponent(job)}/resolve`, finding);

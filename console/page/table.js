@@ -1,0 +1,92 @@
+// Tables, whose rows become cards on a phone, and what is chosen in them.
+
+import { h, nodes } from "./dom.js";
+
+/**
+ * @template Row
+ * @typedef {import("../types").Column<Row>} Column
+ */
+
+/** The rows a person has chosen, by id; `changed` hears of every change. */
+export class Choice {
+  /** @param {(ids: string[]) => void} changed */
+  constructor(changed) {
+    this.changed = changed;
+    /** @type {Set<string>} */
+    this.ids = new Set();
+  }
+
+  /** Forget what is no longer shown: nobody chooses what they cannot see. */
+  keep(/** @type {string[]} */ shown) {
+    this.ids = new Set(shown.filter((id) => this.ids.has(id)));
+    this.changed([...this.ids]);
+  }
+
+  set(/** @type {string} */ id, /** @type {boolean} */ chosen) {
+    if (chosen) this.ids.add(id);
+    else this.ids.delete(id);
+    this.changed([...this.ids]);
+  }
+}
+
+/**
+ * Build a table; roles keep it a table for a screen reader when its rows are cards. A column is
+ * `{ name, show }`; `end` aligns it right, `phone` says how it fares there: `span`, `none`.
+ * @template Row
+ * @param {string} caption
+ * @param {Column<Row>[]} columns
+ * @param {Row[]} rows
+ * @param {string | null} look
+ */
+export function table(caption, columns, rows, look = null) {
+  const head = columns.map(({ name, end }) =>
+    h("th", { scope: "col", role: "columnheader", class: end && "end" }, heading(name)),
+  );
+  return h(
+    "table",
+    { role: "table", "aria-label": caption, class: look },
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ...head)),
+    h(
+      "tbody",
+      { role: "rowgroup" },
+      ...rows.map((row) => h("tr", { role: "row" }, ...columns.map((column) => cell(column, row)))),
+    ),
+  );
+}
+
+// A column of buttons has a name for a screen reader alone.
+const UNSEEN = new Set(["Actions", "Choose"]);
+
+/** @param {string} name */
+const heading = (name) => (UNSEEN.has(name) ? h("span", { class: "unseen" }, name) : name);
+
+/**
+ * @template Row
+ * @param {Column<Row>} column
+ * @param {Row} row
+ */
+function cell({ name, end, phone, show }, row) {
+  const looks = [end && "end", phone && `phone-${phone}`].filter(Boolean).join(" ");
+  const label = UNSEEN.has(name) ? "" : name;
+  const attributes = { role: "cell", "data-name": label, class: looks || null };
+  return h("td", attributes, h("span", { class: "value" }, ...nodes(show(row))));
+}
+
+/**
+ * A column of boxes to tick; a row that `can` refuses has none.
+ * @template {{ id: string }} Row
+ * @param {Choice} choice
+ * @param {(row: Row) => boolean} can
+ * @returns {Column<Row>}
+ */
+export const choosing = (choice, can) => ({
+  name: "Choose",
+  phone: "span",
+  show: (row) => {
+    if (!can(row)) return null;
+    const box = h("input", { type: "checkbox", "aria-label": `Choose ${row.id}` });
+    box.checked = choice.ids.has(row.id);
+    box.addEventListener("change", () => choice.set(row.id, box.checked));
+    return box;
+  },
+});

@@ -1,0 +1,103 @@
+// What all lists have in common: a search, a page of rows, a way to older ones, a file to keep.
+
+import { csv, save } from "../csv.js";
+import { explained, toast } from "../dialogs.js";
+import { button, h, icon } from "../dom.js";
+import { counted } from "../format.js";
+import { empty } from "../parts.js";
+import { moment, pageOf, pageQuery, pager, pattern, searchForm } from "./search.js";
+
+/** @import { Asked, Child, Load, Query, View } from "../../types" */
+/** @import { Field } from "./search.js" */
+
+// Rows in a file: as many as the service gives at a time.
+const MOST_IN_A_FILE = 1_000;
+
+/**
+ * @template {{ id: string }} Row
+ * @typedef {object} Listing
+ * @property {string} room
+ * @property {string} title
+ * @property {string} thing one of what is listed, in words
+ * @property {Query} query
+ * @property {Field[]} fields
+ * @property {keyof Row & string} at the field that the list is in order of
+ * @property {Load<Row>} load
+ * @property {(rows: Row[]) => Child} show
+ * @property {[string, string]} nothing said when there is none at all
+ * @property {string} [hint] said when none matches
+ * @property {Child} [actions]
+ * @property {(differs: boolean) => void} [typed]
+ */
+
+/**
+ * Build the view of a list.
+ * @template {{ id: string }} Row
+ * @param {Listing<Row>} list
+ * @returns {View<{ data: Row[], complete: boolean }>}
+ */
+export function listing(list) {
+  const { room, title, query, fields } = list;
+  return {
+    title,
+    actions: h("div", { class: "actions" }, list.actions, exporter(list)),
+    frame: searchForm(room, query, fields, list.typed),
+    load: (signal) => list.load(pageQuery({ ...searched(query), past: query.past }), signal),
+    draw: (found) => drawn(list, found),
+  };
+}
+
+/**
+ * Give what an address asks the service for.
+ * @param {Query} query
+ * @returns {Asked}
+ */
+export function searched({ past: _, ...query }) {
+  /** @type {Asked} */
+  const asked = { ...query };
+  if (query.type) asked.type = pattern(query.type);
+  if (query.since) asked.since = moment(query.since);
+  if (query.until) asked.until = moment(query.until);
+  return asked;
+}
+
+/**
+ * @template {{ id: string }} Row
+ * @param {Listing<Row>} list
+ * @param {{ data: Row[], complete: boolean }} found
+ */
+function drawn({ room, query, thing, nothing, hint, at, show }, { data }) {
+  const { rows, more } = pageOf(data, query, at);
+  if (rows.length === 0) {
+    return Object.keys(query).length
+      ? empty(`No ${thing} matches`, hint ?? "Clear the search to see all of them.")
+      : empty(...nothing);
+  }
+  const known = `${counted(rows.length, thing)}${more ? ", more are older" : ""}`;
+  return [
+    h("p", { class: "hint" }, known),
+    h("section", { class: "card", "aria-label": `List of ${thing}s` }, show(rows)),
+    pager(room, query, more),
+  ];
+}
+
+/**
+ * @template {{ id: string }} Row
+ * @param {Listing<Row>} list
+ */
+const exporter = (list) => button({}, () => takeAway(list), icon("save"), "Export CSV");
+
+/**
+ * @template {{ id: string }} Row
+ * @param {Listing<Row>} list
+ */
+async function takeAway({ room, thing, query, load }) {
+  try {
+    const { data, complete } = await load({ ...searched(query), limit: MOST_IN_A_FILE });
+    save(`${room}.csv`, csv(data));
+    const rest = complete ? "" : "; there are more: narrow the search for the others";
+    toast(`${counted(data.length, thing)} exported${rest}`);
+  } catch (error) {
+    toast(explained(error));
+  }
+}

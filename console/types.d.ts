@@ -1,0 +1,82 @@
+// What the page's modules hand to one another. What `/ops` answers is generated from the contract
+// (docs/api/openapi.json), so that a field that is renamed there is an error here.
+
+import type { components } from "./api.generated";
+
+type Schemas = components["schemas"];
+
+export type Service = Schemas["ServiceInfo"];
+export type Stand = Schemas["QueueList"];
+export type Queue = Schemas["Queue"];
+export type Comparison = Schemas["Comparison"];
+export type Item = Schemas["Item"];
+export type ItemList = Schemas["ItemList"];
+export type ItemDetails = Schemas["ItemDetails"];
+export type Refund = Schemas["Refund"];
+export type RedriveResult = Schemas["RedriveResult"];
+export type Outcome = Schemas["Outcome"];
+export type KnownPayment = Schemas["KnownPayment"];
+export type AuditList = Schemas["AuditList"];
+
+export type Kind = "events" | "refunds" | "notifications";
+export type Query = Record<string, string>;
+export type Asked = Record<string, string | number | undefined>;
+export type Child = Node | string | number | boolean | null | undefined | Child[];
+export type Listener = (event: any) => unknown;
+export type Attributes = Record<string, any> & { on?: Record<string, Listener> };
+export type Column<Row> = {
+    name: string;
+    show: (row: Row) => Child;
+    end?: boolean;
+    phone?: "span" | "none";
+};
+export type Tone = "good" | "bad" | "wait" | "none";
+
+/** A place in the console, as its address names it. */
+export interface Place {
+    room: string;
+    id: string | null;
+    query: Query;
+}
+
+/** What a view gives to the stage; `load` is asked again and again, `draw` shows what it gave. */
+export interface View<Data = any> {
+    title: string;
+    actions?: Child;
+    frame?: Child;
+    needsStand?: boolean;
+    load: (signal: AbortSignal, stand: Stand) => Promise<Data>;
+    draw: (data: Data, stand: Stand) => Child;
+    name?: (data: Data) => string;
+    missing?: (error: any) => Child;
+}
+
+/** Who hears how the connection stands. */
+export interface Notice {
+    reached: (stand: Stand | null) => void;
+    away: (error: any, isShowing: boolean) => void;
+    closed: () => void;
+}
+
+/** Who decides, and why: both go into the audit. */
+export interface Said {
+    by: string;
+    reason: string;
+}
+
+/** Asks the service for a list. */
+export type Load<Row> = (
+    asked: Asked,
+    signal?: AbortSignal,
+) => Promise<{ data: Row[]; complete: boolean }>;
+
+/** What is known of a payment, a refund, a dispute …, as `shared/facts.py` keeps it. */
+export interface Subject {
+    family: string;
+    status: string;
+    as_of: number;
+    snapshot: Record<string, any>;
+}
+
+/** An entry of a timeline or of an item's attempts, as it is kept. */
+export type Entry = Record<string, any> & { at: string };
