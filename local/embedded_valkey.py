@@ -57,7 +57,7 @@ class EmbeddedValkey:
         self._port = _usual_port(self._dir / "port")
         with self._log_path.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603  # our own binary, our own arguments
-                [str(get_binary_path()), *_options(self._port)],
+                [str(valkey_binary()), *_options(self._port)],
                 cwd=self._dir,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -155,6 +155,15 @@ def _options(port: int) -> list[str]:
         *("--maxmemory-policy", "noeviction"),
         *("--daemonize", "no"),
     ]
+
+
+def valkey_binary() -> Path:
+    """Give the path of the Valkey server.
+
+    The package's public class starts it without our lock and our order of stopping, and names no
+    path: only here is its private function used.
+    """
+    return Path(get_binary_path())
 
 
 def _usual_port(record: Path) -> int:

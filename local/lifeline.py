@@ -15,14 +15,5 @@ def die_with_parent() -> None:
     Survives `exec`, so it can be called between fork and exec. Elsewhere than on Linux it does
     nothing: there a SIGKILLed supervisor leaves its children behind.
     """
-    _on_parent_death(signal.SIGTERM)
-
-
-def vanish_with_parent() -> None:
-    """Ask for SIGKILL instead: for processes that hold nothing and ignore SIGTERM."""
-    _on_parent_death(signal.SIGKILL)
-
-
-def _on_parent_death(number: signal.Signals) -> None:
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

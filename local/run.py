@@ -9,9 +9,9 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TextIO
 
 from local.embedded_valkey import DataDirInUse, DataDirLock, EmbeddedValkey, ValkeyFailed
+from local.output import write
 from local.supervisor import Supervisor, read_procfile
 from local.surroundings import (
     Refused,
@@ -101,9 +101,9 @@ def _supervise(
 ) -> int:
     # The Procfiles say "python": that has to be the one with our packages.
     path = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
-    supervisor = Supervisor({**environment, "PATH": path})
+    supervisor = Supervisor()
     for name, command in commands.items():
-        supervisor.add(name, command)
+        supervisor.add(name, command, {**environment, "PATH": path})
     visited = places(environment, list(commands))
     lines = _store_line(environment, valkey) + things_to_try(environment, sandbox=sandbox)
     supervisor.meanwhile(lambda: announce(visited, lines, _say))
@@ -152,16 +152,8 @@ def _indented(text: str) -> str:
 
 
 def _say(text: str) -> None:
-    _write(sys.stdout, text)
+    write(sys.stdout, f"{text}\n")
 
 
 def _complain(text: str) -> None:
-    _write(sys.stderr, text)
-
-
-def _write(stream: TextIO, text: str) -> None:
-    try:
-        stream.write(text + "\n")
-        stream.flush()
-    except OSError:
-        return  # the terminal is gone, and with it the person to tell
+    write(sys.stderr, f"{text}\n")

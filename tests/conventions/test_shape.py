@@ -57,7 +57,7 @@ def test_each_lint_ignore_has_its_reason(name):
 
 def test_the_rule_on_reasons_can_tell_one_from_none():
     assert REASONED.match("# noqa: S603  # our own program")
-    assert REASONED.match("# type: ignore[misc]  # honcho has no types")
+    assert REASONED.match("# type: ignore[misc]  # flower has no types")
     assert not REASONED.match("# noqa: S603")
     assert not REASONED.match("# noqa")
     assert not REASONED.match("# type: ignore[misc]")

@@ -3,7 +3,6 @@
 `test_readme_story.py` runs the real processes.
 """
 
-import io
 import os
 import re
 import shutil
@@ -18,7 +17,6 @@ import psutil
 import pytest
 import redis
 
-from local.supervisor import Supervisor
 from tests.e2e.stand_ins import PORTS, STAND_IN, Run
 from tests.servers import ROOT, free_ports
 
@@ -297,13 +295,34 @@ def test_missing_packages_are_said_with_the_command_that_installs_them(folder, e
     assert "Traceback" not in done.stderr
 
 
-def test_a_stop_that_comes_within_a_line_is_obeyed_all_the_same():
-    class Interrupted(io.StringIO):
-        """A stream that a signal handler finds at work, as Python's own tell it."""
+def test_a_process_that_dies_takes_what_it_started_with_it(start, folder):
+    (folder / "Procfile").write_text(
+        "api: sleep 300 & exec python stand_in.py api PORT\n"
+        "worker: python stand_in.py worker\n"
+        "flower: python stand_in.py flower FLOWER_PORT\n"
+    )
+    run = start().ready()
+    family = run.family()
+    assert "sleep" in {process.name() for process in family}
+    os.kill(run.pid_of("api"), signal.SIGKILL)
+    assert run.ended() == 1
+    assert "api was killed by SIGKILL" in run.output
+    assert all_gone(family)
 
-        def write(self, text: str) -> int:
-            raise RuntimeError("reentrant call inside <_io.BufferedWriter name='<stdout>'>")
 
-    supervisor = Supervisor({}, Interrupted())
-    supervisor._system_print("SIGINT received\n")
-    assert supervisor.death is None
+def test_a_run_whose_terminal_is_gone_still_stops_in_order(folder, environment):
+    run = subprocess.Popen(
+        [sys.executable, "app.py", "--sandbox"],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    assert run.stdout
+    run.stdout.readline()
+    family = psutil.Process(run.pid).children(recursive=True)
+    run.stdout.close()
+    run.terminate()
+    assert run.wait(40) == 0
+    assert all_gone(family)

