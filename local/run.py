@@ -68,8 +68,7 @@ def run(*, sandbox: bool) -> int:
 def _run(*, sandbox: bool) -> int:
     if sandbox:
         _require_sandbox_packages()
-    outside = dict(os.environ)
-    given = outside if sandbox else {**env_file_variables(), **outside}
+    given = dict(os.environ) if sandbox else {**env_file_variables(), **os.environ}
     environment = with_defaults(given, sandbox=sandbox)
     data_dir = Path(environment["DATA_DIR"])
     embedded = "REDIS_URL" not in environment
@@ -87,7 +86,7 @@ def _run(*, sandbox: bool) -> int:
         if embedded:
             valkey = stack.enter_context(EmbeddedValkey(data_dir, lock))
             environment["REDIS_URL"] = valkey.url
-        write_run_file(data_dir / "run.env", outside, environment)
+        write_run_file(data_dir / "run.env", environment)
         stack.callback((data_dir / "run.env").unlink, missing_ok=True)
         return _supervise(commands, environment, valkey, sandbox=sandbox)
 
@@ -142,8 +141,8 @@ def _require_sandbox_packages() -> None:
     missing = [name for name in ("aiohttp", "jinja2") if not importlib.util.find_spec(name)]
     if missing:
         raise Refused(
-            f"The offline Stripe needs {' and '.join(missing)}, which only development installs "
-            "have:\nmake run, or pip install -r requirements-dev.txt"
+            f"The sandbox needs {' and '.join(missing)}, which running against Stripe does not:\n"
+            "make run, or pip install -r requirements-sandbox.txt"
         )
 
 

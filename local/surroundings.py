@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.settings import Settings
+
 DEFAULT_PORTS = {"PORT": "5001", "FLOWER_PORT": "5555"}
 SANDBOX_PORTS = {"SANDBOX_PORT": "12111", "RECEIVER_PORT": "5050"}
 LOOPBACK = "127.0.0.1"
@@ -102,16 +104,18 @@ def refuse_busy(ports: list[Port]) -> None:
         raise Refused("\n".join(problems))
 
 
-def write_run_file(path: Path, outside: Mapping[str, str], inside: Mapping[str, str]) -> None:
-    """Write what a run's processes have beyond the environment outside, for tools elsewhere.
+def write_run_file(path: Path, environment: Mapping[str, str]) -> None:
+    """Write how this run is set and where it listens, for the tools that are used beside it.
 
-    In the form of a `.env`: a shell, the demo and the command-line tool can all read it.
+    In the form of a `.env`: a shell, the demo and the command line can all read it. All of it, as
+    nobody knows which of it another window's shell has.
     """
-    ours = (*DEFAULT_PORTS, *SANDBOX_PORTS)
-    new = {
-        name: value for name, value in inside.items() if name in ours or outside.get(name) != value
-    }
-    text = "".join(f"{name}={shlex.quote(value)}\n" for name, value in sorted(new.items()))
+    known = {name.upper() for name in Settings.model_fields} | {*DEFAULT_PORTS, *SANDBOX_PORTS}
+    text = "".join(
+        f"{name}={shlex.quote(value)}\n"
+        for name, value in sorted(environment.items())
+        if name in known
+    )
     _write_privately(path, text)
 
 

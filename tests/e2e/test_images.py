@@ -50,8 +50,9 @@ class Image:
         text = (ROOT / dockerfile).read_text().replace("\\\n", " ")
         stage = text[text.rindex("\nFROM ") :]
         self.folder = folder / "app"
-        for source, target in re.findall(r"^COPY (\S+) (\S+)$", stage, re.MULTILINE):
-            self._copy(ROOT / source, self.folder / target)
+        for sources, target in re.findall(r"^COPY ([^-].*) (\S+)$", stage, re.MULTILINE):
+            for source in sources.split():
+                self._copy(ROOT / source, self.folder / target)
         self.command = json.loads(re.search(r"^CMD (.*)$", stage, re.MULTILINE)[1])
         self.entrypoint = json.loads(re.search(r"^ENTRYPOINT (.*)$", stage, re.MULTILINE)[1])
         self.check = json.loads(re.search(r"^HEALTHCHECK .*CMD (.*)$", stage, re.MULTILINE)[1])
