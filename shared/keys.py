@@ -300,6 +300,19 @@ class Keys:
         """Name the figures."""
         return self._name("metrics")
 
+    @entry(
+        "hash",
+        "What was counted in each five minutes of the last day, for the console (ADR 9).",
+        "a day after the last count",
+        {
+            "<bucket>": "A count: Unix time divided by 300 s names the bucket.",
+            "<bucket>:<part>": "Of `delays`: how many fell between two bounds of the histogram.",
+        },
+    )
+    def rates(self, name: str) -> str:
+        """Name the buckets of one rate."""
+        return self._name("rates", name)
+
     @entry("sorted set", "Processes by their last sign of life on a queue.", "10 minutes")
     def signs(self, name: str) -> str:
         """Name the signs of life on a queue, or of the relays (`relay`)."""

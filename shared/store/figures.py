@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 
 from shared.canonical_json import compact
 from shared.errors import Unavailable
+from shared.store import rates
+from shared.store.rates import BUCKET_SECONDS, BUCKETS
 from shared.store.scripts import Call, Store
 from shared.telemetry.logging import get_logger
 from shared.telemetry.tally import METRICS, Metric, Series
@@ -31,12 +33,17 @@ def flush(store: Store) -> None:
     items = list(store.tally.take().items())
     while items:
         chunk, items = items[:CHUNK], items[CHUNK:]
-        arguments = [part for series, n in chunk for part in (compact(list(series)), repr(n))]
+        arguments = [part for series, n in chunk for part in _arguments(series, n)]
+        keys = {"figures": store.keys.figures(), "rates": rates.names(store)}
         try:
-            store.run(Call("tally", {"figures": store.keys.figures()}, arguments))
+            store.run(Call("tally", keys, [BUCKET_SECONDS * 1000, BUCKETS, *arguments]))
         except Unavailable:
             store.tally.give_back(dict(chunk + items))
             return
+
+
+def _arguments(series: Series, amount: float) -> Iterator[str | int]:
+    yield from (compact(list(series)), repr(amount), *rates.place_of(series))
 
 
 class Flusher:

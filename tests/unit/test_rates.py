@@ -1,0 +1,54 @@
+"""Rates: which figures are drawn, and how long most notifications took."""
+
+import pytest
+
+from shared.store.rates import COUNTED, place_of, quantile, rate_of
+from shared.telemetry.tally import DELAY_BUCKETS
+
+
+@pytest.mark.parametrize(
+    ("series", "rate"),
+    [
+        (("billing_webhooks", ("recorded",), ""), "events"),
+        (("billing_webhooks", ("duplicate",), ""), None),
+        (("billing_event_attempts", ("payment_intent.succeeded", "processed"), ""), "payments"),
+        (("billing_event_attempts", ("payment_intent.succeeded", "retry"), ""), None),
+        (
+            ("billing_event_attempts", ("payment_intent.payment_failed", "processed"), ""),
+            "declines",
+        ),
+        (("billing_attempts", ("refunds", "refunded"), ""), "refunds"),
+        (("billing_attempts", ("notifications", "delivered"), ""), "notifications"),
+        (("billing_attempts", ("notifications", "retry"), ""), "failures"),
+        (("billing_attempts", ("events", "dead"), ""), "failures"),
+        (("billing_http_requests", ("/api/webhook", "POST", "503"), ""), "failures"),
+        (("billing_http_requests", ("/api/webhook", "POST", "400"), ""), None),
+        (("billing_notification_delay_seconds", (), "3"), "delays"),
+        (("billing_notification_delay_seconds", (), "sum"), None),
+    ],
+)
+def test_a_figure_belongs_to_one_rate_or_to_none(series, rate):
+    assert rate_of(series) == rate
+    number, part = place_of(series)
+    assert number == (COUNTED.index(rate) + 1 if rate else 0)
+    assert part == (":3" if rate == "delays" else "")
+
+
+def spread(**counts):
+    """Give how many delays fell into each part, by its number."""
+    return [counts.get(f"of_{number}", 0) for number in range(len(DELAY_BUCKETS) + 1)]
+
+
+@pytest.mark.parametrize(
+    ("counts", "share", "seconds"),
+    [
+        (spread(), 0.5, None),
+        ([], 0.99, None),
+        (spread(of_0=4), 0.5, 0.5),  # half of them below the middle of 0 to 1 s
+        (spread(of_0=50, of_4=50), 0.99, 9.9),  # 49 of the 50 between 5 and 10 s
+        (spread(of_12=1), 0.5, 86_400.0),  # beyond the last bound
+        (spread(of_0=99, of_12=1), 0.99, 1.0),
+    ],
+)
+def test_a_quantile_lies_between_the_bounds_of_its_part(counts, share, seconds):
+    assert quantile(counts, share) == (None if seconds is None else pytest.approx(seconds))
