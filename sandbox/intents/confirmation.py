@@ -15,7 +15,7 @@ from sandbox.cards.declines import AUTHENTICATION_REQUIRED, Decline
 from sandbox.events_out import events
 from sandbox.intents import next_action
 from sandbox.intents.intent_errors import unexpected_state
-from sandbox.objects import charges, payment_methods
+from sandbox.objects import charges, payment_methods, single_use
 from sandbox.objects.charges import Attempt
 from sandbox.world import errors, objects
 from sandbox.world.objects import Json
@@ -43,7 +43,8 @@ def pay(scope: Scope, intent: Json, method: Json, given: Json) -> None:
     """Try to pay the intent now; raises Stripe's 402 when it is declined."""
     note = scope.note(intent["id"])
     note["return_url"] = given.get("return_url") or note.get("return_url")
-    note["off_session"] = given.get("off_session") not in (None, False)
+    note["off_session"] = is_off_session(given)
+    single_use.spend(scope, intent, method)
     intent.update(payment_method=method["id"], next_action=None)
     if method["type"] == "sepa_debit":
         _debit(scope, intent, method)
@@ -56,11 +57,19 @@ def pay(scope: Scope, intent: Json, method: Json, given: Json) -> None:
         raise card_declined(intent, decision.decline)
 
 
+def is_off_session(given: Json) -> bool:
+    """Tell whether a request says that the holder is not there."""
+    return given.get("off_session") not in (None, False, "false")
+
+
 def check_return_url(intent: Json, given: Json) -> None:
-    """Demand a return_url (or no redirects) where the methods are chosen dynamically."""
+    """Demand a return_url (or no redirects) where the methods are chosen dynamically.
+
+    Nobody can be redirected who is not there: off session none is needed.
+    """
     dynamic = intent["automatic_payment_methods"]
     redirects = dynamic is not None and dynamic.get("allow_redirects") != "never"
-    if redirects and not given.get("return_url"):
+    if redirects and not given.get("return_url") and not is_off_session(given):
         message = (
             "This PaymentIntent is configured to accept payment methods enabled in your Dashboard. "
             "Because some of these payment methods might redirect your customer off of your page, "
@@ -164,12 +173,13 @@ def _choose_method(scope: Scope, intent: Json, given: Json) -> Json:
             "either update the PaymentIntent with a payment method and then confirm it again, or "
             "confirm it again directly with a payment method or ConfirmationToken.",
         )
-    check_method(intent, method)
+    check_method(scope, intent, method)
     return method
 
 
-def check_method(intent: Json, method: Json) -> None:
-    """Refuse a method of another customer, or of a type the intent does not take."""
+def check_method(scope: Scope, intent: Json, method: Json) -> None:
+    """Refuse a method of another customer, of a type the intent does not take, or used up."""
+    single_use.check_payable(scope, intent, method)
     if method["customer"] not in (None, intent["customer"]):
         message = (
             f"The PaymentMethod supplied ({method['id']}) belongs to a Customer. Please include "

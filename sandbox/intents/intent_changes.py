@@ -22,7 +22,7 @@ def update(scope: Scope, intent: Json, given: Json) -> None:
         method = payment_methods.create(scope, given["payment_method_data"], "payment_method_data")
     if method is not None:
         candidate = {**intent, "customer": given.get("customer", intent["customer"])}
-        check_method(candidate, method)
+        check_method(scope, candidate, method)
         intent["payment_method"] = method["id"]
         if intent["status"] in AMOUNT_CHANGEABLE:
             intent.update(status="requires_confirmation", next_action=None)

@@ -21,7 +21,7 @@ def _check_create(call: Call) -> None:
         raise errors.invalid(message + "payment_method_types.", "payment_method_types")
     if given.get("allowed_payment_method_types") is not None:
         _check_allowed_types(given)
-    unconfirmed = [name for name in intent_params.NEEDS_CONFIRM if name in given]
+    unconfirmed = [name for name in intent_params.NEEDS_CONFIRM if given.get(name)]
     if unconfirmed and not given.get("confirm"):
         message = f"The parameter `{unconfirmed[0]}` cannot be passed when creating a PaymentIntent"
         raise errors.invalid(f"{message} unless `confirm` is set to true.", unconfirmed[0])

@@ -106,7 +106,7 @@ def _set_method(scope: Scope, intent: Json, given: Json) -> None:
         data = given["payment_method_data"]
         method = payment_methods.create(scope, data, "payment_method_data")
     if method is not None:
-        confirmation.check_method(intent, method)
+        confirmation.check_method(scope, intent, method)
         intent.update(payment_method=method["id"], status="requires_confirmation")
 
 

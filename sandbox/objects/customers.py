@@ -3,7 +3,7 @@
 from typing import Final
 
 from sandbox.events_out import events
-from sandbox.objects import payment_methods
+from sandbox.objects import payment_methods, single_use
 from sandbox.wire import lists, params
 from sandbox.wire.call import Call, Route
 from sandbox.world import errors, ids, objects
@@ -59,6 +59,9 @@ def find(scope: Scope, customer_id: str, param: str = "id", status: int = 400) -
 def _create(call: Call) -> Json:
     method_id = call.params.get("payment_method")
     method = payment_methods.resolve(call.scope, method_id) if method_id else None
+    refusal = single_use.attach_refusal(call.scope, method) if method else None
+    if refusal is not None:
+        raise refusal
     customer = create(call.scope, call.params)
     if method is not None:
         payment_methods.attach(call.scope, method, customer["id"])

@@ -7,6 +7,7 @@ from typing import Any, Final
 from sandbox.cards import card_entry, test_data
 from sandbox.cards.test_data import TestCard
 from sandbox.events_out import events
+from sandbox.objects import single_use
 from sandbox.wire import lists, params
 from sandbox.wire.call import Call, Route
 from sandbox.world import errors, ids, objects
@@ -95,7 +96,7 @@ def card_of(scope: Scope, payment_method: Json) -> TestCard:
     return test_data.CARDS[scope.note(payment_method["id"])["card"]]
 
 
-def resolve(scope: Scope, payment_method_id: str, param: str = "payment_method") -> Json:
+def resolve(scope: Scope, payment_method_id: str, missing_status: int = 400) -> Json:
     """Return a payment method by id; a ready-made `pm_card_…` id makes a new one."""
     found = scope.find("payment_method", payment_method_id)
     if found is not None:
@@ -104,7 +105,7 @@ def resolve(scope: Scope, payment_method_id: str, param: str = "payment_method")
     if payment_method_id.startswith("pm_card_"):
         card = test_data.card_by_payment_method_id(payment_method_id)
     if card is None:
-        raise errors.missing("PaymentMethod", payment_method_id, param, status=400)
+        raise errors.missing("PaymentMethod", payment_method_id, "payment_method", missing_status)
     return from_card(scope, card)
 
 
@@ -186,10 +187,13 @@ def _update(call: Call) -> Json:
 
 
 def _attach(call: Call) -> Json:
-    record = resolve(call.scope, call.ids[0])
+    record = resolve(call.scope, call.ids[0], missing_status=404)
     customer_id = call.params["customer"]
     if call.scope.find("customer", customer_id) is None:
         raise errors.missing("customer", customer_id, "customer", status=400)
+    refusal = single_use.attach_refusal(call.scope, record)
+    if refusal is not None:
+        raise refusal
     attach(call.scope, record, customer_id)
     return record
 
@@ -201,6 +205,7 @@ def _detach(call: Call) -> Json:
         raise errors.impossible(message + "impossible.")
     before = objects.frozen(record)
     record["customer"] = None
+    single_use.retire(call.scope, record)
     events.emit(call.scope, "payment_method.detached", record, before)
     return record
 
