@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sandbox.events_out import event_forms, neighbourhood
 from sandbox.events_out.webhook_endpoints import listens_to
+from sandbox.wire import versions
 from sandbox.world import ids
 from sandbox.world.objects import Json
 from sandbox.world.world import Account, Scope, World, job
@@ -23,16 +24,24 @@ answered 503 sees the event again while its developer is still looking."""
 
 def publish(scope: Scope, event: Json) -> None:
     """Hand a fresh event to every endpoint that wants it and to the listening sessions."""
+    for_older = scope.account.notes.get(event["id"], {}).get("for_older", False)
     receivers = [
         (owner, endpoint)
         for owner in scope.world.accounts.values()
         for endpoint in owner.table("webhook_endpoint").values()
         if listens_to(owner, endpoint, scope.account, event["type"])
+        and (not for_older or is_older(endpoint["api_version"]))
     ]
     event["pending_webhooks"] = len(receivers)
     for owner, endpoint in receivers:
         _post(scope, owner, endpoint, event)
-    publish_to_sinks(scope.world, event)
+    if not for_older:
+        publish_to_sinks(scope.world, event)
+
+
+def is_older(version: str | None) -> bool:
+    """Tell whether an endpoint's version is older than basil."""
+    return version is not None and versions.is_before_basil(version)
 
 
 def publish_to_sinks(world: World, event: Json) -> None:

@@ -9,6 +9,7 @@ import fnmatch
 from typing import Final
 
 from sandbox.events_out import deliveries
+from sandbox.events_out.deliveries import is_older
 from sandbox.wire import lists, params, versions
 from sandbox.wire.call import Call, Route
 from sandbox.world import errors, ids
@@ -21,6 +22,27 @@ RETENTION_SECONDS: Final = 30 * 24 * 3600
 
 def emit(scope: Scope, event_type: str, subject: Json, before: Json | None = None) -> Json:
     """Record and publish an event about an object; `before` adds `previous_attributes`."""
+    event = _record(scope, event_type, subject, before)
+    deliveries.publish(scope, event)
+    for reaction in REACTIONS.get(event_type, ()):
+        reaction(scope, subject)
+    return event
+
+
+def emit_to_older(scope: Scope, event_type: str, subject: Json, before: Json) -> None:
+    """Tell only endpoints with a version before basil: later versions have no such event."""
+    endpoints = [
+        endpoint
+        for account in scope.world.accounts.values()
+        for endpoint in account.table("webhook_endpoint").values()
+    ]
+    if any(is_older(endpoint["api_version"]) for endpoint in endpoints):
+        event = _record(scope, event_type, subject, before)
+        scope.note(event["id"])["for_older"] = True
+        deliveries.publish(scope, event)
+
+
+def _record(scope: Scope, event_type: str, subject: Json, before: Json | None) -> Json:
     data: Json = {"object": frozen(subject)}
     if before is not None:
         data["previous_attributes"] = previous_attributes(before, subject)
@@ -40,11 +62,7 @@ def emit(scope: Scope, event_type: str, subject: Json, before: Json | None = Non
     }
     if scope.account.id != PLATFORM:
         event["account"] = scope.account.id
-    scope.put("event", event)
-    deliveries.publish(scope, event)
-    for reaction in REACTIONS.get(event_type, ()):
-        reaction(scope, subject)
-    return event
+    return scope.put("event", event)
 
 
 def forget_old(scope: Scope) -> None:
@@ -85,6 +103,9 @@ def _list(call: Call) -> Json:
 
 def _wanted(call: Call, event: Json) -> bool:
     given = call.params
+    for_older = call.scope.account.notes.get(event["id"], {}).get("for_older", False)
+    if for_older and not versions.is_before_basil(call.version):
+        return False
     if "type" in given and not fnmatch.fnmatchcase(event["type"], given["type"]):
         return False
     if "types" in given and event["type"] not in given["types"]:

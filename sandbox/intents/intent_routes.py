@@ -87,13 +87,13 @@ def _confirm(call: Call) -> Json:
 
 def _capture(call: Call) -> Json:
     intent = payment_intents.find(call.scope, call.ids[0])
-    payment_intents.capture(call.scope, intent, call.params)
+    payment_intents.capture(call, intent)
     return intent
 
 
 def _cancel(call: Call) -> Json:
     intent = payment_intents.find(call.scope, call.ids[0])
-    payment_intents.cancel(call.scope, intent, call.params.get("cancellation_reason"))
+    payment_intents.cancel(call, intent)
     return intent
 
 

@@ -5,7 +5,8 @@ from typing import Final
 from sandbox.events_out import events
 from sandbox.intents import confirmation
 from sandbox.intents.intent_errors import unexpected_state
-from sandbox.objects import charges, money, payment_methods
+from sandbox.objects import charges, money, payment_methods, releases
+from sandbox.wire.call import Call
 from sandbox.world import errors, ids, objects
 from sandbox.world.objects import Json
 from sandbox.world.world import Scope, job
@@ -151,8 +152,9 @@ def find(scope: Scope, intent_id: object, param: str = "intent") -> Json:
     return intent
 
 
-def cancel(scope: Scope, intent: Json, reason: str | None) -> None:
+def cancel(call: Call, intent: Json) -> None:
     """Give the intent up and release what it held."""
+    scope = call.scope
     if intent["status"] not in CANCELABLE:
         raise unexpected_state(
             intent,
@@ -165,28 +167,23 @@ def cancel(scope: Scope, intent: Json, reason: str | None) -> None:
     intent.update(
         status="canceled",
         canceled_at=scope.now,
-        cancellation_reason=reason,
+        cancellation_reason=call.params.get("cancellation_reason"),
         amount_capturable=0,
         next_action=None,
     )
     events.emit(scope, "payment_intent.canceled", intent)
     if held:
-        _release(scope, intent)
+        charge = scope.get("charge", intent["latest_charge"])
+        releases.release(call, charge, charge["amount"])
     if pending:
         charge = scope.get("charge", intent["latest_charge"])
         charge.update(status="failed", captured=False, amount_captured=0)
         events.emit(scope, "charge.failed", charge)
 
 
-def _release(scope: Scope, intent: Json) -> None:
-    charge = scope.get("charge", intent["latest_charge"])
-    before = objects.frozen(charge)
-    charge.update(refunded=True, amount_refunded=charge["amount"])
-    events.emit(scope, "charge.refunded", charge, before)
-
-
-def capture(scope: Scope, intent: Json, given: Json) -> None:
+def capture(call: Call, intent: Json) -> None:
     """Take the held money, or a part of it; the rest is released."""
+    scope, given = call.scope, call.params
     if intent["status"] != "requires_capture":
         raise unexpected_state(
             intent,
@@ -204,6 +201,8 @@ def capture(scope: Scope, intent: Json, given: Json) -> None:
         objects.merge_metadata(intent, given["metadata"])
     intent.update(status="succeeded", amount_received=amount, amount_capturable=0)
     events.emit(scope, "charge.captured", charge, before)
+    if amount < charge["amount"]:
+        releases.release(call, charge, charge["amount"] - amount)
     events.emit(scope, "payment_intent.succeeded", intent)
 
 
@@ -225,12 +224,11 @@ def _expire_hold(scope: Scope, args: Json) -> None:
     if intent["status"] != "requires_capture" or intent["latest_charge"] != args["charge"]:
         return
     charge = scope.get("charge", args["charge"])
-    charge.update(refunded=True, amount_refunded=charge["amount"])
     events.emit(scope, "charge.expired", charge)
     intent.update(
         status="canceled",
         canceled_at=scope.now,
-        cancellation_reason="automatic",
+        cancellation_reason="expired",
         amount_capturable=0,
     )
     events.emit(scope, "payment_intent.canceled", intent)

@@ -23,7 +23,7 @@ REASONS: Final = ("duplicate", "fraudulent", "requested_by_customer")
 
 def create(scope: Scope, charge: Json, given: Json) -> Json:
     """Give money back on a charge, or raise Stripe's refusal."""
-    rest = charge["amount_captured"] - charge["amount_refunded"]
+    rest = refundable(scope, charge)
     _check_refundable(scope, charge, rest)
     amount = given.get("amount", rest)
     if amount > rest:
@@ -39,11 +39,25 @@ def create(scope: Scope, charge: Json, given: Json) -> Json:
     refund["balance_transaction"] = balance.record(scope, movement)["id"]
     before = objects.frozen(charge)
     charge["amount_refunded"] += amount
-    charge["refunded"] = charge["amount_refunded"] == charge["amount"]
+    charge["refunded"] = refundable(scope, charge) == 0
     events.emit(scope, "charge.refunded", charge, before)
     events.emit(scope, "refund.created", refund)
     _plan(scope, refund, course)
     return refund
+
+
+def refundable(scope: Scope, charge: Json) -> int:
+    """Return how much of the captured money was not given back yet."""
+    returned: int = charge["amount_refunded"] - scope.note(charge["id"]).get("released", 0)
+    return int(charge["amount_captured"]) - returned
+
+
+def keep_released(scope: Scope, charge: Json, amount: int) -> None:
+    """Keep the Refund which versions before basil make of held money that was not taken."""
+    scope.put("refund", _build(scope, charge, {"amount": amount}))
+    charge["amount_refunded"] += amount
+    charge["refunded"] = charge["amount_refunded"] == charge["amount"]
+    scope.note(charge["id"])["released"] = amount
 
 
 def _check_refundable(scope: Scope, charge: Json, rest: int) -> None:

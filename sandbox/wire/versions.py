@@ -12,6 +12,8 @@ from sandbox.world.objects import Json, frozen
 
 ACCOUNT_DEFAULT: Final = "2026-08-26.dahlia"
 LATEST: Final = "2026-10-28.endive"
+BASIL_BEGINS: Final = "2025-03-31"
+"""From here on money that was held and not taken is released without a Refund."""
 ENDIVE_BEGINS: Final = "2026-09-30"
 
 KNOWN: Final = frozenset(
@@ -54,6 +56,11 @@ def effective(header: str | None) -> str:
     raise errors.invalid(f"Invalid Stripe API version: {header}")
 
 
+def is_before_basil(version: str) -> bool:
+    """Tell whether a version is older than 2025-03-31.basil."""
+    return version[: len(BASIL_BEGINS)] < BASIL_BEGINS
+
+
 def is_endive(version: str) -> bool:
     """Tell whether a version is endive or later."""
     return version[: len(ENDIVE_BEGINS)] >= ENDIVE_BEGINS
@@ -70,7 +77,15 @@ def shown(value: Any, version: str) -> Any:
     copied = {key: shown(item, version) for key, item in value.items()}
     if is_endive(version):
         _add_endive_fields(copied)
+    if is_before_basil(version):
+        _in_older_words(copied)
     return copied
+
+
+def _in_older_words(record: Json) -> None:
+    """Say `automatic` for a hold that expired, as versions before basil do."""
+    if record.get("object") == "payment_intent" and record["cancellation_reason"] == "expired":
+        record["cancellation_reason"] = "automatic"
 
 
 def _add_endive_fields(record: Json) -> None:

@@ -133,15 +133,6 @@ def test_a_manual_capture_holds_then_takes(api: Api, diary: Diary) -> None:
     assert captured["data"]["previous_attributes"]["captured"] is False
 
 
-def test_a_partial_capture_releases_the_rest(api: Api) -> None:
-    intent = authorize(api)
-    path = f"/v1/payment_intents/{intent['id']}/capture"
-    taken = api.made(path, {"amount_to_capture": 1500})
-    assert (taken["status"], taken["amount_received"]) == ("succeeded", 1500)
-    charge = api.found(f"/v1/charges/{intent['latest_charge']}")
-    assert (charge["amount"], charge["amount_captured"]) == (2000, 1500)
-
-
 def test_a_second_capture_is_a_wrong_state(api: Api) -> None:
     intent = authorize(api)
     path = f"/v1/payment_intents/{intent['id']}/capture"
@@ -176,14 +167,6 @@ def test_what_is_not_yet_paid_can_be_canceled(api: Api, diary: Diary, start: str
     diary.last(intent["id"], "payment_intent.canceled")
     again = api.post(f"/v1/payment_intents/{intent['id']}/cancel")
     assert (again.status, again.error["code"]) == (400, "payment_intent_unexpected_state")
-
-
-def test_canceling_a_hold_releases_it(api: Api, side: Side) -> None:
-    intent = authorize(api)
-    api.made(f"/v1/payment_intents/{intent['id']}/cancel")
-    charge = api.found(f"/v1/charges/{intent['latest_charge']}")
-    assert charge["refunded"] is True
-    assert charge["amount_refunded"] == 2000
 
 
 def test_an_unknown_reason_to_cancel_is_refused(api: Api) -> None:
