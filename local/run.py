@@ -10,13 +10,15 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from local.embedded_valkey import DataDirInUse, DataDirLock, EmbeddedValkey, ValkeyFailed
+from local.data_dir import DataDir
+from local.embedded_valkey import EmbeddedValkey, ValkeyFailed
 from local.output import write
+from local.refusal import Refused
 from local.supervisor import Supervisor, read_procfile
 from local.surroundings import (
-    Refused,
     for_sandbox,
     listening_ports,
+    owner_of_data,
     refuse_busy,
     with_defaults,
     write_run_file,
@@ -51,7 +53,7 @@ def run(*, sandbox: bool) -> int:
         return _run(sandbox=sandbox)
     except KeyboardInterrupt:
         return 0
-    except (Refused, DataDirInUse, Misconfigured) as error:
+    except (Refused, Misconfigured) as error:
         why = error.detail if isinstance(error, Misconfigured) else str(error)
         _complain(f"The service cannot start:\n\n{_indented(why)}\n")
         if isinstance(error, Misconfigured):
@@ -70,25 +72,30 @@ def _run(*, sandbox: bool) -> int:
         _require_sandbox_packages()
     given = dict(os.environ) if sandbox else {**env_file_variables(), **os.environ}
     environment = with_defaults(given, sandbox=sandbox)
-    data_dir = Path(environment["DATA_DIR"])
-    embedded = "REDIS_URL" not in environment
+    if not sandbox:
+        _check_settings(environment)
     with ExitStack() as stack:
-        lock = DataDirLock(data_dir)
-        stack.callback(lock.close)
+        data = DataDir(Path(environment["DATA_DIR"]))
+        stack.callback(data.close)
+        folder = data.folder_of(owner_of_data(environment, sandbox=sandbox))
         if sandbox:
-            environment = for_sandbox(environment, data_dir)
+            environment = for_sandbox(environment, folder)
+            _check_settings(environment)
         commands = _commands(environment, sandbox=sandbox)
-        os.environ.update(environment)
-        load_settings()
         variables = [PORT_OF[name] for name in commands if name in PORT_OF]
         refuse_busy(listening_ports(environment, variables))
         valkey = None
-        if embedded:
-            valkey = stack.enter_context(EmbeddedValkey(data_dir, lock))
+        if "REDIS_URL" not in environment:
+            valkey = stack.enter_context(EmbeddedValkey(folder, data))
             environment["REDIS_URL"] = valkey.url
-        write_run_file(data_dir / "run.env", environment)
-        stack.callback((data_dir / "run.env").unlink, missing_ok=True)
+        write_run_file(data.path / "run.env", environment)
+        stack.callback((data.path / "run.env").unlink, missing_ok=True)
         return _supervise(commands, environment, valkey, sandbox=sandbox)
+
+
+def _check_settings(environment: Mapping[str, str]) -> None:
+    os.environ.update(environment)
+    load_settings()
 
 
 def _supervise(
@@ -104,7 +111,7 @@ def _supervise(
     for name, command in commands.items():
         supervisor.add(name, command, {**environment, "PATH": path})
     visited = places(environment, list(commands))
-    lines = _store_line(environment, valkey) + things_to_try(environment, sandbox=sandbox)
+    lines = _store_lines(valkey) + things_to_try(environment, sandbox=sandbox)
     supervisor.meanwhile(lambda: announce(visited, lines, _say))
     if valkey is not None:
         store = valkey
@@ -130,11 +137,11 @@ def _receiver_url(environment: Mapping[str, str]) -> str:
     return f"http://127.0.0.1:{environment['RECEIVER_PORT']}"
 
 
-def _store_line(environment: Mapping[str, str], valkey: EmbeddedValkey | None) -> list[str]:
+def _store_lines(valkey: EmbeddedValkey | None) -> list[str]:
     if valkey is None:
         return ["  Redis          the one that REDIS_URL names"]
-    note = f"embedded, data in {environment['DATA_DIR']}"
-    return [f"  {'Valkey':<15}{valkey.url:<26}{note}"]
+    notice = valkey.notice()
+    return [f"  Valkey         embedded: {valkey.url}", *([f"  {notice}"] if notice else [])]
 
 
 def _require_sandbox_packages() -> None:

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.data_dir import PRIVATE, Owner
+from local.refusal import Refused
 from shared.settings import Settings
 
 DEFAULT_PORTS = {"PORT": "5001", "FLOWER_PORT": "5555"}
@@ -20,11 +22,6 @@ LOOPBACK = "127.0.0.1"
 HIGHEST_PORT = 65535
 # Looks like Stripe's and opens nothing: the sandbox takes any test key.
 SANDBOX_KEY = "sk_test_offline_sandbox"
-PRIVATE = 0o600  # secrets are for the user who runs the service
-
-
-class Refused(Exception):
-    """This run must not start as it was asked to; the text says what to change."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,14 @@ def with_defaults(given: Mapping[str, str], *, sandbox: bool) -> dict[str, str]:
     return defaults | {name: value for name, value in given.items() if value}
 
 
-def for_sandbox(environment: Mapping[str, str], data_dir: Path) -> dict[str, str]:
+def owner_of_data(environment: Mapping[str, str], *, sandbox: bool) -> Owner:
+    """Say whose data this run keeps."""
+    if sandbox:
+        return "sandbox"
+    return "live" if "_live_" in environment.get("STRIPE_SECRET_KEY", "") else "test"
+
+
+def for_sandbox(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
     """Give the environment in which Stripe is the offline sandbox and nothing else.
 
     Whatever Stripe key is configured is replaced, so that neither a real account is touched by
@@ -54,15 +58,15 @@ def for_sandbox(environment: Mapping[str, str], data_dir: Path) -> dict[str, str
             "STRIPE_SECRET_KEY is a live key and --sandbox was asked for. Unset it, or start the "
             "service against the real Stripe: python app.py"
         )
-    kept = _kept_secrets(data_dir / "sandbox-secrets.json")
+    kept = _kept_secrets(folder / "sandbox-secrets.json")
     own = {
         "STRIPE_SECRET_KEY": SANDBOX_KEY,
         "STRIPE_API_BASE": f"http://{LOOPBACK}:{environment['SANDBOX_PORT']}",
         "STRIPE_WEBHOOK_SECRET": kept["STRIPE_WEBHOOK_SECRET"],
         "SANDBOX_WEBHOOK_SECRET": kept["STRIPE_WEBHOOK_SECRET"],
         "SANDBOX_WEBHOOK_URL": f"http://{LOOPBACK}:{environment['PORT']}/api/webhook",
-        "SANDBOX_STATE": str(data_dir.resolve() / "sandbox.json"),
-        "RECEIVER_STATE": str(data_dir.resolve() / "receiver.json"),
+        "SANDBOX_STATE": str(folder / "sandbox.json"),
+        "RECEIVER_STATE": str(folder / "receiver.json"),
     }
     replaceable = {
         "EVENT_SERVICE_URL": f"http://{LOOPBACK}:{environment['RECEIVER_PORT']}",
@@ -125,7 +129,13 @@ def _kept_secrets(path: Path) -> dict[str, str]:
     They stay, because events and notifications signed with them may still be on their way.
     """
     try:
-        return dict(json.loads(path.read_text()))
+        kept = json.loads(path.read_text())
+        return {name: str(kept[name]) for name in ("STRIPE_WEBHOOK_SECRET", "EVENT_SERVICE_SECRET")}
+    except (ValueError, TypeError, KeyError):
+        raise Refused(
+            f"{path} is damaged. Remove it, and the next start makes new secrets; what was signed "
+            "with the old ones and is still on its way will be refused."
+        ) from None
     except FileNotFoundError:
         made = {
             "STRIPE_WEBHOOK_SECRET": f"whsec_{secrets.token_hex(32)}",

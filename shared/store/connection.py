@@ -137,9 +137,21 @@ def broker_settings(settings: Settings) -> dict[str, Any]:
             "sentinel_kwargs": {"socket_timeout": ANSWER_TIMEOUT_SECONDS},
         }
         return {"broker_url": ";".join(urls), "broker_transport_options": options}
-    found: dict[str, Any] = {"broker_url": redis_url, "broker_transport_options": options}
+    found: dict[str, Any] = {
+        "broker_url": _kombu_url(redis_url),
+        "broker_transport_options": options,
+    }
     if redis_url.startswith("rediss://"):
         authority = parse_qs(urlsplit(redis_url).query).get("ssl_ca_certs", [None])[0]
         tls = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_ca_certs": authority}
         found["broker_use_ssl"] = {name: value for name, value in tls.items() if value is not None}
     return found
+
+
+def _kombu_url(redis_url: str) -> str:
+    """Spell a Unix socket's URL as Celery's transport and Flower read it."""
+    parts = urlsplit(redis_url)
+    if parts.scheme != "unix":
+        return redis_url
+    database = parse_qs(parts.query).get("db", ["0"])[0]
+    return f"redis+socket://{parts.netloc}{parts.path}?virtual_host={database}"

@@ -1,13 +1,18 @@
-"""A real browser for those tests that come as a person."""
+"""A real browser for tests that come as a person; app.py with stand-ins for its processes."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.e2e.stand_ins import STAND_IN, Run, different_ports
+from tests.servers import ROOT
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
@@ -44,3 +49,48 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
     strangers = [address for address in asked if urlsplit(address).hostname != "127.0.0.1"]
     assert strangers == []
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    shutil.copy(ROOT / "app.py", tmp_path)
+    for package in ("local", "shared"):
+        shutil.copytree(
+            ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    (tmp_path / "stand_in.py").write_text(STAND_IN)
+    (tmp_path / "Procfile").write_text(
+        "api: python stand_in.py api PORT\n"
+        "worker: python stand_in.py worker\n"
+        "flower: python stand_in.py flower FLOWER_PORT\n"
+    )
+    (tmp_path / "Procfile.sandbox").write_text(
+        "sandbox: python stand_in.py sandbox SANDBOX_PORT\n"
+        "receiver: python stand_in.py receiver RECEIVER_PORT\n"
+    )
+    return tmp_path
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return inherited | different_ports()
+
+
+@pytest.fixture
+def start(folder, environment):
+    runs = []
+
+    def _start(*arguments: str, **changes: str) -> Run:
+        run = Run(folder, environment | changes, *arguments)
+        runs.append(run)
+        return run
+
+    yield _start
+    for run in runs:
+        if run.process.poll() is None:
+            family = run.family()
+            run.process.kill()
+            for child in family:
+                child.kill()
+        run.ended()

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.servers import free_ports
+
 PATIENCE_SECONDS = 60  # a busy CI machine; a laptop needs about 3
 PORTS = ("PORT", "FLOWER_PORT", "SANDBOX_PORT", "RECEIVER_PORT")
 STAND_IN = """
@@ -104,3 +106,7 @@ class Run:
         status = self.process.wait(PATIENCE_SECONDS)
         self._reader.join(PATIENCE_SECONDS)
         return status
+
+
+def different_ports() -> dict[str, str]:
+    return dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
