@@ -213,6 +213,16 @@ class Keys:
         """Name the job behind a refund."""
         return self._name("refund_of", refund_id)
 
+    @entry(
+        "string",
+        "The payment intent of a charge, as an event said.",
+        PAYMENT,
+        also_written_by=("`put`",),
+    )
+    def intent_of(self, charge_id: str) -> str:
+        """Name the payment intent of a charge."""
+        return self._name("intent_of", charge_id)
+
     @entry("string", "What our call under an idempotency key made, as an event says.", "2 days")
     def made(self, stripe_key: str) -> str:
         """Name what a call made."""

@@ -15,6 +15,8 @@ Json = dict[str, Any]
 THIN_OBJECT = "v2.core.event"
 # Stripe mirrors its v1 types as thin events under this prefix.
 THIN_PREFIX = "v1."
+# What names its charge, and the charge's payment intent if it has one.
+OF_A_CHARGE = ("refund", "dispute", "radar.early_fraud_warning", "review")
 # Ids, types, accounts and versions become keys, labels and log fields: no room for anything else.
 NAME = re.compile(r"[A-Za-z0-9_.\-]{1,255}")
 ID = re.compile(r"[A-Za-z0-9_]{3,128}")
@@ -167,12 +169,13 @@ def reference(value: Any) -> str | None:
 
 def payment_of(obj: Json) -> str | None:
     """Name the payment an object belongs to: its payment intent, else the charge or session."""
-    kind = obj.get("object")
+    kind, charge = obj.get("object"), obj.get("charge")
     intent = reference(obj.get("payment_intent"))
     if kind == "payment_intent":
         return reference(obj)
     if kind in ("charge", "checkout.session"):
         return intent or reference(obj)
-    if kind in ("refund", "dispute"):
-        return intent or reference(obj.get("charge"))
+    if kind in OF_A_CHARGE:
+        expanded = charge if isinstance(charge, dict) else {}
+        return intent or reference(expanded.get("payment_intent")) or reference(charge)
     return None

@@ -27,6 +27,10 @@ from shared.telemetry.tracing import SpanKind, span
 
 API_VERSION: str = stripe.api_version or ""
 RETRY_AFTER_SECONDS = 5
+# A restricted key was not given the permission that a call needs.
+RIGHT_MISSING = "stripe_permission_missing"
+# Codes of a 403 that speak of our key and not of an account.
+KEY_CODES = ("more_permissions_required", "api_key", "platform_api_key", "secret_key")
 PAGE_LIMIT = 100
 
 Observer = Callable[[str, str, float], None]
@@ -83,6 +87,7 @@ class StripeGateway:
         return self._call(
             "payment_intents.create",
             lambda: self._client.v1.payment_intents.create(cast(Any, body), options),
+            account,
         )
 
     def payment(self, payment_intent_id: str, account: str | None = None) -> dict[str, Any]:
@@ -93,7 +98,34 @@ class StripeGateway:
             lambda: self._client.v1.payment_intents.retrieve(
                 payment_intent_id, params, _options(account)
             ),
+            account,
         )
+
+    def charge(self, charge_id: str, account: str | None = None) -> dict[str, Any]:
+        """Retrieve a charge."""
+        return self._call(
+            "charges.retrieve",
+            lambda: self._client.v1.charges.retrieve(charge_id, None, _options(account)),
+            account,
+        )
+
+    def balance_transaction(self, booked: str, account: str | None = None) -> dict[str, Any]:
+        """Retrieve what a payment, a refund or a dispute moved in the balance, and its fee."""
+        return self._call(
+            "balance_transactions.retrieve",
+            lambda: self._client.v1.balance_transactions.retrieve(booked, None, _options(account)),
+            account,
+        )
+
+    def disputes_of(self, account: str | None = None, **owner: str) -> list[dict[str, Any]]:
+        """List the disputes of `payment_intent=…` or `charge=…`, newest first, 100 at most."""
+        params: Any = {**owner, "limit": PAGE_LIMIT}
+        page = self._call(
+            "disputes.list",
+            lambda: self._client.v1.disputes.list(params, _options(account)),
+            account,
+        )
+        return cast(list[dict[str, Any]], page["data"])
 
     def create_refund(
         self, *, params: dict[str, Any], idempotency_key: str, account: str | None = None
@@ -103,6 +135,7 @@ class StripeGateway:
         return self._call(
             "refunds.create",
             lambda: self._client.v1.refunds.create(cast(Any, params), options),
+            account,
         )
 
     def refund(self, refund_id: str, account: str | None = None) -> dict[str, Any]:
@@ -110,14 +143,26 @@ class StripeGateway:
         return self._call(
             "refunds.retrieve",
             lambda: self._client.v1.refunds.retrieve(refund_id, None, _options(account)),
+            account,
         )
 
     def refunds_of(self, account: str | None = None, **owner: str) -> list[dict[str, Any]]:
-        """List all refunds of `payment_intent=…` or `charge=…`, newest first."""
+        """List all refunds of `payment_intent=…` or `charge=…`, newest first.
+
+        Their balance transactions are expanded, if our key may read them.
+        """
+        try:
+            return self._refunds_of(account, dict(owner, expand=["data.balance_transaction"]))
+        except (CallerError, Misconfigured) as error:
+            if not _forbidden(error):
+                raise
+            return self._refunds_of(account, dict(owner))
+
+    def _refunds_of(self, account: str | None, filters: dict[str, Any]) -> list[dict[str, Any]]:
         refunds: list[dict[str, Any]] = []
         page: dict[str, Any] = {"has_more": True}
         while page["has_more"]:
-            params: Any = {**owner, "limit": PAGE_LIMIT}
+            params: Any = {**filters, "limit": PAGE_LIMIT}
             if refunds:
                 params["starting_after"] = refunds[-1]["id"]
             page = self._refund_page(params, account)
@@ -126,7 +171,9 @@ class StripeGateway:
 
     def _refund_page(self, params: Any, account: str | None) -> dict[str, Any]:
         return self._call(
-            "refunds.list", lambda: self._client.v1.refunds.list(params, _options(account))
+            "refunds.list",
+            lambda: self._client.v1.refunds.list(params, _options(account)),
+            account,
         )
 
     def event(self, event_id: str, account: str | None = None) -> dict[str, Any]:
@@ -216,7 +263,9 @@ class StripeGateway:
         theirs = parsedate_to_datetime(date).timestamp() if date else started
         return int(theirs), int(started)
 
-    def _call(self, operation: str, call: Callable[[], Any]) -> dict[str, Any]:
+    def _call(
+        self, operation: str, call: Callable[[], Any], account: str | None = None
+    ) -> dict[str, Any]:
         started = time.perf_counter()
         result = "ok"
         try:
@@ -224,6 +273,8 @@ class StripeGateway:
                 return cast(dict[str, Any], call().to_dict(for_json=True))
         except stripe.StripeError as error:
             translated = translate(error)
+            if account and isinstance(translated, CallerError):
+                translated.fields.setdefault("account", account)
             result = translated.code
             raise translated from error
         finally:
@@ -314,6 +365,31 @@ def _key_refused(_: Any) -> BillingError:
     return Misconfigured("Stripe refused our key.", code="stripe_key_refused")
 
 
+def _forbidden(error: BillingError) -> bool:
+    """Say whether Stripe refused for want of a right: of our key, or to an account."""
+    return error.code == RIGHT_MISSING or error.status == HTTPStatus.FORBIDDEN
+
+
+def _not_permitted(error: stripe.PermissionError) -> BillingError:
+    """Tell a right that our key lacks from an account that the caller may not use.
+
+    Stripe names what is wrong with an account by a code (`account_invalid`, …), and a key's
+    missing permission by a sentence.
+    """
+    if error.code and not error.code.startswith(KEY_CODES):
+        return CallerError(
+            error.user_message or "Stripe refuses this account.",
+            status=HTTPStatus.FORBIDDEN,
+            code=error.code,
+            stripe_request_id=error.request_id,
+        )
+    return Misconfigured(
+        "Our Stripe key lacks a permission; see the operation in the log.",
+        code=RIGHT_MISSING,
+        stripe_request_id=error.request_id,
+    )
+
+
 def _mismatched(_: Any) -> BillingError:
     return Inconsistent(
         "An idempotency key met other parameters than it was made for.",
@@ -333,7 +409,7 @@ _TRANSLATIONS: tuple[tuple[type[stripe.StripeError], Callable[[Any], BillingErro
     (stripe.RateLimitError, _rate_limited),
     (stripe.APIConnectionError, _unreachable),
     (stripe.AuthenticationError, _key_refused),
-    (stripe.PermissionError, _key_refused),
+    (stripe.PermissionError, _not_permitted),
     (stripe.IdempotencyError, _mismatched),
     (stripe.InvalidRequestError, _refused),
     (stripe.SignatureVerificationError, _badly_signed),

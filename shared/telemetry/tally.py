@@ -100,7 +100,7 @@ METRICS = {
 # What a call to Stripe can come to; its hundreds of codes for a refusal are one to an operator.
 STRIPE_RESULTS = frozenset(
     "ok stripe_unreachable stripe_rate_limited stripe_error stripe_key_refused "
-    "stripe_idempotency_mismatch".split()
+    "stripe_permission_missing stripe_idempotency_mismatch".split()
 )
 
 

@@ -46,8 +46,9 @@ class Kind:
         return template(self.task, self.name)
 
 
-# An event may need its object, its refunds and its payment from Stripe; upkeep pages through lists.
-EVENTS = Kind("events", "event", "billing.process_event", stripe_calls=3)
+# An event may need its object, its charge, its refunds (or fee) and its payment from Stripe; upkeep
+# pages through lists.
+EVENTS = Kind("events", "event", "billing.process_event", stripe_calls=4)
 REFUNDS = Kind("refunds", "refund", "billing.run_refund", stripe_calls=1)
 NOTIFICATIONS = Kind("notifications", "notification", "billing.deliver", deliveries=1)
 UPKEEP = Kind(

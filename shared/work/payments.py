@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.canonical_json import compact
-from shared.store.scripts import TIMELINE_LIMIT, Call, Store
+from shared.store.scripts import TIMELINE_LIMIT, Call, Store, redis_errors
 from shared.work.items import Work
 from shared.work.kinds import NOTIFICATIONS
 
@@ -55,6 +55,17 @@ class Payments:
             known=json.loads(known) if known else {},
             updated_at_ms=int(updated) if updated else None,
         )
+
+    def remember_charge(self, charge_id: str, payment_id: str) -> None:
+        """Remember the payment intent of a charge; some events name the charge alone."""
+        name = self._store.keys.intent_of(charge_id)
+        self._store.put(name, payment_id, self._retention_ms // 1000)
+
+    def intent_of(self, charge_id: str) -> str | None:
+        """Name the payment intent of a charge, if an event told it."""
+        with redis_errors():
+            found = self._store.redis.get(self._store.keys.intent_of(charge_id))
+        return str(found) if found else None
 
     def note(self, payment_id: str, kind: str, **details: Any) -> None:
         """Add an entry to the payment's timeline. Raises `Unavailable`."""

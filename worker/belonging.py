@@ -1,0 +1,76 @@
+"""Which payment an event belongs to, and whose payment that is.
+
+What an event does not say is known from earlier events, or looked up at Stripe.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.facts import Fact
+from shared.stripe.amounts import charge_of, received
+from shared.stripe.event import Event, reference
+from worker import look_ups
+from worker.runtime import Runtime
+
+Json = dict[str, Any]
+# What is told of these names the event and the user of their payment.
+NEEDS_CONTEXT = (
+    "refund",
+    "unlisted_refund",
+    "dispute",
+    "dispute_funds",
+    "fraud_warning",
+    "review",
+)
+GIVES_CONTEXT = ("payment", "checkout", "charge")
+METADATA_FIELDS = ("event_id", "user_id")
+
+
+def payment_of_event(runtime: Runtime, event: Event) -> str | None:
+    """Name the payment an event belongs to; of a charge that has an intent, the intent.
+
+    Refunds and disputes may name their charge only. Raises `Unavailable` when Stripe must be
+    asked and does not answer.
+    """
+    named = event.payment_id
+    if named is None or event.object.get("object") == "payment_intent":
+        _remember(runtime, event, charge_of(event.object))
+        return named
+    charge_id = event.object.get("charge")
+    if event.object.get("object") == "charge":
+        _remember(runtime, event, reference(event.object))
+        return named
+    if reference(charge_id) != named:
+        return named
+    known = runtime.payments.intent_of(named)
+    return known or look_ups.intent_of(runtime.gateway, named, event.account) or named
+
+
+def _remember(runtime: Runtime, event: Event, charge_id: str | None) -> None:
+    """Remember which intent a charge belongs to, for events that name the charge alone."""
+    intent = event.payment_id
+    if charge_id and intent and intent != charge_id:
+        runtime.payments.remember_charge(charge_id, intent)
+
+
+def look_up_context(
+    runtime: Runtime, event: Event, payment_id: str, facts: list[Fact]
+) -> dict[str, str]:
+    """Learn whose payment it is, when its own events have not told us: one look at Stripe.
+
+    It only adorns the notification: a payment that Stripe does not show is told without it.
+    """
+    if not payment_id.startswith("pi_") or not any(f.family in NEEDS_CONTEXT for f in facts):
+        return {}
+    known = runtime.payments.read(payment_id).known
+    families = {state["family"] for state in known.get("subjects", {}).values()}
+    if known.get("context") or not families.isdisjoint(GIVES_CONTEXT):
+        return {}
+    intent = look_ups.payment(runtime.gateway, payment_id, event.account)
+    metadata = intent.get("metadata") or {}
+    found = {name: metadata.get(name) for name in METADATA_FIELDS}
+    found["customer_email"] = intent.get("receipt_email")
+    if intent.get("status") == "canceled" and not received(intent):
+        found["let_go"] = "true"
+    return {name: str(value) for name, value in found.items() if value}
