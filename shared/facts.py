@@ -12,22 +12,37 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from shared.canonical_json import compact
+from shared.notification import DATA_FIELDS
+from shared.stripe.amounts import REFUNDED_STATES
 
 Json = dict[str, Any]
 # 130 bits of the key's hash: no collision in the lifetime of any business.
 NOTIFICATION_ID_LENGTH = 26
-# Refunds in these states count as given back; Stripe's `amount_refunded` counts likewise.
-REFUNDED_STATES = ("pending", "requires_action", "succeeded")
-CONTEXT_FIELDS = ("event_id", "user_id", "customer_email")
+CONTEXT_FIELDS = ("event_id", "user_id", "customer_email", "account")
+FEE_FIELDS = ("fee", "net", "settlement_currency", "available_on")
+# Moments, which are kept as Unix seconds and told as text.
+TIME_FIELDS = ("available_on", "due_by")
 # Whose word on the event, the user and the address counts, least first. What was looked up is the
 # payment's own word, but older than what its events say.
 LOOKED_UP = "looked_up"
-SPEAKERS = ("dispute_funds", "dispute", "refund", "charge", "checkout", LOOKED_UP, "payment")
+SPEAKERS = (
+    "review",
+    "fraud_warning",
+    "dispute_funds",
+    "dispute",
+    "unlisted_refund",
+    "refund",
+    "settlement",
+    "charge",
+    "checkout",
+    LOOKED_UP,
+    "payment",
+)
 
 
 @dataclass(frozen=True)
@@ -84,13 +99,22 @@ def advance(known: Json, facts: list[Fact]) -> Advance:
         if _wins(fact, stored):
             subjects[fact.subject] = _state(fact)
         (late if _late(fact, stored) else news).append(fact)
-    return Advance({"subjects": subjects, "context": known.get("context", {})}, news, late)
+    after = {"subjects": subjects, "context": known.get("context", {})}
+    return Advance(after, [_told(fact, after) for fact in news], late)
+
+
+def _told(fact: Fact, known: Json) -> Fact:
+    """Silence a refund of money that was only held, and one that its own events told before."""
+    silent = fact.family == "refund" and let_go(known)
+    if fact.family == "unlisted_refund":
+        silent = _refunded_sum(known) >= fact.snapshot["amount_refunded"]
+    return replace(fact, type=None) if silent else fact
 
 
 def _state(fact: Fact) -> Json:
     state = {"family": fact.family, "status": fact.status, "rank": [*fact.rank, *fact.tie]}
     said = {name: fact.data[name] for name in CONTEXT_FIELDS if fact.data.get(name)}
-    return state | {"as_of": fact.happened_at, "snapshot": fact.snapshot, "said": said}
+    return state | {"snapshot": fact.snapshot, "said": said}
 
 
 def _late(fact: Fact, stored: Json | None) -> bool:
@@ -117,17 +141,49 @@ def context(known: Json) -> Json:
     spoken.append((SPEAKERS.index(LOOKED_UP), "", known.get("context", {})))
     merged: Json = {}
     for _, _, said in sorted(spoken, key=lambda item: item[:2]):
-        merged |= said
+        merged |= {name: said[name] for name in CONTEXT_FIELDS if name in said}
     return merged
 
 
 def amount_refunded(known: Json) -> int:
-    """Sum what is refunded, or being refunded, as far as it is known (smallest unit)."""
+    """Sum what is refunded, or being refunded, as far as it is known (smallest unit).
+
+    Only money that was captured is refunded: a hold that is released is not. Refunds that we may
+    not list count as their charge's event says.
+    """
+    if let_go(known):
+        return 0
+    unlisted = [
+        int(state["snapshot"]["amount_refunded"])
+        for state in known.get("subjects", {}).values()
+        if state["family"] == "unlisted_refund"
+    ]
+    return _refunded_sum(known) or max(unlisted, default=0)
+
+
+def _refunded_sum(known: Json) -> int:
     return sum(
         int(state["snapshot"].get("amount") or 0)
         for state in known.get("subjects", {}).values()
-        if state["family"] == "refund" and state["status"] in REFUNDED_STATES
+        if state["family"] == "refund"
+        and state["status"] in REFUNDED_STATES
+        and not state["snapshot"].get("released_hold")
     )
+
+
+def let_go(known: Json) -> bool:
+    """Say whether the payment ended with nothing received: its hold, if any, was released."""
+    if known.get("context", {}).get("let_go"):
+        return True
+    return any(state["snapshot"].get("let_go") for state in known.get("subjects", {}).values())
+
+
+def fees(known: Json) -> Json:
+    """Give the payment's fee, net, settlement currency and date, as far as they are known."""
+    for state in known.get("subjects", {}).values():
+        if state["family"] == "settlement":
+            return {name: state["snapshot"].get(name) for name in FEE_FIELDS}
+    return dict.fromkeys(FEE_FIELDS)
 
 
 def disputed(known: Json) -> bool:
@@ -140,6 +196,8 @@ def notification_body(fact: Fact, known: Json, payment_id: str) -> Json:
     data: Json = dict.fromkeys(DATA_FIELDS)
     if payment_id.startswith("pi_"):
         data["payment_intent_id"] = payment_id
+    if fact.family == "payment":
+        data |= fees(known)
     data |= {name: value for name, value in fact.data.items() if value is not None}
     said = context(known)
     for name in CONTEXT_FIELDS:
@@ -147,6 +205,8 @@ def notification_body(fact: Fact, known: Json, payment_id: str) -> Json:
     data["status"] = fact.status
     data["amount_refunded"] = amount_refunded(known)
     data["metadata"] = data["metadata"] or {}
+    for name in TIME_FIELDS:
+        data[name] = None if data[name] is None else timestamp(data[name])
     data["stripe_event_id"] = fact.stripe_event_id
     return {
         "id": fact.notification_id,
@@ -160,23 +220,3 @@ def notification_body(fact: Fact, known: Json, payment_id: str) -> Json:
 def timestamp(unix_seconds: float) -> str:
     """Render a time as RFC 3339 in UTC, whole seconds."""
     return datetime.fromtimestamp(int(unix_seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-DATA_FIELDS = (
-    "payment_intent_id",
-    "charge_id",
-    "refund_id",
-    "dispute_id",
-    "checkout_session_id",
-    "status",
-    "amount",
-    "currency",
-    "amount_refunded",
-    "failure_code",
-    "failure_message",
-    "customer_email",
-    "event_id",
-    "user_id",
-    "metadata",
-    "stripe_event_id",
-)

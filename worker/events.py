@@ -107,4 +107,3 @@ def _count_version(runtime: Runtime, claim: Claim, event: Event) -> None:
         return
     log.info("event_of_other_version", id=event.id, api_version=event.api_version)
     runtime.store.tally.count(OTHER_VERSION_EVENTS, api_version=str(event.api_version))
-

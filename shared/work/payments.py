@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.canonical_json import compact
-from shared.store.scripts import TIMELINE_LIMIT, Call, Store, redis_errors
+from shared.store.scripts import TIMELINE_LIMIT, Call, Store
 from shared.work.items import Work
 from shared.work.kinds import NOTIFICATIONS
 
@@ -63,9 +63,7 @@ class Payments:
 
     def intent_of(self, charge_id: str) -> str | None:
         """Name the payment intent of a charge, if an event told it."""
-        with redis_errors():
-            found = self._store.redis.get(self._store.keys.intent_of(charge_id))
-        return str(found) if found else None
+        return self._store.get(self._store.keys.intent_of(charge_id))
 
     def note(self, payment_id: str, kind: str, **details: Any) -> None:
         """Add an entry to the payment's timeline. Raises `Unavailable`."""

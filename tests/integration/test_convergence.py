@@ -32,32 +32,76 @@ class Telling:
     must: tuple[str, ...]
     may: tuple[str, ...] = ()
     unheard: tuple[str, ...] = ()
+    also: Callable[[list[Json]], list[Json]] = list
 
 
+def partly_captured_before(events: list[Json]) -> list[Json]:
+    """Capture twice more before the last capture, as several captures of one hold are told."""
+    held = next(e for e in events if e["type"] == CAPTURABLE)
+    at = events.index(held) + 1
+    parts = []
+    for number, received in enumerate((200, 400)):
+        amounts = {"amount_received": received, "amount_capturable": 1000 - received}
+        changed = {"id": f"evt_part{number}", "created": held["created"] + 1 + number}
+        parts.append(held | changed | {"data": {"object": held["data"]["object"] | amounts}})
+    return events[:at] + parts + events[at:]
+
+
+def warned(events: list[Json]) -> list[Json]:
+    """Have the issuer warn of fraud after the payment, and the warning pass."""
+    paid = next(e for e in events if e["type"] == "payment_intent.succeeded")
+    intent = paid["data"]["object"]
+    warning = {
+        "id": "issfr_1",
+        "object": "radar.early_fraud_warning",
+        "actionable": True,
+        "charge": intent["latest_charge"],
+        "payment_intent": None,
+        "fraud_type": "misc",
+    }
+    told = []
+    for number, change in enumerate(("created", "updated")):
+        head = {"id": f"evt_warn{number}", "type": f"radar.early_fraud_warning.{change}"}
+        when = {"created": paid["created"] + 30 * (1 + number)}
+        told.append(paid | head | when | {"data": {"object": warning}})
+        warning = warning | {"actionable": False}
+    return [*events, *told]
+
+
+def also_canceled(events: list[Json]) -> list[Json]:
+    """Have a cancellation race the success, and both be told."""
+    paid = next(e for e in events if e["type"] == "payment_intent.succeeded")
+    canceled = {"status": "canceled", "amount_received": 0, "latest_charge": None}
+    head = {"id": "evt_race", "type": "payment_intent.canceled"}
+    data = {"object": paid["data"]["object"] | canceled}
+    at = events.index(paid)
+    return [*events[:at], paid | head | {"data": data}, *events[at:]]
+
+
+CAPTURABLE = "payment_intent.amount_capturable_updated"
 OPENED = ("dispute.opened", "dispute.updated")
-CHARGEBACK = ("payment.succeeded", "dispute.funds_withdrawn")
+PAID = ("payment.succeeded", "payment.settled")
+CHARGEBACK = (*PAID, "dispute.funds_withdrawn")
 TELLINGS = {
-    "paid": Telling(lives.paid, ("payment.succeeded",)),
-    "declined twice, then paid": Telling(
-        lives.declined_then_paid, ("payment.succeeded",), ("payment.failed",) * 2
-    ),
+    "paid": Telling(lives.paid, PAID),
+    "declined twice, then paid": Telling(lives.declined_then_paid, PAID, ("payment.failed",) * 2),
     "paid with 3D Secure, at the second try": Telling(
         lives.paid_with_3d_secure,
-        ("payment.succeeded",),
+        PAID,
         ("payment.requires_action", "payment.requires_action", "payment.failed"),
     ),
     "refunded in parts": Telling(
         lives.refunded_in_parts,
-        ("payment.succeeded", "refund.succeeded", "refund.succeeded"),
+        (*PAID, "refund.succeeded", "refund.succeeded"),
         ("refund.pending",) * 2,
     ),
     "refunded in parts, heard by charge.refunded alone": Telling(
         lives.refunded_at_once,
-        ("payment.succeeded", "refund.succeeded", "refund.succeeded"),
+        (*PAID, "refund.succeeded", "refund.succeeded"),
         unheard=("refund.created", "refund.updated", "charge.refund.updated"),
     ),
     "refunded, and the refund failed late": Telling(
-        lives.refunded_in_vain, ("payment.succeeded", "refund.failed"), ("refund.succeeded",)
+        lives.refunded_in_vain, (*PAID, "refund.failed"), ("refund.succeeded",)
     ),
     "disputed and won": Telling(
         lives.dispute_won, (*CHARGEBACK, "dispute.won", "dispute.funds_reinstated"), OPENED
@@ -68,7 +112,7 @@ TELLINGS = {
     ),
     "checked out with a debit": Telling(
         lives.checkout_with_debit,
-        ("payment.succeeded", "checkout.payment_succeeded"),
+        (*PAID, "checkout.payment_succeeded"),
         ("payment.processing", "checkout.completed"),
     ),
     "checked out with a debit that failed": Telling(
@@ -76,18 +120,32 @@ TELLINGS = {
         ("payment.failed", "checkout.payment_failed"),
         ("payment.processing", "checkout.completed"),
     ),
-    "checked out with a card": Telling(
-        lives.checkout_with_card, ("payment.succeeded", "checkout.completed")
+    "checked out with a card": Telling(lives.checkout_with_card, (*PAID, "checkout.completed")),
+    "held and captured in part": Telling(lives.hold_captured, PAID, ("payment.authorized",)),
+    "held and captured in several parts": Telling(
+        lives.hold_captured,
+        PAID,
+        ("payment.authorized", *["payment.partially_captured"] * 2),
+        also=partly_captured_before,
     ),
-    "held and captured in part": Telling(
-        lives.hold_captured, ("payment.succeeded",), ("payment.authorized",)
+    "paid, and warned of": Telling(
+        lives.paid, (*PAID, "payment.fraud_warning"), ("payment.fraud_warning",), also=warned
+    ),
+    "canceled while it succeeded": Telling(
+        lives.paid, PAID, ("payment.canceled",), also=also_canceled
     ),
     "held and canceled": Telling(
         lives.hold_canceled, ("payment.canceled",), ("payment.authorized",)
     ),
 }
 # What is told of a subject never comes after what superseded it.
-ATTEMPTS = {"payment.failed", "payment.requires_action", "payment.processing", "payment.authorized"}
+ATTEMPTS = {
+    "payment.failed",
+    "payment.requires_action",
+    "payment.processing",
+    "payment.authorized",
+    "payment.partially_captured",
+}
 NEVER_AFTER = {
     "payment.succeeded": ATTEMPTS | {"payment.canceled"},
     "payment.canceled": ATTEMPTS,
@@ -98,7 +156,13 @@ NEVER_AFTER = {
     "checkout.payment_succeeded": {"checkout.completed"},
     "checkout.payment_failed": {"checkout.completed"},
 }
-SUBJECTS = ("refund_id", "dispute_id", "checkout_session_id", "payment_intent_id")
+SUBJECTS = (
+    "refund_id",
+    "dispute_id",
+    "checkout_session_id",
+    "fraud_warning_id",
+    "payment_intent_id",
+)
 
 
 @pytest.mark.parametrize("life", TELLINGS)
@@ -134,6 +198,7 @@ def test_every_order_repeat_delay_and_death_ends_in_the_same_truth(
 def lived(hands: Hands, sandbox: str, telling: Telling, monkeypatch: pytest.MonkeyPatch) -> Turmoil:
     """Live a life at the sandbox; give the turmoil that is to come over its events."""
     events = lives.live(sandbox, telling.course)
+    events = telling.also(events)
     heard = [event for event in events if event["type"] not in telling.unheard]
     turmoil = Turmoil(hands, heard, events, monkeypatch)
     turmoil.install()

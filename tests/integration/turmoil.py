@@ -127,6 +127,14 @@ class Turmoil:
         self.patch.setattr("worker.delivery.post", hear)
         self.patch.setattr(StripeGateway, "refunds_of", lambda _, __=None, **by: self.refunds(**by))
         self.patch.setattr(StripeGateway, "payment", lambda _, of, __=None: self.intent(of))
+        look = StripeGateway.balance_transaction
+
+        def booked(stripe: StripeGateway, name: str, account: str | None = None) -> Json:
+            found = look(stripe, name, account)
+            self.reach("after look-up")
+            return found
+
+        self.patch.setattr(StripeGateway, "balance_transaction", booked)
 
     def planned(self, seam: str) -> bool:
         """Pass a seam; say whether something is to happen there this time."""
@@ -232,6 +240,7 @@ class Turmoil:
                 "disputed": disputed(record),
             }
             for payment_id, record in known.items()
+            if record
         }
 
 

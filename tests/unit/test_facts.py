@@ -17,6 +17,7 @@ from shared.facts import (
     notification_body,
     timestamp,
 )
+from shared.notification import Notification, NotificationData
 
 Json = dict[str, Any]
 FAMILIES = ("payment", "refund", "dispute", "charge", "checkout")
@@ -150,7 +151,8 @@ def test_a_notification_has_every_field_and_the_payments_own_context() -> None:
         "stripe_event_id": "evt_1",
     }
     assert (body["livemode"], body["timestamp"]) == (True, "1970-01-01T00:01:40Z")
-    assert len(body["data"]) == 16
+    assert list(body["data"]) == list(NotificationData.model_fields)
+    Notification.model_validate(body | {"sequence": 1})
 
 
 def test_a_payment_without_an_intent_names_none() -> None:

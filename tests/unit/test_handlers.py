@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 import worker.handlers  # noqa: F401 - fills the registry
-from shared.errors import CallerError, Inconsistent, NotYet
+from shared.errors import BillingError, CallerError, Inconsistent, NotYet
 from shared.facts import Fact
 from shared.stripe.event import Event, parse_event, payment_of, reference
 from shared.stripe.gateway import StripeGateway
@@ -21,11 +21,14 @@ Json = dict[str, Any]
 class Stripe:
     """Stripe, as far as handlers look things up there."""
 
-    def __init__(self, refunds: list[Json] | CallerError) -> None:
+    def __init__(self, refunds: list[Json] | BillingError) -> None:
         self.refunds = refunds
 
+    def balance_transaction(self, booked: str, account: str | None = None) -> Json:
+        return {"fee": 84, "net": 916, "currency": "sgd", "available_on": 1_772_539_200}
+
     def refunds_of(self, account: str | None = None, **owner: str) -> list[Json]:
-        if isinstance(self.refunds, CallerError):
+        if isinstance(self.refunds, BillingError):
             raise self.refunds
         return self.refunds
 
@@ -36,7 +39,7 @@ def event(event_type: str, **changes: Any) -> Event:
     return parse_event(raw)
 
 
-def facts(of: Event, refunds: list[Json] | CallerError | None = None) -> list[Fact]:
+def facts(of: Event, refunds: list[Json] | BillingError | None = None) -> list[Fact]:
     handler = handler_of(of.type)
     assert handler
     return handler(of, cast(StripeGateway, Stripe(refunds or [])))

@@ -9,4 +9,5 @@ from worker.handlers import (  # noqa: F401 - imported to register
     dispute,
     payment_intent,
     refund,
+    review,
 )

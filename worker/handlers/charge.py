@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from shared.errors import CallerError, NotYet
+from shared.errors import CallerError, Misconfigured, NotYet
 from shared.facts import Fact
+from shared.stripe.amounts import captured, items, moved, released
 from shared.stripe.event import Event, payment_of, reference
 from shared.stripe.gateway import StripeGateway
 from worker.handlers.refund import refund_fact
+from worker.look_ups import refused
 from worker.registry import handles
 
 Json = dict[str, Any]
@@ -16,24 +19,32 @@ Json = dict[str, Any]
 COURSE = ("pending", "failed", "expired", "succeeded", "captured", "updated", "refunded")
 # A charge without an intent ends once; money that came in outranks everything.
 STAGES = {"authorized": 0, "canceled": 1, "failed": 1, "succeeded": 2}
-NOT_FOUND = 404
 # What Stripe has announced it shows within moments.
 LOOK_AGAIN_SECONDS = 5.0
+# Where we may not list refunds, their own events are waited for: they come within seconds.
+OWN_EVENTS_SECONDS = 60
 
 
 # why: the payment intent tells the same; only a charge that has none is told from here
 @handles("charge.succeeded", "charge.failed", "charge.captured", "charge.expired")
-def charged(event: Event, _: StripeGateway) -> list[Fact]:
+def charged(event: Event, stripe: StripeGateway) -> list[Fact]:
     """Note the charge; tell how the payment stands when no payment intent will."""
-    if reference(event.object.get("payment_intent")):
-        return [charge_fact(event)]
-    return [charge_fact(event), _payment_fact(event)]
+    facts = [charge_fact(event)]
+    if not reference(event.object.get("payment_intent")):
+        facts.append(_payment_fact(event, _standing(event)))
+    return facts + _settled(event, stripe)
 
 
-# why: the timeline shows what became of the charge
-@handles("charge.updated", "charge.pending")
-def noted(event: Event, _: StripeGateway) -> list[Fact]:
-    """Note the charge's change; no notification."""
+# why: tells Stripe's fee, which is known only after the payment succeeded
+@handles("charge.updated")
+def updated(event: Event, stripe: StripeGateway) -> list[Fact]:
+    """Note the charge's change; tell the fee and the net when Stripe knows them."""
+    return [charge_fact(event), *_settled(event, stripe)]
+
+
+@handles("charge.pending")  # why: the timeline shows what became of the charge
+def pending(event: Event, _: StripeGateway) -> list[Fact]:
+    """Note the charge; no notification."""
     return [charge_fact(event)]
 
 
@@ -42,23 +53,48 @@ def noted(event: Event, _: StripeGateway) -> list[Fact]:
 def refunded(event: Event, stripe: StripeGateway) -> list[Fact]:
     """Look the charge's refunds up and tell of each, as its own events would.
 
-    A hold that is released counts as refunded, too, though no money moved: nothing is looked up.
-    Raises `NotYet` while Stripe does not show the refund that the event is about.
+    A hold that is released counts as refunded in old versions, though no money moved: nothing is
+    looked up. Raises `NotYet` while Stripe does not show the refund that the event is about.
     """
     charge = event.object
-    if not charge.get("captured"):
+    if not captured(charge):
+        return [charge_fact(event), *_hold_released(event)]
+    hold = released(charge, event.api_version)
+    if hold and int(charge.get("amount_refunded") or 0) <= hold:
         return [charge_fact(event)]
-    refunds = _refunds(charge, stripe, event.account)
+    try:
+        refunds = _refunds(charge, stripe, event.account)
+    except (CallerError, Misconfigured) as error:
+        if not refused(error):
+            raise
+        return [charge_fact(event), _unlisted(event)]
     if not _shown(refunds, event):
         raise NotYet(
             "Stripe does not list the refund yet.",
             code="refund_not_listed",
             delay_seconds=LOOK_AGAIN_SECONDS,
         )
-    return [charge_fact(event)] + [
-        refund_fact(event, refund | {"payment_intent": _intent(refund, charge)})
-        for refund in reversed(refunds)
+    return [charge_fact(event), *_refund_facts(event, refunds[::-1], hold)]
+
+
+def _refund_facts(event: Event, refunds: list[Json], hold: int) -> list[Fact]:
+    """Build the facts of refunds, oldest first, each of its own time, without a released rest."""
+    first = refunds[0] if refunds else {}
+    if hold and first.get("amount") == hold and not first.get("reason"):
+        refunds = refunds[1:]
+    return [
+        refund_fact(
+            event,
+            refund | {"payment_intent": _intent(refund, event.object)},
+            happened_at=_made_at(refund, event),
+        )
+        for refund in refunds
     ]
+
+
+def _made_at(refund: Json, event: Event) -> int:
+    created = refund.get("created")
+    return created if isinstance(created, int) else event.created
 
 
 def _intent(refund: Json, charge: Json) -> str | None:
@@ -66,24 +102,104 @@ def _intent(refund: Json, charge: Json) -> str | None:
 
 
 def _refunds(charge: Json, stripe: StripeGateway, account: str | None) -> list[Json]:
-    """List the charge's refunds, newest first; those in the event itself if Stripe knows none."""
+    """List the charge's refunds, newest first; those in the event itself if Stripe shows none.
+
+    Raises Stripe's refusal when the event has none either.
+    """
+    embedded = items(charge.get("refunds"))
     try:
-        found = stripe.refunds_of(account, charge=str(charge["id"]))
-    except CallerError as error:
-        if error.status != NOT_FOUND:
-            raise
-        found = []
-    embedded: list[Json] = (charge.get("refunds") or {}).get("data") or []
-    return found or embedded
+        return stripe.refunds_of(account, charge=str(charge["id"])) or embedded
+    except (CallerError, Misconfigured) as error:
+        if embedded and refused(error):
+            return embedded
+        raise
 
 
 def _shown(refunds: list[Json], event: Event) -> bool:
-    """Say whether the refund that made this event is among them, by what it added."""
+    """Say whether what the event is about is among the refunds: one, or several in a row."""
     before = (event.previous or {}).get("amount_refunded")
     if before is None:
         return bool(refunds)
     added = int(event.object.get("amount_refunded") or 0) - int(before)
-    return any(refund.get("amount") == added for refund in refunds)
+    sums, total = {0}, 0
+    for refund in refunds:
+        total += int(refund.get("amount") or 0)
+        if total - added in sums:
+            return True
+        sums.add(total)
+    return False
+
+
+def _unlisted(event: Event) -> Fact:
+    """Build what the event itself says of a refund, where we may not list refunds.
+
+    Its own events say more; they are waited for, and it is told only where none came. Raises
+    `NotYet` until then.
+    """
+    charge = event.object
+    if time.time() - event.created < OWN_EVENTS_SECONDS:
+        raise NotYet(
+            "The refunds may not be listed; their own events may come.",
+            code="refund_not_shown",
+            delay_seconds=LOOK_AGAIN_SECONDS,
+        )
+    total = int(charge.get("amount_refunded") or 0)
+    before = int((event.previous or {}).get("amount_refunded") or 0)
+    subject = f"{charge['id']}:refunded:{total}"
+    return Fact(
+        subject=subject,
+        family="unlisted_refund",
+        status="succeeded",
+        rank=(event.created,),
+        happened_at=event.created,
+        snapshot={"amount_refunded": total - released(charge, event.api_version)},
+        type="refund.succeeded",
+        key=subject,
+        data=_data(charge) | {"amount": total - before, "amount_received": None},
+        livemode=event.livemode,
+        stripe_event_id=event.id,
+    )
+
+
+def _hold_released(event: Event) -> list[Fact]:
+    """Tell that a charge without an intent can no longer be captured; an intent tells itself."""
+    if reference(event.object.get("payment_intent")) or not event.object.get("refunded"):
+        return []
+    return [_payment_fact(event, "canceled")]
+
+
+def _settled(event: Event, stripe: StripeGateway) -> list[Fact]:
+    """Tell what is left of a charge, when its balance transaction is known since this event."""
+    charge, booked = event.object, event.object.get("balance_transaction")
+    changed = event.previous is None or "balance_transaction" in event.previous
+    if not booked or not captured(charge) or (event.type == "charge.updated" and not changed):
+        return []
+    if isinstance(booked, str):
+        try:
+            booked = stripe.balance_transaction(booked, event.account)
+        except (CallerError, Misconfigured) as error:
+            if not refused(error):
+                raise
+            return []
+    sums = moved(booked)
+    return [_settled_fact(event, sums)] if sums else []
+
+
+def _settled_fact(event: Event, sums: Json) -> Fact:
+    charge = event.object
+    return Fact(
+        subject=f"{charge['id']}:settlement",
+        family="settlement",
+        status=str(charge.get("status")),
+        rank=(event.created,),
+        happened_at=event.created,
+        snapshot=sums,
+        type="payment.settled",
+        key=str(charge["id"]),
+        data=_data(charge) | sums,
+        livemode=event.livemode,
+        stripe_event_id=event.id,
+    )
 
 
 def charge_fact(event: Event) -> Fact:
@@ -104,17 +220,16 @@ def charge_fact(event: Event) -> Fact:
     )
 
 
-def _payment_fact(event: Event) -> Fact:
+def _payment_fact(event: Event, told: str) -> Fact:
     """Build the fact of how a payment stands that is nothing but a charge."""
     charge = event.object
-    told = _standing(charge, expired=event.type == "charge.expired")
     return Fact(
         subject=f"{charge['id']}:payment",
         family="payment",
         status=str(charge.get("status")),
         rank=(STAGES[told], event.created),
         happened_at=event.created,
-        snapshot=_snapshot(charge),
+        snapshot=_snapshot(charge) | {"let_go": told == "canceled"},
         type=f"payment.{told}",
         key=str(payment_of(charge)),
         data=_data(charge),
@@ -123,17 +238,18 @@ def _payment_fact(event: Event) -> Fact:
     )
 
 
-def _standing(charge: Json, *, expired: bool) -> str:
-    if charge.get("status") == "failed":
+def _standing(event: Event) -> str:
+    if event.object.get("status") == "failed":
         return "failed"
-    if charge.get("captured"):
+    if event.object.get("captured"):
         return "succeeded"
-    return "canceled" if expired else "authorized"
+    return "canceled" if event.type == "charge.expired" else "authorized"
 
 
 def _snapshot(charge: Json) -> Json:
     names = ("amount", "amount_captured", "amount_refunded", "currency", "refunded", "disputed")
     kept = {name: charge.get(name) for name in names}
+    kept["amount_received"] = captured(charge)
     return kept | {"receipt_url": charge.get("receipt_url"), "captured": charge.get("captured")}
 
 
@@ -143,6 +259,7 @@ def _data(charge: Json) -> Json:
         "payment_intent_id": reference(charge.get("payment_intent")),
         "charge_id": charge["id"],
         "amount": charge.get("amount"),
+        "amount_received": captured(charge),
         "currency": charge.get("currency"),
         "failure_code": charge.get("failure_code"),
         "failure_message": charge.get("failure_message"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from shared.facts import Fact
+from shared.stripe.amounts import moved
 from shared.stripe.event import Event, reference
 from shared.stripe.gateway import StripeGateway
 from worker.registry import handles
@@ -68,7 +69,7 @@ def _fact(event: Event, told: str, *, subject: str, family: str, rank: tuple[int
         rank=rank,
         tie=(COURSE.index(status) if status in COURSE else len(COURSE),),
         happened_at=event.created,
-        snapshot={name: dispute.get(name) for name in ("amount", "currency", "reason")},
+        snapshot=_snapshot(dispute),
         type=f"dispute.{told}",
         key=str(dispute["id"]) if told == "opened" else f"{dispute['id']}:{status}",
         data=_data(dispute),
@@ -77,14 +78,27 @@ def _fact(event: Event, told: str, *, subject: str, family: str, rank: tuple[int
     )
 
 
+def _snapshot(dispute: Json) -> Json:
+    kept = {name: dispute.get(name) for name in ("amount", "currency", "reason", "created")}
+    kept["charge_id"] = reference(dispute.get("charge"))
+    return kept | {"due_by": _due_by(dispute)} | moved(dispute.get("balance_transactions"))
+
+
+def _due_by(dispute: Json) -> int | None:
+    due_by = (dispute.get("evidence_details") or {}).get("due_by")
+    return due_by if isinstance(due_by, int) else None
+
+
 def _data(dispute: Json) -> Json:
     metadata = dispute.get("metadata") or {}
-    return {
+    return moved(dispute.get("balance_transactions")) | {
         "payment_intent_id": reference(dispute.get("payment_intent")),
         "charge_id": reference(dispute.get("charge")),
         "dispute_id": dispute["id"],
         "amount": dispute.get("amount"),
         "currency": dispute.get("currency"),
+        "reason": dispute.get("reason"),
+        "due_by": _due_by(dispute),
         "failure_code": dispute.get("reason"),
         "event_id": metadata.get("event_id"),
         "user_id": metadata.get("user_id"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from shared.facts import Fact
+from shared.stripe.amounts import charge_of, received
 from shared.stripe.event import Event, reference
 from shared.stripe.gateway import StripeGateway
 from worker.registry import handles
@@ -15,7 +16,14 @@ Json = dict[str, Any]
 OPEN, CANCELED, SUCCEEDED = range(3)
 STAGES = {"canceled": CANCELED, "succeeded": SUCCEEDED}
 # Which state stands when several are of one second: the usual course of one attempt.
-COURSE = ("created", "requires_action", "processing", "authorized", "failed")
+COURSE = (
+    "created",
+    "requires_action",
+    "processing",
+    "authorized",
+    "partially_captured",
+    "failed",
+)
 # What an intent's own status says; an object that was fetched may be ahead of its event.
 REACHED = {
     "canceled": "canceled",
@@ -24,6 +32,9 @@ REACHED = {
     "requires_capture": "authorized",
     "requires_payment_method": "failed",
     "succeeded": "succeeded",
+    # The names that versions before 2019-02-11 use.
+    "requires_source": "failed",
+    "requires_source_action": "requires_action",
 }
 
 
@@ -67,9 +78,12 @@ def requires_action(event: Event, _: StripeGateway) -> list[Fact]:
 
 @handles("payment_intent.amount_capturable_updated")  # why: money is held and can be captured
 def amount_capturable_updated(event: Event, _: StripeGateway) -> list[Fact]:
-    """Tell that the payment is authorised, once for each amount that can be captured."""
+    """Tell that money is held, once for each amount; or that a part of it was captured."""
+    if received(event.object):
+        attempt = f"received:{received(event.object)}"
+        return [payment_fact(event, "partially_captured", attempt=attempt)]
     capturable = event.object.get("amount_capturable")
-    charge = reference(event.object.get("latest_charge")) or "none"
+    charge = charge_of(event.object) or "none"
     return [payment_fact(event, "authorized", attempt=f"{charge}:{capturable}")]
 
 
@@ -81,7 +95,7 @@ def payment_fact(event: Event, change: str, *, attempt: str = "") -> Fact:
     """
     intent = event.object
     intent_id, status = str(intent["id"]), str(intent.get("status") or change)
-    reached = REACHED.get(status, change)
+    reached = _reached(intent, status, change)
     ended = reached in STAGES
     told = reached if ended else change
     if told == "created" or (event.fetched and told != reached):
@@ -91,9 +105,9 @@ def payment_fact(event: Event, change: str, *, attempt: str = "") -> Fact:
         family="payment",
         status=status,
         rank=(STAGES.get(reached, OPEN), event.created),
-        tie=(COURSE.index(change) if change in COURSE else len(COURSE),),
+        tie=(COURSE.index(change) if change in COURSE else len(COURSE), received(intent)),
         happened_at=event.created,
-        snapshot=_snapshot(intent),
+        snapshot=_snapshot(intent) | {"let_go": reached == "canceled" and not received(intent)},
         type=f"payment.{told}" if told else None,
         key=intent_id if ended or not attempt else f"{intent_id}:{attempt}",
         data=_data(intent, failed=told == "failed"),
@@ -102,15 +116,22 @@ def payment_fact(event: Event, change: str, *, attempt: str = "") -> Fact:
     )
 
 
+def _reached(intent: Json, status: str, change: str) -> str:
+    reached = REACHED.get(status, change)
+    return "partially_captured" if reached == "authorized" and received(intent) else reached
+
+
 def _moment(event: Event, tried: Json) -> str:
     """Tell attempts without a charge apart, even two with one method: by method and second."""
     return f"{reference(tried.get('payment_method')) or 'none'}@{event.created}"
 
 
 def _snapshot(intent: Json) -> Json:
-    names = ("amount", "amount_received", "currency", "created", "livemode", "description")
+    names = ("amount", "amount_capturable", "currency", "created", "livemode", "description")
     kept = {name: intent.get(name) for name in names}
-    kept["charge_id"] = reference(intent.get("latest_charge"))
+    kept["amount_received"] = received(intent)
+    kept["cancellation_reason"] = intent.get("cancellation_reason")
+    kept["charge_id"] = charge_of(intent)
     kept["metadata"] = intent.get("metadata") or {}
     kept["status"] = intent.get("status")
     return kept
@@ -121,8 +142,11 @@ def _data(intent: Json, *, failed: bool) -> Json:
     error = (intent.get("last_payment_error") or {}) if failed else {}
     return {
         "payment_intent_id": intent["id"],
-        "charge_id": reference(error.get("charge")) or reference(intent.get("latest_charge")),
+        "charge_id": reference(error.get("charge")) or charge_of(intent),
         "amount": intent.get("amount"),
+        "amount_received": received(intent),
+        "amount_capturable": intent.get("amount_capturable"),
+        "cancellation_reason": intent.get("cancellation_reason"),
         "currency": intent.get("currency"),
         "failure_code": error.get("decline_code") or error.get("code"),
         "failure_message": error.get("message"),

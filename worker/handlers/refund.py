@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from shared.facts import Fact
+from shared.stripe.amounts import moved, releases_a_hold
 from shared.stripe.event import Event, reference
 from shared.stripe.gateway import StripeGateway
 from shared.telemetry.logging import get_logger
+from worker.look_ups import balance_transaction
 from worker.registry import handles
 
 log = get_logger(__name__)
@@ -19,15 +21,23 @@ STAGES = {"pending": 0, "requires_action": 0, "succeeded": 1, "failed": 2, "canc
 
 # why: all of them say how the refund stands; charge.refund.updated is the older name of the same
 @handles("refund.created", "refund.updated", "refund.failed", "charge.refund.updated")
-def refund_changed(event: Event, _: StripeGateway) -> list[Fact]:
+def refund_changed(event: Event, stripe: StripeGateway) -> list[Fact]:
     """Tell each status a refund reaches, once, however many events say it."""
-    return [refund_fact(event, event.object)]
+    refund, booked = event.object, event.object.get("balance_transaction")
+    if event.type == "refund.created" and isinstance(booked, str):
+        found = balance_transaction(stripe, booked, event.account)
+        refund = refund | {"balance_transaction": found or booked}
+    return [refund_fact(event, refund, happened_at=event.created)]
 
 
-def refund_fact(event: Event, refund: Json) -> Fact:
-    """Build the fact that a refund has a status; one we do not know is remembered, not told."""
-    refund_id, status = str(refund["id"]), str(refund.get("status"))
-    known = status in STAGES
+def refund_fact(event: Event, refund: Json, *, happened_at: int) -> Fact:
+    """Build the fact that a refund has a status; one we do not know is remembered, not told.
+
+    A refund that only releases held money is remembered, too: no money went back.
+    """
+    # Refunds of the oldest versions have no status: they succeed at once.
+    refund_id, status = str(refund["id"]), str(refund.get("status", "succeeded"))
+    known, hold = status in STAGES, releases_a_hold(refund)
     if not known:
         log.warning("refund_status_unknown", refund_id=refund_id, status=status)
     return Fact(
@@ -35,9 +45,9 @@ def refund_fact(event: Event, refund: Json) -> Fact:
         family="refund",
         status=status,
         rank=(STAGES.get(status, 0), event.created),
-        happened_at=event.created,
-        snapshot=_snapshot(refund),
-        type=f"refund.{status}" if known else None,
+        happened_at=happened_at,
+        snapshot=_snapshot(refund) | {"released_hold": hold},
+        type=f"refund.{status}" if known and not hold else None,
         key=f"{refund_id}:{status}",
         data=_data(refund),
         livemode=event.livemode,
@@ -46,7 +56,7 @@ def refund_fact(event: Event, refund: Json) -> Fact:
 
 
 def _snapshot(refund: Json) -> Json:
-    names = ("amount", "currency", "reason", "failure_reason", "created")
+    names = ("amount", "currency", "reason", "failure_reason", "pending_reason", "created")
     kept = {name: refund.get(name) for name in names}
     kept["charge_id"] = reference(refund.get("charge"))
     kept["metadata"] = refund.get("metadata") or {}
@@ -55,12 +65,14 @@ def _snapshot(refund: Json) -> Json:
 
 def _data(refund: Json) -> Json:
     metadata = refund.get("metadata") or {}
-    return {
+    return moved(refund.get("balance_transaction")) | {
         "payment_intent_id": reference(refund.get("payment_intent")),
         "charge_id": reference(refund.get("charge")),
         "refund_id": refund["id"],
         "amount": refund.get("amount"),
         "currency": refund.get("currency"),
+        "reason": refund.get("reason"),
+        "pending_reason": refund.get("pending_reason"),
         "failure_code": refund.get("failure_reason"),
         "event_id": metadata.get("event_id"),
         "user_id": metadata.get("user_id"),

@@ -1,0 +1,310 @@
+"""The notification's body: the one model behind what is sent, the contract and the table in docs.
+
+python -m shared.notification      writes the table of every type and its fields
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+Json = dict[str, Any]
+
+
+class NotificationData(BaseModel):
+    """What a notification tells; a field that does not apply, or is not known yet, is null."""
+
+    payment_intent_id: str | None = Field(
+        description="Null for a charge or a checkout session without a payment intent.",
+        examples=["pi_3QxYzA"],
+    )
+    charge_id: str | None = Field(description="The charge.", examples=["ch_3QxYzA"])
+    refund_id: str | None = Field(
+        description="Null when Stripe made no refund, or does not let us list it.",
+        examples=["re_3QxYzA"],
+    )
+    refund_request_id: str | None = Field(
+        description="Our request, of a refund that Stripe refused or lets wait.",
+        examples=["rr_0123456789abcdef0123456789abcdef"],
+    )
+    dispute_id: str | None = Field(description="The dispute.", examples=["du_1QxYzA"])
+    checkout_session_id: str | None = Field(description="The session.", examples=["cs_test_a1"])
+    fraud_warning_id: str | None = Field(description="The warning.", examples=["issfr_1QxYzA"])
+    review_id: str | None = Field(description="The review.", examples=["prv_1QxYzA"])
+    account: str | None = Field(
+        description="The connected account (Stripe Connect); null for our own.",
+        examples=["acct_1QxYzA"],
+    )
+    status: str = Field(description="Stripe's status of what it is about.", examples=["succeeded"])
+    amount: int | None = Field(
+        description="What was asked: of a payment what was to be paid, of a refund or a dispute "
+        "its own amount; smallest unit.",
+        examples=[2000],
+    )
+    currency: str | None = Field(description="ISO 4217, of `amount`.", examples=["sgd"])
+    amount_received: int | None = Field(
+        description="What came of a payment: captured, in part or beyond what was authorised.",
+        examples=[1500],
+    )
+    amount_capturable: int | None = Field(
+        description="What is held and can still be captured.", examples=[0]
+    )
+    amount_refunded: int = Field(
+        description="What was refunded of the payment, or is being refunded, as far as known then.",
+        examples=[0],
+    )
+    fee: int | None = Field(
+        description="Stripe's fee, in the settlement currency; of a dispute, of all its movements.",
+        examples=[88],
+    )
+    net: int | None = Field(
+        description="What the balance gains (a refund or a dispute: loses, below zero).",
+        examples=[1412],
+    )
+    settlement_currency: str | None = Field(
+        description="The currency of `fee` and `net`.", examples=["sgd"]
+    )
+    available_on: str | None = Field(
+        description="When the net can be paid out, RFC 3339.", examples=["2026-11-28T00:00:00Z"]
+    )
+    reason: str | None = Field(
+        description="Why: of a refund, a dispute, a review (opened or closed) or a fraud warning.",
+        examples=["requested_by_customer"],
+    )
+    pending_reason: str | None = Field(
+        description="Why a refund waits: `processing`, `insufficient_funds`, `charge_pending`.",
+        examples=["insufficient_funds"],
+    )
+    cancellation_reason: str | None = Field(
+        description="Why a payment was canceled: a caller's reason, or Stripe's `automatic`, "
+        "`expired`, …",
+        examples=["expired"],
+    )
+    due_by: str | None = Field(
+        description="Until when evidence can be given, RFC 3339.",
+        examples=["2026-12-10T23:59:59Z"],
+    )
+    failure_code: str | None = Field(
+        description="Stripe's code; of a dispute its reason.", examples=["insufficient_funds"]
+    )
+    failure_message: str | None = Field(
+        description="Stripe's sentence.", examples=["Your card has insufficient funds."]
+    )
+    customer_email: str | None = Field(
+        description="Where the receipt went.", examples=["customer@example.com"]
+    )
+    event_id: str | None = Field(description="From the payment's metadata.", examples=["123"])
+    user_id: str | None = Field(description="From the payment's metadata.", examples=["456"])
+    metadata: dict[str, str] = Field(
+        description="Of what it is about; empty when there is none.",
+        examples=[{"event_id": "123", "user_id": "456"}],
+    )
+    stripe_event_id: str | None = Field(
+        description="The event that told us; null when Stripe sent none.", examples=["evt_1QxYzA"]
+    )
+
+
+class Notification(BaseModel):
+    """One notification, as it is posted to the event service (Standard Webhooks)."""
+
+    id: str = Field(
+        description="Stable over retries and rebuilds: dedupe on it.",
+        examples=["ntf_ivaonftkjtjhzsrcrlkvt3dpfy"],
+    )
+    type: str
+    timestamp: str = Field(
+        description="When it happened, RFC 3339.", examples=["2026-11-22T10:00:00Z"]
+    )
+    sequence: int = Field(description="Grows by one within a payment.", examples=[1])
+    livemode: bool = Field(examples=[False])
+    data: NotificationData
+
+
+DATA_FIELDS = tuple(NotificationData.model_fields)
+# Fields that any notification may have.
+_ANY = (
+    "payment_intent_id",
+    "account",
+    "customer_email",
+    "event_id",
+    "user_id",
+    "stripe_event_id",
+)
+_ALWAYS = ("status", "amount_refunded", "metadata")
+_FEES = ("fee", "net", "settlement_currency", "available_on")
+_PAYMENT = ("amount", "currency", "amount_received")
+_PAYMENT_MAY = ("charge_id", "amount_capturable", *_FEES)
+_REFUND = ("refund_id", "amount", "currency")
+_REFUND_MAY = ("charge_id", "reason", *_FEES)
+_DISPUTE = ("dispute_id", "amount", "currency")
+_DISPUTE_MAY = ("charge_id", "reason", "failure_code", "due_by", *_FEES)
+_REVIEW_MAY = ("charge_id", "reason")
+_SESSION_MAY = ("amount", "currency")
+
+
+@dataclass(frozen=True)
+class Telling:
+    """What one type of notification says, and which fields of its own it fills."""
+
+    says: str
+    own_always: tuple[str, ...]
+    own_sometimes: tuple[str, ...]
+
+    @property
+    def always(self) -> tuple[str, ...]:
+        """Name the fields that are never null in it."""
+        return (*_ALWAYS, *self.own_always)
+
+    @property
+    def sometimes(self) -> tuple[str, ...]:
+        """Name the fields that are null in it when they do not apply or are not known."""
+        return (*_ANY, *self.own_sometimes)
+
+
+def _payment(says: str, *more: str) -> Telling:
+    return Telling(says, _PAYMENT, (*_PAYMENT_MAY, *more))
+
+
+def _refund(says: str, *more: str) -> Telling:
+    return Telling(says, _REFUND, (*_REFUND_MAY, *more))
+
+
+def _dispute(says: str) -> Telling:
+    return Telling(says, _DISPUTE, _DISPUTE_MAY)
+
+
+def _session(says: str) -> Telling:
+    return Telling(says, ("checkout_session_id",), _SESSION_MAY)
+
+
+FAILURE = ("failure_code", "failure_message")
+# A refund without an id: refused, waiting for balance, or one that we may not list.
+UNLISTED = ("refund_id", "refund_request_id", "amount", "currency")
+TYPES: dict[str, Telling] = {
+    "payment.succeeded": _payment("The money came: `amount_received` of it."),
+    "payment.failed": _payment("An attempt failed; the customer may try again.", *FAILURE),
+    "payment.canceled": _payment("It can no longer be paid.", "cancellation_reason"),
+    "payment.processing": _payment("A bank debit is under way; it may take days."),
+    "payment.requires_action": _payment("The customer must authenticate (3D Secure)."),
+    "payment.authorized": _payment("Money is held: `amount_capturable` of it."),
+    "payment.partially_captured": _payment(
+        "A part of the held money was captured, the rest is still held."
+    ),
+    "payment.settled": Telling(
+        "Stripe knows its fee and what is left.",
+        ("charge_id", "amount", "currency", "amount_received", *_FEES[:3]),
+        ("available_on",),
+    ),
+    "payment.fraud_warning": Telling(
+        "The card's issuer reports fraud; a refund in time avoids the dispute. `status` is "
+        "`actionable` or `not_actionable`.",
+        ("fraud_warning_id",),
+        ("charge_id", "reason"),
+    ),
+    "payment.review_opened": Telling(
+        "Stripe or a rule of yours wants a person to look.", ("review_id",), _REVIEW_MAY
+    ),
+    "payment.review_closed": Telling(
+        "The review ended: `reason` says how.", ("review_id",), _REVIEW_MAY
+    ),
+    "refund.pending": Telling(
+        "The money is on its way back; or Stripe lets it wait, see `pending_reason`.",
+        (),
+        (*UNLISTED, *_REFUND_MAY, "pending_reason", *FAILURE),
+    ),
+    "refund.requires_action": _refund("The customer must act to get it.", "pending_reason"),
+    "refund.succeeded": Telling("The money went back.", (), (*UNLISTED, *_REFUND_MAY)),
+    "refund.failed": Telling(
+        "Stripe refused the refund, or the bank sent it back: the money is here again.",
+        (),
+        (*UNLISTED, *_REFUND_MAY, *FAILURE),
+    ),
+    "refund.canceled": _refund("It was canceled before it went out.", *FAILURE),
+    "dispute.opened": _dispute("A bank asks, or takes the money back: answer until `due_by`."),
+    "dispute.updated": _dispute("It moved on: see `status`."),
+    "dispute.won": _dispute("The bank decided for you."),
+    "dispute.lost": _dispute("The bank decided for the customer."),
+    "dispute.closed": _dispute("It ended without a decision."),
+    "dispute.funds_withdrawn": _dispute("The money left the balance: `net` in all so far."),
+    "dispute.funds_reinstated": _dispute("The money came back: `net` in all so far."),
+    "checkout.completed": _session("The customer is through; a delayed payment may still come."),
+    "checkout.expired": _session("The session was abandoned."),
+    "checkout.payment_succeeded": _session("The delayed payment came."),
+    "checkout.payment_failed": _session("The delayed payment failed."),
+}
+
+
+def example(name: str) -> Json:
+    """Give an example of a type: its fields filled, the others null."""
+    telling = TYPES[name]
+    filled = {*telling.always, *telling.sometimes}
+    data: Json = {
+        field: info.examples[0] if field in filled and info.examples else None
+        for field, info in NotificationData.model_fields.items()
+    }
+    data["status"] = _STATUSES.get(name, name.partition(".")[2])
+    head = {
+        field: info.examples[0]
+        for field, info in Notification.model_fields.items()
+        if info.examples
+    }
+    return head | {"type": name, "data": data}
+
+
+_STATUSES = {
+    "payment.failed": "requires_payment_method",
+    "payment.authorized": "requires_capture",
+    "payment.partially_captured": "requires_capture",
+    "payment.settled": "succeeded",
+    "payment.fraud_warning": "actionable",
+    "payment.review_opened": "open",
+    "payment.review_closed": "closed",
+    "dispute.opened": "needs_response",
+    "dispute.updated": "under_review",
+    "dispute.closed": "warning_closed",
+    "dispute.funds_withdrawn": "needs_response",
+    "dispute.funds_reinstated": "won",
+    "checkout.completed": "paid",
+    "checkout.expired": "unpaid",
+    "checkout.payment_succeeded": "paid",
+    "checkout.payment_failed": "unpaid",
+}
+
+
+def markdown() -> str:
+    """Render the page of the docs: every type with the fields it fills, and every field."""
+    rows = [*_INTRODUCTION, "| Type | Says | Always filled | Null when unknown |"]
+    rows.append("| --- | --- | --- | --- |")
+    for name, telling in TYPES.items():
+        filled, perhaps = _names(telling.own_always), _names(telling.own_sometimes)
+        rows.append(f"| `{name}` | {telling.says} | {filled} | {perhaps} |")
+    rows += ["", "| Field | Means |", "| --- | --- |"]
+    rows += [f"| `{n}` | {f.description} |" for n, f in NotificationData.model_fields.items()]
+    return "\n".join(rows) + "\n"
+
+
+def _names(fields: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in fields) or "–"
+
+
+_INTRODUCTION = (
+    "# Notifications",
+    "",
+    "Every type of notification and what its `data` holds. Times are RFC 3339 in UTC, amounts in",
+    "the smallest unit of the currency beside them.",
+    "",
+    f"Every type fills {_names(_ALWAYS)}, and each of",
+    f"{_names(_ANY)} where it is known.",
+    "A type's own fields are in its row; all other fields are null in it.",
+    "",
+    "Generated by `bin/notification-docs` from `shared/notification.py`, the model behind what is",
+    "sent; tests hold every notification against this table.",
+    "",
+)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown())

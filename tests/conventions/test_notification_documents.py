@@ -1,0 +1,22 @@
+"""What people read about notifications is generated from the model they are made by."""
+
+from pathlib import Path
+
+from shared.notification import DATA_FIELDS, TYPES, Notification, example, markdown
+from tests.conventions.tracked import text_of
+
+
+def test_the_page_of_notifications_is_the_one_the_model_makes():
+    assert text_of(Path("docs/notifications.md")) == markdown(), "run bin/notification-docs"
+
+
+def test_the_readme_names_every_type():
+    readme = text_of(Path("README.md"))
+    assert all(f"`{name}`" in readme or f"`.{name.split('.')[1]}`" in readme for name in TYPES)
+
+
+def test_every_example_is_a_notification_that_fills_what_its_type_fills():
+    for name, telling in TYPES.items():
+        data = Notification.model_validate(example(name)).data.model_dump()
+        assert all(data[field] is not None for field in telling.always)
+        assert {*telling.always, *telling.sometimes} <= set(DATA_FIELDS)
