@@ -71,6 +71,8 @@ def for_sandbox(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
     replaceable = {
         "EVENT_SERVICE_URL": f"http://{LOOPBACK}:{environment['RECEIVER_PORT']}",
         "EVENT_SERVICE_SECRET": kept["EVENT_SERVICE_SECRET"],
+        # Stripe's own limits, so that what is tried here meets them as it would there.
+        "SANDBOX_RATE_LIMITS": "stripe",
     }
     return {**replaceable, **environment, **own}
 

@@ -14,6 +14,7 @@ from sandbox.control.state import Keeper
 from sandbox.events_out.webhook_endpoints import register
 from sandbox.wire.serving import listen
 from sandbox.wire.stopping import stopped
+from sandbox.world.rate_limits import from_setting
 from sandbox.world.world import World
 
 DEFAULT_PORT: Final = 12111
@@ -23,6 +24,7 @@ async def serve() -> None:
     """Serve until SIGTERM or Ctrl-C, then save the state and end."""
     world = World()
     path = os.environ.get("SANDBOX_STATE")
+    world.rate_limits.limit(from_setting(os.environ.get("SANDBOX_RATE_LIMITS", "")))
     keeper = Keeper(world, Path(path)) if path else None
     if keeper is not None:
         keeper.restore()

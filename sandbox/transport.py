@@ -17,7 +17,7 @@ from sandbox.cards import card_numbers
 from sandbox.objects import accounts
 from sandbox.wire import authentication, expand, forms, params, versions
 from sandbox.wire.call import Call, Route
-from sandbox.world import errors, ids
+from sandbox.world import errors, ids, rate_limits
 from sandbox.world.errors import StripeError
 from sandbox.world.faults import Fault
 from sandbox.world.idempotency import Kept, check_key, fingerprint
@@ -77,6 +77,7 @@ class Transport:
         fault = self._world.faults.take(request.method, request.path)
         try:
             await _read(exchange, self._world)
+            self._limit(exchange)
             status, body = await self._serve(exchange, fault)
         except StripeError as refusal:
             status, body = refusal.status, {"error": refusal.error}
@@ -86,6 +87,13 @@ class Transport:
             status, body = failure.status, {"error": failure.error}
         log.info("%s %s %s %s", request.method, request.path, status, exchange.request_id)
         return _answer(exchange, status, body)
+
+    def _limit(self, exchange: Exchange) -> None:
+        """Refuse a call beyond the rate limits, before anything of it counts."""
+        reason = self._world.rate_limits.take(exchange.account, _endpoint(exchange))
+        if reason is not None:
+            exchange.headers["Stripe-Rate-Limited-Reason"] = reason
+            raise rate_limits.exceeded()
 
     async def _serve(self, exchange: Exchange, fault: Fault | None) -> tuple[int, Json]:
         if not exchange.keeps_answers:
@@ -141,7 +149,7 @@ class Transport:
 
     def _count(self, exchange: Exchange, status: int) -> None:
         if exchange.method != "GET" and status in EFFECTIVE:
-            name = f"{exchange.method} {OBJECT_ID.sub('{id}', exchange.path)}"
+            name = _endpoint(exchange)
             self._world.acted[name] = self._world.acted.get(name, 0) + 1
 
     def _keep(self, exchange: Exchange, status: int, body: Json) -> None:
@@ -170,6 +178,11 @@ class Transport:
     def _shown(self, exchange: Exchange, body: Json) -> Json:
         shown: Json = versions.shown(body, exchange.version)
         return shown
+
+
+def _endpoint(exchange: Exchange) -> str:
+    """Return the method and the path without its ids."""
+    return f"{exchange.method} {OBJECT_ID.sub('{id}', exchange.path)}"
 
 
 async def _read(exchange: Exchange, world: World) -> None:

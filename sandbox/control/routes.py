@@ -15,7 +15,7 @@ from sandbox.control import books, state
 from sandbox.events_out import deliveries, webhook_endpoints
 from sandbox.intents import challenges
 from sandbox.objects import disputes, refunds
-from sandbox.world import errors
+from sandbox.world import errors, rate_limits
 from sandbox.world.app_keys import WORLD
 from sandbox.world.delivery_modes import MODES, DeliveryMode
 from sandbox.world.errors import StripeError
@@ -103,6 +103,20 @@ def _faults(world: World, _: Json, __: str) -> Json:
 def _no_faults(world: World, _: Json, __: str) -> Json:
     world.faults.active.clear()
     return {"faults": []}
+
+
+def _limits(world: World, _: Json, __: str) -> Json:
+    return world.rate_limits.listed()
+
+
+def _limit(world: World, body: Json, _: str) -> Json:
+    world.rate_limits.limit(rate_limits.parse(body))
+    return world.rate_limits.listed()
+
+
+def _no_limits(world: World, _: Json, __: str) -> Json:
+    world.rate_limits.limit(rate_limits.Limits())
+    return world.rate_limits.listed()
 
 
 def _add_mode(world: World, body: Json, _: str) -> Json:
@@ -209,6 +223,9 @@ _ROUTES: Final[tuple[tuple[str, str, Control], ...]] = (
     ("POST", "/faults", _add_fault),
     ("GET", "/faults", _faults),
     ("DELETE", "/faults", _no_faults),
+    ("POST", "/rate_limits", _limit),
+    ("GET", "/rate_limits", _limits),
+    ("DELETE", "/rate_limits", _no_limits),
     ("POST", "/deliveries", _add_mode),
     ("GET", "/deliveries", _deliveries),
     ("DELETE", "/deliveries", _normal_delivery),

@@ -15,6 +15,7 @@ from sandbox.world.faults import Faults
 from sandbox.world.idempotency import Memory
 from sandbox.world.mail import Mail
 from sandbox.world.objects import Json
+from sandbox.world.rate_limits import RateLimits
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ class World:
         self.mail = Mail()
         self.memory = Memory()
         self.faults = Faults()
+        self.rate_limits = RateLimits()
         self.accounts: dict[str, Account] = {}
         self.base_url = "http://127.0.0.1"
         self.acted: dict[str, int] = {}
