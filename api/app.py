@@ -15,6 +15,7 @@ from api.bodies import StrictJson
 from api.console import console
 from api.health import health
 from api.ops import ops
+from api.ops_lists import lists
 from api.parts import EXTENSION, Parts
 from api.payment import payments
 from api.refund import refunds
@@ -50,7 +51,7 @@ def create_app(settings: Settings, store: Store | None = None) -> OpenAPI:
     requests.install(app)
     hosts.install(app, settings)
     metrics_page.install(app)
-    for blueprint in (health, payments, refunds, webhooks, ops, metrics_page.metrics):
+    for blueprint in (health, payments, refunds, webhooks, ops, lists, metrics_page.metrics):
         app.register_api(blueprint)
     app.register_blueprint(console)
     app.add_url_rule("/openapi.json", "openapi", lambda: jsonify(contract(app)))

@@ -103,6 +103,7 @@ ITEM_FIELDS = {
     "body": "Of a notification: what is sent, JSON, but for `sequence`.",
     "sequence": "Of a notification: its number within its payment.",
     "request_id": "Of the request that caused it.",
+    "stripe_request_id": "Of an event: Stripe's request that caused it.",
     "traceparent": "Of the request that caused it (W3C Trace Context).",
     "again": "Of a duty: it was wanted once more while it ran.",
 }

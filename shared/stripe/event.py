@@ -40,6 +40,7 @@ class Event:
     api_version: str | None = None
     previous: Json | None = None
     request_key: str | None = None
+    request_id: str | None = None
     related_url: str | None = None
 
     @property
@@ -105,6 +106,7 @@ def _snapshot(raw: Json) -> Event:
         api_version=_optional(raw.get("api_version")),
         previous=_object(raw["data"].get("previous_attributes")),
         request_key=_request_key(raw.get("request")),
+        request_id=reference(raw.get("request")),
     )
 
 
@@ -118,6 +120,7 @@ def _thin(raw: Json) -> Event:
         object={},
         account=_account(raw.get("context")),
         request_key=_request_key((raw.get("reason") or {}).get("request")),
+        request_id=reference((raw.get("reason") or {}).get("request")),
         related_url=reference(related.get("url")),
     )
 

@@ -7,7 +7,7 @@ error. How one is given another life is in `api/redrive.py`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, cast
@@ -87,7 +87,7 @@ class DeadLetters:
         kinds = [sought.kind] if sought.kind else list(LETTER_KINDS.values())
         matched, complete = [], True
         for kind in kinds:
-            found = self._search(kind, self._store.keys.dead(kind), sought, newest_first)
+            found = self.walk(kind, sought, index=self._store.keys.dead(kind), newest=newest_first)
             for number, item in enumerate(found, start=1):
                 if sought.matches(item):
                     matched.append(item)
@@ -98,8 +98,7 @@ class DeadLetters:
     def events(self, sought: Sought, limit: int) -> Found:
         """Find events of any state by what is remembered of them, newest first."""
         matched: list[Json] = []
-        found = self._search(EVENTS, self._store.keys.index(EVENTS), sought, True)
-        for number, item in enumerate(found, start=1):
+        for number, item in enumerate(self.walk(EVENTS, sought), start=1):
             if number > SCAN_LIMIT:
                 return Found(matched, len(matched), complete=False)
             if sought.matches(item):
@@ -108,39 +107,53 @@ class DeadLetters:
                 return Found(matched, limit, complete=False)
         return Found(matched, len(matched), complete=True)
 
-    def _search(self, kind: Kind, index: str, sought: Sought, newest_first: bool) -> Iterator[Json]:
-        """Walk an index of items in order of its times, reading their summaries in chunks."""
+    def walk(
+        self,
+        kind: Kind,
+        sought: Sought,
+        *,
+        index: str | None = None,
+        fields: Sequence[str] = SUMMARY,
+        newest: bool = True,
+    ) -> Iterator[Json]:
+        """Walk the items of a kind in order of their times, reading some fields of each in chunks.
+
+        By default all items are walked by when they were recorded, the newest first; one more than
+        `SCAN_LIMIT` is the last. Of what is sought only the times count. Raises `Unavailable`.
+        """
         low = "-inf" if sought.since_ms is None else sought.since_ms
         high = "+inf" if sought.until_ms is None else sought.until_ms
         for start in range(0, SCAN_LIMIT + 1, CHUNK):
-            bounds = (high, low) if newest_first else (low, high)
+            bounds = (high, low) if newest else (low, high)
             with redis_errors():
                 chunk = cast(
                     list[tuple[str, float]],
                     self._store.redis.zrange(
-                        index,
+                        index or self._store.keys.index(kind),
                         *bounds,
-                        desc=newest_first,
+                        desc=newest,
                         byscore=True,
                         offset=start,
                         num=CHUNK,
                         withscores=True,
                     ),
                 )
-            yield from self._summaries(kind, chunk)
+            yield from self._read(kind, chunk, fields)
             if len(chunk) < CHUNK:
                 return
 
-    def _summaries(self, kind: Kind, chunk: list[tuple[str, float]]) -> Iterator[Json]:
+    def _read(
+        self, kind: Kind, chunk: list[tuple[str, float]], fields: Sequence[str]
+    ) -> Iterator[Json]:
         with redis_errors():
             pipe = self._store.redis.pipeline(transaction=False)
             for item_id, _ in chunk:
-                pipe.hmget(self._store.keys.item(kind, item_id), *SUMMARY)
+                pipe.hmget(self._store.keys.item(kind, item_id), *fields)
             rows = pipe.execute()
         for (item_id, at), row in zip(chunk, rows, strict=True):
-            fields = dict(zip(SUMMARY, row, strict=True))
-            if fields["state"]:
-                yield {"kind": kind.name, "id": item_id, "at_ms": int(at)} | fields
+            found = dict(zip(fields, row, strict=True))
+            if found["state"]:
+                yield {"kind": kind.name, "id": item_id, "at_ms": int(at)} | found
 
     def inspect(self, item_id: str) -> Json:
         """Tell all that is known of one item: its payload, and every attempt with its error.

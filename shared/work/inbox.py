@@ -47,6 +47,7 @@ class Inbox:
             "api_version": event.api_version or "",
             "created": str(event.created),
             "source": source,
+            "stripe_request_id": event.request_id or "",
         }
         received = entry("event_received", event_id=event.id, type=event.type, source=source)
         return self.work.recording(

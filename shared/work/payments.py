@@ -6,16 +6,27 @@ This is no ledger: Stripe is the truth about money, and all of this can be rebui
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from shared.canonical_json import compact
-from shared.store.scripts import TIMELINE_LIMIT, Call, Store
-from shared.work.items import Work
-from shared.work.kinds import NOTIFICATIONS
+from shared.store.scripts import TIMELINE_LIMIT, Call, Store, redis_errors
+from shared.work.kinds import EVENTS, NOTIFICATIONS, REFUNDS
 
 Json = dict[str, Any]
+RECORD_FIELDS = ("revision", "known", "updated_at")
+DELIVERY = "notification_staged"
+# What tells of the beginning of an item: the item's kind, the field that names it, and the kind of
+# the entry that tells an attempt at it.
+ITEMS = {
+    "event_received": (EVENTS, "event_id", "event_attempt"),
+    "refund_requested": (REFUNDS, "refund_request_id", "refund_attempt"),
+    DELIVERY: (NOTIFICATIONS, "notification_id", "delivery_attempt"),
+}
+# Outcomes of an attempt after which the item is not done.
+FAILED = ("retry", "snooze", "dead", "lost")
 
 
 @dataclass(frozen=True)
@@ -46,15 +57,8 @@ class Payments:
 
         Raises `Unavailable`.
         """
-        revision, known, updated = self._store.fields(
-            self._store.keys.payment(payment_id), "revision", "known", "updated_at"
-        )
-        return PaymentRecord(
-            id=payment_id,
-            revision=revision or "0",
-            known=json.loads(known) if known else {},
-            updated_at_ms=int(updated) if updated else None,
-        )
+        name = self._store.keys.payment(payment_id)
+        return _record(payment_id, self._store.fields(name, *RECORD_FIELDS))
 
     def remember_charge(self, charge_id: str, payment_id: str) -> None:
         """Remember the payment intent of a charge; some events name the charge alone."""
@@ -74,22 +78,58 @@ class Payments:
     def timeline(self, payment_id: str) -> list[Json]:
         """List all that is known to have happened to a payment, oldest first.
 
-        Requests, calls to Stripe, events (received, processed, ignored, late), refund jobs, and
-        notifications with each delivery attempt. Raises `Unavailable`.
+        Requests, calls to Stripe, events (received, processed, ignored, late), refund jobs and
+        notifications; each delivery attempt, each attempt at the others that failed, and what
+        people decided of any of them. Raises `Unavailable`.
         """
         entries = self._store.entries(self._store.keys.timeline(payment_id))
-        deliveries = Work(self._store, NOTIFICATIONS)
-        for staged in [item for item in entries if item["kind"] == "notification_staged"]:
-            for attempt in deliveries.attempts(staged["notification_id"]):
-                entries.append(
-                    attempt
-                    | {
-                        "kind": "delivery_attempt",
-                        "notification_id": staged["notification_id"],
-                        "type": staged["type"],
-                    }
-                )
+        for begun, attempts in self._attempts(entries):
+            entries += [_told(attempt, begun) for attempt in attempts if _is_told(attempt, begun)]
         return sorted((with_time(item) for item in entries), key=lambda item: str(item["at"]))
+
+    def _attempts(self, entries: list[Json]) -> list[tuple[Json, list[Json]]]:
+        """Read what was attempted at each item that the entries tell the beginning of."""
+        begun = {item[ITEMS[item["kind"]][1]]: item for item in entries if item["kind"] in ITEMS}
+        with redis_errors():
+            pipe = self._store.redis.pipeline(transaction=False)
+            for item_id, item in begun.items():
+                pipe.lrange(self._store.keys.attempts(ITEMS[item["kind"]][0], item_id), 0, -1)
+            rows = pipe.execute()
+        read = [[json.loads(text) for text in row] for row in rows]
+        return list(zip(begun.values(), read, strict=True))
+
+    def read_many(self, payment_ids: Sequence[str]) -> list[PaymentRecord]:
+        """Read what is known of many payments in one round trip. Raises `Unavailable`."""
+        with redis_errors():
+            pipe = self._store.redis.pipeline(transaction=False)
+            for payment_id in payment_ids:
+                pipe.hmget(self._store.keys.payment(payment_id), *RECORD_FIELDS)
+            rows = cast(list[list[str | None]], pipe.execute())
+        return [_record(name, row) for name, row in zip(payment_ids, rows, strict=True)]
+
+
+def _record(payment_id: str, row: Sequence[str | None]) -> PaymentRecord:
+    revision, known, updated = row
+    return PaymentRecord(
+        id=payment_id,
+        revision=revision or "0",
+        known=json.loads(known) if known else {},
+        updated_at_ms=int(updated) if updated else None,
+    )
+
+
+def _is_told(attempt: Json, begun: Json) -> bool:
+    """Say whether the timeline tells an attempt: not one whose end it tells anyway."""
+    decided = "attempt" not in attempt
+    return decided or begun["kind"] == DELIVERY or attempt["outcome"] in FAILED
+
+
+def _told(attempt: Json, begun: Json) -> Json:
+    """Tell an attempt at an item, or a person's decision about it, as an entry of a timeline."""
+    _, name, kind = ITEMS[begun["kind"]]
+    own = attempt if "attempt" not in attempt else attempt | {"kind": kind}
+    of = {field: begun[field] for field in (name, "type") if field in begun}
+    return own | of
 
 
 def entry(kind: str, **details: Any) -> Json:

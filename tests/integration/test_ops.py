@@ -32,6 +32,13 @@ ROUTES = [
     ("GET", "/ops/reconcile"),
     ("POST", "/ops/reconcile"),
     ("GET", "/ops/audit"),
+    ("GET", "/ops/payments"),
+    ("GET", "/ops/payments/pi_1/work"),
+    ("GET", "/ops/refunds"),
+    ("GET", "/ops/notifications"),
+    ("POST", "/ops/notifications/test"),
+    ("GET", "/ops/find?text=pi_1"),
+    ("GET", "/ops/rates"),
 ]
 
 

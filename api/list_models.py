@@ -1,0 +1,193 @@
+"""The requests and answers of the operators' lists: payments, refunds, notifications, rates."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.ops_models import LONGEST_PAGE, PAGE, LetterKind, Moment, Search
+
+# What is shown of the last day at most, and at first.
+LONGEST_HOURS = 24
+HOURS = 6
+
+
+class Answer(BaseModel):
+    """An answer: what its model does not name is a defect."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class NotificationSearch(Search):
+    """Which notifications; times are when they were recorded."""
+
+    state: Literal["queued", "waiting", "processing", "retrying", "delivered", "dead"] | None = None
+
+
+class RefundSearch(Search):
+    """Which refund jobs; times are when they were requested."""
+
+    status: Literal["queued", "processing", "retrying", "refunded", "failed", "dead"] | None = None
+
+
+class PaymentSearch(BaseModel):
+    """Which payments; `since` and `until` are when they were last heard of.
+
+    A list goes on after the payment `starting_after`; keep its `until` then, so that payments that
+    are heard of meanwhile move nothing.
+    """
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    status: str | None = Field(None, max_length=40, description="Stripe's status.")
+    event_id: str | None = Field(None, max_length=500)
+    email: str | None = Field(None, max_length=512, description="A part of the e-mail address.")
+    disputed: bool | None = None
+    since: Moment | None = Field(None, description="RFC 3339, with a time zone.")
+    until: Moment | None = Field(None, description="RFC 3339, with a time zone.")
+    starting_after: str | None = Field(None, max_length=128)
+    limit: int = Field(PAGE, ge=1, le=LONGEST_PAGE)
+
+
+class FindQuery(BaseModel):
+    """What is looked for."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    text: str = Field(min_length=3, max_length=512, description="An id, an e-mail address, a word.")
+
+
+class RateQuery(BaseModel):
+    """How many hours to go back."""
+
+    hours: int = Field(HOURS, ge=1, le=LONGEST_HOURS)
+
+
+class ItemRow(Answer):
+    """What every list of items shows of one; times are RFC 3339."""
+
+    id: str
+    payment_id: str | None
+    attempts: int
+    error: str | None
+    recorded_at: str
+    next_attempt_at: str | None
+    finished_at: str | None
+
+
+class NotificationRow(ItemRow):
+    """A notification as it stands."""
+
+    type: str
+    state: str
+    sequence: int | None
+    is_test: bool
+
+
+class RefundRow(ItemRow):
+    """A refund job as it stands; an amount of null is all that is left."""
+
+    status: str
+    refund_id: str | None
+    amount: int | None
+    currency: str | None
+    reason: str | None
+
+
+class PaymentRow(Answer):
+    """A payment as it is known here; `dead` counts its dead letters."""
+
+    payment_id: str
+    status: str | None
+    amount: int | None
+    amount_received: int | None
+    amount_refunded: int
+    currency: str | None
+    customer_email: str | None
+    event_id: str | None
+    user_id: str | None
+    description: str | None
+    created: int | None
+    heard_at: str
+    dispute: str | None = Field(description="The status of its latest dispute.")
+    dispute_due_by: int | None = Field(description="Until when evidence is taken, Unix seconds.")
+    dead: int
+
+
+class NotificationList(Answer):
+    """Notifications, newest first; `complete` is false when there may be more."""
+
+    data: list[NotificationRow]
+    complete: bool
+
+
+class RefundList(Answer):
+    """Refund jobs, newest first; `complete` is false when there may be more."""
+
+    data: list[RefundRow]
+    complete: bool
+
+
+class PaymentList(Answer):
+    """Payments, the one heard of last first; `until` is what the next page has to keep."""
+
+    data: list[PaymentRow]
+    complete: bool
+    until: str
+
+
+class WorkItem(Answer):
+    """One piece of work of a payment."""
+
+    kind: LetterKind
+    id: str
+    type: str | None
+    state: str
+    attempts: int
+    error: str | None
+    next_attempt_at: str | None
+
+
+class PaymentWork(Answer):
+    """All work of a payment that is still remembered, in the order it came."""
+
+    data: list[WorkItem]
+
+
+class Match(Answer):
+    """Something found: `because` says in words how it belongs to what was looked for."""
+
+    kind: Literal["payment", "event", "refund", "item"]
+    id: str
+    because: str
+
+
+class MatchList(Answer):
+    """What was found; `complete` is false when not everything could be looked at."""
+
+    data: list[Match]
+    complete: bool
+
+
+class Delay(Answer):
+    """Below how many seconds half of the notifications, and 99 of 100, were delivered."""
+
+    p50: float | None
+    p99: float | None
+
+
+class Rates(Answer):
+    """What was counted in each bucket, oldest first; the last bucket is not over yet."""
+
+    bucket_seconds: int
+    since: str
+    counts: dict[str, list[int]]
+    delays: list[Delay]
+    delay: Delay
+
+
+class Staged(Answer):
+    """The id of the notification that was staged."""
+
+    id: str

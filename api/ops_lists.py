@@ -1,0 +1,228 @@
+"""Lists for operators: payments, refunds, notifications, what a text belongs to, and rates."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import islice
+from typing import Any, TypeVar
+
+from flask import Response, g, jsonify
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+
+from api.access import BEARER, require_operator
+from api.bodies import require_clean_json
+from api.find import Finder
+from api.known_payments import Heard, KnownPayments, matches, row_of
+from api.list_models import (
+    Answer,
+    Delay,
+    FindQuery,
+    MatchList,
+    NotificationList,
+    NotificationRow,
+    NotificationSearch,
+    PaymentList,
+    PaymentRow,
+    PaymentSearch,
+    PaymentWork,
+    RateQuery,
+    Rates,
+    RefundList,
+    RefundRow,
+    RefundSearch,
+    Staged,
+)
+from api.ops_models import OpsPaymentPath, Said, Search
+from api.parts import parts
+from api.problems import documented
+from api.redrive import Order, Redrive
+from api.requests import trace
+from api.trial_notification import NO_PAYMENT, TYPE, stage
+from shared.facts import timestamp
+from shared.store import rates as kept
+from shared.work.dead_letters import LETTER_KINDS, SCAN_LIMIT, DeadLetters, Sought
+from shared.work.payments import moment
+
+Json = dict[str, Any]
+Row = TypeVar("Row", bound=Answer)
+lists = APIBlueprint(
+    "ops_lists",
+    __name__,
+    url_prefix="/ops",
+    abp_tags=[Tag(name="operations")],
+    abp_security=BEARER,
+)
+lists.before_request(require_operator)
+lists.before_request(require_clean_json)
+ALWAYS = documented(401, 403, 422, 500, 503)
+ON_POST = documented(400, 413, 415) | ALWAYS
+BUCKETS_AN_HOUR = 3600 // kept.BUCKET_SECONDS
+COMMON = ("state", "type", "payment_id", "error", "attempts")
+TIMES = ("recorded_at", "not_before", "finished_at")
+NOTIFICATION_FIELDS = (*COMMON, *TIMES, "sequence")
+REFUND_FIELDS = (*COMMON, *TIMES, "request", "result", "refund_id", "failure_code")
+
+
+@lists.get("/notifications", responses={200: NotificationList, **ALWAYS})
+def notifications(query: NotificationSearch) -> Response:
+    """List notifications of any state, the newest first."""
+    sought = _sought(query, state=query.state)
+    found = _walk("notifications", sought, NOTIFICATION_FIELDS)
+    rows = (_notification(item) for item in found if sought.matches(item))
+    data, complete = _taken(rows, query.limit)
+    return _answer(NotificationList(data=data, complete=complete))
+
+
+@lists.post("/notifications/test", responses={202: Staged, **ON_POST})
+def test_notification(body: Said) -> Response:
+    """Send the event service a notification that is marked as a test; it is about no payment."""
+    staged = stage(parts().store, parts().settings, trace())
+    order = Order(key=g.caller, name=body.by, reason=body.reason)
+    Redrive(parts().store, parts().settings, parts().gateway).note(
+        order, "test_notification", id=staged
+    )
+    response = _answer(Staged(id=staged))
+    response.status_code = 202
+    return response
+
+
+@lists.get("/refunds", responses={200: RefundList, **ALWAYS})
+def refunds(query: RefundSearch) -> Response:
+    """List refund jobs, the newest first, with their amounts."""
+    sought = _sought(query)
+    found = _walk("refunds", sought, REFUND_FIELDS)
+    rows = (_refund(item) for item in found if sought.matches(item))
+    wanted = (row for row in rows if query.status in (None, row.status))
+    data, complete = _taken(wanted, query.limit)
+    return _answer(RefundList(data=data, complete=complete))
+
+
+@lists.get("/payments", responses={200: PaymentList, **ALWAYS})
+def payments(query: PaymentSearch) -> Response:
+    """List the payments that are known here, the one heard of last first."""
+    known = _known_payments()
+    until_ms = _milliseconds(query.until) or parts().store.now_ms()
+    sought = Sought(since_ms=_milliseconds(query.since), until_ms=until_ms)
+    dead = known.dead()
+    test = matches(query.status, query.event_id, query.email, query.disputed)
+    heard = known.heard(sought, query.starting_after)
+    data, complete = _taken(filter(test, _rows(heard, dead)), query.limit)
+    complete = complete and known.is_complete(sought)
+    return _answer(PaymentList(data=data, complete=complete, until=moment(until_ms)))
+
+
+@lists.get("/payments/<payment_id>/work", responses={200: PaymentWork, **ALWAYS})
+def work(path: OpsPaymentPath) -> Response:
+    """List the events, refund jobs and notifications of a payment with where each stands."""
+    return _answer(PaymentWork(data=_known_payments().work(path.payment_id)))
+
+
+@lists.get("/find", responses={200: MatchList, **ALWAYS})
+def find(query: FindQuery) -> Response:
+    """Find what an id, an e-mail address or any text in a payment's state belongs to."""
+    data = Finder(parts().store, parts().payments).find(query.text.strip())
+    return _answer(MatchList(data=data, complete=_known_payments().is_complete(Sought())))
+
+
+@lists.get("/rates", responses={200: Rates, **ALWAYS})
+def rates(query: RateQuery) -> Response:
+    """Tell what was counted in each five minutes of the last hours, and the delays."""
+    first, counts, delays = kept.read(parts().store, query.hours * BUCKETS_AN_HOUR)
+    return _answer(
+        Rates(
+            bucket_seconds=kept.BUCKET_SECONDS,
+            since=timestamp(first),
+            counts=counts,
+            delays=[_delay(bucket) for bucket in delays],
+            delay=_delay([sum(part) for part in zip(*delays, strict=True)]),
+        )
+    )
+
+
+def _answer(answer: Answer) -> Response:
+    return jsonify(answer.model_dump(mode="json"))
+
+
+def _known_payments() -> KnownPayments:
+    return KnownPayments(parts().store, parts().payments)
+
+
+def _sought(query: Search, *, state: str | None = None) -> Sought:
+    return Sought(
+        type=query.type,
+        error=query.error,
+        payment_id=query.payment_id,
+        state=state,
+        since_ms=_milliseconds(query.since),
+        until_ms=_milliseconds(query.until),
+    )
+
+
+def _milliseconds(at: datetime | None) -> int | None:
+    return None if at is None else round(at.timestamp() * 1000)
+
+
+def _walk(kind: str, sought: Sought, fields: tuple[str, ...]) -> Iterator[Json]:
+    found = DeadLetters(parts().store).walk(LETTER_KINDS[kind], sought, fields=fields)
+    return islice(found, SCAN_LIMIT)
+
+
+def _taken(rows: Iterable[Row], limit: int) -> tuple[list[Row], bool]:
+    """Take as many rows as were asked for; say whether these were all."""
+    taken = list(islice(rows, limit + 1))
+    return taken[:limit], len(taken) <= limit
+
+
+def _rows(heard: Iterator[Heard], dead: Counter[str]) -> Iterator[PaymentRow]:
+    return (row_of(one, dead[one.record.id]) for one in heard)
+
+
+def _common(item: Json) -> Json:
+    payment_id = item["payment_id"]
+    return {
+        "id": item["id"],
+        "payment_id": None if payment_id == NO_PAYMENT else payment_id,
+        "attempts": int(item["attempts"] or 0),
+        "error": item["error"] or None,
+        "recorded_at": moment(item["recorded_at"]),
+        "next_attempt_at": moment(item["not_before"]) if item["not_before"] else None,
+        "finished_at": moment(item["finished_at"]) if item["finished_at"] else None,
+    }
+
+
+def _notification(item: Json) -> NotificationRow:
+    sequence = item["sequence"]
+    return NotificationRow(
+        **_common(item),
+        type=item["type"],
+        state=item["state"],
+        sequence=int(sequence) if sequence else None,
+        is_test=item["type"] == TYPE,
+    )
+
+
+def _refund(item: Json) -> RefundRow:
+    request, made = json.loads(item["request"]), json.loads(item["result"] or "{}")
+    common = _common(item)
+    return RefundRow(
+        **common | {"error": item["failure_code"] or common["error"]},
+        status=_status(item),
+        refund_id=item["refund_id"],
+        amount=made.get("amount", request.get("amount")),
+        currency=made.get("currency"),
+        reason=made.get("reason") or request.get("reason"),
+    )
+
+
+def _status(item: Json) -> str:
+    if item["state"] != "finished":
+        return str(item["state"])
+    return "failed" if item["failure_code"] else "refunded"
+
+
+def _delay(counts: list[int]) -> Delay:
+    return Delay(p50=kept.quantile(counts, 0.5), p99=kept.quantile(counts, 0.99))

@@ -1,0 +1,49 @@
+"""A notification that says nothing: it shows whether the event service takes what we send.
+
+It goes the way of every other, through the outbox and a worker, signed and retried; its type and
+its metadata mark it, and it belongs to no payment.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from shared.canonical_json import compact
+from shared.errors import Unavailable
+from shared.facts import Fact, notification_body
+from shared.keys import State
+from shared.settings import Settings
+from shared.store.scripts import Store
+from shared.work.items import Recording
+from shared.work.outbox import Outbox
+
+TYPE = "test.notification"
+# Where a notification has the payment that it belongs to.
+NO_PAYMENT = "none"
+# Open notifications above which no test is added: the backlog itself says how it stands.
+MOST_WAITING = 200_000
+
+
+def stage(store: Store, settings: Settings, trace: dict[str, str]) -> str:
+    """Stage a test notification and ring for it; give its id. Raises `Unavailable`."""
+    seconds = store.now_ms() // 1000
+    fact = Fact(
+        subject=NO_PAYMENT,
+        family="test",
+        status="test",
+        rank=(seconds,),
+        happened_at=seconds,
+        snapshot={},
+        type=TYPE,
+        key=secrets.token_hex(16),
+        data={"metadata": {"test": "true"}},
+        livemode=settings.livemode,
+    )
+    body = notification_body(fact, {}, NO_PAYMENT)
+    fields = {"type": TYPE, "payment_id": NO_PAYMENT, "body": compact(body), "sequence": "1"}
+    recorded = Outbox(store, settings).record(
+        Recording(str(body["id"]), State.QUEUED, fields | trace, MOST_WAITING)
+    )
+    if recorded == "full":
+        raise Unavailable("Too many notifications wait already.", code="too_many_waiting")
+    return str(body["id"])

@@ -1,0 +1,299 @@
+"""The operators' lists: what is recorded, found by what a person has in hand."""
+
+from __future__ import annotations
+
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+import requests
+from flask.testing import FlaskClient
+
+from api.app import create_app
+from shared.settings import Settings
+from shared.store.figures import flush
+from shared.store.scripts import Store
+from tests.integration.hands import Hands
+from tests.integration.test_dead_letters import bury, bury_notifications
+from worker.runtime import Runtime
+
+Json = dict[str, Any]
+
+
+def got(hands: Hands, path: str, **query: Any) -> Json:
+    answer = hands.client.get(f"/ops/{path}", query_string=query)
+    assert answer.status_code == 200, answer.text
+    found: Json = answer.get_json()
+    return found
+
+
+def paid(hands: Hands, **fields: Any) -> str:
+    """Take a payment and let everything that follows happen."""
+    payment: str = hands.pay(**fields).get_json()["payment_intent_id"]
+    hands.deliver_events()
+    hands.work()
+    return payment
+
+
+def test_payments_are_listed_with_whose_they_are_and_how_they_stand(hands: Hands) -> None:
+    metadata = {"event_id": "concert-7", "user_id": "u-1"}
+    first = paid(hands, amount=4200, customer_email="kim@example.com", metadata=metadata)
+    second = paid(hands, currency="jpy")
+    rows = got(hands, "payments")["data"]
+    assert [row["payment_id"] for row in rows] == [second, first]
+    row = rows[1]
+    assert (row["status"], row["amount"], row["currency"]) == ("succeeded", 4200, "sgd")
+    assert (row["event_id"], row["user_id"]) == ("concert-7", "u-1")
+    assert (row["customer_email"], row["dispute"], row["dead"]) == ("kim@example.com", None, 0)
+    for narrowed in ({"event_id": "concert-7"}, {"email": "KIM@"}):
+        assert [r["payment_id"] for r in got(hands, "payments", **narrowed)["data"]] == [first]
+    assert got(hands, "payments", status="canceled")["data"] == []
+    assert len(got(hands, "payments", status="succeeded")["data"]) == 2
+
+
+def test_payments_are_paged_and_none_is_shown_twice(hands: Hands) -> None:
+    made = [hands.pay().get_json()["payment_intent_id"] for _ in range(7)]
+    hands.deliver_events()
+    hands.work()
+    seen: list[str] = []
+    query: Json = {"limit": 3}
+    while True:
+        page = got(hands, "payments", **query)
+        seen += [row["payment_id"] for row in page["data"]]
+        if page["complete"]:
+            break
+        query |= {"starting_after": seen[-1], "until": page["until"]}
+        paid(hands)  # moves nothing on a later page
+    assert len(seen) == len(set(seen))
+    assert set(seen) == set(made)
+
+
+def test_a_payment_with_dead_work_and_a_dispute_says_so(hands: Hands) -> None:
+    disputed = paid(hands, method="pm_card_createDispute")
+    hands.deliver_events()
+    hands.work()
+    (row,) = got(hands, "payments", disputed="true")["data"]
+    assert row["payment_id"] == disputed
+    assert row["dispute"] in ("needs_response", "warning_needs_response")
+    assert row["dispute_due_by"] > 1_700_000_000
+    bury_notifications(hands.runtime.store, disputed, "ntf_dead1")
+    assert got(hands, "payments")["data"][0]["dead"] == 1
+    assert got(hands, "payments", disputed="false")["data"] == []
+
+
+def test_a_refund_is_listed_with_its_amount_and_how_it_ended(hands: Hands) -> None:
+    payment = paid(hands, amount=1000)
+    for amount in (300, 900):
+        body = {"payment_intent_id": payment, "amount": amount, "reason": "duplicate"}
+        hands.client.post("/api/refund/process", json=body)
+    queued = got(hands, "refunds", status="queued")["data"]
+    assert sorted(row["amount"] for row in queued) == [300, 900]
+    hands.work()
+    rows = {row["amount"]: row for row in got(hands, "refunds", payment_id=payment)["data"]}
+    assert (rows[300]["status"], rows[300]["currency"]) == ("refunded", "sgd")
+    assert rows[300]["refund_id"].startswith("re_")
+    assert rows[900]["status"] == "failed"
+    assert rows[900]["error"]
+    assert [row["amount"] for row in got(hands, "refunds", status="failed")["data"]] == [900]
+
+
+def test_notifications_are_listed_by_state_type_and_time(hands: Hands) -> None:
+    payment = paid(hands)
+    requests.post(f"{hands.receiver}/_control/faults", json={"status": 500}, timeout=5)
+    hands.pay("pm_card_chargeDeclined")
+    hands.deliver_events("payment_intent.payment_failed")
+    hands.ring()
+    hands.ring()
+    (told,) = got(hands, "notifications", type="payment.succeeded")["data"]
+    assert (told["state"], told["payment_id"], told["attempts"]) == ("delivered", payment, 1)
+    assert (told["sequence"], told["is_test"], told["next_attempt_at"]) == (1, False, None)
+    (waiting,) = got(hands, "notifications", state="retrying")["data"]
+    assert waiting["next_attempt_at"] > waiting["recorded_at"]
+    assert "500" in waiting["error"]
+    assert got(hands, "notifications", since="2999-01-01T00:00:00Z")["data"] == []
+    page = got(hands, "notifications", limit=1)
+    assert (len(page["data"]), page["complete"]) == (1, False)
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """An event service that gives its reason for taking nothing."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(422)
+        self.end_headers()
+        self.wfile.write(b"no such ticket")
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+def test_each_attempt_is_kept_with_its_status_time_and_answer(
+    settings: Settings, real_store: Store, sandbox: str, receiver: str
+) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        changed = settings.model_copy(update={"event_service_url": address})
+        runtime = Runtime(changed, real_store)
+        client = create_app(changed, real_store).test_client()
+        hands = Hands(client, runtime, sandbox, receiver)
+        hands.pay()
+        hands.deliver_events("payment_intent.succeeded")
+        hands.ring()
+        hands.ring()
+        runtime.session.close()
+        server.shutdown()
+    (told,) = got(hands, "notifications", type="payment.succeeded")["data"]
+    (tried,) = got(hands, f"items/{told['id']}")["history"]
+    assert (tried["outcome"], tried["status"], tried["answer"]) == ("retry", 422, "no such ticket")
+    assert tried["at"].startswith("20")
+
+
+def test_a_test_notification_is_signed_marked_and_of_no_payment(hands: Hands) -> None:
+    answer = hands.client.post("/ops/notifications/test", json={"by": "kim", "reason": "new url"})
+    assert answer.status_code == 202
+    staged = answer.get_json()["id"]
+    hands.work()
+    (heard,) = hands.notifications()
+    assert (heard["id"], heard["type"]) == (staged, "test.notification")
+    data = heard["body"]["data"]
+    assert data["metadata"] == {"test": "true"}
+    assert not [name for name in data if name.endswith("_id") and data[name] is not None]
+    (row,) = got(hands, "notifications")["data"]
+    assert (row["state"], row["is_test"], row["payment_id"]) == ("delivered", True, None)
+    (audit,) = got(hands, "audit")["data"]
+    assert (audit["kind"], audit["id"], audit["by"]) == ("test_notification", staged, "kim")
+    assert got(hands, "payments")["data"] == []
+    hands.client.post(f"/ops/items/{staged}/redrive", json={})
+    hands.work()
+    assert [item["duplicate"] for item in hands.notifications()] == [False, True]
+
+
+def test_each_test_notification_is_another(hands: Hands) -> None:
+    ids = {hands.client.post("/ops/notifications/test", json={}).get_json()["id"] for _ in range(3)}
+    assert len(ids) == 3
+    hands.work()
+    assert len(hands.notifications()) == 3
+
+
+def matches(hands: Hands, text: str) -> set[tuple[str, str]]:
+    return {(one["kind"], one["id"]) for one in got(hands, "find", text=text)["data"]}
+
+
+def test_a_payment_is_found_by_whatever_belongs_to_it(hands: Hands) -> None:
+    metadata = {"order_id": "A-4711", "event_id": "concert-7"}
+    answer = hands.pay("pm_card_createDispute", customer_email="kim@example.com", metadata=metadata)
+    payment = answer.get_json()["payment_intent_id"]
+    paid(hands)  # of another
+    hands.deliver_events()
+    hands.work()
+    charge = answer.get_json()["charge_id"]
+    events = got(hands, "events", payment_id=payment, limit=100)["data"]
+    dispute = next(
+        event["payload"]["data"]["object"]["id"]
+        for event in (got(hands, f"items/{row['id']}") for row in events)
+        if event["type"] == "charge.dispute.created"
+    )
+    asked = answer.headers["X-Request-Id"]
+    for text in (payment, charge, dispute, asked, "A-4711", "kim@example.com", "KIM@EXAMPLE"):
+        assert ("payment", payment) in matches(hands, text), text
+        assert len([one for one in matches(hands, text) if one[0] == "payment"]) == 1, text
+    assert matches(hands, "pi_unknown") == set()
+    assert matches(hands, "amount") == set()  # the name of a field is no value
+
+
+def test_what_a_request_caused_is_found_by_its_id(hands: Hands) -> None:
+    payment = paid(hands)
+    body = {"payment_intent_id": payment, "amount": 300}
+    asked = hands.client.post("/api/refund/process", json=body)
+    job = asked.get_json()["refund_request_id"]
+    hands.work()
+    found = matches(hands, asked.headers["X-Request-Id"])
+    assert ("item", job) in found
+    made = got(hands, f"refunds/{job}")["refund_id"]
+    assert ("item", job) in matches(hands, made)
+    event = hands.events()[0]
+    by_stripe = matches(hands, event["request"]["id"])
+    assert {("event", event["id"]), ("payment", payment)} <= by_stripe
+
+
+def test_the_work_of_a_payment_is_listed_with_where_it_stands(hands: Hands) -> None:
+    payment = paid(hands)
+    hands.client.post("/api/refund/process", json={"payment_intent_id": payment})
+    work = got(hands, f"payments/{payment}/work")["data"]
+    states = {(item["kind"], item["state"]) for item in work}
+    assert states == {
+        ("events", "processed"),
+        ("notifications", "delivered"),
+        ("refunds", "queued"),
+    }
+    assert got(hands, "payments/pi_unknown/work")["data"] == []
+
+
+def test_the_story_of_a_payment_tells_failed_attempts_and_who_redrove(
+    hands: Hands, client: FlaskClient, real_store: Store
+) -> None:
+    payment = paid(hands)
+    faults = {"kind": "error", "method": "POST", "path_prefix": "/v1/refunds", "times": 1}
+    requests.post(f"{hands.sandbox}/_sandbox/faults", json=faults, timeout=5).raise_for_status()
+    job = client.post("/api/refund/process", json={"payment_intent_id": payment}).get_json()
+    hands.ring()
+    (told,) = got(hands, "notifications", type="payment.succeeded")["data"]
+    body = {"by": "kim", "reason": "once more"}
+    client.post(f"/ops/items/{told['id']}/redrive", json=body).get_json()
+    hands.work()
+    timeline = got(hands, f"payments/{payment}")["timeline"]
+    (tried,) = [entry for entry in timeline if entry["kind"] == "refund_attempt"]
+    assert (tried["outcome"], tried["refund_request_id"]) == ("retry", job["refund_request_id"])
+    (redriven,) = [entry for entry in timeline if entry["kind"] == "redriven"]
+    assert (redriven["by"], redriven["reason"]) == ("kim", "once more")
+    assert redriven["notification_id"] == told["id"]
+    deliveries = [entry for entry in timeline if entry["kind"] == "delivery_attempt"]
+    assert [d["outcome"] for d in deliveries if d["notification_id"] == told["id"]] == [
+        "delivered",
+        "delivered",
+    ]
+
+
+def test_rates_tell_what_was_counted_and_how_long_it_took(hands: Hands) -> None:
+    paid(hands)
+    flush(hands.runtime.store)
+    found = got(hands, "rates", hours=1)
+    assert set(found["counts"]) == {
+        *("events", "payments", "declines", "refunds", "notifications", "failures")
+    }
+    assert sum(found["counts"]["payments"]) == 1
+    assert {len(row) for row in found["counts"].values()} == {12}
+    assert (len(found["delays"]), found["bucket_seconds"]) == (12, 300)
+    assert 0 < found["delay"]["p50"] <= found["delay"]["p99"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "payments?limit=0",
+        "payments?since=yesterday",
+        "notifications?state=odd",
+        "refunds?status=odd",
+        "rates?hours=25",
+        "find?text=a",
+        "find",
+    ],
+)
+def test_a_list_that_makes_no_sense_is_refused(client: FlaskClient, path: str) -> None:
+    answer = client.get(f"/ops/{path}")
+    assert (answer.status_code, answer.get_json()["code"]) == (422, "invalid_parameter")
+
+
+def test_lists_are_empty_where_nothing_is_recorded(hands: Hands) -> None:
+    for path in ("payments", "refunds", "notifications"):
+        found = got(hands, path)
+        assert (found["data"], found["complete"]) == ([], True)
+    assert got(hands, "rates")["delay"] == {"p50": None, "p99": None}
+
+
+def test_a_dead_event_is_no_obstacle_to_a_list(hands: Hands, real_store: Store) -> None:
+    bury(real_store, "evt_1")
+    assert got(hands, "payments")["data"] == []
