@@ -131,6 +131,12 @@ class Settings(BaseSettings):
     refund_max_attempts: int = Field(
         30, description="Attempts at a refund job before it is a dead letter.", ge=1
     )
+    refund_balance_wait_seconds: int = Field(
+        7 * DAY_SECONDS,
+        description="How long a refund waits for balance that Stripe says is missing before it "
+        "fails.",
+        ge=0,
+    )
     notification_max_age_seconds: int = Field(
         72 * 3600, description="A notification undelivered for so long is a dead letter.", ge=1
     )

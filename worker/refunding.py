@@ -5,13 +5,21 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from shared.errors import CallerError, Inconsistent, PaymentDeclined, Unavailable
-from shared.facts import Fact
+from shared.errors import (
+    BillingError,
+    CallerError,
+    Inconsistent,
+    PaymentDeclined,
+    Unavailable,
+)
+from shared.facts import Fact, amount_refunded
 from shared.keys import State
+from shared.stripe.amounts import received
 from shared.work.items import Claim
 from shared.work.outcomes import Outcomes, listed
 from shared.work.refund_jobs import stripe_key
 from shared.work.results import Done, Established
+from worker.look_ups import payment
 from worker.runtime import Runtime
 
 Json = dict[str, Any]
@@ -20,6 +28,14 @@ Json = dict[str, Any]
 SAFE_TO_REPEAT_SECONDS = 23 * 3600
 # Errors of Stripe's own (5xx) are kept under the idempotency key and given again for 24 hours.
 REPEATED_BY_STRIPE = "stripe_error"
+# Refusals that heal when money comes: Stripe's codes, and what it calls the same in a refund.
+BALANCE_MISSING = ("balance_insufficient", "insufficient_balance_for_refund")
+INSUFFICIENT_FUNDS = "insufficient_funds"
+# The first wait, in units of the settings' retry step, doubled each time up to an hour: payments
+# bring balance by the minute or not before tomorrow.
+FIRST_WAIT_FACTOR = 5
+MOST_DOUBLINGS = 30
+LONGEST_WAIT_SECONDS = 3600.0
 
 
 def run_refund(runtime: Runtime, claim: Claim) -> Done:
@@ -40,7 +56,7 @@ def run_refund(runtime: Runtime, claim: Claim) -> Done:
     try:
         refund = runtime.gateway.create_refund(
             params=json.loads(claim.fields["request"]),
-            idempotency_key=stripe_key(claim.id),
+            idempotency_key=_key(claim),
             account=claim.fields.get("account"),
         )
     except (CallerError, PaymentDeclined, Unavailable) as error:
@@ -65,6 +81,8 @@ def _without_answer(
     A refusal may be due to our own refund (`charge_already_refunded`), and an error 500 is one
     that Stripe keeps under the key and repeats.
     """
+    if error.code in BALANCE_MISSING:
+        return _waits_or_fails(runtime, claim, error)
     repeated = not isinstance(error, Unavailable) or error.code == REPEATED_BY_STRIPE
     if repeated and _asked_before(claim) and (made := _made(runtime, claim, listed_too=True)):
         return _refunded(runtime, claim, made)
@@ -89,7 +107,7 @@ def _is_stale(claim: Claim) -> bool:
 
 def _made(runtime: Runtime, claim: Claim, *, listed_too: bool) -> Json | None:
     """Give the refund an earlier attempt made: as an event of it said, or as Stripe lists it."""
-    asked, account = stripe_key(claim.id), claim.fields.get("account")
+    asked, account = _key(claim), claim.fields.get("account")
     found = Outcomes(runtime.store, runtime.settings).remembered(asked)
     if found is None and listed_too:
         found = listed(runtime.gateway, asked, "refund", _begun_at(claim), account)
@@ -103,29 +121,93 @@ def _refunded(runtime: Runtime, claim: Claim, refund: Json) -> Done:
     return _finished(claim, "refunded", fields, [])
 
 
-def _refused(runtime: Runtime, claim: Claim, error: CallerError | PaymentDeclined) -> Done:
-    """Finish the job with Stripe's reason; no event will tell, so we do."""
-    fields = {"failure_code": error.code, "failure_message": error.detail}
-    now = int(claim.now.timestamp())
-    request = json.loads(claim.fields["request"])
-    fact = Fact(
-        subject=claim.id,
-        family="refund_request",
-        status="failed",
-        rank=(now,),
-        happened_at=now,
-        snapshot=dict(fields),
-        type="refund.failed",
-        key=claim.id,
-        data={
-            "amount": request.get("amount"),
-            "failure_code": error.code,
-            "failure_message": error.detail,
-            "metadata": request.get("metadata") or {},
-        },
-        livemode=runtime.settings.livemode,
+def _waits_or_fails(runtime: Runtime, claim: Claim, error: BillingError) -> Done:
+    """Wait for balance as long as the settings allow: it comes with the next payments.
+
+    Nothing was made under the key that was refused, and the next try has another.
+    """
+    if claim.age_seconds > runtime.settings.refund_balance_wait_seconds:
+        return _refused(runtime, claim, error)
+    told = _Refusal(runtime, claim, error)
+    fields = told.fields | {
+        "pending_reason": INSUFFICIENT_FUNDS,
+        "refusals": str(_refusals(claim) + 1),
+    }
+    first = FIRST_WAIT_FACTOR * runtime.settings.retry_base_seconds
+    delay = min(LONGEST_WAIT_SECONDS, first * 2 ** min(_refusals(claim), MOST_DOUBLINGS))
+    fact = told.fact("pending", rank=0, key=f"{claim.id}:waits")
+    established = Established(claim.fields["payment_id"], [fact])
+    return Done(
+        State.RETRYING, "waits_for_balance", fields, established, delay_seconds=max(delay, 0.001)
     )
-    return _finished(claim, "failed", fields, [fact])
+
+
+def _refused(runtime: Runtime, claim: Claim, error: BillingError) -> Done:
+    """Finish the job with Stripe's reason; no event will tell, so we do."""
+    told = _Refusal(runtime, claim, error)
+    fact = told.fact("failed", rank=1, key=claim.id)
+    return _finished(claim, "failed", told.fields | {"pending_reason": ""}, [fact])
+
+
+class _Refusal:
+    """What a refusal is kept and told as: Stripe's code and sentence, of which amount."""
+
+    def __init__(self, runtime: Runtime, claim: Claim, error: BillingError) -> None:
+        self._claim = claim
+        self._livemode = runtime.settings.livemode
+        self._request: Json = json.loads(claim.fields["request"])
+        self._error = error
+        amount, currency = _asked_for(runtime, claim, self._request)
+        self._money: Json = {"amount": amount, "currency": currency}
+        money = {name: str(value) for name, value in self._money.items() if value is not None}
+        self.fields = money | {"failure_code": error.code, "failure_message": error.detail}
+
+    def fact(self, status: str, *, rank: int, key: str) -> Fact:
+        """Build the fact that the request waits or failed; it has no refund of Stripe's."""
+        now = int(self._claim.now.timestamp())
+        return Fact(
+            subject=self._claim.id,
+            family="refund_request",
+            status=status,
+            rank=(rank, now),
+            happened_at=now,
+            snapshot=dict(self.fields),
+            type=f"refund.{status}",
+            key=key,
+            data=self._money
+            | {
+                "refund_request_id": self._claim.id,
+                "charge_id": self._request.get("charge"),
+                "reason": self._request.get("reason"),
+                "pending_reason": INSUFFICIENT_FUNDS if status == "pending" else None,
+                "failure_code": self._error.code,
+                "failure_message": self._error.detail,
+                "metadata": self._request.get("metadata") or {},
+                "account": self._claim.fields.get("account"),
+            },
+            livemode=self._livemode,
+        )
+
+
+def _asked_for(runtime: Runtime, claim: Claim, request: Json) -> tuple[int | None, str | None]:
+    """Say which amount was to go back: what was asked for, or all that is left, if it is known."""
+    known = runtime.payments.read(claim.fields["payment_id"])
+    snapshot = known.money
+    if not snapshot and claim.fields["payment_id"].startswith("pi_"):
+        found = payment(runtime.gateway, claim.fields["payment_id"], claim.fields.get("account"))
+        snapshot = found and {"amount_received": received(found), "currency": found["currency"]}
+    if not snapshot:
+        return request.get("amount"), None
+    left = int(snapshot.get("amount_received") or 0) - amount_refunded(known.known)
+    return request.get("amount") or max(left, 0) or None, snapshot.get("currency")
+
+
+def _refusals(claim: Claim) -> int:
+    return int(claim.fields.get("refusals", 0))
+
+
+def _key(claim: Claim) -> str:
+    return stripe_key(claim.id, _refusals(claim))
 
 
 def _finished(claim: Claim, outcome: str, fields: dict[str, str], facts: list[Fact]) -> Done:

@@ -376,11 +376,13 @@ def _not_permitted(error: stripe.PermissionError) -> BillingError:
     Stripe names what is wrong with an account by a code (`account_invalid`, …), and a key's
     missing permission by a sentence.
     """
-    if error.code and not error.code.startswith(KEY_CODES):
+    # The SDK hands the code of a 403 on in the body only.
+    code = str(_body(error).get("code") or "")
+    if code and not code.startswith(KEY_CODES):
         return CallerError(
             error.user_message or "Stripe refuses this account.",
             status=HTTPStatus.FORBIDDEN,
-            code=error.code,
+            code=code,
             stripe_request_id=error.request_id,
         )
     return Misconfigured(

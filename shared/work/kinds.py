@@ -47,9 +47,9 @@ class Kind:
 
 
 # An event may need its object, its charge, its refunds (or fee) and its payment from Stripe; upkeep
-# pages through lists.
+# pages through lists. A refund that is refused needs its payment, too.
 EVENTS = Kind("events", "event", "billing.process_event", stripe_calls=4)
-REFUNDS = Kind("refunds", "refund", "billing.run_refund", stripe_calls=1)
+REFUNDS = Kind("refunds", "refund", "billing.run_refund", stripe_calls=2)
 NOTIFICATIONS = Kind("notifications", "notification", "billing.deliver", deliveries=1)
 UPKEEP = Kind(
     "upkeep", "upkeep", "billing.upkeep", stripe_calls=1, upkeep_seconds=20.0, mortal=False

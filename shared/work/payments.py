@@ -44,6 +44,14 @@ class PaymentRecord:
         found: Json = self.known.get("subjects", {}).get(self.id, {})
         return found
 
+    @property
+    def money(self) -> Json:
+        """Give the last snapshot of the payment: of its intent, or of its charge without one."""
+        subjects = self.known.get("subjects", {})
+        of_charge = subjects.get(f"{self.id}:payment", {}).get("snapshot")
+        found: Json = of_charge or self.state.get("snapshot") or {}
+        return found
+
 
 class Payments:
     """Read and annotate the payments we know of."""

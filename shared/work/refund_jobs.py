@@ -59,15 +59,20 @@ def job_id(scope: str, idempotency_key: str) -> str:
     return JOB_PREFIX + digest[:JOB_ID_LENGTH]
 
 
-def stripe_key(refund_request_id: str) -> str:
-    """Make the idempotency key a job sends to Stripe."""
-    return STRIPE_KEY_PREFIX + refund_request_id
+def stripe_key(refund_request_id: str, refusals: int = 0) -> str:
+    """Make the idempotency key a job sends to Stripe.
+
+    Stripe keeps a refusal under its key and gives it again; so a refusal that may heal takes
+    another key to the next try.
+    """
+    return f"{STRIPE_KEY_PREFIX}{refund_request_id}" + (f"-{refusals}" if refusals else "")
 
 
 def job_of_key(idempotency_key: str) -> str | None:
     """Name the job that sent an idempotency key to Stripe; None when it was no job of ours."""
     job = idempotency_key.removeprefix(STRIPE_KEY_PREFIX)
-    return job if job != idempotency_key and job.startswith(JOB_PREFIX) else None
+    ours = job != idempotency_key and job.startswith(JOB_PREFIX)
+    return job.partition("-")[0] if ours else None
 
 
 class RefundJobs:

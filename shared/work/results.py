@@ -26,7 +26,8 @@ class Done:
     """The item is finished: its last state, what is kept of it, what it established.
 
     `outcome` is for the log and the metrics where the state does not say enough; `details` go into
-    the attempt that is kept and into its log line.
+    the attempt that is kept and into its log line. With `delay_seconds` it established something
+    and waits, as `State.RETRYING`: it begins anew after the delay.
     """
 
     state: State
@@ -34,6 +35,7 @@ class Done:
     fields: Mapping[str, str] = field(default_factory=dict)
     established: Established | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    delay_seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,7 @@ class Settlement:
             "notifications": [],
             "guard_ms": GUARD_MS,
             "open_ms": OPEN_MS,
+            "delay_ms": round(done.delay_seconds * 1000),
         }
 
     def _settle(self, claim: Claim, plan: Json, payment_id: str, staged: list[str]) -> Call:
@@ -149,7 +150,7 @@ class Settlement:
 
 def _timeline(claim: Claim, done: Done, late: list[Fact]) -> list[Json]:
     ended = entry(
-        f"{claim.kind.item}_{done.state}",
+        f"{claim.kind.item}_{done.outcome if done.delay_seconds else done.state}",
         event_id=claim.id if claim.kind is EVENTS else None,
         refund_request_id=None if claim.kind is EVENTS else claim.id,
         type=claim.fields.get("type"),

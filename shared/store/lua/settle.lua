@@ -1,10 +1,12 @@
 #!lua flags=allow-oom
 -- KEYS item due body attempts payment timeline outbox notification_due notification_queue notification_index breaker notification_item*
 -- Finish a claimed item together with all it means: the payment's new state, its timeline and
--- the notifications that follow. All of it happens, or none.
+-- the notifications that follow. All of it happens, or none. With a delay it is not the end: the
+-- item begins anew later, as if it had never been tried.
 -- ARGV template, plan: id, fence, state, fields, tombstone_ms, body_ms, attempt, limit,
 --      payment? {id, revision, known}, payment_ms, timeline[], timeline_limit,
---      notifications[] {id, fields, timeline} (one for each notification_item), guard_ms, open_ms
+--      notifications[] {id, fields, timeline} (one for each notification_item), guard_ms, open_ms,
+--      delay_ms
 -- Returns {'settled', staged, suppressed}, {'lost'} (another worker holds or finished it), or
 -- {'moved'} (the payment changed since it was read: read again and decide again).
 local p = cjson.decode(ARGV[2])
@@ -13,13 +15,22 @@ if p.payment and (redis.call('HGET', key.payment, 'revision') or '0') ~= p.payme
   return { 'moved' }
 end
 local now = now_ms()
-redis.call('HSET', key.item, 'state', p.state, 'finished_at', now)
+redis.call('HSET', key.item, 'state', p.state)
 set(key.item, p.fields)
 redis.call('HDEL', key.item, 'lease_until', 'not_before', 'delay_ms', 'token')
-redis.call('ZREM', key.due, p.id)
-redis.call('PEXPIRE', key.item, p.tombstone_ms)
-if p.body_ms > 0 then redis.call('PEXPIRE', key.body, p.body_ms) else redis.call('DEL', key.body) end
-append(key.attempts, { p.attempt }, now, p.limit, p.tombstone_ms)
+if p.delay_ms > 0 then
+  redis.call('HSET', key.item, 'attempts', 0, 'not_before', now + p.delay_ms,
+    'delay_ms', p.delay_ms)
+  redis.call('HDEL', key.item, 'first_attempt_at')
+  redis.call('ZADD', key.due, now + p.delay_ms, p.id)
+  append(key.attempts, { p.attempt }, now, p.limit, 0)
+else
+  redis.call('HSET', key.item, 'finished_at', now)
+  redis.call('ZREM', key.due, p.id)
+  redis.call('PEXPIRE', key.item, p.tombstone_ms)
+  if p.body_ms > 0 then redis.call('PEXPIRE', key.body, p.body_ms) else redis.call('DEL', key.body) end
+  append(key.attempts, { p.attempt }, now, p.limit, p.tombstone_ms)
+end
 if p.payment then
   redis.call('HSET', key.payment, 'id', p.payment.id, 'known', p.payment.known, 'updated_at', now)
   redis.call('HINCRBY', key.payment, 'revision', 1)
