@@ -212,6 +212,9 @@ class Stage:
             "RECEIVER_PORT": str(ports[2]),
             "SANDBOX_WEBHOOK_URL": f"{self.api}/api/webhook",
             "SANDBOX_WEBHOOK_SECRET": WEBHOOK_SECRET,
+            # The audit needs all that happened.
+            "SANDBOX_KEEP": "10000000",
+            "RECEIVER_KEEP": "10000000",
         }
 
     def _add(self, name: str, command: list[str], **own: str) -> None:

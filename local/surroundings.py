@@ -65,8 +65,8 @@ def for_sandbox(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
         "STRIPE_WEBHOOK_SECRET": kept["STRIPE_WEBHOOK_SECRET"],
         "SANDBOX_WEBHOOK_SECRET": kept["STRIPE_WEBHOOK_SECRET"],
         "SANDBOX_WEBHOOK_URL": f"http://{LOOPBACK}:{environment['PORT']}/api/webhook",
-        "SANDBOX_STATE": str(folder / "sandbox.json"),
-        "RECEIVER_STATE": str(folder / "receiver.json"),
+        "SANDBOX_STATE": str(folder / "sandbox.jsonl"),
+        "RECEIVER_STATE": str(folder / "receiver.jsonl"),
     }
     replaceable = {
         "EVENT_SERVICE_URL": f"http://{LOOPBACK}:{environment['RECEIVER_PORT']}",

@@ -11,18 +11,20 @@ from aiohttp import web
 
 from sandbox.app import create_app
 from sandbox.control.state import Keeper
+from sandbox.events_out import neighbourhood
 from sandbox.events_out.webhook_endpoints import register
+from sandbox.wire import versions
 from sandbox.wire.serving import listen
 from sandbox.wire.stopping import stopped
 from sandbox.world.rate_limits import from_setting
-from sandbox.world.world import World
+from sandbox.world.world import DEFAULT_KEEP, World
 
 DEFAULT_PORT: Final = 12111
 
 
 async def serve() -> None:
     """Serve until SIGTERM or Ctrl-C, then save the state and end."""
-    world = World()
+    world = World(int(os.environ.get("SANDBOX_KEEP") or DEFAULT_KEEP))
     path = os.environ.get("SANDBOX_STATE")
     world.rate_limits.limit(from_setting(os.environ.get("SANDBOX_RATE_LIMITS", "")))
     keeper = Keeper(world, Path(path)) if path else None
@@ -30,6 +32,7 @@ async def serve() -> None:
         keeper.restore()
     runner = web.AppRunner(create_app(world, keeper), access_log=None)
     port = await listen(runner, int(os.environ.get("SANDBOX_PORT", DEFAULT_PORT)))
+    world.webhook_hosts |= set(os.environ.get("SANDBOX_WEBHOOK_HOSTS", "").split(",")) - {""}
     world.base_url = f"http://127.0.0.1:{port}"
     _register_endpoint(world)
     sys.stdout.write(f"sandbox listening on {world.base_url}\n")
@@ -43,13 +46,15 @@ def _register_endpoint(world: World) -> None:
     url, secret = os.environ.get("SANDBOX_WEBHOOK_URL"), os.environ.get("SANDBOX_WEBHOOK_SECRET")
     if not url:
         return
+    world.webhook_hosts.add(neighbourhood.host_of(url))
     scope = world.scope()
     for endpoint in list(scope.account.table("webhook_endpoint").values()):
         if endpoint["metadata"].get("registered_by") == "environment":
-            del scope.account.table("webhook_endpoint")[endpoint["id"]]
+            scope.account.remove("webhook_endpoint", endpoint["id"])
     given = {
         "url": url,
         "enabled_events": ["*"],
+        "api_version": os.environ.get("SANDBOX_WEBHOOK_VERSION") or versions.LATEST,
         "description": "From SANDBOX_WEBHOOK_URL",
         "metadata": {"registered_by": "environment"},
     }

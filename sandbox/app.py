@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from email.utils import formatdate
 from typing import Final
 
 from aiohttp import web
@@ -16,6 +17,7 @@ from sandbox.events_out.postman import Postman
 from sandbox.pages import receipts
 from sandbox.routes import ROUTES
 from sandbox.transport import Transport
+from sandbox.wire.guard import known_callers_only
 from sandbox.world.app_keys import WORLD
 from sandbox.world.world import World
 
@@ -28,7 +30,7 @@ MAX_BODY_BYTES: Final = 1024 * 1024
 
 def create_app(world: World, keeper: state.Keeper | None = None) -> web.Application:
     """Return the web application that plays Stripe over this world."""
-    app = web.Application(client_max_size=MAX_BODY_BYTES)
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[known_callers_only])
     app[WORLD] = world
     transport = Transport(world, ROUTES)
     control.routes(app)
@@ -37,13 +39,19 @@ def create_app(world: World, keeper: state.Keeper | None = None) -> web.Applicat
     listen.routes(app)
     for prefix in ("/v1/", "/v2/"):
         app.router.add_route("*", prefix + "{rest:.*}", transport.handle)
+    app.on_response_prepare.append(_tell_time)
     ticker = Ticker(world, Postman(world), keeper)
     app.cleanup_ctx.append(ticker.running)
     return app
 
 
+async def _tell_time(request: web.Request, response: web.StreamResponse) -> None:
+    """Say in every answer what time it is here: whoever asks compares events with it."""
+    response.headers["Date"] = formatdate(request.app[WORLD].clock.now(), usegmt=True)
+
+
 class Ticker:
-    """Run the world's jobs when they are due, and save its state when it changed."""
+    """Run the world's jobs when they are due, and have its changes written down."""
 
     def __init__(self, world: World, postman: Postman, keeper: state.Keeper | None) -> None:
         self._world = world
@@ -64,7 +72,7 @@ class Ticker:
                 await task
         await self._postman.close()
         if self._keeper is not None:
-            self._keeper.save()
+            self._keeper.close()
 
     def _changed(self) -> None:
         self._wake.set()
@@ -77,5 +85,7 @@ class Ticker:
             self._world.run_due_jobs()
             due = self._world.clock.next_due()
             wait = IDLE_SECONDS if due is None else due - self._world.clock.now()
+            # Not wait_for: before Python 3.12 it may lose the cancellation that ends this task.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), min(max(wait, 0.0), IDLE_SECONDS))
+                async with asyncio.timeout(min(max(wait, 0.0), IDLE_SECONDS)):
+                    await self._wake.wait()

@@ -22,7 +22,7 @@ from sandbox.world.errors import StripeError
 from sandbox.world.faults import Fault
 from sandbox.world.idempotency import Kept, check_key, fingerprint
 from sandbox.world.objects import Json
-from sandbox.world.world import PLATFORM, Cause, World
+from sandbox.world.world import PLATFORM, Cause, Forgotten, World
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +81,9 @@ class Transport:
             status, body = await self._serve(exchange, fault)
         except StripeError as refusal:
             status, body = refusal.status, {"error": refusal.error}
+        except Forgotten as gone:
+            too_old = errors.impossible(f"{gone}: see SANDBOX_KEEP.")
+            status, body = too_old.status, {"error": too_old.error}
         except Exception:
             log.exception("%s %s failed inside the sandbox", request.method, request.path)
             failure = errors.api_error("The sandbox itself failed; its log says why.")
@@ -149,14 +152,13 @@ class Transport:
 
     def _count(self, exchange: Exchange, status: int) -> None:
         if exchange.method != "GET" and status in EFFECTIVE:
-            name = _endpoint(exchange)
-            self._world.acted[name] = self._world.acted.get(name, 0) + 1
+            self._world.count(_endpoint(exchange))
 
     def _keep(self, exchange: Exchange, status: int, body: Json) -> None:
         if exchange.keeps_answers:
             print_ = fingerprint(exchange.method, exchange.path, exchange.tree)
             now = self._world.clock.now()
-            kept = Kept(print_, status, body, exchange.request_id, now)
+            kept = Kept(print_, status, json.dumps(body), exchange.request_id, now)
             self._world.memory.keep(exchange.account, str(exchange.key), kept)
 
     def _route(self, exchange: Exchange) -> tuple[Route, tuple[str, ...]]:

@@ -15,6 +15,7 @@ from sandbox.control import books, state
 from sandbox.events_out import deliveries, webhook_endpoints
 from sandbox.intents import challenges
 from sandbox.objects import disputes, refunds
+from sandbox.wire.guard import is_simple, refusal
 from sandbox.world import errors, rate_limits
 from sandbox.world.app_keys import WORLD
 from sandbox.world.delivery_modes import MODES, DeliveryMode
@@ -38,11 +39,13 @@ def routes(app: web.Application) -> None:
 
 def _handler(action: Control) -> Handler:
     async def handle(request: web.Request) -> web.Response:
+        if is_simple(request):
+            return refusal(415, "Send application/json.")
         try:
             body = await _body(request)
             answer = action(request.app[WORLD], body, request.match_info.get("id", ""))
-        except StripeError as refusal:
-            return web.json_response({"error": refusal.error}, status=refusal.status)
+        except StripeError as error:
+            return web.json_response({"error": error.error}, status=error.status)
         return web.json_response(answer)
 
     return handle

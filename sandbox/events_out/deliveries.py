@@ -79,10 +79,10 @@ def conclude(world: World, record: Json, outcome: Json) -> None:
         outcome["status"] or outcome["error"],
     )
     if outcome["status"] is not None and outcome["status"] // 100 == 2:  # noqa: PLR2004 any 2xx
-        _end(record, "delivered")
+        _end(world, record, "delivered")
         _acknowledge(world, record)
     elif outcome["error"] == neighbourhood.REFUSAL or attempts > len(RETRY_DELAYS_SECONDS):
-        _end(record, "failed")
+        _end(world, record, "failed")
     else:
         _schedule(world, record, RETRY_DELAYS_SECONDS[attempts - 1])
     world.on_change()
@@ -91,7 +91,8 @@ def conclude(world: World, record: Json, outcome: Json) -> None:
 def _post(scope: Scope, owner: Account, endpoint: Json, event: Json) -> None:
     delays = scope.world.mail.modes.delays_for(event["type"])
     if not delays:
-        _record(scope, owner, endpoint, event)["state"] = "dropped"
+        record = _record(scope, owner, endpoint, event)
+        _end(scope.world, record, "dropped")
     for delay in delays:
         _schedule(scope.world, _record(scope, owner, endpoint, event), delay)
 
@@ -116,20 +117,22 @@ def _record(scope: Scope, owner: Account, endpoint: Json, event: Json) -> Json:
         "attempts": [],
         "next_attempt_at": None,
     }
-    scope.world.mail.deliveries[record["id"]] = record
+    scope.world.mail.keep(record)
     return record
 
 
 def _schedule(world: World, record: Json, delay_seconds: float) -> None:
     record["next_attempt_at"] = world.clock.now() + delay_seconds
+    world.mail.keep(record)
     scope = world.scope(record["endpoint_account"])
     scope.later(delay_seconds, "deliver", delivery=record["id"])
 
 
-def _end(record: Json, state: str) -> None:
+def _end(world: World, record: Json, state: str) -> None:
     """Close a delivery; its bytes would be most of the memory of a long run."""
     record["state"] = state
     record["payload"] = None
+    world.mail.keep(record)
 
 
 def _acknowledge(world: World, record: Json) -> None:

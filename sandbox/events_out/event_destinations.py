@@ -80,8 +80,8 @@ def _retrieve(call: Call) -> Json:
 def _delete(call: Call) -> Json:
     destination = _find(call)
     endpoint_id = call.scope.note(destination["id"])["endpoint"]
-    del call.scope.account.table("webhook_endpoint")[endpoint_id]
-    del call.scope.account.table(KIND)[destination["id"]]
+    call.scope.account.remove("webhook_endpoint", endpoint_id)
+    call.scope.account.remove(KIND, destination["id"])
     return {"id": destination["id"], "object": KIND, "deleted": True}
 
 

@@ -6,6 +6,7 @@ card opens its dispute, a paid intent completes its checkout session).
 """
 
 import fnmatch
+from itertools import takewhile
 from typing import Final
 
 from sandbox.events_out import deliveries
@@ -69,16 +70,8 @@ def forget_old(scope: Scope) -> None:
     """Drop the events past Stripe's retention: the oldest come first."""
     table = scope.account.table("event")
     horizon = scope.now - RETENTION_SECONDS
-    expired = set()
-    for event in table.values():
-        if event["created"] > horizon:
-            break
-        expired.add(event["id"])
-    for event_id in expired:
-        del table[event_id]
-        scope.account.notes.pop(event_id, None)
-    if expired:
-        scope.world.mail.forget_events(expired)
+    for event in list(takewhile(lambda event: event["created"] <= horizon, table.values())):
+        scope.account.remove("event", event["id"])
 
 
 def find(scope: Scope, event_id: str) -> Json:

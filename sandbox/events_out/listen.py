@@ -155,7 +155,7 @@ class Listeners:
         event = session.pushed.pop(str(report.get("webhook_conversation_id")), None)
         if event is not None:
             record = self._delivery(session, event, report)
-            self._world.mail.deliveries[record["id"]] = record
+            self._world.mail.keep(record)
             self._world.on_change()
 
     def _delivery(self, session: Session, event: Json, report: Json) -> Json:

@@ -1,23 +1,47 @@
-"""Keep deliveries at home: an offline Stripe must not call strangers.
+"""Keep deliveries at home: an offline Stripe must not call strangers, nor the neighbours.
 
-Endpoint and redirect URLs in test data are often real hosts. Events go only to loopback and
-private addresses and to names that cannot be public (single labels such as a container's, and
-reserved top-level names).
+Events go to loopback, and to the hosts that were named when the sandbox was started. Endpoint URLs
+in test data are often public hosts: those may be registered and are never called. A private address
+that nobody named is refused at once, because whoever registers it means to have it called.
 """
 
 import ipaddress
+from collections.abc import Collection
 from typing import Final
 from urllib.parse import urlsplit
 
-REFUSAL: Final = "refused: the sandbox delivers only within this machine and private networks"
-RESERVED_SUFFIXES: Final = (".localhost", ".local", ".internal", ".test")
+REFUSAL: Final = "refused: the sandbox calls loopback only, and hosts in SANDBOX_WEBHOOK_HOSTS"
+LOOPBACK_NAME: Final = "localhost"
 
 
-def is_near(url: str) -> bool:
-    """Tell whether a URL's host is on this machine or in a private network."""
-    host = urlsplit(url).hostname or ""
+def host_of(url: str) -> str:
+    """Return the host a URL names, or nothing."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def may_be_called(url: str, named: Collection[str]) -> bool:
+    """Tell whether a URL's host is this machine, or one of the named."""
+    host = host_of(url)
+    if host in named or host == LOOPBACK_NAME:
+        return bool(host)
+    address = _address(host)
+    return address is not None and address.is_loopback
+
+
+def may_be_registered(url: str, named: Collection[str]) -> bool:
+    """Tell whether an endpoint may have this URL: one to call, or a public one to leave alone."""
+    host = host_of(url)
+    address = _address(host)
+    public = address.is_global if address is not None else "." in host.strip(".")
+    return public or may_be_called(url, named)
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return bool(host) and ("." not in host or host.endswith(RESERVED_SUFFIXES))
-    return address.is_loopback or address.is_private
+        return None
+    return getattr(address, "ipv4_mapped", None) or address

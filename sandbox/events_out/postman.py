@@ -49,8 +49,10 @@ class Postman:
         endpoint = owner.find("webhook_endpoint", record["endpoint"])
         if endpoint is None or endpoint["status"] != "enabled":
             record["state"] = "abandoned"
+            self._world.mail.keep(record)
             return
         record["next_attempt_at"] = None
+        self._world.mail.keep(record)
         async with self._places:
             outcome = await self._send(record, valid_secrets(owner, endpoint, self._world.clock))
         deliveries.conclude(self._world, record, outcome)
@@ -59,7 +61,7 @@ class Postman:
         payload = record["payload"].encode()
         started, now = time.monotonic(), self._world.clock.now()
         outcome: Json = {"at": now, "status": None, "error": None, "body": None}
-        if not neighbourhood.is_near(record["url"]):
+        if not neighbourhood.may_be_called(record["url"], self._world.webhook_hosts):
             outcome["error"] = neighbourhood.REFUSAL
             return outcome
         headers = {

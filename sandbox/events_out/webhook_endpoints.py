@@ -3,6 +3,7 @@
 import re
 from typing import Final
 
+from sandbox.events_out import neighbourhood
 from sandbox.events_out.event_types import check_event_type
 from sandbox.wire import lists, params, versions
 from sandbox.wire.call import Call, Route
@@ -18,6 +19,7 @@ URL: Final = re.compile(r"https?://[^\s/]+")
 
 def register(scope: Scope, given: Json, secret: str | None = None) -> Json:
     """Keep a new endpoint and its signing secret, and return the endpoint."""
+    _check_reach(scope, given["url"])
     endpoint: Json = {
         "id": ids.new_id("webhook_endpoint"),
         "object": "webhook_endpoint",
@@ -35,6 +37,13 @@ def register(scope: Scope, given: Json, secret: str | None = None) -> Json:
     note["secrets"] = [{"secret": secret or ids.signing_secret(), "until": None}]
     note["connect"] = given.get("connect", False)
     return scope.put("webhook_endpoint", endpoint)
+
+
+def _check_reach(scope: Scope, url: str) -> None:
+    """Refuse a private address that was not named when the sandbox was started."""
+    if not neighbourhood.may_be_registered(url, scope.world.webhook_hosts):
+        message = "Not simulated: the sandbox calls loopback only; name others in "
+        raise errors.invalid(f"{message}SANDBOX_WEBHOOK_HOSTS.", "url", "url_invalid")
 
 
 def rotate(scope: Scope, endpoint: Json, secret: str | None = None) -> str:
@@ -118,6 +127,8 @@ def _retrieve(call: Call) -> Json:
 
 def _update(call: Call) -> Json:
     endpoint, given = _find(call), dict(call.params)
+    if "url" in given:
+        _check_reach(call.scope, given["url"])
     if "metadata" in given:
         merge_metadata(endpoint, given.pop("metadata"))
     if "disabled" in given:
@@ -128,7 +139,7 @@ def _update(call: Call) -> Json:
 
 def _delete(call: Call) -> Json:
     endpoint = _find(call)
-    del call.scope.account.table("webhook_endpoint")[endpoint["id"]]
+    call.scope.account.remove("webhook_endpoint", endpoint["id"])
     return {"id": endpoint["id"], "object": "webhook_endpoint", "deleted": True}
 
 

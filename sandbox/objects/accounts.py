@@ -147,7 +147,7 @@ def _delete(call: Call) -> Json:
     record = call.scope.find("account", call.ids[0])
     if record is None:
         raise _unknown(call.ids[0])
-    del call.scope.account.table("account")[record["id"]]
+    call.scope.account.remove("account", record["id"])
     call.scope.note(record["id"])["deleted"] = True
     return {"id": record["id"], "object": "account", "deleted": True}
 

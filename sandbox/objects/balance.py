@@ -7,13 +7,16 @@ from sandbox.wire import lists, params
 from sandbox.wire.call import Call, Route
 from sandbox.world import errors, ids
 from sandbox.world.objects import Json
-from sandbox.world.world import Scope
+from sandbox.world.world import FAREWELLS, Account, Scope
 
 FEE_PERCENT: Final = 2.9
 FEE_FIXED: Final = 30
 """Stripe's standard price for a card in the US: 2.9 % and 30 cents."""
 PAYOUT_DELAY_SECONDS: Final = 2 * 24 * 3600
 """Two days until money becomes available."""
+
+CARRIED_OVER: Final = "balance"
+"""The note that holds, by currency, what forgotten transactions moved."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,19 @@ def _list(call: Call) -> Json:
     return answer
 
 
+def _carry_over(account: Account, transaction: Json) -> None:
+    """Keep what a forgotten transaction moved: it is old, and so available."""
+    moved = account.note(CARRIED_OVER)
+    currency = transaction["currency"]
+    moved[currency] = moved.get(currency, 0) + transaction["net"]
+
+
+FAREWELLS["balance_transaction"] = [_carry_over]
+
+
 def _balance(call: Call) -> Json:
-    sums: dict[tuple[str, str], int] = {}
+    carried_over = call.scope.note(CARRIED_OVER)
+    sums = {("available", currency): net for currency, net in carried_over.items()}
     for transaction in call.scope.account.table("balance_transaction").values():
         status = _as_of_now(call.scope, transaction)["status"]
         place = status, transaction["currency"]

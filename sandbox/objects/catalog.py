@@ -102,7 +102,7 @@ def _delete_product(call: Call) -> Json:
     if any(price["product"] == product["id"] for price in prices):
         message = "This product cannot be deleted because it has one or more user-created prices."
         raise errors.impossible(message)
-    del call.scope.account.table("product")[product["id"]]
+    call.scope.account.remove("product", product["id"])
     events.emit(call.scope, "product.deleted", product)
     return {"id": product["id"], "object": "product", "deleted": True}
 

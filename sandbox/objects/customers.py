@@ -91,7 +91,7 @@ def _update(call: Call) -> Json:
 
 def _delete(call: Call) -> Json:
     customer = find(call.scope, call.ids[0], status=404)
-    del call.scope.account.table("customer")[customer["id"]]
+    call.scope.account.remove("customer", customer["id"])
     call.scope.note(customer["id"])["deleted"] = True
     events.emit(call.scope, "customer.deleted", customer)
     return {"id": customer["id"], "object": "customer", "deleted": True}

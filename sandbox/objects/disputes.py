@@ -134,6 +134,7 @@ def _refund_settles_inquiry(scope: Scope, charge: Json) -> None:
         return
     for dispute in scope.account.table("dispute").values():
         if dispute["charge"] == charge["id"] and dispute["status"].startswith("warning_"):
+            scope.account.touch(dispute["id"])
             _close(scope, dispute, "warning_closed")
 
 

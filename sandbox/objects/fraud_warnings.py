@@ -41,6 +41,7 @@ def _refund_settles_warning(scope: Scope, charge: Json) -> None:
     for warning in scope.account.table(KIND).values():
         if warning["charge"] == charge["id"] and warning["actionable"] and charge["refunded"]:
             before = objects.frozen(warning)
+            scope.account.touch(warning["id"])
             warning["actionable"] = False
             events.emit(scope.unasked(), "radar.early_fraud_warning.updated", warning, before)
 

@@ -1,4 +1,4 @@
-"""Render templates, escaped, with headers that keep a page to itself; and guard the forms."""
+"""Render templates, escaped, with headers that keep a page to itself."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -18,7 +18,6 @@ from sandbox.world.world import World
 
 HERE: Final = Path(__file__).parent
 STYLE: Final = (HERE / "style.css").read_text()
-OWN_HOSTS: Final = ("127.0.0.1", "localhost", "::1")
 SECURITY_HEADERS: Final = {
     # No form-action: the answer to a form redirects to the merchant, and browsers count that.
     "Content-Security-Policy": (
@@ -36,11 +35,9 @@ Page = Callable[[web.Request, World], Awaitable[web.StreamResponse]]
 
 
 def page(handler: Page) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """Serve a page to this machine's browsers only, and forms only when they are our own."""
+    """Serve a page; who may ask for it is for the guard of the whole application."""
 
     async def serve(request: web.Request) -> web.StreamResponse:
-        if not _is_ours(request):
-            return render("refused.html", HTTPStatus.FORBIDDEN)
         try:
             return await handler(request, request.app[WORLD])
         except StripeError as refusal:
@@ -48,20 +45,6 @@ def page(handler: Page) -> Callable[[web.Request], Awaitable[web.StreamResponse]
             return render("problem.html", status, message=refusal.error["message"])
 
     return serve
-
-
-def _is_ours(request: web.Request) -> bool:
-    """Tell a page's own form from one that another site makes a browser send.
-
-    A foreign host name that resolves to loopback (DNS rebinding) is no way in, either.
-    """
-    if urlsplit(f"//{request.host}").hostname not in OWN_HOSTS:
-        return False
-    if request.method == "GET":
-        return True
-    origin = request.headers.get("Origin", f"http://{request.host}")
-    site = request.headers.get("Sec-Fetch-Site", "same-origin")
-    return origin == f"http://{request.host}" and site in ("same-origin", "none")
 
 
 def render(template: str, status: HTTPStatus = HTTPStatus.OK, **values: Any) -> web.Response:

@@ -10,7 +10,6 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +17,9 @@ from typing import Any, Final
 from aiohttp import web
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from sandbox.receiver.page import page
+from sandbox.receiver.notifications import DEFAULT_KEEP, Notifications
+from sandbox.receiver.page import SHOWN, page
+from sandbox.wire.guard import is_simple, known_callers_only, refusal
 from sandbox.wire.serving import listen
 from sandbox.wire.stopping import stopped
 from sandbox.world.objects import Json
@@ -27,7 +28,6 @@ log = logging.getLogger(__name__)
 
 DEFAULT_PORT: Final = 5050
 OK: Final = 200
-SUCCESS: Final = range(200, 300)
 SIGNED_HEADERS: Final = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
@@ -55,37 +55,8 @@ class Receiver:
     """Hold what came and how to fail."""
 
     secrets: list[str]
-    path: Path | None = None
-    came: list[Json] = field(default_factory=list)
+    notifications: Notifications = field(default_factory=Notifications)
     failures: list[Failure] = field(default_factory=list)
-    accepted: set[str] = field(default_factory=set)
-    """Ids answered 2xx: one that comes again is a duplicate."""
-
-    def restore(self) -> None:
-        """Take over what an earlier run received."""
-        if self.path is not None and self.path.exists():
-            for line in self.path.read_text().splitlines():
-                self._count(json.loads(line))
-
-    def _count(self, entry: Json) -> None:
-        self.came.append(entry)
-        if entry["answered"] in SUCCESS:
-            self.accepted.add(entry["id"])
-
-    def record(self, entry: Json) -> None:
-        """Keep a notification, on disk too if there is a state file."""
-        self._count(entry)
-        if self.path is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a") as file:
-                file.write(json.dumps(entry) + "\n")
-
-    def forget(self) -> None:
-        """Drop what came."""
-        self.came.clear()
-        self.accepted.clear()
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
 
     def verdict(self, headers: Json, payload: str) -> str:
         """Return whether the signature is valid, invalid, missing, or could not be checked."""
@@ -119,7 +90,7 @@ RECEIVER: Final = web.AppKey("receiver", Receiver)
 
 def create_app(receiver: Receiver) -> web.Application:
     """Return the web application over a receiver."""
-    app = web.Application()
+    app = web.Application(middlewares=[known_callers_only])
     app[RECEIVER] = receiver
     app.router.add_get("/", _page)
     app.router.add_get("/health", _health)
@@ -132,6 +103,8 @@ def create_app(receiver: Receiver) -> web.Application:
 
 
 async def _take(request: web.Request) -> web.Response:
+    if is_simple(request):
+        return refusal(415, "Send a notification as application/json.")
     receiver, payload = request.app[RECEIVER], await request.text()
     headers = {name.lower(): value for name, value in request.headers.items()}
     body = _parsed(payload)
@@ -141,7 +114,7 @@ async def _take(request: web.Request) -> web.Response:
     status = OK if failure is None else failure.status
     signature = receiver.verdict(headers, payload)
     notification_id = headers.get("webhook-id") or body.get("id")
-    receiver.record(
+    receiver.notifications.add(
         {
             "id": notification_id,
             "type": body.get("type"),
@@ -151,7 +124,7 @@ async def _take(request: web.Request) -> web.Response:
             "body": body,
             "signature": signature,
             "verified": signature == "valid",
-            "duplicate": notification_id in receiver.accepted,
+            "duplicate": receiver.notifications.was_accepted(notification_id),
             "answered": status,
         }
     )
@@ -175,29 +148,24 @@ def _parsed(payload: str) -> Json:
     return body if isinstance(body, dict) else {}
 
 
-FILTERS: Final[dict[str, Callable[[Json], Any]]] = {
-    "id": lambda entry: entry["id"],
-    "type": lambda entry: entry["type"],
-    "payment_intent_id": lambda entry: (entry["body"].get("data") or {}).get("payment_intent_id"),
-}
+FILTERS: Final = ("id", "type", "payment_intent_id")
 
 
 async def _list(request: web.Request) -> web.Response:
-    wanted = [(FILTERS[name], value) for name, value in request.query.items() if name in FILTERS]
-    data = [
-        entry
-        for entry in request.app[RECEIVER].came
-        if all(read(entry) == value for read, value in wanted)
-    ]
-    return web.json_response({"object": "list", "count": len(data), "data": data})
+    wanted = {name: value for name, value in request.query.items() if name in FILTERS}
+    found = request.app[RECEIVER].notifications.found(wanted)
+    text = f'{{"object": "list", "count": {len(found)}, "data": [{", ".join(found)}]}}'
+    return web.json_response(text=text)
 
 
 async def _forget(request: web.Request) -> web.Response:
-    request.app[RECEIVER].forget()
+    request.app[RECEIVER].notifications.forget()
     return web.json_response({"object": "list", "count": 0, "data": []})
 
 
 async def _fail(request: web.Request) -> web.Response:
+    if is_simple(request):
+        return refusal(415, "Send a fault as application/json.")
     try:
         failure = Failure(**await request.json())
     except (TypeError, ValueError) as problem:
@@ -216,15 +184,18 @@ async def _health(_: web.Request) -> web.Response:
 
 
 async def _page(request: web.Request) -> web.Response:
-    return web.Response(text=page(request.app[RECEIVER].came), content_type="text/html")
+    newest = request.app[RECEIVER].notifications.newest(SHOWN)
+    return web.Response(text=page(newest), content_type="text/html")
 
 
 async def serve() -> None:
     """Serve until SIGTERM or Ctrl-C."""
     secrets = [part.strip() for part in os.environ.get("EVENT_SERVICE_SECRET", "").split(",")]
     state = os.environ.get("RECEIVER_STATE")
-    receiver = Receiver([secret for secret in secrets if secret], Path(state) if state else None)
-    receiver.restore()
+    keep = int(os.environ.get("RECEIVER_KEEP") or DEFAULT_KEEP)
+    notifications = Notifications(keep, Path(state) if state else None)
+    notifications.restore()
+    receiver = Receiver([secret for secret in secrets if secret], notifications)
     runner = web.AppRunner(create_app(receiver), access_log=None)
     port = await listen(runner, int(os.environ.get("RECEIVER_PORT", DEFAULT_PORT)))
     sys.stdout.write(f"receiver listening on http://127.0.0.1:{port}\n")

@@ -9,6 +9,7 @@ import itertools
 import time
 from dataclasses import dataclass, field
 
+from sandbox.world.changes import Changes
 from sandbox.world.objects import Json
 
 
@@ -25,11 +26,13 @@ class Job:
 class Clock:
     """Tell the time and hold the jobs that wait for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, changes: Changes) -> None:
         self.offset_seconds = 0.0
         self._pinned: float | None = None
         self._jobs: list[Job] = []
+        self._waiting: dict[int, Job] = {}
         self._sequence = itertools.count()
+        self._changes = changes
 
     def now(self) -> float:
         """Return the sandbox's time in seconds since 1970."""
@@ -41,7 +44,12 @@ class Clock:
 
     def schedule_at(self, due: float, name: str, args: Json) -> None:
         """Have a job run at a moment in sandbox time."""
-        heapq.heappush(self._jobs, Job(due, next(self._sequence), name, args))
+        self._push(Job(due, next(self._sequence), name, args))
+
+    def _push(self, job: Job) -> None:
+        heapq.heappush(self._jobs, job)
+        self._waiting[job.sequence] = job
+        self._changes.note("job", str(job.sequence))
 
     def next_due(self) -> float | None:
         """Return when the next job is due, if there is one."""
@@ -50,8 +58,16 @@ class Clock:
     def pop_due(self) -> Job | None:
         """Take the earliest job whose time has come."""
         if self._jobs and self._jobs[0].due <= self.now():
-            return heapq.heappop(self._jobs)
+            job = heapq.heappop(self._jobs)
+            del self._waiting[job.sequence]
+            self._changes.note("job", str(job.sequence))
+            return job
         return None
+
+    def move(self, seconds: float) -> None:
+        """Put the sandbox's time so much further ahead of real time."""
+        self.offset_seconds += seconds
+        self._changes.note("offset")
 
     def pin(self, moment: float | None) -> None:
         """Hold the time still at a moment (a job's own due time), or let it run again."""
@@ -59,17 +75,24 @@ class Clock:
 
     def clear(self) -> None:
         """Forget all jobs and return to real time."""
+        for sequence in self._waiting:
+            self._changes.note("job", str(sequence))
         self._jobs.clear()
-        self.offset_seconds = 0.0
+        self._waiting.clear()
+        self.move(-self.offset_seconds)
 
-    def dump(self) -> Json:
-        """Return the state as plain JSON."""
-        jobs = [{"due": job.due, "name": job.name, "args": job.args} for job in sorted(self._jobs)]
-        return {"offset_seconds": self.offset_seconds, "jobs": jobs}
+    def sequences(self) -> list[str]:
+        """Return the numbers of the jobs that wait."""
+        return [str(sequence) for sequence in self._waiting]
 
-    def load(self, state: Json) -> None:
-        """Take over a state that `dump` returned."""
-        self.clear()
-        self.offset_seconds = state["offset_seconds"]
-        for job in state["jobs"]:
-            self.schedule_at(job["due"], job["name"], job["args"])
+    def job(self, sequence: str) -> Json | None:
+        """Return a waiting job as plain JSON, or None."""
+        job = self._waiting.get(int(sequence))
+        return None if job is None else {"due": job.due, "name": job.name, "args": job.args}
+
+    def load(self, offset_seconds: float, jobs: dict[str, Json]) -> None:
+        """Take over a time and jobs that `job` returned, by their numbers."""
+        self.offset_seconds = offset_seconds
+        for number, job in jobs.items():
+            self._push(Job(job["due"], int(number), job["name"], job["args"]))
+        self._sequence = itertools.count(max(map(int, jobs), default=-1) + 1)

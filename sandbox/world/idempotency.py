@@ -10,6 +10,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Final
 
+from sandbox.world.changes import Changes
 from sandbox.world.errors import StripeError, invalid
 from sandbox.world.objects import Json
 
@@ -20,13 +21,19 @@ MAX_KEY_LENGTH: Final = 255
 
 @dataclass(frozen=True)
 class Kept:
-    """Hold the first answer given under a key."""
+    """Hold the first answer given under a key; its body as text takes a third of the room."""
 
     fingerprint: str
     status: int
-    body: Json
+    text: str
     request_id: str
     at: float
+
+    @property
+    def body(self) -> Json:
+        """Return the body of the answer."""
+        body: Json = json.loads(self.text)
+        return body
 
 
 def fingerprint(method: str, path: str, tree: Json) -> str:
@@ -48,9 +55,11 @@ def check_key(key: str) -> None:
 
 
 class Memory:
-    """Keep the answers, and which keys are being worked on."""
+    """Keep the newest answers, and which keys are being worked on."""
 
-    def __init__(self) -> None:
+    def __init__(self, changes: Changes, keep: int) -> None:
+        self._changes = changes
+        self._keep = keep
         self._kept: dict[tuple[str, str], Kept] = {}
         self._running: set[tuple[str, str]] = set()
         self.counts = {"replays": 0, "conflicts": 0, "mismatches": 0}
@@ -76,6 +85,13 @@ class Memory:
     def keep(self, account: str, key: str, answer: Kept) -> None:
         """Keep the answer of an endpoint that has acted."""
         self._kept[account, key] = answer
+        self._changes.note("answer", account, key)
+        while len(self._kept) > self._keep:
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, place: tuple[str, str]) -> None:
+        del self._kept[place]
+        self._changes.note("answer", *place)
 
     def end(self, account: str, key: str) -> None:
         """Say that the request with this key is over."""
@@ -86,22 +102,27 @@ class Memory:
             oldest = next(iter(self._kept))
             if self._kept[oldest].at > now - RETENTION_SECONDS:
                 return
-            del self._kept[oldest]
+            self._drop(oldest)
 
     def forget(self) -> None:
         """Drop all answers and counts."""
-        self._kept.clear()
+        for place in list(self._kept):
+            self._drop(place)
         self.counts = dict.fromkeys(self.counts, 0)
 
-    def dump(self) -> list[Json]:
-        """Return the kept answers as plain JSON."""
-        return [{"place": list(place), **asdict(kept)} for place, kept in self._kept.items()]
+    def places(self) -> list[tuple[str, str]]:
+        """Return the accounts and keys of the kept answers, oldest first."""
+        return list(self._kept)
 
-    def load(self, state: list[Json]) -> None:
-        """Take over answers that `dump` returned."""
-        for entry in state:
-            account, key = entry.pop("place")
-            self._kept[account, key] = Kept(**entry)
+    def answer(self, account: str, key: str) -> Json | None:
+        """Return a kept answer as plain JSON, or None."""
+        kept = self._kept.get((account, key))
+        return None if kept is None else asdict(kept)
+
+    def load(self, answers: dict[tuple[str, str], Json]) -> None:
+        """Take over answers that `answer` returned, by account and key."""
+        for (account, key), answer in answers.items():
+            self._kept[account, key] = Kept(**answer)
 
 
 def _mismatch(key: str) -> StripeError:

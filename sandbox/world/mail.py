@@ -6,7 +6,9 @@ them, `postman` sends them.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
+from sandbox.world.changes import Changes
 from sandbox.world.delivery_modes import DeliveryModes
 from sandbox.world.objects import Json
 
@@ -20,32 +22,47 @@ class Sink:
     thin: bool = False
 
 
-class Mail:
-    """Hold the deliveries by id, in order of creation, with modes and sinks."""
+UNDER_WAY: Final = "pending"
 
-    def __init__(self) -> None:
+
+class Mail:
+    """Hold the deliveries by id, in order of creation, with modes and sinks.
+
+    What is under way is kept; of what has ended, the newest.
+    """
+
+    def __init__(self, changes: Changes, keep: int) -> None:
         self.deliveries: dict[str, Json] = {}
         self.modes = DeliveryModes()
         self.sinks: list[Sink] = []
+        self._ended: dict[str, None] = {}
+        self._changes = changes
+        self._keep = keep
+
+    def keep(self, record: Json) -> None:
+        """Keep a delivery that is new or was changed."""
+        self.deliveries[record["id"]] = record
+        self._changes.note("delivery", record["id"])
+        if record["state"] != UNDER_WAY:
+            self._ended[record["id"]] = None
+        while len(self._ended) > self._keep:
+            oldest = next(iter(self._ended))
+            del self._ended[oldest], self.deliveries[oldest]
+            self._changes.note("delivery", oldest)
 
     def of_event(self, event_id: str) -> list[Json]:
         """Return all deliveries of an event, oldest first."""
         return [record for record in self.deliveries.values() if record["event"] == event_id]
 
-    def forget_events(self, event_ids: set[str]) -> None:
-        """Drop the deliveries of events that are no longer kept."""
-        kept = self.deliveries.items()
-        self.deliveries = {key: item for key, item in kept if item["event"] not in event_ids}
-
     def forget(self) -> None:
         """Drop all deliveries and modes."""
+        for delivery_id in self.deliveries:
+            self._changes.note("delivery", delivery_id)
         self.deliveries.clear()
+        self._ended.clear()
         self.modes = DeliveryModes()
 
-    def dump(self) -> list[Json]:
-        """Return the deliveries as plain JSON."""
-        return list(self.deliveries.values())
-
-    def load(self, state: list[Json]) -> None:
-        """Take over deliveries that `dump` returned."""
-        self.deliveries = {record["id"]: record for record in state}
+    def load(self, records: dict[str, Json]) -> None:
+        """Take over deliveries, by id."""
+        for record in records.values():
+            self.keep(record)

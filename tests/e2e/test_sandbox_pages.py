@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.contract.client import Api
 from tests.contract.purchases import pay
 from tests.contract.receiver import Receiver, receiving
-from tests.servers import ROOT, sandbox, wait_until
+from tests.servers import ROOT, receiver, sandbox, wait_until
 
 pytestmark = pytest.mark.browser
 KEY = "sk_test_browser_0123456789"
@@ -323,3 +323,18 @@ def luminance(colour: str) -> float:
     parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
     linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_receivers_page_fits(browser: Browser, width: int) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 844})
+    with receiver() as url:
+        data = {"payment_intent_id": "pi_" + "3" * 24}
+        note = {"type": "dispute.funds_withdrawn", "id": "ntf_" + "a" * 32, "data": data}
+        requests.post(f"{url}/x", json=note, timeout=10).raise_for_status()
+        window = context.new_page()
+        window.goto(url)
+        expect(window.get_by_text("dispute.funds_withdrawn")).to_be_visible()
+        assert window.evaluate("document.documentElement.scrollWidth") <= width
+        assert window.locator("html").get_attribute("lang") == "en"
+    context.close()

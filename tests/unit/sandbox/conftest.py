@@ -1,10 +1,23 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
+from sandbox.control import state
 from tests.unit.sandbox.worlds import Bench
 
 
 @pytest.fixture
-def bench() -> Bench:
-    return Bench()
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """Give a world; whatever a test did in it, its journal has to say the same at the end."""
+    bench = Bench(tmp_path)
+    yield bench
+    bench.keeper.close()
+    assert state.read(bench.path) == json_of(bench)
+
+
+def json_of(bench: Bench) -> dict[state.Key, object]:
+    return {key: json.loads(json.dumps(value)) for key, value in state.dump(bench.world).items()}

@@ -7,14 +7,16 @@ import hashlib
 import hmac
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from sandbox.events_out.deliveries import RETRY_DELAYS_SECONDS
-from sandbox.events_out.neighbourhood import is_near
+from sandbox.events_out.neighbourhood import may_be_called, may_be_registered
 from sandbox.events_out.postman import Postman
 from sandbox.events_out.webhook_endpoints import register, rotate
 from sandbox.world.delivery_modes import DeliveryMode
+from sandbox.world.errors import StripeError
 from tests.unit.sandbox.worlds import Bench
 
 if TYPE_CHECKING:
@@ -185,8 +187,26 @@ def test_for_a_day_after_a_roll_both_secrets_sign(bench: Bench) -> None:
     with_endpoint(bench, story)
 
 
-def test_strangers_are_never_called() -> None:
-    assert not is_near("https://example.com/hook")
-    assert not is_near("https://8.8.8.8/hook")
-    for url in ("http://127.0.0.1:5001/x", "http://api:5001/x", "http://10.0.0.7/x"):
-        assert is_near(url)
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:5001", "127.9.9.9", "localhost:1", "[::1]:1", "[::ffff:127.0.0.1]", "api:1"]
+)
+def test_this_machine_and_named_hosts_are_called(host: str) -> None:
+    assert may_be_called(f"http://{host}/x", {"api"})
+    assert may_be_registered(f"http://{host}/x", {"api"})
+
+
+@pytest.mark.parametrize("host", ["example.com", "8.8.8.8", "hooks.internal"])
+def test_strangers_may_be_registered_and_are_never_called(host: str) -> None:
+    assert may_be_registered(f"https://{host}/x", {"api"})
+    assert not may_be_called(f"https://{host}/x", {"api"})
+
+
+NEIGHBOURS = ["10.0.0.7", "192.168.1.1", "169.254.169.254", "[fe80::1]", "[::]", "db"]
+
+
+@pytest.mark.parametrize("host", NEIGHBOURS)
+def test_neighbours_are_refused_at_once(bench: Bench, host: str) -> None:
+    given = {"url": f"http://{host}/x", "enabled_events": ["*"]}
+    with pytest.raises(StripeError, match="SANDBOX_WEBHOOK_HOSTS"):
+        bench.call("POST", "/v1/webhook_endpoints", given)
+    assert not may_be_called(given["url"], {"api"})

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from sandbox.control.state import Keeper
 from sandbox.routes import ROUTES
 from sandbox.wire import params
 from sandbox.wire.call import Call
 from sandbox.wire.versions import ACCOUNT_DEFAULT
-from sandbox.world.world import World
+from sandbox.world.world import DEFAULT_KEEP, World
 
 NO_REDIRECTS = {"enabled": "true", "allow_redirects": "never"}
 
 
 class Bench:
-    """Calls routes directly, in one world."""
+    """Calls routes directly, in one world; with a folder, a journal of it is kept there."""
 
-    def __init__(self) -> None:
-        self.world = World()
+    def __init__(self, folder: Path | None = None, keep: int = DEFAULT_KEEP) -> None:
+        self.world = World(keep)
+        if folder is not None:
+            self.folder, self.path = folder, folder / "state.json"
+            self.keeper = Keeper(self.world, self.path)
+            self.keeper.restore()
+
+    def write_down(self) -> None:
+        """Have all changes in the journal."""
+        while self.keeper._append():
+            pass
 
     def call(self, method: str, path: str, given: dict[str, Any] | None = None) -> Any:
         for route in ROUTES:

@@ -1,0 +1,123 @@
+"""The sandbox over an afternoon: what payments leave in its memory and files, and who waits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import requests
+
+from bench._setting import HEADERS, head, pay, row, rss_mb, scaled
+from chaos.stage import Stage, answers, wait_until
+
+CALLERS = 4
+# Between two looks at whether it still answers.
+LOOK_SECONDS = 0.02
+RESTART_LIMIT_SECONDS = 120.0
+FIRST_PART = 0.2  # of the payments: what is allocated once is allocated by then
+
+
+def main() -> None:
+    """Take payments, refund each third, deliver every event; print what that left and cost."""
+    count = scaled(3000, 150)
+    kept = {"SANDBOX_STATE": "sandbox.jsonl", "RECEIVER_STATE": "receiver.jsonl"}
+    kept |= {"SANDBOX_KEEP": "", "RECEIVER_KEEP": ""}  # as by default
+    stage = Stage(only=("sandbox", "receiver"), **kept)
+    stage.services["sandbox"].environment["SANDBOX_WEBHOOK_URL"] = stage.receiver
+    with stage:
+        run(stage, count)
+
+
+def run(stage: Stage, count: int) -> None:
+    """Measure one run."""
+    names = ("sandbox", "receiver")
+    first = int(count * FIRST_PART)
+    watch = Watch(stage.sandbox + "/_sandbox/clock")
+    watch.start()
+    buy(stage, first)
+    before = {name: rss_mb(stage.services[name].pid) for name in names}
+    started_at = time.monotonic()
+    buy(stage, count - first)
+    seconds = time.monotonic() - started_at
+    wait_until(lambda: delivered(stage), "every event delivered", 60)
+    watch.stop()
+    head(f"The sandbox over {count} payments, each third refunded", "what", "sandbox", "receiver")
+    after = {name: rss_mb(stage.services[name].pid) for name in names}
+    growth = [round((after[name] - before[name]) * 1000 / (count - first), 1) for name in names]
+    row("memory at the end, MB", *(after[name] for name in names))
+    row("growth of memory for 1,000 payments, MB", *growth)
+    row("payments a second", round((count - first) / seconds, 1), "")
+    row("longest wait for an answer, ms", round(watch.longest * 1000), "")
+    stop = [round(stage.services[name].stop(), 2) for name in names]
+    row("time to stop, s", *stop)
+    row("files, MB", *(size_mb(stage.folder, name) for name in names))
+    again = [restart(stage, name) for name in names]
+    row("time to start again, s", *again)
+
+
+class Watch(threading.Thread):
+    """Ask again and again, and know how long the longest answer took."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(daemon=True)
+        self.longest = 0.0
+        self._url = url
+        self._stopped = threading.Event()
+
+    def run(self) -> None:
+        """Ask until told to stop."""
+        with requests.Session() as session:
+            while not self._stopped.wait(LOOK_SECONDS):
+                asked_at = time.monotonic()
+                session.get(self._url, timeout=60).raise_for_status()
+                self.longest = max(self.longest, time.monotonic() - asked_at)
+
+    def stop(self) -> None:
+        """Ask no more."""
+        self._stopped.set()
+        self.join()
+
+
+def buy(stage: Stage, count: int) -> None:
+    """Take payments, a few at a time."""
+    with ThreadPoolExecutor(CALLERS) as callers:
+        list(callers.map(lambda number: purchase(stage, number), range(count)))
+
+
+def purchase(stage: Stage, number: int) -> None:
+    """Take one payment and give each third back."""
+    payment = pay(stage)
+    if number % 3 == 0:
+        refund = {"payment_intent": payment["id"]}
+        key = HEADERS | {"Idempotency-Key": f"refund-{payment['id']}"}
+        url = f"{stage.sandbox}/v1/refunds"
+        requests.post(url, refund, headers=key, timeout=60).raise_for_status()
+
+
+def delivered(stage: Stage) -> bool:
+    """Say whether no event of the newest page waits for its endpoint."""
+    query = {"limit": 100, "delivery_success": "false"}
+    url = f"{stage.sandbox}/v1/events"
+    waiting = requests.get(url, query, headers=HEADERS, timeout=60).json()["data"]
+    return not waiting
+
+
+def size_mb(folder: Path, name: str) -> float:
+    """Give what a process's files hold."""
+    files = [path for path in folder.rglob(f"{name}*") if path.is_file() and path.suffix != ".log"]
+    return round(sum(path.stat().st_size for path in files) / 1e6, 2)
+
+
+def restart(stage: Stage, name: str) -> float:
+    """Start a process on what it kept; give the seconds until it answers."""
+    url = {"sandbox": stage.sandbox + "/_sandbox/clock", "receiver": stage.receiver + "/health"}
+    started_at = time.monotonic()
+    stage.services[name].start()
+    wait_until(lambda: answers(url[name]), f"{name} answers again", RESTART_LIMIT_SECONDS)
+    return round(time.monotonic() - started_at, 2)
+
+
+if __name__ == "__main__":
+    main()

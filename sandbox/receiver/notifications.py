@@ -1,0 +1,102 @@
+"""Keep the newest notifications: as text, which takes a third of the room, and in two files.
+
+A full file becomes the older one and a new one is begun, so that nothing is ever rewritten.
+"""
+
+import json
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from sandbox.world.objects import Json
+
+DEFAULT_KEEP: Final = 5_000
+"""Notifications kept: about 15 MB of memory, and on disk up to twice as many."""
+SUCCESS: Final = range(200, 300)
+OWNER_ONLY: Final = 0o600
+
+
+class Kept(NamedTuple):
+    """A notification as JSON text, and what it is looked up by."""
+
+    id: str | None
+    type: str | None
+    payment_intent_id: str | None
+    text: str
+
+
+class Notifications:
+    """Hold what came, and which ids were answered 2xx: one of those that comes again is a copy."""
+
+    def __init__(self, keep: int = DEFAULT_KEEP, path: Path | None = None) -> None:
+        self._keep = keep
+        self._path = path
+        self._came: deque[Kept] = deque(maxlen=keep)
+        self._accepted: dict[str, None] = {}
+        self._lines = 0
+
+    def restore(self) -> None:
+        """Take over what an earlier run kept."""
+        for path in self._files():
+            self._lines = 0
+            for line in path.read_text().splitlines() if path.exists() else ():
+                self._hold(json.loads(line), line)
+                self._lines += 1
+
+    def add(self, entry: Json) -> None:
+        """Keep a notification, on disk too if there is a state file."""
+        text = json.dumps(entry)
+        self._hold(entry, text)
+        if self._path is not None:
+            self._append(self._path, text)
+
+    def was_accepted(self, notification_id: object) -> bool:
+        """Tell whether a notification of this id was answered 2xx before."""
+        return notification_id in self._accepted
+
+    def found(self, wanted: Mapping[str, str]) -> list[str]:
+        """Return those with the wanted `id`, `type`, `payment_intent_id` as JSON, oldest first."""
+        fields = [(Kept._fields.index(name), value) for name, value in wanted.items()]
+        return [
+            kept.text for kept in self._came if all(kept[place] == value for place, value in fields)
+        ]
+
+    def newest(self, count: int) -> list[Json]:
+        """Return the newest, the newest first."""
+        texts = [kept.text for kept in self._came]
+        return [json.loads(text) for text in reversed(texts[-count:])]
+
+    def forget(self) -> None:
+        """Drop what came."""
+        self._came.clear()
+        self._accepted.clear()
+        self._lines = 0
+        for path in self._files():
+            path.unlink(missing_ok=True)
+
+    def _files(self) -> list[Path]:
+        """Return the older file and the one that is written to."""
+        path = self._path
+        return [] if path is None else [path.with_name(path.name + ".1"), path]
+
+    def _hold(self, entry: Json, text: str) -> None:
+        data = entry["body"].get("data")
+        payment = data.get("payment_intent_id") if isinstance(data, dict) else None
+        kept = Kept(entry["id"], entry["type"], payment, text)
+        self._came.append(kept)
+        if entry["answered"] in SUCCESS and kept.id is not None:
+            self._accepted[kept.id] = None
+            if len(self._accepted) > self._keep:
+                del self._accepted[next(iter(self._accepted))]
+
+    def _append(self, path: Path, text: str) -> None:
+        if self._lines >= self._keep:
+            path.replace(path.with_name(path.name + ".1"))
+            self._lines = 0
+        if self._lines == 0:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=OWNER_ONLY)
+        with path.open("a") as file:
+            file.write(text + "\n")
+        self._lines += 1
