@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import worker.handlers  # noqa: F401 - fills the registry
 from shared.errors import Inconsistent, NotYet
@@ -23,6 +24,8 @@ from worker.runtime import Runtime
 log = get_logger(__name__)
 # Objects that may overtake their payment's own events.
 FOLLOWERS = ("refund", "dispute")
+# An endpoint has one version, and an account a handful of endpoints.
+VERSIONS_REMEMBERED = 64
 # States in which a payment can be refunded or disputed.
 PAID = ("succeeded", "requires_capture", "canceled")
 # Events of one second race each other; those of one payment are all here within two, or late.
@@ -105,5 +108,11 @@ def _count_version(runtime: Runtime, claim: Claim, event: Event) -> None:
     """Count an event of another API version than ours, once; it is processed all the same."""
     if event.api_version in (None, API_VERSION) or claim.attempts > 1:
         return
-    log.info("event_of_other_version", id=event.id, api_version=event.api_version)
+    _warn_of_version(str(event.api_version))
     runtime.store.tally.count(OTHER_VERSION_EVENTS, api_version=str(event.api_version))
+
+
+@lru_cache(maxsize=VERSIONS_REMEMBERED)
+def _warn_of_version(api_version: str) -> None:
+    """Log another API version once in this process; the counter says how many events have it."""
+    log.warning("event_of_other_version", api_version=api_version, our_version=API_VERSION)

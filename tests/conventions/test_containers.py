@@ -150,5 +150,6 @@ def test_the_overlay_is_offline_and_both_its_ends_know_the_same_secrets():
         assert own["STRIPE_API_BASE"] == "http://sandbox:12111"
         assert own["STRIPE_WEBHOOK_SECRET"] == sandbox["environment"]["SANDBOX_WEBHOOK_SECRET"]
         assert own["EVENT_SERVICE_SECRET"] == receiver["environment"]["EVENT_SERVICE_SECRET"]
-    for service in (sandbox, receiver):
+    for name, service in (("sandbox", sandbox), ("receiver", receiver)):
+        assert service["environment"]["SANDBOX_ALLOWED_HOSTS"] == name
         assert all(port.startswith("127.0.0.1:") for port in service["ports"])

@@ -11,12 +11,16 @@ from flask.testing import FlaskClient
 from api.app import create_app
 from sandbox.events_out import event_forms
 from shared.store.scripts import Store
+from shared.stripe.gateway import API_VERSION
 from shared.telemetry.tally import OTHER_VERSION_EVENTS
+from tests import servers
 from tests.conftest import SIGNING_SECRET, make_settings
 from tests.integration.hands import Hands
+from worker import events
 
 Json = dict[str, Any]
 ACCOUNT = "acct_1Connected"
+OLDER = "2026-08-26.dahlia"
 
 
 @pytest.fixture(autouse=True)
@@ -184,6 +188,29 @@ def test_an_event_of_another_version_is_processed_and_counted(hands: Hands) -> N
     }
     assert list(counted.values()) == [1]
     assert "2020-08-27" in str(counted)
+
+
+def test_another_version_is_logged_once_for_all_its_events(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[dict[str, str]] = []
+    monkeypatch.setattr(events.log, "warning", lambda _, **fields: lines.append(fields))
+    events._warn_of_version.cache_clear()
+    for version in ("2020-08-27", "2020-08-27", "2022-11-15"):
+        hands.pay()
+        event = of_type(hands, "payment_intent.succeeded")
+        hands.post_event(event | {"api_version": version})
+        hands.work()
+    assert [line["api_version"] for line in lines] == ["2020-08-27", "2022-11-15"]
+
+
+def test_the_sandboxs_own_endpoint_sends_the_version_we_pin() -> None:
+    asked = {"SANDBOX_WEBHOOK_URL": "http://127.0.0.1:1/x"}
+    key = {"Authorization": "Bearer sk_test_version"}
+    for given, version in (({}, API_VERSION), ({"SANDBOX_WEBHOOK_VERSION": OLDER}, OLDER)):
+        with servers.sandbox(**asked, **given) as url:
+            listed = requests.get(f"{url}/v1/webhook_endpoints", headers=key, timeout=5).json()
+            assert [endpoint["api_version"] for endpoint in listed["data"]] == [version]
 
 
 @pytest.fixture
