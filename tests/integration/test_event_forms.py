@@ -196,10 +196,10 @@ def test_another_version_is_logged_once_for_all_its_events(
     lines: list[dict[str, str]] = []
     monkeypatch.setattr(events.log, "warning", lambda _, **fields: lines.append(fields))
     events._warn_of_version.cache_clear()
-    for version in ("2020-08-27", "2020-08-27", "2022-11-15"):
-        hands.pay()
-        event = of_type(hands, "payment_intent.succeeded")
-        hands.post_event(event | {"api_version": version})
+    hands.pay()
+    event = of_type(hands, "payment_intent.succeeded")
+    for number, version in enumerate(("2020-08-27", "2020-08-27", "2022-11-15")):
+        hands.post_event(event | {"id": f"evt_{number}Copy", "api_version": version})
         hands.work()
     assert [line["api_version"] for line in lines] == ["2020-08-27", "2022-11-15"]
 
