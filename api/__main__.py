@@ -11,6 +11,7 @@ from granian.constants import HTTPModes, Interfaces
 from api.app import create_app
 from api.parts import EXTENSION
 from shared.errors import Misconfigured
+from shared.refusal import refuse_start
 from shared.settings import Settings, load_settings
 from shared.store.connection import open_store
 from shared.store.durability import ensure_durable
@@ -28,9 +29,9 @@ GRACE_SECONDS = 20
 @cache
 def _settings() -> Settings:
     try:
-        return load_settings()
+        return load_settings("api")
     except Misconfigured as error:
-        raise SystemExit(f"The API cannot start.\n{error.detail}") from error
+        refuse_start("The API", error)
 
 
 def application() -> OpenAPI:
@@ -47,7 +48,7 @@ def _require_durability(settings: Settings) -> None:
     try:
         ensure_durable(open_store(settings, "billing-api"), settings)
     except Misconfigured as error:
-        raise SystemExit(f"The API cannot start.\n{error.detail}") from error
+        refuse_start("The API", error)
 
 
 def main() -> None:

@@ -62,6 +62,7 @@ class EmbeddedValkey:
             self._process = subprocess.Popen(  # noqa: S603  # our own binary, our own arguments
                 [str(valkey_binary()), *_options(self.socket)],
                 cwd=self._dir,
+                env={},  # it needs none, and this process's holds every secret
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -25,7 +25,13 @@ from local.surroundings import (
 )
 from local.welcome import announce, places, things_to_try
 from shared.errors import Misconfigured
-from shared.settings import env_file_variables, load_settings
+from shared.processes import own_environment
+from shared.settings import (
+    ENV_FILE_VARIABLE,
+    env_file_variables,
+    load_settings,
+    misspelled_in_environment,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 UNUSABLE = 2  # exit status: nothing was started, a person has to change something
@@ -93,9 +99,12 @@ def _run(*, sandbox: bool) -> int:
         return _supervise(commands, environment, valkey, sandbox=sandbox)
 
 
-def _check_settings(environment: Mapping[str, str]) -> None:
+def _check_settings(environment: dict[str, str]) -> None:
+    environment[ENV_FILE_VARIABLE] = ""  # it has been read, or must not be
     os.environ.update(environment)
     load_settings()
+    for name, meant in misspelled_in_environment().items():
+        _complain(f"{name} is not a setting: do you mean {meant}?")
 
 
 def _supervise(
@@ -109,7 +118,8 @@ def _supervise(
     path = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
     supervisor = Supervisor()
     for name, command in commands.items():
-        supervisor.add(name, command, {**environment, "PATH": path})
+        own = own_environment(name, {**environment, "PATH": path})
+        supervisor.add(name, command, own)
     visited = places(environment, list(commands))
     lines = _store_lines(valkey) + things_to_try(environment, sandbox=sandbox)
     supervisor.meanwhile(lambda: announce(visited, lines, _say))

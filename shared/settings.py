@@ -8,9 +8,11 @@ are `SecretStr`. `.env.example` and the README's table are generated from this c
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
@@ -19,8 +21,12 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.errors import Misconfigured
 from shared.keys import INSTALLATION
+from shared.misspellings import misspellings
+from shared.processes import GUARDED, PROCESSES, Process, given_to, roles_of
 
 ENV_FILE = ".env"
+# Names another file; empty, none is read. `python app.py` has read it for all its processes.
+ENV_FILE_VARIABLE = "BILLING_ENV_FILE"
 REQUIRED = ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "EVENT_SERVICE_URL")
 DAY_SECONDS = 86_400
 # Connecting to Stripe or to the event service is quick or hopeless.
@@ -28,6 +34,8 @@ CONNECT_TIMEOUT_SECONDS = 3.0
 
 
 def _http_url(value: str) -> str:
+    if not value:
+        return value  # another process's: an empty variable is an unset one and never comes here
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must be an http:// or https:// URL with a host")
@@ -103,6 +111,11 @@ class Settings(BaseSettings):
 
     stripe_api_base: HttpUrl | None = Field(
         None, description="Another Stripe: the offline sandbox. Refused with a live key."
+    )
+    stripe_mode: Literal["test", "live"] | None = Field(
+        None,
+        description="Mode of the account, for processes that are not given the Stripe key: they "
+        "then refuse a store of another mode.",
     )
     stripe_timeout_seconds: float = Field(
         10.0, description="Limit of one try of a call to Stripe.", gt=0, le=80
@@ -206,9 +219,17 @@ class Settings(BaseSettings):
         return _split(value)
 
     @property
+    def mode(self) -> str:
+        """Give the account's mode, `live` or `test`; empty where nothing says it."""
+        key = self.stripe_secret_key.get_secret_value()
+        if key:
+            return "live" if "_live_" in key else "test"
+        return self.stripe_mode or ""
+
+    @property
     def livemode(self) -> bool:
-        """Say whether the Stripe key moves real money."""
-        return "_live_" in self.stripe_secret_key.get_secret_value()
+        """Say whether real money moves."""
+        return self.mode == "live"
 
     @property
     def notifications_url(self) -> str:
@@ -216,26 +237,63 @@ class Settings(BaseSettings):
         return self.event_service_url + self.event_service_path
 
 
-def load_settings(env_file: str | None = ENV_FILE) -> Settings:
+def load_settings(*processes: Process, env_file: str | None = ENV_FILE) -> Settings:
     """Read the environment over `.env` and return the settings, or report every problem at once.
 
-    Raises `Misconfigured` (an operator must act) whose text has one line per variable.
+    With `processes`, only what those are given is read and needed: the secrets of others are empty
+    whatever the environment holds. Raises `Misconfigured` (an operator must act) whose text has one
+    line per variable.
     """
-    problems: list[str] = []
-    settings: Settings | None = None
-    try:
-        settings = Settings(_env_file=env_file)
-    except ValidationError as error:
-        problems += [_problem(item["loc"], item["type"], item["msg"]) for item in error.errors()]
-    if settings is not None:
-        problems += _unsafe(settings)
-    if settings is None or problems:
+    own = given_to(processes or PROCESSES)
+    withheld = {name.lower() for name in GUARDED - own} & set(Settings.model_fields)
+    if env_file is not None:
+        env_file = os.environ.get(ENV_FILE_VARIABLE, env_file) or None
+    settings, problems = _read(env_file, {name: _NOTHING[name] for name in withheld})
+    not_judged = {problem.split()[0] for problem in problems} | (GUARDED - own)
+    problems += [line for line in _unsafe(settings) if line.split()[0] not in not_judged]
+    problems += _misspelled(env_file)
+    if problems:
         raise Misconfigured("\n".join(sorted(set(problems))), code="settings_invalid")
     return settings
 
 
-def _problem(location: tuple[int | str, ...], kind: str, message: str) -> str:
-    name = str(location[0]).upper()
+def load_worker_settings(env_file: str | None = ENV_FILE) -> Settings:
+    """Read the settings of a worker process: what it is given follows from the queues it serves.
+
+    Raises `Misconfigured` as `load_settings` does.
+    """
+    nothing, _ = _read(env_file, _NOTHING)
+    return load_settings(*roles_of(nothing.worker_queues), env_file=env_file)
+
+
+def _read(env_file: str | None, withheld: Mapping[str, Any]) -> tuple[Settings, list[str]]:
+    """Read all; what is not valid is a problem and left empty, so that the rest can be judged."""
+    try:
+        return Settings(_env_file=env_file, **withheld), []
+    except ValidationError as error:
+        found = {str(item["loc"][0]).lower(): item for item in error.errors()}
+        problems = [_problem(name.upper(), i["type"], i["msg"]) for name, i in found.items()]
+        fields = Settings.model_fields
+        empty = {name: _NOTHING.get(name, fields[name].default) for name in found}
+        return Settings(_env_file=env_file, **{**withheld, **empty}), problems
+
+
+def _misspelled(env_file: str | None) -> list[str]:
+    """List what `.env` sets and nobody reads; a shell or a platform may set what it likes."""
+    found = misspellings(env_file_variables(env_file) if env_file else {}, _known_names())
+    return [f"{name} is not a setting: do you mean {meant}?" for name, meant in found.items()]
+
+
+def misspelled_in_environment() -> dict[str, str]:
+    """Give the variables of the environment that are nearly settings, each with what is meant."""
+    return misspellings(os.environ, _known_names())
+
+
+def _known_names() -> set[str]:
+    return {name.upper() for name in Settings.model_fields} | GUARDED | set(_OF_OTHERS)
+
+
+def _problem(name: str, kind: str, message: str) -> str:
     if kind == "missing":
         return f"{name} is not set: {_description(name)}"
     return f"{name} is not valid: {message}"
@@ -249,6 +307,8 @@ def _unsafe(settings: Settings) -> list[str]:
     """List what may not serve, however well formed it is."""
     problems = []
     key = settings.stripe_secret_key.get_secret_value()
+    if settings.stripe_mode and key and settings.mode != settings.stripe_mode:
+        problems.append(f"STRIPE_MODE is not valid: the Stripe key is of the {settings.mode} mode")
     if not key.startswith(("sk_test_", "sk_live_", "rk_test_", "rk_live_")):
         problems.append(
             "STRIPE_SECRET_KEY is not valid: a secret key starts with sk_test_, sk_live_, "
@@ -269,12 +329,12 @@ def _unsafe(settings: Settings) -> list[str]:
 
 
 def _badly_signed(settings: Settings) -> list[str]:
-    from standardwebhooks.webhooks import Webhook
+    from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 
     for secret in settings.event_service_secret:
         try:
             Webhook(secret.get_secret_value())
-        except (ValueError, RuntimeError):
+        except (ValueError, RuntimeError, EmptyWebhookSecretError):
             return ["EVENT_SERVICE_SECRET is not valid: each secret is whsec_<base64>"]
     return []
 
@@ -304,6 +364,25 @@ def markdown_table() -> str:
     return "\n".join(rows) + "\n"
 
 
+# What stands for a setting that this process is not given.
+_NOTHING: dict[str, Any] = {
+    "stripe_secret_key": SecretStr(""),
+    "stripe_webhook_secret": (),
+    "event_service_url": "",
+    "event_service_secret": (),
+    "api_keys": (),
+    "operator_keys": (),
+}
+# What Flower, the sandbox, ./billing and app.py read.
+_OF_OTHERS = (
+    "BILLING_URL",
+    "FLOWER_PORT",
+    "RECEIVER_PORT",
+    "RECEIVER_STATE",
+    "SANDBOX_PORT",
+    "SANDBOX_STATE",
+    "SANDBOX_WEBHOOK_URL",
+)
 _PLACEHOLDERS = {
     "STRIPE_SECRET_KEY": "your_stripe_secret_key",
     "STRIPE_WEBHOOK_SECRET": "your_stripe_webhook_secret",

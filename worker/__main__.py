@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from shared.errors import Misconfigured
+from shared.refusal import refuse_start
 from shared.settings import Settings
 
 
@@ -13,13 +14,14 @@ def main() -> None:
     try:
         from worker.app import app, settings
     except Misconfigured as error:
-        raise SystemExit(f"The worker cannot start.\n{error.detail}") from error
+        refuse_start("The worker", error)
     app.worker_main(switches(settings))
 
 
 def switches(settings: Settings) -> list[str]:
     """Give the command line of Celery's worker."""
     return [
+        "--quiet",  # no banner between the lines of JSON
         "worker",
         f"--hostname={_node(settings)}",
         "--pool=threads",

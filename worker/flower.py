@@ -17,7 +17,7 @@ from tornado.web import ErrorHandler
 
 from shared.errors import Misconfigured
 from shared.hosts import is_known_host
-from shared.settings import load_settings
+from shared.refusal import refuse_start
 
 HEALTH_PATH = "/healthcheck"  # asked by address, and says nothing
 
@@ -38,11 +38,12 @@ class GuardedFlower(Flower):  # type: ignore[misc]  # Flower has no types
 def main() -> None:
     """Serve until SIGTERM; the arguments are Flower's own."""
     try:
-        GuardedFlower.allowed_hosts = load_settings().allowed_hosts
+        from worker.watched_queues import settings
     except Misconfigured as error:
-        raise SystemExit(f"Flower cannot start.\n{error.detail}") from error
+        refuse_start("Flower", error)
+    GuardedFlower.allowed_hosts = settings.allowed_hosts
     flower.command.Flower = GuardedFlower
-    sys.argv = ["celery", "--app", "worker.app", "flower", *sys.argv[1:]]
+    sys.argv = ["celery", "--app", "worker.watched_queues", "flower", *sys.argv[1:]]
     celery()
 
 

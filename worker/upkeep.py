@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 
 from shared.errors import Misconfigured, Unavailable
+from shared.refusal import refuse_start
 from shared.settings import load_settings
 from shared.store.connection import open_store
 from shared.store.durability import ensure_durable
@@ -67,9 +68,9 @@ def serve(store: Store, pause_seconds: float, stop: threading.Event) -> None:
 def main() -> None:
     """Relay until SIGTERM or SIGINT; exit 2 with every problem of the settings named."""
     try:
-        settings = load_settings()
+        settings = load_settings("upkeep")
     except Misconfigured as error:
-        raise SystemExit(f"Upkeep cannot start.\n{error.detail}") from error
+        refuse_start("Upkeep", error)
     configure_logging(settings, "upkeep")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -78,7 +79,7 @@ def main() -> None:
     try:
         ensure_durable(store, settings)
     except Misconfigured as error:
-        raise SystemExit(f"Upkeep cannot start.\n{error.detail}") from error
+        refuse_start("Upkeep", error)
     Flusher(store).start()
     log.info("upkeep_started", interval_seconds=settings.relay_interval_seconds)
     serve(store, settings.relay_interval_seconds, stop)

@@ -88,9 +88,4 @@ def start(folder, environment):
 
     yield _start
     for run in runs:
-        if run.process.poll() is None:
-            family = run.family()
-            run.process.kill()
-            for child in family:
-                child.kill()
-        run.ended()
+        run.end()

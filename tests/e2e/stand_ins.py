@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -101,6 +102,15 @@ class Run:
 
     def family(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            family = self.family()
+            self.process.kill()
+            for child in family:
+                with suppress(psutil.NoSuchProcess):
+                    child.kill()
+        self.ended()
 
     def ended(self) -> int:
         status = self.process.wait(PATIENCE_SECONDS)

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import SecretStr
 
 from shared.errors import Misconfigured
-from shared.settings import QUEUES, Settings, env_example, load_settings, markdown_table
+from shared.misspellings import misspellings
+from shared.processes import GIVEN, Process
+from shared.settings import (
+    QUEUES,
+    Settings,
+    env_example,
+    load_settings,
+    load_worker_settings,
+    markdown_table,
+)
 
 GOOD = {
     "STRIPE_SECRET_KEY": "sk_test_0123456789abcdef",
@@ -110,3 +120,104 @@ def test_the_example_and_the_table_name_every_setting() -> None:
     for name in Settings.model_fields:
         assert f"{name.upper()}=" in env_example()
         assert f"`{name.upper()}`" in markdown_table()
+
+
+SECRETS = {
+    "EVENT_SERVICE_SECRET": "whsec_bm90aWZpY2F0aW9ucyBvZiB0aGUgdGVzdA==",
+    "API_KEYS": "planted-api-key-of-the-test",
+    "OPERATOR_KEYS": "planted-operator-key-of-the-test",
+}
+
+
+def load_for(monkeypatch: pytest.MonkeyPatch, *processes: Process, **variables: str) -> Settings:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return load_settings(*processes, env_file=None)
+
+
+def held(settings: Settings) -> set[str]:
+    """Name the guarded settings that are not empty."""
+    shown = {name: getattr(settings, name.lower()) for name in GOOD | SECRETS}
+    return {
+        name
+        for name, value in shown.items()
+        if (value.get_secret_value() if isinstance(value, SecretStr) else value)
+    }
+
+
+@pytest.mark.parametrize("process", ["api", "worker", "notifier", "upkeep", "flower"])
+def test_a_process_holds_its_own_secrets_and_no_other(monkeypatch, process) -> None:
+    settings = load_for(monkeypatch, process, **(GOOD | SECRETS))
+    assert held(settings) == GIVEN[process] - {"FLOWER_BASIC_AUTH"}
+    assert held(load_for(monkeypatch)) == {*GOOD, *SECRETS}
+
+
+@pytest.mark.parametrize("process", ["api", "worker", "notifier", "upkeep", "flower"])
+def test_a_process_needs_what_it_is_given_and_names_it_when_it_is_missing(
+    monkeypatch, process
+) -> None:
+    needed = GIVEN[process] & set(GOOD)
+    assert load_for(monkeypatch, process, **{name: GOOD[name] for name in needed})
+    for name in needed:
+        monkeypatch.delenv(name)
+    if needed:
+        with pytest.raises(Misconfigured) as refused:
+            load_for(monkeypatch, process)
+        assert {line.split()[0] for line in refused.value.detail.splitlines()} == needed
+
+
+@pytest.mark.parametrize(
+    ("queues", "needed"),
+    [
+        ("notifications", {"EVENT_SERVICE_URL"}),
+        ("events,refunds,upkeep", {"STRIPE_SECRET_KEY"}),
+        ("", {"EVENT_SERVICE_URL", "STRIPE_SECRET_KEY"}),
+        ("no-queue", {"WORKER_QUEUES", "EVENT_SERVICE_URL", "STRIPE_SECRET_KEY"}),
+    ],
+)
+def test_what_a_worker_needs_follows_from_its_queues(monkeypatch, queues, needed) -> None:
+    monkeypatch.setenv("WORKER_QUEUES", queues)
+    with pytest.raises(Misconfigured) as refused:
+        load_worker_settings(env_file=None)
+    assert {line.split()[0] for line in refused.value.detail.splitlines()} == needed
+
+
+def test_a_missing_variable_hides_no_problem_of_another(monkeypatch) -> None:
+    monkeypatch.setenv("STRIPE_SECRET_KEY", "pk_test_a_public_one")
+    monkeypatch.setenv("STRIPE_WEBHOOK_SECRET", "no-secret")
+    monkeypatch.setenv("EVENT_SERVICE_SECRET", "whsec_!")
+    monkeypatch.setenv("PORT", "none")
+    with pytest.raises(Misconfigured) as refused:
+        load_settings(env_file=None)
+    assert [line.split()[0] for line in refused.value.detail.splitlines()] == [
+        "EVENT_SERVICE_SECRET",
+        "EVENT_SERVICE_URL",
+        "PORT",
+        "STRIPE_SECRET_KEY",
+        "STRIPE_WEBHOOK_SECRET",
+    ]
+
+
+def test_a_misspelled_name_in_the_file_is_a_problem(monkeypatch, tmp_path) -> None:
+    file = tmp_path / ".env"
+    lines = [f"{name}={value}" for name, value in GOOD.items()]
+    file.write_text("\n".join([*lines, "OPERATER_KEYS=key", "SOMETHING_ELSE=1", "API_KEY=key"]))
+    with pytest.raises(Misconfigured) as refused:
+        load_settings(env_file=str(file))
+    assert refused.value.detail.splitlines() == [
+        "API_KEY is not a setting: do you mean API_KEYS?",
+        "OPERATER_KEYS is not a setting: do you mean OPERATOR_KEYS?",
+    ]
+
+
+@pytest.mark.parametrize("name", ["REDIS_PORT", "API_PORT", "HOSTNAME", "PATH", "HOME", "PORTS"])
+def test_what_a_platform_sets_by_itself_is_no_misspelling(name) -> None:
+    known = [field.upper() for field in Settings.model_fields]
+    assert misspellings([name], known) == {}
+
+
+def test_a_process_without_the_key_is_told_the_mode(monkeypatch) -> None:
+    assert load_for(monkeypatch, "upkeep").mode == ""
+    assert load_for(monkeypatch, "upkeep", STRIPE_MODE="live").livemode
+    with pytest.raises(Misconfigured, match="STRIPE_MODE is not valid"):
+        load(monkeypatch, STRIPE_MODE="live")

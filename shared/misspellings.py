@@ -1,0 +1,22 @@
+"""Finds variables that were meant to be settings and are spelled otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+# Of ten letters one may differ: OPERATER_KEYS is near OPERATOR_KEYS, REDIS_PORT is not near
+# REDIS_URL (Kubernetes sets such names by itself).
+LIKENESS = 0.88
+SHORTEST = 6  # PORTS or HOSTS is as likely to be another program's
+
+
+def misspellings(names: Iterable[str], settings: Iterable[str]) -> dict[str, str]:
+    """Give the names that are no settings and nearly are: each with what was probably meant."""
+    known = sorted(settings)
+    found = {}
+    for name in sorted(set(names) - set(known)):
+        near = get_close_matches(name.upper(), known, n=1, cutoff=LIKENESS)
+        if near and len(name) >= SHORTEST:
+            found[name] = near[0]
+    return found

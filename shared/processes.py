@@ -1,0 +1,70 @@
+"""Which process is given which secret or address: each its own and nothing more.
+
+What is not named here is no secret and goes to every process. Compose, the Kubernetes manifests,
+the systemd units and `python app.py` follow this table; tests compare them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Literal, get_args
+
+Process = Literal["api", "worker", "notifier", "upkeep", "flower", "sandbox", "receiver"]
+PROCESSES: tuple[Process, ...] = get_args(Process)
+# A worker process is a notifier when it serves the queue of notifications, and a worker when it
+# serves any other.
+NOTIFICATIONS_QUEUE = "notifications"
+
+GIVEN: Mapping[str, frozenset[str]] = {
+    "api": frozenset(
+        {
+            "STRIPE_SECRET_KEY",
+            "STRIPE_WEBHOOK_SECRET",
+            "EVENT_SERVICE_URL",
+            "API_KEYS",
+            "OPERATOR_KEYS",
+        }
+    ),
+    "worker": frozenset({"STRIPE_SECRET_KEY"}),
+    "notifier": frozenset({"EVENT_SERVICE_URL", "EVENT_SERVICE_SECRET"}),
+    "upkeep": frozenset(),
+    "flower": frozenset({"FLOWER_BASIC_AUTH"}),
+    "sandbox": frozenset({"SANDBOX_WEBHOOK_SECRET"}),
+    "receiver": frozenset({"EVENT_SERVICE_SECRET"}),
+}
+GUARDED = frozenset().union(*GIVEN.values())
+
+
+def given_to(processes: Iterable[Process]) -> frozenset[str]:
+    """Give the guarded variables of these processes."""
+    return frozenset().union(*(GIVEN[process] for process in processes))
+
+
+def own_environment(process: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """Give the environment without what is another process's."""
+    kept = GIVEN.get(process, frozenset())
+    return {
+        name: value for name, value in environment.items() if name in kept or name not in GUARDED
+    }
+
+
+def roles_of(queues: Collection[str]) -> tuple[Process, ...]:
+    """Say what a worker process is, from the queues that it serves."""
+    roles: list[Process] = []
+    if any(queue != NOTIFICATIONS_QUEUE for queue in queues):
+        roles.append("worker")
+    if NOTIFICATIONS_QUEUE in queues:
+        roles.append("notifier")
+    return tuple(roles)
+
+
+def markdown_table() -> str:
+    """Render the table of docs/processes.md."""
+    ours = [process for process in PROCESSES if process not in ("sandbox", "receiver")]
+    rows = [f"| Variable | {' | '.join(ours)} |", "| --- |" + " --- |" * len(ours)]
+    names = sorted(given_to(ours))
+    rows += [
+        f"| `{name}` | {' | '.join('yes' if name in GIVEN[p] else '–' for p in ours)} |"
+        for name in names
+    ]
+    return "\n".join(rows) + "\n"

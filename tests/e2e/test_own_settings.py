@@ -1,0 +1,76 @@
+"""Each process of a run holds its own secrets only: planted ones are looked for in all of them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from shared.processes import GIVEN, GUARDED
+from tests.e2e.running import service
+
+PLANTED = {
+    "API_KEYS": "shop:planted-key-of-a-caller-7f3a",
+    "OPERATOR_KEYS": "ann:planted-key-of-an-operator-91bc",
+    "EVENT_SERVICE_SECRET": "whsec_cGxhbnRlZCBzZWNyZXQgb2Ygbm90aWZpY2F0aW9ucw==",
+    "FLOWER_BASIC_AUTH": "planted-user:planted-password",
+}
+MODULES = {
+    "api": "api",
+    "worker": "worker",
+    "upkeep": "worker.upkeep",
+    "flower": "worker.flower",
+    "sandbox": "sandbox",
+    "receiver": "sandbox.receiver",
+}
+
+
+def processes_of(run: psutil.Process) -> dict[str, list[psutil.Process]]:
+    """Sort a run's processes by their names in the Procfile, with their children; Valkey too."""
+    found: dict[str, list[psutil.Process]] = {}
+    for child in run.children():
+        command = child.cmdline()
+        if "-m" not in command:
+            found["valkey"] = [child]
+            continue
+        module = command[command.index("-m") + 1]
+        name = next(name for name, of in MODULES.items() if of == module)
+        if child.environ().get("WORKER_QUEUES") == "notifications":
+            name = "notifier"
+        found[name] = [child, *child.children(recursive=True)]
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the environment of processes")
+def test_no_process_holds_what_is_anothers(tmp_path: Path) -> None:
+    with service(tmp_path, **PLANTED) as running:
+        run = next(
+            process
+            for process in psutil.process_iter()
+            if process.ppid() == psutil.Process().pid and "app.py" in " ".join(process.cmdline())
+        )
+        found = processes_of(run)
+        assert set(found) == {*GIVEN, "valkey"}
+        environments = {
+            name: [Path(f"/proc/{process.pid}/environ").read_text() for process in processes]
+            for name, processes in found.items()
+        }
+        assert len(environments["api"]) > 1, "the API's serving processes are looked at too"
+        settings = (tmp_path / "data" / "run.env").read_text()
+        assert running.pay("pm_card_visa").status_code == 401, "the planted keys are in use"
+    secrets = PLANTED | {
+        name: value
+        for name, value in (line.split("=", 1) for line in settings.splitlines())
+        if name in GUARDED
+    }
+    assert {"STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"} <= set(secrets)
+    secrets["SANDBOX_WEBHOOK_SECRET"] = secrets["STRIPE_WEBHOOK_SECRET"]  # the two ends of one
+    for name, texts in environments.items():
+        own = GIVEN.get(name, frozenset())
+        known = {secrets[variable] for variable in own}
+        for text in texts:
+            assert all(secrets[variable] in text for variable in own), name
+            shown = [v for v, value in secrets.items() if value in text and value not in known]
+            assert shown == [], f"{name} holds {shown}"

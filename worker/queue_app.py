@@ -1,0 +1,47 @@
+"""The Celery application without its tasks: how the queues are reached and read.
+
+The figures behind each choice are in docs/adr/0003-doorbells-not-messages.md.
+"""
+
+from __future__ import annotations
+
+from celery import Celery
+from kombu import Queue
+
+from shared.settings import Settings
+from shared.store.connection import broker_settings
+from shared.work.kinds import EVENTS, KINDS
+from worker.task_events import BatchingEvents
+
+
+def queue_app(settings: Settings) -> Celery:
+    """Build the application; connects to nothing yet."""
+    app = Celery("billing", set_as_current=False, events=BatchingEvents)
+    app.conf.update(
+        **broker_settings(settings),
+        result_backend=None,
+        task_ignore_result=True,
+        task_serializer="json",
+        accept_content=["json"],
+        task_queues=[Queue(name, routing_key=name) for name in KINDS],
+        task_default_queue=EVENTS.name,
+        task_create_missing_queues=False,
+        task_acks_late=True,
+        task_reject_on_worker_lost=False,
+        task_publish_retry=False,
+        worker_prefetch_multiplier=2,
+        worker_eta_task_limit=100,
+        worker_send_task_events=settings.task_events,
+        task_send_sent_event=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_hijack_root_logger=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_connection_timeout=4,
+        # No pool: Flower inspects with a dozen threads, each of which holds one connection while it
+        # asks for another; with a pool they wait for one another for ever.
+        broker_pool_limit=None,
+        control_queue_ttl=300.0,
+        control_queue_expires=600.0,
+    )
+    return app
