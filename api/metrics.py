@@ -100,7 +100,7 @@ def _count(response: Response) -> Response:
     status = str(response.status_code)
     tally.count(HTTP_REQUESTS, route=route, method=method, status=status)
     tally.observe(HTTP_SECONDS, seconds, route=route)
-    if request.path == WEBHOOK_PATH and request.method == "POST":
+    if request.path.rstrip("/") == WEBHOOK_PATH and request.method == "POST":
         tally.count(WEBHOOKS, result=g.get("result", OTHER))
         tally.observe(WEBHOOK_SECONDS, seconds)
     return response

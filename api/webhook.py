@@ -46,6 +46,8 @@ FULL_RETRY_SECONDS = 30
     "/api/webhook",
     responses={200: Received, **documented(400, 413, 429, 500, 503)},
     openapi_extensions=DOCUMENTED,
+    # An endpoint that was registered with a slash at its end gets its events, too.
+    strict_slashes=False,
 )
 def receive() -> Response:
     """Record a signed event. 200 means that it is safe on disk; anything else, that it is not."""

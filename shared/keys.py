@@ -293,9 +293,10 @@ class Keys:
 
     @entry(
         "hash",
-        "How far one account was compared, in Stripe's seconds.",
+        "How far one lane (half of the types) of one account was compared, in Stripe's seconds.",
         "for ever",
         {
+            "round": "The round that last walked it.",
             "watermark": "Everything up to here was seen whole.",
             "position, cursor, stretch, refused, dense": "Where the round under way stands.",
         },

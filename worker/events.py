@@ -18,6 +18,7 @@ from shared.work.items import Claim
 from shared.work.outcomes import Outcomes
 from shared.work.results import Done, Established
 from worker.belonging import look_up_context, payment_of_event
+from worker.lost_events import GENERATION_FAILURE, lost_event
 from worker.registry import handler_of
 from worker.runtime import Runtime
 
@@ -40,6 +41,8 @@ def process_event(runtime: Runtime, claim: Claim) -> Done:
     an event that cannot be read, `Inconsistent`.
     """
     event = _read(runtime, claim)
+    if event.type == GENERATION_FAILURE:
+        event = lost_event(event, runtime.gateway)
     handler = handler_of(event.type)
     if handler is None:
         return _ignored("no handler for this type")

@@ -42,6 +42,7 @@ class Event:
     request_key: str | None = None
     request_id: str | None = None
     related_url: str | None = None
+    data: Json | None = None
 
     @property
     def thin(self) -> bool:
@@ -113,7 +114,8 @@ def _snapshot(raw: Json) -> Event:
 def _thin(raw: Json) -> Event:
     related = _object(raw.get("related_object")) or {}
     return Event(
-        id=_name(raw["id"]),
+        # The twin snapshot is the event of Stripe's list: known by its id, each is worked once.
+        id=_name(raw.get("snapshot_event") or raw["id"]),
         type=_name(raw["type"]).removeprefix(THIN_PREFIX),
         created=_moment(int(datetime.fromisoformat(raw["created"]).timestamp())),
         livemode=_flag(raw.get("livemode")),
@@ -122,6 +124,7 @@ def _thin(raw: Json) -> Event:
         request_key=_request_key((raw.get("reason") or {}).get("request")),
         request_id=reference((raw.get("reason") or {}).get("request")),
         related_url=reference(related.get("url")),
+        data=_object(raw.get("data")),
     )
 
 

@@ -112,15 +112,25 @@ class Reconciliation:
         with redis_errors():
             self._store.redis.hdel(self._store.keys.place(account), "cursor")
 
-    def visited(self, account: str, round_: int, watermark: int | None) -> None:
-        """Note that a round is done with an account, seen whole up to its watermark."""
+    def walked(self, lane: str, round_: int) -> bool:
+        """Say whether a round is done with a lane of an account."""
+        return self._store.fields(self._store.keys.place(lane), "round")[0] == str(round_)
+
+    def finish_lane(self, lane: str, round_: int, watermark: int | None) -> None:
+        """Note that a round is done with a lane, seen whole up to its watermark if it has one."""
+        name = self._store.keys.place(lane)
         with redis_errors():
             pipe = self._store.redis.pipeline(transaction=True)
             if watermark is not None:
-                pipe.hset(self._store.keys.place(account), "watermark", watermark)
-            pipe.hdel(self._store.keys.place(account), "cursor", *WALK)
-            pipe.zadd(self._accounts, {account: round_})
+                pipe.hset(name, "watermark", watermark)
+            pipe.hset(name, "round", round_)
+            pipe.hdel(name, "cursor", *WALK)
             pipe.execute()
+
+    def visited(self, account: str, round_: int) -> None:
+        """Note that a round is done with an account. Raises `Unavailable`."""
+        with redis_errors():
+            self._store.redis.zadd(self._accounts, {account: round_})
 
     def close_round(self) -> dict[str, int]:
         """End the round; return what it counted."""

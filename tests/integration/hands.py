@@ -50,12 +50,13 @@ class Hands:
         """Deliver one event as Stripe would: truly signed, unless options say otherwise."""
         payload = event if isinstance(event, str) else json.dumps(event)
         secret = options.pop("secret", SIGNING_SECRET)
+        path = options.pop("path", "/api/webhook")
         header = stripe.WebhookSignature.generate_signature_header(
             payload, secret, timestamp=options.pop("timestamp", None)
         )
         headers = {"Stripe-Signature": header} | options.pop("headers", {})
         return self.client.post(
-            "/api/webhook", data=payload, content_type="application/json", headers=headers
+            path, data=payload, content_type="application/json", headers=headers
         )
 
     def deliver_events(self, *types: str) -> list[Json]:

@@ -101,7 +101,10 @@ def test_a_thin_event_of_no_interest_is_ignored_without_a_fetch(hands: Hands) ->
     ).raise_for_status()
     hands.post_event(event)
     hands.work()
-    assert hands.runtime.store.hash(f"{{billing}}:event:{event['id']}")["state"] == "ignored"
+    assert (
+        hands.runtime.store.hash(f"{{billing}}:event:{event['snapshot_event']}")["state"]
+        == "ignored"
+    )
 
 
 def test_a_thin_event_that_points_elsewhere_is_a_dead_letter(hands: Hands) -> None:
@@ -110,14 +113,16 @@ def test_a_thin_event_that_points_elsewhere_is_a_dead_letter(hands: Hands) -> No
     event["related_object"] = {"id": "x", "type": "x", "url": "/v2/core/accounts/acct_x"}
     hands.post_event(event)
     hands.work()
-    assert hands.runtime.store.hash(f"{{billing}}:event:{event['id']}")["state"] == "dead"
+    assert (
+        hands.runtime.store.hash(f"{{billing}}:event:{event['snapshot_event']}")["state"] == "dead"
+    )
     assert hands.told() == []
 
 
 def test_an_event_whose_payload_is_gone_is_fetched_again(hands: Hands) -> None:
     hands.pay()
     event = of_type(hands, "payment_intent.succeeded")
-    for body in (event, thin(event)):
+    for body in (event, thin(event, snapshot_event=None)):
         hands.post_event(body)
         hands.runtime.store.redis.delete(f"{{billing}}:event:{body['id']}:body")
         hands.work()

@@ -16,12 +16,19 @@ from tests.conftest import make_settings
 from tests.integration.hands import Hands
 from worker import reconcile
 from worker.jobs import JOBS
+from worker.registry import handled_types
 from worker.relay import ensure_duties, run_once
 from worker.run import run
 from worker.runtime import Runtime
 
 Json = dict[str, Any]
 DAY = 86_400
+
+
+@pytest.fixture
+def one_lane(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Walk through the types of these tests' events alone, to count the calls."""
+    monkeypatch.setattr(reconcile, "LANES", (("charge.pending",),))
 
 
 class Archive:
@@ -41,6 +48,7 @@ class Archive:
             event
             for event in reversed(self.accounts[account])
             if bounds["gte"] <= event["created"] <= bounds["lte"]
+            and event["type"] in filters["types"]
         ]
         found.sort(key=lambda event: -event["created"])
         if "starting_after" in filters:
@@ -57,10 +65,10 @@ def event(number: int, created: int, **more: Any) -> Json:
     return {
         "id": f"evt_{number}",
         "object": "event",
-        "type": "customer.created",
+        "type": "charge.pending",
         "created": created,
         "livemode": False,
-        "data": {"object": {"id": f"cus_{number}", "object": "customer"}},
+        "data": {"object": {"id": f"ch_{number}", "object": "charge"}},
     } | more
 
 
@@ -119,6 +127,7 @@ def even(count: int, seconds: int) -> list[int]:
     return [NOW - seconds + n * seconds // count for n in range(count)]
 
 
+@pytest.mark.usefixtures("one_lane")
 @pytest.mark.parametrize(
     ("created", "most"),
     [
@@ -389,11 +398,12 @@ def test_thousands_of_events_of_one_second_are_all_found(
     hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("worker.reconcile.PAGE_LIMIT", 100)
-    create = f"{hands.sandbox}/v1/customers"
+    create = f"{hands.sandbox}/v1/payment_intents"
+    asked = {"amount": 1000, "currency": "sgd"}
     headers = {"Authorization": "Bearer sk_test_tests_0123456789"}
     with requests.Session() as session:
         for _ in range(450):
-            session.post(create, headers=headers, timeout=5).raise_for_status()
+            session.post(create, asked, headers=headers, timeout=5).raise_for_status()
     made = {e["id"] for page in hands.runtime.gateway.events() for e in page}
     assert len(made) >= 450
     reconcile.run_once(hands.runtime)
@@ -404,3 +414,37 @@ def run_upkeep_once(runtime: Runtime) -> None:
     """Do reconcile's duty as the relay would have it."""
     ensure_duties(runtime.store)
     run(JOBS["upkeep"], runtime, "reconcile")
+
+
+def test_all_handled_types_are_listed_in_calls_that_stripe_takes(hands: Hands) -> None:
+    assert sorted(t for lane in reconcile.LANES for t in lane) == handled_types()
+    assert all(len(lane) <= reconcile.TYPES_PER_CALL for lane in reconcile.LANES)
+    hands.pay()
+    payment = hands.runtime.gateway
+    assert reconcile.run_once(hands.runtime).recorded == len(
+        [e for page in payment.events() for e in page if e["type"] in handled_types()]
+    )
+
+
+def test_a_type_that_is_not_handled_is_no_gap(offline: Runtime) -> None:
+    others = ("balance.available", "payout.paid", "customer.created")
+    strange = [event(n, NOW - 3000, type=name) for n, name in enumerate(others)]
+    dispute = event(7, NOW - 2000, type="charge.dispute.created")
+    with_archive(offline, Archive(*strange, event(8, NOW - 2500), dispute))
+    done = reconcile.run_once(offline, NOW)
+    assert (done.seen, done.recorded, done.gap) == (2, 2, 2)
+    assert recorded(offline.store) == {"evt_7", "evt_8"}
+
+
+def test_a_round_that_is_stopped_between_two_lanes_counts_nothing_twice(offline: Runtime) -> None:
+    events = [event(1, NOW - 3000), event(2, NOW - 2000, type="refund.created")]
+    archive = with_archive(offline, Archive(*events))
+    outcomes = []
+    for _ in range(100):
+        done = reconcile.run_once(offline, NOW, budget_seconds=0)
+        outcomes.append(done.outcome)
+        if done.outcome == "complete":
+            break
+    assert outcomes[-1] == "complete"
+    assert len(outcomes) == archive.calls
+    assert (done.seen, done.recorded) == (2, 2)

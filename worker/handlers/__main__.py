@@ -1,30 +1,62 @@
-"""`python -m worker.handlers [--curl URL]`: the event types to enable at Stripe's endpoint."""
+"""`python -m worker.handlers [--thin] [--curl URL]`: the event types to enable at Stripe."""
 
 from __future__ import annotations
 
+import argparse
+import json
 import sys
 
+from shared.stripe.event import THIN_PREFIX
 from shared.stripe.gateway import API_VERSION
+from worker.lost_events import GENERATION_FAILURE
 from worker.registry import handled_types
 
 
 def main(arguments: list[str]) -> None:
-    """Print the types, one a line, or the request that makes an endpoint for them at Stripe."""
-    match arguments:
-        case []:
-            sys.stdout.write("\n".join(handled_types()) + "\n")
-        case ["--curl", url]:
-            sys.stdout.write(request_for(url))
-        case _:
-            raise SystemExit("usage: bin/stripe-events [--curl URL]")
+    """Print the types, one a line, or the request that makes a destination for them at Stripe."""
+    parser = argparse.ArgumentParser(prog="bin/stripe-events")
+    parser.add_argument(
+        "--thin", action="store_true", help="for a destination of thin events, not of snapshots"
+    )
+    parser.add_argument("--curl", metavar="URL", help="write the request that makes it")
+    asked = parser.parse_args(arguments)
+    types = thin_types() if asked.thin else handled_types()
+    if asked.curl is None:
+        sys.stdout.write("\n".join(types) + "\n")
+    else:
+        sys.stdout.write((thin_request if asked.thin else request_for)(asked.curl))
+
+
+def thin_types() -> list[str]:
+    """List the types for a destination of thin events: ours, and Stripe's notice of a lost one."""
+    return [*(THIN_PREFIX + event_type for event_type in handled_types()), GENERATION_FAILURE]
 
 
 def request_for(url: str) -> str:
-    """Write the request that makes an endpoint at a URL, in our API version."""
+    """Write the request that makes a webhook endpoint at a URL, in our API version."""
     fields = [f"url={url}", f"api_version={API_VERSION}"]
     fields += [f"enabled_events[]={event_type}" for event_type in handled_types()]
     lines = ['curl https://api.stripe.com/v1/webhook_endpoints -u "$STRIPE_SECRET_KEY:"']
     return " \\\n".join(lines + [f"  -d '{field}'" for field in fields]) + "\n"
+
+
+def thin_request(url: str) -> str:
+    """Write the request that makes a destination of thin events at a URL."""
+    body = {
+        "name": "billing",
+        "type": "webhook_endpoint",
+        "event_payload": "thin",
+        "enabled_events": thin_types(),
+        "webhook_endpoint": {"url": url},
+    }
+    lines = [
+        "curl https://api.stripe.com/v2/core/event_destinations",
+        '  -H "Authorization: Bearer $STRIPE_SECRET_KEY"',
+        f"  -H 'Stripe-Version: {API_VERSION}'",
+        "  -H 'Content-Type: application/json'",
+        f"  -d '{json.dumps(body)}'",
+    ]
+    return " \\\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,55 @@
+"""Events that Stripe failed to generate: the one loss that its list of events cannot show.
+
+Stripe says so with a thin event of its own, which names the type that was to be sent and the
+object to look up. Source: Stripe's "Handle webhook event generation failures".
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from shared.errors import CallerError
+from shared.stripe.event import Event, reference
+from shared.stripe.gateway import StripeGateway
+
+Json = dict[str, Any]
+GENERATION_FAILURE = "v2.core.health.event_generation_failure.resolved"
+# Where Stripe keeps the objects of the types we handle.
+PLACES = {
+    "payment_intent": "/v1/payment_intents/",
+    "charge": "/v1/charges/",
+    "refund": "/v1/refunds/",
+    "dispute": "/v1/disputes/",
+    "checkout.session": "/v1/checkout/sessions/",
+    "radar.early_fraud_warning": "/v1/radar/early_fraud_warnings/",
+    "review": "/v1/reviews/",
+}
+
+
+def lost_event(event: Event, stripe: StripeGateway) -> Event:
+    """Give the event that was never generated, as a thin one whose object is to be fetched.
+
+    An object of a kind we do not handle is left unfetched. Raises `CallerError` for a notice that
+    does not say what was lost, `Unavailable`.
+    """
+    data = event.data or stripe.event(event.id, event.account).get("data")
+    impact = (data or {}).get("impact") or {}
+    related, lost_type = impact.get("related_object") or {}, reference(impact.get("event_type"))
+    object_id = reference(related) or reference(impact.get("related_object_id"))
+    if not lost_type or not object_id:
+        raise CallerError("The notice does not say which event was lost.", code="unreadable_body")
+    place = PLACES.get(_kind(lost_type, related))
+    account = reference(impact.get("context")) or event.account
+    return replace(
+        event,
+        type=lost_type,
+        account=account,
+        related_url=place + object_id if place else None,
+    )
+
+
+def _kind(lost_type: str, related: Json) -> str:
+    """Name the kind of the object: as the notice says, else as the type begins."""
+    named = reference(related.get("type"))
+    return named or max((k for k in PLACES if lost_type.startswith(k)), key=len, default="")
