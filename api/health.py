@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Response, jsonify
+from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
 from api.models import Health, Readiness
 from api.parts import parts
+from api.reply import reply
 from shared.errors import Unavailable
 from shared.work.liveness import alive
 
@@ -28,13 +29,10 @@ def ready() -> Response:
     try:
         signs = alive(parts().store)
     except Unavailable:
-        response = jsonify({"status": "unavailable", "checks": {"redis": "unreachable"}})
-        response.status_code = 503
-        return response
+        return reply(Readiness(status="unavailable", checks={"redis": "unreachable"}), 503)
     # Without these the door still does its whole work: it records. So they are told, no more.
     silent = signs.silent_queues()
     workers = "ok" if not silent else "silent: " + ", ".join(silent)
     upkeep = "silent" if signs.upkeep_is_silent() else "ok"
-    return jsonify(
-        {"status": "ready", "checks": {"redis": "ok", "workers": workers, "upkeep": upkeep}}
-    )
+    checks = {"redis": "ok", "workers": workers, "upkeep": upkeep}
+    return reply(Readiness(status="ready", checks=checks))

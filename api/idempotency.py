@@ -31,7 +31,7 @@ MAX_KEY_LENGTH = 255
 
 
 @dataclass(frozen=True)
-class Answer:
+class KeptAnswer:
     """A finished answer as it is kept: HTTP status and JSON body."""
 
     status: int
@@ -84,8 +84,8 @@ class IdempotencyKeys:
         self._store = store
         self._retention_ms = settings.idempotency_retention_seconds * 1000
 
-    def begin(self, request: IdempotentRequest) -> Answer | None:
-        """Begin (or resume) a request: None means go on, an `Answer` is to be given again.
+    def begin(self, request: IdempotentRequest) -> KeptAnswer | None:
+        """Begin (or resume) a request: None means go on, a `KeptAnswer` is to be given again.
 
         Raises `CallerError` 422 for another body under the key, 409 while the first still runs,
         409 for an unfinished request that is too old to be asked again; `Unavailable`.
@@ -94,12 +94,12 @@ class IdempotencyKeys:
         outcome, *rest = self._store.run(Call("begin", self._record(request), args))
         if outcome == "replay":
             kept = json.loads(rest[0])
-            return Answer(kept["status"], kept["body"])
+            return KeptAnswer(kept["status"], kept["body"])
         if outcome != "begun":
             raise _refusal(outcome, rest)
         return None
 
-    def conclude(self, request: IdempotentRequest, answer: Answer | None) -> None:
+    def conclude(self, request: IdempotentRequest, answer: KeptAnswer | None) -> None:
         """Keep the answer under the key; None lets the caller try again at once."""
         # The order of fields is kept: the same answer, to the byte.
         kept = json.dumps({"status": answer.status, "body": answer.body}) if answer else ""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from flask import Response, g, jsonify, request
 
-from api.idempotency import Answer, IdempotentRequest, idempotent_request
+from api.idempotency import IdempotentRequest, KeptAnswer, idempotent_request
 from api.models import MoneyHeaders
 from api.parts import parts
 from api.problems import MEDIA_TYPE, from_error
@@ -15,7 +15,7 @@ from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
 FIRST_FAILURE_STATUS = 400
-Act = Callable[[IdempotentRequest], Answer]
+Act = Callable[[IdempotentRequest], KeptAnswer]
 
 
 def idempotently(header: MoneyHeaders, body: dict[str, object], act: Act) -> Response:
@@ -36,12 +36,12 @@ def idempotently(header: MoneyHeaders, body: dict[str, object], act: Act) -> Res
     return response
 
 
-def _act(asked: IdempotentRequest, act: Act) -> Answer:
+def _act(asked: IdempotentRequest, act: Act) -> KeptAnswer:
     keys = parts().idempotency
     try:
         answer = act(asked)
     except PaymentDeclined as error:
-        answer = Answer(error.status, from_error(error).get_json())
+        answer = KeptAnswer(error.status, from_error(error).get_json())
     except BillingError:
         keys.conclude(asked, None)
         raise
@@ -53,7 +53,7 @@ def _act(asked: IdempotentRequest, act: Act) -> Answer:
     return answer
 
 
-def _shape(answer: Answer, *, replayed: bool = False) -> Response:
+def _shape(answer: KeptAnswer, *, replayed: bool = False) -> Response:
     response = jsonify(answer.body)
     response.status_code = answer.status
     if answer.status >= FIRST_FAILURE_STATUS:

@@ -6,17 +6,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.models import Output
 from api.ops_models import LONGEST_PAGE, PAGE, LetterKind, Moment, Search
 
 # What is shown of the last day at most, and at first.
 LONGEST_HOURS = 24
 HOURS = 6
-
-
-class Answer(BaseModel):
-    """An answer: what its model does not name is a defect."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class NotificationSearch(Search):
@@ -64,7 +59,7 @@ class RateQuery(BaseModel):
     hours: int = Field(HOURS, ge=1, le=LONGEST_HOURS)
 
 
-class ItemRow(Answer):
+class ItemRow(Output):
     """What every list of items shows of one; times are RFC 3339."""
 
     id: str
@@ -95,7 +90,7 @@ class RefundRow(ItemRow):
     reason: str | None
 
 
-class PaymentRow(Answer):
+class PaymentRow(Output):
     """A payment as it is known here; `dead` counts its dead letters."""
 
     payment_id: str
@@ -115,21 +110,21 @@ class PaymentRow(Answer):
     dead: int
 
 
-class NotificationList(Answer):
+class NotificationList(Output):
     """Notifications, newest first; `complete` is false when there may be more."""
 
     data: list[NotificationRow]
     complete: bool
 
 
-class RefundList(Answer):
+class RefundList(Output):
     """Refund jobs, newest first; `complete` is false when there may be more."""
 
     data: list[RefundRow]
     complete: bool
 
 
-class PaymentList(Answer):
+class PaymentList(Output):
     """Payments, the one heard of last first; `until` is what the next page has to keep."""
 
     data: list[PaymentRow]
@@ -137,7 +132,7 @@ class PaymentList(Answer):
     until: str
 
 
-class WorkItem(Answer):
+class WorkItem(Output):
     """One piece of work of a payment."""
 
     kind: LetterKind
@@ -149,13 +144,13 @@ class WorkItem(Answer):
     next_attempt_at: str | None
 
 
-class PaymentWork(Answer):
+class PaymentWork(Output):
     """All work of a payment that is still remembered, in the order it came."""
 
     data: list[WorkItem]
 
 
-class Match(Answer):
+class Match(Output):
     """Something found: `because` says in words how it belongs to what was looked for."""
 
     kind: Literal["payment", "event", "refund", "item"]
@@ -163,21 +158,21 @@ class Match(Answer):
     because: str
 
 
-class MatchList(Answer):
+class MatchList(Output):
     """What was found; `complete` is false when not everything could be looked at."""
 
     data: list[Match]
     complete: bool
 
 
-class Delay(Answer):
+class Delay(Output):
     """Below how many seconds half of the notifications, and 99 of 100, were delivered."""
 
     p50: float | None
     p99: float | None
 
 
-class Rates(Answer):
+class Rates(Output):
     """What was counted in each bucket, oldest first; the last bucket is not over yet."""
 
     bucket_seconds: int
@@ -187,7 +182,7 @@ class Rates(Answer):
     delay: Delay
 
 
-class Staged(Answer):
+class Staged(Output):
     """The id of the notification that was staged."""
 
     id: str

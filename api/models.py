@@ -62,6 +62,12 @@ class Input(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
+class Output(BaseModel):
+    """What we answer: a field that its model does not name is a defect of ours, never sent."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
 class AccountHeader(BaseModel):
     """The connected account a request is for (Stripe Connect)."""
 
@@ -139,25 +145,25 @@ class RefundPath(BaseModel):
     refund_id: str = Field(json_schema_extra={"pattern": REFUND_ID})
 
 
-class Payment(BaseModel):
+class Payment(Output):
     """A payment as it stands."""
 
-    success: bool
-    status: str
+    success: bool = Field(description="True when its status is `succeeded`.")
+    status: str = Field(description="Stripe's status of the payment intent.")
     payment_intent_id: str
-    client_secret: str | None
+    client_secret: str | None = Field(description="Null when Stripe could not be asked.")
     requires_action: bool
-    next_action: dict[str, Any] | None
-    amount: int
+    next_action: dict[str, Any] | None = Field(description="Stripe's, for 3D Secure.")
+    amount: int = Field(description="What was asked, in the currency's smallest unit.")
     currency: str
     charge_id: str | None
     receipt_url: str | None
-    created: int
+    created: int = Field(description="Unix seconds.")
     livemode: bool
     metadata: dict[str, str]
 
 
-class Refund(BaseModel):
+class Refund(Output):
     """A refund as it stands; `refund_id` is null until Stripe has made it."""
 
     refund_request_id: str | None
@@ -194,7 +200,7 @@ class PaymentDetails(Payment):
     as_of: str = Field(description="When this was so, RFC 3339.")
 
 
-class PaymentVerdict(BaseModel):
+class PaymentVerdict(Output):
     """Whether a payment succeeded, as expected."""
 
     verified: bool
@@ -215,21 +221,21 @@ class RefundVerdict(Refund):
     verified: bool
 
 
-class Received(BaseModel):
+class Received(Output):
     """The answer to a webhook: `recorded`, `duplicate` or `other_mode` (not recorded)."""
 
     received: bool
     result: str
 
 
-class Health(BaseModel):
+class Health(Output):
     """The process lives."""
 
     status: Literal["healthy"]
     service: Literal["billing-service"]
 
 
-class Readiness(BaseModel):
+class Readiness(Output):
     """Whether the process can do its work, each dependency by name."""
 
     status: Literal["ready", "unavailable"]

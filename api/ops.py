@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from typing import Any
 
-from flask import Response, g, jsonify
+from flask import Response, g
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
@@ -18,6 +18,7 @@ from api.ops_models import (
     AuditList,
     Comparison,
     EventSearch,
+    Item,
     ItemDetails,
     ItemList,
     ItemPath,
@@ -41,6 +42,7 @@ from api.parts import parts
 from api.problems import documented
 from api.redrive import Order, Redrive, Redriven
 from api.refund import look_up
+from api.reply import reply
 from shared.errors import CallerError
 from shared.stripe.gateway import API_VERSION
 from shared.work.dead_letters import LETTER_KINDS, DeadLetters, Found, Sought
@@ -63,12 +65,12 @@ def service() -> Response:
     """Tell what runs here, whatever state Redis is in."""
     settings = parts().settings
     mode = "simulated" if settings.stripe_api_base else "live" if settings.livemode else "test"
-    return jsonify(
-        {
-            "mode": mode,
-            "open": not settings.operator_keys,
-            "stripe_api_version": API_VERSION,
-        }
+    return reply(
+        ServiceInfo(
+            mode=mode,
+            open=not settings.operator_keys,
+            stripe_api_version=API_VERSION,
+        )
     )
 
 
@@ -97,14 +99,14 @@ def redrive_many(body: RedriveMany) -> Response:
 @ops.get("/items/<item_id>", responses={200: ItemDetails, **documented(400, 404), **ALWAYS})
 def inspect(path: ItemPath) -> Response:
     """Tell all that is known of an event, a refund job or a notification."""
-    return jsonify(DeadLetters(parts().store).inspect(_item(path.item_id)))
+    return reply(ItemDetails.of(DeadLetters(parts().store).inspect(_item(path.item_id))))
 
 
 @ops.post("/items/<item_id>/redrive", responses={200: Outcome, **documented(404, 409), **ON_POST})
 def redrive_one(path: ItemPath, body: RedriveOne) -> Response:
     """Redrive one finished item, dead or done; an event unknown here comes from Stripe."""
     outcome = _redrive().one(_item(path.item_id), _order(body), body.account)
-    return jsonify({"outcome": outcome})
+    return reply(Outcome(outcome=outcome))
 
 
 @ops.post("/refunds/<job>/resolve", responses={200: Outcome, **documented(404, 409), **ON_POST})
@@ -113,7 +115,7 @@ def resolve(path: JobPath, body: Resolve) -> Response:
     if body.failed == (body.refund_id is not None):
         raise CallerError("Give either refund_id or failed.", status=422, code="one_finding")
     _redrive().resolve(_item(path.job, "rr_"), _order(body), body.refund_id)
-    return jsonify({"outcome": "resolved"})
+    return reply(Outcome(outcome="resolved"))
 
 
 @ops.get("/events", responses={200: ItemList, **ALWAYS})
@@ -133,33 +135,33 @@ def payment(path: OpsPaymentPath) -> Response:
     timeline = parts().payments.timeline(payment_id)
     if not record.known and not timeline:
         raise CallerError("Nothing is known of it here.", status=404, code="payment_not_found")
-    return jsonify(
-        {
-            "payment_id": payment_id,
-            "revision": record.revision,
-            "updated_at_ms": record.updated_at_ms,
-            "known": record.known,
-            "timeline": timeline,
-        }
+    return reply(
+        KnownPayment(
+            payment_id=payment_id,
+            revision=record.revision,
+            updated_at_ms=record.updated_at_ms,
+            known=record.known,
+            timeline=timeline,
+        )
     )
 
 
 @ops.get("/refunds/<refund_id>", responses={200: Refund, **documented(400, 404), **ALWAYS})
 def refund(header: AccountHeader, path: OpsRefundPath) -> Response:
     """Tell how a refund stands, as `GET /api/refund/…` does for a caller."""
-    return jsonify(look_up(path.refund_id, header.stripe_account))
+    return reply(look_up(path.refund_id, header.stripe_account))
 
 
 @ops.get("/queues", responses={200: QueueList, **ALWAYS})
 def queues() -> Response:
     """Tell how much waits in each queue and who consumes it."""
-    return jsonify(read_queues(parts().store))
+    return reply(QueueList(**read_queues(parts().store)))
 
 
 @ops.get("/reconcile", responses={200: Comparison, **ALWAYS})
 def reconciliation() -> Response:
     """Tell how the comparison with Stripe's archive stands."""
-    return jsonify(Reconciliation(parts().store).report())
+    return reply(Comparison(**Reconciliation(parts().store).report()))
 
 
 @ops.post("/reconcile", responses={202: Outcome, **ON_POST})
@@ -167,15 +169,13 @@ def reconcile(body: Said) -> Response:
     """Compare with Stripe's archive now; `running` says that another round follows this one."""
     outcome = Reconciliation(parts().store).demand()
     _redrive().note(_order(body), "reconcile")
-    response = jsonify({"outcome": outcome})
-    response.status_code = 202
-    return response
+    return reply(Outcome(outcome=outcome), 202)
 
 
 @ops.get("/audit", responses={200: AuditList, **ALWAYS})
 def audit(query: Limit) -> Response:
     """List what people decided, the newest first."""
-    return jsonify({"data": _redrive().audit(query.limit)})
+    return reply(AuditList(data=_redrive().audit(query.limit)))
 
 
 def _redrive() -> Redrive:
@@ -207,16 +207,17 @@ def _milliseconds(moment: datetime | None) -> int | None:
 
 
 def _found(found: Found) -> Response:
-    return jsonify({"data": found.items, "matched": found.matched, "complete": found.complete})
+    items = [Item(**item) for item in found.items]
+    return reply(ItemList(data=items, matched=found.matched, complete=found.complete))
 
 
 def _redriven(done: Redriven, *, dry_run: bool) -> Response:
-    return jsonify(
-        {
-            "dry_run": dry_run,
-            "matched": done.matched,
-            "redriven": done.ids,
-            "skipped": done.skipped,
-            "complete": done.complete,
-        }
+    return reply(
+        RedriveResult(
+            dry_run=dry_run,
+            matched=done.matched,
+            redriven=done.ids,
+            skipped=done.skipped,
+            complete=done.complete,
+        )
     )

@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
-from flask import Response, g, jsonify
+from flask import Response, g
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
@@ -18,7 +18,6 @@ from api.bodies import require_clean_json
 from api.find import Finder
 from api.known_payments import Heard, KnownPayments, matches, row_of
 from api.list_models import (
-    Answer,
     Delay,
     FindQuery,
     MatchList,
@@ -36,10 +35,12 @@ from api.list_models import (
     RefundSearch,
     Staged,
 )
+from api.models import Output
 from api.ops_models import OpsPaymentPath, Said, Search
 from api.parts import parts
 from api.problems import documented
 from api.redrive import Order, Redrive
+from api.reply import reply
 from api.requests import trace
 from api.trial_notification import NO_PAYMENT, TYPE, stage
 from shared.facts import timestamp
@@ -48,7 +49,7 @@ from shared.work.dead_letters import LETTER_KINDS, SCAN_LIMIT, DeadLetters, Soug
 from shared.work.payments import moment
 
 Json = dict[str, Any]
-Row = TypeVar("Row", bound=Answer)
+Row = TypeVar("Row", bound=Output)
 lists = APIBlueprint(
     "ops_lists",
     __name__,
@@ -74,7 +75,7 @@ def notifications(query: NotificationSearch) -> Response:
     found = _walk("notifications", sought, NOTIFICATION_FIELDS)
     rows = (_notification(item) for item in found if sought.matches(item))
     data, complete = _taken(rows, query.limit)
-    return _answer(NotificationList(data=data, complete=complete))
+    return reply(NotificationList(data=data, complete=complete))
 
 
 @lists.post("/notifications/test", responses={202: Staged, **ON_POST})
@@ -85,9 +86,7 @@ def test_notification(body: Said) -> Response:
     Redrive(parts().store, parts().settings, parts().gateway).note(
         order, "test_notification", id=staged
     )
-    response = _answer(Staged(id=staged))
-    response.status_code = 202
-    return response
+    return reply(Staged(id=staged), 202)
 
 
 @lists.get("/refunds", responses={200: RefundList, **ALWAYS})
@@ -98,7 +97,7 @@ def refunds(query: RefundSearch) -> Response:
     rows = (_refund(item) for item in found if sought.matches(item))
     wanted = (row for row in rows if query.status in (None, row.status))
     data, complete = _taken(wanted, query.limit)
-    return _answer(RefundList(data=data, complete=complete))
+    return reply(RefundList(data=data, complete=complete))
 
 
 @lists.get("/payments", responses={200: PaymentList, **ALWAYS})
@@ -112,27 +111,27 @@ def payments(query: PaymentSearch) -> Response:
     heard = known.heard(sought, query.starting_after)
     data, complete = _taken(filter(test, _rows(heard, dead)), query.limit)
     complete = complete and known.is_complete(sought)
-    return _answer(PaymentList(data=data, complete=complete, until=moment(until_ms)))
+    return reply(PaymentList(data=data, complete=complete, until=moment(until_ms)))
 
 
 @lists.get("/payments/<payment_id>/work", responses={200: PaymentWork, **ALWAYS})
 def work(path: OpsPaymentPath) -> Response:
     """List the events, refund jobs and notifications of a payment with where each stands."""
-    return _answer(PaymentWork(data=_known_payments().work(path.payment_id)))
+    return reply(PaymentWork(data=_known_payments().work(path.payment_id)))
 
 
 @lists.get("/find", responses={200: MatchList, **ALWAYS})
 def find(query: FindQuery) -> Response:
     """Find what an id, an e-mail address or any text in a payment's state belongs to."""
     data = Finder(parts().store, parts().payments).find(query.text.strip())
-    return _answer(MatchList(data=data, complete=_known_payments().is_complete(Sought())))
+    return reply(MatchList(data=data, complete=_known_payments().is_complete(Sought())))
 
 
 @lists.get("/rates", responses={200: Rates, **ALWAYS})
 def rates(query: RateQuery) -> Response:
     """Tell what was counted in each five minutes of the last hours, and the delays."""
     first, counts, delays = kept.read(parts().store, query.hours * BUCKETS_AN_HOUR)
-    return _answer(
+    return reply(
         Rates(
             bucket_seconds=kept.BUCKET_SECONDS,
             since=timestamp(first),
@@ -141,10 +140,6 @@ def rates(query: RateQuery) -> Response:
             delay=_delay([sum(part) for part in zip(*delays, strict=True)]),
         )
     )
-
-
-def _answer(answer: Answer) -> Response:
-    return jsonify(answer.model_dump(mode="json"))
 
 
 def _known_payments() -> KnownPayments:

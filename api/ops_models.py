@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
-from api.models import REFUND_ID, Input
+from api.models import REFUND_ID, Input, Output
 from api.redrive import MOST_AT_ONCE
 
 # What a page shows unless more is asked for, and at most.
@@ -118,36 +118,81 @@ class Resolve(Said):
     failed: bool = False
 
 
-class Item(BaseModel):
-    """What is remembered of an item."""
-
-    model_config = ConfigDict(extra="allow")
+class Item(Output):
+    """What a list shows of an item; times are RFC 3339."""
 
     kind: LetterKind
     id: str
     state: str
-    type: str | None = None
-    payment_id: str | None = None
-    error: str | None = None
+    type: str | None
+    payment_id: str | None
+    account: str | None
+    error: str | None
     attempts: int
+    redriven_at: str | None
+    dead_at: str | None = Field(None, description="In a list of dead letters.")
+    recorded_at: str | None = Field(None, description="In a list of events.")
 
 
-class ItemList(BaseModel):
-    """Items found; `complete` is false when there may be more."""
+class ItemList(Output):
+    """The items of a search; `complete` is false when there may be more."""
 
     data: list[Item]
     matched: int
     complete: bool
 
 
-class ItemDetails(Item):
-    """All that is known of an item: its payload, and every attempt with its error."""
+class ItemDetails(Output):
+    """All that is known of an item; what does not apply to its kind is null, times are RFC 3339."""
 
-    payload: dict[str, Any] | None
-    history: list[dict[str, Any]]
+    kind: LetterKind
+    id: str
+    state: str
+    type: str | None = None
+    payment_id: str | None = None
+    account: str | None = None
+    error: str | None = None
+    attempts: int
+    crashes: str | None = Field(None, description="Attempts whose process died.")
+    deliveries: str | None = Field(None, description="How often the item was recorded.")
+    source: str | None = Field(None, description="Of an event: webhook, reconcile or redrive.")
+    object: str | None = Field(None, description="Of an event: the id of its object.")
+    created: str | None = Field(None, description="Stripe's time of the event, Unix seconds.")
+    api_version: str | None = None
+    reason: str | None = Field(None, description="Why an event was ignored.")
+    refund_id: str | None = None
+    result: str | None = Field(None, description="Stripe's refund, as JSON text.")
+    amount: str | None = None
+    currency: str | None = None
+    pending_reason: str | None = None
+    refusals: str | None = Field(None, description="How often balance was lacking.")
+    failure_code: str | None = None
+    failure_message: str | None = None
+    decision: str | None = Field(None, description="An operator's, as JSON text.")
+    sequence: str | None = Field(None, description="Of a notification: within its payment.")
+    request_id: str | None = None
+    stripe_request_id: str | None = None
+    traceparent: str | None = None
+    again: str | None = None
+    recorded_at: str | None = None
+    claimed_at: str | None = None
+    first_attempt_at: str | None = None
+    finished_at: str | None = None
+    redriven_at: str | None = None
+    not_before: str | None = Field(None, description="The next attempt, Unix milliseconds.")
+    other: dict[str, str] | None = Field(None, description="Fields of another version of ours.")
+    payload: Any = Field(description="The event, the request or the notification.")
+    history: list[dict[str, Any]] = Field(description="Every attempt with its error.")
+
+    @classmethod
+    def of(cls, known: dict[str, Any]) -> ItemDetails:
+        """Build the answer; what only another version of ours writes is kept apart."""
+        other = {name: value for name, value in known.items() if name not in cls.model_fields}
+        named = {name: value for name, value in known.items() if name in cls.model_fields}
+        return cls(**named, other=other or None)
 
 
-class RedriveResult(BaseModel):
+class RedriveResult(Output):
     """What a redrive did, or in a dry run would do."""
 
     dry_run: bool
@@ -157,13 +202,13 @@ class RedriveResult(BaseModel):
     complete: bool
 
 
-class Outcome(BaseModel):
+class Outcome(Output):
     """What was done: `redriven`, `recorded`, `resolved`, `due` or `running`."""
 
     outcome: str
 
 
-class Comparison(BaseModel):
+class Comparison(Output):
     """How the comparison with Stripe's archive stands; the gap is events older than a minute."""
 
     running: bool
@@ -173,7 +218,7 @@ class Comparison(BaseModel):
     watermarks: dict[str, int | None]
 
 
-class ServiceInfo(BaseModel):
+class ServiceInfo(Output):
     """What runs: `open` says that no operator key is needed, `simulated` that no money moves."""
 
     mode: Literal["live", "test", "simulated"]
@@ -181,7 +226,7 @@ class ServiceInfo(BaseModel):
     stripe_api_version: str
 
 
-class Queue(BaseModel):
+class Queue(Output):
     """One queue: messages in it, open items, those that are due, dead letters, its consumers."""
 
     name: str
@@ -194,7 +239,7 @@ class Queue(BaseModel):
     consumed_seconds_ago: float | None
 
 
-class QueueList(BaseModel):
+class QueueList(Output):
     """All queues, and the processes that serve any of them.
 
     `upkeep_seconds_ago` is the last sign of life of a relay.
@@ -206,7 +251,7 @@ class QueueList(BaseModel):
     upkeep_seconds_ago: float | None
 
 
-class KnownPayment(BaseModel):
+class KnownPayment(Output):
     """What is known here of a payment, without asking Stripe."""
 
     payment_id: str
@@ -216,7 +261,7 @@ class KnownPayment(BaseModel):
     timeline: list[dict[str, Any]]
 
 
-class AuditList(BaseModel):
+class AuditList(Output):
     """What people decided, newest first."""
 
     data: list[dict[str, Any]]

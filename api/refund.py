@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import re
 import time
-from typing import Any
 
-from flask import Response, jsonify
+from flask import Response
 from werkzeug.http import parse_dict_header
 
-from api.idempotency import Answer, IdempotentRequest
+from api.idempotency import IdempotentRequest, KeptAnswer
 from api.idempotent import idempotently
 from api.models import (
     REFUND_ID,
@@ -25,11 +24,12 @@ from api.models import (
 from api.money import ALWAYS, ON_POST, money_blueprint
 from api.parts import parts
 from api.problems import documented
+from api.refund_answers import refund_of_job, refund_with_job
+from api.reply import reply
 from api.requests import trace
 from shared.errors import CallerError, Unavailable
 from shared.work.refund_jobs import JOB_PREFIX, OPEN_STATES, RefundRequest, job_id
 
-Json = dict[str, Any]
 refunds = money_blueprint("refund")
 LONGEST_WAIT_SECONDS = 30
 NOT_BEGUN = {"attempts": "0"}
@@ -57,7 +57,7 @@ def process(header: RefundHeaders, body: ProcessRefund) -> Response:
 
 def _queue(
     header: RefundHeaders, body: ProcessRefund, asked: IdempotentRequest, wait: int
-) -> Answer:
+) -> KeptAnswer:
     job = job_id(asked.scope, asked.key)
     asked_for = RefundRequest(
         payment_intent_id=body.payment_intent_id,
@@ -70,8 +70,9 @@ def _queue(
     finished = _wait(job, wait) if wait else None
     if finished is None:
         # As it was recorded, though a worker may be at it by now.
-        return Answer(202, _job(parts().refund_jobs.read(job) | {"state": "queued"} | NOT_BEGUN))
-    return Answer(200, _job(finished))
+        fields = parts().refund_jobs.read(job) | {"state": "queued"} | NOT_BEGUN
+        return KeptAnswer(202, refund_of_job(fields).model_dump(mode="json"))
+    return KeptAnswer(200, refund_of_job(finished).model_dump(mode="json"))
 
 
 def _wait(job: str, seconds: int) -> dict[str, str] | None:
@@ -94,80 +95,30 @@ def _wait(job: str, seconds: int) -> dict[str, str] | None:
 @refunds.get("/<id:refund_id>", responses={200: Refund, **documented(400, 404), **ALWAYS})
 def details(header: AccountHeader, path: RefundPath) -> Response:
     """Tell how a refund stands, by Stripe's id or by our request's."""
-    return jsonify(look_up(path.refund_id, header.stripe_account))
+    return reply(look_up(path.refund_id, header.stripe_account))
 
 
 @refunds.post("/verify", responses={200: RefundVerdict, **documented(404), **ON_POST})
 def verify(header: AccountHeader, body: VerifyRefund) -> Response:
     """Say whether a refund succeeded."""
     refund = look_up(body.refund_id, header.stripe_account)
-    return jsonify(refund | {"verified": refund["status"] == "succeeded"})
+    return reply(RefundVerdict(**dict(refund), verified=refund.status == "succeeded"))
 
 
-def look_up(refund_id: str, account: str | None) -> Json:
+def look_up(refund_id: str, account: str | None) -> Refund:
     """Tell how a refund stands. Raises `CallerError` 404; `Unavailable` when only Stripe knows."""
     if not re.fullmatch(REFUND_ID, refund_id):
-        raise CallerError("No such refund.", status=404, code="refund_not_found")
+        raise CallerError("No refund has this id.", status=404, code="refund_not_found")
     if not refund_id.startswith(JOB_PREFIX):
-        return shape_refund(parts().gateway.refund(refund_id, account))
+        return refund_with_job(parts().gateway.refund(refund_id, account))
     fields = parts().refund_jobs.read(refund_id)
     if "refund_id" not in fields:
-        return _job(fields)
+        return refund_of_job(fields)
     try:
-        found = parts().gateway.refund(fields["refund_id"], fields.get("account"))
+        refund = parts().gateway.refund(fields["refund_id"], fields.get("account"))
     except Unavailable:
-        return _job(fields)
-    return _job(fields | {"result": json.dumps(found)})
-
-
-def shape_refund(refund: Json) -> Json:
-    """Shape Stripe's refund, with the request of ours it came from if it did."""
-    job = parts().refund_jobs.job_of(refund["id"])
-    attempts = parts().refund_jobs.attempts(job) if job else 0
-    return refund_from_stripe(refund, job=job, attempts=attempts)
-
-
-def _job(fields: dict[str, str]) -> Json:
-    """Shape a job: what Stripe says of its refund, or what was asked for until there is one."""
-    attempts = int(fields.get("attempts", 0))
-    if "result" in fields:
-        return refund_from_stripe(json.loads(fields["result"]), job=fields["id"], attempts=attempts)
-    asked = json.loads(fields["request"])
-    failed = "failure_code" in fields
-    # A dead letter is nobody's verdict: its outcome is unknown until an operator decides.
-    status = "failed" if failed else OPEN_STATES.get(fields["state"], "processing")
-    return {
-        "refund_request_id": fields["id"],
-        "refund_id": None,
-        "status": status,
-        "amount": asked.get("amount"),
-        "currency": None,
-        "reason": asked.get("reason"),
-        "payment_intent_id": asked["payment_intent"],
-        "charge_id": None,
-        "failure_reason": fields.get("failure_code"),
-        "attempts": attempts,
-        "created": int(fields["recorded_at"]) // 1000 if "recorded_at" in fields else None,
-        "metadata": asked.get("metadata") or {},
-    }
-
-
-def refund_from_stripe(refund: Json, *, job: str | None = None, attempts: int = 0) -> Json:
-    """Shape Stripe's refund into our answer."""
-    return {
-        "refund_request_id": job,
-        "refund_id": refund["id"],
-        "status": refund["status"],
-        "amount": refund["amount"],
-        "currency": refund["currency"],
-        "reason": refund.get("reason"),
-        "payment_intent_id": refund.get("payment_intent"),
-        "charge_id": refund.get("charge") or refund.get("charge_id"),
-        "failure_reason": refund.get("failure_reason"),
-        "attempts": attempts,
-        "created": refund.get("created"),
-        "metadata": refund.get("metadata") or {},
-    }
+        return refund_of_job(fields)
+    return refund_of_job(fields | {"result": json.dumps(refund)})
 
 
 def wait_seconds(prefer: str) -> int:
