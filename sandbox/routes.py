@@ -15,6 +15,7 @@ from sandbox.objects import (
     fraud_warnings,
     payment_methods,
     refunds,
+    reviews,
 )
 
 ROUTES: Final = (
@@ -22,6 +23,7 @@ ROUTES: Final = (
     *payment_methods.ROUTES,
     *charges.ROUTES,
     *refunds.ROUTES,
+    *reviews.ROUTES,
     *customers.ROUTES,
     *balance.ROUTES,
     *events.ROUTES,

@@ -5,24 +5,24 @@ JSON in and out; README and `docs/` list the routes. A refusal has Stripe's erro
 
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import fields
+from dataclasses import asdict
 from typing import Any, Final
 
 from aiohttp import web
 
-from sandbox.cards.test_data import DisputeKind
-from sandbox.control import books, state
+from sandbox.control import banking, books, state
+from sandbox.control.asking import choice, fields_of, only, scope_of
 from sandbox.events_out import deliveries, webhook_endpoints
 from sandbox.intents import challenges
-from sandbox.objects import disputes, refunds
 from sandbox.wire.guard import is_simple, refusal
 from sandbox.world import errors, rate_limits
 from sandbox.world.app_keys import WORLD
 from sandbox.world.delivery_modes import MODES, DeliveryMode
 from sandbox.world.errors import StripeError
+from sandbox.world.event_losses import EventLoss
 from sandbox.world.faults import KINDS, PHASES, Fault
 from sandbox.world.objects import Json
-from sandbox.world.world import Scope, World
+from sandbox.world.world import World
 
 Control = Callable[[World, Json, str], Json]
 Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -44,6 +44,8 @@ def _handler(action: Control) -> Handler:
         try:
             body = await _body(request)
             answer = action(request.app[WORLD], body, request.match_info.get("id", ""))
+            if request.method != "GET":
+                request.app[WORLD].on_change()
         except StripeError as error:
             return web.json_response({"error": error.error}, status=error.status)
         return web.json_response(answer)
@@ -64,37 +66,13 @@ async def _body(request: web.Request) -> Json:
     return body
 
 
-def _choice(body: Json, name: str, choices: tuple[str, ...]) -> str:
-    value = body.get(name)
-    if value not in choices:
-        raise errors.invalid(f"{name} must be one of {', '.join(choices)}", name)
-    return str(value)
-
-
-def _scope_of(world: World, kind: str, object_id: str) -> Scope:
-    account = world.owner_of(kind, object_id)
-    if account is None:
-        raise errors.missing(kind, object_id, "id")
-    return world.scope(account.id)
-
-
-def _known(body: Json, kind: type) -> Json:
-    """Return the body if it names only fields of the class."""
-    names = {field.name for field in fields(kind)} - {"id", "hits", "used"}
-    for name in body:
-        if name not in names:
-            message = f"Unknown field {name}; there are {', '.join(sorted(names))}"
-            raise errors.invalid(message, name)
-    return body
-
-
 def _add_fault(world: World, body: Json, _: str) -> Json:
     match = body.pop("match", {})
     if not isinstance(match, dict):
         raise errors.invalid("match must be an object", "match")
-    _choice(body, "kind", KINDS)
-    _choice({"phase": "before"} | body, "phase", PHASES)
-    fault = Fault(**_known(match | body, Fault))
+    choice(body, "kind", KINDS)
+    choice({"phase": "before"} | body, "phase", PHASES)
+    fault = Fault(**fields_of(match | body, Fault))
     world.faults.active.append(fault)
     return {"id": fault.id, "faults": world.faults.listed()}
 
@@ -123,11 +101,11 @@ def _no_limits(world: World, _: Json, __: str) -> Json:
 
 
 def _add_mode(world: World, body: Json, _: str) -> Json:
-    _choice(body, "mode", (*MODES, "normal"))
+    choice(body, "mode", (*MODES, "normal"))
     if body["mode"] == "normal":
         world.mail.modes.active.clear()
     else:
-        world.mail.modes.add(DeliveryMode(**_known(body, DeliveryMode)))
+        world.mail.modes.add(DeliveryMode(**fields_of(body, DeliveryMode)))
     return {"modes": world.mail.modes.listed()}
 
 
@@ -142,10 +120,9 @@ def _normal_delivery(world: World, _: Json, __: str) -> Json:
 
 
 def _rotate(world: World, body: Json, endpoint_id: str) -> Json:
-    scope = _scope_of(world, "webhook_endpoint", endpoint_id)
+    scope = scope_of(world, "webhook_endpoint", endpoint_id)
     endpoint = scope.get("webhook_endpoint", endpoint_id)
     secret = webhook_endpoints.rotate(scope, endpoint, body.get("secret"))
-    world.on_change()
     return {"id": endpoint_id, "secret": secret}
 
 
@@ -164,7 +141,6 @@ def _advance(world: World, body: Json, _: str) -> Json:
 
 def _reset(world: World, _: Json, __: str) -> Json:
     state.clear(world)
-    world.on_change()
     return {"reset": True}
 
 
@@ -172,51 +148,22 @@ def _books(world: World, _: Json, __: str) -> Json:
     return books.whole_truth(world)
 
 
-def _fail_refund(world: World, body: Json, refund_id: str) -> Json:
-    scope = _scope_of(world, "refund", refund_id)
-    refund = scope.get("refund", refund_id)
-    if refund["status"] not in ("succeeded", "pending"):
-        raise errors.impossible(f"This refund has a status of {refund['status']}.")
-    refunds.fail(scope, refund, body.get("reason", "expired_or_canceled_card"))
-    world.on_change()
-    return refund
-
-
-def _dispute(world: World, body: Json, _: str) -> Json:
-    kinds = tuple(kind.value for kind in DisputeKind if kind is not DisputeKind.FRAUD_WARNING)
-    kind = DisputeKind(_choice({"kind": "chargeback"} | body, "kind", kinds))
-    charge_id = body.get("charge")
-    if charge_id is None:
-        intent_id = str(body.get("payment_intent"))
-        scope = _scope_of(world, "payment_intent", intent_id)
-        charge_id = scope.get("payment_intent", intent_id)["latest_charge"]
-    scope = _scope_of(world, "charge", str(charge_id))
-    charge = scope.get("charge", charge_id)
-    if charge["status"] != "succeeded" or not charge["captured"]:
-        raise errors.impossible("Only a charge that succeeded and was captured can be disputed.")
-    given: Json = {name: body[name] for name in ("amount", "reason") if name in body}
-    _check_dispute(charge, given)
-    dispute = disputes.open_dispute(scope, charge, kind, given)
-    world.on_change()
-    return dispute
-
-
-def _check_dispute(charge: Json, given: Json) -> None:
-    reasons = (*disputes.REASON_CODES, "general")
-    _choice({"reason": "general"} | given, "reason", reasons)
-    amount = given.get("amount", charge["amount_captured"])
-    if not isinstance(amount, int) or not 0 < amount <= charge["amount_captured"]:
-        raise errors.invalid("amount must be from 1 to what was captured", "amount")
-
-
 def _authenticate(world: World, body: Json, intent_id: str) -> Json:
-    outcome = _choice(body, "outcome", tuple(challenges.OUTCOMES))
+    outcome = choice(body, "outcome", tuple(challenges.OUTCOMES))
     intent = challenges.answer(world, intent_id, outcome)
     return {"payment_intent": intent, "return_to": challenges.return_address(world, intent)}
 
 
+def _lose_events(world: World, body: Json, _: str) -> Json:
+    """Have the next events of some types never made; a health event tells of each later."""
+    only(body, "types", "count", "delay_seconds")
+    loss = EventLoss(**body)
+    world.mail.losses.append(loss)
+    return asdict(loss)
+
+
 def _resend(world: World, body: Json, event_id: str) -> Json:
-    scope = _scope_of(world, "event", event_id)
+    scope = scope_of(world, "event", event_id)
     event = scope.get("event", event_id)
     deliveries.send_again(scope, event, body.get("webhook_endpoint"))
     return event
@@ -237,8 +184,13 @@ _ROUTES: Final[tuple[tuple[str, str, Control], ...]] = (
     ("POST", "/clock", _advance),
     ("POST", "/reset", _reset),
     ("GET", "/books", _books),
-    ("POST", "/disputes", _dispute),
-    ("POST", "/refunds/{id}/fail", _fail_refund),
+    ("POST", "/disputes", banking.open_dispute),
+    ("POST", "/early_fraud_warnings", banking.warn_of_fraud),
+    ("POST", "/reviews", banking.open_review),
+    ("POST", "/reviews/{id}/close", banking.close_review),
+    ("POST", "/refunds/{id}/fail", banking.fail_refund),
+    ("POST", "/balance", banking.set_balance),
+    ("POST", "/event_generation_failures", _lose_events),
     ("POST", "/payment_intents/{id}/authenticate", _authenticate),
     ("POST", "/events/{id}/resend", _resend),
 )

@@ -39,6 +39,18 @@ def publish(scope: Scope, event: Json) -> None:
         publish_to_sinks(scope.world, event)
 
 
+def publish_thin(scope: Scope, notice: Json) -> None:
+    """Hand an event that is thin by nature to the destinations and sessions that want it."""
+    account = scope.account
+    for endpoint in account.table("webhook_endpoint").values():
+        thin = account.note(endpoint["id"]).get("thin", False)
+        if thin and listens_to(account, endpoint, account, notice["type"]):
+            _post(scope, account, endpoint, notice)
+    for sink in scope.world.mail.sinks:
+        if sink.thin:
+            sink.put(event_forms.thin(notice))
+
+
 def is_older(version: str | None) -> bool:
     """Tell whether an endpoint's version is older than basil."""
     return version is not None and versions.is_before_basil(version)

@@ -7,29 +7,38 @@ from typing import Any, Final
 
 from sandbox.events_out import event_forms, webhook_endpoints
 from sandbox.events_out.event_types import check_thin_type
-from sandbox.wire import lists, params
-from sandbox.wire.call import Call, Route
-from sandbox.world import errors, ids
+from sandbox.wire import lists, params, versions
+from sandbox.wire.call import Call, Handler, Route
+from sandbox.world import errors, ids, objects
 from sandbox.world.objects import Json
 from sandbox.world.world import Scope
 
 KIND: Final = "v2.core.event_destination"
+MAX_DESTINATIONS: Final = 16
+"""Event destinations of one account."""
+SELF: Final = "@self"
+ACCOUNTS: Final = "@accounts"
+SOURCES: Final = (SELF, ACCOUNTS)
+"""Whose events a destination gets: the account's own, those of the accounts connected to it."""
 
 
 def _create(call: Call) -> Json:
     given, scope = call.params, call.scope
+    if len(scope.account.table(KIND)) >= MAX_DESTINATIONS:
+        raise errors.impossible(f"You can have at most {MAX_DESTINATIONS} event destinations.")
+    _check_payload(given)
     thin = given["event_payload"] == "thin"
-    prefix = "v1." if thin else ""
     endpoint = webhook_endpoints.register(
         scope,
         {
             "url": given["webhook_endpoint"]["url"],
-            "enabled_events": [name.removeprefix(prefix) for name in given["enabled_events"]],
+            "enabled_events": _plain(given["enabled_events"], given["event_payload"]),
             "api_version": given.get("snapshot_api_version"),
         },
     )
     note = scope.note(endpoint["id"])
-    note.update(thin=thin, connect=given.get("events_from") == ["other_accounts"])
+    sources = given.get("events_from", [SELF])
+    note.update(thin=thin, connect=ACCOUNTS in sources, own=SELF in sources)
     destination: Json = {
         "id": ids.new_id(KIND),
         "object": KIND,
@@ -37,7 +46,7 @@ def _create(call: Call) -> Json:
         "description": given.get("description", ""),
         "enabled_events": given["enabled_events"],
         "event_payload": given["event_payload"],
-        "events_from": given.get("events_from", ["self"]),
+        "events_from": sources,
         "livemode": False,
         "metadata": given.get("metadata") or {},
         "name": given["name"],
@@ -51,6 +60,18 @@ def _create(call: Call) -> Json:
     scope.note(destination["id"])["endpoint"] = endpoint["id"]
     note["destination"] = destination["id"]
     return _with_included(scope, destination, given.get("include", []))
+
+
+def _check_payload(given: Json) -> None:
+    """Refuse a version for thin events, and names that belong to the other form."""
+    if given["event_payload"] == "thin" and "snapshot_api_version" in given:
+        message = "snapshot_api_version can only be set when event_payload is snapshot."
+        raise errors.invalid(message, "snapshot_api_version")
+    thin = given["event_payload"] == "thin"
+    for name in given["enabled_events"]:
+        if name != "*" and name.startswith(("v1.", "v2.")) != thin:
+            message = f"{name} is not an event type with a {given['event_payload']} payload."
+            raise errors.invalid(message, "enabled_events")
 
 
 def _with_included(scope: Scope, destination: Json, include: list[str]) -> Json:
@@ -85,6 +106,41 @@ def _delete(call: Call) -> Json:
     return {"id": destination["id"], "object": KIND, "deleted": True}
 
 
+def _update(call: Call) -> Json:
+    destination, given = _find(call), dict(call.params)
+    include = given.pop("include", [])
+    endpoint = call.scope.get("webhook_endpoint", call.scope.note(destination["id"])["endpoint"])
+    if "enabled_events" in given:
+        payload = destination["event_payload"]
+        _check_payload({"event_payload": payload, "enabled_events": given["enabled_events"]})
+        endpoint["enabled_events"] = _plain(given["enabled_events"], payload)
+    if "webhook_endpoint" in given:
+        endpoint["url"] = given.pop("webhook_endpoint")["url"]
+    if "metadata" in given:
+        objects.merge_metadata(destination, given.pop("metadata"))
+    destination.update(given, updated=event_forms.iso(call.scope.now))
+    return _with_included(call.scope, destination, include)
+
+
+def _switch(status: str) -> Handler:
+    """Return the handler that enables or disables a destination."""
+
+    def handle(call: Call) -> Json:
+        destination = _find(call)
+        endpoint_id = call.scope.note(destination["id"])["endpoint"]
+        call.scope.get("webhook_endpoint", endpoint_id)["status"] = status
+        disabled = {"disabled": {"reason": "user"}} if status == "disabled" else None
+        destination.update(status=status, status_details=disabled)
+        return _with_included(call.scope, destination, [])
+
+    return handle
+
+
+def _plain(names: list[str], payload: str) -> list[str]:
+    """Return the types as a webhook endpoint has them: a snapshot event's thin twin has a v1."""
+    return [name.removeprefix("v1.") for name in names] if payload == "thin" else names
+
+
 def _list(call: Call) -> Json:
     page = lists.page(call, KIND)
     include = call.params.get("include", [])
@@ -92,6 +148,11 @@ def _list(call: Call) -> Json:
     return {"data": data, "next_page_url": None, "previous_page_url": None}
 
 
+_LIST: Final[dict[str, Any]] = {
+    "include": params.list_of(params.text()),
+    "limit": params.integer(),
+    "page": params.text(),
+}
 _INCLUDE: Final[dict[str, Any]] = {"include": params.list_of(params.text())}
 _CREATE: Final[dict[str, Any]] = {
     **_INCLUDE,
@@ -99,18 +160,29 @@ _CREATE: Final[dict[str, Any]] = {
     "description": params.unset_or(params.text()),
     "type": params.Required(params.one_of("webhook_endpoint")),
     "event_payload": params.Required(params.one_of("thin", "snapshot")),
-    "events_from": params.list_of(params.one_of("self", "other_accounts")),
+    "events_from": params.list_of(params.one_of(*SOURCES)),
     "enabled_events": params.Required(params.list_of(check_thin_type)),
-    "snapshot_api_version": params.text(),
+    "snapshot_api_version": params.one_of(*sorted(versions.KNOWN)),
     "metadata": params.metadata(),
     "webhook_endpoint": params.Required(
         params.fields({"url": params.Required(webhook_endpoints.check_url)})
     ),
 }
+_UPDATE: Final[dict[str, Any]] = {
+    **_INCLUDE,
+    "description": params.unset_or(params.text()),
+    "enabled_events": params.list_of(check_thin_type),
+    "metadata": params.metadata(),
+    "name": params.text(),
+    "webhook_endpoint": params.fields({"url": params.Required(webhook_endpoints.check_url)}),
+}
 _PATH: Final = "/v2/core/event_destinations"
 ROUTES: Final = (
     Route("POST", _PATH, _create, _CREATE),
-    Route("GET", _PATH, _list, lists.params(**_INCLUDE)),
+    Route("GET", _PATH, _list, _LIST),
     Route("GET", _PATH + "/{id}", _retrieve, _INCLUDE),
+    Route("POST", _PATH + "/{id}", _update, _UPDATE),
+    Route("POST", _PATH + "/{id}/disable", _switch("disabled")),
+    Route("POST", _PATH + "/{id}/enable", _switch("enabled")),
     Route("DELETE", _PATH + "/{id}", _delete),
 )

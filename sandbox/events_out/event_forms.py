@@ -10,6 +10,9 @@ from typing import Final
 from sandbox.wire import versions
 from sandbox.world.objects import Json, frozen
 
+THIN_KIND: Final = "v2.core.event"
+FETCHED: Final = ("changes", "data")
+"""What only `GET /v2/core/events/{id}` shows."""
 THIN_PREFIX: Final = "evt_test_65"
 SNAPSHOT_PREFIX: Final = "evt_"
 URLS: Final = {
@@ -22,6 +25,7 @@ URLS: Final = {
     "payment_method": "/v1/payment_methods/",
     "product": "/v1/products/",
     "price": "/v1/prices/",
+    "review": "/v1/reviews/",
     "radar.early_fraud_warning": "/v1/radar/early_fraud_warnings/",
 }
 
@@ -35,12 +39,14 @@ def in_version(event: Json, version: str) -> Json:
 
 
 def thin(event: Json) -> Json:
-    """Return the thin notice of a snapshot event: no object, to be resolved by a fetch."""
+    """Return the thin notice of an event: no object and no data, to be resolved by a fetch."""
+    if event["object"] == THIN_KIND:
+        return {name: value for name, value in event.items() if name not in FETCHED}
     subject = event["data"]["object"]
     kind = subject["object"]
     notice: Json = {
         "id": THIN_PREFIX + event["id"].removeprefix(SNAPSHOT_PREFIX),
-        "object": "v2.core.event",
+        "object": THIN_KIND,
         "created": iso(event["created"]),
         "livemode": False,
         "type": "v1." + event["type"],
@@ -52,9 +58,21 @@ def thin(event: Json) -> Json:
         "snapshot_event": event["id"],
     }
     if event["request"]["id"] is not None:
-        notice["reason"] = {"type": "request", "request": event["request"]}
+        request = {name: value or "" for name, value in event["request"].items()}
+        notice["reason"] = {"type": "request", "request": request}
     if "account" in event:
         notice["context"] = event["account"]
+    return notice
+
+
+def fetched(event: Json) -> Json:
+    """Return a thin event as a fetch shows it: with its data, and with what was changed."""
+    if event["object"] == THIN_KIND:
+        return frozen(event)
+    notice, before = thin(event), event["data"].get("previous_attributes")
+    if before is not None:
+        after = {name: event["data"]["object"].get(name) for name in before}
+        notice["changes"] = frozen({"before": before, "after": after})
     return notice
 
 

@@ -16,6 +16,7 @@ SIMULATED: Final = frozenset(
     payment_intent.partially_funded payment_intent.payment_failed payment_intent.processing
     payment_intent.requires_action payment_intent.succeeded
     refund.created refund.failed refund.updated
+    review.closed review.opened
     radar.early_fraud_warning.created radar.early_fraud_warning.updated
     """.split()
 )

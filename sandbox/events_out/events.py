@@ -9,7 +9,7 @@ import fnmatch
 from itertools import takewhile
 from typing import Final
 
-from sandbox.events_out import deliveries
+from sandbox.events_out import deliveries, health
 from sandbox.events_out.deliveries import is_older
 from sandbox.wire import lists, params, versions
 from sandbox.wire.call import Call, Route
@@ -24,7 +24,12 @@ RETENTION_SECONDS: Final = 30 * 24 * 3600
 def emit(scope: Scope, event_type: str, subject: Json, before: Json | None = None) -> Json:
     """Record and publish an event about an object; `before` adds `previous_attributes`."""
     event = _record(scope, event_type, subject, before)
-    deliveries.publish(scope, event)
+    loss = next((one for one in scope.world.mail.losses if one.applies_to(event_type)), None)
+    if loss is not None:
+        health.lose(scope, event, loss.delay_seconds)
+    else:
+        scope.put("event", event)
+        deliveries.publish(scope, event)
     for reaction in REACTIONS.get(event_type, ()):
         reaction(scope, subject)
     return event
@@ -39,6 +44,7 @@ def emit_to_older(scope: Scope, event_type: str, subject: Json, before: Json) ->
     ]
     if any(is_older(endpoint["api_version"]) for endpoint in endpoints):
         event = _record(scope, event_type, subject, before)
+        scope.put("event", event)
         scope.note(event["id"])["for_older"] = True
         deliveries.publish(scope, event)
 
@@ -63,7 +69,7 @@ def _record(scope: Scope, event_type: str, subject: Json, before: Json | None) -
     }
     if scope.account.id != PLATFORM:
         event["account"] = scope.account.id
-    return scope.put("event", event)
+    return event
 
 
 def forget_old(scope: Scope) -> None:

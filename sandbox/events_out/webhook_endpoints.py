@@ -69,12 +69,14 @@ def valid_secrets(account: Account, endpoint: Json, clock: Clock) -> list[str]:
 def listens_to(owner: Account, endpoint: Json, account: Account, event_type: str) -> bool:
     """Tell whether an endpoint gets this type of event of this account.
 
-    An endpoint hears its own account; one made with `connect` hears the others instead.
+    An endpoint hears its own account; one made with `connect` hears the others instead. An event
+    destination may hear both.
     """
     if endpoint["status"] != "enabled":
         return False
-    hears_others = owner.note(endpoint["id"]).get("connect", False)
-    if hears_others != (account.id != owner.id):
+    note = owner.note(endpoint["id"])
+    hears_others = note.get("connect", False)
+    if not (hears_others if account.id != owner.id else note.get("own", not hears_others)):
         return False
     wanted = endpoint["enabled_events"]
     return "*" in wanted or event_type in wanted

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from sandbox.objects import settlement
 from sandbox.wire import lists, params
 from sandbox.wire.call import Call, Route
 from sandbox.world import errors, ids
@@ -12,6 +13,10 @@ from sandbox.world.world import FAREWELLS, Account, Scope
 FEE_PERCENT: Final = 2.9
 FEE_FIXED: Final = 30
 """Stripe's standard price for a card in the US: 2.9 % and 30 cents."""
+DEFAULT_CURRENCY: Final = "usd"
+"""The platform is an account in the US."""
+ABOUT: Final = "balance_setting"
+"""Where an account's note about its balance lies."""
 PAYOUT_DELAY_SECONDS: Final = 2 * 24 * 3600
 """Two days until money becomes available."""
 
@@ -28,6 +33,9 @@ class Movement:
     type: str
     category: str
     fee: int = 0
+    """In the currency the movement settles in."""
+    processed: bool = False
+    """Stripe's fee for processing a charge comes on top."""
     at_once: bool = False
     description: str | None = None
 
@@ -40,26 +48,28 @@ def processing_fee(amount: int) -> int:
 def record(scope: Scope, movement: Movement) -> Json:
     """Write a movement down and return its balance transaction."""
     available = scope.now + (0 if movement.at_once else PAYOUT_DELAY_SECONDS)
+    settled = settlement.settle(movement.amount, movement.source["currency"], _currency(scope))
+    due = movement.fee + (processing_fee(settled.amount) if movement.processed else 0)
     fee: Json = {
-        "amount": movement.fee,
+        "amount": due,
         "application": None,
-        "currency": movement.source["currency"],
+        "currency": settled.currency,
         "description": "Dispute fee" if movement.type == "adjustment" else "Stripe processing fees",
         "type": "stripe_fee",
     }
     transaction: Json = {
         "id": ids.new_id("balance_transaction"),
         "object": "balance_transaction",
-        "amount": movement.amount,
+        "amount": settled.amount,
         "available_on": available,
         "balance_type": "payments",
         "created": scope.now,
-        "currency": movement.source["currency"],
+        "currency": settled.currency,
         "description": movement.description,
-        "exchange_rate": None,
-        "fee": movement.fee,
-        "fee_details": [fee] if movement.fee else [],
-        "net": movement.amount - movement.fee,
+        "exchange_rate": settled.rate,
+        "fee": due,
+        "fee_details": [fee] if due else [],
+        "net": settled.amount - due,
         "reporting_category": movement.category,
         "source": movement.source["id"],
         "status": "available" if movement.at_once else "pending",
@@ -97,16 +107,55 @@ def _carry_over(account: Account, transaction: Json) -> None:
 FAREWELLS["balance_transaction"] = [_carry_over]
 
 
-def _balance(call: Call) -> Json:
-    carried_over = call.scope.note(CARRIED_OVER)
-    sums = {("available", currency): net for currency, net in carried_over.items()}
-    for transaction in call.scope.account.table("balance_transaction").values():
-        status = _as_of_now(call.scope, transaction)["status"]
+def settle_in(scope: Scope, currency: str | None) -> None:
+    """Convert what is charged into this currency from now on; None: into none."""
+    scope.note(ABOUT)["settlement_currency"] = currency
+
+
+def _currency(scope: Scope) -> str | None:
+    note = scope.note(ABOUT)
+    if "settlement_currency" in note:
+        return str(note["settlement_currency"]) if note["settlement_currency"] else None
+    account = scope.world.scope().find("account", scope.account.id)
+    return str(account["default_currency"]) if account else DEFAULT_CURRENCY
+
+
+def limit(scope: Scope, currency: str, amount: int | None) -> None:
+    """Bring what is available to an amount; from then on it can run out. None: no more."""
+    limited = scope.note(ABOUT).setdefault("limited", {})
+    limited.pop(currency, None)
+    if amount is not None:
+        limited[currency] = amount - _sums(scope).get(("available", currency), 0)
+
+
+def covers(scope: Scope, amount: int, currency: str) -> bool:
+    """Tell whether the available balance bears a refund of this amount."""
+    settled = settlement.settle(amount, currency, _currency(scope))
+    if settled.currency not in scope.note(ABOUT).get("limited", {}):
+        return True
+    return _sums(scope).get(("available", settled.currency), 0) >= settled.amount
+
+
+def _sums(scope: Scope) -> dict[tuple[str, str], int]:
+    """Add up by status and currency; what leaves a limited balance leaves it at once."""
+    limited: dict[str, int] = scope.note(ABOUT).get("limited", {})
+    sums = {("available", currency): net for currency, net in scope.note(CARRIED_OVER).items()}
+    for currency, amount in limited.items():
+        sums["available", currency] = sums.get(("available", currency), 0) + amount
+    for transaction in scope.account.table("balance_transaction").values():
+        leaves = transaction["net"] < 0 and transaction["currency"] in limited
+        status = "available" if leaves else _as_of_now(scope, transaction)["status"]
         place = status, transaction["currency"]
         sums[place] = sums.get(place, 0) + transaction["net"]
+    return sums
+
+
+def overview(scope: Scope) -> Json:
+    """Return the balance, available and pending, by currency."""
+    sums = _sums(scope)
 
     def part(status: str) -> list[Json]:
-        currencies = sorted({currency for _, currency in sums}) or ["usd"]
+        currencies = sorted({currency for _, currency in sums}) or [DEFAULT_CURRENCY]
         return [
             {
                 "amount": sums.get((status, currency), 0),
@@ -126,7 +175,7 @@ def _balance(call: Call) -> Json:
 
 _PATH: Final = "/v1/balance_transactions"
 ROUTES: Final = (
-    Route("GET", "/v1/balance", _balance),
+    Route("GET", "/v1/balance", lambda call: overview(call.scope)),
     Route(
         "GET",
         _PATH,

@@ -169,7 +169,7 @@ def settle(scope: Scope, charge: Json) -> None:
         charge["amount_captured"],
         "charge",
         "charge",
-        fee=balance.processing_fee(charge["amount_captured"]),
+        processed=True,
         at_once=at_once,
         description=charge["description"],
     )

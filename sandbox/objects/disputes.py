@@ -46,11 +46,16 @@ OTHER_REASON_CODE: Final = "12.5"
 def open_dispute(scope: Scope, charge: Json, kind: DisputeKind, given: Json | None = None) -> Json:
     """Open a dispute on a charge: an inquiry, or a chargeback which takes the money at once.
 
-    `given` may hold `amount` (default: all that was captured) and `reason`.
+    `given` may hold `amount` (default: all that was captured), the `currency` of that amount, if
+    the holder's bank disputes in its own, and `reason`.
     """
     inquiry = kind is DisputeKind.INQUIRY
     usual = "product_not_received" if kind is DisputeKind.NOT_RECEIVED else "fraudulent"
-    given = {"amount": charge["amount_captured"], "reason": usual} | (given or {})
+    given = {
+        "amount": charge["amount_captured"],
+        "currency": charge["currency"],
+        "reason": usual,
+    } | (given or {})
     reason = given["reason"]
     details = charge["payment_method_details"]
     dispute: Json = {
@@ -60,7 +65,7 @@ def open_dispute(scope: Scope, charge: Json, kind: DisputeKind, given: Json | No
         "balance_transactions": [],
         "charge": charge["id"],
         "created": scope.now,
-        "currency": charge["currency"],
+        "currency": given["currency"],
         "enhanced_eligibility_types": [],
         "evidence": blank(charge),
         "evidence_details": {

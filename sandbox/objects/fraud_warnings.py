@@ -12,6 +12,15 @@ from sandbox.world.objects import Json
 from sandbox.world.world import Scope, reacts_to
 
 KIND: Final = "radar.early_fraud_warning"
+FRAUD_TYPES: Final = (
+    "card_never_received",
+    "fraudulent_card_application",
+    "made_with_counterfeit_card",
+    "made_with_lost_card",
+    "made_with_stolen_card",
+    "misc",
+    "unauthorized_use_of_card",
+)
 
 
 @reacts_to("payment_intent.succeeded")
@@ -22,24 +31,40 @@ def _test_card_warns(scope: Scope, intent: Json) -> None:
         return
     if payment_methods.card_of(scope, method).dispute is not DisputeKind.FRAUD_WARNING:
         return
+    warn(scope.unasked(), charge)
+
+
+def warn(scope: Scope, charge: Json, fraud_type: str = "misc") -> Json:
+    """Keep the warning of an issuer about a charge; nothing can be done once money went back."""
     warning: Json = {
         "id": ids.new_id(KIND),
         "object": KIND,
-        "actionable": True,
+        "actionable": not (charge["refunded"] or charge["disputed"]),
         "charge": charge["id"],
         "created": scope.now,
-        "fraud_type": "misc",
+        "fraud_type": fraud_type,
         "livemode": False,
-        "payment_intent": intent["id"],
+        "payment_intent": charge["payment_intent"],
     }
     scope.put(KIND, warning)
-    events.emit(scope.unasked(), "radar.early_fraud_warning.created", warning)
+    events.emit(scope, "radar.early_fraud_warning.created", warning)
+    return warning
 
 
 @reacts_to("charge.refunded")
 def _refund_settles_warning(scope: Scope, charge: Json) -> None:
+    if charge["refunded"]:
+        _settle(scope, charge["id"])
+
+
+@reacts_to("charge.dispute.created")
+def _dispute_settles_warning(scope: Scope, dispute: Json) -> None:
+    _settle(scope, dispute["charge"])
+
+
+def _settle(scope: Scope, charge_id: str) -> None:
     for warning in scope.account.table(KIND).values():
-        if warning["charge"] == charge["id"] and warning["actionable"] and charge["refunded"]:
+        if warning["charge"] == charge_id and warning["actionable"]:
             before = objects.frozen(warning)
             scope.account.touch(warning["id"])
             warning["actionable"] = False

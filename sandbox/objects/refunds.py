@@ -11,12 +11,14 @@ from sandbox.wire import lists, params
 from sandbox.wire.call import Call, Route
 from sandbox.world import errors, ids, objects
 from sandbox.world.objects import Json
-from sandbox.world.world import Scope, job
+from sandbox.world.world import Scope, job, reacts_to
 
 REFERENCE_SECONDS: Final = 3.0
 """Until the acquirer's reference number is there: days at Stripe, short enough here to watch."""
 OUTCOME_SECONDS: Final = 5.0
 """Until a pending refund succeeds, or a succeeded one fails after all."""
+FUNDS_SECONDS: Final = 3600.0
+"""Between two looks whether the balance bears a refund that waits for money."""
 REFERENCE_DIGITS: Final = 18
 REASONS: Final = ("duplicate", "fraudulent", "requested_by_customer")
 
@@ -31,19 +33,73 @@ def create(scope: Scope, charge: Json, given: Json) -> Json:
         left = money.formatted(rest, charge["currency"])
         message = f"Refund amount ({asked}) is greater than unrefunded amount on charge ({left})"
         raise errors.impossible(message, param="amount")
-    course = _course(scope, charge)
     refund = scope.put("refund", _build(scope, charge, given | {"amount": amount}))
-    if course is RefundCourse.PENDING:
-        refund.update(status="pending", pending_reason="processing")
-    movement = Movement(refund, -amount, "refund", "refund", description="REFUND FOR CHARGE")
-    refund["balance_transaction"] = balance.record(scope, movement)["id"]
+    _pay_out(scope, refund, charge)
     before = objects.frozen(charge)
     charge["amount_refunded"] += amount
     charge["refunded"] = refundable(scope, charge) == 0
     events.emit(scope, "charge.refunded", charge, before)
     events.emit(scope, "refund.created", refund)
-    _plan(scope, refund, course)
+    _plan(scope, refund, charge)
     return refund
+
+
+def _pay_out(scope: Scope, refund: Json, charge: Json) -> None:
+    """Take the refund from the balance, or let it wait: for its charge, or for enough money."""
+    if charge["status"] == "pending":
+        refund.update(status="pending", pending_reason="charge_pending")
+        return
+    if not balance.covers(scope, refund["amount"], refund["currency"]):
+        refund.update(status="pending", pending_reason="insufficient_funds")
+        return
+    description = "REFUND FOR CHARGE"
+    movement = Movement(refund, -refund["amount"], "refund", "refund", description=description)
+    refund["balance_transaction"] = balance.record(scope, movement)["id"]
+    if _course(scope, charge) is RefundCourse.PENDING:
+        refund.update(status="pending", pending_reason="processing")
+    else:
+        refund.pop("pending_reason", None)
+        refund["status"] = "succeeded"
+
+
+def retry_waiting(scope: Scope) -> None:
+    """Pay out the refunds that wait for money, oldest first, as far as it goes."""
+    for refund in list(scope.account.table("refund").values()):
+        if refund.get("pending_reason") == "insufficient_funds":
+            _retry(scope, refund)
+
+
+def _retry(scope: Scope, refund: Json) -> None:
+    scope.account.touch(refund["id"])
+    before, charge = objects.frozen(refund), scope.get("charge", refund["charge"])
+    _pay_out(scope, refund, charge)
+    if refund != before:
+        _changed(scope, refund, before)
+    _plan(scope, refund, charge)
+
+
+@job("refund_funds")
+def _look_for_funds(scope: Scope, args: Json) -> None:
+    refund = scope.get("refund", args["refund"])
+    if refund.get("pending_reason") == "insufficient_funds":
+        _retry(scope, refund)
+
+
+@reacts_to("charge.succeeded")
+def _charge_arrives(scope: Scope, charge: Json) -> None:
+    for refund in _waiting_for(scope, charge):
+        _retry(scope.unasked(), refund)
+
+
+@reacts_to("charge.failed")
+def _charge_fails(scope: Scope, charge: Json) -> None:
+    for refund in _waiting_for(scope, charge):
+        fail(scope.unasked(), refund, "unknown")
+
+
+def _waiting_for(scope: Scope, charge: Json) -> list[Json]:
+    refunds = charges.refunds_of(scope, charge) if charge["amount_refunded"] else []
+    return [refund for refund in refunds if refund.get("pending_reason") == "charge_pending"]
 
 
 def refundable(scope: Scope, charge: Json) -> int:
@@ -111,8 +167,12 @@ def _destination(charge: Json) -> Json:
     return {"card": card, "type": "card"}
 
 
-def _plan(scope: Scope, refund: Json, course: RefundCourse | None) -> None:
-    if course is RefundCourse.PENDING:
+def _plan(scope: Scope, refund: Json, charge: Json) -> None:
+    course = _course(scope, charge)
+    if refund["status"] == "pending" and refund["pending_reason"] != "processing":
+        if refund["pending_reason"] == "insufficient_funds":
+            scope.later(FUNDS_SECONDS, "refund_funds", refund=refund["id"])
+    elif course is RefundCourse.PENDING:
         scope.later(OUTCOME_SECONDS, "refund_succeeds", refund=refund["id"])
     elif course is RefundCourse.FAILS:
         scope.later(OUTCOME_SECONDS, "refund_fails", refund=refund["id"])
@@ -156,13 +216,14 @@ def _fails(scope: Scope, args: Json) -> None:
 
 def fail(scope: Scope, refund: Json, reason: str = "expired_or_canceled_card") -> None:
     """Let a refund fail: the money returns to the account, the charge counts it no longer."""
+    scope.account.touch(refund["id"])
     before = objects.frozen(refund)
     refund.pop("pending_reason", None)
     refund.update(status="failed", failure_reason=reason)
-    movement = Movement(
-        refund, refund["amount"], "refund_failure", "refund_failure", description="REFUND FAILURE"
-    )
-    refund["failure_balance_transaction"] = balance.record(scope, movement)["id"]
+    if refund["balance_transaction"] is not None:
+        kind, description = "refund_failure", "REFUND FAILURE"
+        movement = Movement(refund, refund["amount"], kind, kind, description=description)
+        refund["failure_balance_transaction"] = balance.record(scope, movement)["id"]
     charge = scope.get("charge", refund["charge"])
     charge["amount_refunded"] -= refund["amount"]
     charge["refunded"] = False
@@ -191,7 +252,7 @@ def _charge_of(call: Call) -> Json:
     intent = call.scope.find("payment_intent", given["payment_intent"])
     if intent is None:
         raise errors.missing("payment_intent", given["payment_intent"], "payment_intent")
-    if intent["status"] != "succeeded":
+    if intent["status"] not in ("succeeded", "processing"):
         message = (
             f"This PaymentIntent ({intent['id']}) does not have a successful charge to refund."
         )

@@ -18,7 +18,7 @@ REFERENCES: Final[dict[str, dict[str, str]]] = {
         "customer": "customer",
         "application": "",
         "on_behalf_of": "",
-        "review": "",
+        "review": "review",
     },
     "charge": {
         "balance_transaction": "balance_transaction",
@@ -28,7 +28,7 @@ REFERENCES: Final[dict[str, dict[str, str]]] = {
         "application": "",
         "application_fee": "",
         "on_behalf_of": "",
-        "review": "",
+        "review": "review",
         "source_transfer": "",
     },
     "refund": {
@@ -53,6 +53,7 @@ REFERENCES: Final[dict[str, dict[str, str]]] = {
     "price": {"product": "product"},
     "product": {"default_price": "price", "tax_code": ""},
     "customer": {"default_source": "", "test_clock": ""},
+    "review": {"charge": "charge", "payment_intent": "payment_intent"},
     "radar.early_fraud_warning": {"charge": "charge", "payment_intent": "payment_intent"},
 }
 """What can be expanded, and into which kind; "" marks what is always null in the sandbox."""

@@ -26,7 +26,9 @@ PREFIXES: Final = {
     "item": "li_1",
     "mandate": "mandate_1",
     "radar.early_fraud_warning": "issfr_1",
+    "review": "prv_1",
     "delivery": "dlv_1",
+    "v2.core.event": "evt_test_61",
     "v2.core.event_destination": "ed_test_",
 }
 SHORT_PREFIXES: Final = {

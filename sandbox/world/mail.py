@@ -10,6 +10,7 @@ from typing import Final
 
 from sandbox.world.changes import Changes
 from sandbox.world.delivery_modes import DeliveryModes
+from sandbox.world.event_losses import EventLoss
 from sandbox.world.objects import Json
 
 
@@ -35,6 +36,7 @@ class Mail:
         self.deliveries: dict[str, Json] = {}
         self.modes = DeliveryModes()
         self.sinks: list[Sink] = []
+        self.losses: list[EventLoss] = []
         self._ended: dict[str, None] = {}
         self._changes = changes
         self._keep = keep
@@ -61,6 +63,7 @@ class Mail:
         self.deliveries.clear()
         self._ended.clear()
         self.modes = DeliveryModes()
+        self.losses.clear()
 
     def load(self, records: dict[str, Json]) -> None:
         """Take over deliveries, by id."""
