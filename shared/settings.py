@@ -197,6 +197,9 @@ class Settings(BaseSettings):
         description="Badly signed webhooks of one address that are answered 400; then 429.",
         ge=1,
     )
+    heartbeat_file: Path | None = Field(
+        None, description="File that upkeep touches at each sweep, for a health check."
+    )
     otel_exporter_otlp_endpoint: HttpUrl | None = Field(
         None, description="OTLP over HTTP: where traces go; unset, none are made."
     )
@@ -364,6 +367,17 @@ def markdown_table() -> str:
     return "\n".join(rows) + "\n"
 
 
+def compose_environment() -> str:
+    """Render what the compose file hands to every process: all that is no secret."""
+    names = (name.upper() for name in Settings.model_fields)
+    handed = (name for name in names if name not in GUARDED | _FIXED_IN_CONTAINERS)
+    return "".join(f"  {name}: ${{{name}:-}}\n" for name in handed)
+
+
+# What the compose file itself decides for each process.
+_FIXED_IN_CONTAINERS = frozenset(
+    {"ALLOWED_HOSTS", "DATA_DIR", "HEARTBEAT_FILE", "HOST", "PORT", "REDIS_URL", "WORKER_QUEUES"}
+)
 # What stands for a setting that this process is not given.
 _NOTHING: dict[str, Any] = {
     "stripe_secret_key": SecretStr(""),

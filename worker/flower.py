@@ -5,6 +5,7 @@ Flower itself answers under any `Host`, and so to any web page by DNS rebinding.
 
 from __future__ import annotations
 
+import os
 import sys
 from http import HTTPStatus
 from typing import Any
@@ -16,7 +17,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.web import ErrorHandler
 
 from shared.errors import Misconfigured
-from shared.hosts import is_known_host
+from shared.hosts import LOOPBACK_NAMES, is_known_host
 from shared.refusal import refuse_start
 
 HEALTH_PATH = "/healthcheck"  # asked by address, and says nothing
@@ -38,6 +39,7 @@ class GuardedFlower(Flower):  # type: ignore[misc]  # Flower has no types
 def main() -> None:
     """Serve until SIGTERM; the arguments are Flower's own."""
     try:
+        _require_password(sys.argv[1:])
         from worker.watched_queues import settings
     except Misconfigured as error:
         refuse_start("Flower", error)
@@ -45,6 +47,17 @@ def main() -> None:
     flower.command.Flower = GuardedFlower
     sys.argv = ["celery", "--app", "worker.watched_queues", "flower", *sys.argv[1:]]
     celery()
+
+
+def _require_password(arguments: list[str]) -> None:
+    """Refuse to show the queues to everybody: raises `Misconfigured`."""
+    address = next((a.partition("=")[2] for a in arguments if a.startswith("--address=")), "")
+    if address in LOOPBACK_NAMES or os.environ.get("FLOWER_BASIC_AUTH"):
+        return
+    raise Misconfigured(
+        "FLOWER_BASIC_AUTH is not set: Flower listens beyond this machine and needs user:password",
+        code="settings_invalid",
+    )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from shared.errors import Misconfigured, Unavailable
 from shared.refusal import refuse_start
-from shared.settings import load_settings
+from shared.settings import Settings, load_settings
 from shared.store.connection import open_store
 from shared.store.durability import ensure_durable
 from shared.store.figures import Flusher
@@ -50,10 +50,12 @@ def _reap(runtime: Runtime) -> float:
 DUTIES: dict[str, Callable[[Runtime], float]] = {"reconcile": _reconcile, "reap": _reap}
 
 
-def serve(store: Store, pause_seconds: float, stop: threading.Event) -> None:
+def serve(store: Store, settings: Settings, stop: threading.Event) -> None:
     """Relay until told to stop; an outage of Redis is waited out."""
     signs = Signs(store)
     while not stop.is_set():
+        if settings.heartbeat_file is not None:
+            settings.heartbeat_file.touch()
         try:
             rung = relay.run_once(store)
             signs.give(RELAY)
@@ -62,7 +64,7 @@ def serve(store: Store, pause_seconds: float, stop: threading.Event) -> None:
                 log.debug("relayed", **rung)
         except Unavailable as error:
             log.warning("relay_failed", error=str(error))
-        stop.wait(pause_seconds)
+        stop.wait(settings.relay_interval_seconds)
 
 
 def main() -> None:
@@ -82,7 +84,7 @@ def main() -> None:
         refuse_start("Upkeep", error)
     Flusher(store).start()
     log.info("upkeep_started", interval_seconds=settings.relay_interval_seconds)
-    serve(store, settings.relay_interval_seconds, stop)
+    serve(store, settings, stop)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from tests.servers import ROOT, free_port, wait_until
 STOP_SECONDS = 30  # the shortest grace period of the compose file that has work to hand back
 REFUSE = """
 import sys
+from importlib.machinery import PathFinder
 from importlib.metadata import packages_distributions
 
 listed = set({listed!r})
@@ -32,38 +33,45 @@ def wanted(distributions):
 
 refused = {{name for name, of in packages_distributions().items() if not wanted(of)}}
 
-class Refuse:
+class Listed:
+    find_distributions = PathFinder.find_distributions
+
     @staticmethod
     def find_spec(name, path=None, target=None):
         if name.partition(".")[0] in refused:
-            raise ModuleNotFoundError(f"{{name}} is not in the image", name=name)
-        return None
+            return None
+        return PathFinder.find_spec(name, path, target)
 
-sys.meta_path.insert(0, Refuse)
+sys.meta_path[sys.meta_path.index(PathFinder)] = Listed
 """
 
 
 class Image:
-    """The file set and the commands of one Dockerfile."""
+    """The file set and the commands of one Dockerfile, with the packages that it installs."""
 
     def __init__(self, dockerfile: str, folder: Path) -> None:
-        text = (ROOT / dockerfile).read_text().replace("\\\n", " ")
-        stage = text[text.rindex("\nFROM ") :]
+        text = dockerfile.replace("\\\n", " ")
+        stage = text[max(text.rfind("\nFROM "), 0) :]
         self.folder = folder / "app"
         for sources, target in re.findall(r"^COPY ([^-].*) (\S+)$", stage, re.MULTILINE):
             for source in sources.split():
                 self._copy(ROOT / source, self.folder / target)
         self.command = json.loads(re.search(r"^CMD (.*)$", stage, re.MULTILINE)[1])
-        self.entrypoint = json.loads(re.search(r"^ENTRYPOINT (.*)$", stage, re.MULTILINE)[1])
-        self.check = json.loads(re.search(r"^HEALTHCHECK .*CMD (.*)$", stage, re.MULTILINE)[1])
+        entrypoint = re.search(r"^ENTRYPOINT (.*)$", stage, re.MULTILINE)
+        self.entrypoint = json.loads(entrypoint[1]) if entrypoint else []
+        check = re.search(r"^HEALTHCHECK .*CMD (.*)$", stage, re.MULTILINE)
+        self.check = json.loads(check[1]) if check else []
         self._path = folder / "path"
         self._path.mkdir()
-        lines = (ROOT / "requirements-image.txt").read_text().splitlines()
+        packages = re.search(r" -r /(requirements[a-z-]*\.txt)", text)[1]
+        lines = (ROOT / packages).read_text().splitlines()
         listed = sorted(re.split(r"[\[=]", row)[0] for row in lines if re.match(r"\w", row))
         (self._path / "sitecustomize.py").write_text(REFUSE.format(listed=listed))
 
     @staticmethod
     def _copy(source: Path, target: Path) -> None:
+        if source.suffix == ".txt":
+            return  # a list of packages, for the installation
         if source.is_dir():
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
@@ -121,17 +129,20 @@ class Image:
 
 @pytest.fixture
 def api_image(tmp_path):
-    return Image("Dockerfile.api", tmp_path)
+    return Image((ROOT / "Dockerfile.api").read_text(), tmp_path)
 
 
 @pytest.fixture
 def worker_image(tmp_path):
-    return Image("Dockerfile.worker", tmp_path)
+    return Image((ROOT / "Dockerfile.worker").read_text(), tmp_path)
 
 
-def compose_command(service):
-    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-    return services[service]["command"]
+def compose_service(name, file="docker-compose.yml"):
+    return yaml.safe_load((ROOT / file).read_text())["services"][name]
+
+
+def compose_command(name):
+    return compose_service(name)["command"]
 
 
 def test_the_api_image_serves_and_stops(api_image, valkey_url):
@@ -153,11 +164,28 @@ def test_an_image_started_without_redis_says_what_it_needs(api_image):
     assert "REDIS_URL is not set" in said
 
 
-def test_an_image_started_without_settings_names_each_of_them(api_image, valkey_url):
+def test_the_api_image_started_without_settings_names_each_of_them(api_image, valkey_url):
     missing = {"STRIPE_SECRET_KEY": "", "STRIPE_WEBHOOK_SECRET": "", "EVENT_SERVICE_URL": ""}
     status, said = refusal(api_image, REDIS_URL=valkey_url, **missing)
-    assert status != 0
+    assert status == 2
     assert all(f"{name} is not set" in said for name in missing)
+
+
+@pytest.mark.parametrize(
+    ("command", "variables", "missing"),
+    [
+        (["python", "-m", "worker"], {"STRIPE_SECRET_KEY": ""}, "STRIPE_SECRET_KEY"),
+        (["python", "-m", "worker"], {"EVENT_SERVICE_URL": ""}, "EVENT_SERVICE_URL"),
+        (["python", "-m", "worker.upkeep"], {"RELAY_INTERVAL_SECONDS": "x"}, "RELAY_INTERVAL"),
+        (compose_command("flower"), {}, "FLOWER_BASIC_AUTH"),
+    ],
+)
+def test_what_the_worker_image_runs_refuses_a_wrong_start_with_2(
+    worker_image, valkey_url, command, variables, missing
+):
+    status, said = refusal(worker_image, command, REDIS_URL=valkey_url, **variables)
+    assert (status, said.count("\n")) == (2, 2)
+    assert said.splitlines()[1].startswith(missing)
 
 
 def test_the_worker_image_works_answers_its_health_check_and_stops(worker_image, valkey_url):
@@ -172,6 +200,43 @@ def test_upkeep_runs_from_the_worker_image_and_stops(worker_image, valkey_url):
         wait_until(lambda: said("upkeep_started", process, log), "upkeep has started")
 
 
+def test_the_health_check_of_upkeep_tells_whether_it_sweeps(worker_image, valkey_url, tmp_path):
+    heartbeat = tmp_path / "heartbeat"
+    written = json.dumps(compose_service("upkeep")["healthcheck"]["test"][1:])
+    check = json.loads(written.replace("/tmp/heartbeat", str(heartbeat)))  # noqa: S108  # the file's
+
+    def is_healthy() -> bool:
+        return subprocess.run(check, check=False, capture_output=True).returncode == 0
+
+    assert not is_healthy()
+    command = compose_command("upkeep")
+    variables = {"REDIS_URL": valkey_url, "HEARTBEAT_FILE": str(heartbeat)}
+    with worker_image.running(command, **variables):
+        wait_until(is_healthy, "upkeep sweeps")
+        os.utime(heartbeat, (0, 0))
+        wait_until(is_healthy, "upkeep sweeps again")
+    os.utime(heartbeat, (0, 0))
+    assert not is_healthy()
+
+
+def test_upkeep_is_healthy_while_redis_is_away(worker_image, tmp_path):
+    heartbeat = tmp_path / "heartbeat"
+    away = f"redis://127.0.0.1:{free_port()}/0"
+    variables = {"REDIS_URL": away, "HEARTBEAT_FILE": str(heartbeat)}
+    with worker_image.running(compose_command("upkeep"), **variables):
+        wait_until(heartbeat.exists, "upkeep sweeps")
+
+
+@pytest.mark.parametrize("name", ["sandbox", "receiver"])
+def test_a_strangers_image_can_import_what_its_command_runs(name, tmp_path):
+    service = compose_service(name, "docker-compose.dev.yml")
+    image = Image(service["build"]["dockerfile_inline"], tmp_path)
+    ports = {"SANDBOX_PORT": "0", "RECEIVER_PORT": "0", "SANDBOX_HOST": "127.0.0.1"}
+    own = {key: value for key, value in service["environment"].items() if "SECRET" in key}
+    with image.running(service.get("command", image.command), **own, **ports) as (process, log):
+        wait_until(lambda: said("listening on", process, log), f"{name} listens")
+
+
 def test_flower_runs_from_the_worker_image_behind_its_password(worker_image, valkey_url):
     port = free_port()
     to_loopback = {"--address=0.0.0.0": "--address=127.0.0.1", "--port=5555": f"--port={port}"}
@@ -184,9 +249,9 @@ def test_flower_runs_from_the_worker_image_behind_its_password(worker_image, val
         assert requests.get(url, auth=("a-user", "a-password"), timeout=5).status_code == 200
 
 
-def refusal(image, **variables):
+def refusal(image, command=None, **variables):
     done = subprocess.run(
-        [*image.entrypoint, *image.command],
+        [*image.entrypoint, *(command or image.command)],
         cwd=image.folder,
         env=image.environment(**variables),
         capture_output=True,
