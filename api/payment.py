@@ -58,9 +58,9 @@ def _charge(header: MoneyHeaders, body: ProcessPayment, asked: IdempotentRequest
     try:
         intent = _created(header, body, params, asked)
     except BillingError as error:
-        _note(error.fields.get("payment_intent_id"), asked, error.code)
+        _note(error.fields.get("payment_intent_id"), asked, header.stripe_account, error.code)
         raise
-    _note(intent["id"], asked, str(intent["status"]))
+    _note(intent["id"], asked, header.stripe_account, str(intent["status"]))
     return KeptAnswer(200, payment_answer(intent).model_dump(mode="json"))
 
 
@@ -81,11 +81,20 @@ def _created(
         return found
 
 
-def _note(payment_intent_id: str | None, asked: IdempotentRequest, outcome: str) -> None:
+def _mark(payment_intent_id: str, account: str | None) -> None:
+    """Mark the payment as made here, where its events may not say so, nor a caller its account."""
+    if account or parts().settings.others_payments != "tell":
+        parts().payments.remember_made_here(payment_intent_id, account)
+
+
+def _note(
+    payment_intent_id: str | None, asked: IdempotentRequest, account: str | None, outcome: str
+) -> None:
     """Tell the timeline of our call; its absence there must not undo a payment."""
     if payment_intent_id is None:
         return
     try:
+        _mark(payment_intent_id, account)
         parts().payments.note(
             payment_intent_id,
             "payment_requested",

@@ -228,6 +228,16 @@ class Keys:
         """Name the payment intent of a charge."""
         return self._name("intent_of", charge_id)
 
+    @entry(
+        "string",
+        "Of a payment that was made here: its connected account, or `own`.",
+        PAYMENT,
+        also_written_by=("`put`",),
+    )
+    def made_here(self, payment_id: str) -> str:
+        """Name the mark of a payment that was made here."""
+        return self._name("made_here", payment_id)
+
     @entry("string", "What our call under an idempotency key made, as an event says.", "2 days")
     def made(self, stripe_key: str) -> str:
         """Name what a call made."""

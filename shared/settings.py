@@ -16,7 +16,14 @@ from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.errors import Misconfigured
@@ -52,6 +59,8 @@ Queue = Literal["events", "refunds", "notifications", "upkeep"]
 QUEUES: tuple[Queue, ...] = get_args(Queue)
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Names = Annotated[tuple[str, ...], NoDecode]
+# A currency and an amount in its smallest unit.
+Limit = Annotated[str, StringConstraints(pattern=r"^[a-z]{3}:[1-9][0-9]{0,11}$")]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
 
 
@@ -144,6 +153,17 @@ class Settings(BaseSettings):
     refund_max_attempts: int = Field(
         30, description="Attempts at a refund job before it is a dead letter.", ge=1
     )
+    others_payments: Literal["tell", "list", "ignore"] = Field(
+        "tell",
+        description="What becomes of payments on the account that were not made here (by another "
+        "shop, in the dashboard; known by their request, or by `event_id` or `user_id` in their "
+        "metadata): `tell` the event service, only `list` them, or `ignore` them.",
+    )
+    refund_warned_up_to: Annotated[tuple[Limit, ...], NoDecode] = Field(
+        (),
+        description="Refund a payment at once when its card's issuer warns of fraud, if no more "
+        "than this is left of it: `sgd:5000,usd:4000`, smallest unit. Unset: never.",
+    )
     refund_balance_wait_seconds: int = Field(
         7 * DAY_SECONDS,
         description="How long a refund waits for balance that Stripe says is missing before it "
@@ -213,6 +233,7 @@ class Settings(BaseSettings):
         "event_service_secret",
         "api_keys",
         "operator_keys",
+        "refund_warned_up_to",
         "worker_queues",
         "allowed_hosts",
         mode="before",
@@ -228,6 +249,13 @@ class Settings(BaseSettings):
         if key:
             return "live" if "_live_" in key else "test"
         return self.stripe_mode or ""
+
+    @property
+    def warned_limits(self) -> dict[str, int]:
+        """Give the largest amount of each currency that is refunded at a fraud warning."""
+        return {
+            name: int(amount) for name, amount in (s.split(":") for s in self.refund_warned_up_to)
+        }
 
     @property
     def livemode(self) -> bool:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.facts import Fact
+from shared.facts import Fact, context
 from shared.stripe.amounts import charge_of, received
 from shared.stripe.event import Event, reference
+from shared.work.outcomes import OUR_KEYS
 from worker import look_ups
 from worker.runtime import Runtime
 
@@ -52,6 +53,26 @@ def _remember(runtime: Runtime, event: Event, charge_id: str | None) -> None:
     intent = event.payment_id
     if charge_id and intent and intent != charge_id:
         runtime.payments.remember_charge(charge_id, intent)
+
+
+def made_here(runtime: Runtime, event: Event, payment_id: str) -> bool:
+    """Say whether a payment, or the refund an event is about, was made by this service.
+
+    Known by the idempotency key of the request behind an event, by the API's own mark, or by the
+    event or the user that its metadata name.
+    """
+    payments, kind = runtime.payments, event.object.get("object")
+    if (event.request_key or "").startswith(OUR_KEYS):
+        if kind in ("payment_intent", "charge"):
+            payments.remember_made_here(payment_id, event.account)
+        return True
+    metadata = event.object.get("metadata") or {}
+    if any(metadata.get(name) for name in METADATA_FIELDS) or payments.made_here(payment_id):
+        return True
+    if kind == "refund" and runtime.refund_jobs.job_of(str(event.object["id"])):
+        return True
+    told = context(payments.read(payment_id).known)
+    return any(told.get(name) for name in METADATA_FIELDS)
 
 
 def look_up_context(

@@ -17,7 +17,8 @@ from shared.telemetry.tally import OTHER_VERSION_EVENTS
 from shared.work.items import Claim
 from shared.work.outcomes import Outcomes
 from shared.work.results import Done, Established
-from worker.belonging import look_up_context, payment_of_event
+from worker.belonging import look_up_context, made_here, payment_of_event
+from worker.fraud_refunds import WARNING, refund_warned
 from worker.lost_events import GENERATION_FAILURE, lost_event
 from worker.registry import handler_of
 from worker.runtime import Runtime
@@ -54,7 +55,14 @@ def process_event(runtime: Runtime, claim: Claim) -> Done:
     if payment_id is None:
         return _ignored("it belongs to no payment")
     _await_payment(runtime, claim, event, payment_id)
+    ours = _is_ours(runtime, claim, event, payment_id)
+    if not ours and runtime.settings.others_payments == "ignore":
+        return _ignored("its payment was not made here")
+    if event.type.startswith(WARNING):
+        refund_warned(runtime, event, payment_id)
     facts = [_of_account(fact, event) for fact in handler(event, runtime.gateway)]
+    if not ours:
+        facts = [replace(fact, type=None) for fact in facts]
     context = look_up_context(runtime, event, payment_id, facts)
     established = Established(payment_id, facts, context)
     fields = {"object": str(event.object.get("id") or ""), "payment_id": payment_id}
@@ -78,6 +86,19 @@ def _resolve(runtime: Runtime, event: Event) -> Event:
         raise Inconsistent("A thin event without a related object.", event_id=event.id)
     fetched = runtime.gateway.related_object(event.related_url, event.account)
     return replace(event, object=fetched)
+
+
+def _is_ours(runtime: Runtime, claim: Claim, event: Event, payment_id: str) -> bool:
+    """Say whether the payment was made here, or is to be told as if it were.
+
+    Another event of the payment may say so: it is waited for. Raises `NotYet`, for a short while.
+    """
+    if runtime.settings.others_payments == "tell" or made_here(runtime, event, payment_id):
+        return True
+    if claim.age_seconds < PAYMENT_PATIENCE_SECONDS:
+        delay = PAYMENT_PATIENCE_SECONDS
+        raise NotYet("Nothing says yet that its payment was made here.", delay_seconds=delay)
+    return False
 
 
 def _of_account(fact: Fact, event: Event) -> Fact:

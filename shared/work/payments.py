@@ -12,10 +12,13 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from shared.canonical_json import compact
+from shared.facts import context
 from shared.store.scripts import TIMELINE_LIMIT, Call, Store, redis_errors
 from shared.work.kinds import EVENTS, NOTIFICATIONS, REFUNDS
 
 Json = dict[str, Any]
+# What marks a payment of our own account, which has no name in Stripe's requests.
+OWN_ACCOUNT = "own"
 RECORD_FIELDS = ("revision", "known", "updated_at")
 DELIVERY = "notification_staged"
 # What tells of the beginning of an item: the item's kind, the field that names it, and the kind of
@@ -67,6 +70,23 @@ class Payments:
         """
         name = self._store.keys.payment(payment_id)
         return _record(payment_id, self._store.fields(name, *RECORD_FIELDS))
+
+    def remember_made_here(self, payment_id: str, account: str | None) -> None:
+        """Remember that a payment was made here, and for which connected account."""
+        name = self._store.keys.made_here(payment_id)
+        self._store.put(name, account or OWN_ACCOUNT, self._retention_ms // 1000)
+
+    def made_here(self, payment_id: str) -> bool:
+        """Say whether a payment is known to have been made here. Raises `Unavailable`."""
+        return self._store.get(self._store.keys.made_here(payment_id)) is not None
+
+    def account_of(self, payment_id: str) -> str | None:
+        """Name the connected account of a payment, as its request or its events told it."""
+        marked = self._store.get(self._store.keys.made_here(payment_id))
+        if marked and marked != OWN_ACCOUNT:
+            return marked
+        told = context(self.read(payment_id).known).get("account")
+        return str(told) if told else None
 
     def remember_charge(self, charge_id: str, payment_id: str) -> None:
         """Remember the payment intent of a charge; some events name the charge alone."""

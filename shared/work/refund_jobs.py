@@ -88,7 +88,12 @@ class RefundJobs:
 
         Raises `Unavailable` when it is not certain that it was recorded, or too many wait.
         """
-        queued = entry("refund_requested", refund_request_id=job, amount=request.amount)
+        queued = entry(
+            "refund_requested",
+            refund_request_id=job,
+            amount=request.amount,
+            reason=request.reason,
+        )
         fields = {
             "payment_id": request.payment_intent_id,
             "account": request.account or "",
