@@ -1,15 +1,14 @@
-"""`python -m api`: the API behind granian, a production WSGI server."""
+"""`python -m api`: the HTTP door, in as many processes as the settings say."""
 
 from __future__ import annotations
 
 from functools import cache
 
 from flask_openapi3.openapi import OpenAPI
-from granian import Granian
-from granian.constants import HTTPModes, Interfaces
 
 from api.app import create_app
 from api.parts import EXTENSION
+from api.serving import Arbiter, raise_file_limit
 from shared.errors import Misconfigured
 from shared.refusal import refuse_start
 from shared.settings import Settings, load_settings
@@ -20,10 +19,8 @@ from shared.stripe.gateway import API_VERSION
 from shared.telemetry.logging import configure_logging, get_logger
 from shared.telemetry.tracing import configure_tracing
 
-# Connections the kernel holds for us while every thread is busy.
-BACKLOG = 1024
-# An API process that is told to stop finishes what it has begun for so long.
-GRACE_SECONDS = 20
+# Files a process needs beside its clients' connections: the store, Stripe, logs, itself.
+OWN_FILES = 256
 
 
 @cache
@@ -60,22 +57,9 @@ def main() -> None:
     _require_durability(settings)
     if not settings.api_keys:
         log.warning("api_is_open", detail="API_KEYS is not set: anyone who reaches it may pay")
-    Granian(
-        "api.__main__:application",
-        factory=True,
-        address=settings.host,
-        port=settings.port,
-        interface=Interfaces.WSGI,
-        http=HTTPModes.http1,  # HTTP/2 has no deadline for a request that never ends
-        websockets=False,
-        workers=settings.api_workers,
-        blocking_threads=settings.api_threads,
-        backlog=BACKLOG,
-        respawn_failed_workers=True,
-        workers_kill_timeout=GRACE_SECONDS,
-        log_access=False,
-        log_dictconfig={"version": 1, "disable_existing_loggers": False, "loggers": {}},
-    ).serve()
+    if raise_file_limit() - OWN_FILES < settings.max_connections:
+        log.warning("few_open_files", detail="The limit of open files is below MAX_CONNECTIONS")
+    Arbiter(settings, application).run()
 
 
 if __name__ == "__main__":

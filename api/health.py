@@ -13,7 +13,9 @@ from shared.errors import Unavailable
 from shared.work.liveness import alive
 
 # Byte for byte as it is promised: the simplest of probes compares texts.
-HEALTHY = '{"status": "healthy", "service": "billing-service"}'
+HEALTHY = b'{"status": "healthy", "service": "billing-service"}'
+# A probe that waits longer than this takes the process for dead, which it is not.
+READY_SECONDS = 2.0
 health = APIBlueprint("health", __name__, abp_tags=[Tag(name="health")])
 
 

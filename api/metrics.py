@@ -29,11 +29,10 @@ from api.parts import parts
 from api.problems import documented
 from shared.store.figures import Figures, read
 from shared.store.scripts import Store
-from shared.telemetry.tally import HTTP_REQUESTS, HTTP_SECONDS, OTHER, WEBHOOK_SECONDS, WEBHOOKS
+from shared.telemetry.tally import HTTP_REQUESTS, HTTP_SECONDS, OTHER
 
 metrics = APIBlueprint("metrics", __name__, abp_tags=[Tag(name="health")], abp_security=BEARER)
 metrics.before_request(require_operator)
-WEBHOOK_PATH = "/api/webhook"
 METHODS = frozenset(("GET", "POST", "HEAD", "OPTIONS"))
 TEXT: Any = {200: {"description": "Prometheus' text.", "content": {"text/plain": {}}}}
 
@@ -88,7 +87,7 @@ def _measured(found: Measurement) -> Family:
 
 
 def install(app: Flask) -> None:
-    """Count every request of the application, and what became of every webhook."""
+    """Count every request of the application."""
     app.after_request(_count)
 
 
@@ -100,9 +99,6 @@ def _count(response: Response) -> Response:
     status = str(response.status_code)
     tally.count(HTTP_REQUESTS, route=route, method=method, status=status)
     tally.observe(HTTP_SECONDS, seconds, route=route)
-    if request.path.rstrip("/") == WEBHOOK_PATH and request.method == "POST":
-        tally.count(WEBHOOKS, result=g.get("result", OTHER))
-        tally.observe(WEBHOOK_SECONDS, seconds)
     return response
 
 

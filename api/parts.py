@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from threading import BoundedSemaphore
+from threading import BoundedSemaphore, Event
 from typing import cast
 
 from flask import current_app
 
-from api.bad_signatures import BadSignatures
 from api.idempotency import IdempotencyKeys
 from shared.settings import Settings
 from shared.store.scripts import Store
@@ -31,10 +30,11 @@ class Parts:
     refund_jobs: RefundJobs
     payments: Payments
     idempotency: IdempotencyKeys
-    bad_signatures: BadSignatures
     # Requests that may wait for a result at a time (`Prefer: wait`): the rest of the threads
-    # must stay free for Stripe's webhooks.
+    # must stay free for other refunds.
     waiting_room: BoundedSemaphore
+    # Set when the process is about to end: whoever waits for a result stops waiting.
+    draining: Event
 
     @classmethod
     def build(cls, settings: Settings, store: Store) -> Parts:
@@ -47,8 +47,8 @@ class Parts:
             refund_jobs=RefundJobs(store, settings),
             payments=Payments(store, settings.payment_retention_seconds),
             idempotency=IdempotencyKeys(store, settings),
-            bad_signatures=BadSignatures(settings.bad_signatures_per_minute),
             waiting_room=BoundedSemaphore(max(1, settings.api_threads // 2)),
+            draining=Event(),
         )
 
 

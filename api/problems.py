@@ -49,27 +49,42 @@ def problem(status: int, code: str, detail: str, **fields: Any) -> Response:
     """Build a problem response. `retry_after_seconds` becomes the Retry-After header."""
     g.result = code
     retry_after = fields.pop("retry_after_seconds", None)
-    body = {
+    body = document(status, code, detail, g.get("request_id", ""))
+    response = jsonify(body | fields)
+    response.status_code = status
+    response.mimetype = MEDIA_TYPE
+    if retry_after is not None:
+        response.headers["Retry-After"] = whole_seconds(retry_after)
+    return response
+
+
+def document(status: int, code: str, detail: str, request_id: str) -> dict[str, Any]:
+    """Give the members that every problem document has."""
+    return {
         "type": f"urn:billing-service:problem:{code}",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
         "code": code,
-        "request_id": g.get("request_id", ""),
+        "request_id": request_id,
     }
-    response = jsonify(body | fields)
-    response.status_code = status
-    response.mimetype = MEDIA_TYPE
-    if retry_after is not None:
-        response.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
-    return response
+
+
+def whole_seconds(seconds: float) -> str:
+    """Render a Retry-After header."""
+    return str(max(1, math.ceil(seconds)))
+
+
+def retry_seconds(error: BillingError) -> float | None:
+    """Give after how long the same may be tried again, if that is the remedy."""
+    if isinstance(error, Unavailable):
+        return error.retry_after_seconds or 5
+    return error.fields.get("retry_after_seconds")
 
 
 def from_error(error: BillingError) -> Response:
     """Turn one of our errors into its response."""
-    fields = dict(error.fields)
-    if isinstance(error, Unavailable):
-        fields["retry_after_seconds"] = error.retry_after_seconds or 5
+    fields = error.fields | {"retry_after_seconds": retry_seconds(error)}
     response = problem(error.status, error.code, error.detail, **fields)
     if error.status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"

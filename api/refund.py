@@ -86,7 +86,8 @@ def _wait(job: str, seconds: int) -> dict[str, str] | None:
             fields = parts().refund_jobs.read(job)
             if fields["state"] not in OPEN_STATES:
                 return fields if fields["state"] == "finished" else None
-            time.sleep(LOOK_SECONDS)
+            if parts().draining.wait(LOOK_SECONDS):
+                return None
         return None
     finally:
         room.release()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from dataclasses import dataclass
 
 import structlog
 from flask import Flask, Response, g, request
 from opentelemetry import context
-from opentelemetry.trace import SpanKind, set_span_in_context
+from opentelemetry.trace import Span, SpanKind, set_span_in_context
 
 from shared.card_numbers import holds_card_number
 from shared.telemetry import tracing
@@ -28,6 +29,54 @@ SECURITY_HEADERS = {
 }
 
 
+@dataclass(slots=True)
+class Identity:
+    """What ties an answer, a log line, a trace and recorded work to one request."""
+
+    request_id: str
+    traceparent: str
+    span: Span | None
+    given: bool = False
+
+    @property
+    def trace(self) -> dict[str, str]:
+        """Give what goes with work that is recorded for this request."""
+        found = {"request_id": self.request_id, "traceparent": self.traceparent}
+        return {name: value for name, value in found.items() if value}
+
+    def end(self, status: int) -> None:
+        """End the span, if there is one."""
+        if self.span:
+            self.span.set_attribute("http.response.status_code", status)
+            self.span.end()
+
+
+def identify(given: str, parent: str, name: str) -> Identity:
+    """Take the caller's request id if it can be one, else make one; begin a span if spans are made.
+
+    `given` and `parent` are the headers X-Request-Id and traceparent, `name` is the span's.
+    """
+    acceptable = bool(given and REQUEST_ID.fullmatch(given) and not holds_card_number(given))
+    request_id = given if acceptable else f"req_{secrets.token_hex(12)}"
+    traceparent = parent if TRACEPARENT.fullmatch(parent) else ""
+    if not tracing.enabled():
+        return Identity(request_id, traceparent, None, acceptable)
+    span = tracing.start(name, traceparent or None, SpanKind.SERVER)
+    return Identity(request_id, tracing.traceparent(span), span, acceptable)
+
+
+def tell(route: str, method: str, status: int, seconds: float, **ids: str) -> None:
+    """Write the one line that a request leaves in the log."""
+    log.info(
+        "request",
+        method=method,
+        route=route,
+        status=status,
+        duration_ms=round(seconds * 1000, 1),
+        **ids,
+    )
+
+
 def install(app: Flask) -> None:
     """Wrap every request of the application."""
     app.before_request(_begin)
@@ -37,48 +86,36 @@ def install(app: Flask) -> None:
 
 def trace() -> dict[str, str]:
     """Give what ties work that is recorded now to this request."""
-    found = {"request_id": g.request_id, "traceparent": g.traceparent}
-    return {name: value for name, value in found.items() if value}
+    identity: Identity = g.identity
+    return identity.trace
 
 
 def _begin() -> None:
     g.started = time.perf_counter()
-    given = request.headers.get("X-Request-Id", "")
-    acceptable = REQUEST_ID.fullmatch(given) and not holds_card_number(given)
-    g.request_id = given if acceptable else f"req_{secrets.token_hex(12)}"
-    parent = request.headers.get("traceparent", "")
-    g.traceparent = parent if TRACEPARENT.fullmatch(parent) else ""
-    if tracing.enabled():
-        _begin_span()
+    g.identity = identify(
+        request.headers.get("X-Request-Id", ""),
+        request.headers.get("traceparent", ""),
+        f"{request.method} {request.url_rule or 'unknown'}",
+    )
+    g.request_id = g.identity.request_id
+    if g.identity.span:
+        g.span_token = context.attach(set_span_in_context(g.identity.span))
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
 
 
-def _begin_span() -> None:
-    name = f"{request.method} {request.url_rule or 'unknown'}"
-    g.span = tracing.start(name, g.traceparent or None, SpanKind.SERVER)
-    g.span_token = context.attach(set_span_in_context(g.span))
-    g.traceparent = tracing.traceparent(g.span)
-
-
 def _end_span(_: BaseException | None) -> None:
-    if "span" in g:
+    if "span_token" in g:
         context.detach(g.pop("span_token"))
-        g.pop("span").end()
+        g.identity.end(g.get("status", 500))
 
 
 def _end(response: Response) -> Response:
-    if "span" in g:
-        g.span.set_attribute("http.response.status_code", response.status_code)
+    g.status = response.status_code
     response.headers["X-Request-Id"] = g.request_id
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
     if request.path not in QUIET_PATHS:
-        log.info(
-            "request",
-            method=request.method,
-            route=str(request.url_rule or "unknown"),
-            status=response.status_code,
-            duration_ms=round((time.perf_counter() - g.started) * 1000, 1),
-        )
+        route = str(request.url_rule or "unknown")
+        tell(route, request.method, response.status_code, time.perf_counter() - g.started)
     return response

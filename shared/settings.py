@@ -211,7 +211,40 @@ class Settings(BaseSettings):
     )
     worker_concurrency: int = Field(16, description="Threads of one worker process.", ge=1, le=256)
     api_workers: int = Field(2, description="Processes of the API server.", ge=1, le=64)
-    api_threads: int = Field(4, description="Blocking threads of one API process.", ge=1, le=256)
+    api_threads: int = Field(
+        32,
+        description="Threads of one API process for payments; refunds have as many, operators, "
+        "reads and probes four each.",
+        ge=1,
+        le=256,
+    )
+    api_waiting: int = Field(
+        32,
+        description="Payments, and refunds, of one API process that may wait for a thread; one "
+        "more is answered 503 at once, with nothing done.",
+        ge=0,
+        le=10_000,
+    )
+    request_timeout_seconds: float = Field(
+        25.0,
+        description="Total deadline of a request, over all its calls; then 503, and the outcome "
+        "is found out later. A refund with `Prefer: wait` has its own.",
+        gt=1,
+        le=120,
+    )
+    max_connections: int = Field(
+        4096,
+        description="Connections of one API process; beyond, the one that has sent no request "
+        "for longest is closed.",
+        ge=16,
+    )
+    trusted_proxies: int = Field(
+        0,
+        description="Proxies in front, each of which adds its peer to `X-Forwarded-For`; 0: the "
+        "header is nobody's word.",
+        ge=0,
+        le=10,
+    )
     bad_signatures_per_minute: int = Field(
         60,
         description="Badly signed webhooks of one address that are answered 400; then 429.",

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+import hiredis
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as Broken
@@ -116,7 +117,8 @@ class Pipe:
         commands: list[Command] = [asked.command for asked in together]
         if self._replicas:
             commands.append(("WAIT", self._replicas, REPLICATION_TIMEOUT_MS))
-        packed = connection.pack_commands(commands)
+        # Its type says that a command has one part.
+        packed = [hiredis.pack_command(cast(Any, command)) for command in commands]
         await connection.send_packed_command(packed, check_health=False)
         results = [await _result(connection) for _ in together]
         if self._replicas and await connection.read_response() < self._replicas:

@@ -124,7 +124,7 @@ class Store:
         self.redis = redis
         self.keys = keys or Keys()
         self.tally = Tally()
-        self._replicas = replicas_required
+        self.replicas_required = replicas_required
         self._scripts: dict[str, Script] = {}
 
     def run(self, call: Call) -> Any:
@@ -138,14 +138,14 @@ class Store:
         Raises `Unavailable` when they have not in time; what was written stays, and running the
         script again finds it.
         """
-        if not self._replicas:
+        if not self.replicas_required:
             return self.run(call)
         with redis_errors():
             pipe = self.redis.pipeline(transaction=False)
             self._script(call.script)(keys=call.flat_keys(), args=list(call.args), client=pipe)
-            pipe.wait(self._replicas, REPLICATION_TIMEOUT_MS)
+            pipe.wait(self.replicas_required, REPLICATION_TIMEOUT_MS)
             result, confirmed = pipe.execute()
-        if confirmed < self._replicas:
+        if confirmed < self.replicas_required:
             raise not_replicated()
         return result
 

@@ -84,7 +84,7 @@ def test_a_rolling_restart_fails_no_request_and_loses_nothing(
             replace_worker(parts, "worker")
             replace_worker(parts, "worker-2")
             wait_until(
-                lambda: api_log.read_text().count("Stopped old worker") == 2, "the API is new"
+                lambda: api_log.read_text().count("api_process_stopped") == 2, "the API is new"
             )
             shopping.go_on()
         assert set(shopping.answers) == {200}, shopping.answers

@@ -8,11 +8,11 @@ import pytest
 import requests
 from flask.testing import FlaskClient
 
-from api.app import create_app
 from shared.settings import Settings
 from shared.store.scripts import Store
 from tests import servers
 from tests.conftest import NOTIFICATION_SECRET, make_settings
+from tests.integration.doors import close_doors, open_door
 from tests.integration.hands import Hands
 from worker.runtime import Runtime
 
@@ -58,10 +58,17 @@ def settings(valkey_url: str, sandbox: str, receiver: str) -> Settings:
     )
 
 
+@pytest.fixture(autouse=True)
+def _doors() -> Iterator[None]:
+    """End every front that the test opened."""
+    yield
+    close_doors()
+
+
 @pytest.fixture
 def client(settings: Settings, real_store: Store) -> FlaskClient:
-    """HTTP calls to the API, in process."""
-    return create_app(settings, real_store).test_client()
+    """Give HTTP calls to the API, through its front."""
+    return open_door(settings, real_store)
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from api.app import create_app
 from shared.store.scripts import Store
 from tests.conftest import make_settings
+from tests.integration.doors import open_door
 
 CALLER, OTHER, OPERATOR = "caller-key-1", "caller-key-2", "operator-key"
 
@@ -18,7 +18,7 @@ CALLER, OTHER, OPERATOR = "caller-key-1", "caller-key-2", "operator-key"
 def closed(real_store: Store) -> FlaskClient:
     """Build a service with two caller keys and an operator's."""
     keys = {"api_keys": f"{CALLER},{OTHER}", "operator_keys": OPERATOR}
-    return create_app(make_settings(**keys), real_store).test_client()
+    return open_door(make_settings(**keys), real_store)
 
 
 def bearer(key: str) -> dict[str, str]:

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from api.app import create_app
 from api.models import Output
 from shared.keys import ITEM_FIELDS
 from shared.store.scripts import Store
 from shared.work.dead_letters import INTERNAL
 from shared.work.kinds import EVENTS
 from tests.conventions.tracked import ROOT
+from tests.integration.doors import open_door
 from tests.integration.hands import Hands
 from tests.integration.test_dead_letters import bury, dead_refund
 
@@ -188,7 +188,7 @@ def test_what_is_remembered_has_the_fields_of_what_stripe_says(hands: Hands, met
     hands.work()
     fresh = hands.client.get(f"/api/payment/{payment}").get_json()
     away = hands.runtime.settings.model_copy(update={"stripe_api_base": "http://127.0.0.1:9"})
-    client = create_app(away, hands.runtime.store).test_client()
+    client = open_door(away, hands.runtime.store)
     stale = client.get(f"/api/payment/{payment}").get_json()
     assert (stale["stale"], fresh["stale"]) == (True, False)
     differing = {name for name, value in fresh.items() if stale[name] != value}

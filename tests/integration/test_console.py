@@ -16,6 +16,7 @@ from api.console import CONSOLE_PAGE, DOCS_PAGE, FOLDER, TYPES
 from shared.settings import Settings
 from shared.store.scripts import Store
 from tests.conftest import make_settings
+from tests.integration.doors import open_door
 from tests.integration.hands import Hands
 
 KEY = "operator-key-0123456789"
@@ -185,7 +186,7 @@ def test_every_file_is_asked_for_by_another_and_every_one_asked_for_is_there() -
 def test_the_service_says_what_it_is(
     real_store: Store, settings_of: dict[str, str], mode: str, is_open: bool
 ) -> None:
-    client = create_app(make_settings(**settings_of), real_store).test_client()
+    client = open_door(make_settings(**settings_of), real_store)
     told = client.get("/ops/service", headers={"Authorization": f"Bearer {KEY}"}).get_json()
     assert (told["mode"], told["open"]) == (mode, is_open)
     assert re.match(r"20\d\d-", told["stripe_api_version"])

@@ -8,13 +8,13 @@ import pytest
 import requests
 from flask.testing import FlaskClient
 
-from api.app import create_app
 from sandbox.events_out import event_forms
 from shared.store.scripts import Store
 from shared.stripe.gateway import API_VERSION
 from shared.telemetry.tally import OTHER_VERSION_EVENTS
 from tests import servers
 from tests.conftest import SIGNING_SECRET, make_settings
+from tests.integration.doors import open_door
 from tests.integration.hands import Hands
 from worker import events
 
@@ -222,7 +222,7 @@ def test_the_sandboxs_own_endpoint_sends_the_version_we_pin() -> None:
 def rotating(hands: Hands, real_store: Store) -> FlaskClient:
     """Serve with two secrets, as in a rotation."""
     both = make_settings(stripe_webhook_secret=f"whsec_the_new_one_abc,{SIGNING_SECRET}")
-    hands.client = create_app(both, real_store).test_client()
+    hands.client = open_door(both, real_store)
     return hands.client
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 from redis import Redis
 
-from api.app import create_app
 from shared.keys import Keys
 from shared.settings import Settings
 from shared.store.connection import connect
@@ -17,6 +16,7 @@ from shared.telemetry.tally import WEBHOOKS
 from shared.work.kinds import EVENTS, KINDS
 from shared.work.liveness import RELAY, Signs, pulse
 from tests import servers
+from tests.integration.doors import open_door
 from tests.integration.hands import Hands
 from worker.relay import run_once
 from worker.runtime import Runtime
@@ -30,7 +30,7 @@ def small(settings: Settings, sandbox: str, receiver: str) -> Iterator[Hands]:
         with connect(own, "tests") as client:
             store = Store(client)
             runtime = Runtime(own, store)
-            yield Hands(create_app(own, store).test_client(), runtime, sandbox, receiver)
+            yield Hands(open_door(own, store), runtime, sandbox, receiver)
             runtime.session.close()
 
 

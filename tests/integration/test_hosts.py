@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 import pytest
 from flask.testing import FlaskClient
 
-from api.app import create_app
 from shared.settings import Settings
 from shared.store.scripts import Store
 from tests import servers
 from tests.conftest import NOTIFICATION_SECRET
+from tests.integration.doors import open_door
 
 FOREIGN = [
     "evil.example",
@@ -48,11 +48,11 @@ def test_a_platform_may_ask_for_health_at_any_address(client: FlaskClient) -> No
 
 def test_a_setting_adds_names(settings: Settings, real_store: Store) -> None:
     named = settings.model_copy(update={"allowed_hosts": ("pay.example",)})
-    client = create_app(named, real_store).test_client()
+    client = open_door(named, real_store)
     assert client.get("/ops/events", headers={"Host": "pay.example"}).status_code == 200
     assert client.get("/ops/events", headers={"Host": "evil.example"}).status_code == 421
     anyone = settings.model_copy(update={"allowed_hosts": ("*",)})
-    client = create_app(anyone, real_store).test_client()
+    client = open_door(anyone, real_store)
     assert client.get("/ops/events", headers={"Host": "evil.example"}).status_code == 200
 
 

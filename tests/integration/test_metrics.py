@@ -10,7 +10,6 @@ import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from api.app import create_app
 from api.measurements import SURVEY, survey
 from shared.errors import Unavailable
 from shared.keys import Keys
@@ -29,6 +28,7 @@ from shared.telemetry.tally import (
 from shared.work.items import Recording, Work
 from shared.work.kinds import EVENTS
 from tests.conftest import make_settings
+from tests.integration.doors import open_door
 from tests.integration.hands import Hands
 from tests.integration.test_dead_letters import bury
 from tests.servers import wait_until
@@ -234,7 +234,7 @@ def test_the_relay_counts_what_it_rings_for(store: Store) -> None:
 
 def test_with_operator_keys_metrics_need_one(real_store: Store, settings: Settings) -> None:
     keys = {"api_keys": "api-key-0123", "operator_keys": "operator-key-0123"}
-    client = create_app(make_settings(**keys), real_store).test_client()
+    client = open_door(make_settings(**keys), real_store)
     assert client.get("/metrics").status_code == 401
     assert (
         client.get("/metrics", headers={"Authorization": "Bearer api-key-0123"}).status_code == 401
@@ -243,7 +243,7 @@ def test_with_operator_keys_metrics_need_one(real_store: Store, settings: Settin
 
 
 def test_a_store_that_is_away_makes_the_scrape_fail_and_nothing_else(sandbox: str) -> None:
-    client = create_app(make_settings(redis_url="redis://127.0.0.1:9/0")).test_client()
+    client = open_door(make_settings(redis_url="redis://127.0.0.1:9/0"))
     assert client.get("/metrics").status_code == 503
     assert client.get("/health").status_code == 200
 

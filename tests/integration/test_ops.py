@@ -13,6 +13,7 @@ from shared.store.scripts import Store
 from shared.work.kinds import EVENTS, NOTIFICATIONS
 from shared.work.liveness import SILENT_SECONDS
 from tests.conftest import make_settings
+from tests.integration.doors import open_door
 from tests.integration.hands import Hands
 from tests.integration.test_dead_letters import bury, bury_notifications, dead_refund
 from worker.relay import ensure_duties
@@ -45,7 +46,7 @@ ROUTES = [
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_an_api_key_opens_nothing_here(real_store: Store, method: str, path: str) -> None:
     keys = {"api_keys": "api-key-0123", "operator_keys": "operator-key-0123"}
-    client = create_app(make_settings(**keys), real_store).test_client()
+    client = open_door(make_settings(**keys), real_store)
     body = {} if method == "POST" else None
     bearers = {"Authorization": "Bearer api-key-0123"}
     answer = client.open(path, method=method, headers=bearers, json=body)
@@ -226,7 +227,7 @@ def test_reconcile_on_demand_is_accepted_and_audited(
 
 
 def test_a_store_that_is_away_is_an_outage_and_no_defect(sandbox: str) -> None:
-    client = create_app(make_settings(redis_url="redis://127.0.0.1:9/0")).test_client()
+    client = open_door(make_settings(redis_url="redis://127.0.0.1:9/0"))
     for path in ("/ops/dead-letters", "/ops/queues", "/ops/events", "/ops/items/evt_1"):
         answer = client.get(path)
         assert (answer.status_code, answer.get_json()["code"]) == (503, "store_unavailable")

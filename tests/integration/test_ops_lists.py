@@ -10,10 +10,10 @@ import pytest
 import requests
 from flask.testing import FlaskClient
 
-from api.app import create_app
 from shared.settings import Settings
 from shared.store.figures import flush
 from shared.store.scripts import Store
+from tests.integration.doors import open_door
 from tests.integration.hands import Hands
 from tests.integration.test_dead_letters import bury, bury_notifications
 from worker.runtime import Runtime
@@ -137,7 +137,7 @@ def test_each_attempt_is_kept_with_its_status_time_and_answer(
         address = f"http://127.0.0.1:{server.server_port}"
         changed = settings.model_copy(update={"event_service_url": address})
         runtime = Runtime(changed, real_store)
-        client = create_app(changed, real_store).test_client()
+        client = open_door(changed, real_store)
         hands = Hands(client, runtime, sandbox, receiver)
         hands.pay()
         hands.deliver_events("payment_intent.succeeded")

@@ -1,0 +1,32 @@
+"""Answers of the front: what is said without the application, in the same shape as it says it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from api.messages import Answer
+from api.problems import MEDIA_TYPE, document, retry_seconds, whole_seconds
+from api.requests import SECURITY_HEADERS
+from shared.errors import BillingError
+
+JSON = "application/json"
+_ALWAYS = list(SECURITY_HEADERS.items())
+
+
+def json_answer(request_id: str, body: bytes, status: int = 200, media: str = JSON) -> Answer:
+    """Give an answer with the headers that every answer of ours has."""
+    return Answer(status, [("content-type", media), ("X-Request-Id", request_id), *_ALWAYS], body)
+
+
+def problem_answer(request_id: str, error: BillingError) -> Answer:
+    """Give an error as its problem document."""
+    fields: dict[str, Any] = {
+        name: value for name, value in error.fields.items() if name != "retry_after_seconds"
+    }
+    body = document(error.status, error.code, error.detail, request_id) | fields
+    answer = json_answer(request_id, json.dumps(body).encode(), error.status, MEDIA_TYPE)
+    seconds = retry_seconds(error)
+    if seconds is not None:
+        answer.headers.append(("Retry-After", whole_seconds(seconds)))
+    return answer

@@ -1,0 +1,172 @@
+"""The front: one port, every request whole before it costs anything, each class on its own.
+
+/health        answered here, needs nothing
+/api/webhook   verified and recorded here, in the event loop
+all else       Flask, in the threads of its class (`api/pools.py`)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from flask import Flask
+
+from api.answers import json_answer, problem_answer
+from api.health import HEALTHY, READY_SECONDS
+from api.http1 import Connection, Connections
+from api.messages import Answer, Fault, Request
+from api.parts import EXTENSION, Parts
+from api.pools import Call, Pools
+from api.refund import LONGEST_WAIT_SECONDS
+from api.requests import identify, tell
+from api.webhook import ROUTE as WEBHOOK
+from api.webhook import WebhookDoor
+from shared.errors import BillingError, CallerError, Unavailable
+from shared.store.connection import connect_async
+from shared.store.pipe import Pipe
+from shared.telemetry.logging import get_logger
+from shared.telemetry.tally import HTTP_REQUESTS, HTTP_SECONDS, OTHER
+
+log = get_logger(__name__)
+# Stripe waits 10 s for an answer to a webhook; the rest is for a second process's queue.
+RECORD_SECONDS = 4.0
+# The application answers by the deadline; the front does, for one that does not, a moment later.
+AFTER_DEADLINE_SECONDS = 0.5
+# A refund that somebody waits for needs a moment to be recorded and read.
+BESIDE_WAIT_SECONDS = 3.0
+MISTAKE = "This is our mistake. Report the request_id; retry is safe."
+# Connections the kernel holds until we take them.
+BACKLOG = 2048
+
+
+class Front:
+    """Serve one application on listening sockets; all of it in one event loop and its pools."""
+
+    def __init__(self, app: Flask) -> None:
+        parts: Parts = app.extensions[EXTENSION]
+        self._application = app.wsgi_app
+        self._settings = parts.settings
+        self._tally = parts.store.tally
+        self._draining = parts.draining
+        self._clock = asyncio.get_running_loop().time
+        client = connect_async(self._settings, "billing-api")
+        self._pipe = Pipe(client, parts.store.replicas_required, RECORD_SECONDS)
+        self._webhooks = WebhookDoor(self._settings, parts.inbox, self._pipe, self._tally)
+        self._pools = Pools(self._settings)
+        self._connections = Connections(self._settings, self.serve, self.refusal)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._servers: list[asyncio.Server] = []
+
+    async def start(self, sockets: Sequence[socket.socket]) -> None:
+        """Begin to accept."""
+        loop = asyncio.get_running_loop()
+        for one in sockets:
+            server = await loop.create_server(self._connections.accept, sock=one, backlog=BACKLOG)
+            self._servers.append(server)
+
+    async def stop(self, seconds: float) -> None:
+        """Accept nothing more, finish what has begun, and end within so many seconds."""
+        self._draining.set()
+        for server in self._servers:
+            server.close()
+        await self._connections.stop(seconds)
+        self._pools.close()
+        await self._pipe.close()
+
+    def refusal(self, fault: Fault) -> Answer:
+        """Answer a request that never became whole."""
+        identity = identify("", "", "unreadable")
+        kind = Unavailable if fault.retry_after_seconds else CallerError
+        error = kind(fault.detail, code=fault.code, retry_after_seconds=fault.retry_after_seconds)
+        error.status = fault.status
+        self._tell(OTHER, OTHER, fault.status, 0.0, identity.request_id)
+        return problem_answer(identity.request_id, error)
+
+    def serve(self, connection: Connection, request: Request) -> None:
+        """Have a whole request answered."""
+        if request.path == "/health" and request.method in ("GET", "HEAD"):
+            connection.answer(self._health(request))
+            return
+        # An endpoint that was registered with a slash at its end gets its events, too.
+        if request.path.removesuffix("/") == WEBHOOK and request.method == "POST":
+            work = self._webhooks.answer(request, self._address(request))
+        else:
+            work = self._apply(request)
+        task = asyncio.get_running_loop().create_task(self._answer(connection, request, work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(
+        self, connection: Connection, request: Request, work: Awaitable[Answer]
+    ) -> None:
+        try:
+            answer = await work
+        except Exception as defect:  # the edge: whatever it was, the caller hears of it
+            log.exception("request_failed", error=type(defect).__name__)
+            answer = self._own(request, BillingError(MISTAKE))
+        connection.answer(answer)
+
+    async def _apply(self, request: Request) -> Answer:
+        """Have the application answer in a thread of the request's class, by its deadline."""
+        seconds = self._seconds(request.path)
+        call = Call(self._application, request, self._address(request))
+        ends_at = self._clock() + seconds
+        work: Callable[[], Answer] = lambda: call.run(ends_at, self._clock)  # noqa: E731  # one use
+        try:
+            async with asyncio.timeout(seconds + AFTER_DEADLINE_SECONDS):
+                return await self._pools.of(request.path).run(work)
+        except Unavailable as error:
+            return self._own(request, error)
+        except TimeoutError:
+            return self._own(request, _too_slow())
+
+    def _seconds(self, path: str) -> float:
+        """Give the total deadline of a request."""
+        if path == "/health/ready":
+            return READY_SECONDS
+        if path == "/api/refund/process":
+            return LONGEST_WAIT_SECONDS + BESIDE_WAIT_SECONDS
+        return self._settings.request_timeout_seconds
+
+    def _health(self, request: Request) -> Answer:
+        seconds = time.perf_counter() - request.began_at
+        self._tally.count(HTTP_REQUESTS, route="/health", method=request.method, status="200")
+        self._tally.observe(HTTP_SECONDS, seconds, route="/health")
+        identity = identify(request.header(b"x-request-id"), "", "GET /health")
+        return json_answer(identity.request_id, HEALTHY)
+
+    def _own(self, request: Request, error: BillingError) -> Answer:
+        """Answer for the application, which was not asked or did not answer."""
+        identity = identify(request.header(b"x-request-id"), "", "refused")
+        seconds = time.perf_counter() - request.began_at
+        self._tell(OTHER, request.method, error.status, seconds, identity.request_id)
+        return problem_answer(identity.request_id, error)
+
+    def _tell(self, route: str, method: str, status: int, seconds: float, request_id: str) -> None:
+        known = method if method in ("GET", "POST") else OTHER
+        self._tally.count(HTTP_REQUESTS, route=route, method=known, status=str(status))
+        tell(route, known, status, seconds, request_id=request_id)
+
+    def _address(self, request: Request) -> str:
+        """Give the client's address: the peer, or what a trusted proxy says of it.
+
+        Each proxy adds its peer at the right of X-Forwarded-For; what is left of those that are
+        trusted is anybody's word.
+        """
+        trusted = self._settings.trusted_proxies
+        if not trusted:
+            return request.peer
+        hops = request.header(b"x-forwarded-for").split(",")
+        return (hops[-trusted].strip() if len(hops) >= trusted else "") or request.peer
+
+
+def _too_slow() -> Unavailable:
+    return Unavailable(
+        "This took longer than a request may; try again with the same Idempotency-Key.",
+        code="deadline_exceeded",
+        retry_after_seconds=5,
+        outcome_known=False,
+    )

@@ -1,0 +1,54 @@
+"""What passes between a connection and the rest: a whole request, an answer, or a fault."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Request:
+    """A whole request: head and body. Names of headers are in lower case."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[bytes, bytes]
+    body: bytes
+    peer: str
+    keep_alive: bool
+    began_at: float = field(default_factory=time.perf_counter)
+
+    def header(self, name: bytes) -> str:
+        """Give a header's value, empty when there is none."""
+        return self.headers.get(name, b"").decode("latin-1")
+
+
+@dataclass(slots=True)
+class Answer:
+    """What goes back: status, headers beside Content-Length and Date, body."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a request was refused before it was whole: the connection ends with the answer."""
+
+    status: int
+    code: str
+    detail: str
+    retry_after_seconds: float | None = None
+
+
+AMBIGUOUS = Fault(400, "ambiguous_request", "The request has more than one meaning.")
+MALFORMED = Fault(400, "bad_request", "The request could not be read; check its syntax.")
+OTHER_VERSION = Fault(505, "http_version", "Speak HTTP/1.1.")
+UPGRADE_WITH_BODY = Fault(400, "upgrade_refused", "Send the request without an Upgrade header.")
+HEAD_TOO_LARGE = Fault(431, "headers_too_large", "Send fewer or shorter headers.")
+TARGET_TOO_LONG = Fault(414, "uri_too_long", "Send a shorter path and query.")
+BODY_TOO_LARGE = Fault(413, "body_too_large", "Send a smaller body.")
+TOO_SLOW = Fault(408, "request_timeout", "The request did not arrive whole in time; send it again.")
+CROWDED = Fault(503, "too_busy", "Too many bodies are being received; try again.", 1)

@@ -1,0 +1,158 @@
+"""Bulkheads: each class of callers has threads of its own, and a bounded number may wait for one.
+
+So whoever waits for a slow Stripe takes a thread from nobody but his like. The application is WSGI;
+its request is whole before it costs a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from api.messages import Answer, Request
+from shared.deadline import deadline
+from shared.errors import Unavailable
+from shared.settings import Settings
+
+WsgiApplication = Callable[..., Iterable[bytes]]
+# Operators and people who look something up: a few at a time, each for milliseconds.
+FEW = 4
+# Routes by class, the first prefix that fits; everything else only reads.
+CLASSES = (
+    ("/api/payments", "reads"),
+    ("/api/payment/", "payments"),
+    ("/api/refund/", "refunds"),
+    ("/ops", "operators"),
+    ("/console", "operators"),
+    ("/metrics", "probes"),
+    ("/health", "probes"),
+    ("/", "reads"),
+)
+HOP_BY_HOP = frozenset(("connection", "content-length", "transfer-encoding", "keep-alive"))
+
+
+class Pool:
+    """The threads of one class; everything but the work itself runs in the event loop's thread."""
+
+    def __init__(self, name: str, threads: int, waiting: int) -> None:
+        self.name = name
+        self._room = threads + waiting
+        self._busy = 0
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
+
+    async def run(self, work: Callable[[], Answer]) -> Answer:
+        """Do the work in a thread; `Unavailable` at once, with nothing done, when all are taken."""
+        if self._busy >= self._room:
+            raise too_busy()
+        self._busy += 1
+        future = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        future.add_done_callback(self._done)
+        # Whoever stops waiting leaves the work going on: Stripe may have begun it, too.
+        return await asyncio.shield(future)
+
+    def close(self) -> None:
+        """Begin nothing more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _done(self, future: asyncio.Future[Answer]) -> None:
+        self._busy -= 1
+        if not future.cancelled():
+            future.exception()  # whoever waited has been given it; else nobody is left to tell
+
+
+class Pools:
+    """All pools of a process."""
+
+    def __init__(self, settings: Settings) -> None:
+        many = (settings.api_threads, settings.api_waiting)
+        sizes = {"payments": many, "refunds": many}
+        names = dict.fromkeys(name for _, name in CLASSES)
+        self._pools = {name: Pool(name, *sizes.get(name, (FEW, FEW * 4))) for name in names}
+
+    def of(self, path: str) -> Pool:
+        """Give the pool that serves a path."""
+        return self._pools[next(name for prefix, name in CLASSES if path.startswith(prefix))]
+
+    def close(self) -> None:
+        """Begin nothing more."""
+        for pool in self._pools.values():
+            pool.close()
+
+
+def too_busy() -> Unavailable:
+    """Refuse work that was not begun: its idempotency key is free."""
+    return Unavailable(
+        "Too many requests of this kind are being worked on; nothing was done, try again.",
+        code="too_busy",
+        retry_after_seconds=1,
+    )
+
+
+@dataclass
+class Call:
+    """One request as the WSGI application is given it, and what it answered."""
+
+    application: WsgiApplication
+    request: Request
+    address: str
+
+    def run(self, ends_at: float, clock: Callable[[], float]) -> Answer:
+        """Have the application answer by a moment; `Unavailable` when it has passed already."""
+        seconds = ends_at - clock()
+        if seconds <= 0:
+            raise too_busy()
+        with deadline(seconds):
+            return self._answer()
+
+    def _answer(self) -> Answer:
+        self._status, self._headers = 500, list[tuple[str, str]]()
+        chunks = self.application(self._environ(), self._start)
+        try:
+            body = b"".join(chunks)
+        finally:
+            if hasattr(chunks, "close"):
+                chunks.close()
+        return Answer(self._status, self._headers, body)
+
+    def _start(self, status: str, headers: list[tuple[str, str]], _: Any = None) -> None:
+        kept = HOP_BY_HOP - {"content-length"} if self.request.method == "HEAD" else HOP_BY_HOP
+        self._status = int(status[:3])
+        self._headers = [pair for pair in headers if pair[0].lower() not in kept]
+
+    def _environ(self) -> dict[str, Any]:
+        """Build the environment of PEP 3333."""
+        request = self.request
+        host, _, port = request.header(b"host").rpartition(":")
+        environ: dict[str, Any] = {
+            "REQUEST_METHOD": request.method,
+            "SCRIPT_NAME": "",
+            "PATH_INFO": unquote_to_bytes(request.path.encode("latin-1")).decode("latin-1"),
+            "QUERY_STRING": request.query,
+            "SERVER_NAME": host or "localhost",
+            "SERVER_PORT": port or "80",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "REMOTE_ADDR": self.address,
+            "CONTENT_LENGTH": str(len(request.body)),
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            "wsgi.input": BytesIO(request.body),
+            "wsgi.errors": sys.stderr,
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": True,
+            "wsgi.run_once": False,
+        }
+        for raw, value in request.headers.items():
+            name = raw.decode("latin-1")
+            # An underscore would become the name of another header, and the body is plain by now.
+            if "_" in name or name in ("content-length", "transfer-encoding"):
+                continue
+            variable = name.upper().replace("-", "_")
+            prefix = "" if variable == "CONTENT_TYPE" else "HTTP_"
+            environ[prefix + variable] = value.decode("latin-1")
+        return environ

@@ -1,0 +1,112 @@
+"""The processes of the API: gunicorn's arbiter forks, watches and replaces them.
+
+It shares one listening socket between them, so that a process that hangs takes no connection from
+the others; it replaces one that has not shown its heartbeat, which the event loop gives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import resource
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
+from gunicorn.workers.base import Worker
+
+from api.front import BACKLOG, Front
+from shared.settings import Settings
+from shared.telemetry.logging import get_logger
+
+log = get_logger(__name__)
+# An API process that is told to stop finishes what it has begun for so long: longer than the
+# default deadline of a request, and less than the 30 s a container platform grants.
+GRACE_SECONDS = 28
+# A process whose event loop has not turned for so long hangs.
+HEARTBEAT_SECONDS = 10
+BEAT_SECONDS = 1.0
+
+
+class Process(Worker):  # type: ignore[misc]  # gunicorn has no types
+    """One process: an event loop with the front in it."""
+
+    def init_signals(self) -> None:
+        """Stop as one is asked to; a terminal that closes asks the arbiter alone."""
+        super().init_signals()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def run(self) -> None:
+        """Serve until told to stop or left alone by the arbiter."""
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        loop = asyncio.get_running_loop()
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            loop.add_signal_handler(number, stop.set)
+        beat = loop.create_task(self._beat(stop))
+        front = Front(self.wsgi)
+        await front.start([getattr(listening, "sock", listening) for listening in self.sockets])
+        await stop.wait()
+        await front.stop(GRACE_SECONDS)
+        beat.cancel()
+        log.info("api_process_stopped", pid=self.pid)
+
+    async def _beat(self, stop: asyncio.Event) -> None:
+        while True:
+            self.notify()
+            if os.getppid() != self.ppid:
+                stop.set()
+            await asyncio.sleep(BEAT_SECONDS)
+
+
+class Lines(Logger):  # type: ignore[misc]  # gunicorn has no types
+    """Have gunicorn's own lines come out as all others do."""
+
+    def setup(self, cfg: Any) -> None:
+        """Leave the handlers to `configure_logging`."""
+        self.cfg = cfg
+        self.loglevel = logging.INFO
+        self.error_log.propagate = True
+        self.error_log.handlers[:] = []
+
+
+class Arbiter(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
+    """Run the API's processes."""
+
+    def __init__(self, settings: Settings, build: Callable[[], Flask]) -> None:
+        self._settings = settings
+        self._build = build
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Set what differs from gunicorn's defaults."""
+        options = {
+            "bind": f"{self._settings.host}:{self._settings.port}",
+            "backlog": BACKLOG,
+            "workers": self._settings.api_workers,
+            "worker_class": Process,
+            "timeout": HEARTBEAT_SECONDS,
+            "graceful_timeout": GRACE_SECONDS + 1,
+            "control_socket_disable": True,
+            "logger_class": Lines,
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """Build the application in a process."""
+        return self._build()
+
+
+def raise_file_limit() -> int:
+    """Allow as many open files as the system lets us, and say how many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard

@@ -1,0 +1,109 @@
+"""The real front before the application, on a loopback port: tests come in as everybody does."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import socket
+import threading
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote
+from wsgiref.types import StartResponse
+
+from flask.testing import FlaskClient
+
+from api.app import create_app
+from api.front import Front
+from shared.settings import Settings
+from shared.store.scripts import Store
+
+STOP_SECONDS = 5.0
+ANSWER_SECONDS = 60.0
+_open: list[Door] = []
+
+
+class Door:
+    """A front that serves in a thread of its own; as a WSGI application it hands requests on."""
+
+    def __init__(self, settings: Settings, store: Store | None) -> None:
+        self.app = create_app(settings, store)
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._listening.setblocking(False)
+        self.port: int = self._listening.getsockname()[1]
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+        self._thread.start()
+        self._ready.wait()
+        self.app.wsgi_app = self  # type: ignore[method-assign]  # the front has the real one
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        front = Front(self.app)
+        await front.start([self._listening])
+        self._ready.set()
+        await self._stop.wait()
+        await front.stop(STOP_SECONDS)
+
+    def close(self) -> None:
+        """End the front."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Send the request over HTTP and give the answer as it came."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_SECONDS)
+        try:
+            headers = dict(_headers(environ))
+            chunked = "Transfer-Encoding" in headers
+            body = environ["wsgi.input"].read()
+            if not chunked and (body or environ["REQUEST_METHOD"] == "POST"):
+                headers["Content-Length"] = str(len(body)).encode()
+            connection.request(
+                environ["REQUEST_METHOD"],
+                _target(environ),
+                iter([body]) if chunked else body,
+                headers,
+                encode_chunked=chunked,
+            )
+            answer = connection.getresponse()
+            start_response(f"{answer.status} {answer.reason}", answer.getheaders())
+            return [answer.read()]
+        finally:
+            connection.close()
+
+
+def _headers(environ: dict[str, Any]) -> Iterable[tuple[str, bytes]]:
+    for name, value in environ.items():
+        if name.startswith("HTTP_") or name == "CONTENT_TYPE":
+            spelled = name.removeprefix("HTTP_").replace("_", "-").title()
+            yield spelled, _encoded(str(value))
+
+
+def _target(environ: dict[str, Any]) -> str:
+    path = quote(environ["PATH_INFO"].encode("latin-1"), safe="/:@!$&'()*+,;=~")
+    return f"{path}?{environ['QUERY_STRING']}" if environ["QUERY_STRING"] else path
+
+
+def _encoded(value: str) -> bytes:
+    try:
+        return value.encode("latin-1")
+    except UnicodeEncodeError:
+        return value.encode()  # as a client that knows no better
+
+
+def open_door(settings: Settings, store: Store | None = None) -> FlaskClient:
+    """Serve the application by the real front until the test ends; give a client of it."""
+    if store is not None:
+        where = store.redis.connection_pool.connection_kwargs
+        url = f"redis://{where['host']}:{where['port']}/{where.get('db', 0)}"
+        settings = settings.model_copy(update={"redis_url": url})
+    door = Door(settings, store)
+    _open.append(door)
+    return door.app.test_client()
+
+
+def close_doors() -> None:
+    """End every front of the test."""
+    while _open:
+        _open.pop().close()
