@@ -1,0 +1,96 @@
+"""Let a payment go: after it nobody can pay it, and a caller hears the truth if it was paid."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from flask import Response, g, request
+from pydantic import ValidationError
+
+from api.idempotency import IdempotentRequest, KeptAnswer
+from api.idempotent import idempotently
+from api.models import PAYMENT_INTENT_ID, CanceledPayment, CancelPayment, MoneyHeaders, PaymentPath
+from api.money import ON_POST, account_of
+from api.parts import parts
+from api.payment import payments
+from api.payment_answers import canceled_answer
+from api.problems import documented, from_validation
+from shared.errors import CallerError, Unavailable
+from shared.stripe.amounts import received
+
+Json = dict[str, Any]
+# Stripe's code for an intent that came to its end.
+ENDED = "payment_intent_unexpected_state"
+# The body may be left out, so that it is documented by hand.
+DOCUMENTED: Json = {
+    "requestBody": {
+        "required": False,
+        "content": {"application/json": {"schema": CancelPayment.model_json_schema()}},
+    }
+}
+
+
+@payments.post(
+    "/<id:payment_intent_id>/cancel",
+    responses={200: CanceledPayment, **documented(404, 409), **ON_POST},
+    openapi_extensions=DOCUMENTED,
+)
+def cancel(header: MoneyHeaders, path: PaymentPath) -> Response:
+    """Cancel an unpaid or authorised payment. 409 with its state when it succeeded meanwhile."""
+    payment_id = path.payment_intent_id
+    if not re.fullmatch(PAYMENT_INTENT_ID, payment_id):
+        raise CallerError("No payment intent has this id.", status=404, code="payment_not_found")
+    try:
+        body = CancelPayment.model_validate(request.get_json(silent=True) or {})
+    except ValidationError as error:
+        return from_validation(error)
+    account = account_of(payment_id, header)
+
+    def act(asked: IdempotentRequest) -> KeptAnswer:
+        intent = _canceled(payment_id, account, body, asked)
+        _note(payment_id, asked, str(intent["status"]))
+        return KeptAnswer(200, canceled_answer(intent).model_dump(mode="json"))
+
+    return idempotently(header, body.model_dump() | {"cancel": payment_id}, act)
+
+
+def _canceled(
+    payment_id: str, account: str | None, body: CancelPayment, asked: IdempotentRequest
+) -> Json:
+    """Cancel at Stripe; what came to its end before is looked up. Raises `CallerError` 409."""
+    try:
+        return parts().gateway.cancel_payment(
+            payment_id, reason=body.reason, idempotency_key=asked.stripe_key, account=account
+        )
+    except CallerError as error:
+        if error.code != ENDED:
+            raise
+        intent = parts().gateway.payment(payment_id, account)
+        if intent["status"] == "canceled":
+            return intent
+        raise CallerError(
+            "This payment can no longer be canceled; refund it if it is to be undone.",
+            status=409,
+            code="payment_not_cancelable",
+            payment_intent_id=payment_id,
+            payment_status=intent["status"],
+            amount_received=received(intent),
+            currency=intent["currency"],
+        ) from error
+
+
+def _note(payment_id: str, asked: IdempotentRequest, outcome: str) -> None:
+    """Tell the timeline of our call; its absence there must not undo the cancellation."""
+    try:
+        parts().payments.note(
+            payment_id,
+            "payment_cancel_requested",
+            idempotency_key=asked.key,
+            caller=g.caller,
+            request_id=g.request_id,
+            stripe_call="payment_intents.cancel",
+            outcome=outcome,
+        )
+    except Unavailable:
+        return
