@@ -8,6 +8,8 @@ from sandbox.world.objects import Json
 TRY_AGAIN: Final = "try_again_later"
 DO_NOT_TRY_AGAIN: Final = "do_not_try_again"
 CHECK_CARD_DATA: Final = "confirm_card_data"
+NETWORK_ADVICE: Final = {CHECK_CARD_DATA: "01", TRY_AGAIN: "02", DO_NOT_TRY_AGAIN: "03"}
+"""What the network advises, by what Stripe makes of it (docs.stripe.com/declines/codes)."""
 
 
 @dataclass(frozen=True)
@@ -18,22 +20,31 @@ class Decline:
     decline_code: str
     message: str
     advice_code: str | None = TRY_AGAIN
-    network_decline_code: str | None = "05"
+    network_decline_code: str | None = "01"
     blocked: bool = False
+    param: str | None = None
+
+    @property
+    def network_advice_code(self) -> str | None:
+        """Return the network's advice; none where the network was not asked."""
+        asked = self.network_decline_code is not None
+        return NETWORK_ADVICE.get(self.advice_code or "") if asked else None
 
     def error_fields(self) -> Json:
         """Return what a 402 says about it, beside code and message."""
         return {
             "decline_code": self.decline_code,
             "advice_code": self.advice_code,
+            "network_advice_code": self.network_advice_code,
             "network_decline_code": self.network_decline_code,
+            "param": self.param,
         }
 
     def outcome(self) -> Json:
         """Return the `outcome` of the failed charge."""
         return {
             "advice_code": self.advice_code,
-            "network_advice_code": None,
+            "network_advice_code": self.network_advice_code,
             "network_decline_code": self.network_decline_code,
             "network_status": "not_sent_to_network" if self.blocked else "declined_by_network",
             "reason": "highest_risk_level" if self.blocked else self.decline_code,
@@ -46,8 +57,9 @@ class Decline:
     def _seller_message(self) -> str:
         if self.blocked:
             return "Stripe blocked this payment as too risky."
-        reason = f"the decline code `{self.decline_code}`"
-        return f"The bank returned {reason}." if self.code == "card_declined" else self.message
+        if self.decline_code == "generic_decline":
+            return "The bank did not return any further details with this decline."
+        return f"The bank returned the decline code `{self.decline_code}`."
 
 
 _DECLINED: Final = "Your card was declined."
@@ -62,7 +74,12 @@ INSUFFICIENT_FUNDS: Final = Decline(
 LOST_CARD: Final = Decline("card_declined", "lost_card", _DECLINED, DO_NOT_TRY_AGAIN, "41")
 STOLEN_CARD: Final = Decline("card_declined", "stolen_card", _DECLINED, DO_NOT_TRY_AGAIN, "43")
 EXPIRED_CARD: Final = Decline(
-    "expired_card", "expired_card", "Your card has expired.", DO_NOT_TRY_AGAIN, "54"
+    "expired_card",
+    "expired_card",
+    "Your card has expired.",
+    CHECK_CARD_DATA,
+    "54",
+    param="exp_month",
 )
 INCORRECT_CVC: Final = Decline(
     "incorrect_cvc",
@@ -70,19 +87,20 @@ INCORRECT_CVC: Final = Decline(
     "Your card's security code is incorrect.",
     CHECK_CARD_DATA,
     "N7",
+    param="cvc",
 )
 PROCESSING_ERROR: Final = Decline(
     "processing_error",
     "processing_error",
     "An error occurred while processing your card. Try again in a little bit.",
-    network_decline_code="96",
+    network_decline_code="06",
 )
 VELOCITY_EXCEEDED: Final = Decline(
     "card_declined",
     "card_velocity_exceeded",
     "Your card was declined for making repeated attempts too frequently or exceeding its amount "
     "limit.",
-    network_decline_code="65",
+    network_decline_code="61",
 )
 RADAR_BLOCK: Final = Decline(
     "card_declined", "fraudulent", _DECLINED, DO_NOT_TRY_AGAIN, None, blocked=True
@@ -95,9 +113,9 @@ AUTHENTICATION_REQUIRED: Final = Decline(
 )
 NOT_A_TEST_CARD: Final = Decline(
     "card_declined",
-    "live_mode_test_card",
-    "Your card was declined. Your request was in test mode, but used a non test card. For a list "
-    "of valid test cards, visit: https://stripe.com/docs/testing.",
+    "test_mode_live_card",
+    "Your card was declined. Your request was in test mode, but used a non test (live) card. "
+    "For a list of valid test cards, visit: https://stripe.com/docs/testing.",
     None,
     None,
 )

@@ -10,6 +10,7 @@ from typing import Final
 
 from sandbox.cards import declines
 from sandbox.cards.declines import Decline
+from sandbox.cards.paying_cards import CO_BRANDS, PayingCard, rows
 
 
 class ThreeDS(Enum):
@@ -62,7 +63,11 @@ class TestCard:
     refund: RefundCourse | None = None
     available_at_once: bool = False
     cvc_check: str = "pass"
+    line1_check: str = "pass"
     postal_code_check: str = "pass"
+    country: str = "US"
+    second_network: str | None = None
+    elevated_risk: bool = False
 
     @property
     def last4(self) -> str:
@@ -74,12 +79,27 @@ def _declined(key: str, number: str, decline: Decline, *aliases: str) -> TestCar
     return TestCard(key, number, aliases, decline=decline)
 
 
+def _paying(row: PayingCard) -> TestCard:
+    """Make a card of a row; one without a name is known by its brand and last digits."""
+    key, *aliases = row.names or (f"{row.brand}_{row.number[-4:]}",)
+    return TestCard(
+        key,
+        row.number,
+        tuple(aliases),
+        brand=row.brand,
+        funding=row.funding,
+        country=row.country,
+        three_ds=ThreeDS.UNSUPPORTED if row.brand == "amex" else ThreeDS.OPTIONAL,
+        second_network=CO_BRANDS.get(key),
+    )
+
+
 _CARDS: Final = (
-    TestCard("visa", "4242424242424242"),
-    TestCard("visa_debit", "4000056655665556", funding="debit"),
-    TestCard("mastercard", "5555555555554444", brand="mastercard"),
-    TestCard("amex", "378282246310005", brand="amex", three_ds=ThreeDS.UNSUPPORTED),
+    *(_paying(row) for row in rows()),
     TestCard("bypassPending", "4000000000000077", available_at_once=True),
+    TestCard(
+        "bypassPendingInternational", "4000003720000278", country="IE", available_at_once=True
+    ),
     _declined("chargeDeclined", "4000000000000002", declines.GENERIC, "visa_chargeDeclined"),
     _declined(
         "chargeDeclinedInsufficientFunds",
@@ -111,10 +131,58 @@ _CARDS: Final = (
     TestCard(
         "chargeCustomerFail", "4000000000000341", decline=declines.GENERIC, attach_declines=False
     ),
-    TestCard("radarBlock", "4100000000000019", decline=declines.RADAR_BLOCK, attach_declines=False),
+    TestCard(
+        "visa_chargeCustomerFailLostCard",
+        "4000000000000341",
+        decline=declines.LOST_CARD,
+        attach_declines=False,
+    ),
+    TestCard(
+        "visa_chargeCustomerFailStolenCard",
+        "4000000000000341",
+        decline=declines.STOLEN_CARD,
+        attach_declines=False,
+    ),
+    TestCard(
+        "radarBlock",
+        "4100000000000019",
+        ("chargeDeclinedFraudulent",),
+        decline=declines.RADAR_BLOCK,
+        attach_declines=False,
+    ),
+    TestCard(
+        "riskLevelHighest",
+        "4000000000004954",
+        decline=declines.RADAR_BLOCK,
+        attach_declines=False,
+    ),
+    TestCard("riskLevelElevated", "4000000000009235", elevated_risk=True),
     TestCard("cvcCheckFail", "4000000000000101", cvc_check="fail"),
+    TestCard("cvcCheckFailElevatedRisk", "4000058400307872", cvc_check="fail", elevated_risk=True),
     TestCard("avsZipFail", "4000000000000036", postal_code_check="fail"),
+    TestCard(
+        "avsZipFailElevatedRisk",
+        "4000058400306072",
+        postal_code_check="fail",
+        elevated_risk=True,
+    ),
+    TestCard("avsLine1Fail", "4000000000000028", line1_check="fail"),
+    TestCard("avsFail", "4000000000000010", line1_check="fail", postal_code_check="fail"),
+    TestCard(
+        "avsUnchecked",
+        "4000000000000044",
+        line1_check="unavailable",
+        postal_code_check="unavailable",
+    ),
+    TestCard("highFraudDisputeScore", "4000008400000407"),
+    TestCard("highEfwScore", "4000008400000159"),
+    TestCard("radarDynamicRiskThreshold", "4000008400001017"),
+    TestCard("freeTrialAbuseBlock", "4001858821843804"),
+    TestCard("adaptive3dsChallenge", "4000008405600003"),
+    TestCard("captchaChallenge", "4000000000001208"),
+    TestCard("captchaChallenge_3725", "4000000000003725"),
     TestCard("threeDSecure2Required", "4000000000003220", three_ds=ThreeDS.ALWAYS),
+    TestCard("threeDSecureRequired", "4000000000003063", three_ds=ThreeDS.ALWAYS),
     TestCard("authenticationRequiredOnSetup", "4000002500003155", three_ds=ThreeDS.UNLESS_SET_UP),
     TestCard("authenticationRequired", "4000002760003184", three_ds=ThreeDS.ALWAYS),
     TestCard(
@@ -159,7 +227,8 @@ _CARDS: Final = (
 )
 
 CARDS: Final = {card.key: card for card in _CARDS}
-BY_NUMBER: Final = {card.number: card for card in _CARDS}
+BY_NUMBER: Final = {card.number: card for card in reversed(_CARDS)}
+"""The first card of the table that has a number: two more are known by their tokens only."""
 BY_ALIAS: Final = {alias: card for card in _CARDS for alias in (card.key, *card.aliases)}
 
 

@@ -87,12 +87,12 @@ def _build(scope: Scope, given: Json, currency: str, total: int) -> Json:
         },
         "customer_account": None,
         "customer_creation": _customer_creation(given),
-        "customer_details": None,
+        "customer_details": _customer_details(scope, given),
         "discounts": [],
         "invoice": None,
         "invoice_creation": None,
         "livemode": False,
-        "managed_payments": None,
+        "managed_payments": {"enabled": False},
         "metadata": given.get("metadata") or {},
         "mode": "payment",
         "optional_items": [],
@@ -120,6 +120,16 @@ def _build(scope: Scope, given: Json, currency: str, total: int) -> Json:
         "url": None,
         "wallet_options": None,
     }
+
+
+def _customer_details(scope: Scope, given: Json) -> Json | None:
+    """Return what is known of the payer before the payment: the customer's or the given e-mail."""
+    customer = scope.find("customer", given["customer"]) if given.get("customer") else None
+    email = customer["email"] if customer else given.get("customer_email")
+    if customer is None and email is None:
+        return None
+    blank = ("address", "business_name", "individual_name", "name", "phone", "tax_ids")
+    return {**dict.fromkeys(blank), "email": email, "tax_exempt": "none"}
 
 
 def _customer_creation(given: Json) -> str | None:

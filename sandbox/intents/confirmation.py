@@ -180,6 +180,7 @@ def _choose_method(scope: Scope, intent: Json, given: Json) -> Json:
 def check_method(scope: Scope, intent: Json, method: Json) -> None:
     """Refuse a method of another customer, of a type the intent does not take, or used up."""
     single_use.check_payable(scope, intent, method)
+    check_descriptor(intent["statement_descriptor"], [method["type"]])
     if method["customer"] not in (None, intent["customer"]):
         message = (
             f"The PaymentMethod supplied ({method['id']}) belongs to a Customer. Please include "
@@ -193,6 +194,16 @@ def check_method(scope: Scope, intent: Json, method: Json) -> None:
             f"{', '.join(intent['payment_method_types'])}."
         )
         raise errors.invalid(message, "payment_method")
+
+
+def check_descriptor(descriptor: str | None, types: list[str]) -> None:
+    """Refuse a whole statement descriptor for a card, as Stripe does: only a suffix can be set."""
+    if descriptor and "card" in types:
+        message = (
+            "`statement_descriptor` is not supported for the `card` payment method type. Use "
+            "`statement_descriptor_suffix` instead."
+        )
+        raise errors.invalid(message, "statement_descriptor")
 
 
 def _approve(scope: Scope, intent: Json, method: Json, decision: Decision) -> None:

@@ -1,7 +1,7 @@
 """Apply the parameters of update and confirm to a payment intent."""
 
 from sandbox.intents import payment_intents
-from sandbox.intents.confirmation import check_method
+from sandbox.intents.confirmation import check_descriptor, check_method
 from sandbox.intents.intent_errors import unexpected_state
 from sandbox.intents.payment_intents import AMOUNT_CHANGEABLE, PLAIN
 from sandbox.objects import customers, money, payment_methods
@@ -13,6 +13,9 @@ from sandbox.world.world import Scope
 def update(scope: Scope, intent: Json, given: Json) -> None:
     """Change the intent, or raise Stripe's refusal and change nothing."""
     _check_money(intent, given)
+    explicit = intent["automatic_payment_methods"] is None
+    types = intent["payment_method_types"] if explicit else []
+    check_descriptor(given.get("statement_descriptor"), types)
     if given.get("customer"):
         customers.find(scope, given["customer"], "customer")
     method = None

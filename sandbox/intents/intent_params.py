@@ -10,6 +10,7 @@ from sandbox.wire.params import (
     anything,
     boolean,
     either,
+    email,
     fields,
     integer,
     list_of,
@@ -75,7 +76,7 @@ _SHARED: Final[SpecDict] = {
     "payment_method_data": METHOD_DATA,
     "payment_method_options": METHOD_OPTIONS,
     "payment_method_types": list_of(text()),
-    "receipt_email": unset_or(text()),
+    "receipt_email": unset_or(email()),
     "setup_future_usage": USAGE,
     "shipping": SHIPPING,
 }

@@ -58,7 +58,7 @@ def build(scope: Scope, given: Json) -> Json:
         "last_payment_error": None,
         "latest_charge": None,
         "livemode": False,
-        "managed_payments": None,
+        "managed_payments": {"enabled": False},
         "metadata": {},
         "next_action": None,
         "on_behalf_of": None,
@@ -83,6 +83,8 @@ def build(scope: Scope, given: Json) -> Json:
 def create(scope: Scope, given: Json) -> Json:
     """Keep a new intent, confirm it if asked to, and return it."""
     money.check_amount(given["amount"], given["currency"])
+    types = given.get("payment_method_types", [])
+    confirmation.check_descriptor(given.get("statement_descriptor"), types)
     intent = build(scope, given)
     if given.get("confirm"):
         if not given.get("payment_method") and "payment_method_data" not in given:
@@ -194,6 +196,8 @@ def capture(call: Call, intent: Json) -> None:
     amount = {"amount_to_capture": intent["amount_capturable"], **given}["amount_to_capture"]
     _check_capture_amount(intent, amount)
     charge = scope.get("charge", intent["latest_charge"])
+    kind = charge["payment_method_details"]["type"]
+    confirmation.check_descriptor(given.get("statement_descriptor"), [kind])
     before = objects.frozen(charge)
     charge.update(captured=True, amount_captured=amount)
     charges.settle(scope, charge)

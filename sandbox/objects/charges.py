@@ -29,6 +29,7 @@ APPROVED: Final = {
     "seller_message": "Payment complete.",
     "type": "authorized",
 }
+ELEVATED: Final = {"risk_level": "elevated", "risk_score": 65}
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def create(scope: Scope, intent: Json, method: Json, attempt: Attempt) -> Json:
         "livemode": False,
         "metadata": dict(intent["metadata"]),
         "on_behalf_of": None,
-        "outcome": attempt.decline.outcome() if attempt.decline else dict(APPROVED),
+        "outcome": _outcome(scope, method, attempt),
         "paid": succeeded,
         "payment_intent": intent["id"],
         "payment_method": method["id"],
@@ -110,7 +111,7 @@ def _details(scope: Scope, intent: Json, method: Json, attempt: Attempt) -> Json
     card: Json = {
         "amount_authorized": intent["amount"] if approved else None,
         "authorization_code": ids.random_text(6).upper() if approved else None,
-        "checks": _checks(scope, method),
+        "checks": payment_methods.checked(scope, method),
         "extended_authorization": {"status": "disabled"},
         "incremental_authorization": {"status": "unavailable"},
         "installments": None,
@@ -130,15 +131,11 @@ def _details(scope: Scope, intent: Json, method: Json, attempt: Attempt) -> Json
     return {"card": card, "type": "card"}
 
 
-def _checks(scope: Scope, method: Json) -> Json:
-    card = payment_methods.card_of(scope, method)
-    address = method["billing_details"]["address"]
-    cvc_given = scope.note(method["id"])["cvc_given"]
-    return {
-        "address_line1_check": "pass" if address["line1"] else None,
-        "address_postal_code_check": card.postal_code_check if address["postal_code"] else None,
-        "cvc_check": card.cvc_check if cvc_given else None,
-    }
+def _outcome(scope: Scope, method: Json, attempt: Attempt) -> Json:
+    if attempt.decline is not None:
+        return attempt.decline.outcome()
+    risky = method["type"] == "card" and payment_methods.card_of(scope, method).elevated_risk
+    return {**APPROVED, **ELEVATED} if risky else dict(APPROVED)
 
 
 def _three_d_secure(attempt: Attempt) -> Json | None:
@@ -185,7 +182,7 @@ def _settle_later(scope: Scope, args: Json) -> None:
         events.emit(scope, "charge.updated", charge, before)
 
 
-def find(scope: Scope, charge_id: object, param: str = "charge") -> Json:
+def find(scope: Scope, charge_id: object, param: str = "id") -> Json:
     """Return a charge, or raise Stripe's 404."""
     charge = scope.find("charge", charge_id)
     if charge is None:
@@ -258,7 +255,7 @@ ROUTES: Final = (
                 {"user_report": params.unset_or(params.one_of("fraudulent", "safe"))}
             ),
             "metadata": params.metadata(),
-            "receipt_email": params.text(),
+            "receipt_email": params.email(),
             "shipping": params.SHIPPING,
             "transfer_group": params.text(),
         },

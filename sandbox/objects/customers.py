@@ -105,7 +105,7 @@ _OPTIONAL: Final = params.unset_or(params.text())
 _FIELDS: Final[dict[str, params.Parser | params.Required]] = {
     "address": params.ADDRESS,
     "description": _OPTIONAL,
-    "email": _OPTIONAL,
+    "email": params.unset_or(params.email()),
     "metadata": params.metadata(),
     "name": _OPTIONAL,
     "phone": _OPTIONAL,

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sandbox.cards.test_data import DisputeKind
 from sandbox.events_out import events
-from sandbox.objects import balance, charges, payment_methods
+from sandbox.objects import balance, payment_methods
 from sandbox.objects.balance import Movement
 from sandbox.objects.dispute_evidence import EVIDENCE, blank
 from sandbox.wire import lists, params
@@ -244,7 +244,6 @@ def _close_call(call: Call) -> Json:
 def _list(call: Call) -> Json:
     answer = lists.page(call, "dispute", lists.matching(call, "charge", "payment_intent"))
     if "charge" in call.params:
-        charges.find(call.scope, call.params["charge"])
         table = call.scope.account.table("dispute").values()
         answer["count"] = sum(item["charge"] == call.params["charge"] for item in table)
     return answer

@@ -14,8 +14,14 @@ from sandbox.world import errors, ids, objects
 from sandbox.world.objects import Json
 from sandbox.world.world import Scope
 
-READY_MADE_EXPIRY: Final = 9, 2
+READY_MADE_EXPIRY: Final = 9, 1
 """Month, and years from now, of cards made from tokens and ready ids."""
+DISPLAY_BRANDS: Final = {
+    "amex": "american_express",
+    "diners": "diners_club",
+    "unionpay": "union_pay",
+}
+"""Brands that are shown under another name."""
 IBAN_COUNTRY: Final = slice(0, 2)
 IBAN_BANK: Final = slice(4, 9)
 
@@ -25,22 +31,20 @@ def from_card(scope: Scope, card: TestCard, details: Json | None = None) -> Json
     given = details or {}
     month, years = READY_MADE_EXPIRY
     record = _blank(scope, "card", given)
+    networks = [name for name in (card.second_network, card.brand) if name is not None]
+    cvc = "unchecked" if given.get("cvc_given", True) else None
     record["card"] = {
         "brand": card.brand,
-        "checks": {
-            "address_line1_check": None,
-            "address_postal_code_check": None,
-            "cvc_check": "unchecked" if given.get("cvc_given", True) else None,
-        },
-        "country": "US",
-        "display_brand": {"amex": "american_express"}.get(card.brand, card.brand),
+        "checks": _checks(record, "unchecked", "unchecked", cvc),
+        "country": card.country,
+        "display_brand": DISPLAY_BRANDS.get(card.brand, card.brand),
         "exp_month": given.get("exp_month", month),
         "exp_year": given.get("exp_year", _year(scope) + years),
         "fingerprint": _fingerprint(card.key),
         "funding": card.funding,
         "generated_from": None,
         "last4": card.last4,
-        "networks": {"available": [card.brand], "preferred": None},
+        "networks": {"available": networks, "preferred": None},
         "regulated_status": "unregulated",
         "three_d_secure_usage": {
             "supported": card.three_ds is not test_data.ThreeDS.UNSUPPORTED,
@@ -51,6 +55,23 @@ def from_card(scope: Scope, card: TestCard, details: Json | None = None) -> Json
     note["card"] = card.key
     note["cvc_given"] = given.get("cvc_given", True)
     return scope.put("payment_method", record)
+
+
+def _checks(record: Json, line1: str, postal_code: str, cvc: str | None) -> Json:
+    """Return the checks of a card; what was not given is not checked."""
+    address = record["billing_details"]["address"]
+    return {
+        "address_line1_check": line1 if address["line1"] else None,
+        "address_postal_code_check": postal_code if address["postal_code"] else None,
+        "cvc_check": cvc,
+    }
+
+
+def checked(scope: Scope, record: Json) -> Json:
+    """Return the checks of a card as its issuer answers them."""
+    card = card_of(scope, record)
+    cvc = card.cvc_check if scope.note(record["id"])["cvc_given"] else None
+    return _checks(record, card.line1_check, card.postal_code_check, cvc)
 
 
 def from_iban(scope: Scope, iban: str, given: Json) -> Json:
@@ -147,7 +168,7 @@ def attach(scope: Scope, payment_method: Json, customer_id: str) -> None:
         if card.decline is not None and card.attach_declines:
             refused = card.decline
             raise errors.card_error(refused.code, refused.message, **refused.error_fields())
-        payment_method["card"]["checks"]["cvc_check"] = card.cvc_check
+        payment_method["card"]["checks"] = checked(scope, payment_method)
     payment_method["customer"] = customer_id
     events.emit(scope, "payment_method.attached", payment_method)
 
@@ -165,7 +186,7 @@ def _create(call: Call) -> Json:
 
 
 def _retrieve(call: Call) -> Json:
-    return find(call.scope, call.ids[0])
+    return resolve(call.scope, call.ids[0], missing_status=404)
 
 
 def _update(call: Call) -> Json:
@@ -212,7 +233,9 @@ def _detach(call: Call) -> Json:
 
 def _list(call: Call) -> Json:
     customer = call.params.get("customer") or (call.ids[0] if call.ids else None)
-    kinds = lists.matching(call, "type", "allow_redisplay")
+    if call.ids and call.scope.find("customer", call.ids[0]) is None:
+        raise errors.missing("customer", call.ids[0], "customer")
+    kinds = lists.matching(call, "customer", "type", "allow_redisplay")
 
     def wanted(record: Json) -> bool:
         return customer is not None and record["customer"] == customer and kinds(record)

@@ -31,7 +31,8 @@ def create(scope: Scope, charge: Json, given: Json) -> Json:
     if amount > rest:
         asked = money.formatted(amount, charge["currency"])
         left = money.formatted(rest, charge["currency"])
-        message = f"Refund amount ({asked}) is greater than unrefunded amount on charge ({left})"
+        whole = "unrefunded amount on charge" if charge["amount_refunded"] else "charge amount"
+        message = f"Refund amount ({asked}) is greater than {whole} ({left})"
         raise errors.impossible(message, param="amount")
     refund = scope.put("refund", _build(scope, charge, given | {"amount": amount}))
     _pay_out(scope, refund, charge)
@@ -242,7 +243,7 @@ def find(scope: Scope, refund_id: str) -> Json:
 def _charge_of(call: Call) -> Json:
     given = call.params
     if "charge" in given:
-        return charges.find(call.scope, given["charge"], "id")
+        return charges.find(call.scope, given["charge"])
     if "payment_intent" not in given:
         message = (
             "One of the following params should be provided for this request: payment_intent or "
@@ -291,7 +292,7 @@ def _list(call: Call) -> Json:
 
 
 _CREATE: Final[dict[str, Any]] = {
-    "amount": params.integer(1),
+    "amount": params.positive(),
     "charge": params.text(),
     "currency": money.parse_currency,
     "customer": params.text(),

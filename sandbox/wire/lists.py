@@ -22,6 +22,9 @@ _LIST_PARAMS: Final[dict[str, accept.Parser | accept.Required]] = {
     ),
 }
 
+REFERRED: Final = {"customer": 400, "charge": 404, "payment_intent": 404}
+"""Filters that name an object, and the status where there is none."""
+
 Test = Callable[[Json], bool]
 
 
@@ -60,7 +63,14 @@ def envelope(url: str, data: list[Json], *, has_more: bool = False) -> Json:
 
 
 def matching(call: Call, *names: str) -> Test:
-    """Return a test for objects which have the given value in each of the named parameters."""
+    """Return a test for objects which have the given value in each of the named parameters.
+
+    Raises Stripe's refusal for an object that never was.
+    """
+    for name in REFERRED.keys() & set(names) & call.params.keys():
+        known = call.params[name] in call.scope.account.order
+        if not known:
+            raise errors.missing(name, call.params[name], name, REFERRED[name])
     given = [(name, call.params[name]) for name in names if name in call.params]
     return lambda record: all(record.get(name) == value for name, value in given)
 

@@ -4,6 +4,7 @@ A spec maps parameter names to parsers; a parser takes the raw value and its ful
 and returns the value to use. `parse` returns only what was given: absent stays absent.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +16,7 @@ Parser = Callable[[Any, str], Any]
 
 TEXT_LIMIT: Final = 5000
 """Characters Stripe allows in a free text unless it says otherwise."""
+EMAIL: Final = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 METADATA_KEYS: Final = 50
 METADATA_KEY_LENGTH: Final = 40
 METADATA_VALUE_LENGTH: Final = 500
@@ -77,9 +79,47 @@ def _empty(name: str) -> errors.StripeError:
     return errors.invalid(message, name, "parameter_invalid_empty")
 
 
+@dataclass(frozen=True)
+class UnsetOr:
+    """Accept the empty string as "remove the value" (null), else what the parser accepts."""
+
+    parser: Parser
+
+    def __call__(self, value: Any, name: str) -> Any:
+        """Return null or the parsed value."""
+        return None if value == "" else self.parser(value, name)
+
+
 def unset_or(parser: Parser) -> Parser:
     """Accept the empty string as "remove the value" (null), else what the parser accepts."""
-    return lambda value, name: None if value == "" else parser(value, name)
+    return UnsetOr(parser)
+
+
+@dataclass(frozen=True)
+class NotSimulated:
+    """Refuse a parameter of Stripe's by name, but for values with which nothing happens anyway.
+
+    It is better to refuse than to accept and ignore: what is tried offline must not differ from
+    what Stripe does.
+    """
+
+    harmless: tuple[Any, ...] = ()
+
+    def __call__(self, value: Any, name: str) -> Any:
+        """Return a harmless value, or raise a 400 that names the parameter."""
+        if value in self.harmless:
+            return value
+        message = f"The parameter `{name}` is not simulated by this sandbox."
+        raise errors.invalid(message, name, "parameter_not_simulated")
+
+
+DISABLED: Final = NotSimulated(harmless=({"enabled": "false"}, {"enabled": False}, "", None))
+"""For what is off unless `enabled`."""
+
+
+def not_simulated(names: str, *harmless: Any) -> dict[str, Parser]:
+    """Return the part of a spec that refuses these parameters by name."""
+    return dict.fromkeys(names.split(), NotSimulated(harmless))
 
 
 def integer(minimum: int | None = None) -> Parser:
@@ -97,6 +137,30 @@ def integer(minimum: int | None = None) -> Parser:
             message = f"This value must be greater than or equal to {minimum}."
             raise errors.invalid(message, name, "parameter_invalid_integer")
         return number
+
+    return parser
+
+
+def positive() -> Parser:
+    """Accept a whole number above 0, refused in the words of Stripe's older endpoints."""
+
+    def parser(value: Any, name: str) -> int:
+        number: int = integer()(value, name)
+        if number < 1:
+            raise errors.invalid("Invalid positive integer", name, "parameter_invalid_integer")
+        return number
+
+    return parser
+
+
+def email() -> Parser:
+    """Accept an e-mail address, as far as its form tells."""
+
+    def parser(value: Any, name: str) -> str:
+        address: str = text()(value, name)
+        if not EMAIL.fullmatch(address):
+            raise errors.invalid(f"Invalid email address: {address}", name, "email_invalid")
+        return address
 
     return parser
 
@@ -138,26 +202,40 @@ def either(*parsers: Parser) -> Parser:
     return parser
 
 
-def fields(spec: Spec) -> Parser:
+@dataclass(frozen=True)
+class Fields:
     """Accept a map with the given parameters inside."""
 
-    def parser(value: Any, name: str) -> Json:
+    spec: Spec
+
+    def __call__(self, value: Any, name: str) -> Json:
+        """Return the map, each value parsed."""
         if not isinstance(value, dict):
             raise errors.invalid("Invalid object", name)
-        return parse(spec, value, name)
+        return parse(self.spec, value, name)
 
-    return parser
+
+def fields(spec: Spec) -> Parser:
+    """Accept a map with the given parameters inside."""
+    return Fields(spec)
+
+
+@dataclass(frozen=True)
+class ListOf:
+    """Accept an array."""
+
+    item: Parser
+
+    def __call__(self, value: Any, name: str) -> list[Any]:
+        """Return the elements, each parsed."""
+        if not isinstance(value, list):
+            raise errors.invalid("Invalid array", name)
+        return [self.item(element, f"{name}[{index}]") for index, element in enumerate(value)]
 
 
 def list_of(item: Parser) -> Parser:
     """Accept an array."""
-
-    def parser(value: Any, name: str) -> list[Any]:
-        if not isinstance(value, list):
-            raise errors.invalid("Invalid array", name)
-        return [item(element, f"{name}[{index}]") for index, element in enumerate(value)]
-
-    return parser
+    return ListOf(item)
 
 
 def anything() -> Parser:
@@ -216,7 +294,7 @@ SHIPPING: Final = unset_or(
 BILLING_DETAILS: Final = fields(
     {
         "address": ADDRESS,
-        "email": unset_or(text()),
+        "email": unset_or(email()),
         "name": unset_or(text()),
         "phone": unset_or(text()),
         "tax_id": text(),

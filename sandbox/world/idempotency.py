@@ -37,12 +37,12 @@ class Kept:
 
 
 def fingerprint(method: str, path: str, tree: Json) -> str:
-    """Return a hash of a request in which the order of parameters does not matter.
+    """Return the path and a hash of a request in which the order of parameters does not matter.
 
     The tree has lost its card numbers already (`card_numbers.conceal`).
     """
     canonical = json.dumps([method, path, tree], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return f"{path} {hashlib.sha256(canonical.encode()).hexdigest()}"
 
 
 def check_key(key: str) -> None:
@@ -78,7 +78,7 @@ class Memory:
             return None
         if kept.fingerprint != print_:
             self.counts["mismatches"] += 1
-            raise _mismatch(key)
+            raise _mismatch(key, kept.fingerprint, print_)
         self.counts["replays"] += 1
         return kept
 
@@ -125,11 +125,14 @@ class Memory:
             self._kept[account, key] = Kept(**answer)
 
 
-def _mismatch(key: str) -> StripeError:
+def _mismatch(key: str, first: str, now: str) -> StripeError:
+    first_path, now_path = first.partition(" ")[0], now.partition(" ")[0]
+    same = "with the same parameters they were first used with"
+    if first_path != now_path:
+        same = f"for the same endpoint they were first used for ('{now_path}' vs '{first_path}')"
     message = (
-        "Keys for idempotent requests can only be used with the same parameters they were first "
-        f"used with. Try using a key other than '{key}' if you meant to execute a different "
-        "request."
+        f"Keys for idempotent requests can only be used {same}. Try using a key other than "
+        f"'{key}' if you meant to execute a different request."
     )
     return StripeError(400, {"type": "idempotency_error", "message": message})
 

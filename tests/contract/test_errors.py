@@ -9,7 +9,7 @@ from tests.contract.purchases import authorize, create, pay
 
 UNKNOWN = [
     ("/v1/payment_intents/pi_nope", "intent", "No such payment_intent: 'pi_nope'"),
-    ("/v1/charges/ch_nope", "charge", "No such charge: 'ch_nope'"),
+    ("/v1/charges/ch_nope", "id", "No such charge: 'ch_nope'"),
     ("/v1/refunds/re_nope", "refund", "No such refund: 're_nope'"),
     ("/v1/disputes/du_nope", "dispute", "No such dispute: 'du_nope'"),
     ("/v1/events/evt_nope", None, "No such event: 'evt_nope'"),

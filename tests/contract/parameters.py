@@ -1,0 +1,86 @@
+"""Compare what the sandbox does with each parameter that Stripe's description documents."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sandbox.routes import ROUTES
+from sandbox.transport import EXPAND
+from sandbox.wire.call import Route
+from sandbox.wire.params import Fields, ListOf, NotSimulated, Required, UnsetOr
+
+PLAYED, REFUSED, UNKNOWN = "played", "refused", "UNKNOWN"
+FORM = "application/x-www-form-urlencoded"
+JSON_BODY = "application/json"
+
+
+def decisions(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield one line for each documented parameter of each route that is served."""
+    for route in ROUTES:
+        operation = _operation(document, route)
+        for name, schema in sorted(_documented(document, operation)):
+            for path, decision in _decide(document, dict(route.spec, expand=EXPAND), name, schema):
+                yield f"{decision} {route.method} {route.pattern} {path}"
+
+
+def _operation(document: Mapping[str, Any], route: Route) -> Mapping[str, Any]:
+    wanted = re.sub(r"\{\w+\}", "{}", route.pattern)
+    for path, operations in document["paths"].items():
+        if re.sub(r"\{\w+\}", "{}", path) == wanted and route.method.lower() in operations:
+            found: Mapping[str, Any] = operations[route.method.lower()]
+            return found
+    return {}
+
+
+def _documented(
+    document: Mapping[str, Any], operation: Mapping[str, Any]
+) -> Iterator[tuple[str, Any]]:
+    for parameter in operation.get("parameters", []):
+        if parameter["in"] == "query":
+            yield parameter["name"], parameter["schema"]
+    content = operation.get("requestBody", {}).get("content", {})
+    for kind in (FORM, JSON_BODY):
+        if kind in content:
+            schema = content[kind]["schema"]
+            if "$ref" in schema:
+                schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+            yield from schema.get("properties", {}).items()
+
+
+def _decide(
+    document: Mapping[str, Any], spec: Mapping[str, Any], name: str, schema: Any, prefix: str = ""
+) -> Iterator[tuple[str, str]]:
+    path = f"{prefix}[{name}]" if prefix else name
+    if name not in spec:
+        yield path, UNKNOWN
+        return
+    parser = _bare(spec[name])
+    if isinstance(parser, NotSimulated):
+        yield path, REFUSED
+        return
+    inside = _properties(schema)
+    if not isinstance(parser, Fields) or not inside:
+        yield path, PLAYED
+        return
+    for inner, inner_schema in sorted(inside.items()):
+        yield from _decide(document, parser.spec, inner, inner_schema, path)
+
+
+def _bare(parser: Any) -> Any:
+    """Take off what only wraps: required, unset by "", an array of."""
+    while isinstance(parser, Required | UnsetOr | ListOf):
+        parser = parser.item if isinstance(parser, ListOf) else parser.parser
+    return parser
+
+
+def _properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what is documented inside a map, or inside the elements of an array of maps."""
+    for part in (schema, *schema.get("anyOf", ())):
+        if part.get("type") == "array":
+            return _properties(part.get("items", {}))
+        if "properties" in part:
+            found: Mapping[str, Any] = part["properties"]
+            return found
+    return {}

@@ -1,0 +1,124 @@
+"""Refusals that real Stripe gives, with its words where callers may show them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.contract.client import Api
+from tests.contract.purchases import authorize, create, pay
+
+INTENTS = "/v1/payment_intents"
+CARD = {"amount": 500, "currency": "usd", "payment_method_types[]": "card"}
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        (INTENTS, "receipt_email"),
+        ("/v1/customers", "email"),
+        ("/v1/payment_methods", "billing_details[email]"),
+    ],
+)
+@pytest.mark.parametrize("address", ["jenny", "jenny@", "jenny rosen@example.com", "jenny@example"])
+def test_an_address_must_look_like_one(api: Api, path: str, name: str, address: str) -> None:
+    needed: dict[str, Any] = {
+        INTENTS: CARD,
+        "/v1/payment_methods": {"type": "card", "card[token]": "tok_visa"},
+    }
+    refused = api.post(path, needed.get(path, {}) | {name: address})
+    assert (refused.status, refused.error["code"]) == (400, "email_invalid")
+    assert refused.error["param"] == name
+    assert refused.error["message"] == f"Invalid email address: {address}"
+
+
+def test_an_unset_address_is_no_mistake(api: Api) -> None:
+    customer = api.made("/v1/customers", {"email": "jenny@example.com"})
+    assert api.made(f"/v1/customers/{customer['id']}", {"email": ""})["email"] is None
+
+
+@pytest.mark.parametrize("step", ["create", "update", "confirm", "capture"])
+def test_a_card_takes_no_whole_statement_descriptor(api: Api, step: str) -> None:
+    descriptor = {"statement_descriptor": "SHOP"}
+    if step == "create":
+        refused = api.post(INTENTS, CARD | descriptor)
+    elif step == "update":
+        refused = api.post(f"{INTENTS}/{create(api)['id']}", descriptor)
+    elif step == "confirm":
+        form = {"amount": 500, "currency": "usd"} | descriptor
+        intent = api.made(INTENTS, form)
+        method = {"payment_method": "pm_card_visa", "return_url": "https://example.com/"}
+        refused = api.post(f"{INTENTS}/{intent['id']}/confirm", method)
+    else:
+        refused = api.post(f"{INTENTS}/{authorize(api)['id']}/capture", descriptor)
+    assert (refused.status, refused.error["param"]) == (400, "statement_descriptor")
+    assert "statement_descriptor_suffix" in refused.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "status"),
+    [
+        (INTENTS, "customer", 400),
+        ("/v1/charges", "customer", 400),
+        ("/v1/charges", "payment_intent", 404),
+        ("/v1/refunds", "payment_intent", 404),
+        ("/v1/refunds", "charge", 404),
+        ("/v1/disputes", "charge", 404),
+        ("/v1/checkout/sessions", "payment_intent", 404),
+        ("/v1/payment_methods", "customer", 400),
+    ],
+)
+def test_a_filter_names_something_that_is(api: Api, path: str, name: str, status: int) -> None:
+    refused = api.get(path, {name: "nothing_known"})
+    assert (refused.status, refused.error["code"]) == (status, "resource_missing")
+    assert refused.error["param"] == name
+
+
+def test_a_refund_is_measured_by_the_charge_first(api: Api) -> None:
+    intent = pay(api)
+    refund = {"payment_intent": intent["id"]}
+    more = api.post("/v1/refunds", refund | {"amount": 2001}).error["message"]
+    assert more == "Refund amount ($20.01) is greater than charge amount ($20.00)"
+    api.made("/v1/refunds", refund | {"amount": 500})
+    rest = api.post("/v1/refunds", refund | {"amount": 1501}).error["message"]
+    assert rest == "Refund amount ($15.01) is greater than unrefunded amount on charge ($15.00)"
+
+
+@pytest.mark.parametrize("amount", [0, -5])
+def test_a_refund_is_positive(api: Api, amount: int) -> None:
+    refused = api.post("/v1/refunds", {"payment_intent": pay(api)["id"], "amount": amount})
+    assert (refused.status, refused.error["code"]) == (400, "parameter_invalid_integer")
+    assert refused.error["message"] == "Invalid positive integer"
+
+
+def test_a_key_belongs_to_one_endpoint(api: Api) -> None:
+    api.made(INTENTS, CARD, Idempotency_Key="one endpoint only")
+    refused = api.post("/v1/customers", {}, Idempotency_Key="one endpoint only")
+    assert (refused.status, refused.error["type"]) == (400, "idempotency_error")
+    assert refused.error["message"] == (
+        "Keys for idempotent requests can only be used for the same endpoint they were first used "
+        "for ('/v1/customers' vs '/v1/payment_intents'). Try using a key other than 'one endpoint "
+        "only' if you meant to execute a different request."
+    )
+
+
+def test_nothing_is_managed_by_stripe(api: Api) -> None:
+    assert create(api)["managed_payments"] == {"enabled": False}
+
+
+def test_a_session_knows_its_customer(api: Api) -> None:
+    customer = api.made("/v1/customers", {"email": "jenny@example.com"})
+    form = {
+        "mode": "payment",
+        "success_url": "https://example.com/ok",
+        "line_items[0][price_data][currency]": "usd",
+        "line_items[0][price_data][unit_amount]": 1500,
+        "line_items[0][price_data][product_data][name]": "ticket",
+        "line_items[0][quantity]": 1,
+    }
+    known = api.made("/v1/checkout/sessions", form | {"customer": customer["id"]})
+    assert known["customer_details"]["email"] == "jenny@example.com"
+    named = api.made("/v1/checkout/sessions", form | {"customer_email": "rosen@example.com"})
+    assert named["customer_details"]["email"] == "rosen@example.com"
+    assert api.made("/v1/checkout/sessions", form)["customer_details"] is None
