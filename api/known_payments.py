@@ -74,6 +74,11 @@ class KnownPayments:
                 seen.add(name)
                 yield name, event["at_ms"]
 
+    def currencies(self, payment_ids: Sequence[str]) -> dict[str, str | None]:
+        """Give the currency of each payment, None where it is not known. Raises `Unavailable`."""
+        records = self._payments.read_many(list(dict.fromkeys(payment_ids)))
+        return {one.id: _standing(one).get("snapshot", {}).get("currency") for one in records}
+
     def dead(self) -> Counter[str]:
         """Count the newest dead letters by payment. Raises `Unavailable`."""
         counts: Counter[str] = Counter()

@@ -88,6 +88,7 @@ class RefundRow(ItemRow):
     amount: int | None
     currency: str | None
     reason: str | None
+    pending_reason: str | None = Field(description="Why it waits, as balance_insufficient.")
 
 
 class PaymentRow(Output):

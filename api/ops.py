@@ -44,6 +44,7 @@ from api.redrive import Order, Redrive, Redriven
 from api.refund import look_up
 from api.reply import reply
 from shared.errors import CallerError
+from shared.settings import Settings
 from shared.stripe.gateway import API_VERSION
 from shared.work.dead_letters import LETTER_KINDS, DeadLetters, Found, Sought
 from shared.work.kinds import ITEM_ID as PAYMENT_ID
@@ -57,6 +58,7 @@ ops.before_request(require_operator)
 ops.before_request(require_clean_json)
 ALWAYS = documented(401, 403, 422, 500, 503)
 ON_POST = documented(400, 413, 415) | ALWAYS
+STRIPE_DASHBOARD = "https://dashboard.stripe.com"
 PAYMENT_PREFIXES = ("pi_", "ch_", "py_", "cs_")
 
 
@@ -69,9 +71,17 @@ def service() -> Response:
         ServiceInfo(
             mode=mode,
             open=not settings.operator_keys,
+            dashboard=_dashboard(settings),
             stripe_api_version=API_VERSION,
         )
     )
+
+
+def _dashboard(settings: Settings) -> str:
+    """Give the address that the pages of Stripe's dashboard, or of the sandbox's, are below."""
+    if settings.stripe_api_base:
+        return str(settings.stripe_api_base).rstrip("/")
+    return STRIPE_DASHBOARD if settings.livemode else f"{STRIPE_DASHBOARD}/test"
 
 
 @ops.get("/dead-letters", responses={200: ItemList, **ALWAYS})

@@ -65,7 +65,15 @@ BUCKETS_AN_HOUR = 3600 // kept.BUCKET_SECONDS
 COMMON = ("state", "type", "payment_id", "error", "attempts")
 TIMES = ("recorded_at", "not_before", "finished_at")
 NOTIFICATION_FIELDS = (*COMMON, *TIMES, "sequence")
-REFUND_FIELDS = (*COMMON, *TIMES, "request", "result", "refund_id", "failure_code")
+REFUND_FIELDS = (
+    *COMMON,
+    *TIMES,
+    "request",
+    "result",
+    "refund_id",
+    "failure_code",
+    "pending_reason",
+)
 
 
 @lists.get("/notifications", responses={200: NotificationList, **ALWAYS})
@@ -97,6 +105,9 @@ def refunds(query: RefundSearch) -> Response:
     rows = (_refund(item) for item in found if sought.matches(item))
     wanted = (row for row in rows if query.status in (None, row.status))
     data, complete = _taken(wanted, query.limit)
+    currencies = _known_payments().currencies([row.payment_id or "" for row in data])
+    for row in data:
+        row.currency = row.currency or currencies[row.payment_id or ""]
     return reply(RefundList(data=data, complete=complete))
 
 
@@ -210,6 +221,7 @@ def _refund(item: Json) -> RefundRow:
         amount=made.get("amount", request.get("amount")),
         currency=made.get("currency"),
         reason=made.get("reason") or request.get("reason"),
+        pending_reason=item["pending_reason"],
     )
 
 

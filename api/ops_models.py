@@ -223,6 +223,7 @@ class ServiceInfo(Output):
 
     mode: Literal["live", "test", "simulated"]
     open: bool
+    dashboard: str = Field(description="What the pages of Stripe's dashboard are below.")
     stripe_api_version: str
 
 

@@ -17,6 +17,17 @@ export type RedriveResult = Schemas["RedriveResult"];
 export type Outcome = Schemas["Outcome"];
 export type KnownPayment = Schemas["KnownPayment"];
 export type AuditList = Schemas["AuditList"];
+export type PaymentList = Schemas["PaymentList"];
+export type PaymentRow = Schemas["PaymentRow"];
+export type PaymentWork = Schemas["PaymentWork"];
+export type WorkItem = Schemas["WorkItem"];
+export type RefundList = Schemas["RefundList"];
+export type RefundRow = Schemas["RefundRow"];
+export type NotificationList = Schemas["NotificationList"];
+export type NotificationRow = Schemas["NotificationRow"];
+export type MatchList = Schemas["MatchList"];
+export type Match = Schemas["Match"];
+export type Rates = Schemas["Rates"];
 
 export type Kind = "events" | "refunds" | "notifications";
 export type Query = Record<string, string>;
@@ -74,7 +85,6 @@ export type Load<Row> = (
 export interface Subject {
     family: string;
     status: string;
-    as_of: number;
     snapshot: Record<string, any>;
 }
 

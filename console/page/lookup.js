@@ -1,15 +1,18 @@
-// The field above every page that finds a thing by its id.
+// The field above every page that finds a thing by its id, or by whatever belongs to it.
 
 import { h, icon } from "./dom.js";
-import { addressOf, soughtIn } from "./router.js";
+import { address, addressOf, soughtIn } from "./router.js";
 
-const WRONG = "Ids begin with pi_, ch_, cs_, re_, rr_, evt_ or ntf_.";
+const WRONG = "Type an id, an e-mail address, or a value of a payment's metadata.";
+const LEAST = 3;
+// Their pages are shown at once; anything else is looked for first.
+const OWN_PAGE = /^(pi|re|pyr|evt|rr|ntf)_\w+$/;
 
 export function lookUp() {
   const input = h("input", {
     id: "look-up",
     type: "search",
-    placeholder: "Find pi_… re_… rr_… evt_… ntf_…",
+    placeholder: "Find an id, an e-mail, a dashboard address",
     "aria-label": "Find by id",
     autocomplete: "off",
     spellcheck: "false",
@@ -28,12 +31,15 @@ export function lookUp() {
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const to = addressOf(soughtIn(input.value));
+    const text = soughtIn(input.value);
     problem.textContent = WRONG;
-    problem.hidden = to !== null;
-    if (to === null) return;
+    problem.hidden = text.length >= LEAST;
+    if (text.length < LEAST) return;
     input.value = "";
-    location.hash = to;
+    location.hash = placeOf(text);
   });
   return form;
 }
+
+/** @param {string} text */
+const placeOf = (text) => (OWN_PAGE.test(text) ? addressOf(text) : null) ?? address("find", text);

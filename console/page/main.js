@@ -11,15 +11,19 @@ import { events } from "./views/events.js";
 import { item } from "./views/item.js";
 import { letters } from "./views/letters.js";
 import { overview } from "./views/overview.js";
-import { payment, payments, refund } from "./views/payments.js";
+import { found } from "./views/found.js";
+import { notifications } from "./views/notifications.js";
+import { payment, refund } from "./views/payment.js";
+import { payments } from "./views/payments.js";
+import { refunds } from "./views/refunds.js";
 
 /** @import { Place, Service, View } from "../types" */
 /** @typedef {(place: Place, tools: { refresh: () => void, service: Service }) => View} Make */
 
 /** @type {Record<string, Make>} */
-const LISTS = { events, "dead-letters": letters, payments, audit };
+const LISTS = { payments, refunds, notifications, events, "dead-letters": letters, audit };
 /** @type {Record<string, Make>} */
-const DETAILS = { events: item, items: item, payments: payment, refunds: refund };
+const DETAILS = { events: item, items: item, payments: payment, refunds: refund, find: found };
 
 /** @type {ReturnType<typeof mount> | null} */
 let current = null;

@@ -96,3 +96,51 @@ export const redrive = (ids, said) => post("dead-letters/redrive", { ids, ...sai
  */
 export const resolve = (job, finding) =>
   post(`refunds/${encodeURIComponent(job)}/resolve`, finding);
+
+/**
+ * @param {T.Asked} query
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<T.PaymentList>}
+ */
+export const payments = (query, signal) => get("payments", query, signal);
+
+/**
+ * @param {string} id
+ * @param {AbortSignal} signal
+ * @returns {Promise<T.PaymentWork>}
+ */
+export const workOf = (id, signal) => get(`payments/${encodeURIComponent(id)}/work`, {}, signal);
+
+/**
+ * @param {T.Asked} query
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<T.RefundList>}
+ */
+export const refunds = (query, signal) => get("refunds", query, signal);
+
+/**
+ * @param {T.Asked} query
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<T.NotificationList>}
+ */
+export const notifications = (query, signal) => get("notifications", query, signal);
+
+/**
+ * @param {T.Said} said
+ * @returns {Promise<{ id: string }>}
+ */
+export const testNotification = (said) => post("notifications/test", said);
+
+/**
+ * @param {string} text
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<T.MatchList>}
+ */
+export const find = (text, signal) => get("find", { text }, signal);
+
+/**
+ * @param {number} hours
+ * @param {AbortSignal} signal
+ * @returns {Promise<T.Rates>}
+ */
+export const rates = (hours, signal) => get("rates", { hours }, signal);

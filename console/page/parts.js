@@ -42,6 +42,13 @@ export function when(moment) {
   return h("time", { datetime: at.toISOString(), title: whole(at), "data-ago": true }, ago(at));
 }
 
+/**
+ * Say below a state when the next attempt is due, if one is.
+ * @param {string | null} moment
+ */
+export const nextTry = (moment) =>
+  moment && h("small", { class: "below" }, "next try ", when(moment));
+
 /** Bring every relative time on the page up to date. */
 export function freshen() {
   for (const element of document.querySelectorAll("time[data-ago]")) {

@@ -38,6 +38,7 @@ const ROOMS = [
   [/^(re|pyr)_/, "refunds"],
   [/^evt_/, "events"],
   [/^(rr|ntf)_/, "items"],
+  [/^(req|du|dp)_/, "find"],
 ];
 
 /**

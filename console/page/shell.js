@@ -11,7 +11,9 @@ import { address } from "./router.js";
 /** @type {[string, string, Icon, string[]][]} */
 const ROOMS = [
   ["", "Overview", "overview", [""]],
-  ["payments", "Payments", "payments", ["payments"]],
+  ["payments", "Payments", "payments", ["payments", "find"]],
+  ["refunds", "Refunds", "refunds", ["refunds"]],
+  ["notifications", "Notifications", "notifications", ["notifications"]],
   ["events", "Events", "events", ["events"]],
   ["dead-letters", "Dead letters", "letters", ["dead-letters", "items"]],
   ["audit", "Audit", "audit", ["audit"]],

@@ -4,82 +4,38 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import requests
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, expect
 
 from sandbox.objects.money import CURRENCIES, decimals
+from tests.e2e.console_window import (
+    DESKTOP,
+    KEY,
+    PHONE,
+    Window,
+    console_service,
+    let_die,
+    ops,
+    paid,
+    redrive_all,
+    windows,
+)
 from tests.e2e.parts import billing
-from tests.e2e.running import Json, Service, service
+from tests.e2e.running import Service
 from tests.servers import wait_until
 
 pytestmark = pytest.mark.browser
-KEY = "operator-key-of-the-console-test"
 ATTACK = "<img src=x onerror=\"alert('owned')\"><script>alert('owned')</script>"
-DESKTOP = {"width": 1280, "height": 900}
-PHONE = {"width": 360, "height": 740}
-# What a browser itself writes when a key is missing or nobody answers: no error of the page's.
-EXPECTED = re.compile(
-    r"Failed to load resource: (the server responded with a status of 40[14]|net::)"
-)
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    folder = tmp_path_factory.mktemp("console")
-    # So that a test can have a notification or a refund job die.
-    mortal = {"NOTIFICATION_MAX_AGE_SECONDS": "1", "REFUND_MAX_ATTEMPTS": "1"}
-    settings = {"OPERATOR_KEYS": KEY, "LOG_LEVEL": "WARNING"} | mortal
-    with service(folder, **settings) as found:
+    with console_service(tmp_path_factory.mktemp("console")) as found:
         yield found
-
-
-@dataclass
-class Window:
-    """A window at the console, and everything that went wrong in it or left it."""
-
-    page: Page
-    url: str
-    asked: list[str] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on("console", self._said)
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.wrong.append(f"a dialog: {dialog.message}"))
-
-    def _said(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and not EXPECTED.match(message.text):
-            self.wrong.append(message.text)
-
-    def go(self, place: str = "") -> Page:
-        """Go to a place in the console by its address."""
-        self.page.goto(f"{self.url}/console{place}")
-        return self.page
-
-    def sign_in(self, place: str = "", key: str = KEY) -> Page:
-        """Sign in, on the way to a place."""
-        self.go(place)
-        self.page.get_by_label("Operator key").fill(key)
-        self.page.get_by_role("button", name="Sign in").click()
-        return self.page
-
-
-def windows(browser: Browser, url: str, size: Any) -> Iterator[Window]:
-    """Open a window; afterwards nothing may have gone wrong in it, nor left for another host."""
-    context = browser.new_context(viewport=size, locale="en-GB", timezone_id="UTC")
-    window = Window(context.new_page(), url)
-    yield window
-    context.close()
-    host = urlsplit(url).netloc
-    assert [asked for asked in window.asked if urlsplit(asked).netloc != host] == []
-    assert not [asked for asked in window.asked if KEY in asked]
-    assert window.wrong == []
 
 
 @pytest.fixture
@@ -92,35 +48,11 @@ def phone(browser: Browser, running: Service) -> Iterator[Window]:
     yield from windows(browser, running.url(), PHONE)
 
 
-def ops(running: Service, path: str, **query: str) -> Json:
-    """Ask what the console asks."""
-    headers = {"Authorization": f"Bearer {KEY}"}
-    found: Json = requests.get(
-        f"{running.url()}/ops/{path}", params=query, headers=headers, timeout=10
-    ).json()
-    return found
-
-
 @pytest.fixture
 def dead(running: Service) -> Iterator[list[str]]:
     """Let two notifications die, of an event service that is well again afterwards."""
-    faults = f"{running.url('RECEIVER_PORT')}/_control/faults"
-    requests.post(faults, json={"status": 422, "count": None}, timeout=5).raise_for_status()
-    payments = [running.pay("pm_card_visa").json()["payment_intent_id"] for _ in range(2)]
-    wait_until(lambda: ops(running, "dead-letters")["matched"] == 2, "two notifications to die")
-    requests.delete(faults, timeout=5).raise_for_status()
-    yield payments
-    headers = {"Authorization": f"Bearer {KEY}"}
-    body = {"kind": "notifications"}
-    address = f"{running.url()}/ops/dead-letters/redrive"
-    requests.post(address, json=body, headers=headers, timeout=10).raise_for_status()
-
-
-def paid(running: Service, **fields: Any) -> str:
-    """Take a payment, and wait until the event service was told."""
-    payment: str = running.pay("pm_card_visa", **fields).json()["payment_intent_id"]
-    running.told(payment, "payment.succeeded")
-    return payment
+    yield let_die(running, 2)
+    redrive_all(running)
 
 
 def test_a_wrong_key_is_refused_and_the_right_one_leads_in(window: Window) -> None:
@@ -341,9 +273,12 @@ def test_a_payment_tells_its_story_and_runs_nothing_that_a_stranger_wrote(
 
 def test_what_is_no_id_and_what_is_unknown_is_said(window: Window) -> None:
     page = window.sign_in()
+    page.get_by_label("Find by id").fill("66")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("Type an id")
     page.get_by_label("Find by id").fill("order 66")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("alert")).to_contain_text("Ids begin with")
+    expect(page.get_by_text("Nothing here has it")).to_be_visible()
     window.go("#/payments/pi_unknown")
     expect(page.get_by_text("Nothing is known of it here.")).to_be_visible()
     window.go("#/events/evt_unknown")

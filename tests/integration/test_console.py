@@ -190,3 +190,9 @@ def test_the_service_says_what_it_is(
     told = client.get("/ops/service", headers={"Authorization": f"Bearer {KEY}"}).get_json()
     assert (told["mode"], told["open"]) == (mode, is_open)
     assert re.match(r"20\d\d-", told["stripe_api_version"])
+    dashboards = {
+        "simulated": "http://127.0.0.1:9",
+        "test": "https://dashboard.stripe.com/test",
+        "live": "https://dashboard.stripe.com",
+    }
+    assert told["dashboard"] == dashboards[mode]

@@ -89,6 +89,7 @@ def test_a_refund_is_listed_with_its_amount_and_how_it_ended(hands: Hands) -> No
         hands.client.post("/api/refund/process", json=body)
     queued = got(hands, "refunds", status="queued")["data"]
     assert sorted(row["amount"] for row in queued) == [300, 900]
+    assert {row["currency"] for row in queued} == {"sgd"}  # the payment's, as long as there is none
     hands.work()
     rows = {row["amount"]: row for row in got(hands, "refunds", payment_id=payment)["data"]}
     assert (rows[300]["status"], rows[300]["currency"]) == ("refunded", "sgd")

@@ -48,10 +48,7 @@ export const eventTable = (rows) =>
       { name: "State", show: (row) => pill(row.state) },
       { name: "Payment", show: (row) => idLink(row.payment_id) },
       { name: "Attempts", end: true, phone: "none", show: (row) => count(row.attempts) },
-      { name: "Recorded", end: true, show: (row) => when(recordedAt(row)) },
+      { name: "Recorded", end: true, show: (row) => when(row.recorded_at) },
     ],
     rows,
   );
-
-/** @param {Item} row */
-const recordedAt = (row) => /** @type {string | null} */ (row.recorded_at ?? null);

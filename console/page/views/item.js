@@ -56,7 +56,7 @@ function summary(found, refresh) {
     NAMES[found.kind],
     { title, id: found.id, actions: actions(found, refresh) },
     facts([
-      ["Payment", found.payment_id ? idLink(found.payment_id) : null],
+      ["Payment", found.payment_id === "none" ? null : orNothing(found.payment_id)],
       ["Attempts", String(found.attempts)],
       ...Object.entries(found)
         .filter(([name]) => !LEFT_OUT.has(name))
@@ -65,14 +65,25 @@ function summary(found, refresh) {
   );
 }
 
+/** @param {string | null} id */
+const orNothing = (id) => (id ? idLink(id) : null);
+
+// How the times of an item are named, which come in three spellings.
+/** @type {Record<string, (value: any) => [string, Child]>} */
+const TIMES = {
+  not_before: (value) => ["Next attempt", when(Number(value))],
+  created: (value) => ["Created at Stripe", when(Number(value) * 1000)],
+};
+
 /**
  * @param {[string, any]} field
  * @returns {[string, Child]}
  */
 function shown([name, value]) {
-  if (name.endsWith("_at")) return [sentence(name.replace(/_at$/, "")), value && when(value)];
-  if (name === "created") return ["Created at Stripe", value && when(Number(value) * 1000)];
-  if (value === null || (name === "crashes" && Number(value) === 0)) return [name, null];
+  const isNothing = value === null || (name === "crashes" && Number(value) === 0);
+  if (isNothing) return [name, null];
+  if (name in TIMES) return TIMES[name](value);
+  if (name.endsWith("_at")) return [sentence(name.replace(/_at$/, "")), when(value)];
   return [sentence(name).replace(/^Api /, "API "), linked(value)];
 }
 

@@ -98,7 +98,7 @@ const letterTable = (rows, choice, refresh) =>
       {
         name: "Died",
         end: true,
-        show: (row) => when(/** @type {string | null} */ (row.dead_at ?? null)),
+        show: (row) => when(row.dead_at),
       },
       { name: "Actions", end: true, phone: "span", show: (row) => again(row, refresh) },
     ],

@@ -5,7 +5,7 @@ import { explained, toast } from "../dialogs.js";
 import { button, h, icon } from "../dom.js";
 import { counted } from "../format.js";
 import { empty } from "../parts.js";
-import { moment, pageOf, pageQuery, pager, pattern, searchForm } from "./search.js";
+import { moment, PAGE, pageOf, pageQuery, pager, pattern, searchForm } from "./search.js";
 
 /** @import { Asked, Child, Load, Query, View } from "../../types" */
 /** @import { Field } from "./search.js" */
@@ -23,6 +23,7 @@ const MOST_IN_A_FILE = 1_000;
  * @property {Field[]} fields
  * @property {keyof Row & string} at the field that the list is in order of
  * @property {Load<Row>} load
+ * @property {(found: { data: Row[], until?: string }, last: Row) => Query} [paging]
  * @property {(rows: Row[]) => Child} show
  * @property {[string, string]} nothing said when there is none at all
  * @property {string} [hint] said when none matches
@@ -42,9 +43,19 @@ export function listing(list) {
     title,
     actions: h("div", { class: "actions" }, list.actions, exporter(list)),
     frame: searchForm(room, query, fields, list.typed),
-    load: (signal) => list.load(pageQuery({ ...searched(query), past: query.past }), signal),
+    load: (signal) => list.load(pageAsked(list), signal),
     draw: (found) => drawn(list, found),
   };
+}
+
+/**
+ * Give what the page that is shown asks the service for.
+ * @template {{ id: string }} Row
+ * @param {Listing<Row>} list
+ */
+function pageAsked({ query, paging }) {
+  const asked = pageQuery(searched(query));
+  return paging === undefined ? asked : { ...asked, past: query.past, limit: PAGE };
 }
 
 /**
@@ -66,8 +77,9 @@ export function searched({ past: _, ...query }) {
  * @param {Listing<Row>} list
  * @param {{ data: Row[], complete: boolean }} found
  */
-function drawn({ room, query, thing, nothing, hint, at, show }, { data }) {
-  const { rows, more } = pageOf(data, query, at);
+function drawn(list, found) {
+  const { room, query, thing, nothing, hint, show } = list;
+  const { rows, more } = page(list, found);
   if (rows.length === 0) {
     return Object.keys(query).length
       ? empty(`No ${thing} matches`, hint ?? "Clear the search to see all of them.")
@@ -82,18 +94,33 @@ function drawn({ room, query, thing, nothing, hint, at, show }, { data }) {
 }
 
 /**
+ * Cut the page out of what came, by the list's own way to the next one if it has one.
+ * @template {{ id: string }} Row
+ * @param {Listing<Row>} list
+ * @param {{ data: Row[], complete: boolean }} found
+ */
+function page({ query, at, paging }, found) {
+  if (paging === undefined) return pageOf(found.data, query, at);
+  const rows = found.data;
+  const last = rows.at(-1);
+  return { rows, more: last && !found.complete ? paging(found, last) : null };
+}
+
+/**
  * @template {{ id: string }} Row
  * @param {Listing<Row>} list
  */
 const exporter = (list) => button({}, () => takeAway(list), icon("save"), "Export CSV");
 
 /**
+ * Give all that the search finds as a file, whatever page is shown.
  * @template {{ id: string }} Row
  * @param {Listing<Row>} list
  */
 async function takeAway({ room, thing, query, load }) {
+  const { until: _, ...all } = searched(query);
   try {
-    const { data, complete } = await load({ ...searched(query), limit: MOST_IN_A_FILE });
+    const { data, complete } = await load({ ...all, limit: MOST_IN_A_FILE });
     save(`${room}.csv`, csv(data));
     const rest = complete ? "" : "; there are more: narrow the search for the others";
     toast(`${counted(data.length, thing)} exported${rest}`);

@@ -10,10 +10,17 @@ import { table } from "../table.js";
 import { causes, SURVEYED } from "./causes.js";
 import { eventTable } from "./events.js";
 import { findings, isSilent } from "./findings.js";
+import { HOURS, rateCard } from "./rates.js";
 
-/** @import { Comparison, ItemList, Place, Queue, Stand, View } from "../../types" */
+/** @import { Comparison, ItemList, Place, Queue, Rates, Stand, View } from "../../types" */
 /** @import { Finding } from "./findings.js" */
-/** @typedef {{ reconcile: Comparison, latest: ItemList, letters: ItemList | null }} Standing */
+/**
+ * @typedef {object} Standing
+ * @property {Comparison} reconcile
+ * @property {ItemList} latest
+ * @property {ItemList | null} letters
+ * @property {Rates} rates
+ */
 
 const LATEST = 8;
 
@@ -28,18 +35,20 @@ export function overview(_, { refresh }) {
     needsStand: true,
     load: async (signal, stand) => {
       const died = stand.data.some((queue) => queue.dead > 0);
-      const [reconcile, latest, letters] = await Promise.all([
+      const [reconcile, latest, letters, rates] = await Promise.all([
         ops.reconciliation(signal),
         ops.events({ limit: LATEST }, signal),
         died ? ops.deadLetters({ limit: SURVEYED }, signal) : null,
+        ops.rates(HOURS, signal),
       ]);
-      return { reconcile, latest, letters };
+      return { reconcile, latest, letters, rates };
     },
-    draw: ({ reconcile, latest, letters }, stand) => {
+    draw: ({ reconcile, latest, letters, rates }, stand) => {
       const found = findings(stand, reconcile);
       return [
         health(found),
         figures(stand, found),
+        rateCard(rates),
         card("Queues", {}, queueTable(stand)),
         h("div", { class: "halves" }, causes(letters), comparison(reconcile, refresh)),
         card(

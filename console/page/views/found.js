@@ -1,0 +1,56 @@
+// What a text belongs to; where it is one thing only, that is shown at once.
+
+import { h, link } from "../dom.js";
+import * as ops from "../ops.js";
+import { empty, pill } from "../parts.js";
+import { address, addressOf } from "../router.js";
+import { table } from "../table.js";
+
+/** @import { Match, MatchList, Place, View } from "../../types" */
+
+/**
+ * @param {Place} place
+ * @returns {View<MatchList>}
+ */
+export function found({ id }) {
+  const text = id ?? "";
+  return {
+    title: `Found for ${text}`,
+    load: async (signal) => {
+      const matches = await ops.find(text, signal);
+      if (matches.data.length === 1) location.replace(placeOf(matches.data[0]));
+      return matches;
+    },
+    draw: ({ data, complete }) => {
+      if (data.length === 0) return nothing(complete);
+      return h("section", { class: "card", "aria-label": "Matches" }, matchTable(data));
+    },
+  };
+}
+
+/** @param {boolean} complete */
+const nothing = (complete) =>
+  empty(
+    "Nothing here has it",
+    complete
+      ? "It stands in no event, refund job, notification or payment that is remembered."
+      : "It stands in none of the newest ten thousand events. Stripe's dashboard knows all.",
+  );
+
+/** @param {Match} match */
+const placeOf = ({ kind, id }) => {
+  const room = { payment: "payments", event: "events", refund: "refunds", item: "items" }[kind];
+  return addressOf(id) ?? address(room, id);
+};
+
+/** @param {Match[]} rows */
+const matchTable = (rows) =>
+  table(
+    "Matches",
+    [
+      { name: "Id", show: (row) => link(placeOf(row), { class: "id" }, row.id) },
+      { name: "What", show: (row) => pill(row.kind, "none") },
+      { name: "Why", show: (row) => row.because },
+    ],
+    rows,
+  );

@@ -1,0 +1,73 @@
+// Refunds: the jobs that make them, the newest first, with what became of each.
+
+import { h, link } from "../dom.js";
+import { count, money, sentence } from "../format.js";
+import * as ops from "../ops.js";
+import { idLink, nextTry, pill, when } from "../parts.js";
+import { address } from "../router.js";
+import { table } from "../table.js";
+import { listing } from "./listing.js";
+
+/** @import { Place, RefundRow, Tone } from "../../types" */
+
+const FIELDS = [
+  {
+    name: "status",
+    label: "Status",
+    options: ["queued", "processing", "retrying", "refunded", "failed", "dead"],
+  },
+  { name: "payment_id", label: "Payment", hint: "pi_…" },
+  { name: "error", label: "Error contains", hint: "charge_already_refunded" },
+  { name: "since", label: "Requested since", type: "datetime-local" },
+];
+/** @type {Record<string, Tone>} */
+const TONES = { refunded: "good", failed: "bad" };
+
+/** @param {Place} place */
+export const refunds = ({ query }) =>
+  listing({
+    room: "refunds",
+    title: "Refunds",
+    thing: "refund",
+    query,
+    fields: FIELDS,
+    at: "recorded_at",
+    load: ops.refunds,
+    show: refundTable,
+    nothing: ["No refunds yet", "Refunds that are requested here show up with their amounts."],
+  });
+
+/** @param {RefundRow[]} rows */
+const refundTable = (rows) =>
+  table(
+    "Refunds",
+    [
+      {
+        name: "Refund",
+        show: (row) => [
+          link(address("items", row.id), { class: "title" }, amountOf(row)),
+          h("small", { class: "id" }, row.refund_id ?? row.id),
+        ],
+      },
+      {
+        name: "Status",
+        show: (row) => [pill(row.status, TONES[row.status]), nextTry(row.next_attempt_at)],
+      },
+      { name: "Payment", show: (row) => idLink(row.payment_id) },
+      {
+        name: "Why",
+        phone: "span",
+        show: (row) =>
+          row.error
+            ? h("span", { class: "error" }, row.error)
+            : (row.pending_reason ?? row.reason) && sentence(row.pending_reason ?? row.reason),
+      },
+      { name: "Attempts", end: true, phone: "none", show: (row) => count(row.attempts) },
+      { name: "Requested", end: true, show: (row) => when(row.recorded_at) },
+    ],
+    rows,
+  );
+
+/** @param {RefundRow} row */
+const amountOf = (row) =>
+  row.amount === null ? "All that was left" : money(row.amount, row.currency);

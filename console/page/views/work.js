@@ -1,0 +1,45 @@
+// The work of a payment that is not done: what waits, is retried or was given up.
+
+import { h, link } from "../dom.js";
+import { count } from "../format.js";
+import { card, nextTry, pill } from "../parts.js";
+import { addressOf } from "../router.js";
+import { table } from "../table.js";
+
+/** @import { WorkItem } from "../../types" */
+
+const DONE = ["processed", "ignored", "finished", "delivered"];
+
+/**
+ * Show open and dead work; nothing where all of it is done.
+ * @param {WorkItem[]} items
+ */
+export function workCard(items) {
+  const open = items.filter(({ state }) => !DONE.includes(state));
+  if (open.length === 0) return null;
+  return card(
+    "Open work",
+    {},
+    table(
+      "Open work",
+      [
+        {
+          name: "Item",
+          phone: "span",
+          show: (row) => [
+            link(addressOf(row.id) ?? "#/", { class: "title" }, row.type ?? row.kind),
+            h("small", { class: "id" }, row.id),
+          ],
+        },
+        { name: "State", show: (row) => [pill(row.state), nextTry(row.next_attempt_at)] },
+        {
+          name: "Error",
+          phone: "span",
+          show: (row) => row.error && h("span", { class: "error" }, row.error),
+        },
+        { name: "Attempts", end: true, show: (row) => count(row.attempts) },
+      ],
+      open,
+    ),
+  );
+}

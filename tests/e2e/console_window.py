@@ -1,0 +1,115 @@
+"""A window at the console, and what its tests ask of the service behind it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from playwright.sync_api import Browser, ConsoleMessage, Page
+
+from tests.e2e.running import Json, Service, service
+from tests.servers import wait_until
+
+KEY = "operator-key-of-the-console-test"
+DESKTOP = {"width": 1280, "height": 900}
+PHONE = {"width": 360, "height": 740}
+# What a browser itself writes when a key is missing or nobody answers: no error of the page's.
+EXPECTED = re.compile(
+    r"Failed to load resource: (the server responded with a status of 40[14]|net::)"
+)
+
+
+@contextmanager
+def console_service(folder: Path) -> Iterator[Service]:
+    """Run the whole service with an operator's key; a notification or refund job dies at once."""
+    mortal = {"NOTIFICATION_MAX_AGE_SECONDS": "1", "REFUND_MAX_ATTEMPTS": "1"}
+    settings = {"OPERATOR_KEYS": KEY, "LOG_LEVEL": "WARNING"} | mortal
+    with service(folder, **settings) as found:
+        yield found
+
+
+@dataclass
+class Window:
+    """A window at the console, and everything that went wrong in it or left it."""
+
+    page: Page
+    url: str
+    asked: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    expected: re.Pattern[str] = EXPECTED
+
+    def __post_init__(self) -> None:
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("console", self._said)
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.wrong.append(f"a dialog: {dialog.message}"))
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and not self.expected.match(message.text):
+            self.wrong.append(message.text)
+
+    def go(self, place: str = "") -> Page:
+        """Go to a place in the console by its address."""
+        self.page.goto(f"{self.url}/console{place}")
+        return self.page
+
+    def sign_in(self, place: str = "", key: str = KEY) -> Page:
+        """Sign in, on the way to a place."""
+        self.go(place)
+        self.page.get_by_label("Operator key").fill(key)
+        self.page.get_by_role("button", name="Sign in").click()
+        return self.page
+
+
+def windows(browser: Browser, url: str, size: Any, **looks: Any) -> Iterator[Window]:
+    """Open a window; afterwards nothing may have gone wrong in it, nor left for another host."""
+    context = browser.new_context(viewport=size, locale="en-GB", timezone_id="UTC", **looks)
+    window = Window(context.new_page(), url)
+    yield window
+    context.close()
+    host = urlsplit(url).netloc
+    assert [asked for asked in window.asked if urlsplit(asked).netloc != host] == []
+    assert not [asked for asked in window.asked if KEY in asked]
+    assert window.wrong == []
+
+
+def ops(running: Service, path: str, **query: str) -> Json:
+    """Ask what the console asks."""
+    headers = {"Authorization": f"Bearer {KEY}"}
+    found: Json = requests.get(
+        f"{running.url()}/ops/{path}", params=query, headers=headers, timeout=10
+    ).json()
+    return found
+
+
+def redrive_all(running: Service) -> None:
+    """Give every dead notification another life."""
+    headers = {"Authorization": f"Bearer {KEY}"}
+    address = f"{running.url()}/ops/dead-letters/redrive"
+    found = ops(running, "dead-letters", limit="1000")["data"]
+    body = {"ids": [item["id"] for item in found if item["kind"] == "notifications"]}
+    requests.post(address, json=body, headers=headers, timeout=10).raise_for_status()
+
+
+def let_die(running: Service, count: int) -> list[str]:
+    """Let notifications of so many payments die, of an event service that is well afterwards."""
+    faults = f"{running.url('RECEIVER_PORT')}/_control/faults"
+    fault = {"status": 422, "count": None, "match": {"type": "payment.succeeded"}}
+    requests.post(faults, json=fault, timeout=5).raise_for_status()
+    payments = [running.pay("pm_card_visa").json()["payment_intent_id"] for _ in range(count)]
+    wait_until(lambda: ops(running, "dead-letters")["matched"] == count, "notifications to die")
+    requests.delete(faults, timeout=5).raise_for_status()
+    return payments
+
+
+def paid(running: Service, **fields: Any) -> str:
+    """Take a payment, and wait until the event service was told."""
+    payment: str = running.pay("pm_card_visa", **fields).json()["payment_intent_id"]
+    running.told(payment, "payment.succeeded")
+    return payment
