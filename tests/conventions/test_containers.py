@@ -60,7 +60,7 @@ def test_a_change_of_code_reinstalls_nothing(name):
         : [" install " in i for i in instructions(name)].index(True)
     ]
     assert [line for line in before_install if line.startswith("COPY")] == [
-        "COPY requirements-image.txt /"
+        f"COPY requirements-{name.removeprefix('Dockerfile.')}.txt /"
     ]
 
 

