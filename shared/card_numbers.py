@@ -11,11 +11,14 @@ Ranges: ISO/IEC 7812 issuer identification numbers as the schemes publish them.
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, NamedTuple
 
 REDACTED = "[redacted]"
 SHORTEST, LONGEST = 12, 19  # digits of a card number
@@ -86,8 +89,7 @@ GLUED = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(NamedTuple):
     """A run of digits, and where it stands."""
 
     digits: str
@@ -108,6 +110,22 @@ def redact_card_numbers(text: str, replacement: str = REDACTED) -> str:
             parts += [text[rest:start], replacement]
             rest = end
     return "".join([*parts, text[rest:]]) if parts else text
+
+
+def clean_json(value: Any) -> Any:
+    """Return a JSON value whose texts hold no card number; names of members are texts, too."""
+    if isinstance(value, str):
+        return redact_card_numbers(value) if len(value) >= SHORTEST else value
+    if isinstance(value, list):
+        return [clean_json(item) for item in value]
+    if isinstance(value, dict):
+        return {clean_json(name): clean_json(member) for name, member in value.items()}
+    return value
+
+
+def clean_json_text(text: str) -> str:
+    """Return a JSON document without card numbers: itself, byte for byte, when it holds none."""
+    return json.dumps(clean_json(json.loads(text))) if holds_card_number(text) else text
 
 
 def card_number_spans(text: str) -> Iterator[tuple[int, int]]:
@@ -155,20 +173,24 @@ class Cluster:
     def __init__(self, text: str, groups: list[Group]) -> None:
         self._text = text
         self._groups = groups
+        self._digits = "".join(group.digits for group in groups)
+        self._places = list(accumulate((len(group.digits) for group in groups), initial=0))
 
     def card_from(self, first: int) -> int | None:
         """Give the last group of the card number that begins with this group, if one does."""
-        group = self._groups[first]
-        if group.digits[0] not in FIRST_DIGITS:
+        digits, start = self._groups[first].digits, self._places[first]
+        if digits[0] not in FIRST_DIGITS:
             return None
-        if len(group.digits) >= SHORTEST and self._is_card_in_a_row(first):
+        issuer = issuer_of(self._digits[start : start + PREFIX_DIGITS])
+        if issuer is None:
+            return None
+        if len(digits) >= SHORTEST and self._is_card_in_a_row(first, issuer):
             return first
-        return self._end_in_groups(first)
+        return self._end_in_groups(first, issuer)
 
-    def _is_card_in_a_row(self, first: int) -> bool:
+    def _is_card_in_a_row(self, first: int, issuer: Issuer) -> bool:
         digits = self._groups[first].digits
-        issuer = issuer_of(digits)
-        if issuer is None or self._is_fraction(first):
+        if self._is_fraction(first):
             return False
         if len(digits) <= LONGEST and self._is_number(digits, issuer, first, first):
             return True
@@ -178,16 +200,17 @@ class Cluster:
             if length < len(digits)
         )
 
-    def _end_in_groups(self, first: int) -> int | None:
+    def _end_in_groups(self, first: int, issuer: Issuer) -> int | None:
         if self._continues_a_row(first):
             return None
-        digits = self._groups[first].digits
+        start = self._places[first]
         for last in range(first + 1, len(self._groups)):
-            digits += self._groups[last].digits
-            if len(digits) > LONGEST:
+            end = self._places[last + 1]
+            if end - start > LONGEST:
                 return None
-            issuer = issuer_of(digits) if len(digits) >= SHORTEST else None
-            if issuer and self._is_number(digits, issuer, first, last):
+            if end - start >= SHORTEST and self._is_number(
+                self._digits[start:end], issuer, first, last
+            ):
                 return last
         return None
 
@@ -295,15 +318,20 @@ def _words(*texts: str) -> set[str]:
 
 def _clusters(text: str) -> Iterator[list[Group]]:
     """Yield runs of digits that stand close together and are enough for a card number."""
-    groups: list[Group] = []
+    spans: list[tuple[int, int]] = []
+    count, reach = 0, 0
     for match in DIGITS.finditer(text):
-        if groups and match.start() - groups[-1].end > WIDEST_GAP:
-            yield from _if_enough(groups)
-            groups = []
-        groups.append(Group(match.group(), match.start(), match.end()))
-    yield from _if_enough(groups)
+        start, end = match.span()
+        if start > reach:
+            if count >= SHORTEST:
+                yield _groups(text, spans)
+            spans, count = [], 0
+        spans.append((start, end))
+        count += end - start
+        reach = end + WIDEST_GAP
+    if count >= SHORTEST:
+        yield _groups(text, spans)
 
 
-def _if_enough(groups: list[Group]) -> Iterator[list[Group]]:
-    if sum(len(group.digits) for group in groups) >= SHORTEST:
-        yield groups
+def _groups(text: str, spans: list[tuple[int, int]]) -> list[Group]:
+    return [Group(text[start:end], start, end) for start, end in spans]

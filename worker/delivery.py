@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 import requests
 from standardwebhooks.webhooks import Webhook
 
+from shared.card_numbers import redact_card_numbers
 from shared.keys import State
 from shared.settings import CONNECT_TIMEOUT_SECONDS
 from shared.telemetry.tally import DELIVERY_SECONDS
@@ -91,7 +92,7 @@ def post(runtime: Runtime, claim: Claim) -> Delivery:
         f"the event service answered {response.status_code}",
         response.status_code,
         _retry_after(response.headers.get("Retry-After")),
-        kept,
+        redact_card_numbers(kept),
     )
 
 

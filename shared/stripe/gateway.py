@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import stripe
 
+from shared.card_numbers import clean_json, redact_card_numbers
 from shared.errors import (
     BillingError,
     CallerError,
@@ -270,7 +271,7 @@ class StripeGateway:
         result = "ok"
         try:
             with span(f"stripe {operation}", kind=SpanKind.CLIENT):
-                return cast(dict[str, Any], call().to_dict(for_json=True))
+                return cast(dict[str, Any], clean_json(call().to_dict(for_json=True)))
         except stripe.StripeError as error:
             translated = translate(error)
             if account and isinstance(translated, CallerError):
@@ -322,11 +323,16 @@ def _body(error: stripe.StripeError) -> dict[str, Any]:
     return cast(dict[str, Any], body.get("error") or {})
 
 
+def _said(error: stripe.StripeError, otherwise: str) -> str:
+    """Give Stripe's own words, which may repeat what a caller sent."""
+    return redact_card_numbers(error.user_message or otherwise)
+
+
 def _declined(error: stripe.CardError) -> PaymentDeclined:
     body = _body(error)
     intent = body.get("payment_intent") or {}
     return PaymentDeclined(
-        error.user_message or "The card was declined.",
+        _said(error, "The card was declined."),
         code=error.code,
         decline_code=body.get("decline_code"),
         advice_code=body.get("advice_code"),
@@ -343,7 +349,7 @@ def _refused(error: stripe.InvalidRequestError) -> CallerError:
     missing = error.code == "resource_missing"
     intent = body.get("payment_intent") or {}
     return CallerError(
-        error.user_message or "Stripe refused the request.",
+        _said(error, "Stripe refused the request."),
         status=404 if missing and error.http_status == HTTPStatus.NOT_FOUND else 400,
         code=error.code or "stripe_refused",
         param=body.get("param"),
@@ -380,7 +386,7 @@ def _not_permitted(error: stripe.PermissionError) -> BillingError:
     code = str(_body(error).get("code") or "")
     if code and not code.startswith(KEY_CODES):
         return CallerError(
-            error.user_message or "Stripe refuses this account.",
+            _said(error, "Stripe refuses this account."),
             status=HTTPStatus.FORBIDDEN,
             code=code,
             stripe_request_id=error.request_id,

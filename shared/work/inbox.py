@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from shared.card_numbers import clean_json_text
 from shared.keys import State
 from shared.settings import Settings
 from shared.store.scripts import Call, Store
@@ -56,7 +57,7 @@ class Inbox:
                 state=State.RECEIVED,
                 fields={k: v for k, v in (fields | dict(trace)).items() if v},
                 max_waiting=self._settings.max_waiting_events,
-                body=body,
+                body=clean_json_text(body),
                 payment_id=event.payment_id,
                 timeline=(received,),
                 timeline_ms=self._retention_ms,

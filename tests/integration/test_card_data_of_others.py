@@ -1,0 +1,82 @@
+"""Card numbers in what Stripe and the event service say: kept nowhere and shown to nobody."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import requests
+from redis import Redis
+
+from shared.card_numbers import REDACTED
+from tests.integration.hands import Hands
+
+NUMBER = "2223003122003222"
+WRITTEN = "2223 0031 2200 3222"
+KEY = {"Authorization": "Bearer sk_test_tests_0123456789"}
+
+
+def everything_in(valkey_url: str) -> str:
+    """Give all that Redis holds, as one text."""
+    client: Any = Redis.from_url(valkey_url, decode_responses=True)
+    readers = {
+        "string": client.get,
+        "hash": client.hgetall,
+        "list": lambda name: client.lrange(name, 0, -1),
+        "set": client.smembers,
+        "zset": lambda name: client.zrange(name, 0, -1),
+        "stream": client.xrange,
+    }
+    kept = [f"{name} {readers[client.type(name)](name)}" for name in client.scan_iter("*")]
+    client.close()
+    return "\n".join(kept)
+
+
+def test_a_note_of_somebody_at_stripe_is_kept_and_told_without_its_number(
+    hands: Hands, valkey_url: str
+) -> None:
+    payment = hands.pay().get_json()["payment_intent_id"]
+    form = {"metadata[note]": f"card {WRITTEN}", "metadata[other]": "order 12"}
+    url = f"{hands.sandbox}/v1/payment_intents/{payment}"
+    requests.post(url, form, headers=KEY, timeout=5).raise_for_status()
+    hands.deliver_events("payment_intent.succeeded")
+    (event,) = [e for e in hands.events() if e["type"] == "payment_intent.succeeded"]
+    event["id"] = "evt_WithANote"
+    event["data"]["object"]["metadata"] = {"note": f"card {WRITTEN}", "other": "order 12"}
+    assert hands.post_event(event).status_code == 200
+    hands.work()
+    shown = hands.client.get(f"/api/payment/{payment}")
+    assert shown.get_json()["metadata"] == {"note": f"card {REDACTED}", "other": "order 12"}
+    for text in (
+        shown.get_data(as_text=True),
+        str(hands.notifications()),
+        everything_in(valkey_url),
+    ):
+        assert NUMBER not in text
+        assert WRITTEN not in text
+    inspected = hands.client.get(f"/ops/items/{event['id']}").get_data(as_text=True)
+    assert REDACTED in inspected
+
+
+def test_an_answer_of_the_event_service_is_kept_without_its_number(
+    hands: Hands, valkey_url: str, monkeypatch: Any
+) -> None:
+    real = requests.Session.post
+    attempts: list[str] = []
+
+    def answered(session: Any, url: str, **options: Any) -> requests.Response:
+        response = real(session, url, **options)
+        attempts.append(url)
+        if len(attempts) == 1:
+            response.status_code = 500
+            response.raw = None
+            response._content = f"no seat for {WRITTEN}".encode()
+            response._content_consumed = True
+        return response
+
+    monkeypatch.setattr(requests.Session, "post", answered)
+    hands.pay()
+    hands.deliver_events("payment_intent.succeeded")
+    hands.work()
+    kept = everything_in(valkey_url)
+    assert "no seat for" in kept
+    assert WRITTEN not in kept
