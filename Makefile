@@ -1,6 +1,6 @@
 # Each target calls a script in bin/; CI calls the same ones.
 .DEFAULT_GOAL := help
-.PHONY: help run test demo chaos bench lint format contract audit check lock images clean
+.PHONY: help run test demo chaos bench slow lint format contract audit check lock images clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ bench: ## run the benchmarks and print their figures (ARGS="--short webhook" for
 
 chaos: ## kill processes at random under traffic and audit what became of it (ARGS="--kills 50")
 	@bin/chaos $(ARGS)
+
+slow: ## have clients and peers take their time, and print what other callers notice
+	@bin/slow $(ARGS)
 
 lint: ## linters and types
 	@bin/lint

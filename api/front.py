@@ -63,6 +63,7 @@ class Front:
     async def start(self, sockets: Sequence[socket.socket]) -> None:
         """Begin to accept."""
         loop = asyncio.get_running_loop()
+        self._opening = loop.create_task(self._pipe.open("record"))
         for one in sockets:
             server = await loop.create_server(self._connections.accept, sock=one, backlog=BACKLOG)
             self._servers.append(server)
@@ -74,6 +75,7 @@ class Front:
             server.close()
         await self._connections.stop(seconds)
         self._pools.close()
+        self._opening.cancel()
         await self._pipe.close()
 
     def refusal(self, fault: Fault) -> Answer:

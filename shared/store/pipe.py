@@ -8,7 +8,9 @@ its own script, or `Unavailable`, within the time it was promised.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -28,6 +30,8 @@ from shared.store.scripts import (
 )
 
 Command = tuple[str | int | float, ...]
+# Connecting takes some round trips, to Sentinels too; longer, and it is begun anew.
+CONNECT_SECONDS = 10.0
 # Scripts of one write: a few milliseconds of Redis, so that others' reads come between.
 MOST_AT_ONCE = 128
 
@@ -51,6 +55,8 @@ class Pipe:
         self._connection: AbstractConnection | None = None
         self._waiting: list[_Asked] = []
         self._writer: asyncio.Task[None] | None = None
+        self._ready: AbstractConnection | None = None
+        self._connecting: asyncio.Task[AbstractConnection] | None = None
         self._hashes: dict[str, str] = {}
 
     async def run(self, call: Call) -> Any:
@@ -67,8 +73,17 @@ class Pipe:
             self._writer = loop.create_task(self._write_all())
         return await asked.answer
 
+    async def open(self, *scripts: str) -> None:
+        """Connect before anybody waits; a server that is away is looked for again when needed."""
+        for script in scripts:
+            self._hash(script)
+        with contextlib.suppress(RedisError, OSError):
+            await self._connected()
+
     async def close(self) -> None:
         """End the connection."""
+        if self._connecting is not None:
+            self._connecting.cancel()
         if self._connection is not None:
             await self._connection.disconnect()
         await self._client.aclose()
@@ -81,22 +96,28 @@ class Pipe:
         return found
 
     async def _write_all(self) -> None:
-        while self._waiting:
-            together, self._waiting = (
-                self._waiting[:MOST_AT_ONCE],
-                self._waiting[MOST_AT_ONCE:],
-            )
-            try:
-                async with asyncio.timeout_at(together[0].ends_at):
-                    await self._write(together)
-            except (RedisError, OSError) as error:
-                await self._drop()
-                _fail(together, unanswered(), error)
-        self._writer = None
+        try:
+            while self._waiting:
+                waiting = self._waiting
+                together, self._waiting = waiting[:MOST_AT_ONCE], waiting[MOST_AT_ONCE:]
+                await self._write_in_time(together)
+        finally:
+            self._writer = None
+
+    async def _write_in_time(self, together: list[_Asked]) -> None:
+        try:
+            async with asyncio.timeout_at(together[0].ends_at):
+                await self._write(together)
+        except (RedisError, OSError):
+            await self._drop()
+        finally:
+            for asked in together:
+                if not asked.answer.done():
+                    asked.answer.set_exception(unanswered())
 
     async def _write(self, together: list[_Asked]) -> None:
         """Send one group and hand out its results; once more when the connection was stale."""
-        fresh = self._connection is None or not self._connection.is_connected
+        fresh = self._ready is None or not self._ready.is_connected
         try:
             results = await self._exchange(together)
         except (Broken, NoScriptError):
@@ -108,7 +129,9 @@ class Pipe:
             if asked.answer.done():
                 continue
             if isinstance(result, Exception):
-                _fail([asked], unanswered(), result)
+                asked.answer.set_exception(
+                    result if isinstance(result, Unavailable) else unanswered()
+                )
             else:
                 asked.answer.set_result(result)
 
@@ -117,9 +140,7 @@ class Pipe:
         commands: list[Command] = [asked.command for asked in together]
         if self._replicas:
             commands.append(("WAIT", self._replicas, REPLICATION_TIMEOUT_MS))
-        # Its type says that a command has one part.
-        packed = [hiredis.pack_command(cast(Any, command)) for command in commands]
-        await connection.send_packed_command(packed, check_health=False)
+        await connection.send_packed_command(_packed(commands), check_health=False)
         results = [await _result(connection) for _ in together]
         if self._replicas and await connection.read_response() < self._replicas:
             return [not_replicated()] * len(together)
@@ -128,22 +149,36 @@ class Pipe:
         return results
 
     async def _connected(self) -> AbstractConnection:
-        """Give the connection, with every script known to the server it leads to."""
-        if self._connection is None:
-            pool = self._client.connection_pool
-            self._connection = await pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py's
-        elif not self._connection.is_connected:
-            await self._connection.connect()  # type: ignore[no-untyped-call]  # redis-py's
-        else:
-            return self._connection
-        for script in self._hashes:
-            await self._connection.send_command("SCRIPT", "LOAD", script_source(script))
-            await self._connection.read_response()
-        return self._connection
+        """Give the connection; who stops waiting for it leaves it being made for the next."""
+        if self._ready is not None and self._ready.is_connected:
+            return self._ready
+        if self._connecting is None or self._connecting.done():
+            self._connecting = asyncio.get_running_loop().create_task(self._connect())
+        return await asyncio.shield(self._connecting)
+
+    async def _connect(self) -> AbstractConnection:
+        """Connect, and make every script known to the server."""
+        async with asyncio.timeout(CONNECT_SECONDS):
+            if self._connection is None:
+                pool = self._client.connection_pool
+                self._connection = await pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py's
+            else:
+                await self._connection.connect()  # type: ignore[no-untyped-call]  # redis-py's
+            connection = self._connection
+            loads: list[Command] = [
+                ("SCRIPT", "LOAD", script_source(name)) for name in self._hashes
+            ]
+            await connection.send_packed_command(_packed(loads), check_health=False)
+            for _ in loads:
+                await connection.read_response()
+        self._ready = connection
+        return connection
 
     async def _drop(self) -> None:
-        if self._connection is not None:
-            await self._connection.disconnect(nowait=True)
+        """End a connection whose answers nobody can tell apart any more."""
+        if self._ready is not None:
+            await self._ready.disconnect(nowait=True)
+            self._ready = None
 
 
 async def _result(connection: AbstractConnection) -> Any:
@@ -154,7 +189,7 @@ async def _result(connection: AbstractConnection) -> Any:
         return error
 
 
-def _fail(together: list[_Asked], error: Unavailable, cause: Exception) -> None:
-    for asked in together:
-        if not asked.answer.done():
-            asked.answer.set_exception(cause if isinstance(cause, Unavailable) else error)
+def _packed(commands: Sequence[Command]) -> list[bytes]:
+    """Render commands as they are sent."""
+    # hiredis's type says that a command has one part.
+    return [hiredis.pack_command(cast(Any, command)) for command in commands]

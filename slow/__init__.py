@@ -1,0 +1,1 @@
+"""Slowness: `bin/slow`. Peers and clients that take their time, and what everybody else notices."""

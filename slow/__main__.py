@@ -1,0 +1,25 @@
+"""`python -m slow [TROUBLE …]`: bring each trouble and print what the probes saw."""
+
+from __future__ import annotations
+
+import sys
+
+from slow.run import probe, staged
+from slow.troubles import TROUBLES
+
+
+def main(names: list[str]) -> None:
+    """Run the named troubles, or all."""
+    chosen = [trouble for trouble in TROUBLES if not names or trouble.__name__ in names]
+    sys.stdout.write("| while | health | webhook | payment | metrics |\n" + "| --- " * 5 + "|\n")
+    for trouble in chosen:
+        # Each on a stage of its own: what the one before left behind is not its doing.
+        with staged() as (stage, redis):
+            seen = probe(stage, redis, trouble)
+        cells = " | ".join(str(one) for one in seen.values())
+        sys.stdout.write(f"| {trouble.__name__.replace('_', ' ')} | {cells} |\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,132 @@
+"""What an ordinary caller of each class notices: latency and failures, measured all the while."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import requests
+
+from chaos.stage import WEBHOOK_SECRET
+
+# Nobody waits longer; a request that takes this long has failed.
+PATIENCE_SECONDS = 30.0
+PAUSE_SECONDS = 0.05
+OK = 200
+
+
+@dataclass
+class Seen:
+    """What one probe saw: seconds of each request, and why those that failed did."""
+
+    seconds: list[float] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def p99(self) -> float:
+        """Give the 99th percentile of all answers, failures included, in seconds."""
+        taken = sorted(self.seconds)
+        return taken[int(len(taken) * 0.99)] if taken else PATIENCE_SECONDS
+
+    def __str__(self) -> str:
+        """Show p99 in milliseconds, and failures of all."""
+        failed = f", {len(self.failures)} of {len(self.seconds)} failed" if self.failures else ""
+        return f"{self.p99 * 1000:.0f} ms{failed}"
+
+
+class Probes:
+    """Ask for health, send a webhook, pay and scrape, each again and again in a thread."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._end = threading.Event()
+        asks: dict[str, Callable[[], requests.Response]] = {
+            "health": self._health,
+            "webhook": self._webhook,
+            "payment": self._payment,
+            "metrics": self._metrics,
+        }
+        self.seen = {name: Seen() for name in asks}
+        self._threads = [
+            threading.Thread(target=self._ask, args=(self.seen[name], ask), daemon=True)
+            for name, ask in asks.items()
+        ]
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
+        """End, when the last request of each has been answered."""
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self, seen: Seen, ask: Callable[[], requests.Response]) -> None:
+        while not self._end.is_set():
+            began = time.monotonic()
+            try:
+                status: int | str = ask().status_code
+            except requests.RequestException as error:
+                status = type(error).__name__
+            seen.seconds.append(time.monotonic() - began)
+            if status != OK:
+                seen.failures.append(str(status))
+            time.sleep(PAUSE_SECONDS)
+
+    def _health(self) -> requests.Response:
+        return requests.get(f"{self._url}/health", timeout=PATIENCE_SECONDS)
+
+    def _metrics(self) -> requests.Response:
+        return requests.get(f"{self._url}/metrics", timeout=PATIENCE_SECONDS)
+
+    def _payment(self) -> requests.Response:
+        return pay(self._url, "ordinary")
+
+    def _webhook(self) -> requests.Response:
+        body = json.dumps(event()).encode()
+        headers = {"Stripe-Signature": sign(body), "Content-Type": "application/json"}
+        url = f"{self._url}/api/webhook"
+        return requests.post(url, body, headers=headers, timeout=PATIENCE_SECONDS)
+
+
+def pay(url: str, description: str) -> requests.Response:
+    """Take a payment."""
+    body = {
+        "amount": 1000,
+        "currency": "sgd",
+        "payment_method": "pm_card_visa",
+        "description": description,
+    }
+    return requests.post(f"{url}/api/payment/process", json=body, timeout=PATIENCE_SECONDS)
+
+
+def event() -> dict[str, object]:
+    """Give an event that nobody has seen."""
+    mark = secrets.token_hex(8)
+    return {
+        "id": f"evt_{mark}",
+        "object": "event",
+        "type": "payment_intent.created",
+        "created": int(time.time()),
+        "livemode": False,
+        "data": {"object": {"id": f"pi_{mark}", "object": "payment_intent", "amount": 1000}},
+    }
+
+
+def sign(body: bytes) -> str:
+    """Sign a body as Stripe does."""
+    stamp = int(time.time())
+    mac = hmac.new(WEBHOOK_SECRET.encode(), f"{stamp}.".encode() + body, "sha256").hexdigest()
+    return f"t={stamp},v1={mac}"

@@ -1,0 +1,218 @@
+"""The troubles: each a context in which somebody is slow. All on loopback, all bounded."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from urllib.parse import urlsplit
+
+import psutil
+import requests
+
+from chaos.stage import Stage
+from slow.probe import PATIENCE_SECONDS, pay
+from slow.relay import Manner, Relay
+
+MANY, HUNDREDS, PAYERS, SPENDERS = 2_000, 200, 64, 4
+STRIPE_SECONDS = 8.0
+REDIS_FROZEN_SECONDS = 20.0
+PROCESS_STOPPED_SECONDS = 15.0
+SLOW, DRIP = "slowly, please", "drop by drop"
+# As it stands in the form that the SDK sends.
+MARKS = {
+    b"slowly": Manner(delay_seconds=STRIPE_SECONDS),
+    b"drop+by": Manner(drips=True),
+}
+HEAD = b"POST /api/webhook HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+HALF_HEAD = HEAD + b"X-More: "
+HALF_BODY = HEAD + b"Content-Length: 1000\r\n\r\n" + b'{"amount": 1'
+HALF_CHUNKS = HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n" + b'{"a":\r\n'
+# Preface, SETTINGS, and HEADERS of a POST without END_STREAM (RFC 9113).
+HTTP2 = (
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    + bytes.fromhex("000000040000000000")
+    + bytes.fromhex("0000060104000000018386418401 31".replace(" ", ""))
+)
+
+
+@contextmanager
+def quiet(_: Stage, __: Relay) -> Iterator[None]:
+    """Change nothing: what the machine gives."""
+    yield
+
+
+@contextmanager
+def stripe_slow(stage: Stage, _: Relay) -> Iterator[None]:
+    """Have 64 payments wait for a Stripe that answers after 8 s, again and again."""
+    with crowd(PAYERS, lambda: pay(stage.api, SLOW)):
+        yield
+
+
+@contextmanager
+def stripe_drips(stage: Stage, _: Relay) -> Iterator[None]:
+    """Have 64 payments wait for a Stripe that sends a byte every 3 s, again and again."""
+    with crowd(PAYERS, lambda: pay(stage.api, DRIP)):
+        yield
+
+
+@contextmanager
+def silent_sockets(stage: Stage, _: Relay) -> Iterator[None]:
+    """Open 2,000 connections and say nothing."""
+    with held(stage, MANY, b""):
+        yield
+
+
+@contextmanager
+def half_heads(stage: Stage, _: Relay) -> Iterator[None]:
+    """Send 200 heads that do not end."""
+    with held(stage, HUNDREDS, HALF_HEAD):
+        yield
+
+
+@contextmanager
+def half_bodies(stage: Stage, _: Relay) -> Iterator[None]:
+    """Send 200 bodies that do not end."""
+    with held(stage, HUNDREDS, HALF_BODY):
+        yield
+
+
+@contextmanager
+def half_chunks(stage: Stage, _: Relay) -> Iterator[None]:
+    """Send 200 bodies in chunks that do not end."""
+    with held(stage, HUNDREDS, HALF_CHUNKS):
+        yield
+
+
+@contextmanager
+def http2_prefaces(stage: Stage, _: Relay) -> Iterator[None]:
+    """Begin 200 requests of HTTP/2 that do not end, and go away."""
+    with held(stage, HUNDREDS, HTTP2):
+        pass
+    yield
+
+
+@contextmanager
+def idle_keep_alive(stage: Stage, _: Relay) -> Iterator[None]:
+    """Ask once on each of 2,000 connections and keep them."""
+    with held(stage, MANY, b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"):
+        yield
+
+
+@contextmanager
+def redis_frozen(stage: Stage, _: Relay) -> Iterator[None]:
+    """Stop Redis, as a disk or a machine that hangs does."""
+    stage.services["valkey"].send(signal.SIGSTOP)
+    thaw = threading.Timer(REDIS_FROZEN_SECONDS, stage.services["valkey"].send, (signal.SIGCONT,))
+    thaw.start()
+    try:
+        yield
+    finally:
+        thaw.cancel()
+        stage.services["valkey"].send(signal.SIGCONT)
+
+
+@contextmanager
+def redis_slow(_: Stage, redis: Relay) -> Iterator[None]:
+    """Have Redis answer after a second."""
+    before, redis.manner = redis.manner, Manner(delay_seconds=1.0)
+    try:
+        yield
+    finally:
+        redis.manner = before
+
+
+@contextmanager
+def costly_texts(stage: Stage, _: Relay) -> Iterator[None]:
+    """Send what costs much to look at: long texts, headers, and thousands of fields."""
+    kinds = costly_requests(stage.api)
+    turns = itertools.cycle(kinds)
+    with crowd(SPENDERS, lambda: next(turns)()):  # noqa: PLW0108  # another one each time
+        yield
+
+
+@contextmanager
+def process_stopped(stage: Stage, _: Relay) -> Iterator[None]:
+    """Stop one of the API's processes, as a debugger or a bug does."""
+    family = psutil.Process(stage.services["api"].pid).children(recursive=True)
+    serving = [one for one in family if not one.children()]
+    serving[-1].suspend()
+    try:
+        yield
+    finally:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            serving[-1].resume()
+
+
+@contextmanager
+def held(stage: Stage, count: int, first: bytes) -> Iterator[None]:
+    """Hold so many connections, on each of which something was sent."""
+    where = urlsplit(stage.api)
+    with ExitStack() as stack:
+        for _ in range(count):
+            with contextlib.suppress(OSError):
+                address = (where.hostname, where.port)
+                client = stack.enter_context(socket.create_connection(address, timeout=5))
+                client.sendall(first)
+        yield
+
+
+@contextmanager
+def crowd(count: int, act: Callable[[], object]) -> Iterator[None]:
+    """Have so many act at a time, again and again."""
+    end = threading.Event()
+
+    def go_on() -> None:
+        while not end.is_set():
+            with contextlib.suppress(requests.RequestException):
+                act()
+
+    threads = [threading.Thread(target=go_on, daemon=True) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    time.sleep(1)
+    try:
+        yield
+    finally:
+        end.set()
+        for thread in threads:
+            thread.join(timeout=PATIENCE_SECONDS)
+
+
+def costly_requests(url: str) -> list[Callable[[], requests.Response]]:
+    """Give requests that cost more than they look."""
+    accents = ('{"description": "a' + "\u0315\u0300" * 40_000 + '"}').encode()
+    fields = ("{" + ",".join(f'"m{number}":1' for number in range(105_000)) + "}").encode()
+    plain = {"Content-Type": "application/json"}
+    commas = plain | {"Stripe-Signature": "," * 390_000}
+
+    def post(path: str, body: bytes, headers: dict[str, str]) -> requests.Response:
+        return requests.post(url + path, body, headers=headers, timeout=PATIENCE_SECONDS)
+
+    return [
+        lambda: post("/api/payment/process", accents, plain),
+        lambda: post("/api/webhook", b"{}", commas),
+        lambda: post("/api/payment/process", fields, plain),
+    ]
+
+
+TROUBLES = (
+    quiet,
+    stripe_slow,
+    stripe_drips,
+    silent_sockets,
+    half_heads,
+    half_bodies,
+    half_chunks,
+    http2_prefaces,
+    idle_keep_alive,
+    redis_frozen,
+    redis_slow,
+    costly_texts,
+    process_stopped,
+)
