@@ -9,11 +9,12 @@ from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 from pydantic import ValidationError
 
-from api import hosts, problems, requests
+from api import cancellation, hosts, problems, requests  # noqa: F401  # adds its route
 from api import metrics as metrics_page
 from api.bodies import StrictJson
 from api.console import console
 from api.health import health
+from api.notifications_contract import add_notifications
 from api.ops import ops
 from api.ops_lists import lists
 from api.parts import EXTENSION, Parts
@@ -74,4 +75,5 @@ def contract(app: OpenAPI) -> dict[str, Any]:
             content = operation["responses"].get("422", {}).get("content", {})
             if "application/json" in content:
                 del operation["responses"]["422"]
+    add_notifications(document)
     return document

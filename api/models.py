@@ -15,6 +15,9 @@ METADATA_VALUE_LENGTH = 500
 # Stripe's largest amount in any currency has twelve digits.
 LARGEST_AMOUNT = 999_999_999_999
 PAYMENT_INTENT_ID = r"^pi_[A-Za-z0-9]{1,120}$"
+# A payment is its payment intent, or its charge when it has none.
+PAYMENT_ID = r"^(pi|ch|py)_[A-Za-z0-9]{1,120}$"
+ACCOUNT_ID = r"^acct_[A-Za-z0-9]{1,120}$"
 REFUND_ID = r"^(re|rr|pyr)_[A-Za-z0-9]{1,120}$"
 EMAIL = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+\.[^@\s<>,;.]+")
 NOT_IN_URL = re.compile(r"[\s\x00-\x1f\x7f<>\"]")
@@ -50,10 +53,12 @@ Currency = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z]{3}$", to_lower=True, strip_whitespace=True)
 ]
 Metadata = Annotated[dict[str, str], AfterValidator(_metadata)]
-PaymentIntentId = Annotated[str, StringConstraints(pattern=PAYMENT_INTENT_ID)]
+PaymentId = Annotated[str, StringConstraints(pattern=PAYMENT_ID)]
+AccountId = Annotated[str, StringConstraints(pattern=ACCOUNT_ID)]
 PaymentMethodId = Annotated[str, StringConstraints(pattern=r"^pm_[A-Za-z0-9_]{1,120}$")]
 RefundId = Annotated[str, StringConstraints(pattern=REFUND_ID)]
 Reason = Literal["duplicate", "fraudulent", "requested_by_customer"]
+CancellationReason = Literal["duplicate", "fraudulent", "requested_by_customer", "abandoned"]
 
 
 class Input(BaseModel):
@@ -74,7 +79,7 @@ class AccountHeader(BaseModel):
     model_config = ConfigDict(hide_input_in_errors=True)
 
     stripe_account: str | SkipJsonSchema[None] = Field(
-        None, alias="Stripe-Account", pattern=r"^acct_[A-Za-z0-9]{1,120}$"
+        None, alias="Stripe-Account", pattern=ACCOUNT_ID
     )
 
 
@@ -94,6 +99,13 @@ class RefundHeaders(MoneyHeaders):
     )
 
 
+class TransferData(Input):
+    """Where the money of a destination charge goes (Stripe Connect)."""
+
+    destination: AccountId
+    amount: Amount | None = Field(None, description="Of it; without, all but the fee.")
+
+
 class ProcessPayment(Input):
     """A payment to take now."""
 
@@ -108,12 +120,19 @@ class ProcessPayment(Input):
     return_url: Annotated[str, AfterValidator(_return_url)] | None = Field(
         None, max_length=2048, description="Where 3D Secure sends the customer's browser back to."
     )
+    application_fee_amount: Amount | None = Field(
+        None, description="What the platform keeps (Stripe Connect), smallest unit."
+    )
+    transfer_data: TransferData | None = None
+    on_behalf_of: AccountId | None = Field(
+        None, description="The account that the payment is settled for (Stripe Connect)."
+    )
 
 
 class VerifyPayment(Input):
     """A question: whether a payment succeeded, as expected."""
 
-    payment_intent_id: PaymentIntentId
+    payment_intent_id: PaymentId = Field(description="Or the charge of a payment without one.")
     expected_amount: Amount | None = None
     expected_currency: Currency | None = None
 
@@ -121,10 +140,25 @@ class VerifyPayment(Input):
 class ProcessRefund(Input):
     """A refund to make; without an amount, of all that is left."""
 
-    payment_intent_id: PaymentIntentId
+    payment_intent_id: PaymentId = Field(description="Or the charge of a payment without one.")
     amount: Amount | None = None
+    expected_currency: Currency | None = Field(
+        None, description="Refuse the refund of a payment in another currency."
+    )
     reason: Reason | None = None
     metadata: Metadata = Field(default_factory=dict)
+    reverse_transfer: bool | None = Field(
+        None, description="Take the money back from the destination (Stripe Connect)."
+    )
+    refund_application_fee: bool | None = Field(
+        None, description="Give the platform's fee back, too (Stripe Connect)."
+    )
+
+
+class CancelPayment(Input):
+    """Let a payment go: nobody can pay it any more, and what was held is released."""
+
+    reason: CancellationReason | None = None
 
 
 class VerifyRefund(Input):
@@ -134,9 +168,9 @@ class VerifyRefund(Input):
 
 
 class PaymentPath(BaseModel):
-    """The payment intent in the path."""
+    """The payment in the path: its payment intent, or the charge of one without."""
 
-    payment_intent_id: str = Field(json_schema_extra={"pattern": PAYMENT_INTENT_ID})
+    payment_intent_id: str = Field(json_schema_extra={"pattern": PAYMENT_ID})
 
 
 class RefundPath(BaseModel):
@@ -149,8 +183,10 @@ class Payment(Output):
     """A payment as it stands."""
 
     success: bool = Field(description="True when its status is `succeeded`.")
-    status: str = Field(description="Stripe's status of the payment intent.")
-    payment_intent_id: str
+    status: str = Field(
+        description="Stripe's status of the payment intent; of a charge without one, in its words."
+    )
+    payment_intent_id: str | None = Field(description="Null for a charge without one.")
     client_secret: str | None = Field(description="Null when Stripe could not be asked.")
     requires_action: bool
     next_action: dict[str, Any] | None = Field(description="Stripe's, for 3D Secure.")
@@ -163,7 +199,16 @@ class Payment(Output):
     metadata: dict[str, str]
 
 
-class Refund(Output):
+class Moved(Output):
+    """What reached the balance, as far as Stripe knows and our key may read it."""
+
+    fee: int | None = Field(description="Stripe's fee, in the settlement currency.")
+    net: int | None = Field(description="What the balance gains; below zero, loses.")
+    settlement_currency: str | None
+    available_on: str | None = Field(description="When it can be paid out, RFC 3339.")
+
+
+class Refund(Moved):
     """A refund as it stands; `refund_id` is null until Stripe has made it."""
 
     refund_request_id: str | None
@@ -182,18 +227,46 @@ class Refund(Output):
     reason: str | None
     payment_intent_id: str | None
     charge_id: str | None
-    failure_reason: str | None
+    failure_reason: str | None = Field(description="Stripe's code.")
+    failure_message: str | None = Field(description="Stripe's sentence, of a refusal.")
+    pending_reason: str | None = Field(
+        description="Why it waits: `processing`, `insufficient_funds` or `charge_pending`."
+    )
+    account: str | None = Field(description="The connected account, if any.")
     attempts: int
     created: int | None
     metadata: dict[str, str]
 
 
-class PaymentDetails(Payment):
+class Dispute(Moved):
+    """A dispute as it stands."""
+
+    dispute_id: str
+    status: str
+    reason: str | None
+    amount: int | None
+    currency: str | None
+    due_by: str | None = Field(description="Until when evidence can be given, RFC 3339.")
+    created: int | None
+
+
+class CanceledPayment(Payment):
+    """A payment that nobody can pay any more."""
+
+    amount_received: int = Field(description="What was captured before it was let go.")
+    cancellation_reason: str | None
+
+
+class PaymentDetails(Payment, Moved):
     """A payment with all that happened to it."""
 
-    amount_received: int
-    amount_refunded: int
+    amount_received: int = Field(description="What came: captured, in part or beyond.")
+    amount_capturable: int = Field(description="What is held and can still be captured.")
+    amount_refunded: int = Field(description="Of captured money; a released hold is no refund.")
+    cancellation_reason: str | None
+    account: str | None = Field(description="The connected account, if any.")
     refunds: list[Refund]
+    disputes: list[Dispute]
     disputed: bool
     timeline: list[dict[str, Any]]
     stale: bool = Field(description="True when Stripe could not be asked.")
@@ -204,7 +277,7 @@ class PaymentVerdict(Output):
     """Whether a payment succeeded, as expected."""
 
     verified: bool
-    payment_intent_id: str
+    payment_intent_id: str | None
     status: str
     reason: str | None = Field(
         description="not_succeeded, amount_mismatch, currency_mismatch, or null when verified."

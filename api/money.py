@@ -7,10 +7,23 @@ from flask_openapi3.models.tag import Tag
 
 from api.access import BEARER, require_caller
 from api.bodies import require_clean_json
+from api.models import AccountHeader
+from api.parts import parts
 from api.problems import documented
+from shared.errors import Unavailable
 
-ALWAYS = documented(401, 422, 500, 503)
+ALWAYS = documented(401, 403, 422, 500, 503)
 ON_POST = documented(400, 413, 415) | ALWAYS
+
+
+def account_of(payment_id: str, header: AccountHeader) -> str | None:
+    """Name the connected account of a payment: as the caller says, or as we know of it."""
+    if header.stripe_account:
+        return header.stripe_account
+    try:
+        return parts().payments.account_of(payment_id)
+    except Unavailable:
+        return None
 
 
 def money_blueprint(name: str) -> APIBlueprint:

@@ -10,7 +10,7 @@ from flask import Response, g
 from api.idempotency import IdempotentRequest, KeptAnswer
 from api.idempotent import idempotently
 from api.models import (
-    PAYMENT_INTENT_ID,
+    PAYMENT_ID,
     AccountHeader,
     MoneyHeaders,
     Payment,
@@ -20,18 +20,20 @@ from api.models import (
     ProcessPayment,
     VerifyPayment,
 )
-from api.money import ALWAYS, ON_POST, money_blueprint
+from api.money import ALWAYS, ON_POST, account_of, money_blueprint
 from api.outcome import made_after_all
 from api.parts import parts
 from api.payment_answers import (
     details_from_stripe,
     details_remembered,
     payment_answer,
+    payment_from_stripe,
     verdict,
 )
 from api.problems import documented
 from api.reply import reply
 from shared.errors import BillingError, CallerError, Unavailable
+from shared.stripe.amounts import received
 
 Json = dict[str, Any]
 payments = money_blueprint("payment")
@@ -54,6 +56,9 @@ def _charge(header: MoneyHeaders, body: ProcessPayment, asked: IdempotentRequest
         "description": body.description,
         "receipt_email": body.customer_email,
         "metadata": body.metadata,
+        "application_fee_amount": body.application_fee_amount,
+        "transfer_data": body.transfer_data and body.transfer_data.model_dump(exclude_none=True),
+        "on_behalf_of": body.on_behalf_of,
     }
     try:
         intent = _created(header, body, params, asked)
@@ -114,11 +119,12 @@ def _note(
 def details(header: AccountHeader, path: PaymentPath) -> Response:
     """Tell how a payment stands and all that happened to it."""
     payment_id = path.payment_intent_id
-    if not re.fullmatch(PAYMENT_INTENT_ID, payment_id):
+    if not re.fullmatch(PAYMENT_ID, payment_id):
         raise CallerError("No payment has this id.", status=404, code="payment_not_found")
+    payment_id = parts().payments.intent_of(payment_id) or payment_id
     timeline = parts().payments.timeline(payment_id)
     try:
-        return reply(details_from_stripe(payment_id, header.stripe_account, timeline))
+        return reply(details_from_stripe(payment_id, account_of(payment_id, header), timeline))
     except Unavailable:
         return reply(details_remembered(payment_id, timeline))
 
@@ -129,7 +135,8 @@ def details(header: AccountHeader, path: PaymentPath) -> Response:
 )
 def verify(header: AccountHeader, body: VerifyPayment) -> Response:
     """Say whether a payment succeeded, as expected: asks Stripe, never a cache."""
-    intent = parts().gateway.payment(body.payment_intent_id, header.stripe_account)
+    payment_id = body.payment_intent_id
+    intent = payment_from_stripe(payment_id, account_of(payment_id, header))
     reason = _reason(intent, body)
     return reply(verdict(intent, reason))
 
@@ -137,7 +144,7 @@ def verify(header: AccountHeader, body: VerifyPayment) -> Response:
 def _reason(intent: Json, body: VerifyPayment) -> str | None:
     if intent["status"] != "succeeded":
         return "not_succeeded"
-    if body.expected_amount not in (None, intent["amount_received"]):
+    if body.expected_amount not in (None, received(intent)):
         return "amount_mismatch"
     if body.expected_currency not in (None, intent["currency"]):
         return "currency_mismatch"

@@ -1,20 +1,37 @@
 """The one shape of a payment in our answers, from Stripe's payment intent or from what we remember.
 
-What is remembered is put into Stripe's form first, so that there is one place that reads it.
+What is remembered is put into Stripe's form first, so that there is one place that reads it. So is
+a charge that has no payment intent.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from api.models import Payment, PaymentDetails, PaymentVerdict
+from api.models import CanceledPayment, Dispute, Payment, PaymentDetails, PaymentVerdict
 from api.parts import parts
-from api.refund_answers import refund_with_job
-from shared.errors import Unavailable
-from shared.facts import amount_refunded, disputed, timestamp
+from api.refund_answers import moved_answer, refund_with_job
+from shared.errors import CallerError, Misconfigured, Unavailable
+from shared.facts import amount_refunded, disputed, disputes, fees, timestamp
+from shared.stripe.amounts import as_intent, captured, given_back, moved, received
+from shared.stripe.event import reference
+from shared.stripe.gateway import permission_missing
 from shared.work.payments import PaymentRecord
 
 Json = dict[str, Any]
+
+
+def payment_from_stripe(payment_id: str, account: str | None, *, with_fees: bool = False) -> Json:
+    """Ask Stripe for a payment, in the form of an intent, by its intent or its charge.
+
+    Raises `CallerError` 404, `Unavailable`.
+    """
+    gateway = parts().gateway
+    if payment_id.startswith("pi_"):
+        return gateway.payment(payment_id, account, with_fees=with_fees)
+    charge = gateway.charge(payment_id, account)
+    intent = reference(charge.get("payment_intent"))
+    return gateway.payment(intent, account, with_fees=with_fees) if intent else as_intent(charge)
 
 
 def payment_answer(intent: Json) -> Payment:
@@ -24,7 +41,7 @@ def payment_answer(intent: Json) -> Payment:
     return Payment(
         success=status == "succeeded",
         status=status,
-        payment_intent_id=intent["id"],
+        payment_intent_id=_intent_id(intent),
         client_secret=intent.get("client_secret"),
         requires_action=status == "requires_action",
         next_action=intent.get("next_action"),
@@ -38,57 +55,142 @@ def payment_answer(intent: Json) -> Payment:
     )
 
 
+def _intent_id(intent: Json) -> str | None:
+    return intent["id"] if intent["id"].startswith("pi_") else None
+
+
+def canceled_answer(intent: Json) -> CanceledPayment:
+    """Build the answer to a cancellation from the canceled intent."""
+    return CanceledPayment(
+        **dict(payment_answer(intent)),
+        amount_received=received(intent),
+        cancellation_reason=intent.get("cancellation_reason"),
+    )
+
+
 def verdict(intent: Json, reason: str | None) -> PaymentVerdict:
     """Build the answer to whether a payment succeeded; `reason` says why not."""
     charge = intent.get("latest_charge") or {}
     return PaymentVerdict(
         verified=reason is None,
-        payment_intent_id=intent["id"],
+        payment_intent_id=_intent_id(intent),
         status=intent["status"],
         reason=reason,
         amount=intent["amount"],
-        amount_received=intent["amount_received"],
-        amount_refunded=charge.get("amount_refunded") or 0,
+        amount_received=received(intent),
+        amount_refunded=_refunded_as_charge_says(charge),
         currency=intent["currency"],
     )
+
+
+def _refunded_as_charge_says(charge: Json) -> int:
+    """Read what was given back of a charge: never more than was captured of it."""
+    return min(int(charge.get("amount_refunded") or 0), captured(charge))
 
 
 def details_from_stripe(
     payment_id: str, account: str | None, timeline: list[Json]
 ) -> PaymentDetails:
-    """Ask Stripe how a payment stands. Raises `CallerError` 404, `Unavailable`."""
-    intent = parts().gateway.payment(payment_id, account)
-    refunds = parts().gateway.refunds_of(account, payment_intent=payment_id)
+    """Ask Stripe how a payment stands. Raises `CallerError` 404, `Unavailable`.
+
+    What our key may not read is as events told it.
+    """
+    intent = payment_from_stripe(payment_id, account, with_fees=True)
     charge = intent.get("latest_charge") or {}
-    return PaymentDetails(
-        **dict(payment_answer(intent)),
-        amount_received=intent["amount_received"],
-        amount_refunded=charge.get("amount_refunded") or 0,
-        refunds=[refund_with_job(refund) for refund in refunds],
+    record = parts().payments.read(intent["id"])
+    refunds = _refunds(intent, account)
+    listed = _disputes(intent, account) if charge.get("disputed") else []
+    given = _refunded_as_charge_says(charge) if refunds is None else given_back(charge, refunds)
+    return _details(
+        intent,
+        amount_refunded=given,
+        refunds=_remembered_refunds(record) if refunds is None else refunds,
+        disputes=disputes(record.known) if listed is None else listed,
         disputed=bool(charge.get("disputed")),
+        moved=moved(charge.get("balance_transaction")) or fees(record.known),
+        account=account,
         timeline=timeline,
         stale=False,
         as_of=timestamp(parts().store.now_ms() / 1000),
     )
 
 
+def _refunds(intent: Json, account: str | None) -> list[Json] | None:
+    """List a payment's refunds; None where our key may not."""
+    try:
+        return parts().gateway.refunds_of(account, **_owner(intent))
+    except (CallerError, Misconfigured) as error:
+        if not permission_missing(error):
+            raise
+        return None
+
+
+def _disputes(intent: Json, account: str | None) -> list[Json] | None:
+    """List a payment's disputes; None where our key may not."""
+    try:
+        return parts().gateway.disputes_of(account, **_owner(intent))
+    except (CallerError, Misconfigured) as error:
+        if not permission_missing(error):
+            raise
+        return None
+
+
+def _owner(intent: Json) -> dict[str, str]:
+    """Say of what refunds and disputes are listed: of the intent, or of the charge without one."""
+    intent_id = _intent_id(intent)
+    return {"payment_intent": intent_id} if intent_id else {"charge": intent["id"]}
+
+
+def _details(
+    intent: Json, *, refunds: list[Json], disputes: list[Json], moved: Json, **rest: Any
+) -> PaymentDetails:
+    return PaymentDetails(
+        **dict(payment_answer(intent)),
+        **moved_answer(moved),
+        amount_received=received(intent),
+        amount_capturable=intent.get("amount_capturable") or 0,
+        cancellation_reason=intent.get("cancellation_reason"),
+        refunds=[refund_with_job(refund) for refund in refunds],
+        disputes=[_dispute_answer(dispute) for dispute in disputes],
+        **rest,
+    )
+
+
+def _dispute_answer(dispute: Json) -> Dispute:
+    """Build the answer from a dispute in Stripe's form, or as events told of it."""
+    details = dispute.get("evidence_details") or dispute
+    due_by = details.get("due_by")
+    return Dispute(
+        dispute_id=dispute["id"],
+        status=dispute["status"],
+        reason=dispute.get("reason"),
+        amount=dispute.get("amount"),
+        currency=dispute.get("currency"),
+        due_by=timestamp(due_by) if due_by else None,
+        created=dispute.get("created"),
+        **moved_answer(moved(dispute.get("balance_transactions")) or dispute),
+    )
+
+
 def details_remembered(payment_id: str, timeline: list[Json]) -> PaymentDetails:
     """Give the last state known from webhooks. Raises `Unavailable` when nothing is known."""
-    record = parts().payments.read(payment_id)
-    snapshot = record.state.get("snapshot")
-    if not snapshot:
+    record = parts().payments.read(parts().payments.intent_of(payment_id) or payment_id)
+    snapshot = record.money
+    if not snapshot or "status" not in snapshot:
         raise Unavailable(
             "Stripe does not answer, and no webhook told of this payment yet; try again.",
             code="stripe_unreachable",
             retry_after_seconds=5,
         )
-    intent = snapshot | {"id": payment_id, "latest_charge": {"id": snapshot["charge_id"]}}
-    return PaymentDetails(
-        **dict(payment_answer(intent | {"livemode": bool(snapshot["livemode"])})),
-        amount_received=snapshot.get("amount_received") or 0,
+    intent = snapshot | {"id": record.id, "latest_charge": {"id": snapshot["charge_id"]}}
+    return _details(
+        intent | {"livemode": bool(snapshot["livemode"])},
         amount_refunded=amount_refunded(record.known),
-        refunds=[refund_with_job(refund) for refund in _remembered_refunds(record)],
+        refunds=_remembered_refunds(record),
+        disputes=disputes(record.known),
         disputed=disputed(record.known),
+        moved=fees(record.known),
+        account=parts().payments.account_of(record.id),
         timeline=timeline,
         stale=True,
         as_of=timestamp((record.updated_at_ms or 0) / 1000),
@@ -100,6 +202,6 @@ def _remembered_refunds(record: PaymentRecord) -> list[Json]:
     return [
         state["snapshot"]
         | {"id": refund_id, "status": state["status"], "payment_intent": record.id}
-        for refund_id, state in record.known["subjects"].items()
-        if state["family"] == "refund"
+        for refund_id, state in record.known.get("subjects", {}).items()
+        if state["family"] == "refund" and not state["snapshot"].get("released_hold")
     ]

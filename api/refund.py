@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from typing import Any
 
 from flask import Response
 from werkzeug.http import parse_dict_header
@@ -21,7 +22,7 @@ from api.models import (
     RefundVerdict,
     VerifyRefund,
 )
-from api.money import ALWAYS, ON_POST, money_blueprint
+from api.money import ALWAYS, ON_POST, account_of, money_blueprint
 from api.parts import parts
 from api.problems import documented
 from api.refund_answers import refund_of_job, refund_with_job
@@ -30,6 +31,7 @@ from api.requests import trace
 from shared.errors import CallerError, Unavailable
 from shared.work.refund_jobs import JOB_PREFIX, OPEN_STATES, RefundRequest, job_id
 
+Json = dict[str, Any]
 refunds = money_blueprint("refund")
 LONGEST_WAIT_SECONDS = 30
 NOT_BEGUN = {"attempts": "0"}
@@ -59,12 +61,17 @@ def _queue(
     header: RefundHeaders, body: ProcessRefund, asked: IdempotentRequest, wait: int
 ) -> KeptAnswer:
     job = job_id(asked.scope, asked.key)
+    named = body.payment_intent_id
+    payment_id = parts().payments.intent_of(named) or named
     asked_for = RefundRequest(
-        payment_intent_id=body.payment_intent_id,
+        payment_id=payment_id,
         amount=body.amount,
         reason=body.reason,
         metadata=body.metadata,
-        account=header.stripe_account,
+        account=account_of(payment_id, header),
+        reverse_transfer=body.reverse_transfer,
+        refund_application_fee=body.refund_application_fee,
+        expected_currency=body.expected_currency,
     )
     parts().refund_jobs.record(job, asked_for, **trace())
     finished = _wait(job, wait) if wait else None
@@ -111,7 +118,7 @@ def look_up(refund_id: str, account: str | None) -> Refund:
     if not re.fullmatch(REFUND_ID, refund_id):
         raise CallerError("No refund has this id.", status=404, code="refund_not_found")
     if not refund_id.startswith(JOB_PREFIX):
-        return refund_with_job(parts().gateway.refund(refund_id, account))
+        return refund_with_job(_by_stripes_id(refund_id, account))
     fields = parts().refund_jobs.read(refund_id)
     if "refund_id" not in fields:
         return refund_of_job(fields)
@@ -120,6 +127,14 @@ def look_up(refund_id: str, account: str | None) -> Refund:
     except Unavailable:
         return refund_of_job(fields)
     return refund_of_job(fields | {"result": json.dumps(refund)})
+
+
+def _by_stripes_id(refund_id: str, account: str | None) -> Json:
+    """Ask Stripe for a refund, of the account its job was for if the caller names none."""
+    job = None if account else parts().refund_jobs.job_of(refund_id)
+    if job:
+        _, account = parts().refund_jobs.attempts_and_account(job)
+    return parts().gateway.refund(refund_id, account)
 
 
 def wait_seconds(prefer: str) -> int:

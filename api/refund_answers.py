@@ -7,13 +7,25 @@ from typing import Any
 
 from api.models import Refund
 from api.parts import parts
+from shared.facts import FEE_FIELDS, timestamp
+from shared.stripe.amounts import moved
 from shared.work.refund_jobs import OPEN_STATES
 
 Json = dict[str, Any]
 
 
-def refund_answer(refund: Json, *, job: str | None = None, attempts: int = 0) -> Refund:
+def moved_answer(sums: Json) -> Json:
+    """Give the fields of what reached the balance; null where it is not known."""
+    answer = {name: sums.get(name) for name in FEE_FIELDS}
+    known = answer["available_on"]
+    return answer | {"available_on": timestamp(known) if known else None}
+
+
+def refund_answer(
+    refund: Json, *, job: str | None = None, attempts: int = 0, account: str | None = None
+) -> Refund:
     """Build the answer from a refund in Stripe's form; `job` is our request that it came from."""
+    intent = refund.get("payment_intent")
     return Refund(
         refund_request_id=job,
         refund_id=refund["id"],
@@ -21,12 +33,16 @@ def refund_answer(refund: Json, *, job: str | None = None, attempts: int = 0) ->
         amount=refund["amount"],
         currency=refund["currency"],
         reason=refund.get("reason"),
-        payment_intent_id=refund.get("payment_intent"),
+        payment_intent_id=intent if str(intent).startswith("pi_") else None,
         charge_id=refund.get("charge") or refund.get("charge_id"),
         failure_reason=refund.get("failure_reason"),
+        failure_message=refund.get("failure_message"),
+        pending_reason=refund.get("pending_reason"),
+        account=account,
         attempts=attempts,
         created=refund.get("created"),
         metadata=refund.get("metadata") or {},
+        **moved_answer(moved(refund.get("balance_transaction"))),
     )
 
 
@@ -36,29 +52,44 @@ def refund_with_job(refund: Json) -> Refund:
     Raises `Unavailable`.
     """
     job = parts().refund_jobs.job_of(refund["id"])
-    attempts = parts().refund_jobs.attempts(job) if job else 0
-    return refund_answer(refund, job=job, attempts=attempts)
+    if job is None:
+        return refund_answer(refund)
+    attempts, account = parts().refund_jobs.attempts_and_account(job)
+    return refund_answer(refund, job=job, attempts=attempts, account=account)
 
 
 def refund_of_job(fields: dict[str, str]) -> Refund:
     """Build the answer from a job: Stripe's refund, or what was requested until there is one."""
     refund = json.loads(fields["result"]) if "result" in fields else _requested(fields)
-    return refund_answer(refund, job=fields["id"], attempts=int(fields.get("attempts", 0)))
+    return refund_answer(
+        refund,
+        job=fields["id"],
+        attempts=int(fields.get("attempts", 0)),
+        account=fields.get("account"),
+    )
 
 
 def _requested(fields: dict[str, str]) -> Json:
     """Put what was requested into Stripe's form of a refund."""
-    request = json.loads(fields["request"])
+    request, waits = json.loads(fields["request"]), fields.get("pending_reason")
     # A dead letter is nobody's verdict: its outcome is unknown until an operator decides.
     status = OPEN_STATES.get(fields["state"], "processing")
+    if waits:
+        status = "pending"
+    elif "failure_code" in fields:
+        status = "failed"
+    amount = request.get("amount") or fields.get("amount")
     return {
         "id": None,
-        "status": "failed" if "failure_code" in fields else status,
-        "amount": request.get("amount"),
-        "currency": None,
+        "status": status,
+        "amount": None if amount is None else int(amount),
+        "currency": fields.get("currency"),
         "reason": request.get("reason"),
-        "payment_intent": request["payment_intent"],
+        "payment_intent": request.get("payment_intent"),
+        "charge": request.get("charge"),
         "failure_reason": fields.get("failure_code"),
+        "failure_message": fields.get("failure_message"),
+        "pending_reason": waits or None,
         "created": int(fields["recorded_at"]) // 1000 if "recorded_at" in fields else None,
         "metadata": request.get("metadata"),
     }

@@ -191,6 +191,22 @@ def disputed(known: Json) -> bool:
     return any(state["family"] == "dispute" for state in known.get("subjects", {}).values())
 
 
+def disputes(known: Json) -> list[Json]:
+    """List the disputes, each with its status and what it moved so far, oldest first."""
+    subjects = known.get("subjects", {})
+    found = []
+    for subject, state in subjects.items():
+        if state["family"] == "dispute":
+            moves = [
+                (other["rank"], {name: other["snapshot"].get(name) for name in FEE_FIELDS})
+                for name, other in subjects.items()
+                if other["family"] == "dispute_funds" and name.startswith(f"{subject}:")
+            ]
+            moved = max(moves, key=lambda move: move[0], default=([], {}))[1]
+            found.append({"id": subject, "status": state["status"]} | state["snapshot"] | moved)
+    return sorted(found, key=lambda dispute: int(dispute.get("created") or 0))
+
+
 def notification_body(fact: Fact, known: Json, payment_id: str) -> Json:
     """Build the body of a notification, all but `sequence`, which is counted when it is staged."""
     data: Json = dict.fromkeys(DATA_FIELDS)

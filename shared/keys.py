@@ -100,6 +100,7 @@ ITEM_FIELDS = {
     "amount": "Of a refund job that was refused or waits: what was to go back.",
     "currency": "Of a refund job that was refused or waits.",
     "pending_reason": "Of a refund job that waits: `insufficient_funds`.",
+    "expected_currency": "Of a refund job: the currency that its payment must have.",
     "refusals": "Of a refund job: how often it was refused for lack of balance.",
     "failure_code": "Of a refund job: Stripe's code of its refusal.",
     "failure_message": "Of a refund job: Stripe's sentence.",

@@ -54,6 +54,7 @@ def run_refund(runtime: Runtime, claim: Claim) -> Done:
             code="refund_outcome_unknown",
         )
     try:
+        _require_currency(runtime, claim)
         refund = runtime.gateway.create_refund(
             params=json.loads(claim.fields["request"]),
             idempotency_key=_key(claim),
@@ -186,6 +187,25 @@ class _Refusal:
                 "account": self._claim.fields.get("account"),
             },
             livemode=self._livemode,
+        )
+
+
+def _require_currency(runtime: Runtime, claim: Claim) -> None:
+    """Refuse a refund of a payment in another currency than its caller thinks.
+
+    Raises `CallerError`; `Unavailable` when neither we nor Stripe can say.
+    """
+    expected, payment_id = claim.fields.get("expected_currency"), claim.fields["payment_id"]
+    if not expected:
+        return
+    currency = runtime.payments.read(payment_id).money.get("currency")
+    if currency is None:
+        account, stripe = claim.fields.get("account"), runtime.gateway
+        look = stripe.payment if payment_id.startswith("pi_") else stripe.charge
+        currency = look(payment_id, account)["currency"]
+    if currency != expected:
+        raise CallerError(
+            f"The payment is in {currency}, not in {expected}.", code="currency_mismatch"
         )
 
 

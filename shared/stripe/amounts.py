@@ -45,6 +45,32 @@ def received(intent: Json) -> int:
     return int(amount) if isinstance(amount, int) else captured(_newest_charge(intent))
 
 
+def as_intent(charge: Json) -> Json:
+    """Put a charge that has no payment intent into the form of one."""
+    amount, came = int(charge.get("amount") or 0), captured(charge)
+    held = charge.get("status") == "succeeded" and not charge.get("captured")
+    return {
+        "id": charge.get("id"),
+        "status": _status(charge),
+        "amount": amount,
+        "amount_received": came,
+        "amount_capturable": amount if held and not charge.get("refunded") else 0,
+        "latest_charge": charge,
+        **{name: charge.get(name) for name in ("currency", "created", "livemode", "description")},
+        "metadata": charge.get("metadata") or {},
+    }
+
+
+def _status(charge: Json) -> str:
+    """Give the status that a payment intent of such a charge would have."""
+    status = str(charge.get("status"))
+    if status != "succeeded":
+        return {"pending": "processing", "failed": "requires_payment_method"}.get(status, status)
+    if charge.get("captured"):
+        return "succeeded"
+    return "canceled" if charge.get("refunded") else "requires_capture"
+
+
 def captured(charge: Json) -> int:
     """Give what was captured of a charge; versions without `amount_captured` capture it whole."""
     if not charge.get("captured") or charge.get("status") == "failed":

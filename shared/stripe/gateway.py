@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -91,9 +92,25 @@ class StripeGateway:
             account,
         )
 
-    def payment(self, payment_intent_id: str, account: str | None = None) -> dict[str, Any]:
-        """Retrieve a payment intent with its latest charge expanded."""
-        params: Any = {"expand": ["latest_charge"]}
+    def payment(
+        self, payment_intent_id: str, account: str | None = None, *, with_fees: bool = False
+    ) -> dict[str, Any]:
+        """Retrieve a payment intent with its latest charge expanded.
+
+        With fees the charge's balance transaction is expanded, too, if our key may read it.
+        """
+        if with_fees:
+            found: dict[str, Any] = self._permitted(
+                lambda expand: self._payment(payment_intent_id, account, expand),
+                "latest_charge.balance_transaction",
+            )
+            return found
+        return self._payment(payment_intent_id, account, [])
+
+    def _payment(
+        self, payment_intent_id: str, account: str | None, expand: list[str]
+    ) -> dict[str, Any]:
+        params: Any = {"expand": ["latest_charge", *expand]}
         return self._call(
             "payment_intents.retrieve",
             lambda: self._client.v1.payment_intents.retrieve(
@@ -102,11 +119,51 @@ class StripeGateway:
             account,
         )
 
+    def _permitted(self, call: Callable[[list[str]], Any], expand: str) -> Any:
+        """Call with something expanded, or without it where our key may not read it."""
+        try:
+            return call([expand])
+        except (CallerError, Misconfigured) as error:
+            if not permission_missing(error):
+                raise
+            return call([])
+
+    def cancel_payment(
+        self,
+        payment_intent_id: str,
+        *,
+        reason: str | None,
+        idempotency_key: str,
+        account: str | None = None,
+    ) -> dict[str, Any]:
+        """Cancel a payment intent, so that nobody can pay it; errors as for `create_payment`.
+
+        Raises `CallerError` (`payment_intent_unexpected_state`) for one that came to its end.
+        """
+        params: Any = {"expand": ["latest_charge"]}
+        if reason:
+            params["cancellation_reason"] = reason
+        options = _options(account, idempotency_key)
+        return self._call(
+            "payment_intents.cancel",
+            lambda: self._client.v1.payment_intents.cancel(payment_intent_id, params, options),
+            account,
+        )
+
     def charge(self, charge_id: str, account: str | None = None) -> dict[str, Any]:
-        """Retrieve a charge."""
+        """Retrieve a charge with its balance transaction expanded, if our key may read it."""
+        return cast(
+            dict[str, Any],
+            self._permitted(
+                lambda expand: self._charge(charge_id, account, expand), "balance_transaction"
+            ),
+        )
+
+    def _charge(self, charge_id: str, account: str | None, expand: list[str]) -> dict[str, Any]:
+        params: Any = {"expand": expand} if expand else None
         return self._call(
             "charges.retrieve",
-            lambda: self._client.v1.charges.retrieve(charge_id, None, _options(account)),
+            lambda: self._client.v1.charges.retrieve(charge_id, params, _options(account)),
             account,
         )
 
@@ -119,14 +176,9 @@ class StripeGateway:
         )
 
     def disputes_of(self, account: str | None = None, **owner: str) -> list[dict[str, Any]]:
-        """List the disputes of `payment_intent=…` or `charge=…`, newest first, 100 at most."""
-        params: Any = {**owner, "limit": PAGE_LIMIT}
-        page = self._call(
-            "disputes.list",
-            lambda: self._client.v1.disputes.list(params, _options(account)),
-            account,
-        )
-        return cast(list[dict[str, Any]], page["data"])
+        """List the disputes of `payment_intent=…` or `charge=…`, newest first."""
+        pages = self._pages("disputes.list", self._client.v1.disputes.list, account, dict(owner))
+        return [dispute for page in pages for dispute in page]
 
     def create_refund(
         self, *, params: dict[str, Any], idempotency_key: str, account: str | None = None
@@ -140,10 +192,17 @@ class StripeGateway:
         )
 
     def refund(self, refund_id: str, account: str | None = None) -> dict[str, Any]:
-        """Retrieve a refund."""
+        """Retrieve a refund with its balance transaction expanded, if our key may read it."""
+        found: dict[str, Any] = self._permitted(
+            lambda expand: self._refund(refund_id, account, expand), "balance_transaction"
+        )
+        return found
+
+    def _refund(self, refund_id: str, account: str | None, expand: list[str]) -> dict[str, Any]:
+        params: Any = {"expand": expand} if expand else None
         return self._call(
             "refunds.retrieve",
-            lambda: self._client.v1.refunds.retrieve(refund_id, None, _options(account)),
+            lambda: self._client.v1.refunds.retrieve(refund_id, params, _options(account)),
             account,
         )
 
@@ -152,30 +211,19 @@ class StripeGateway:
 
         Their balance transactions are expanded, if our key may read them.
         """
-        try:
-            return self._refunds_of(account, dict(owner, expand=["data.balance_transaction"]))
-        except (CallerError, Misconfigured) as error:
-            if not _forbidden(error):
-                raise
-            return self._refunds_of(account, dict(owner))
-
-    def _refunds_of(self, account: str | None, filters: dict[str, Any]) -> list[dict[str, Any]]:
-        refunds: list[dict[str, Any]] = []
-        page: dict[str, Any] = {"has_more": True}
-        while page["has_more"]:
-            params: Any = {**filters, "limit": PAGE_LIMIT}
-            if refunds:
-                params["starting_after"] = refunds[-1]["id"]
-            page = self._refund_page(params, account)
-            refunds += page["data"]
-        return refunds
-
-    def _refund_page(self, params: Any, account: str | None) -> dict[str, Any]:
-        return self._call(
-            "refunds.list",
-            lambda: self._client.v1.refunds.list(params, _options(account)),
-            account,
+        return cast(
+            list[dict[str, Any]],
+            self._permitted(
+                lambda expand: self._refunds_of(account, owner, expand), "data.balance_transaction"
+            ),
         )
+
+    def _refunds_of(
+        self, account: str | None, owner: dict[str, str], expand: list[str]
+    ) -> list[dict[str, Any]]:
+        filters: dict[str, Any] = {**owner, "expand": expand} if expand else dict(owner)
+        pages = self._pages("refunds.list", self._client.v1.refunds.list, account, filters)
+        return [refund for page in pages for refund in page]
 
     def event(self, event_id: str, account: str | None = None) -> dict[str, Any]:
         """Retrieve an event, snapshot or thin; Stripe keeps them for 30 days."""
@@ -204,19 +252,24 @@ class StripeGateway:
 
     def events(self, account: str | None = None, **filters: Any) -> Iterator[list[dict[str, Any]]]:
         """Page through events, newest first; filters are Stripe's (`created`, `type`, `types`)."""
+        return self._pages("events.list", self._client.v1.events.list, account, filters)
+
+    def _pages(
+        self,
+        operation: str,
+        list_: Callable[[Any, Any], Any],
+        account: str | None,
+        filters: dict[str, Any],
+    ) -> Iterator[list[dict[str, Any]]]:
+        """Page through a list of Stripe's, newest first."""
         params: dict[str, Any] = {**filters, "limit": PAGE_LIMIT}
         while True:
-            page = self._event_page(params, account)
+            asked = dict(params)
+            page = self._call(operation, partial(list_, asked, _options(account)), account)
             yield page["data"]
             if not page["has_more"] or not page["data"]:
                 return
             params["starting_after"] = page["data"][-1]["id"]
-
-    def _event_page(self, params: dict[str, Any], account: str | None) -> dict[str, Any]:
-        query = cast(Any, dict(params))
-        return self._call(
-            "events.list", lambda: self._client.v1.events.list(query, _options(account))
-        )
 
     def related_object(self, url: str, account: str | None = None) -> dict[str, Any]:
         """Fetch what a thin event points at. Raises `Inconsistent` for any other path."""
@@ -240,16 +293,8 @@ class StripeGateway:
 
     def connected_accounts(self) -> Iterator[str]:
         """Name the accounts connected to ours (Stripe Connect), newest first."""
-        params: dict[str, Any] = {"limit": PAGE_LIMIT}
-        while True:
-            page = self._account_page(cast(Any, dict(params)))
-            yield from (str(account["id"]) for account in page["data"])
-            if not page["has_more"] or not page["data"]:
-                return
-            params["starting_after"] = page["data"][-1]["id"]
-
-    def _account_page(self, params: Any) -> dict[str, Any]:
-        return self._call("accounts.list", lambda: self._client.v1.accounts.list(params))
+        for page in self._pages("accounts.list", self._client.v1.accounts.list, None, {}):
+            yield from (str(account["id"]) for account in page)
 
     def server_time(self) -> tuple[int, int]:
         """Give Stripe's idea of the time and ours, as Unix seconds; costs one cheap call."""
@@ -371,7 +416,7 @@ def _key_refused(_: Any) -> BillingError:
     return Misconfigured("Stripe refused our key.", code="stripe_key_refused")
 
 
-def _forbidden(error: BillingError) -> bool:
+def permission_missing(error: BillingError) -> bool:
     """Say whether Stripe refused for want of a right: of our key, or to an account."""
     return error.code == RIGHT_MISSING or error.status == HTTPStatus.FORBIDDEN
 

@@ -34,23 +34,35 @@ OPEN_STATES = {"queued": "queued", "retrying": "queued", "processing": "processi
 
 @dataclass(frozen=True)
 class RefundRequest:
-    """What a caller asked for; `amount` None means all that is left (smallest unit)."""
+    """What a caller asked for; `amount` None means all that is left (smallest unit).
 
-    payment_intent_id: str
+    `payment_id` is the payment's intent, or its charge when it has none.
+    """
+
+    payment_id: str
     amount: int | None = None
     reason: str | None = None
     metadata: dict[str, str] | None = None
     account: str | None = None
+    reverse_transfer: bool | None = None
+    refund_application_fee: bool | None = None
+    expected_currency: str | None = None
 
     def params(self) -> Json:
         """Give the parameters of Stripe's call."""
+        owner = "payment_intent" if self.payment_id.startswith("pi_") else "charge"
         params = {
-            "payment_intent": self.payment_intent_id,
+            owner: self.payment_id,
             "amount": self.amount,
             "reason": self.reason,
             "metadata": self.metadata,
         }
-        return {name: value for name, value in params.items() if value}
+        flags = {
+            "reverse_transfer": self.reverse_transfer,
+            "refund_application_fee": self.refund_application_fee,
+        }
+        asked = {name: flag for name, flag in flags.items() if flag is not None}
+        return {name: value for name, value in params.items() if value} | asked
 
 
 def job_id(scope: str, idempotency_key: str) -> str:
@@ -95,8 +107,9 @@ class RefundJobs:
             reason=request.reason,
         )
         fields = {
-            "payment_id": request.payment_intent_id,
+            "payment_id": request.payment_id,
             "account": request.account or "",
+            "expected_currency": request.expected_currency or "",
             "request": json.dumps(request.params()),
             "type": "refund",
         }
@@ -106,7 +119,7 @@ class RefundJobs:
                 state=State.QUEUED,
                 fields={k: v for k, v in (fields | trace).items() if v},
                 max_waiting=self._settings.max_waiting_refunds,
-                payment_id=request.payment_intent_id,
+                payment_id=request.payment_id,
                 timeline=(queued,),
                 timeline_ms=self._settings.payment_retention_seconds * 1000,
             )
@@ -129,6 +142,12 @@ class RefundJobs:
     def attempts(self, job: str) -> int:
         """Count the attempts at a job; 0 for one that is forgotten."""
         return int(self._store.fields(self._store.keys.item(REFUNDS, job), "attempts")[0] or 0)
+
+    def attempts_and_account(self, job: str) -> tuple[int, str | None]:
+        """Count the attempts at a job, and name its connected account if it has one."""
+        item = self._store.keys.item(REFUNDS, job)
+        attempts, account = self._store.fields(item, "attempts", "account")
+        return int(attempts or 0), account
 
     def job_of(self, refund_id: str) -> str | None:
         """Name the job a Stripe refund came from, if it came from one of ours."""

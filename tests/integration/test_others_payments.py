@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from api.app import create_app
 from shared.errors import CallerError
 from shared.settings import Settings
 from shared.store.scripts import Store
 from shared.stripe.gateway import StripeGateway
 from shared.work.kinds import EVENTS
+from tests.integration.doors import open_door
 from tests.integration.hands import Hands
 from tests.integration.money import alone, charge, event, intent, refund, warning
 from worker.runtime import Runtime
@@ -32,7 +32,7 @@ def with_settings(
         changed = settings.model_copy(update=changes)
         runtime = Runtime(changed, real_store)
         built.append(runtime)
-        return Hands(create_app(changed, real_store).test_client(), runtime, sandbox, receiver)
+        return Hands(open_door(changed, real_store), runtime, sandbox, receiver)
 
     yield build
     for runtime in built:

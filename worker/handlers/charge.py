@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.errors import CallerError, Misconfigured, NotYet
 from shared.facts import Fact
-from shared.stripe.amounts import captured, items, moved, released
+from shared.stripe.amounts import as_intent, captured, items, moved, released
 from shared.stripe.event import Event, payment_of, reference
 from shared.stripe.gateway import StripeGateway
 from worker.handlers.refund import refund_fact
@@ -229,13 +229,19 @@ def _payment_fact(event: Event, told: str) -> Fact:
         status=str(charge.get("status")),
         rank=(STAGES[told], event.created),
         happened_at=event.created,
-        snapshot=_snapshot(charge) | {"let_go": told == "canceled"},
+        snapshot=_as_intent(charge, told),
         type=f"payment.{told}",
         key=str(payment_of(charge)),
         data=_data(charge),
         livemode=event.livemode,
         stripe_event_id=event.id,
     )
+
+
+def _as_intent(charge: Json, told: str) -> Json:
+    snapshot = as_intent(charge) | {"latest_charge": None, "charge_id": charge["id"]}
+    let_go = told == "canceled"
+    return snapshot | ({"let_go": True, "status": "canceled"} if let_go else {})
 
 
 def _standing(event: Event) -> str:
