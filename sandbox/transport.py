@@ -15,7 +15,7 @@ from aiohttp import web
 
 from sandbox.cards import card_numbers
 from sandbox.objects import accounts
-from sandbox.wire import authentication, expand, forms, params, versions
+from sandbox.wire import authentication, expand, forms, params, unplayed, versions
 from sandbox.wire.call import Call, Route
 from sandbox.world import errors, ids, rate_limits
 from sandbox.world.errors import StripeError
@@ -166,6 +166,8 @@ class Transport:
             path_ids = route.match(exchange.method, exchange.path)
             if path_ids is not None:
                 return route, path_ids
+        if unplayed.is_stripes(exchange.path):
+            raise errors.route_not_simulated(exchange.method, exchange.path)
         raise errors.unknown_url(exchange.method, exchange.path)
 
     def _call(self, exchange: Exchange, route: Route, path_ids: tuple[str, ...]) -> Json:

@@ -74,15 +74,15 @@ _PRICE_DATA: Final = params.fields(
         "product_data": catalog.PRODUCT_DATA,
         "tax_behavior": params.text(),
         "unit_amount": params.integer(0),
+        **params.not_simulated("recurring unit_amount_decimal"),
     }
 )
 _ITEM: Final[dict[str, Any]] = {
-    "adjustable_quantity": params.anything(),
-    "dynamic_tax_rates": params.anything(),
+    "adjustable_quantity": params.DISABLED,
+    **params.not_simulated("dynamic_tax_rates tax_rates"),
     "metadata": params.metadata(),
     "price": params.text(),
     "price_data": _PRICE_DATA,
     "quantity": params.integer(1),
-    "tax_rates": params.anything(),
 }
 PARAMS: Final = params.list_of(params.fields(_ITEM))

@@ -3,20 +3,21 @@
 from typing import Any, Final
 
 from sandbox.checkout import line_items
-from sandbox.intents.intent_params import CAPTURE_METHOD, METHOD_OPTIONS, TYPES, USAGE
+from sandbox.intents.intent_params import ACCOUNT, CAPTURE_METHOD, METHOD_OPTIONS, TYPES, USAGE
+from sandbox.objects import money
 from sandbox.wire.params import (
+    DISABLED,
     SHIPPING,
+    NotSimulated,
     Required,
-    anything,
-    boolean,
     email,
     fields,
     integer,
     list_of,
     metadata,
+    not_simulated,
     one_of,
     text,
-    unset_or,
 )
 
 SHOWN_AS_GIVEN: Final = (
@@ -37,37 +38,50 @@ SHOWN_AS_GIVEN: Final = (
 
 _INTENT_DATA: Final = fields(
     {
-        "application_fee_amount": integer(0),
+        **not_simulated("application_fee_amount"),
         "capture_method": CAPTURE_METHOD,
         "description": text(1000),
         "metadata": metadata(),
-        "on_behalf_of": text(),
+        "on_behalf_of": ACCOUNT,
         "receipt_email": email(),
         "setup_future_usage": USAGE,
         "shipping": SHIPPING,
         "statement_descriptor": text(22),
         "statement_descriptor_suffix": text(22),
-        "transfer_data": anything(),
+        "transfer_data": ACCOUNT,
         "transfer_group": text(),
     }
 )
-_IGNORED: Final = """
-    adaptive_pricing automatic_tax branding_settings consent_collection custom_fields custom_text
-    customer_update discounts invoice_creation managed_payments name_collection optional_items
-    payment_method_data permissions phone_number_collection redirect_on_completion
-    saved_payment_method_options shipping_address_collection shipping_options tax_id_collection
-    wallet_options after_expiration payment_method_collection payment_method_configuration
-    origin_context currency
-""".split()
-"""Real parameters that do nothing here."""
-
 CREATE: Final[dict[str, Any]] = {
-    **{name: anything() for name in _IGNORED},
-    "allow_promotion_codes": boolean(),
+    **not_simulated(
+        """
+        after_expiration branding_settings consent_collection custom_fields custom_text
+        customer_account customer_update discounts name_collection optional_items origin_context
+        payment_method_configuration payment_method_data permissions saved_payment_method_options
+        setup_intent_data shipping_address_collection shipping_options subscription_data
+        wallet_options
+        """,
+        "",
+        {},
+        [],
+    ),
+    **dict.fromkeys(
+        (
+            "adaptive_pricing",
+            "automatic_tax",
+            "invoice_creation",
+            "managed_payments",
+            "phone_number_collection",
+            "tax_id_collection",
+        ),
+        DISABLED,
+    ),
+    "allow_promotion_codes": NotSimulated(("false",)),
     "allowed_payment_method_types": TYPES,
-    "billing_address_collection": one_of("auto", "required"),
+    "billing_address_collection": NotSimulated(("auto",)),
     "cancel_url": text(),
     "client_reference_id": text(200),
+    "currency": money.parse_currency,
     "customer": text(),
     "customer_creation": one_of("always", "if_required"),
     "customer_email": email(),
@@ -79,15 +93,16 @@ CREATE: Final[dict[str, Any]] = {
     "metadata": metadata(),
     "mode": Required(one_of("payment", "setup", "subscription")),
     "payment_intent_data": _INTENT_DATA,
+    "payment_method_collection": NotSimulated(("always", "if_required")),
     "payment_method_options": METHOD_OPTIONS,
     "payment_method_types": list_of(text()),
+    "redirect_on_completion": NotSimulated(("always",)),
     "return_url": text(),
     "submit_type": one_of("auto", "book", "donate", "pay", "subscribe"),
     "success_url": text(),
     "ui_mode": one_of("elements", "embedded_page", "hosted_page"),
 }
 UPDATE: Final[dict[str, Any]] = {
-    "collected_information": anything(),
+    **not_simulated("collected_information line_items shipping_options"),
     "metadata": metadata(),
-    "shipping_options": unset_or(anything()),
 }

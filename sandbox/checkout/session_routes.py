@@ -5,7 +5,7 @@ from typing import Final
 from sandbox.checkout import session_params, sessions
 from sandbox.checkout.line_items import items_of
 from sandbox.intents.intent_routes import refuse_types_in_endive
-from sandbox.objects import customers, payment_methods
+from sandbox.objects import accounts, customers, payment_methods
 from sandbox.wire import lists, params
 from sandbox.wire.call import Call, Route
 from sandbox.world import errors, objects
@@ -18,6 +18,7 @@ def _create(call: Call) -> Json:
     if given["mode"] != "payment":
         message = f"The sandbox plays one-time payments only, not mode={given['mode']}."
         raise errors.invalid(message, "mode")
+    accounts.refuse_others(call.scope, given.get("payment_intent_data", {}), "payment_intent_data")
     if given.get("ui_mode", "hosted_page") == "hosted_page" and "success_url" not in given:
         message = "Missing required param: success_url."
         raise errors.invalid(message, "success_url", "parameter_missing")
@@ -112,6 +113,7 @@ ROUTES: Final = (
             customer_details=params.fields({"email": params.text()}),
             payment_intent=params.text(),
             status=params.one_of("complete", "expired", "open"),
+            **params.not_simulated("customer_account payment_link subscription"),
         ),
     ),
     Route("GET", _PATH + "/{id}", _retrieve),

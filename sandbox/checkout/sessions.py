@@ -29,6 +29,9 @@ def create(scope: Scope, given: Json) -> Json:
     """Keep a new open session and return it."""
     items = build_items(scope, given["line_items"])
     currency = items[0]["currency"]
+    if given.get("currency", currency) != currency:
+        message = f"The price of the line items is in {currency}, not in {given['currency']}."
+        raise errors.invalid(message, "currency")
     total = sum(item["amount_total"] for item in items)
     types = payment_intents.method_types({**given, "currency": currency})[0]
     session = _build(scope, given, currency, total)
@@ -42,6 +45,7 @@ def create(scope: Scope, given: Json) -> Json:
     note = scope.note(session["id"])
     note["items"] = items
     note["intent_data"] = given.get("payment_intent_data", {})
+    note["options"] = given.get("payment_method_options", {})
     scope.put(KIND, session)
     delay = session["expires_at"] - scope.now
     scope.later(delay, "expire_session", session=session["id"])
@@ -103,7 +107,10 @@ def _build(scope: Scope, given: Json, currency: str, total: int) -> Json:
         "payment_method_configuration_details": (
             None if "payment_method_types" in given else dict(payment_intents.CONFIGURATION)
         ),
-        "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
+        "payment_method_options": {
+            "card": {"request_three_d_secure": "automatic"}
+            | (given.get("payment_method_options") or {}).get("card", {})
+        },
         "payment_status": "unpaid",
         "permissions": None,
         "phone_number_collection": {"enabled": False},
@@ -188,6 +195,7 @@ def _build_intent(scope: Scope, session: Json) -> Json:
         "amount": session["amount_total"],
         "currency": session["currency"],
         "customer": session["customer"],
+        "payment_method_options": scope.note(session["id"])["options"],
         "payment_method_types": session["payment_method_types"],
         "receipt_email": data.get("receipt_email") or session["customer_email"],
     }

@@ -156,6 +156,7 @@ _LIST: Final[dict[str, Any]] = {
 _INCLUDE: Final[dict[str, Any]] = {"include": params.list_of(params.text())}
 _CREATE: Final[dict[str, Any]] = {
     **_INCLUDE,
+    **params.not_simulated("amazon_eventbridge azure_event_grid"),
     "name": params.Required(params.text()),
     "description": params.unset_or(params.text()),
     "type": params.Required(params.one_of("webhook_endpoint")),

@@ -44,6 +44,7 @@ def pay(scope: Scope, intent: Json, method: Json, given: Json) -> None:
     note = scope.note(intent["id"])
     note["return_url"] = given.get("return_url") or note.get("return_url")
     note["off_session"] = is_off_session(given)
+    note["use_stripe_sdk"] = given.get("use_stripe_sdk", False)
     single_use.spend(scope, intent, method)
     intent.update(payment_method=method["id"], next_action=None)
     if method["type"] == "sepa_debit":
@@ -207,7 +208,7 @@ def check_descriptor(descriptor: str | None, types: list[str]) -> None:
 
 
 def _approve(scope: Scope, intent: Json, method: Json, decision: Decision) -> None:
-    manual = intent["capture_method"] == "manual"
+    manual = "manual" in (intent["capture_method"], _option(intent, method, "capture_method"))
     attempt = Attempt("succeeded", not manual, three_ds_result=decision.three_ds_result)
     charge = charges.create(scope, intent, method, attempt)
     intent.update(latest_charge=charge["id"], last_payment_error=None, processing=None)
@@ -227,9 +228,15 @@ def _approve(scope: Scope, intent: Json, method: Json, decision: Decision) -> No
     events.emit(scope, "payment_intent.succeeded", intent)
 
 
+def _option(intent: Json, method: Json, name: str) -> Any:
+    """Return what the intent's options say for this type of method, or None."""
+    return (intent["payment_method_options"] or {}).get(method["type"], {}).get(name)
+
+
 def _remember_method(scope: Scope, intent: Json, method: Json) -> None:
-    usage, customer = intent["setup_future_usage"], intent["customer"]
-    if usage and customer and method["customer"] is None:
+    own = _option(intent, method, "setup_future_usage")
+    usage, customer = own or intent["setup_future_usage"], intent["customer"]
+    if usage not in (None, "none") and customer and method["customer"] is None:
         payment_methods.attach(scope, method, customer)
         scope.note(method["id"])["set_up"] = usage == "off_session"
 

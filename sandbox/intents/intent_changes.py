@@ -50,6 +50,18 @@ def _check_money(intent: Json, given: Json) -> None:
         money.check_amount(wanted["amount"], wanted["currency"])
 
 
+def _restrict_types(intent: Json, given: Json) -> None:
+    """Choose the types anew where a request restricts them."""
+    names = ("allowed_payment_method_types", "excluded_payment_method_types")
+    if not any(name in given for name in names):
+        return
+    intent.update({name: given[name] for name in names if name in given})
+    kept = {name: intent.get(name) for name in names}
+    intent["payment_method_types"] = payment_intents.method_types(
+        {**kept, "currency": intent["currency"]}
+    )[0]
+
+
 def absorb(intent: Json, given: Json) -> None:
     """Store what update and confirm have in common."""
     for name in (*PLAIN, "capture_method"):
@@ -65,5 +77,7 @@ def absorb(intent: Json, given: Json) -> None:
             automatic_payment_methods=None,
             payment_method_configuration_details=None,
         )
+    elif intent["automatic_payment_methods"] is not None:
+        _restrict_types(intent, given)
     options = given.get("payment_method_options", {})
     payment_intents.merge_options(intent, options)

@@ -2,12 +2,13 @@
 
 from typing import Any, Final
 
-from sandbox.objects import money, payment_methods
+from sandbox.objects import money, other_methods, payment_methods
 from sandbox.wire.params import (
     SHIPPING,
+    NotSimulated,
     Parser,
+    RefusedLater,
     Required,
-    anything,
     boolean,
     either,
     email,
@@ -15,6 +16,7 @@ from sandbox.wire.params import (
     integer,
     list_of,
     metadata,
+    not_simulated,
     one_of,
     text,
     unset_or,
@@ -24,54 +26,60 @@ SpecDict = dict[str, Parser | Required]
 
 CAPTURE_METHOD: Final = one_of("automatic", "automatic_async", "manual")
 USAGE: Final = unset_or(one_of("off_session", "on_session"))
+OPTION_USAGE: Final = unset_or(one_of("none", "off_session", "on_session"))
 TYPES: Final = unset_or(list_of(text()))
+IF_AVAILABLE: Final = one_of("if_available", "never")
+"""It never is: the charge says so."""
+ACCOUNT: Final = RefusedLater()
+"""Names another account: unknown ones are refused as Stripe does, the others as not simulated."""
 
 METHOD_DATA: Final = fields(
     {name: rule for name, rule in payment_methods.CREATE.items() if name != "card"}
-    | {
-        "card": fields(
-            {
-                "number": text(),
-                "exp_month": integer(),
-                "exp_year": integer(),
-                "cvc": text(),
-                "token": text(),
-            }
-        )
-    }
+    | {"card": payment_methods.CARD}
 )
 
 _CARD_OPTIONS: Final = fields(
     {
+        **not_simulated("cvc_token mandate_options network restrictions three_d_secure"),
+        **not_simulated("statement_descriptor_suffix_kana statement_descriptor_suffix_kanji"),
         "capture_method": unset_or(one_of("manual")),
-        "cvc_token": text(),
-        "installments": anything(),
-        "mandate_options": anything(),
-        "moto": boolean(),
-        "network": text(),
-        "request_extended_authorization": one_of("if_available", "never"),
-        "request_incremental_authorization": one_of("if_available", "never"),
-        "request_multicapture": one_of("if_available", "never"),
-        "request_overcapture": one_of("if_available", "never"),
+        "installments": NotSimulated(({"enabled": "false"},)),
+        "moto": NotSimulated(("false",)),
+        "request_extended_authorization": IF_AVAILABLE,
+        "request_incremental_authorization": IF_AVAILABLE,
+        "request_multicapture": IF_AVAILABLE,
+        "request_overcapture": IF_AVAILABLE,
         "request_three_d_secure": one_of("any", "automatic", "challenge"),
-        "require_cvc_recollection": boolean(),
-        "setup_future_usage": unset_or(one_of("none", "off_session", "on_session")),
-        "statement_descriptor_suffix_kana": text(),
-        "statement_descriptor_suffix_kanji": text(),
-        "three_d_secure": anything(),
+        "require_cvc_recollection": NotSimulated(("false",)),
+        "setup_future_usage": OPTION_USAGE,
     }
 )
+_DEBIT_OPTIONS: Final = fields(
+    {**not_simulated("mandate_options target_date"), "setup_future_usage": OPTION_USAGE}
+)
 METHOD_OPTIONS: Final = fields(
-    {"card": _CARD_OPTIONS, "link": anything(), "sepa_debit": anything()}
+    {**other_methods.OPTIONS, "card": _CARD_OPTIONS, "sepa_debit": _DEBIT_OPTIONS}
+)
+_MANDATE: Final = fields(
+    {
+        "customer_acceptance": Required(
+            fields(
+                {
+                    "type": Required(one_of("offline", "online")),
+                    "accepted_at": integer(),
+                    "offline": fields({}),
+                    "online": fields({"ip_address": text(), "user_agent": text()}),
+                }
+            )
+        )
+    }
 )
 
 _SHARED: Final[SpecDict] = {
-    "amount_details": anything(),
+    **not_simulated("amount_details hooks payment_details", {}, ""),
     "capture_method": CAPTURE_METHOD,
     "allowed_payment_method_types": TYPES,
     "excluded_payment_method_types": TYPES,
-    "hooks": anything(),
-    "payment_details": anything(),
     "payment_method": text(),
     "payment_method_data": METHOD_DATA,
     "payment_method_options": METHOD_OPTIONS,
@@ -82,24 +90,22 @@ _SHARED: Final[SpecDict] = {
 }
 
 _DESCRIPTIVE: Final[SpecDict] = {
-    "application_fee_amount": unset_or(integer(0)),
+    **not_simulated("customer_account payment_method_configuration"),
+    "application_fee_amount": NotSimulated(("",)),
     "customer": text(),
     "description": unset_or(text(1000)),
     "metadata": metadata(),
-    "payment_method_configuration": text(),
     "statement_descriptor": text(22),
     "statement_descriptor_suffix": text(22),
-    "transfer_data": anything(),
+    "transfer_data": ACCOUNT,
     "transfer_group": text(),
 }
 
 _CONFIRMING: Final[SpecDict] = {
-    "confirmation_token": text(),
+    **not_simulated("confirmation_token mandate radar_options"),
     "error_on_requires_action": boolean(),
-    "mandate": text(),
-    "mandate_data": anything(),
+    "mandate_data": unset_or(_MANDATE),
     "off_session": either(boolean(), one_of("one_off", "recurring", "true", "false")),
-    "radar_options": anything(),
     "return_url": text(),
     "use_stripe_sdk": boolean(),
 }
@@ -115,7 +121,7 @@ CREATE: Final[SpecDict] = {
     ),
     "confirm": boolean(),
     "confirmation_method": one_of("automatic", "manual"),
-    "on_behalf_of": text(),
+    "on_behalf_of": ACCOUNT,
 }
 UPDATE: Final[SpecDict] = {
     **_SHARED,
@@ -123,18 +129,21 @@ UPDATE: Final[SpecDict] = {
     "amount": integer(1),
     "currency": money.parse_currency,
 }
-CONFIRM: Final[SpecDict] = {**_SHARED, **_CONFIRMING, "client_secret": text()}
+CONFIRM: Final[SpecDict] = {
+    **_SHARED,
+    **_CONFIRMING,
+    **not_simulated("amount_to_confirm"),
+    "client_secret": text(),
+}
 CAPTURE: Final[SpecDict] = {
-    "amount_details": anything(),
+    **not_simulated("amount_details hooks payment_details", {}, ""),
     "amount_to_capture": integer(),
-    "application_fee_amount": integer(0),
-    "final_capture": boolean(),
-    "hooks": anything(),
+    "application_fee_amount": NotSimulated(("",)),
+    "final_capture": NotSimulated(("true",)),
     "metadata": metadata(),
-    "payment_details": anything(),
     "statement_descriptor": text(22),
     "statement_descriptor_suffix": text(22),
-    "transfer_data": anything(),
+    "transfer_data": ACCOUNT,
 }
 CANCEL: Final[SpecDict] = {
     "cancellation_reason": one_of("abandoned", "duplicate", "fraudulent", "requested_by_customer")

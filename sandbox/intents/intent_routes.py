@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from sandbox.intents import confirmation, intent_params, payment_intents
 from sandbox.intents.intent_changes import absorb, update
-from sandbox.objects import customers
+from sandbox.objects import accounts, customers, other_methods
 from sandbox.wire import lists, params, versions
 from sandbox.wire.call import Call, Route
 from sandbox.world import errors
@@ -16,6 +16,7 @@ KNOWN_TYPES: Final = ("card", "link", "sepa_debit")
 def _check_create(call: Call) -> None:
     given = call.params
     refuse_types_in_endive(call.version, given)
+    accounts.refuse_others(call.scope, given)
     if "payment_method_types" in given and given.get("automatic_payment_methods"):
         message = "You may only specify one of these parameters: automatic_payment_methods, "
         raise errors.invalid(message + "payment_method_types.", "payment_method_types")
@@ -55,9 +56,7 @@ def refuse_types_in_endive(version: str, given: Any) -> None:
         raise errors.invalid(message, "payment_method_types", code)
     for name in given["payment_method_types"]:
         if name not in KNOWN_TYPES:
-            message = f"The payment method type provided: {name} is invalid. The sandbox knows "
-            message += f"{', '.join(KNOWN_TYPES)}."
-            raise errors.invalid(message, "payment_method_types")
+            other_methods.method_type()(name, "payment_method_types")
 
 
 def _create(call: Call) -> Json:
@@ -66,11 +65,24 @@ def _create(call: Call) -> Json:
 
 
 def _retrieve(call: Call) -> Json:
-    return payment_intents.find(call.scope, call.ids[0])
+    return _find(call)
+
+
+def _find(call: Call) -> Json:
+    """Return the intent; a client secret, where one is sent, has to be its own."""
+    intent = payment_intents.find(call.scope, call.ids[0])
+    if call.params.get("client_secret", intent["client_secret"]) != intent["client_secret"]:
+        message = (
+            "The client_secret provided does not match the client_secret associated with this "
+            "PaymentIntent."
+        )
+        raise errors.invalid(message, "client_secret")
+    return intent
 
 
 def _update(call: Call) -> Json:
     refuse_types_in_endive(call.version, call.params)
+    accounts.refuse_others(call.scope, call.params)
     intent = payment_intents.find(call.scope, call.ids[0])
     update(call.scope, intent, call.params)
     return intent
@@ -78,7 +90,7 @@ def _update(call: Call) -> Json:
 
 def _confirm(call: Call) -> Json:
     refuse_types_in_endive(call.version, call.params)
-    intent = payment_intents.find(call.scope, call.ids[0])
+    intent = _find(call)
     method = confirmation.prepare(call.scope, intent, call.params)
     absorb(intent, call.params)
     confirmation.pay(call.scope, intent, method, call.params)
@@ -86,6 +98,7 @@ def _confirm(call: Call) -> Json:
 
 
 def _capture(call: Call) -> Json:
+    accounts.refuse_others(call.scope, call.params)
     intent = payment_intents.find(call.scope, call.ids[0])
     payment_intents.capture(call, intent)
     return intent
@@ -102,9 +115,10 @@ def _list(call: Call) -> Json:
 
 
 _PATH: Final = "/v1/payment_intents"
+_LIST: Final = lists.params(customer=params.text(), **params.not_simulated("customer_account"))
 ROUTES: Final = (
     Route("POST", _PATH, _create, intent_params.CREATE),
-    Route("GET", _PATH, _list, lists.params(customer=params.text())),
+    Route("GET", _PATH, _list, _LIST),
     Route("GET", _PATH + "/{id}", _retrieve, {"client_secret": params.text()}),
     Route("POST", _PATH + "/{id}", _update, intent_params.UPDATE),
     Route("POST", _PATH + "/{id}/confirm", _confirm, intent_params.CONFIRM),

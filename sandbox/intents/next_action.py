@@ -16,8 +16,9 @@ def challenge_url(scope: Scope, intent: Json) -> str:
 def for_challenge(scope: Scope, intent: Json) -> Json:
     """Return the `next_action`: a redirect where a return_url is known, else Stripe's script."""
     page = challenge_url(scope, intent)
-    return_url = scope.note(intent["id"]).get("return_url")
-    if return_url:
+    note = scope.note(intent["id"])
+    return_url = note.get("return_url")
+    if return_url and not note.get("use_stripe_sdk"):
         redirect = {"return_url": return_url, "url": page}
         return {"type": "redirect_to_url", "redirect_to_url": redirect}
     script = {

@@ -200,6 +200,9 @@ def capture(call: Call, intent: Json) -> None:
     confirmation.check_descriptor(given.get("statement_descriptor"), [kind])
     before = objects.frozen(charge)
     charge.update(captured=True, amount_captured=amount)
+    if "statement_descriptor_suffix" in given:
+        for record in (intent, charge):
+            record["statement_descriptor_suffix"] = given["statement_descriptor_suffix"]
     charges.settle(scope, charge)
     if "metadata" in given:
         objects.merge_metadata(intent, given["metadata"])

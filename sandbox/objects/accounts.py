@@ -63,6 +63,25 @@ def _unknown(account_id: str) -> errors.StripeError:
     return errors.StripeError(403, error)
 
 
+def refuse_others(scope: Scope, given: Json, prefix: str = "") -> None:
+    """Refuse what involves another account: unknown ones as Stripe does, others by name."""
+    transfer = given.get("transfer_data")
+    named = {"on_behalf_of": given.get("on_behalf_of")}
+    if transfer is not None:
+        destination = transfer.get("destination") if isinstance(transfer, dict) else transfer
+        named["transfer_data[destination]"] = destination
+    for name, account_id in named.items():
+        head, bracket, tail = name.partition("[")
+        full = f"{prefix}[{head}]{bracket}{tail}" if prefix else name
+        if not account_id:
+            continue
+        if scope.world.scope().find("account", account_id) is None:
+            raise errors.missing("destination", account_id, full, 400)
+        raise params.refused(full)
+    if transfer is not None:
+        raise params.refused(f"{prefix}[transfer_data]" if prefix else "transfer_data")
+
+
 def _account(scope: Scope, account_id: str, given: Json) -> Json:
     kind = given.get("type", "standard")
     return {
@@ -161,6 +180,12 @@ _FIELDS: Final[dict[str, params.Parser | params.Required]] = {
     "email": params.text(),
     "metadata": params.metadata(),
     "type": params.one_of(*CONTROLLERS),
+    **params.not_simulated(
+        """
+        account_token bank_account business_profile capabilities company controller documents
+        external_account groups individual settings tos_acceptance
+        """
+    ),
 }
 ROUTES: Final = (
     Route("GET", "/v1/account", _own),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from sandbox.objects import settlement
+from sandbox.objects import money, settlement
 from sandbox.wire import lists, params
 from sandbox.wire.call import Call, Route
 from sandbox.world import errors, ids
@@ -180,7 +180,12 @@ ROUTES: Final = (
         "GET",
         _PATH,
         _list,
-        lists.params(source=params.text(), type=params.text(), currency=params.text()),
+        lists.params(
+            source=params.text(),
+            type=params.text(),
+            currency=money.parse_currency,
+            **params.not_simulated("payout"),
+        ),
     ),
     Route("GET", _PATH + "/{id}", _retrieve),
 )

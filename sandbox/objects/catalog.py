@@ -107,6 +107,21 @@ def _delete_product(call: Call) -> Json:
     return {"id": product["id"], "object": "product", "deleted": True}
 
 
+def _list_products(call: Call) -> Json:
+    same, wanted = lists.matching(call, "active", "shippable", "url"), call.params.get("ids")
+    return lists.page(
+        call, "product", lambda record: same(record) and (not wanted or record["id"] in wanted)
+    )
+
+
+def _list_prices(call: Call) -> Json:
+    same = lists.matching(call, "active", "product", "currency", "type")
+    keys = call.params.get("lookup_keys")
+    return lists.page(
+        call, "price", lambda record: same(record) and (not keys or record["lookup_key"] in keys)
+    )
+
+
 _OPTIONAL: Final = params.unset_or(params.text())
 _PRODUCT: Final[dict[str, Any]] = {
     "active": params.boolean(),
@@ -119,14 +134,18 @@ _PRODUCT: Final[dict[str, Any]] = {
     "tax_code": params.text(),
     "unit_label": _OPTIONAL,
     "url": _OPTIONAL,
+    **params.not_simulated("package_dimensions"),
 }
-PRODUCT_DATA: Final = params.fields({**_PRODUCT, "name": params.Required(params.text())})
+PRODUCT_DATA: Final = params.fields(
+    {**_PRODUCT, "name": params.Required(params.text()), **params.not_simulated("id")}
+)
 _PRICE_CHANGES: Final[dict[str, Any]] = {
     "active": params.boolean(),
     "lookup_key": params.text(200),
     "metadata": params.metadata(),
     "nickname": _OPTIONAL,
     "tax_behavior": params.one_of("exclusive", "inclusive", "unspecified"),
+    **params.not_simulated("currency_options transfer_lookup_key", "false"),
 }
 _PRICE: Final[dict[str, Any]] = {
     **_PRICE_CHANGES,
@@ -135,36 +154,54 @@ _PRICE: Final[dict[str, Any]] = {
     "product": params.text(),
     "product_data": PRODUCT_DATA,
     "unit_amount": params.integer(0),
+    **params.not_simulated(
+        "custom_unit_amount recurring tiers tiers_mode transform_quantity unit_amount_decimal"
+    ),
 }
 ROUTES: Final = (
     Route(
         "POST",
         "/v1/products",
         lambda call: create_product(call.scope, call.params),
-        {**_PRODUCT, "id": params.text(), "name": params.Required(params.text())},
+        {
+            **_PRODUCT,
+            "id": params.text(),
+            "name": params.Required(params.text()),
+            **params.not_simulated("default_price_data"),
+        },
     ),
     Route(
         "GET",
         "/v1/products",
-        lambda call: lists.page(call, "product", lists.matching(call, "active")),
-        lists.params(active=params.boolean()),
+        _list_products,
+        lists.params(
+            active=params.boolean(),
+            ids=params.list_of(params.text()),
+            shippable=params.boolean(),
+            url=params.text(),
+        ),
     ),
     Route("GET", "/v1/products/{id}", lambda call: _find(call, "product")),
     Route(
         "POST",
         "/v1/products/{id}",
         lambda call: _update(call, "product"),
-        {**_PRODUCT, "name": params.text()},
+        {**_PRODUCT, "name": params.text(), **params.not_simulated("default_price")},
     ),
     Route("DELETE", "/v1/products/{id}", _delete_product),
     Route("POST", "/v1/prices", lambda call: create_price(call.scope, call.params), _PRICE),
     Route(
         "GET",
         "/v1/prices",
-        lambda call: lists.page(
-            call, "price", lists.matching(call, "active", "product", "currency")
+        _list_prices,
+        lists.params(
+            active=params.boolean(),
+            currency=money.parse_currency,
+            lookup_keys=params.list_of(params.text()),
+            product=params.text(),
+            type=params.one_of("one_time", "recurring"),
+            **params.not_simulated("recurring"),
         ),
-        lists.params(active=params.boolean(), product=params.text(), currency=params.text()),
     ),
     Route("GET", "/v1/prices/{id}", lambda call: _find(call, "price")),
     Route("POST", "/v1/prices/{id}", lambda call: _update(call, "price"), _PRICE_CHANGES),

@@ -214,7 +214,9 @@ def _update(call: Call) -> Json:
 
 
 def _list(call: Call) -> Json:
-    return lists.page(call, "charge", lists.matching(call, "customer", "payment_intent"))
+    return lists.page(
+        call, "charge", lists.matching(call, "customer", "payment_intent", "transfer_group")
+    )
 
 
 def _list_refunds(call: Call) -> Json:
@@ -230,19 +232,24 @@ def _refuse_create(_: Call) -> Json:
     raise errors.impossible(message)
 
 
+CREATE_PARAMS: Final = """
+    amount application_fee application_fee_amount capture card currency customer description
+    destination metadata on_behalf_of radar_options receipt_email shipping source
+    statement_descriptor statement_descriptor_suffix transfer_data transfer_group
+""".split()
 _PATH: Final = "/v1/charges"
+_LIST: Final = lists.params(
+    customer=params.text(), payment_intent=params.text(), transfer_group=params.text()
+)
 ROUTES: Final = (
-    Route("GET", _PATH, _list, lists.params(customer=params.text(), payment_intent=params.text())),
+    Route("GET", _PATH, _list, _LIST),
     Route("GET", _PATH + "/{id}", _retrieve),
     Route("GET", _PATH + "/{id}/refunds", _list_refunds, lists.params()),
     Route(
         "POST",
         _PATH,
         _refuse_create,
-        {
-            name: params.anything()
-            for name in "amount currency source description metadata capture customer".split()
-        },
+        dict.fromkeys(CREATE_PARAMS, params.RefusedLater()),
     ),
     Route(
         "POST",

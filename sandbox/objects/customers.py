@@ -110,12 +110,31 @@ _FIELDS: Final[dict[str, params.Parser | params.Required]] = {
     "name": _OPTIONAL,
     "phone": _OPTIONAL,
     "shipping": params.SHIPPING,
+    **params.not_simulated(
+        """
+        balance business_name cash_balance individual_name invoice_prefix invoice_settings
+        next_invoice_sequence preferred_locales source tax tax_exempt
+        """
+    ),
+}
+_CREATE: Final[dict[str, params.Parser | params.Required]] = {
+    **_FIELDS,
+    "payment_method": params.text(),
+    **params.not_simulated("tax_id_data test_clock"),
+}
+_UPDATE: Final[dict[str, params.Parser | params.Required]] = {
+    **_FIELDS,
+    **params.not_simulated(
+        "bank_account card default_alipay_account default_bank_account default_card default_source"
+    ),
 }
 _PATH: Final = "/v1/customers"
 ROUTES: Final = (
-    Route("POST", _PATH, _create, {**_FIELDS, "payment_method": params.text()}),
-    Route("GET", _PATH, _list, lists.params(email=params.text())),
+    Route("POST", _PATH, _create, _CREATE),
+    Route(
+        "GET", _PATH, _list, lists.params(email=params.text(), **params.not_simulated("test_clock"))
+    ),
     Route("GET", _PATH + "/{id}", _retrieve),
-    Route("POST", _PATH + "/{id}", _update, _FIELDS),
+    Route("POST", _PATH + "/{id}", _update, _UPDATE),
     Route("DELETE", _PATH + "/{id}", _delete),
 )

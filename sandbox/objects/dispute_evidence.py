@@ -20,7 +20,7 @@ TEXT_LIMIT: Final = 20_000
 EVIDENCE: Final = params.fields(
     {
         **{name: params.unset_or(params.text(TEXT_LIMIT)) for name in NAMES},
-        "enhanced_evidence": params.anything(),
+        **params.not_simulated("enhanced_evidence"),
     }
 )
 

@@ -2,12 +2,12 @@
 
 import hashlib
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from sandbox.cards import card_entry, test_data
 from sandbox.cards.test_data import TestCard
 from sandbox.events_out import events
-from sandbox.objects import single_use
+from sandbox.objects import other_methods, single_use
 from sandbox.wire import lists, params
 from sandbox.wire.call import Call, Route
 from sandbox.world import errors, ids, objects
@@ -243,32 +243,36 @@ def _list(call: Call) -> Json:
     return lists.page(call, "payment_method", wanted)
 
 
-_CARD: Final[Any] = params.fields(
+CARD: Final = params.fields(
     {
         "number": params.text(),
         "exp_month": params.integer(),
         "exp_year": params.integer(),
         "cvc": params.text(),
         "token": params.text(),
-        "networks": params.anything(),
+        **params.not_simulated("networks"),
     }
 )
 _REDISPLAY: Final = params.one_of("always", "limited", "unspecified")
 CREATE: Final[dict[str, params.Parser | params.Required]] = {
-    "type": params.Required(params.one_of("card", "sepa_debit")),
-    "card": _CARD,
+    **other_methods.DETAILS,
+    **params.not_simulated("customer_account radar_options"),
+    "type": params.Required(other_methods.method_type()),
+    "card": CARD,
     "sepa_debit": params.fields({"iban": params.Required(params.text())}),
     "billing_details": params.BILLING_DETAILS,
     "metadata": params.metadata(),
     "allow_redisplay": _REDISPLAY,
-    "radar_options": params.anything(),
 }
 _LIST: Final = lists.params(
-    customer=params.text(), type=params.one_of("card", "sepa_debit"), allow_redisplay=_REDISPLAY
+    customer=params.text(),
+    type=other_methods.method_type(),
+    allow_redisplay=_REDISPLAY,
+    **params.not_simulated("customer_account"),
 )
 _PATH: Final = "/v1/payment_methods"
 ROUTES: Final = (
-    Route("POST", _PATH, _create, CREATE),
+    Route("POST", _PATH, _create, {**CREATE, **params.not_simulated("customer payment_method")}),
     Route("GET", _PATH, _list, _LIST),
     Route("GET", _PATH + "/{id}", _retrieve),
     Route(
@@ -279,10 +283,22 @@ ROUTES: Final = (
             "metadata": params.metadata(),
             "billing_details": params.BILLING_DETAILS,
             "allow_redisplay": _REDISPLAY,
-            "card": params.fields({"exp_month": params.integer(1), "exp_year": params.integer(1)}),
+            "card": params.fields(
+                {
+                    "exp_month": params.integer(1),
+                    "exp_year": params.integer(1),
+                    **params.not_simulated("networks"),
+                }
+            ),
+            **params.not_simulated("payto us_bank_account"),
         },
     ),
-    Route("POST", _PATH + "/{id}/attach", _attach, {"customer": params.Required(params.text())}),
+    Route(
+        "POST",
+        _PATH + "/{id}/attach",
+        _attach,
+        {"customer": params.Required(params.text()), **params.not_simulated("customer_account")},
+    ),
     Route("POST", _PATH + "/{id}/detach", _detach),
     Route("GET", "/v1/customers/{id}/payment_methods", _list, _LIST),
 )

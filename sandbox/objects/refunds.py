@@ -294,15 +294,11 @@ def _list(call: Call) -> Json:
 _CREATE: Final[dict[str, Any]] = {
     "amount": params.positive(),
     "charge": params.text(),
-    "currency": money.parse_currency,
-    "customer": params.text(),
-    "instructions_email": params.text(),
+    **params.not_simulated("currency customer instructions_email origin"),
     "metadata": params.metadata(),
-    "origin": params.anything(),
     "payment_intent": params.text(),
     "reason": params.one_of(*REASONS),
-    "refund_application_fee": params.boolean(),
-    "reverse_transfer": params.boolean(),
+    **params.not_simulated("refund_application_fee reverse_transfer", "false"),
 }
 _PATH: Final = "/v1/refunds"
 ROUTES: Final = (

@@ -4,11 +4,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 from sandbox.wire.params import Parser, Required
 from sandbox.world.objects import Json
 from sandbox.world.world import Scope
 
+ID: Final = r"(?!search(?:/|$))[^/]+"
+"""What can stand for an id in a path: `search` is a route of its own, and not simulated."""
 NOTHING: Mapping[str, "Parser | Required"] = {}
 
 
@@ -37,7 +40,7 @@ class Route:
 
     @cached_property
     def _regex(self) -> re.Pattern[str]:
-        return re.compile(re.sub(r"\{\w+\}", r"([^/]+)", self.pattern))
+        return re.compile(re.sub(r"\{\w+\}", f"({ID})", self.pattern))
 
     def match(self, method: str, path: str) -> tuple[str, ...] | None:
         """Return the ids in the path, or None if this is another route."""

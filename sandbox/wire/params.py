@@ -14,6 +14,8 @@ from sandbox.world.objects import Json
 
 Parser = Callable[[Any, str], Any]
 
+NOTHING: Final = object()
+"""What a parser returns for a value that is as if it had not been given."""
 TEXT_LIMIT: Final = 5000
 """Characters Stripe allows in a free text unless it says otherwise."""
 EMAIL: Final = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
@@ -47,7 +49,9 @@ def parse(spec: Spec, tree: Json, prefix: str = "") -> Json:
     for name, rule in spec.items():
         if name in tree:
             parser = rule.parser if isinstance(rule, Required) else rule
-            parsed[name] = parser(tree[name], full(name))
+            value = parser(tree[name], full(name))
+            if value is not NOTHING:
+                parsed[name] = value
         elif isinstance(rule, Required):
             message = f"Missing required param: {full(name)}."
             raise errors.invalid(message, full(name), "parameter_missing")
@@ -95,6 +99,12 @@ def unset_or(parser: Parser) -> Parser:
     return UnsetOr(parser)
 
 
+def refused(name: str) -> errors.StripeError:
+    """Return the 400 that names a parameter of Stripe's which the sandbox does not play."""
+    message = f"The parameter `{name}` is not simulated by this sandbox."
+    return errors.invalid(message, name, "parameter_not_simulated")
+
+
 @dataclass(frozen=True)
 class NotSimulated:
     """Refuse a parameter of Stripe's by name, but for values with which nothing happens anyway.
@@ -106,11 +116,18 @@ class NotSimulated:
     harmless: tuple[Any, ...] = ()
 
     def __call__(self, value: Any, name: str) -> Any:
-        """Return a harmless value, or raise a 400 that names the parameter."""
+        """Drop a harmless value, or raise a 400 that names the parameter."""
         if value in self.harmless:
-            return value
-        message = f"The parameter `{name}` is not simulated by this sandbox."
-        raise errors.invalid(message, name, "parameter_not_simulated")
+            return NOTHING
+        raise refused(name)
+
+
+class RefusedLater(NotSimulated):
+    """Let a parameter through to the handler, which refuses it: what for, only the world tells."""
+
+    def __call__(self, value: Any, _: str) -> Any:
+        """Return the value."""
+        return value
 
 
 DISABLED: Final = NotSimulated(harmless=({"enabled": "false"}, {"enabled": False}, "", None))
@@ -236,11 +253,6 @@ class ListOf:
 def list_of(item: Parser) -> Parser:
     """Accept an array."""
     return ListOf(item)
-
-
-def anything() -> Parser:
-    """Accept and keep whatever comes: the sandbox does not act on it."""
-    return lambda value, _: value
 
 
 def metadata() -> Parser:

@@ -4,6 +4,7 @@ Objects are kept in the shape of the account's default version (dahlia); endive 
 refuses `payment_method_types`. Earlier versions get dahlia's shape.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -31,6 +32,8 @@ KNOWN: Final = frozenset(
     """.split()
 )
 
+BETA: Final = re.compile(r"[a-z0-9_]+=v\d+")
+
 ENDIVE_FIELDS: Final[dict[str, Json]] = {
     "payment_intent": {
         "allowed_payment_method_types": None,
@@ -48,11 +51,17 @@ ENDIVE_CARD_DETAILS: Final = {"electronic_commerce_indicator": None, "transactio
 
 
 def effective(header: str | None) -> str:
-    """Return the version a request is served in, or raise Stripe's 400 for an unknown one."""
+    """Return the version a request is served in, or raise Stripe's 400 for an unknown one.
+
+    A beta that is asked for behind the version (`2026-08-26.dahlia; some_beta=v1`) is not played:
+    the request is served in the version itself, as Stripe serves an account without the beta.
+    """
     if header is None:
         return ACCOUNT_DEFAULT
-    if header in KNOWN:
-        return header
+    version, _, betas = header.partition(";")
+    well_formed = not betas or all(BETA.fullmatch(beta.strip()) for beta in betas.split(";"))
+    if version.strip() in KNOWN and well_formed:
+        return version.strip()
     raise errors.invalid(f"Invalid Stripe API version: {header}")
 
 

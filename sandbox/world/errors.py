@@ -71,6 +71,16 @@ def unknown_url(method: str, path: str) -> StripeError:
     return StripeError(404, {"type": "invalid_request_error", "message": message})
 
 
+def route_not_simulated(method: str, path: str) -> StripeError:
+    """Say that Stripe has this route and the sandbox does not play it."""
+    message = (
+        f"Unrecognized request URL ({method}: {path}). Stripe has it; it is not simulated by this "
+        "sandbox."
+    )
+    error = {"type": "invalid_request_error", "code": "route_not_simulated", "message": message}
+    return StripeError(404, error)
+
+
 def unauthorized(message: str, code: str | None = None) -> StripeError:
     """Refuse an API key."""
     error = {"type": "invalid_request_error", "code": code, "message": message}

@@ -53,11 +53,17 @@ class Oracle:
 
     @classmethod
     def load(cls, source: Path) -> Oracle:
+        """Hold the description that `read` returns."""
+        return cls(cls.read(source))
+
+    @staticmethod
+    def read(source: Path) -> dict[str, Any]:
         """Read the description from the `stripe_spec.py` of the package that carries it."""
         cached = source.with_suffix(".json")
         if not cached.exists():
             cached.write_text(json.dumps(runpy.run_path(str(source))["sspec"]))
-        return cls(json.loads(cached.read_text()))
+        document: dict[str, Any] = json.loads(cached.read_text())
+        return document
 
     def judge_answer(
         self, method: str, path: str, status: int, body: Any, version: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,6 +11,8 @@ from sandbox.routes import ROUTES
 from sandbox.transport import EXPAND
 from sandbox.wire.call import Route
 from sandbox.wire.params import Fields, ListOf, NotSimulated, Required, UnsetOr
+from tests.contract import tools
+from tests.contract.oracle import Oracle
 
 PLAYED, REFUSED, UNKNOWN = "played", "refused", "UNKNOWN"
 FORM = "application/x-www-form-urlencoded"
@@ -56,7 +59,7 @@ def _decide(
     if name not in spec:
         yield path, UNKNOWN
         return
-    parser = _bare(spec[name])
+    parser = bare(spec[name])
     if isinstance(parser, NotSimulated):
         yield path, REFUSED
         return
@@ -68,7 +71,13 @@ def _decide(
         yield from _decide(document, parser.spec, inner, inner_schema, path)
 
 
-def _bare(parser: Any) -> Any:
+def document() -> Mapping[str, Any]:
+    """Read Stripe's description; `bin/contract --prepare` fetches it."""
+    read: Mapping[str, Any] = Oracle.read(tools.DESCRIPTION)
+    return read
+
+
+def bare(parser: Any) -> Any:
     """Take off what only wraps: required, unset by "", an array of."""
     while isinstance(parser, Required | UnsetOr | ListOf):
         parser = parser.item if isinstance(parser, ListOf) else parser.parser
@@ -84,3 +93,7 @@ def _properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
             found: Mapping[str, Any] = part["properties"]
             return found
     return {}
+
+
+if __name__ == "__main__":
+    sys.stdout.writelines(f"{line}\n" for line in decisions(document()))
