@@ -73,9 +73,9 @@ def process(
 
 
 @contextmanager
-def valkey(*options: str) -> Iterator[str]:
-    """Run a real Valkey server; give its URL."""
-    port = free_port()
+def valkey(*options: str, port: int | None = None) -> Iterator[str]:
+    """Run a real Valkey server, on a port of its own or on a given one; give its URL."""
+    port = port or free_port()
     command = [str(valkey_binary()), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
     with process(*command, "--maxmemory-policy", "noeviction", *options, log=Path(os.devnull)):
         url = f"redis://127.0.0.1:{port}/0"

@@ -14,10 +14,18 @@ export class Choice {
     this.changed = changed;
     /** @type {Set<string>} */
     this.ids = new Set();
+    /** @type {string[]} */
+    this.shown = [];
+  }
+
+  /** Give what was chosen in the order of its age, the oldest first; lists begin with the newest. */
+  oldestFirst() {
+    return this.shown.filter((id) => this.ids.has(id)).reverse();
   }
 
   /** Forget what is no longer shown: nobody chooses what they cannot see. */
   keep(/** @type {string[]} */ shown) {
+    this.shown = shown;
     this.ids = new Set(shown.filter((id) => this.ids.has(id)));
     this.changed([...this.ids]);
   }

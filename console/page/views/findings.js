@@ -27,7 +27,7 @@ const STALE_SECONDS = 3_600;
  */
 export function findings(stand, reconcile) {
   return [
-    silent(stand.data.filter(isSilent)),
+    silent(stand.workers === 0 ? stand.data : stand.data.filter(isSilent)),
     upkeep(stand.upkeep_seconds_ago),
     breaker(stand.breaker_open),
     dead(stand.data),

@@ -28,7 +28,7 @@ export function letters({ query }, { refresh }) {
   const { until: _until, past: _past, ...search } = query;
   const all = () => redriveMatching(searched(search), inWords(search), refresh);
   const every = button({ class: "primary" }, all, icon("again"), "Redrive all that match");
-  const some = button({ disabled: true }, () => redriveChosen([...choice.ids], refresh));
+  const some = button({ disabled: true }, () => redriveChosen(choice.oldestFirst(), refresh));
   const choice = new Choice((ids) => {
     some.disabled = ids.length === 0;
     some.textContent = `Redrive chosen (${count(ids.length)})`;

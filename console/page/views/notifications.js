@@ -28,7 +28,7 @@ const FIELDS = [
  * @param {{ refresh: () => void }} tools
  */
 export function notifications({ query }, { refresh }) {
-  const some = button({ disabled: true }, () => redriveChosen([...choice.ids], refresh));
+  const some = button({ disabled: true }, () => redriveChosen(choice.oldestFirst(), refresh));
   const choice = new Choice((ids) => {
     some.disabled = ids.length === 0;
     some.textContent = `Redrive chosen (${count(ids.length)})`;

@@ -1,0 +1,37 @@
+"""axe-core, the accessibility checker, run inside a page."""
+
+from __future__ import annotations
+
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.servers import ROOT
+
+AXE = ROOT / "console" / "node_modules" / "axe-core" / "axe.min.js"
+NO_NODE = 3  # what bin/console-tools ends with where there is no Node
+
+
+@cache
+def source() -> str:
+    """Give the checker's program, as npm installs it. Skips the test on a machine without Node."""
+    done = subprocess.run(
+        [ROOT / "bin" / "console-tools"], text=True, capture_output=True, check=False
+    )
+    if done.returncode == NO_NODE:
+        pytest.skip(done.stderr.strip())
+    assert done.returncode == 0, done.stderr
+    return Path(AXE).read_text()
+
+
+def violations(page: Page) -> list[Any]:
+    """List what is wrong with the page as it is now: rule, elements."""
+    page.evaluate(source())
+    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+    return [
+        (one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found["violations"]
+    ]

@@ -1,0 +1,234 @@
+"""The console's pages as people see them: readable by all, true, safe from strangers' texts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from playwright.sync_api import Browser, Page, Route, expect
+
+from tests.e2e.axe import violations
+from tests.e2e.console_window import (
+    DESKTOP,
+    EXPECTED,
+    PHONE,
+    Window,
+    console_service,
+    let_die,
+    ops,
+    paid,
+    windows,
+)
+from tests.e2e.parts import billing
+from tests.e2e.running import Json, Service
+from tests.servers import valkey
+
+pytestmark = pytest.mark.browser
+# Turns the order of what follows around, rings a bell, shows nothing.
+HIDDEN = "paid\u202edeliaf\u0007 \u200bfree"
+LISTS = ["", "payments", "refunds", "notifications", "events", "dead-letters", "audit"]
+LOOKS: list[tuple[Any, str]] = [(DESKTOP, "light"), (PHONE, "dark")]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with console_service(tmp_path_factory.mktemp("pages")) as found:
+        yield found
+
+
+@pytest.fixture
+def window(browser: Browser, running: Service) -> Iterator[Window]:
+    yield from windows(browser, running.url(), DESKTOP)
+
+
+@pytest.fixture(scope="module")
+def places(running: Service) -> list[str]:
+    """Let everything happen that a page shows, and name a page of each kind."""
+    payment = paid(running, metadata={"event_id": "123"})
+    disputed = running.pay("pm_card_createDispute").json()["payment_intent_id"]
+    address = f"{running.url()}/api/refund/process"
+    body = {"payment_intent_id": payment, "amount": 300}
+    headers = {"Prefer": "wait=20"}
+    refund = requests.post(address, json=body, headers=headers, timeout=30).json()
+    let_die(running, 2)
+    letter = ops(running, "dead-letters")["data"][0]["id"]
+    event = ops(running, "events", payment_id=payment)["data"][0]["id"]
+    details = [f"payments/{payment}", f"payments/{disputed}", f"refunds/{refund['refund_id']}"]
+    details += [f"items/{refund['refund_request_id']}", f"items/{letter}", f"events/{event}"]
+    return [*LISTS, *details, "find/example.com", "payments/pi_unknown"]
+
+
+def settled(page: Page) -> None:
+    """Wait until the page shows what it is to show."""
+    expect(page.get_by_text(re.compile("Updated"))).to_be_attached()
+    expect(page.locator(".loading")).to_have_count(0)
+
+
+@pytest.mark.parametrize(("size", "scheme"), LOOKS)
+def test_axe_finds_nothing_on_any_page(
+    browser: Browser, running: Service, places: list[str], size: Any, scheme: str
+) -> None:
+    for window in windows(browser, running.url(), size, color_scheme=scheme):
+        page = window.go()
+        expect(page.get_by_label("Operator key")).to_be_visible()
+        assert violations(page) == []
+        window.sign_in()
+        for place in places:
+            window.go(f"#/{place}")
+            settled(page)
+            assert violations(page) == [], place
+        window.go("#/dead-letters")
+        page.get_by_role("button", name="Redrive all that match").click()
+        expect(page.get_by_role("dialog")).to_be_visible()
+        assert violations(page) == []
+
+
+def test_each_page_has_one_heading_and_a_title_of_its_own(
+    window: Window, places: list[str]
+) -> None:
+    page = window.sign_in()
+    titles = []
+    for place in places:
+        window.go(f"#/{place}")
+        settled(page)
+        expect(page.locator("h1")).to_have_count(1)
+        titles.append(page.title())
+    assert len(set(titles)) == len(places), titles
+    assert all(title.endswith(" · Billing console") for title in titles)
+
+
+STAND: Json = {
+    "workers": 1,
+    "breaker_open": False,
+    "upkeep_seconds_ago": 1.0,
+    "data": [
+        {
+            "name": name,
+            "depth": 0,
+            "open": 0,
+            "due": 0,
+            "overdue_seconds": 0.0,
+            "dead": 0,
+            "consumers": 1,
+            "consumed_seconds_ago": 3.0,
+        }
+        for name in ("events", "refunds", "notifications", "upkeep")
+    ],
+}
+
+
+def stand(queue: int = 0, **changes: Any) -> Json:
+    """Give how the queues stand when all is well, but for some changes of the whole or of one."""
+    changed = json.loads(json.dumps(STAND))
+    for name, value in changes.items():
+        (changed if name in changed else changed["data"][queue])[name] = value
+    return dict(changed)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        stand(),
+        stand(workers=0),
+        stand(workers=0, consumers=0, consumed_seconds_ago=50.0),  # before the alert is due
+        stand(3, consumers=0, consumed_seconds_ago=None),
+        stand(consumed_seconds_ago=61.0),
+        stand(upkeep_seconds_ago=None),
+        stand(upkeep_seconds_ago=61.0),
+        stand(breaker_open=True),
+        stand(1, dead=1),
+        stand(3, dead=1),
+        stand(2, overdue_seconds=600.0, due=5),
+    ],
+)
+def test_all_is_well_never_stands_beside_a_red_number(window: Window, found: Json) -> None:
+    page = window.page
+
+    def answer(route: Route) -> None:
+        route.fulfill(json=found)
+
+    page.route("**/ops/queues", answer)
+    window.sign_in()
+    settled(page)
+    red = page.locator("main :is(b.bad, a.bad, .pill.bad, li.bad)").count()
+    well = page.get_by_text("All is well.").count()
+    assert (well == 1) == (found == stand()), red
+    assert not (well and red)
+    assert page.locator(".health").count() == 1
+
+
+def test_what_nobody_would_see_is_shown(window: Window, running: Service) -> None:
+    payment = paid(running, description=HIDDEN, metadata={"note": HIDDEN})
+    page = window.sign_in(f"#/payments/{payment}")
+    expect(page.get_by_text("paid\\u{202e}deliaf\\u{7} \\u{200b}free").first).to_be_visible()
+    for event in ops(running, "events", payment_id=payment)["data"]:
+        window.go(f"#/events/{event['id']}")
+        page.locator("summary").click()
+        expect(page.locator("pre")).to_contain_text(event["id"])
+        assert not re.search(r"[\u202e\u200b\x07]", page.content())
+
+
+def test_times_name_their_zone(browser: Browser, running: Service) -> None:
+    payment = paid(running)
+    context = browser.new_context(viewport=DESKTOP, locale="en-GB", timezone_id="Asia/Singapore")
+    window = Window(context.new_page(), running.url())
+    page = window.sign_in(f"#/payments/{payment}")
+    expect(page.locator(".timeline .day").first).to_contain_text("GMT+8")
+    title = page.locator(".timeline time").first.get_attribute("title") or ""
+    assert re.search(r"\d\d:\d\d:\d\d\.\d{3} GMT\+8 \(20\d\d-\d\d-\d\d \d\d:", title), title
+    context.close()
+
+
+def test_the_overview_draws_the_last_hours(window: Window, running: Service) -> None:
+    paid(running)
+    page = window.sign_in()
+    rates = page.locator(".rates li")
+    expect(rates).to_have_count(7)
+    expect(
+        page.get_by_role("img", name=re.compile(r"Payments: at most \d+ in five"))
+    ).to_be_visible(timeout=15_000)
+    expect(rates.first.locator("rect")).to_have_count(72)
+    expect(page.get_by_role("img", name=re.compile("Delay of notifications: 99"))).to_be_visible()
+
+
+def test_a_redis_that_is_away_is_said_and_the_page_goes_on_by_itself(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with ExitStack() as all_of_it:
+        store = all_of_it.enter_context(ExitStack())
+        redis_url = store.enter_context(valkey())
+        parts = all_of_it.enter_context(billing(tmp_path, redis_url))
+        for window in windows(browser, parts.url, DESKTOP):
+            window.expected = re.compile(rf"{EXPECTED.pattern}|.*status of 503")
+            page = window.go()
+            expect(page.get_by_role("table", name="Queues")).to_be_visible()
+            store.close()
+            away = page.get_by_role("alert").filter(has_text="Redis is unavailable")
+            expect(away).to_be_visible(timeout=20_000)
+            expect(away).to_contain_text("What is shown is from")
+            expect(page.get_by_role("table", name="Queues")).to_be_visible()
+            assert violations(page) == []
+            for place in LISTS[1:]:
+                window.go(f"#/{place}")
+                expect(page.get_by_text("The service cannot answer now")).to_be_visible()
+            all_of_it.enter_context(valkey(port=urlsplit(redis_url).port))
+            expect(page.get_by_text("The service cannot answer now")).to_be_hidden(timeout=30_000)
+
+
+def test_the_contract_can_be_read_and_tried_under_a_strict_policy(
+    browser: Browser, running: Service
+) -> None:
+    for window in windows(browser, running.url(), DESKTOP):
+        page = window.page
+        page.goto(f"{running.url()}/docs")
+        page.get_by_text("/health", exact=True).click()
+        page.get_by_role("button", name="Try it out").click()
+        page.get_by_role("button", name="Execute").click()
+        expect(page.get_by_text('"healthy"').first).to_be_visible()
