@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+from redis.exceptions import RedisError
+
 from local.data_dir import DataDir
 from local.embedded_valkey import EmbeddedValkey, ValkeyFailed
 from local.output import write
@@ -32,6 +34,7 @@ from shared.settings import (
     load_settings,
     misspelled_in_environment,
 )
+from shared.store.connection import connect
 
 ROOT = Path(__file__).resolve().parent.parent
 UNUSABLE = 2  # exit status: nothing was started, a person has to change something
@@ -80,6 +83,7 @@ def _run(*, sandbox: bool) -> int:
     environment = with_defaults(given, sandbox=sandbox)
     if not sandbox:
         _check_settings(environment)
+        environment["STRIPE_MODE"] = owner_of_data(environment, sandbox=False)
     with ExitStack() as stack:
         data = DataDir(Path(environment["DATA_DIR"]))
         stack.callback(data.close)
@@ -94,9 +98,20 @@ def _run(*, sandbox: bool) -> int:
         if "REDIS_URL" not in environment:
             valkey = stack.enter_context(EmbeddedValkey(folder, data))
             environment["REDIS_URL"] = valkey.url
+        else:
+            _say_if_away()
         write_run_file(data.path / "run.env", environment)
         stack.callback((data.path / "run.env").unlink, missing_ok=True)
         return _supervise(commands, environment, valkey, sandbox=sandbox)
+
+
+def _say_if_away() -> None:
+    """Tell a person that Redis does not answer yet; every process waits for it by itself."""
+    try:
+        with connect(load_settings(), "billing-start") as redis:
+            redis.ping()
+    except RedisError as error:
+        _complain(f"Redis does not answer yet ({error}). Everything starts and waits for it.")
 
 
 def _check_settings(environment: dict[str, str]) -> None:

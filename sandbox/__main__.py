@@ -10,6 +10,7 @@ from typing import Final
 from aiohttp import web
 
 from sandbox.app import create_app
+from sandbox.control.damage import named_when_damaged
 from sandbox.control.state import Keeper
 from sandbox.events_out import neighbourhood
 from sandbox.events_out.webhook_endpoints import register
@@ -29,7 +30,8 @@ async def serve() -> None:
     world.rate_limits.limit(from_setting(os.environ.get("SANDBOX_RATE_LIMITS", "")))
     keeper = Keeper(world, Path(path)) if path else None
     if keeper is not None:
-        keeper.restore()
+        with named_when_damaged(path):
+            keeper.restore()
     runner = web.AppRunner(create_app(world, keeper), access_log=None)
     port = await listen(runner, int(os.environ.get("SANDBOX_PORT", DEFAULT_PORT)))
     world.webhook_hosts |= set(os.environ.get("SANDBOX_WEBHOOK_HOSTS", "").split(",")) - {""}

@@ -53,6 +53,7 @@ DUTIES: dict[str, Callable[[Runtime], float]] = {"reconcile": _reconcile, "reap"
 def serve(store: Store, settings: Settings, stop: threading.Event) -> None:
     """Relay until told to stop; an outage of Redis is waited out."""
     signs = Signs(store)
+    is_away = False
     while not stop.is_set():
         if settings.heartbeat_file is not None:
             settings.heartbeat_file.touch()
@@ -60,10 +61,15 @@ def serve(store: Store, settings: Settings, stop: threading.Event) -> None:
             rung = relay.run_once(store)
             signs.give(RELAY)
             pulse(store)
+            if is_away:
+                log.info("redis_is_back")
+            is_away = False
             if any(rung.values()):
                 log.debug("relayed", **rung)
         except Unavailable as error:
-            log.warning("relay_failed", error=str(error))
+            if not is_away:  # once: the next sweep is half a second away
+                log.warning("relay_failed", error=str(error), detail="Trying until Redis is back.")
+            is_away = True
         stop.wait(settings.relay_interval_seconds)
 
 

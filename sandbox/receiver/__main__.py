@@ -17,6 +17,7 @@ from typing import Any, Final
 from aiohttp import web
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from sandbox.control.damage import named_when_damaged
 from sandbox.receiver.notifications import DEFAULT_KEEP, Notifications
 from sandbox.receiver.page import SHOWN, page
 from sandbox.wire.guard import is_simple, known_callers_only, refusal
@@ -194,7 +195,8 @@ async def serve() -> None:
     state = os.environ.get("RECEIVER_STATE")
     keep = int(os.environ.get("RECEIVER_KEEP") or DEFAULT_KEEP)
     notifications = Notifications(keep, Path(state) if state else None)
-    notifications.restore()
+    with named_when_damaged(state):
+        notifications.restore()
     receiver = Receiver([secret for secret in secrets if secret], notifications)
     runner = web.AppRunner(create_app(receiver), access_log=None)
     port = await listen(runner, int(os.environ.get("RECEIVER_PORT", DEFAULT_PORT)))

@@ -40,7 +40,7 @@ class Notifications:
         """Take over what an earlier run kept."""
         for path in self._files():
             self._lines = 0
-            for line in path.read_text().splitlines() if path.exists() else ():
+            for line in _whole_lines(path):
                 self._hold(json.loads(line), line)
                 self._lines += 1
 
@@ -100,3 +100,12 @@ class Notifications:
         with path.open("a") as file:
             file.write(text + "\n")
         self._lines += 1
+
+
+def _whole_lines(path: Path) -> list[str]:
+    """Give the lines of a file, without a last one that was cut off by a kill; it is cut away."""
+    text = path.read_text() if path.exists() else ""
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        path.write_text(whole)
+    return whole.splitlines()

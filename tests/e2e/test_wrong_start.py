@@ -1,0 +1,78 @@
+"""A start that cannot go well says why, in a sentence; the processes are the real ones."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from local.embedded_valkey import valkey_binary
+from tests.e2e.running import PORTS
+from tests.servers import ROOT, free_port, free_ports, process, wait_until
+
+OUTAGE_SECONDS = 15.0  # Celery tries to connect after 2, 4, 6 s; upkeep every half second
+
+
+@pytest.mark.slow
+def test_a_redis_that_is_not_there_yet_is_said_once_and_waited_for(tmp_path):
+    port = free_port()
+    variables = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True)) | {
+        "DATA_DIR": str(tmp_path / "data"),
+        "REDIS_URL": f"redis://127.0.0.1:{port}/0",
+        "PATH": os.environ["PATH"],
+    }
+    log = tmp_path / "log"
+    command = [sys.executable, str(ROOT / "app.py"), "--sandbox"]
+    with process(*command, environment=variables, log=log):
+        time.sleep(OUTAGE_SECONDS)  # the outage is the parameter
+        text = log.read_text()
+        assert "Redis does not answer yet" in text
+        assert "Traceback" not in text
+        for name in ("worker", "notifier", "upkeep"):
+            about = [
+                line
+                for line in text.splitlines()
+                if f" {name} " in line and ("connect" in line or "relay_failed" in line)
+            ]
+            assert len(about) == 1, about
+        options = ["--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+        with process(str(valkey_binary()), *options, log=tmp_path / "valkey.log"):
+            wait_until(lambda: "is ready" in log.read_text(), "the service is ready", 60)
+
+
+@pytest.mark.parametrize(
+    ("module", "variables"),
+    [
+        ("sandbox", {"SANDBOX_PORT": "0", "SANDBOX_STATE": "state"}),
+        ("sandbox.receiver", {"RECEIVER_PORT": "0", "RECEIVER_STATE": "state"}),
+    ],
+)
+@pytest.mark.parametrize("content", ["{garbage\n", "[]\n", '["thing", "a"]\n', "\x00\x01\n"])
+def test_a_damaged_state_file_is_named_with_what_to_do(module, variables, content, tmp_path):
+    state = tmp_path / "state"
+    state.write_text(content)
+    done = subprocess.run(
+        [sys.executable, "-m", module],
+        cwd=ROOT,
+        env={name: value.replace("state", str(state)) for name, value in variables.items()},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == 2, done.stderr
+    assert str(state) in done.stderr
+    assert "Remove it" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_line_that_a_kill_cut_off_is_no_damage(tmp_path):
+    state = tmp_path / "receiver"
+    state.write_text('{"id": "ntf_1", "type": "a.b", "bo')
+    command = [sys.executable, "-m", "sandbox.receiver"]
+    log = tmp_path / "log"
+    variables = {"RECEIVER_PORT": "0", "RECEIVER_STATE": str(state)}
+    with process(*command, environment=variables, log=log):
+        wait_until(lambda: "listening on" in log.read_text(), "the receiver listens")
+    assert state.read_text() == ""
