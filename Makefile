@@ -1,6 +1,6 @@
 # Each target calls a script in bin/; CI calls the same ones.
 .DEFAULT_GOAL := help
-.PHONY: help run test demo chaos bench slow lint format contract audit check lock images clean
+.PHONY: help run test demo chaos bench slow lint format contract audit check lock sbom images clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ check: ## every gate: linters, types, import rules, tests with branch coverage
 
 lock: ## pin every package anew (ARGS=--upgrade for newer versions)
 	@bin/lock $(ARGS)
+
+sbom: ## write the bill of materials of both images
+	@bin/sbom
 
 clean: ## remove the venv, the embedded Valkey's data and all caches
 	@bin/clean

@@ -1,0 +1,54 @@
+"""What the images are made of is written down, and an audit that cannot look says so."""
+
+import json
+import re
+import subprocess
+
+import pytest
+
+from tests.conventions.test_dependencies import entries, pins
+from tests.conventions.tracked import ROOT
+
+IMAGES = {"billing-service": "api", "billing-worker": "worker"}
+
+
+def bill(image):
+    return json.loads((ROOT / "docs" / "sbom" / f"{image}.cdx.json").read_text())
+
+
+@pytest.mark.parametrize(("image", "part"), IMAGES.items())
+def test_an_images_bill_of_materials_names_what_its_list_pins(image, part):
+    locked = pins(f"requirements-{part}")
+    libraries = {c["name"]: c for c in bill(image)["components"] if c["type"] == "library"}
+    assert {name: c["version"] for name, c in libraries.items()}.items() <= locked.items()
+    # A pin with a marker may be for another platform or Python.
+    marked = {line.partition("==")[0] for line in entries(f"requirements-{part}") if " ; " in line}
+    assert locked.keys() - libraries.keys() <= marked, "run bin/sbom"
+    for name, component in libraries.items():
+        assert component["purl"] == f"pkg:pypi/{name}@{locked[name]}"
+        assert component["licenses"]
+
+
+@pytest.mark.parametrize(("image", "part"), IMAGES.items())
+def test_an_images_bill_of_materials_names_its_base(image, part):
+    base = re.findall(r"^FROM (\S+)", (ROOT / f"Dockerfile.{part}").read_text(), re.MULTILINE)[-1]
+    (found,) = [c for c in bill(image)["components"] if c["type"] == "container"]
+    assert f"{found['name']}:{found['version']}" == base.partition("@")[0]
+
+
+def test_an_audit_says_in_one_line_what_it_could_do():
+    done = subprocess.run(
+        [ROOT / "bin" / "audit"], capture_output=True, text=True, check=False, timeout=110
+    )
+    said = (done.stdout + done.stderr).splitlines()
+    assert "No known vulnerabilities found" not in said
+    if done.returncode == 0:
+        (line,) = said
+        assert re.match(
+            r"audit: (no known vulnerability in \d+ packages$"
+            r"|the advisory database could not be asked about \d+ of \d+ packages)",
+            line,
+        )
+        assert int(re.findall(r"\d+", line)[-1]) > 130  # development's list too
+    else:
+        assert all(line.startswith("audit: ") for line in said)
