@@ -2,13 +2,13 @@
 
 from typing import Final
 
-from sandbox.events_out import deliveries, event_forms
+from sandbox.events_out import deliveries, event_forms, event_types
 from sandbox.events_out.event_forms import THIN_KIND
 from sandbox.world import ids
 from sandbox.world.objects import Json
 from sandbox.world.world import PLATFORM, Scope, job
 
-TYPE: Final = "v2.core.health.event_generation_failure.resolved"
+TYPE: Final = event_types.HEALTH
 
 
 def lose(scope: Scope, event: Json, delay_seconds: float) -> None:

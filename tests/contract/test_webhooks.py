@@ -97,9 +97,15 @@ def test_only_what_was_asked_for_arrives(api: Api, endpoint: Any, receiver: Rece
     assert set(receiver.types(intent["id"])) == {"charge.succeeded", "charge.refunded"}
 
 
-def test_unknown_event_types_are_refused(api: Api, receiver: Receiver) -> None:
-    form = {"url": receiver.url, "enabled_events[]": "payment_intent.exploded"}
+@pytest.mark.parametrize("name", ["payment_intent.exploded", "invoice.payed", "v1.charge.failed"])
+def test_unknown_event_types_are_refused(api: Api, receiver: Receiver, name: str) -> None:
+    form = {"url": receiver.url, "enabled_events[]": name}
     assert api.post("/v1/webhook_endpoints", form).status == 400
+
+
+def test_types_beside_payments_can_be_enabled(api: Api, endpoint: Any) -> None:
+    types = ["invoice.paid", "customer.subscription.deleted", "payout.failed"]
+    assert endpoint(*types)["enabled_events"] == types
 
 
 @pytest.mark.parametrize("status", [500, 404, 302])
