@@ -129,6 +129,12 @@ class Settings(BaseSettings):
     stripe_timeout_seconds: float = Field(
         10.0, description="Limit of one try of a call to Stripe.", gt=0, le=80
     )
+    stripe_total_seconds: float = Field(
+        20.0,
+        description="Limit of a whole call to Stripe, with the SDK's tries and the pauses between.",
+        gt=0,
+        le=120,
+    )
     stripe_max_network_retries: int = Field(
         2, description="Tries the SDK adds by itself, with the same idempotency key.", ge=0, le=5
     )

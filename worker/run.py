@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from shared.deadline import deadline
 from shared.errors import BillingError
 from shared.keys import State
 from shared.settings import Settings
@@ -82,7 +83,8 @@ def _act(job: Job, runtime: Runtime, claim: Claim) -> Result:
     """Act, unless the item keeps killing its workers: then it is given up before it is tried."""
     if claim.kind.mortal and claim.crashes >= MAX_CRASHES:
         return Dead(f"crash_limit: {claim.crashes} workers died or hung on it")
-    return job.act(runtime, claim)
+    with deadline(claim.kind.longest_seconds(runtime.settings)):
+        return job.act(runtime, claim)
 
 
 def _mark(runtime: Runtime, work: Work, claim: Claim, result: Result) -> bool:

@@ -24,7 +24,9 @@ from shared.errors import (
     PaymentDeclined,
     Unavailable,
 )
-from shared.settings import CONNECT_TIMEOUT_SECONDS, Settings
+from shared.http_transport import retry_after_seconds
+from shared.settings import Settings
+from shared.stripe.http_client import BoundedClient
 from shared.telemetry.tracing import SpanKind, span
 
 API_VERSION: str = stripe.api_version or ""
@@ -59,9 +61,7 @@ class StripeGateway:
             settings.stripe_secret_key.get_secret_value(),
             base_addresses=cast(Any, bases),
             max_network_retries=retries if max_network_retries is None else max_network_retries,
-            http_client=stripe.RequestsClient(
-                timeout=(CONNECT_TIMEOUT_SECONDS, settings.stripe_timeout_seconds)
-            ),
+            http_client=BoundedClient(settings),
         )
         self._observe = observe
 
@@ -352,12 +352,11 @@ def translate(error: stripe.StripeError) -> BillingError:
 def _unavailable(
     error: stripe.StripeError, what: str, code: str, *, outcome_known: bool = True
 ) -> Unavailable:
-    said = (error.headers or {}).get("retry-after", "")
-    seconds = float(said) if said.replace(".", "", 1).isdigit() else float(RETRY_AFTER_SECONDS)
+    seconds = retry_after_seconds((error.headers or {}).get("retry-after"))
     return Unavailable(
         f"{what} Try again with the same Idempotency-Key.",
         code=code,
-        retry_after_seconds=seconds,
+        retry_after_seconds=RETRY_AFTER_SECONDS if seconds is None else seconds,
         outcome_known=outcome_known,
         stripe_request_id=error.request_id,
     )

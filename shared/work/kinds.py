@@ -35,10 +35,13 @@ class Kind:
         Shorter, and a second worker would begin while the first still waits for an answer; much
         longer, and whatever a killed worker held would wait for nothing.
         """
+        return round((self.longest_seconds(settings) + LEASE_MARGIN_SECONDS) * 1000)
+
+    def longest_seconds(self, settings: Settings) -> float:
+        """Give the total deadline of an attempt: what its calls may take, well inside its lease."""
         stripe = self.stripe_calls * (CONNECT_TIMEOUT_SECONDS + settings.stripe_timeout_seconds)
         delivery = CONNECT_TIMEOUT_SECONDS + settings.event_service_timeout_seconds
-        longest = stripe + self.deliveries * delivery + self.upkeep_seconds
-        return round((longest + LEASE_MARGIN_SECONDS) * 1000)
+        return stripe + self.deliveries * delivery + self.upkeep_seconds
 
     @property
     def message(self) -> str:

@@ -1,0 +1,125 @@
+"""A peer that behaves as no peer should: raw bytes on a loopback port, one behaviour a server."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+HEAD_END = b"\r\n\r\n"
+# A drip that would go on for longer than any test's patience.
+DRIPS = 200
+
+Behaviour = Callable[["Peer", socket.socket, int], None]
+
+
+@dataclass
+class Peer:
+    """A hostile server: what it heard, and how often somebody connected."""
+
+    behaviour: Behaviour
+    listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
+    requests: list[bytes] = field(default_factory=list)
+    connections: int = 0
+    closing: threading.Event = field(default_factory=threading.Event)
+    sockets: list[socket.socket] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+
+    def accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                taken, _ = self.listener.accept()
+                self.connections += 1
+                self.sockets.append(taken)
+                arguments = (taken, self.connections)
+                threading.Thread(target=self._serve, args=arguments, daemon=True).start()
+
+    def _serve(self, taken: socket.socket, number: int) -> None:
+        with suppress(OSError), taken:
+            self.behaviour(self, taken, number)
+
+    def hear(self, taken: socket.socket) -> bool:
+        """Read one request with its body; False when the connection ended instead."""
+        heard = b""
+        while HEAD_END not in heard:
+            part = taken.recv(65_536)
+            if not part:
+                return False
+            heard += part
+        head, _, body = heard.partition(HEAD_END)
+        lengths = [
+            line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")
+        ]
+        length = int(lengths[0].partition(b":")[2]) if lengths else 0
+        while len(body) < length:
+            body += taken.recv(65_536)
+        self.requests.append(head + HEAD_END + body)
+        return True
+
+    def drip(self, taken: socket.socket, data: bytes, pause: float) -> None:
+        """Send a byte now and then."""
+        for number in range(DRIPS):
+            if self.closing.wait(pause):
+                return
+            taken.sendall(data[number % len(data) : number % len(data) + 1])
+
+
+def says(*parts: bytes | float, close: bool = True) -> Behaviour:
+    """Answer every request with these bytes; a number is a pause in seconds."""
+
+    def behave(peer: Peer, taken: socket.socket, _: int) -> None:
+        while peer.hear(taken):
+            for part in parts:
+                if isinstance(part, bytes):
+                    taken.sendall(part)
+                else:
+                    time.sleep(part)
+            if close:
+                return
+
+    return behave
+
+
+def drips(head: bytes, data: bytes, pause: float = 0.1) -> Behaviour:
+    """Send a head at once, then one byte of the data after each pause, again and again."""
+
+    def behave(peer: Peer, taken: socket.socket, _: int) -> None:
+        if peer.hear(taken):
+            taken.sendall(head)
+            peer.drip(taken, data, pause)
+
+    return behave
+
+
+def resets_after(data: bytes) -> Behaviour:
+    """Send these bytes, then reset the connection."""
+
+    def behave(peer: Peer, taken: socket.socket, _: int) -> None:
+        if peer.hear(taken):
+            taken.sendall(data)
+            time.sleep(0.05)  # the bytes are to arrive before the reset does
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    return behave
+
+
+@contextmanager
+def peer(behaviour: Behaviour) -> Iterator[Peer]:
+    """Run a hostile server for the length of the block."""
+    served = Peer(behaviour)
+    threading.Thread(target=served.accept, daemon=True).start()
+    try:
+        yield served
+    finally:
+        served.closing.set()
+        for each in [served.listener, *served.sockets]:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
