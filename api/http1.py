@@ -214,7 +214,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Keep the way back open while an answer is due."""
         self._half_closed = True
-        return self.serving or self._phase == "closing"
+        return self.serving
 
     def pause_writing(self) -> None:
         """Give a client that does not read a moment."""

@@ -37,7 +37,7 @@ HALF_CHUNKS = HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n" + b'{"a":\r\n'
 HTTP2 = (
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
     + bytes.fromhex("000000040000000000")
-    + bytes.fromhex("0000060104000000018386418401 31".replace(" ", ""))
+    + bytes.fromhex("00000e01040000000183868441093132372e302e302e31")
 )
 
 

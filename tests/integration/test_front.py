@@ -1,0 +1,336 @@
+"""The front, byte by byte: what it refuses, what it cuts off, and who it lets through meanwhile."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+
+import pytest
+import requests
+from flask.testing import FlaskClient
+
+from shared.settings import Settings
+from shared.store.scripts import Store
+from tests.conftest import make_settings
+from tests.integration.doors import open_door
+from tests.integration.hands import Hands
+
+GET = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
+POST = (
+    b"POST /api/payment/process HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+)
+PAYMENT = {"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}
+PATIENCE_SECONDS = 10.0
+
+
+def port_of(client: FlaskClient) -> int:
+    return client.application.wsgi_app.port  # type: ignore[attr-defined,no-any-return]  # a Door
+
+
+@contextmanager
+def talk(client: FlaskClient, sent: bytes) -> Iterator[socket.socket]:
+    where = ("127.0.0.1", port_of(client))
+    with socket.create_connection(where, timeout=PATIENCE_SECONDS) as line:
+        line.sendall(sent)
+        yield line
+
+
+def heard(client: FlaskClient, sent: bytes) -> bytes:
+    """Send bytes and give all that comes until the front ends the connection."""
+    with talk(client, sent) as line:
+        return everything(line)
+
+
+def everything(line: socket.socket) -> bytes:
+    said = b""
+    while part := line.recv(65_536):
+        said += part
+    return said
+
+
+def status_of(said: bytes) -> int:
+    return int(said.split(b" ", 2)[1])
+
+
+KEY = b"Idempotency-Key: a\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (POST + KEY + b"Idempotency-Key: b\r\nContent-Length: 2\r\n\r\n{}", 400),
+        (POST + KEY + KEY + b"Content-Length: 2\r\n\r\n{}", 400),
+        (POST + b"Stripe-Account: acct_1\r\nstripe-account: acct_2\r\n\r\n", 400),
+        (POST + b"Authorization: Bearer a\r\nAuthorization: Bearer b\r\n\r\n", 400),
+        (POST + b"Content-Length: 2\r\n" + CHUNKED + b"\r\n0\r\n\r\n", 400),
+        (POST + CHUNKED + b"Content-Length: 5\r\n\r\n0\r\n\r\n", 400),
+        (POST + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}", 400),
+        (POST + b"Content-Length: 2, 2\r\n\r\n{}", 400),
+        (POST + b"Content-Length: -2\r\n\r\n{}", 400),
+        (POST + b"Transfer-Encoding: gzip, chunked, chunked\r\n\r\n0\r\n\r\n", 400),
+        (POST + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400),
+        (POST + CHUNKED + b"\r\nzz\r\n", 400),
+        (POST.replace(b"1.1", b"1.0") + CHUNKED + b"\r\n0\r\n\r\n", 400),
+        (POST + b"Upgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: 2\r\n\r\n{}", 400),
+        (b"GET /health HTTP/1.1\r\n\r\n", 400),
+        (GET + b"Host: localhost\r\n\r\n", 400),
+        (b"GET /health HTTP/1.1\r\nHost:\r\n\r\n", 400),
+        (b"GET /health HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
+        (b"GET /health HTTP/1.1\r\nHost: user@localhost\r\n\r\n", 400),
+        (b"GET /health HTTP/1.1\r\nHost: localhost:99999999\r\n\r\n", 400),
+        (b"GET /health HTTP/1.1\r\nHost: localhost/..\r\n\r\n", 400),
+        (b"GET http://other/health HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET health HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (GET + b" folded: yes\r\n\r\n", 400),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+        (b"GET /health HTTP/0.9\r\nHost: localhost\r\n\r\n", 505),
+        (b"GET /" + b"a" * 9_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 414),
+        (GET + b"X-Long: " + b"a" * 33_000 + b"\r\n\r\n", 431),
+        (GET + b"X-Long: " + b"a" * 40_000, 431),
+        (GET + b"".join(b"X-%d: a\r\n" % n for n in range(101)) + b"\r\n", 431),
+        (POST + b"Content-Length: 2000000\r\n\r\n", 413),
+        (POST + CHUNKED + b"\r\n" + b"1e8480\r\n" + b" " * 1_100_000, 413),
+        (POST + CHUNKED + b"\r\n" + b"1\r\n \r\n" * 2_000, 400),
+    ],
+)
+def test_what_has_two_meanings_or_no_bounds_is_refused(
+    client: FlaskClient, sent: bytes, status: int
+) -> None:
+    said = heard(client, sent)
+    assert status_of(said) == status, said
+    assert b"application/problem+json" in said
+    assert b"connection: close" in said
+    assert said.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        GET + b"\r\n",
+        b"\r\n" + GET + b"\r\n",
+        b"GET http://localhost/health HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        GET + b"Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\n\r\n",
+        b"GET /health HTTP/1.0\r\n\r\n",
+        GET + b"Cookie: a=1\r\nCookie: b=2\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nHost: [::1]:5001\r\n\r\n",
+    ],
+)
+def test_what_is_only_unusual_is_answered(client: FlaskClient, sent: bytes) -> None:
+    closing = sent.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    assert status_of(heard(client, closing if b"Upgrade" not in sent else sent)) == 200
+
+
+def test_requests_in_one_piece_are_answered_in_their_order(client: FlaskClient) -> None:
+    first = b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: one\r\n\r\n"
+    second = GET + b"X-Request-Id: two\r\n\r\n"
+    last = b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    said = heard(client, first + second + last)
+    statuses = [int(part[:3]) for part in said.split(b"HTTP/1.1 ")[1:]]
+    assert statuses == [404, 200, 404]
+    assert said.index(b"one") < said.index(b"two")
+
+
+def test_a_refusal_waits_for_the_answers_before_it(client: FlaskClient) -> None:
+    said = heard(
+        client, b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n" + b"no request\r\n\r\n"
+    )
+    assert [int(part[:3]) for part in said.split(b"HTTP/1.1 ")[1:]] == [404, 400]
+
+
+def test_a_client_that_asks_first_is_told_to_go_on(client: FlaskClient) -> None:
+    with talk(client, POST + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n") as line:
+        assert line.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        line.sendall(b"{}")
+        assert status_of(line.recv(65_536)) == 422
+
+
+def test_a_trailer_is_no_header(client: FlaskClient) -> None:
+    trailed = b"2\r\n{}\r\n0\r\nX-Request-Id: from-the-trailer\r\n\r\n"
+    said = heard(client, POST + b"Connection: close\r\n" + CHUNKED + b"\r\n" + trailed)
+    assert status_of(said) == 422
+    assert b"from-the-trailer" not in said
+
+
+def test_a_header_with_an_underscore_is_not_another_header(client: FlaskClient) -> None:
+    sent = POST + b"Idempotency_Key: abc\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}"
+    said = heard(client, sent)
+    assert status_of(said) == 422
+    assert b"Idempotency-Key: abc" not in said
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> FlaskClient:
+    """Serve with deadlines that a test can wait for."""
+    for name, seconds in (("HEAD", 0.6), ("BODY", 1.2), ("IDLE", 0.6), ("BODY_GRACE", 0.3)):
+        monkeypatch.setattr(f"api.http1.{name}_SECONDS", seconds)
+    monkeypatch.setattr("api.http1.LOOK_SECONDS", 0.1)
+    return open_door(settings)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        GET + b"X-More: ",
+        POST + b'Content-Length: 1000\r\n\r\n{"amount": 1',
+        POST + CHUNKED + b'\r\n5\r\n{"a":\r\n',
+    ],
+)
+def test_half_a_request_is_cut_off(hasty: FlaskClient, sent: bytes) -> None:
+    began = time.monotonic()
+    assert status_of(heard(hasty, sent)) == 408
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("start", [GET, POST + b"Content-Length: 5000\r\n\r\n"])
+def test_a_request_that_comes_byte_by_byte_is_cut_off(hasty: FlaskClient, start: bytes) -> None:
+    began = time.monotonic()
+    with talk(hasty, start) as line:
+        said = told(line, b"a")
+    assert status_of(said) == 408
+    assert time.monotonic() - began < 5
+
+
+def told(line: socket.socket, piece: bytes) -> bytes:
+    """Send a piece again and again until something comes back."""
+    line.settimeout(0.05)
+    while True:
+        line.sendall(piece)
+        with suppress(TimeoutError):
+            return line.recv(4096)
+
+
+@pytest.mark.parametrize("first", [b"", GET + b"\r\n"])
+def test_a_connection_that_says_nothing_more_is_closed(hasty: FlaskClient, first: bytes) -> None:
+    began = time.monotonic()
+    with talk(hasty, first) as line:
+        said = everything(line)
+    assert said.count(b"HTTP/1.1 200 OK") == bool(first)
+    assert 0.3 < time.monotonic() - began < 3
+
+
+def test_a_client_that_does_not_read_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    monkeypatch.setattr("api.http1.UNREAD_SECONDS", 0.5)
+    monkeypatch.setattr("api.http1.LOOK_SECONDS", 0.1)
+    client = open_door(settings)
+    with talk(client, b"") as line:
+        line.settimeout(1)
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            ask_without_end(line)
+
+
+def ask_without_end(line: socket.socket) -> None:
+    until = time.monotonic() + PATIENCE_SECONDS / 2
+    while time.monotonic() < until:
+        with suppress(TimeoutError):
+            line.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+
+def test_a_crowd_of_silent_connections_gives_way_to_a_request(settings: Settings) -> None:
+    client = open_door(settings.model_copy(update={"max_connections": 16}))
+    with ExitStack() as stack:
+        silent = [stack.enter_context(talk(client, b"")) for _ in range(40)]
+        for _ in range(5):
+            assert client.get("/health").status_code == 200
+        silent[0].settimeout(1)
+        assert everything(silent[0]) == b""
+
+
+def test_bodies_together_have_a_limit(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.http1.BODIES_BYTES", 50_000)
+    half = POST + b"Content-Length: 40000\r\n\r\n" + b" " * 30_000
+    with talk(client, half):
+        wait_until_refused(client, half)
+        assert client.get("/health").status_code == 200
+    assert client.post("/api/payment/verify", json={}).status_code == 422
+
+
+def wait_until_refused(client: FlaskClient, half: bytes) -> None:
+    said = heard(client, half)
+    assert status_of(said) == 503
+    assert b"Retry-After: 1" in said
+
+
+def fault(sandbox: str, **changes: Any) -> None:
+    body = {
+        "match": {"method": "POST", "path_prefix": "/v1/payment_intents"},
+        "phase": "after",
+        "kind": "delay",
+        "times": None,
+    } | changes
+    requests.post(f"{sandbox}/_sandbox/faults", json=body, timeout=5).raise_for_status()
+
+
+def test_payments_beyond_the_bound_are_refused_at_once_and_nobody_else_waits(
+    hands: Hands, settings: Settings, sandbox: str
+) -> None:
+    hands.pay()
+    event = hands.events()[-1]
+    fault(sandbox, delay_seconds=2)
+    hands.client = open_door(settings.model_copy(update={"api_threads": 1, "api_waiting": 0}))
+    first = threading.Thread(target=hands.pay)
+    first.start()
+    time.sleep(0.3)
+    began = time.monotonic()
+    key = {"Idempotency-Key": "order-1"}
+    refused = hands.client.post("/api/payment/process", json=PAYMENT, headers=key)
+    assert time.monotonic() - began < 0.5  # a tenth of that on a machine with nothing else to do
+    assert (refused.status_code, refused.get_json()["code"]) == (503, "too_busy")
+    assert refused.headers["Retry-After"] == "1"
+    assert hands.client.get("/health").status_code == 200
+    assert hands.client.get("/metrics").status_code == 200
+    assert hands.client.get("/ops/queues").status_code == 200
+    assert hands.post_event(event).status_code == 200
+    assert time.monotonic() - began < 1.5
+    first.join()
+    paid = hands.client.post("/api/payment/process", json=PAYMENT, headers=key)
+    assert (paid.status_code, paid.headers.get("Idempotent-Replayed")) == (200, None)
+
+
+def test_a_request_has_one_deadline_and_its_outcome_is_found_later(
+    hands: Hands, settings: Settings, sandbox: str
+) -> None:
+    fault(sandbox, delay_seconds=4, times=1)
+    patient = settings.model_copy(
+        update={"request_timeout_seconds": 1.5, "stripe_timeout_seconds": 10}
+    )
+    client = open_door(patient)
+    key = {"Idempotency-Key": "order-2"}
+    began = time.monotonic()
+    late = client.post("/api/payment/process", json=PAYMENT, headers=key)
+    assert late.status_code == 503, late.get_json()
+    assert time.monotonic() - began < 3
+    until = time.monotonic() + 20
+    while (again := client.post("/api/payment/process", json=PAYMENT, headers=key)).status_code:
+        if again.status_code == 200 or time.monotonic() > until:
+            break
+        assert again.status_code in (409, 503)
+        time.sleep(0.2)
+    assert again.status_code == 200
+    made = [e for e in hands.events() if e["type"] == "payment_intent.succeeded"]
+    assert [e["data"]["object"]["id"] for e in made] == [again.get_json()["payment_intent_id"]]
+
+
+@pytest.mark.parametrize(("proxies", "second"), [(0, 429), (1, 400)])
+def test_who_a_proxy_speaks_for_is_believed_only_when_it_is_trusted(
+    real_store: Store, proxies: int, second: int
+) -> None:
+    settings = make_settings(bad_signatures_per_minute=1, trusted_proxies=proxies)
+    client = open_door(settings, real_store)
+    statuses = [
+        client.post(
+            "/api/webhook",
+            data="{}",
+            headers={"X-Forwarded-For": f"6.6.6.6, 10.0.0.{number}"},
+        ).status_code
+        for number in range(2)
+    ]
+    assert statuses == [400, second]
