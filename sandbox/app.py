@@ -14,7 +14,6 @@ from sandbox.control import routes as control
 from sandbox.control import state
 from sandbox.events_out import listen
 from sandbox.events_out.postman import Postman
-from sandbox.pages import receipts
 from sandbox.routes import ROUTES
 from sandbox.transport import Transport
 from sandbox.wire.guard import known_callers_only
@@ -34,7 +33,6 @@ def create_app(world: World, keeper: state.Keeper | None = None) -> web.Applicat
     app[WORLD] = world
     transport = Transport(world, ROUTES)
     control.routes(app)
-    receipts.routes(app)
     pages.routes(app)
     listen.routes(app)
     for prefix in ("/v1/", "/v2/"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+import requests
 
 from tests.contract.client import Api
 from tests.contract.diary import Diary
@@ -261,3 +262,12 @@ def sepa(api: Api, iban: str) -> dict[str, object]:
 def _in_state(api: Api, intent: object, state: str) -> dict[str, object] | None:
     now = api.found(f"/v1/payment_intents/{intent}")
     return now if now["status"] == state else None
+
+
+@pytest.mark.fake_only(reason="Stripe's page is Stripe's")
+def test_a_receipt_is_a_page_that_says_so(api: Api) -> None:
+    intent = pay(api, **{"expand[]": "latest_charge"})
+    page = requests.get(intent["latest_charge"]["receipt_url"], timeout=10)
+    assert (page.status_code, '<html lang="en">' in page.text) == (200, True)
+    assert "$20.00 USD" in page.text
+    assert "Simulated" in page.text
