@@ -1,45 +1,101 @@
-"""Who may come in: bearer keys, compared in constant time, several at once for rotation."""
+"""Who may come in and do what: bearer keys, several at once for rotation, and a caller's limits."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from flask import g, request
 from pydantic import SecretStr
 
 from api.parts import parts
-from shared.errors import CallerError
+from shared.bearer_keys import OWN_ACCOUNT, UNNAMED, BearerKey, CallerLimits, bearer_keys
+from shared.errors import CallerError, Unavailable
 
 OPEN = "open"
 BEARER: list[dict[str, list[Any]]] = [{"bearer": []}]
+UNLIMITED = CallerLimits()
+# Routes that take a POST and change nothing.
+READING = ("payment.verify", "refund.verify")
 
 
 def require_caller() -> None:
-    """Admit a caller of payments and refunds; remember who it is for idempotency's scope."""
+    """Admit a caller of payments and refunds, within its limits.
+
+    `g.caller` is its name, and with it the scope of its idempotency keys: keys are rotated, names
+    stay. Raises `CallerError` 401, 403, 429.
+    """
     settings = parts().settings
-    g.caller = _admit(settings.api_keys, open_allowed=not settings.livemode)
+    key = _admit(settings.api_keys, open_allowed=not settings.livemode)
+    g.caller = key.owner
+    g.limits = settings.caller_limits.get(key.owner, UNLIMITED)
+    require_account(request.headers.get("Stripe-Account"))
+    changes = request.method not in ("GET", "HEAD") and request.endpoint not in READING
+    if g.limits.read_only and changes:
+        raise CallerError(
+            "This key may only read payments and refunds.", status=403, code="read_only_caller"
+        )
+
+
+def require_account(account: str | None) -> None:
+    """Refuse what belongs to an account that this caller may not act for (None: our own).
+
+    Raises `CallerError` 403.
+    """
+    accounts = g.limits.accounts
+    if accounts is not None and (account or OWN_ACCOUNT) not in accounts:
+        raise CallerError(
+            "This key may not act for this account; name one that it may in Stripe-Account.",
+            status=403,
+            code="account_not_allowed",
+        )
+
+
+def account_of(payment_id: str, named: str | None) -> str | None:
+    """Give the connected account of a payment: as the caller names it, or as we know of it.
+
+    Raises `CallerError` 403 when this caller may not act for it.
+    """
+    account = named
+    if account is None:
+        try:
+            account = parts().payments.account_of(payment_id)
+        except Unavailable:
+            return None
+    require_account(account)
+    return account
 
 
 def require_operator() -> None:
-    """Admit an operator; closed when no operator key is set and real money is at stake."""
+    """Admit an operator; closed when no operator key is set and real money is at stake.
+
+    For the audit `g.caller` is a fingerprint of the key and `g.operator` its name, if it has one.
+    """
     settings = parts().settings
     open_allowed = not settings.livemode and not settings.api_keys
-    g.caller = _admit(settings.operator_keys, open_allowed=open_allowed)
+    key = _admit(settings.operator_keys, open_allowed=open_allowed)
+    g.limits = UNLIMITED
+    g.operator = "" if key.owner in (OPEN, UNNAMED) else key.owner
+    g.caller = hashlib.sha256(key.secret.encode()).hexdigest()[:16] if key.secret else OPEN
 
 
-def _admit(keys: Sequence[SecretStr], *, open_allowed: bool) -> str:
+def _admit(entries: Iterable[SecretStr], *, open_allowed: bool) -> BearerKey:
+    keys = list(bearer_keys(entries))
     if not keys:
         if open_allowed:
-            return OPEN
-        raise CallerError("No key that opens this is configured.", status=403, code="forbidden")
+            return BearerKey(OPEN, "")
+        variable = "OPERATOR_KEYS" if request.path.startswith(("/ops", "/metrics")) else "API_KEYS"
+        raise CallerError(
+            f"This route is closed until {variable} is set.", status=403, code="forbidden"
+        )
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not given:
         raise CallerError("Send Authorization: Bearer <key>.", status=401, code="unauthorized")
     # Every key is compared, so that the time taken tells nothing.
-    matches = [hmac.compare_digest(key.get_secret_value().encode(), given.encode()) for key in keys]
-    if not any(matches):
-        raise CallerError("This key is not known here.", status=401, code="unauthorized")
-    return hashlib.sha256(given.encode()).hexdigest()[:16]
+    matches = [key for key in keys if hmac.compare_digest(key.secret.encode(), given.encode())]
+    if not matches:
+        parts().bad_keys.count(request.remote_addr or "unknown")
+        raise CallerError("This key is not valid here.", status=401, code="unauthorized")
+    return matches[0]

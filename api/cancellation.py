@@ -8,10 +8,11 @@ from typing import Any
 from flask import Response, g, request
 from pydantic import ValidationError
 
+from api.access import account_of
+from api.blueprints import ON_POST
 from api.idempotency import IdempotentRequest, KeptAnswer
 from api.idempotent import idempotently
 from api.models import PAYMENT_INTENT_ID, CanceledPayment, CancelPayment, MoneyHeaders, PaymentPath
-from api.money import ON_POST, account_of
 from api.parts import parts
 from api.payment import payments
 from api.payment_answers import canceled_answer
@@ -45,7 +46,7 @@ def cancel(header: MoneyHeaders, path: PaymentPath) -> Response:
         body = CancelPayment.model_validate(request.get_json(silent=True) or {})
     except ValidationError as error:
         return from_validation(error)
-    account = account_of(payment_id, header)
+    account = account_of(payment_id, header.stripe_account)
 
     def act(asked: IdempotentRequest) -> KeptAnswer:
         intent = _canceled(payment_id, account, body, asked)

@@ -37,7 +37,7 @@ METHODS = frozenset(("GET", "POST", "HEAD", "OPTIONS"))
 TEXT: Any = {200: {"description": "Prometheus' text.", "content": {"text/plain": {}}}}
 
 
-@metrics.get("/metrics", responses={**TEXT, **documented(401, 403, 500, 503)})
+@metrics.get("/metrics", responses={**TEXT, **documented(401, 403, 429, 500, 503)})
 def show() -> Response:
     """Tell every metric of the service in Prometheus' text."""
     registry = CollectorRegistry()

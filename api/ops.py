@@ -6,12 +6,10 @@ import re
 from datetime import datetime
 from typing import Any
 
-from flask import Response, g
-from flask_openapi3.blueprint import APIBlueprint
-from flask_openapi3.models.tag import Tag
+from flask import Response
 
-from api.access import BEARER, require_operator
-from api.bodies import require_clean_json
+from api.audit_note import audit_note
+from api.blueprints import ON_GET, ON_POST, operations_blueprint
 from api.models import AccountHeader, Refund
 from api.ops_models import (
     ITEM_ID,
@@ -34,13 +32,13 @@ from api.ops_models import (
     RedriveOne,
     RedriveResult,
     Resolve,
-    Said,
     Search,
     ServiceInfo,
+    Signed,
 )
 from api.parts import parts
 from api.problems import documented
-from api.redrive import Order, Redrive, Redriven
+from api.redrive import Redrive, Redriven
 from api.refund import look_up
 from api.reply import reply
 from shared.errors import CallerError
@@ -51,18 +49,12 @@ from shared.work.kinds import ITEM_ID as PAYMENT_ID
 from shared.work.queues import queues as read_queues
 from shared.work.reconciliation import Reconciliation
 
-ops = APIBlueprint(
-    "ops", __name__, url_prefix="/ops", abp_tags=[Tag(name="operations")], abp_security=BEARER
-)
-ops.before_request(require_operator)
-ops.before_request(require_clean_json)
-ALWAYS = documented(401, 403, 422, 500, 503)
-ON_POST = documented(400, 413, 415) | ALWAYS
+ops = operations_blueprint("ops")
 STRIPE_DASHBOARD = "https://dashboard.stripe.com"
 PAYMENT_PREFIXES = ("pi_", "ch_", "py_", "cs_")
 
 
-@ops.get("/service", responses={200: ServiceInfo, **ALWAYS})
+@ops.get("/service", responses={200: ServiceInfo, **ON_GET})
 def service() -> Response:
     """Tell what runs here, whatever state Redis is in."""
     settings = parts().settings
@@ -84,7 +76,7 @@ def _dashboard(settings: Settings) -> str:
     return STRIPE_DASHBOARD if settings.livemode else f"{STRIPE_DASHBOARD}/test"
 
 
-@ops.get("/dead-letters", responses={200: ItemList, **ALWAYS})
+@ops.get("/dead-letters", responses={200: ItemList, **ON_GET})
 def dead_letters(query: LetterSearch) -> Response:
     """List dead letters, the newest first."""
     kind = LETTER_KINDS[query.kind] if query.kind else None
@@ -97,16 +89,16 @@ def redrive_many(body: RedriveMany) -> Response:
     """Redrive dead letters, by id or by what they have in common; a dry run only says which."""
     if (body.ids is None) == (body.kind is None):
         raise CallerError("Give either ids or a kind.", status=422, code="ids_or_kind")
-    order, redrive = _order(body), _redrive()
+    audit, redrive = audit_note(body), _redrive()
     if body.ids is not None:
-        done = redrive.these([_item(i) for i in body.ids], order, dry_run=body.dry_run)
+        done = redrive.these([_item(i) for i in body.ids], audit, dry_run=body.dry_run)
     else:
         sought = Sought(kind=LETTER_KINDS[str(body.kind)], **_common(body))
-        done = redrive.many(sought, order, body.limit, dry_run=body.dry_run)
+        done = redrive.many(sought, audit, body.limit, dry_run=body.dry_run)
     return _redriven(done, dry_run=body.dry_run)
 
 
-@ops.get("/items/<item_id>", responses={200: ItemDetails, **documented(400, 404), **ALWAYS})
+@ops.get("/items/<item_id>", responses={200: ItemDetails, **documented(400, 404), **ON_GET})
 def inspect(path: ItemPath) -> Response:
     """Tell all that is known of an event, a refund job or a notification."""
     return reply(ItemDetails.of(DeadLetters(parts().store).inspect(_item(path.item_id))))
@@ -115,7 +107,7 @@ def inspect(path: ItemPath) -> Response:
 @ops.post("/items/<item_id>/redrive", responses={200: Outcome, **documented(404, 409), **ON_POST})
 def redrive_one(path: ItemPath, body: RedriveOne) -> Response:
     """Redrive one finished item, dead or done; an event unknown here comes from Stripe."""
-    outcome = _redrive().one(_item(path.item_id), _order(body), body.account)
+    outcome = _redrive().one(_item(path.item_id), audit_note(body), body.account)
     return reply(Outcome(outcome=outcome))
 
 
@@ -124,18 +116,18 @@ def resolve(path: JobPath, body: Resolve) -> Response:
     """Let a dead refund job end as it was found at Stripe: with a refund, or as failed."""
     if body.failed == (body.refund_id is not None):
         raise CallerError("Give either refund_id or failed.", status=422, code="one_finding")
-    _redrive().resolve(_item(path.job, "rr_"), _order(body), body.refund_id)
+    _redrive().resolve(_item(path.job, "rr_"), audit_note(body), body.refund_id)
     return reply(Outcome(outcome="resolved"))
 
 
-@ops.get("/events", responses={200: ItemList, **ALWAYS})
+@ops.get("/events", responses={200: ItemList, **ON_GET})
 def events(query: EventSearch) -> Response:
     """List events of any state, the newest first."""
     sought = Sought(state=query.state, **_common(query))
     return _found(DeadLetters(parts().store).events(sought, query.limit))
 
 
-@ops.get("/payments/<payment_id>", responses={200: KnownPayment, **documented(400, 404), **ALWAYS})
+@ops.get("/payments/<payment_id>", responses={200: KnownPayment, **documented(400, 404), **ON_GET})
 def payment(path: OpsPaymentPath) -> Response:
     """Tell what is known here of a payment, its whole timeline, without asking Stripe."""
     payment_id = path.payment_id
@@ -156,33 +148,33 @@ def payment(path: OpsPaymentPath) -> Response:
     )
 
 
-@ops.get("/refunds/<refund_id>", responses={200: Refund, **documented(400, 404), **ALWAYS})
+@ops.get("/refunds/<refund_id>", responses={200: Refund, **documented(400, 404), **ON_GET})
 def refund(header: AccountHeader, path: OpsRefundPath) -> Response:
     """Tell how a refund stands, as `GET /api/refund/…` does for a caller."""
     return reply(look_up(path.refund_id, header.stripe_account))
 
 
-@ops.get("/queues", responses={200: QueueList, **ALWAYS})
+@ops.get("/queues", responses={200: QueueList, **ON_GET})
 def queues() -> Response:
     """Tell how much waits in each queue and who consumes it."""
     return reply(QueueList(**read_queues(parts().store)))
 
 
-@ops.get("/reconcile", responses={200: Comparison, **ALWAYS})
+@ops.get("/reconcile", responses={200: Comparison, **ON_GET})
 def reconciliation() -> Response:
     """Tell how the comparison with Stripe's archive stands."""
     return reply(Comparison(**Reconciliation(parts().store).report()))
 
 
 @ops.post("/reconcile", responses={202: Outcome, **ON_POST})
-def reconcile(body: Said) -> Response:
+def reconcile(body: Signed) -> Response:
     """Compare with Stripe's archive now; `running` says that another round follows this one."""
     outcome = Reconciliation(parts().store).demand()
-    _redrive().note(_order(body), "reconcile")
+    _redrive().note(audit_note(body), "reconcile")
     return reply(Outcome(outcome=outcome), 202)
 
 
-@ops.get("/audit", responses={200: AuditList, **ALWAYS})
+@ops.get("/audit", responses={200: AuditList, **ON_GET})
 def audit(query: Limit) -> Response:
     """List what people decided, the newest first."""
     return reply(AuditList(data=_redrive().audit(query.limit)))
@@ -190,10 +182,6 @@ def audit(query: Limit) -> Response:
 
 def _redrive() -> Redrive:
     return Redrive(parts().store, parts().settings, parts().gateway)
-
-
-def _order(said: Said) -> Order:
-    return Order(key=g.caller, name=said.by, reason=said.reason)
 
 
 def _item(item_id: str, prefix: str = "") -> str:

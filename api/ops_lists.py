@@ -9,12 +9,10 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
-from flask import Response, g
-from flask_openapi3.blueprint import APIBlueprint
-from flask_openapi3.models.tag import Tag
+from flask import Response
 
-from api.access import BEARER, require_operator
-from api.bodies import require_clean_json
+from api.audit_note import audit_note
+from api.blueprints import ON_GET, ON_POST, operations_blueprint
 from api.find import Finder
 from api.known_payments import Heard, KnownPayments, matches, row_of
 from api.list_models import (
@@ -36,10 +34,9 @@ from api.list_models import (
     Staged,
 )
 from api.models import Output
-from api.ops_models import OpsPaymentPath, Said, Search
+from api.ops_models import OpsPaymentPath, Search, Signed
 from api.parts import parts
-from api.problems import documented
-from api.redrive import Order, Redrive
+from api.redrive import Redrive
 from api.reply import reply
 from api.requests import trace
 from api.trial_notification import NO_PAYMENT, TYPE, stage
@@ -50,17 +47,7 @@ from shared.work.payments import moment
 
 Json = dict[str, Any]
 Row = TypeVar("Row", bound=Output)
-lists = APIBlueprint(
-    "ops_lists",
-    __name__,
-    url_prefix="/ops",
-    abp_tags=[Tag(name="operations")],
-    abp_security=BEARER,
-)
-lists.before_request(require_operator)
-lists.before_request(require_clean_json)
-ALWAYS = documented(401, 403, 422, 500, 503)
-ON_POST = documented(400, 413, 415) | ALWAYS
+lists = operations_blueprint("ops_lists")
 BUCKETS_AN_HOUR = 3600 // kept.BUCKET_SECONDS
 COMMON = ("state", "type", "payment_id", "error", "attempts")
 TIMES = ("recorded_at", "not_before", "finished_at")
@@ -76,7 +63,7 @@ REFUND_FIELDS = (
 )
 
 
-@lists.get("/notifications", responses={200: NotificationList, **ALWAYS})
+@lists.get("/notifications", responses={200: NotificationList, **ON_GET})
 def notifications(query: NotificationSearch) -> Response:
     """List notifications of any state, the newest first."""
     sought = _sought(query, state=query.state)
@@ -87,17 +74,15 @@ def notifications(query: NotificationSearch) -> Response:
 
 
 @lists.post("/notifications/test", responses={202: Staged, **ON_POST})
-def test_notification(body: Said) -> Response:
+def test_notification(body: Signed) -> Response:
     """Send the event service a notification that is marked as a test; it is about no payment."""
     staged = stage(parts().store, parts().settings, trace())
-    order = Order(key=g.caller, name=body.by, reason=body.reason)
-    Redrive(parts().store, parts().settings, parts().gateway).note(
-        order, "test_notification", id=staged
-    )
+    redrive = Redrive(parts().store, parts().settings, parts().gateway)
+    redrive.note(audit_note(body), "test_notification", id=staged)
     return reply(Staged(id=staged), 202)
 
 
-@lists.get("/refunds", responses={200: RefundList, **ALWAYS})
+@lists.get("/refunds", responses={200: RefundList, **ON_GET})
 def refunds(query: RefundSearch) -> Response:
     """List refund jobs, the newest first, with their amounts."""
     sought = _sought(query)
@@ -111,7 +96,7 @@ def refunds(query: RefundSearch) -> Response:
     return reply(RefundList(data=data, complete=complete))
 
 
-@lists.get("/payments", responses={200: PaymentList, **ALWAYS})
+@lists.get("/payments", responses={200: PaymentList, **ON_GET})
 def payments(query: PaymentSearch) -> Response:
     """List the payments that are known here, the one heard of last first."""
     known = _known_payments()
@@ -125,20 +110,20 @@ def payments(query: PaymentSearch) -> Response:
     return reply(PaymentList(data=data, complete=complete, until=moment(until_ms)))
 
 
-@lists.get("/payments/<payment_id>/work", responses={200: PaymentWork, **ALWAYS})
+@lists.get("/payments/<payment_id>/work", responses={200: PaymentWork, **ON_GET})
 def work(path: OpsPaymentPath) -> Response:
     """List the events, refund jobs and notifications of a payment with where each stands."""
     return reply(PaymentWork(data=_known_payments().work(path.payment_id)))
 
 
-@lists.get("/find", responses={200: MatchList, **ALWAYS})
+@lists.get("/find", responses={200: MatchList, **ON_GET})
 def find(query: FindQuery) -> Response:
     """Find what an id, an e-mail address or any text in a payment's state belongs to."""
     data = Finder(parts().store, parts().payments).find(query.text.strip())
     return reply(MatchList(data=data, complete=_known_payments().is_complete(Sought())))
 
 
-@lists.get("/rates", responses={200: Rates, **ALWAYS})
+@lists.get("/rates", responses={200: Rates, **ON_GET})
 def rates(query: RateQuery) -> Response:
     """Tell what was counted in each five minutes of the last hours, and the delays."""
     first, counts, delays = kept.read(parts().store, query.hours * BUCKETS_AN_HOUR)

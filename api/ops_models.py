@@ -84,14 +84,14 @@ class Limit(BaseModel):
     limit: int = Field(PAGE, ge=1, le=LONGEST_PAGE)
 
 
-class Said(Input):
+class Signed(Input):
     """Who decides and why: kept in the audit beside the fingerprint of the key."""
 
     by: str = Field("", max_length=100, description="A name, for the audit.")
     reason: str = Field("", max_length=500, description="Why, for the audit.")
 
 
-class RedriveMany(Said):
+class RedriveMany(Signed):
     """Dead letters to redrive: by id, or of one kind by what they have in common."""
 
     ids: list[str] | None = Field(None, max_length=MOST_AT_ONCE)
@@ -105,13 +105,13 @@ class RedriveMany(Said):
     dry_run: bool = Field(False, description="Only say which.")
 
 
-class RedriveOne(Said):
+class RedriveOne(Signed):
     """An item to redrive; an event unknown here is fetched from Stripe."""
 
     account: str | None = Field(None, pattern=ACCOUNT_ID, description="Of a Connect event.")
 
 
-class Resolve(Said):
+class Resolve(Signed):
     """What a person found at Stripe of a dead refund job: its refund, or that there is none."""
 
     refund_id: str | None = Field(None, pattern=r"^(re|pyr)_[A-Za-z0-9]{1,120}$")
@@ -164,6 +164,7 @@ class ItemDetails(Output):
     result: str | None = Field(None, description="Stripe's refund, as JSON text.")
     amount: str | None = None
     currency: str | None = None
+    expected_currency: str | None = Field(None, description="That the refund's caller expects.")
     pending_reason: str | None = None
     refusals: str | None = Field(None, description="How often balance was lacking.")
     failure_code: str | None = None

@@ -9,6 +9,7 @@ from typing import cast
 from flask import current_app
 
 from api.idempotency import IdempotencyKeys
+from api.refusal_limit import BadKeys
 from shared.settings import Settings
 from shared.store.scripts import Store
 from shared.stripe.gateway import StripeGateway
@@ -35,6 +36,7 @@ class Parts:
     waiting_room: BoundedSemaphore
     # Set when the process is about to end: whoever waits for a result stops waiting.
     draining: Event
+    bad_keys: BadKeys
 
     @classmethod
     def build(cls, settings: Settings, store: Store) -> Parts:
@@ -49,6 +51,7 @@ class Parts:
             idempotency=IdempotencyKeys(store, settings),
             waiting_room=BoundedSemaphore(max(1, settings.api_threads // 2)),
             draining=Event(),
+            bad_keys=BadKeys(settings.bad_keys_per_minute),
         )
 
 

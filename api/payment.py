@@ -7,6 +7,8 @@ from typing import Any
 
 from flask import Response, g
 
+from api.access import account_of
+from api.blueprints import ON_GET, ON_POST, money_blueprint
 from api.idempotency import IdempotentRequest, KeptAnswer
 from api.idempotent import idempotently
 from api.models import (
@@ -20,7 +22,6 @@ from api.models import (
     ProcessPayment,
     VerifyPayment,
 )
-from api.money import ALWAYS, ON_POST, account_of, money_blueprint
 from api.outcome import made_after_all
 from api.parts import parts
 from api.payment_answers import (
@@ -114,7 +115,7 @@ def _note(
 
 
 @payments.get(
-    "/<id:payment_intent_id>", responses={200: PaymentDetails, **documented(400, 404), **ALWAYS}
+    "/<id:payment_intent_id>", responses={200: PaymentDetails, **documented(400, 404), **ON_GET}
 )
 def details(header: AccountHeader, path: PaymentPath) -> Response:
     """Tell how a payment stands and all that happened to it."""
@@ -124,7 +125,9 @@ def details(header: AccountHeader, path: PaymentPath) -> Response:
     payment_id = parts().payments.intent_of(payment_id) or payment_id
     timeline = parts().payments.timeline(payment_id)
     try:
-        return reply(details_from_stripe(payment_id, account_of(payment_id, header), timeline))
+        return reply(
+            details_from_stripe(payment_id, account_of(payment_id, header.stripe_account), timeline)
+        )
     except Unavailable:
         return reply(details_remembered(payment_id, timeline))
 
@@ -136,7 +139,7 @@ def details(header: AccountHeader, path: PaymentPath) -> Response:
 def verify(header: AccountHeader, body: VerifyPayment) -> Response:
     """Say whether a payment succeeded, as expected: asks Stripe, never a cache."""
     payment_id = body.payment_intent_id
-    intent = payment_from_stripe(payment_id, account_of(payment_id, header))
+    intent = payment_from_stripe(payment_id, account_of(payment_id, header.stripe_account))
     reason = _reason(intent, body)
     return reply(verdict(intent, reason))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from api.access import require_account
 from api.models import CanceledPayment, Dispute, Payment, PaymentDetails, PaymentVerdict
 from api.parts import parts
 from api.refund_answers import moved_answer, refund_with_job
@@ -173,8 +174,13 @@ def _dispute_answer(dispute: Json) -> Dispute:
 
 
 def details_remembered(payment_id: str, timeline: list[Json]) -> PaymentDetails:
-    """Give the last state known from webhooks. Raises `Unavailable` when nothing is known."""
+    """Give the last state known from webhooks.
+
+    Raises `Unavailable` when nothing is known, `CallerError` 403 for another account's payment.
+    """
     record = parts().payments.read(parts().payments.intent_of(payment_id) or payment_id)
+    account = parts().payments.account_of(record.id)
+    require_account(account)
     snapshot = record.money
     if not snapshot or "status" not in snapshot:
         raise Unavailable(
@@ -190,7 +196,7 @@ def details_remembered(payment_id: str, timeline: list[Json]) -> PaymentDetails:
         disputes=disputes(record.known),
         disputed=disputed(record.known),
         moved=fees(record.known),
-        account=parts().payments.account_of(record.id),
+        account=account,
         timeline=timeline,
         stale=True,
         as_of=timestamp((record.updated_at_ms or 0) / 1000),

@@ -2,7 +2,7 @@
 
 A redrive changes nothing that is true: an event told before is told again under the same
 notification id, a refund job asks Stripe under the same idempotency key, and a notification goes
-to the end of its payment's outbox, so that what is under way keeps its order.
+to the end of its payment's outbox, so that what is under way keeps its audit.
 """
 
 from __future__ import annotations
@@ -46,16 +46,26 @@ FIRST_STATE = {
 
 
 @dataclass(frozen=True)
-class Order:
-    """A person's word: who says so (a fingerprint of the key, a name) and why."""
+class AuditNote:
+    """Who had something done and why: what the audit keeps of a person's decision.
+
+    `key` is a fingerprint of the key and `operator` the name it was given in OPERATOR_KEYS; `name`
+    is what the person calls himself, which nobody checks.
+    """
 
     key: str
+    operator: str = ""
     name: str = ""
     reason: str = ""
 
     def entry(self, action: str, **details: Any) -> Json:
         """Build the audit entry of one action; the script that writes it dates it."""
-        named = {"by": self.name, "key": self.key, "reason": self.reason}
+        named = {
+            "operator": self.operator,
+            "by": self.name,
+            "key": self.key,
+            "reason": self.reason,
+        }
         present = {name: value for name, value in (named | details).items() if value}
         return {"kind": action} | present
 
@@ -81,7 +91,9 @@ class Redrive:
         self._refund_jobs = RefundJobs(store, settings)
         self._livemode = settings.livemode
 
-    def many(self, sought: Sought, order: Order, limit: int, *, dry_run: bool = False) -> Redriven:
+    def many(
+        self, sought: Sought, audit: AuditNote, limit: int, *, dry_run: bool = False
+    ) -> Redriven:
         """Redrive the dead letters sought, those that died first first; at most `limit` of them.
 
         A dry run only says which. Stopped half-way, what is done is done, and doing it again
@@ -91,42 +103,42 @@ class Redrive:
         ids = [str(item["id"]) for item in found.items]
         if dry_run:
             return Redriven(found.matched, ids, complete=found.complete)
-        return self._each(ids, order, found.matched, complete=found.complete)
+        return self._each(ids, audit, found.matched, complete=found.complete)
 
-    def these(self, ids: list[str], order: Order, *, dry_run: bool = False) -> Redriven:
+    def these(self, ids: list[str], audit: AuditNote, *, dry_run: bool = False) -> Redriven:
         """Redrive dead letters by their ids, in the order given."""
         if dry_run:
             states = {item_id: self._state(item_id) for item_id in ids}
             dead = [item_id for item_id in ids if states[item_id] == "dead"]
             skipped = {item_id: state for item_id, state in states.items() if state != "dead"}
             return Redriven(len(dead), dead, skipped)
-        return self._each(ids, order, len(ids), complete=True)
+        return self._each(ids, audit, len(ids), complete=True)
 
-    def _each(self, ids: list[str], order: Order, matched: int, *, complete: bool) -> Redriven:
-        outcomes = {item_id: self._again(item_id, order, ("dead",), {}) for item_id in ids}
+    def _each(self, ids: list[str], audit: AuditNote, matched: int, *, complete: bool) -> Redriven:
+        outcomes = {item_id: self._again(item_id, audit, ("dead",), {}) for item_id in ids}
         done = [item_id for item_id, outcome in outcomes.items() if outcome == "redriven"]
         skipped = {item: outcome for item, outcome in outcomes.items() if outcome != "redriven"}
         return Redriven(matched, done, skipped, complete)
 
-    def one(self, item_id: str, order: Order, account: str | None = None) -> str:
+    def one(self, item_id: str, audit: AuditNote, account: str | None = None) -> str:
         """Redrive one finished item, dead or done; fetch and record an event unknown here.
 
         Returns `redriven` or `recorded`. Raises `CallerError` 409 when it is at work, 404 when
         neither we nor Stripe know it.
         """
-        outcome = self._again(item_id, order, REDRIVABLE[kind_of(item_id).name], {})
+        outcome = self._again(item_id, audit, REDRIVABLE[kind_of(item_id).name], {})
         if outcome == "unknown":
-            return self._from_stripe(item_id, order, account)
+            return self._from_stripe(item_id, audit, account)
         if outcome != "redriven":
             raise CallerError(
-                f"It is {outcome}: only what came to its end is redriven.",
+                f"This item is {outcome}; only finished or dead work can be redriven.",
                 status=409,
                 code="not_redrivable",
                 state=outcome,
             )
         return outcome
 
-    def resolve(self, job: str, order: Order, refund_id: str | None) -> None:
+    def resolve(self, job: str, audit: AuditNote, refund_id: str | None) -> None:
         """Let a worker finish a dead refund job as a person found it to be at Stripe.
 
         `refund_id` names the refund it made, None says that it made none. Raises `CallerError`
@@ -135,19 +147,21 @@ class Redrive:
         fields = self._refund_jobs.read(job)
         if refund_id is not None:
             self._check(job, fields, refund_id)
-        decision = compact({"refund_id": refund_id, "by": order.name or order.key})
-        outcome = self._again(job, order, REDRIVABLE[REFUNDS.name], {"decision": decision})
+        decision = compact(
+            {"refund_id": refund_id, "by": audit.operator or audit.name or audit.key}
+        )
+        outcome = self._again(job, audit, REDRIVABLE[REFUNDS.name], {"decision": decision})
         if outcome != "redriven":
             raise CallerError(
-                f"It is {outcome}: only a dead refund job waits for a decision.",
+                f"This refund job is {outcome}; only a dead one can be resolved.",
                 status=409,
                 code="not_dead",
                 state=outcome,
             )
 
-    def note(self, order: Order, action: str, **details: Any) -> None:
+    def note(self, audit: AuditNote, action: str, **details: Any) -> None:
         """Keep who had something done that no item's own history tells."""
-        entry = compact(order.entry(action, **details))
+        entry = compact(audit.entry(action, **details))
         self._store.run(Call("decide", {"audit": self._store.keys.audit()}, [entry, AUDIT_LIMIT]))
 
     def audit(self, limit: int) -> list[Json]:
@@ -160,7 +174,7 @@ class Redrive:
         return self._store.fields(name, "state")[0] or "unknown"
 
     def _again(
-        self, item_id: str, order: Order, states: tuple[str, ...], fields: dict[str, str]
+        self, item_id: str, audit: AuditNote, states: tuple[str, ...], fields: dict[str, str]
     ) -> str:
         kind, keys = kind_of(item_id), self._store.keys
         payment_id = self._store.fields(keys.item(kind, item_id), "payment_id")[0] or "none"
@@ -171,9 +185,9 @@ class Redrive:
             "states": states,
             "state": FIRST_STATE[kind.name],
             "fields": fields,
-            "entry": compact(order.entry(action, outcome=action, **fields)),
+            "entry": compact(audit.entry(action, outcome=action, **fields)),
             "limit": ATTEMPTS_LIMIT,
-            "audit": compact(order.entry(action, id=item_id, **fields)),
+            "audit": compact(audit.entry(action, id=item_id, **fields)),
             "audit_limit": AUDIT_LIMIT,
             "guard_ms": GUARD_MS,
             "ordered": kind is NOTIFICATIONS,
@@ -190,19 +204,26 @@ class Redrive:
         }
         return str(self._store.run(Call("redrive", names, [kind.message, compact(plan)])))
 
-    def _from_stripe(self, event_id: str, order: Order, account: str | None) -> str:
+    def _from_stripe(self, event_id: str, audit: AuditNote, account: str | None) -> str:
         if kind_of(event_id) is not EVENTS:
-            raise CallerError("Nothing is known of this id.", status=404, code="item_not_found")
+            raise CallerError("No item has this id.", status=404, code="item_not_found")
         raw = self._gateway.event(event_id, account)
         event = parse_event(raw)
         if event.livemode != self._livemode:
-            raise CallerError("This event's livemode differs from our key's.", code="other_mode")
-        self.note(order, "fetched", id=event_id)
+            raise CallerError(
+                "This event is of the other mode (live or test) than the service's Stripe key.",
+                code="other_mode",
+            )
+        self.note(audit, "fetched", id=event_id)
         return self._inbox.record(event, compact(raw), source="redrive")
 
     def _check(self, job: str, fields: dict[str, str], refund_id: str) -> None:
         refund = self._gateway.refund(refund_id, fields.get("account"))
         if refund.get("payment_intent") != fields["payment_id"]:
-            raise CallerError("That refund is of another payment.", code="refund_of_other_payment")
+            raise CallerError(
+                "This refund belongs to another payment.", code="refund_of_other_payment"
+            )
         if self._refund_jobs.job_of(refund_id) not in (None, job):
-            raise CallerError("That refund came from another request.", code="refund_of_other_job")
+            raise CallerError(
+                "This refund was made by another refund job.", code="refund_of_other_job"
+            )

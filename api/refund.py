@@ -10,6 +10,8 @@ from typing import Any
 from flask import Response
 from werkzeug.http import parse_dict_header
 
+from api.access import account_of, require_account
+from api.blueprints import ON_GET, ON_POST, money_blueprint
 from api.idempotency import IdempotentRequest, KeptAnswer
 from api.idempotent import idempotently
 from api.models import (
@@ -22,10 +24,10 @@ from api.models import (
     RefundVerdict,
     VerifyRefund,
 )
-from api.money import ALWAYS, ON_POST, account_of, money_blueprint
 from api.parts import parts
 from api.problems import documented
 from api.refund_answers import refund_of_job, refund_with_job
+from api.refund_ceiling import check_ceiling
 from api.reply import reply
 from api.requests import trace
 from shared.errors import CallerError, Unavailable
@@ -41,7 +43,7 @@ LOOK_SECONDS = 0.05
 
 @refunds.post(
     "/process",
-    responses={200: Refund, 202: Refund, **documented(409), **ON_POST},
+    responses={200: Refund, 202: Refund, **documented(404, 409), **ON_POST},
 )
 def process(header: RefundHeaders, body: ProcessRefund) -> Response:
     """Queue a refund (202), or with `Prefer: wait=N` wait up to N seconds for its result (200)."""
@@ -63,12 +65,14 @@ def _queue(
     job = job_id(asked.scope, asked.key)
     named = body.payment_intent_id
     payment_id = parts().payments.intent_of(named) or named
+    account = account_of(payment_id, header.stripe_account)
+    check_ceiling(job, payment_id, body.amount, account)
     asked_for = RefundRequest(
         payment_id=payment_id,
         amount=body.amount,
         reason=body.reason,
         metadata=body.metadata,
-        account=account_of(payment_id, header),
+        account=account,
         reverse_transfer=body.reverse_transfer,
         refund_application_fee=body.refund_application_fee,
         expected_currency=body.expected_currency,
@@ -100,7 +104,7 @@ def _wait(job: str, seconds: int) -> dict[str, str] | None:
         room.release()
 
 
-@refunds.get("/<id:refund_id>", responses={200: Refund, **documented(400, 404), **ALWAYS})
+@refunds.get("/<id:refund_id>", responses={200: Refund, **documented(400, 404), **ON_GET})
 def details(header: AccountHeader, path: RefundPath) -> Response:
     """Tell how a refund stands, by Stripe's id or by our request's."""
     return reply(look_up(path.refund_id, header.stripe_account))
@@ -120,6 +124,7 @@ def look_up(refund_id: str, account: str | None) -> Refund:
     if not refund_id.startswith(JOB_PREFIX):
         return refund_with_job(_by_stripes_id(refund_id, account))
     fields = parts().refund_jobs.read(refund_id)
+    require_account(fields.get("account"))
     if "refund_id" not in fields:
         return refund_of_job(fields)
     try:
@@ -134,6 +139,7 @@ def _by_stripes_id(refund_id: str, account: str | None) -> Json:
     job = None if account else parts().refund_jobs.job_of(refund_id)
     if job:
         _, account = parts().refund_jobs.attempts_and_account(job)
+        require_account(account)
     return parts().gateway.refund(refund_id, account)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import requests
 
+from shared.bearer_keys import first_secret
 from shared.settings import env_file_variables
 
 Json = dict[str, Any]
@@ -37,10 +38,10 @@ class Client:
         variables = env_file_variables() | dict(os.environ)
         port = variables.get("PORT") or DEFAULT_PORT
         self.url = (url or f"http://127.0.0.1:{port}").rstrip("/")
-        keys = (key or variables.get("OPERATOR_KEYS", "")).split(",")
+        secret = first_secret(key or variables.get("OPERATOR_KEYS", ""))
         self._session = requests.Session()
-        if keys[0].strip():
-            self._session.headers["Authorization"] = f"Bearer {keys[0].strip()}"
+        if secret:
+            self._session.headers["Authorization"] = f"Bearer {secret}"
 
     def get(self, path: str, **query: Any) -> Json:
         """Read; leaves out what was not given. Raises `Failed`."""

@@ -13,6 +13,8 @@ from typing import Any
 import requests
 from dotenv import dotenv_values
 
+from shared.bearer_keys import first_secret
+
 Json = dict[str, Any]
 
 # Stripe's own test cards, as its documentation prints them.
@@ -223,13 +225,12 @@ def _addresses() -> Addresses:
     def at(variable: str, usual: int) -> str:
         return f"http://127.0.0.1:{known.get(variable) or usual}"
 
-    keys = known.get("API_KEYS") or ""
     return Addresses(
         api=at("PORT", 5001),
         stripe=at("SANDBOX_PORT", 12111),
         stripe_key="sk_test_demo",
         event_service=at("RECEIVER_PORT", 5050),
-        api_key=keys.split(",")[0].strip() or None,
+        api_key=first_secret(known.get("API_KEYS") or ""),
     )
 
 

@@ -260,6 +260,16 @@ class Keys:
         """Name the record of an idempotency key."""
         return self._name("idempotency", digest)
 
+    @entry(
+        "hash",
+        "What a caller with a ceiling had refunded, by the minute.",
+        "an hour after the last refund",
+        {"<minute>": "An amount, under the milliseconds at which its minute began."},
+    )
+    def spending(self, caller: str, currency: str) -> str:
+        """Name what counts against a caller's ceiling in one currency."""
+        return self._name("spending", caller, currency)
+
     @entry("string", "Lives while the event service is taken for ill.", "60 s")
     def breaker(self) -> str:
         """Name the open breaker."""

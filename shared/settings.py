@@ -1,15 +1,13 @@
 """Settings: one frozen, typed class, loaded once per process and passed down.
 
 All problems are reported together before anything serves, and no secret is ever printed: secrets
-are `SecretStr`. `.env.example` and the README's table are generated from this class:
-
-    python -m shared.settings --env-example | --markdown
+are `SecretStr`. `.env.example` and the README's table are generated from this class.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -26,8 +24,10 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.bearer_keys import CallerLimits, bearer_keys
 from shared.errors import Misconfigured
 from shared.keys import INSTALLATION
+from shared.live_safety import live_problems
 from shared.misspellings import misspellings
 from shared.processes import GUARDED, PROCESSES, Process, given_to, roles_of
 
@@ -87,10 +87,29 @@ class Settings(BaseSettings):
         (), description="Secret(s) that sign notifications, `whsec_<base64>` (Standard Webhooks)."
     )
     api_keys: Secrets = Field(
-        (), description="Bearer keys for payments and refunds; required with a live Stripe key."
+        (),
+        description="Bearer keys for payments and refunds, `name:key` or `key`, separated by "
+        "commas; all keys of one name, and all without a name, are one caller. Required with a "
+        "live Stripe key.",
     )
     operator_keys: Secrets = Field(
-        (), description="Bearer keys for `/ops`, the console and metrics detail."
+        (),
+        description="Bearer keys for `/ops`, the console and metrics detail, `name:key` or `key`; "
+        "the audit keeps the name.",
+    )
+    caller_limits: Annotated[dict[str, CallerLimits], NoDecode] = Field(
+        {},
+        description="Limits of callers by name, JSON: "
+        '`{"shop": {"accounts": ["own", "acct_1"], "refunds_per_hour": {"sgd": 500000}, '
+        '"read_only": false}}`; what is left out is not limited.',
+    )
+    bad_keys_per_minute: int = Field(
+        60, description="Wrong bearer keys of one address that are answered 401; then 429.", ge=1
+    )
+    allow_insecure_event_service: bool = Field(
+        False,
+        description="With a live Stripe key: allow notifications without a signature, or over "
+        "http to another host.",
     )
     redis_url: str = Field(
         "redis://127.0.0.1:6379/0",
@@ -281,6 +300,11 @@ class Settings(BaseSettings):
     def _comma_separated(cls, value: object) -> object:
         return _split(value)
 
+    @field_validator("caller_limits", mode="before")
+    @classmethod
+    def _json(cls, value: object) -> object:
+        return json.loads(value) if isinstance(value, str) else value
+
     @property
     def mode(self) -> str:
         """Give the account's mode, `live` or `test`; empty where nothing says it."""
@@ -391,11 +415,21 @@ def _unsafe(settings: Settings) -> list[str]:
     if any(not s.get_secret_value().startswith("whsec_") for s in settings.stripe_webhook_secret):
         problems.append("STRIPE_WEBHOOK_SECRET is not valid: each secret starts with whsec_")
     problems += _badly_signed(settings)
+    problems += _unknown_callers(settings)
+    if settings.livemode:
+        problems += live_problems(settings)
     if settings.livemode and not settings.api_keys:
         problems.append("API_KEYS is not set: with a live Stripe key the payment routes need it")
     if settings.livemode and settings.stripe_api_base:
         problems.append("STRIPE_API_BASE is not valid: a live key goes to Stripe and nowhere else")
     return problems
+
+
+def _unknown_callers(settings: Settings) -> list[str]:
+    """List the limits that are nobody's: they would be taken for ones that hold."""
+    callers = {key.owner for key in bearer_keys(settings.api_keys)}
+    unknown = sorted(set(settings.caller_limits) - callers) if callers else []
+    return [f"CALLER_LIMITS is not valid: API_KEYS names no caller {name}" for name in unknown]
 
 
 def _badly_signed(settings: Settings) -> list[str]:
@@ -409,42 +443,6 @@ def _badly_signed(settings: Settings) -> list[str]:
     return []
 
 
-def env_example() -> str:
-    """Render `.env.example`: the required variables set to be filled in, the rest commented."""
-    blocks = ["# Copy to .env. The first three are required; the rest show their defaults.\n"]
-    for name, field in Settings.model_fields.items():
-        variable = name.upper()
-        lines = [f"# {field.description}"]
-        if variable in REQUIRED:
-            lines.append(f"{variable}={_PLACEHOLDERS[variable]}")
-        else:
-            lines.append(f"# {variable}={_shown(field.default)}")
-        blocks.append("\n".join(lines) + "\n")
-    return "\n".join(blocks)
-
-
-def markdown_table() -> str:
-    """Render the README's table of settings."""
-    rows = ["| Variable | Default | Meaning |", "| --- | --- | --- |"]
-    for name, field in Settings.model_fields.items():
-        variable = name.upper()
-        default = "required" if variable in REQUIRED else f"`{_shown(field.default)}`"
-        default = "–" if default == "``" else default
-        rows.append(f"| `{variable}` | {default} | {field.description} |")
-    return "\n".join(rows) + "\n"
-
-
-def compose_environment() -> str:
-    """Render what the compose file hands to every process: all that is no secret."""
-    names = (name.upper() for name in Settings.model_fields)
-    handed = (name for name in names if name not in GUARDED | _FIXED_IN_CONTAINERS)
-    return "".join(f"  {name}: ${{{name}:-}}\n" for name in handed)
-
-
-# What the compose file itself decides for each process.
-_FIXED_IN_CONTAINERS = frozenset(
-    {"ALLOWED_HOSTS", "DATA_DIR", "HEARTBEAT_FILE", "HOST", "PORT", "REDIS_URL", "WORKER_QUEUES"}
-)
 # What stands for a setting that this process is not given.
 _NOTHING: dict[str, Any] = {
     "stripe_secret_key": SecretStr(""),
@@ -464,23 +462,8 @@ _OF_OTHERS = (
     "SANDBOX_STATE",
     "SANDBOX_WEBHOOK_URL",
 )
-_PLACEHOLDERS = {
-    "STRIPE_SECRET_KEY": "your_stripe_secret_key",
-    "STRIPE_WEBHOOK_SECRET": "your_stripe_webhook_secret",
-    "EVENT_SERVICE_URL": "http://event-service:5000",
-}
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, tuple):
-        return ",".join(value)
-    return "" if value is None else str(value)
 
 
 def env_file_variables(path: str = ENV_FILE) -> dict[str, str]:
     """Give the variables of a `.env` file; empty when there is none."""
     return {name: value for name, value in dotenv_values(path).items() if value is not None}
-
-
-if __name__ == "__main__":
-    sys.stdout.write(markdown_table() if "--markdown" in sys.argv[1:] else env_example())

@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 from pydantic import SecretStr
 
+from shared.bearer_keys import bearer_keys
 from shared.card_numbers import REDACTED, redact_card_numbers
 from shared.settings import Settings
 
@@ -122,6 +123,6 @@ def _known_secrets(settings: Settings) -> list[SecretStr]:
         settings.stripe_secret_key,
         *settings.stripe_webhook_secret,
         *settings.event_service_secret,
-        *settings.api_keys,
-        *settings.operator_keys,
+        *(SecretStr(key.secret) for key in bearer_keys(settings.api_keys)),
+        *(SecretStr(key.secret) for key in bearer_keys(settings.operator_keys)),
     ]

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from shared import processes
-from shared.settings import REQUIRED, Settings, env_example, markdown_table
+from shared.settings import REQUIRED, Settings
+from shared.settings_documents import env_example, markdown_table
 from tests.conventions.tracked import text_of
 
 AGAIN = "run bin/settings-docs"

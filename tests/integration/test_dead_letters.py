@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from api.redrive import Order, Redrive
+from api.redrive import AuditNote, Redrive
 from shared.errors import CallerError
 from shared.keys import Keys, State
 from shared.store.scripts import Store
@@ -27,7 +27,7 @@ from worker.run import run
 
 Json = dict[str, Any]
 SETTINGS = make_settings()
-KIM = Order(key="0123456789abcdef", name="kim", reason="the event service is well again")
+KIM = AuditNote(key="0123456789abcdef", name="kim", reason="the event service is well again")
 
 
 def redrive(store: Store) -> Redrive:

@@ -11,11 +11,10 @@ from shared.processes import GIVEN, Process
 from shared.settings import (
     QUEUES,
     Settings,
-    env_example,
     load_settings,
     load_worker_settings,
-    markdown_table,
 )
+from shared.settings_documents import env_example, markdown_table
 
 GOOD = {
     "STRIPE_SECRET_KEY": "sk_test_0123456789abcdef",
@@ -83,7 +82,10 @@ def test_several_problems_are_told_together(monkeypatch: pytest.MonkeyPatch) -> 
         (
             {
                 "STRIPE_SECRET_KEY": "sk_live_0123456789",
-                "API_KEYS": "k" * 20,
+                "STRIPE_WEBHOOK_SECRET": "whsec_1a2b3c4d5e6f7a8b9c0d1e2f3a4b",
+                "EVENT_SERVICE_URL": "https://events.example",
+                "EVENT_SERVICE_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+                "API_KEYS": "9f8b2c7d1e6a4053b7c2d9e8f1a06b5c",
                 "STRIPE_API_BASE": "http://127.0.0.1:12111",
             },
             "STRIPE_API_BASE",

@@ -1,0 +1,35 @@
+"""The blueprints of resources behind a key: who may ask, what is refused, what is documented."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+
+from api.access import BEARER, require_caller, require_operator
+from api.bodies import require_clean_json
+from api.problems import documented
+
+# Problems that any request behind a key may be answered with; a POST adds those of its body.
+ON_GET = documented(401, 403, 422, 429, 500, 503)
+ON_POST = documented(400, 413, 415) | ON_GET
+
+
+def money_blueprint(name: str) -> APIBlueprint:
+    """Give the blueprint of `/api/<name>`, guarded by a caller's key and against card data."""
+    return _guarded(name, f"/api/{name}", f"{name}s", require_caller)
+
+
+def operations_blueprint(name: str) -> APIBlueprint:
+    """Give a blueprint of `/ops`, guarded by an operator's key and against card data."""
+    return _guarded(name, "/ops", "operations", require_operator)
+
+
+def _guarded(name: str, prefix: str, tag: str, guard: Callable[[], None]) -> APIBlueprint:
+    blueprint = APIBlueprint(
+        name, __name__, url_prefix=prefix, abp_tags=[Tag(name=tag)], abp_security=BEARER
+    )
+    blueprint.before_request(guard)
+    blueprint.before_request(require_clean_json)
+    return blueprint

@@ -1,0 +1,46 @@
+"""How much a caller may refund within an hour, checked before a refund is queued."""
+
+from __future__ import annotations
+
+from flask import g
+
+from api.parts import parts
+from api.payment_answers import payment_from_stripe
+from shared.errors import CallerError
+from shared.store.scripts import Call
+from shared.stripe.amounts import received
+from shared.work.kinds import REFUNDS
+
+HOUR_MS = 3_600_000
+
+
+def check_ceiling(job: str, payment_id: str, amount: int | None, account: str | None) -> None:
+    """Count a refund against its caller's ceiling; a job that is recorded already counts once.
+
+    Only for a caller with a ceiling Stripe is asked what the refund comes to. What Stripe refuses
+    later stays counted for the hour. `amount` None stands for all that is left. Raises
+    `CallerError` 403, 404, 429; `Unavailable`.
+    """
+    ceilings = g.limits.refunds_per_hour
+    if ceilings is None:
+        return
+    intent = payment_from_stripe(payment_id, account)
+    currency = str(intent["currency"])
+    if currency not in ceilings:
+        raise CallerError(
+            f"This key may not refund payments in {currency}.",
+            status=403,
+            code="currency_not_allowed",
+        )
+    refunded = (intent.get("latest_charge") or {}).get("amount_refunded") or 0
+    amount = amount or max(0, received(intent) - refunded)
+    keys = parts().store.keys
+    names = {"spending": keys.spending(g.caller, currency), "item": keys.item(REFUNDS, job)}
+    args = [amount, ceilings[currency], HOUR_MS]
+    if wait_ms := int(parts().store.run(Call("spend", names, args))):
+        raise CallerError(
+            "This key has reached its ceiling of refunds for this hour; nothing was refunded.",
+            status=429,
+            code="refund_ceiling_reached",
+            retry_after_seconds=wait_ms / 1000,
+        )

@@ -1,0 +1,44 @@
+"""A limit on requests that are refused for their secret; one that is admitted is never limited.
+
+Counted after the check, so that a stranger behind the same proxy cannot keep others out. In this
+process's memory, so that a forged request leaves no trace in the store.
+"""
+
+from __future__ import annotations
+
+import time
+
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
+
+from shared.errors import CallerError
+
+
+class RefusalLimit:
+    """Count refusals by address; answer 429 above the limit."""
+
+    def __init__(self, per_minute: int, detail: str, code: str) -> None:
+        self._limit = RateLimitItemPerMinute(per_minute)
+        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+        self._detail, self._code = detail, code
+
+    def count(self, address: str) -> None:
+        """Count one more. Raises `CallerError` 429 when there were too many this minute."""
+        if self._limiter.hit(self._limit, address):
+            return
+        resets_at = self._limiter.get_window_stats(self._limit, address).reset_time
+        raise CallerError(
+            self._detail,
+            status=429,
+            code=self._code,
+            retry_after_seconds=max(1, resets_at - time.time()),
+        )
+
+
+class BadKeys(RefusalLimit):
+    """Limit wrong bearer keys."""
+
+    def __init__(self, per_minute: int) -> None:
+        detail = "Too many wrong keys came from this address; try again later."
+        super().__init__(per_minute, detail, "too_many_bad_keys")

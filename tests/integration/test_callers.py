@@ -1,0 +1,171 @@
+"""Callers by name: what each may do, and that a key can be rotated in the middle of a payment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from api.app import create_app
+from shared.errors import Misconfigured
+from shared.settings import Settings, load_settings
+from shared.store.scripts import Store
+from tests.conftest import make_settings
+from tests.integration.hands import Hands
+
+KEYS = "shop:old-shop-key,shop:new-shop-key,kiosk:kiosk-key,report:report-key,bare-1,bare-2"
+LIMITS = {
+    "kiosk": {"accounts": ["own"], "refunds_per_hour": {"sgd": 500}},
+    "report": {"read_only": True},
+}
+PAY = {"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}
+
+
+@pytest.fixture
+def door(settings: Settings, real_store: Store) -> FlaskClient:
+    """Build the API with named callers, some of them limited."""
+    given = make_settings(api_keys=KEYS, operator_keys="kim:kims-key,bare", caller_limits=LIMITS)
+    names = ("api_keys", "operator_keys", "caller_limits")
+    changes = {name: getattr(given, name) for name in names}
+    return create_app(settings.model_copy(update=changes), real_store).test_client()
+
+
+def post(door: FlaskClient, path: str, key: str, body: Any, **headers: str) -> TestResponse:
+    sent = {"Authorization": f"Bearer {key}"} | {n.replace("_", "-"): v for n, v in headers.items()}
+    return door.post(path, json=body, headers=sent)
+
+
+def paid(door: FlaskClient) -> str:
+    answer = post(door, "/api/payment/process", "old-shop-key", PAY)
+    return str(answer.get_json()["payment_intent_id"])
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("old-shop-key", "new-shop-key"), ("bare-1", "bare-2")]
+)
+def test_a_key_rotated_between_a_try_and_its_retry_pays_once(
+    door: FlaskClient, hands: Hands, before: str, after: str
+) -> None:
+    first = post(door, "/api/payment/process", before, PAY, Idempotency_Key="order-1")
+    again = post(door, "/api/payment/process", after, PAY, Idempotency_Key="order-1")
+    assert again.get_json() == first.get_json()
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert sum(event["type"] == "charge.succeeded" for event in hands.events()) == 1
+
+
+def test_two_callers_share_no_idempotency_key(door: FlaskClient) -> None:
+    first = post(door, "/api/payment/process", "old-shop-key", PAY, Idempotency_Key="order-1")
+    other = post(door, "/api/payment/process", "kiosk-key", PAY, Idempotency_Key="order-1")
+    assert other.status_code == 200
+    assert other.get_json()["payment_intent_id"] != first.get_json()["payment_intent_id"]
+
+
+def test_a_caller_that_may_only_read_moves_no_money(door: FlaskClient, hands: Hands) -> None:
+    payment = paid(door)
+    for path, body in (
+        ("/api/payment/process", PAY),
+        ("/api/refund/process", {"payment_intent_id": payment}),
+    ):
+        answer = post(door, path, "report-key", body)
+        assert (answer.status_code, answer.get_json()["code"]) == (403, "read_only_caller")
+    asked = {"payment_intent_id": payment}
+    assert post(door, "/api/payment/verify", "report-key", asked).status_code == 200
+    read = door.get(f"/api/payment/{payment}", headers={"Authorization": "Bearer report-key"})
+    assert read.status_code == 200
+    assert sum(event["type"] == "charge.succeeded" for event in hands.events()) == 1
+
+
+def test_a_caller_acts_only_for_its_accounts(door: FlaskClient) -> None:
+    answer = post(door, "/api/payment/process", "kiosk-key", PAY, Stripe_Account="acct_other")
+    assert (answer.status_code, answer.get_json()["code"]) == (403, "account_not_allowed")
+    assert post(door, "/api/payment/process", "kiosk-key", PAY).status_code == 200
+
+
+def test_a_refund_job_of_another_account_is_not_shown(door: FlaskClient, real_store: Store) -> None:
+    payment = paid(door)
+    headers = {"Stripe_Account": "acct_other"}
+    job = post(
+        door, "/api/refund/process", "old-shop-key", {"payment_intent_id": payment}, **headers
+    ).get_json()["refund_request_id"]
+    for key, status in (("kiosk-key", 403), ("old-shop-key", 200)):
+        read = door.get(f"/api/refund/{job}", headers={"Authorization": f"Bearer {key}"})
+        assert read.status_code == status
+
+
+def test_a_callers_refunds_stay_below_its_ceiling(door: FlaskClient) -> None:
+    payment = paid(door)
+
+    def refund(key: str, amount: int | None, name: str) -> TestResponse:
+        body = {"payment_intent_id": payment} | ({"amount": amount} if amount else {})
+        return post(door, "/api/refund/process", key, body, Idempotency_Key=name)
+
+    assert refund("kiosk-key", 300, "a").status_code == 202
+    assert refund("kiosk-key", 300, "a").status_code == 202
+    over = refund("kiosk-key", 201, "b")
+    assert (over.status_code, over.get_json()["code"]) == (429, "refund_ceiling_reached")
+    assert 0 < int(over.headers["Retry-After"]) <= 3600
+    assert refund("kiosk-key", None, "c").status_code == 429
+    assert refund("kiosk-key", 200, "d").status_code == 202
+    assert refund("kiosk-key", 1, "e").status_code == 429
+    assert refund("old-shop-key", 500, "f").status_code == 202
+
+
+def test_a_currency_without_a_ceiling_is_not_refunded(door: FlaskClient) -> None:
+    made = post(door, "/api/payment/process", "old-shop-key", PAY | {"currency": "eur"})
+    body = {"payment_intent_id": made.get_json()["payment_intent_id"], "amount": 1}
+    answer = post(door, "/api/refund/process", "kiosk-key", body)
+    assert (answer.status_code, answer.get_json()["code"]) == (403, "currency_not_allowed")
+
+
+def test_wrong_keys_are_limited_and_right_ones_never(settings: Settings, real_store: Store) -> None:
+    given = make_settings(api_keys="right", operator_keys="kim:kims-key")
+    changes = {
+        "api_keys": given.api_keys,
+        "operator_keys": given.operator_keys,
+        "bad_keys_per_minute": 3,
+    }
+    door = create_app(settings.model_copy(update=changes), real_store).test_client()
+    asked = {"payment_intent_id": "pi_1"}
+    statuses = [
+        post(door, "/api/payment/verify", f"guess-{number}", asked).status_code
+        for number in range(4)
+    ]
+    assert statuses == [401, 401, 401, 429]
+    limited = door.get("/ops/queues", headers={"Authorization": "Bearer guess"})
+    assert (limited.status_code, limited.get_json()["code"]) == (429, "too_many_bad_keys")
+    assert int(limited.headers["Retry-After"]) > 0
+    assert post(door, "/api/payment/verify", "right", asked).status_code == 404
+    right = door.get("/ops/queues", headers={"Authorization": "Bearer kims-key"})
+    assert right.status_code == 200
+
+
+@pytest.mark.parametrize(("key", "operator"), [("kims-key", "kim"), ("bare", None)])
+def test_the_audit_names_the_operator_by_his_key(
+    door: FlaskClient, key: str, operator: str | None
+) -> None:
+    bearer = {"Authorization": f"Bearer {key}"}
+    door.post("/ops/reconcile", json={"by": "somebody else"}, headers=bearer)
+    (entry,) = door.get("/ops/audit", headers=bearer).get_json()["data"]
+    assert (entry.get("operator"), entry["by"]) == (operator, "somebody else")
+    assert key not in str(entry)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    ["no json", '{"nobody": {"read_only": true}}', '{"shop": {"readonly": true}}', '{"shop": 1}'],
+)
+def test_limits_that_would_not_hold_are_refused_at_start(
+    monkeypatch: pytest.MonkeyPatch, limits: str
+) -> None:
+    monkeypatch.setenv("STRIPE_SECRET_KEY", "sk_test_0123456789abcdef")
+    monkeypatch.setenv("STRIPE_WEBHOOK_SECRET", "whsec_one")
+    monkeypatch.setenv("EVENT_SERVICE_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("API_KEYS", "shop:key")
+    monkeypatch.setenv("CALLER_LIMITS", limits)
+    with pytest.raises(Misconfigured) as refused:
+        load_settings(env_file=None)
+    assert refused.value.detail.startswith("CALLER_LIMITS is not valid")
+    monkeypatch.setenv("CALLER_LIMITS", '{"shop": {"accounts": ["acct_1"]}}')
+    assert load_settings(env_file=None).caller_limits["shop"].accounts == {"acct_1"}
