@@ -39,8 +39,9 @@ from api.parts import parts
 from api.redrive import Redrive
 from api.reply import reply
 from api.requests import trace
-from api.trial_notification import NO_PAYMENT, TYPE, stage
+from api.trial_notification import NO_PAYMENT, stage
 from shared.facts import timestamp
+from shared.notification import TEST
 from shared.store import rates as kept
 from shared.work.dead_letters import LETTER_KINDS, SCAN_LIMIT, DeadLetters, Sought
 from shared.work.payments import moment
@@ -192,7 +193,7 @@ def _notification(item: Json) -> NotificationRow:
         type=item["type"],
         state=item["state"],
         sequence=int(sequence) if sequence else None,
-        is_test=item["type"] == TYPE,
+        is_test=item["type"] == TEST,
     )
 
 

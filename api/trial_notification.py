@@ -12,12 +12,12 @@ from shared.canonical_json import compact
 from shared.errors import Unavailable
 from shared.facts import Fact, notification_body
 from shared.keys import State
+from shared.notification import TEST
 from shared.settings import Settings
 from shared.store.scripts import Store
 from shared.work.items import Recording
 from shared.work.outbox import Outbox
 
-TYPE = "test.notification"
 # Where a notification has the payment that it belongs to.
 NO_PAYMENT = "none"
 # Open notifications above which no test is added: the backlog itself says how it stands.
@@ -34,13 +34,13 @@ def stage(store: Store, settings: Settings, trace: dict[str, str]) -> str:
         rank=(seconds,),
         happened_at=seconds,
         snapshot={},
-        type=TYPE,
+        type=TEST,
         key=secrets.token_hex(16),
         data={"metadata": {"test": "true"}},
         livemode=settings.livemode,
     )
     body = notification_body(fact, {}, NO_PAYMENT)
-    fields = {"type": TYPE, "payment_id": NO_PAYMENT, "body": compact(body), "sequence": "1"}
+    fields = {"type": TEST, "payment_id": NO_PAYMENT, "body": compact(body), "sequence": "1"}
     recorded = Outbox(store, settings).record(
         Recording(str(body["id"]), State.QUEUED, fields | trace, MOST_WAITING)
     )

@@ -183,6 +183,8 @@ def _session(says: str) -> Telling:
 FAILURE = ("failure_code", "failure_message")
 # A refund without an id: refused, waiting for balance, or one that we may not list.
 UNLISTED = ("refund_id", "refund_request_id", "amount", "currency")
+# No event of Stripe's is behind it: an operator sends it (POST /ops/notifications/test).
+TEST = "test.notification"
 TYPES: dict[str, Telling] = {
     "payment.succeeded": _payment("The money came: `amount_received` of it."),
     "payment.failed": _payment("An attempt failed; the customer may try again.", *FAILURE),
@@ -234,6 +236,7 @@ TYPES: dict[str, Telling] = {
     "checkout.expired": _session("The session was abandoned."),
     "checkout.payment_succeeded": _session("The delayed payment came."),
     "checkout.payment_failed": _session("The delayed payment failed."),
+    TEST: Telling("An operator tries whether you take what we send: it is about nothing.", (), ()),
 }
 
 

@@ -56,7 +56,7 @@ export const reconciliation = (signal) => get("reconcile", {}, signal);
 
 /**
  * @param {number} limit
- * @param {AbortSignal} signal
+ * @param {AbortSignal} [signal]
  * @returns {Promise<T.AuditList>}
  */
 export const audit = (limit, signal) => get("audit", { limit }, signal);

@@ -16,9 +16,19 @@ export class Choice {
     this.ids = new Set();
     /** @type {string[]} */
     this.shown = [];
+    /** @type {HTMLInputElement[]} */
+    this.boxes = [];
   }
 
-  /** Give what was chosen in the order of its age, the oldest first; lists begin with the newest. */
+  /** Choose all that are shown, or none when all of them are chosen already. */
+  toggleAll() {
+    const all = this.ids.size < this.shown.length;
+    this.ids = new Set(all ? this.shown : []);
+    for (const box of this.boxes) box.checked = all;
+    this.changed([...this.ids]);
+  }
+
+  /** Give what was chosen, the oldest first; lists begin with the newest. */
   oldestFirst() {
     return this.shown.filter((id) => this.ids.has(id)).reverse();
   }
@@ -26,6 +36,7 @@ export class Choice {
   /** Forget what is no longer shown: nobody chooses what they cannot see. */
   keep(/** @type {string[]} */ shown) {
     this.shown = shown;
+    this.boxes = [];
     this.ids = new Set(shown.filter((id) => this.ids.has(id)));
     this.changed([...this.ids]);
   }
@@ -94,6 +105,7 @@ export const choosing = (choice, can) => ({
     if (!can(row)) return null;
     const box = h("input", { type: "checkbox", "aria-label": `Choose ${row.id}` });
     box.checked = choice.ids.has(row.id);
+    choice.boxes.push(box);
     box.addEventListener("change", () => choice.set(row.id, box.checked));
     return box;
   },

@@ -252,6 +252,11 @@ def test_chosen_letters_and_no_others_are_redriven(
     expect(boxes).to_have_count(3)
     some = page.get_by_role("button", name=re.compile("Redrive chosen"))
     expect(some).to_be_disabled()
+    every = page.get_by_role("button", name="Choose all shown")
+    every.click()
+    expect(some).to_have_text("Redrive chosen (3)")
+    every.click()
+    expect(some).to_be_disabled()
     boxes.nth(0).check()
     boxes.nth(2).check()
     page.wait_for_timeout(6_000)  # a look at the service in between: what was chosen stays

@@ -1,7 +1,9 @@
 // What people decided here, the newest first.
 
-import { h } from "../dom.js";
-import { words } from "../format.js";
+import { csv, save } from "../csv.js";
+import { explained, toast } from "../dialogs.js";
+import { button, h, icon } from "../dom.js";
+import { counted, words } from "../format.js";
 import * as ops from "../ops.js";
 import { empty, idLink, pill, when } from "../parts.js";
 import { table } from "../table.js";
@@ -10,11 +12,14 @@ import { table } from "../table.js";
 /** @typedef {Record<string, any>} Decision */
 
 const SHOWN = 200;
+// As many as the service gives at a time.
+const MOST_IN_A_FILE = 1_000;
 
 /** @returns {View<AuditList>} */
 export function audit() {
   return {
     title: "Audit",
+    actions: button({}, takeAway, icon("save"), "Export CSV"),
     load: (signal) => ops.audit(SHOWN, signal),
     draw: ({ data }) =>
       data.length === 0
@@ -40,3 +45,13 @@ const auditTable = (rows) =>
     ],
     rows,
   );
+
+async function takeAway() {
+  try {
+    const { data } = await ops.audit(MOST_IN_A_FILE);
+    save("audit.csv", csv(data));
+    toast(`${counted(data.length, "decision")} exported`);
+  } catch (error) {
+    toast(explained(error));
+  }
+}

@@ -1,13 +1,14 @@
 // Dead letters: work that was given up and waits for a person.
 
 import { causeOf } from "../advice.js";
+import { choiceToRedrive } from "../choosing.js";
 import { button, h, icon, link } from "../dom.js";
-import { count, words } from "../format.js";
+import { words } from "../format.js";
 import * as ops from "../ops.js";
 import { idLink, pill, when } from "../parts.js";
-import { redriveChosen, redriveMatching, redriveOne } from "../redrive.js";
+import { redriveMatching, redriveOne } from "../redrive.js";
 import { addressOf } from "../router.js";
-import { Choice, choosing, table } from "../table.js";
+import { choosing, table } from "../table.js";
 import { listing, searched } from "./listing.js";
 
 /** @import { Item, Place, Query } from "../../types" */
@@ -28,12 +29,7 @@ export function letters({ query }, { refresh }) {
   const { until: _until, past: _past, ...search } = query;
   const all = () => redriveMatching(searched(search), inWords(search), refresh);
   const every = button({ class: "primary" }, all, icon("again"), "Redrive all that match");
-  const some = button({ disabled: true }, () => redriveChosen(choice.oldestFirst(), refresh));
-  const choice = new Choice((ids) => {
-    some.disabled = ids.length === 0;
-    some.textContent = `Redrive chosen (${count(ids.length)})`;
-  });
-  choice.keep([]);
+  const { choice, buttons } = choiceToRedrive(refresh);
   return listing({
     room: "dead-letters",
     title: "Dead letters",
@@ -41,7 +37,7 @@ export function letters({ query }, { refresh }) {
     query,
     fields: FIELDS,
     at: "dead_at",
-    actions: [some, every],
+    actions: [...buttons, every],
     typed: (differs) => {
       every.disabled = differs;
       every.title = differs ? NOT_YET : "";
@@ -67,7 +63,7 @@ function inWords(search) {
 
 /**
  * @param {Item[]} rows
- * @param {Choice} choice
+ * @param {import("../table.js").Choice} choice
  * @param {() => void} refresh
  */
 const letterTable = (rows, choice, refresh) =>

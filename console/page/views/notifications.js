@@ -1,13 +1,14 @@
 // Notifications: what the event service is told, the newest first, and whether it took it.
 
+import { choiceToRedrive } from "../choosing.js";
 import { ask } from "../dialogs.js";
 import { button, h, icon, link } from "../dom.js";
 import { count } from "../format.js";
 import * as ops from "../ops.js";
 import { idLink, nextTry, pill, when } from "../parts.js";
-import { redriveChosen, redriveOne } from "../redrive.js";
+import { redriveOne } from "../redrive.js";
 import { address } from "../router.js";
-import { Choice, choosing, table } from "../table.js";
+import { choosing, table } from "../table.js";
 import { listing } from "./listing.js";
 
 /** @import { NotificationRow, Place } from "../../types" */
@@ -28,12 +29,7 @@ const FIELDS = [
  * @param {{ refresh: () => void }} tools
  */
 export function notifications({ query }, { refresh }) {
-  const some = button({ disabled: true }, () => redriveChosen(choice.oldestFirst(), refresh));
-  const choice = new Choice((ids) => {
-    some.disabled = ids.length === 0;
-    some.textContent = `Redrive chosen (${count(ids.length)})`;
-  });
-  choice.keep([]);
+  const { choice, buttons } = choiceToRedrive(refresh);
   return listing({
     room: "notifications",
     title: "Notifications",
@@ -41,7 +37,7 @@ export function notifications({ query }, { refresh }) {
     query,
     fields: FIELDS,
     at: "recorded_at",
-    actions: [some, button({}, sendTest, icon("notifications"), "Send a test")],
+    actions: [...buttons, button({}, sendTest, icon("notifications"), "Send a test")],
     load: ops.notifications,
     show: (rows) => {
       choice.keep(rows.filter(isDead).map(({ id }) => id));
@@ -57,7 +53,7 @@ const isDead = (row) => row.state === "dead";
 
 /**
  * @param {NotificationRow[]} rows
- * @param {Choice} choice
+ * @param {import("../table.js").Choice} choice
  * @param {() => void} refresh
  */
 const notificationTable = (rows, choice, refresh) =>
@@ -74,7 +70,14 @@ const notificationTable = (rows, choice, refresh) =>
           h("small", { class: "id" }, row.id),
         ],
       },
-      { name: "State", show: (row) => [pill(row.state), nextTry(row.next_attempt_at)] },
+      {
+        name: "State",
+        show: (row) => [
+          pill(row.state),
+          row.state !== "delivered" && row.error && h("small", { class: "below" }, row.error),
+          nextTry(row.next_attempt_at),
+        ],
+      },
       { name: "Payment", phone: "span", show: (row) => idLink(row.payment_id) },
       { name: "Attempts", end: true, phone: "none", show: (row) => count(row.attempts) },
       { name: "Recorded", end: true, show: (row) => when(row.recorded_at) },
