@@ -1,0 +1,68 @@
+"""A running service is attacked from outside, and nothing comes of it."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.e2e.attacks import API_KEY, GROUPS, OPERATOR_KEY, Target, all_tries
+from tests.e2e.running import Service, service
+
+LEAST_TRIES = 100
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("attacked")
+    with service(folder, API_KEYS=API_KEY, OPERATOR_KEYS=OPERATOR_KEY) as found:
+        yield found
+
+
+def books(running: Service) -> Any:
+    return requests.get(f"{running.url('SANDBOX_PORT')}/_sandbox/books", timeout=10).json()
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.__name__)
+def test_nothing_comes_of(running: Service, group: Any) -> None:
+    clock = f"{running.url('SANDBOX_PORT')}/_sandbox/clock"
+    before, told = books(running), running.notifications()
+    target = Target(running.ports)
+    came_through = [said for attempt in group() if (said := target.verdict(attempt))]
+    assert not came_through, "\n".join(came_through)
+    assert books(running)["payment_intents"] == before["payment_intents"]
+    assert books(running)["webhook_endpoints"] == before["webhook_endpoints"]
+    assert requests.get(clock, timeout=10).json()["offset_seconds"] == 0
+    assert running.notifications() == told
+    assert requests.get(f"{running.url()}/health", timeout=10).status_code == 200
+
+
+def test_the_script_tries_enough_and_would_notice(running: Service) -> None:
+    assert len(all_tries()) >= LEAST_TRIES
+    paid = {"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}
+    key = {"Authorization": f"Bearer {API_KEY}"}
+    url = f"{running.url()}/api/payment/process"
+    paid_for = requests.post(url, json=paid, headers=key, timeout=20)
+    assert paid_for.status_code == 200
+    running.told(paid_for.json()["payment_intent_id"], "payment.succeeded")
+
+
+def test_no_other_user_can_read_what_a_run_keeps(running: Service) -> None:
+    data = running.log.parent / "data"
+    open_ones = [
+        str(path)
+        for path in [data, *data.rglob("*")]
+        if not path.is_symlink() and path.lstat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+    ]
+    inside_closed = [name for name in open_ones if not _is_closed_above(Path(name), data)]
+    assert not inside_closed
+
+
+def _is_closed_above(path: Path, data: Path) -> bool:
+    """Say whether a folder above keeps others out, whatever the mode of what lies in it."""
+    above = [parent for parent in path.parents if parent == data or data in parent.parents]
+    return any(not parent.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO) for parent in above)
