@@ -4,7 +4,7 @@ from typing import Final
 
 from sandbox.events_out import events
 from sandbox.objects import payment_methods, single_use
-from sandbox.wire import lists, params
+from sandbox.wire import expand, lists, params
 from sandbox.wire.call import Call, Route
 from sandbox.world import errors, ids, objects
 from sandbox.world.objects import Json
@@ -46,6 +46,11 @@ def create(scope: Scope, given: Json) -> Json:
     scope.put("customer", customer)
     events.emit(scope, "customer.created", customer)
     return customer
+
+
+for _name in ("sources", "subscriptions", "tax_ids"):
+    # Kept by nobody here; an expanded list of them is empty.
+    expand.includable("customer", _name, f"/v1/customers/{{id}}/{_name}")(lambda _, __: [])
 
 
 def find(scope: Scope, customer_id: str, param: str = "id", status: int = 400) -> Json:

@@ -30,6 +30,7 @@ REFERENCES: Final[dict[str, dict[str, str]]] = {
         "on_behalf_of": "",
         "review": "review",
         "source_transfer": "",
+        "transfer": "",
     },
     "refund": {
         "balance_transaction": "balance_transaction",
@@ -57,6 +58,21 @@ REFERENCES: Final[dict[str, dict[str, str]]] = {
     "radar.early_fraud_warning": {"charge": "charge", "payment_intent": "payment_intent"},
 }
 """What can be expanded, and into which kind; "" marks what is always null in the sandbox."""
+
+MAPS: Final = frozenset(
+    """
+    address adjustable_quantity after_expiration amount_details automatic_payment_methods
+    branding_settings cash_balance collected_information company consent consent_collection
+    currency_conversion currency_options custom_unit_amount customer_details discount discounts
+    external_accounts fraud_details groups hooks individual invoice_creation ip_address_location
+    last_payment_error name_collection next_action outcome package_dimensions payment_details
+    payment_method_configuration_details payment_method_options permissions
+    phone_number_collection presentment_details processing radar_options recurring
+    saved_payment_method_options session shipping shipping_address_collection shipping_cost tax
+    tax_id_collection taxes tiers tos_acceptance transfer_data transform_quantity wallet_options
+    """.split()
+)
+"""Maps that may be null or absent: to expand them is no mistake, and changes nothing."""
 
 Contents = Callable[[Scope, Json], list[Json]]
 INCLUDABLE: Final[dict[tuple[str, str], tuple[str, Contents]]] = {}
@@ -95,7 +111,7 @@ def _expand(scope: Scope, parent: Json, steps: list[str], path: str) -> None:
         parent[name] = [_descend(scope, item, rest, path) for item in value]
     elif isinstance(value, dict):
         parent[name] = _descend(scope, value, rest, path)
-    else:
+    elif value is not None:
         parent[name] = value
 
 
@@ -120,8 +136,8 @@ def _resolve(scope: Scope, parent: Json, name: str, path: str) -> Any:
         return listed
     if name in REFERENCES.get(kind, {}):
         return _referenced(scope, parent.get(name), REFERENCES[kind][name])
-    if isinstance(parent.get(name), dict | list):
-        return parent[name]
+    if isinstance(parent.get(name), dict | list) or name in MAPS:
+        return parent.get(name)
     raise errors.invalid(f"This property cannot be expanded ({path}).", "expand")
 
 

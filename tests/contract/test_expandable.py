@@ -1,0 +1,80 @@
+"""Everything that Stripe's description calls expandable can be expanded, by a path or in a list."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.contract.client import Api
+from tests.contract.parameters import document
+from tests.contract.purchases import pay
+from tests.contract.side import Side
+from tests.contract.test_parameters import SALE, SESSIONS
+
+KINDS = {
+    "payment_intent": "/v1/payment_intents",
+    "charge": "/v1/charges",
+    "refund": "/v1/refunds",
+    "dispute": "/v1/disputes",
+    "balance_transaction": "/v1/balance_transactions",
+    "payment_method": "/v1/payment_methods",
+    "checkout.session": SESSIONS,
+    "price": "/v1/prices",
+    "product": "/v1/products",
+    "customer": "/v1/customers",
+}
+# Methods that a card is not: Stripe's description lists every type's own map.
+OTHER_TYPES = {"payment_method"}
+
+
+@pytest.fixture(scope="module")
+def found(api: Api, side: Side) -> dict[str, str]:
+    """Make one object of each kind; return their ids."""
+    customer = api.made("/v1/customers", {})["id"]
+    paid, disputed = pay(api, customer=customer), pay(api, "pm_card_createDispute")
+    session = api.made(SESSIONS, SALE)
+    [item] = api.found(f"{SESSIONS}/{session['id']}/line_items")["data"]
+    dispute = side.eventually(
+        lambda: api.found("/v1/disputes", {"payment_intent": disputed["id"]})["data"], "a dispute"
+    )[0]
+    return {
+        "payment_intent": paid["id"],
+        "charge": paid["latest_charge"],
+        "refund": api.made("/v1/refunds", {"payment_intent": paid["id"]})["id"],
+        "dispute": dispute["id"],
+        "balance_transaction": dispute["balance_transactions"][0]["id"],
+        "payment_method": paid["payment_method"],
+        "checkout.session": session["id"],
+        "price": item["price"]["id"],
+        "product": item["price"]["product"],
+        "customer": customer,
+    }
+
+
+@pytest.mark.usefixtures("prepared")
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_expandable_expands(api: Api, found: dict[str, str], kind: str) -> None:
+    names: list[str] = document()["components"]["schemas"][kind]["x-expandableFields"]
+    path = f"{KINDS[kind]}/{found[kind]}"
+    plain = api.found(path)
+    for name in names:
+        if kind in OTHER_TYPES and name not in plain:
+            continue
+        opened = api.get(path, {"expand[]": name})
+        assert opened.status == 200, f"{name}: {opened.body}"
+        assert set(opened.body) - {name} == set(plain) - {name}
+
+
+@pytest.mark.parametrize("name", ["description", "amount", "nothing", "metadata.a"])
+def test_what_is_not_expandable_is_refused(api: Api, found: dict[str, str], name: str) -> None:
+    path = f"/v1/payment_intents/{found['payment_intent']}"
+    refused: Any = api.get(path, {"expand[]": name})
+    assert (refused.status, "cannot be expanded" in refused.error["message"]) == (400, True)
+
+
+def test_a_path_ends_where_nothing_is(api: Api, found: dict[str, str]) -> None:
+    path = f"/v1/payment_intents/{found['payment_intent']}"
+    plain = api.found(path)
+    assert api.found(path, {"expand[]": "transfer_data.destination"}) == plain
+    assert api.found(path, {"expand[]": "last_payment_error.payment_method"}) == plain
