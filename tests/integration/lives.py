@@ -159,6 +159,19 @@ def refunded_in_vain(stripe: Stripe) -> None:
     stripe.made("/v1/refunds", payment_intent=intent["id"], amount=400)
 
 
+def warned_and_refunded(stripe: Stripe) -> None:
+    intent = stripe.intent("pm_card_createIssuerFraudRecord")
+    stripe.made("/v1/refunds", payment_intent=intent["id"])
+
+
+def reviewed(stripe: Stripe) -> None:
+    intent = stripe.intent()
+    review = stripe.control("reviews", payment_intent=intent["id"])
+    stripe.wait()
+    stripe.control(f"reviews/{review['id']}/close", reason="approved")
+    stripe.wait()
+
+
 def dispute_won(stripe: Stripe) -> None:
     stripe.intent("pm_card_createDispute")
     stripe.dispute("winning_evidence")
@@ -217,4 +230,4 @@ def live(url: str, course: Callable[[Stripe], None]) -> list[Json]:
     return [event for event in stripe.events() if event["type"].split(".")[0] in FAMILIES]
 
 
-FAMILIES = ("payment_intent", "charge", "refund", "checkout")
+FAMILIES = ("payment_intent", "charge", "refund", "checkout", "radar", "review")

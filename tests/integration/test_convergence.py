@@ -47,27 +47,6 @@ def partly_captured_before(events: list[Json]) -> list[Json]:
     return events[:at] + parts + events[at:]
 
 
-def warned(events: list[Json]) -> list[Json]:
-    """Have the issuer warn of fraud after the payment, and the warning pass."""
-    paid = next(e for e in events if e["type"] == "payment_intent.succeeded")
-    intent = paid["data"]["object"]
-    warning = {
-        "id": "issfr_1",
-        "object": "radar.early_fraud_warning",
-        "actionable": True,
-        "charge": intent["latest_charge"],
-        "payment_intent": None,
-        "fraud_type": "misc",
-    }
-    told = []
-    for number, change in enumerate(("created", "updated")):
-        head = {"id": f"evt_warn{number}", "type": f"radar.early_fraud_warning.{change}"}
-        when = {"created": paid["created"] + 30 * (1 + number)}
-        told.append(paid | head | when | {"data": {"object": warning}})
-        warning = warning | {"actionable": False}
-    return [*events, *told]
-
-
 def also_canceled(events: list[Json]) -> list[Json]:
     """Have a cancellation race the success, and both be told."""
     paid = next(e for e in events if e["type"] == "payment_intent.succeeded")
@@ -128,8 +107,13 @@ TELLINGS = {
         ("payment.authorized", *["payment.partially_captured"] * 2),
         also=partly_captured_before,
     ),
-    "paid, and warned of": Telling(
-        lives.paid, (*PAID, "payment.fraud_warning"), ("payment.fraud_warning",), also=warned
+    "warned of, and refunded": Telling(
+        lives.warned_and_refunded,
+        (*PAID, "payment.fraud_warning", "refund.succeeded"),
+        ("payment.fraud_warning",),
+    ),
+    "put under review, and approved": Telling(
+        lives.reviewed, (*PAID, "payment.review_closed"), ("payment.review_opened",)
     ),
     "canceled while it succeeded": Telling(
         lives.paid, PAID, ("payment.canceled",), also=also_canceled
@@ -153,6 +137,7 @@ NEVER_AFTER = {
     "refund.failed": {"refund.pending", "refund.succeeded"},
     "dispute.won": set(OPENED),
     "dispute.lost": set(OPENED),
+    "payment.review_closed": {"payment.review_opened"},
     "checkout.payment_succeeded": {"checkout.completed"},
     "checkout.payment_failed": {"checkout.completed"},
 }
@@ -161,6 +146,7 @@ SUBJECTS = (
     "dispute_id",
     "checkout_session_id",
     "fraud_warning_id",
+    "review_id",
     "payment_intent_id",
 )
 
