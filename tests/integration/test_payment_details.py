@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -426,3 +428,25 @@ def test_a_refund_that_waits_for_balance_is_shown_as_pending(hands: Hands) -> No
     assert (waits["amount"], waits["currency"]) == (1000, "sgd")
     assert waits["failure_reason"] == "balance_insufficient"
     assert waits["failure_message"]
+
+
+def test_a_cancellation_that_races_the_customers_payment_tells_the_truth(hands: Hands) -> None:
+    told = set()
+    for number in range(12):
+        asked = {"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}
+        flags = {"automatic_payment_methods[enabled]": "true"}
+        never = {"automatic_payment_methods[allow_redirects]": "never"}
+        payment = str(at_stripe(hands, "/v1/payment_intents", **asked, **flags, **never)["id"])
+        confirm = f"{hands.sandbox}/v1/payment_intents/{payment}/confirm"
+
+        def pay(url: str = confirm, pause: float = 0.004 * (number % 4)) -> None:
+            time.sleep(pause)
+            requests.post(url, headers=KEY, timeout=5)
+
+        customer = Thread(target=pay)
+        customer.start()
+        answer = cancel(hands, payment)
+        customer.join()
+        status = shown(hands, payment)["status"]
+        told.add((answer.status_code, status))
+    assert told <= {(200, "canceled"), (409, "succeeded")}

@@ -46,3 +46,21 @@ def test_a_permission_that_our_key_lacks_is_the_operators_matter(hands: Hands, w
     refuse(hands)
     answer = ask(hands, what, {})
     assert (answer.status_code, answer.get_json()["code"]) == (500, "stripe_permission_missing")
+
+
+@pytest.mark.parametrize("code", ["account_invalid", None])
+def test_events_are_told_with_a_key_that_may_read_nothing(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch, code: str | None
+) -> None:
+    monkeypatch.setattr("worker.handlers.charge.OWN_EVENTS_SECONDS", 5)
+    monkeypatch.setattr("worker.handlers.charge.LOOK_AGAIN_SECONDS", 0.2)
+    payment = hands.pay().get_json()["payment_intent_id"]
+    form = {"payment_intent": payment, "amount": 300}
+    key = {"Authorization": "Bearer sk_test_tests_0123456789"}
+    requests.post(f"{hands.sandbox}/v1/refunds", form, headers=key, timeout=5).raise_for_status()
+    refunded = [e for e in hands.events() if e["type"] in ("charge.refunded", "refund.created")]
+    refuse(hands, match={"method": "GET", "path_prefix": "/v1/"}, code=code)
+    for one in refunded:
+        assert hands.post_event(one).status_code == 200
+    hands.work()
+    assert hands.told() == ["refund.succeeded"]

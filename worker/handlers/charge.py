@@ -22,7 +22,7 @@ STAGES = {"authorized": 0, "canceled": 1, "failed": 1, "succeeded": 2}
 # What Stripe has announced it shows within moments.
 LOOK_AGAIN_SECONDS = 5.0
 # Where we may not list refunds, their own events are waited for: they come within seconds.
-OWN_EVENTS_SECONDS = 60
+OWN_EVENTS_SECONDS = 20
 
 
 # why: the payment intent tells the same; only a charge that has none is told from here
