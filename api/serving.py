@@ -49,6 +49,8 @@ class Process(Worker):  # type: ignore[misc]  # gunicorn has no types
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             loop.add_signal_handler(number, stop.set)
+        if not self.alive:  # asked to stop while it was being built
+            stop.set()
         beat = loop.create_task(self._beat(stop))
         front = Front(self.wsgi)
         await front.start([getattr(listening, "sock", listening) for listening in self.sockets])

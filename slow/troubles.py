@@ -33,11 +33,12 @@ HEAD = b"POST /api/webhook HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: applicat
 HALF_HEAD = HEAD + b"X-More: "
 HALF_BODY = HEAD + b"Content-Length: 1000\r\n\r\n" + b'{"amount": 1'
 HALF_CHUNKS = HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n" + b'{"a":\r\n'
-# Preface, SETTINGS, and HEADERS of a POST without END_STREAM (RFC 9113).
+# Preface, SETTINGS, and HEADERS of POST /api/webhook without END_STREAM (RFC 9113).
 HTTP2 = (
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
     + bytes.fromhex("000000040000000000")
-    + bytes.fromhex("00000e01040000000183868441093132372e302e302e31")
+    + bytes.fromhex("00001b010400000001")
+    + b"\x83\x86\x44\x0c/api/webhook\x41\x09127.0.0.1"
 )
 
 
@@ -91,10 +92,9 @@ def half_chunks(stage: Stage, _: Relay) -> Iterator[None]:
 
 @contextmanager
 def http2_prefaces(stage: Stage, _: Relay) -> Iterator[None]:
-    """Begin 200 requests of HTTP/2 that do not end, and go away."""
+    """Begin 200 requests of HTTP/2 that do not end."""
     with held(stage, HUNDREDS, HTTP2):
-        pass
-    yield
+        yield
 
 
 @contextmanager

@@ -1,0 +1,119 @@
+"""Nobody slow holds anybody up: each trouble of `bin/slow`, and what others notice of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import psutil
+import pytest
+import requests
+
+from chaos.stage import Service, Stage, wait_until
+from slow import troubles
+from slow.probe import pay
+from slow.relay import Relay
+from slow.run import Trouble, probe, staged
+
+pytestmark = pytest.mark.slow
+SECONDS = 5.0
+# On a busy machine; a quiet one needs a tenth. Without its protection each trouble takes 8 s or,
+# for 30 s, everything.
+QUICK_SECONDS = 2.0
+# What may answer late or 503 while its peer is ill.
+NEEDS_STRIPE = {"payment"}
+NEEDS_REDIS = {"payment", "webhook", "metrics"}
+ROWS: list[tuple[Trouble, set[str]]] = [
+    (troubles.stripe_slow, NEEDS_STRIPE),
+    (troubles.stripe_drips, NEEDS_STRIPE),
+    (troubles.silent_sockets, set()),
+    (troubles.half_heads, set()),
+    (troubles.half_bodies, set()),
+    (troubles.half_chunks, set()),
+    (troubles.http2_prefaces, set()),
+    (troubles.idle_keep_alive, set()),
+    (troubles.redis_frozen, NEEDS_REDIS),
+    (troubles.redis_slow, NEEDS_REDIS),
+    (troubles.costly_texts, set()),
+    (troubles.process_stopped, set()),
+]
+REDIS_ANSWER_SECONDS = 6.0
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[tuple[Stage, Relay]]:
+    with staged() as found:
+        yield found
+
+
+@pytest.mark.parametrize(("trouble", "ill"), ROWS, ids=[row[0].__name__ for row in ROWS])
+def test_whoever_is_slow_holds_nobody_up(
+    service: tuple[Stage, Relay], trouble: Trouble, ill: set[str]
+) -> None:
+    seen = probe(*service, trouble, SECONDS)
+    for name, found in seen.items():
+        assert found.seconds, name
+        if name not in ill:
+            assert not found.failures, (name, found.failures)
+            assert found.p99 < QUICK_SECONDS, (name, str(found))
+    if ill is NEEDS_REDIS:
+        # Stripe hears in time that it must come again.
+        assert seen["webhook"].p99 < REDIS_ANSWER_SECONDS, str(seen["webhook"])
+
+
+def serving(api: Service) -> list[psutil.Process]:
+    """List the API's processes that serve: those that have no children."""
+    family = psutil.Process(api.pid).children(recursive=True)
+    return [one for one in family if one.is_running() and not one.children()]
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    with staged() as (found, _):
+        yield found
+
+
+def test_a_process_that_hangs_is_replaced_and_swallows_nothing(stage: Stage) -> None:
+    stopped = serving(stage.services["api"])[0]
+    stopped.suspend()
+    for _ in range(50):
+        assert requests.get(f"{stage.api}/health", timeout=2).ok
+    wait_until(lambda: not psutil.pid_exists(stopped.pid), "it is ended", 20)
+    wait_until(lambda: len(serving(stage.services["api"])) == 2, "another one serves", 10)
+    assert requests.get(f"{stage.api}/health", timeout=2).ok
+
+
+@pytest.mark.parametrize("numbers", [(signal.SIGTERM,), (signal.SIGHUP, signal.SIGTERM)])
+def test_what_has_begun_is_finished_when_the_service_is_stopped(
+    stage: Stage, numbers: tuple[signal.Signals, ...]
+) -> None:
+    slow = {
+        "match": {"method": "POST", "path_prefix": "/v1/payment_intents"},
+        "phase": "after",
+        "kind": "delay",
+        "delay_seconds": 3,
+        "times": None,
+    }
+    requests.post(f"{stage.sandbox}/_sandbox/faults", json=slow, timeout=5).raise_for_status()
+    answers: list[int] = []
+    payers = [
+        threading.Thread(target=lambda: answers.append(pay(stage.api, "x").status_code))
+        for _ in range(8)
+    ]
+    for payer in payers:
+        payer.start()
+    asked = {"Authorization": "Bearer sk_test_chaos"}
+    made = f"{stage.sandbox}/v1/payment_intents?limit=100"
+    wait_until(
+        lambda: len(requests.get(made, headers=asked, timeout=5).json()["data"]) == len(payers),
+        "Stripe has all of them in hand",
+        20,
+    )
+    for number in numbers:
+        os.killpg(stage.services["api"].pid, number)
+    for payer in payers:
+        payer.join()
+    assert answers == [200] * len(payers)
+    wait_until(lambda: not stage.services["api"].alive, "the service ends", 30)
