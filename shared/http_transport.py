@@ -9,6 +9,7 @@ each address and the TLS handshake count too. Whoever reads closes a connection 
 from __future__ import annotations
 
 import http.client
+import io
 import ipaddress
 import socket
 import ssl
@@ -37,8 +38,6 @@ from shared.deadline import remaining
 T = TypeVar("T")
 # No peer that is well sends more interim answers (`100`, `102`, `103`) before the final one.
 MAX_INTERIM_ANSWERS = 20
-# Whoever asks us to wait for longer than a day is asked again after a day.
-LONGEST_RETRY_AFTER_SECONDS = 86_400.0
 
 
 def _within_deadline(sock: socket.socket, wait: Callable[[], T]) -> T:
@@ -156,8 +155,27 @@ def _connect(host: str, port: int, seconds: float | None, options: Any) -> Deadl
     raise failure
 
 
+class _Lines(io.BufferedReader):
+    """What a peer sends; a line of a head that the end of the connection cut is no line."""
+
+    _begun = False
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Read a line with its end. Raises `IncompleteRead` for one that was cut."""
+        line = super().readline(size)
+        if not line.endswith(b"\n") and (line or self._begun) and len(line) != size:
+            raise http.client.IncompleteRead(line)
+        self._begun = True
+        return line
+
+
 class FinalResponse(http.client.HTTPResponse):
-    """An answer whose interim ones (1xx but 101) were skipped: RFC 9110, 15.2."""
+    """A whole head; interim answers (1xx but 101) are skipped: RFC 9110, 15.2."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self.fp.close()
+        self.fp = _Lines(sock.makefile("rb", buffering=0))
 
     def _read_status(self) -> tuple[str, int, str]:
         for _ in range(MAX_INTERIM_ANSWERS):
@@ -225,11 +243,13 @@ def deadline_session(connections: int) -> requests.Session:
 
 
 def retry_after_seconds(value: str | None) -> float | None:
-    """Read `Retry-After`, seconds or an HTTP date (RFC 9110, 10.2.3); None for anything else."""
+    """Read `Retry-After`, seconds or an HTTP date (RFC 9110, 10.2.3); None for anything else.
+
+    urllib3 takes more than six hours for six hours.
+    """
     if not value:
         return None
     try:
-        seconds = Retry().parse_retry_after(value)
+        return float(max(0, Retry().parse_retry_after(value)))
     except (InvalidHeader, ValueError, OverflowError):
         return None
-    return float(min(max(seconds, 0), LONGEST_RETRY_AFTER_SECONDS))

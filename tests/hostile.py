@@ -105,9 +105,14 @@ def resets_after(data: bytes) -> Behaviour:
         if peer.hear(taken):
             taken.sendall(data)
             time.sleep(0.05)  # the bytes are to arrive before the reset does
-            taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            reset(taken)
 
     return behave
+
+
+def reset(taken: socket.socket) -> None:
+    """Have closing this connection reset it."""
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 @contextmanager

@@ -129,4 +129,6 @@ def _write_line(claim: Claim, result: Result, outcome: str, error: Exception | N
         "exc_info": error if defect else None,
     }
     present = {name: value for name, value in fields.items() if value not in (None, "")}
-    write("work_attempt", **present, **result.details)
+    # What a peer said is kept with the attempt; the log may not hold what we do not know.
+    details = {name: value for name, value in result.details.items() if name != "answer"}
+    write("work_attempt", **present, **details)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import requests
 from standardwebhooks.webhooks import Webhook
 
 from shared.settings import Settings
@@ -20,6 +19,7 @@ from shared.work.payments import Payments
 from shared.work.refund_jobs import RefundJobs
 from shared.work.results import Done
 from shared.work.settlement import Settlement
+from worker.event_service import EventService
 
 
 @dataclass(frozen=True)
@@ -82,13 +82,6 @@ class Runtime:
         return [Webhook(s.get_secret_value()) for s in self.settings.event_service_secret]
 
     @cached_property
-    def session(self) -> requests.Session:
-        """Give the one pooled HTTP session to the event service."""
-        session = requests.Session()
-        session.trust_env = False
-        adapter = requests.adapters.HTTPAdapter(
-            pool_connections=1, pool_maxsize=self.settings.worker_concurrency, max_retries=0
-        )
-        session.mount("http://", adapter)
-        session.mount("https://", adapter)
-        return session
+    def event_service(self) -> EventService:
+        """Give the event service with its pooled connections."""
+        return EventService(self.settings)

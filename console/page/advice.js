@@ -46,13 +46,19 @@ const RULES = [
   },
   {
     of: /notifications/,
+    error: /the event service answered 410/,
+    means: "it said 410 Gone: it wants this one no more, so it was not tried again",
+    act: "ask its owner whether that was meant; if not, redrive",
+  },
+  {
+    of: /notifications/,
     error: /the event service answered 4/,
     means: "it refused this one for 72 h",
     act: "ask its owner; the answer is in the attempts; redrive when it would be taken",
   },
   {
     of: /notifications/,
-    error: /no answer|answered 5/,
+    error: /no_answer|answered 5|dns|connect_|tls|reset|not_http/,
     means: "it was ill for 72 h",
     act:
       "redrive all: --kind notifications; those of a payment go in order, " +

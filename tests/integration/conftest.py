@@ -76,7 +76,7 @@ def runtime(settings: Settings, real_store: Store) -> Iterator[Runtime]:
     """Build what a worker holds."""
     built = Runtime(settings, real_store)
     yield built
-    built.session.close()
+    built.event_service.close()
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def small(settings: Settings, sandbox: str, receiver: str) -> Iterator[Hands]:
             store = Store(client)
             runtime = Runtime(own, store)
             yield Hands(open_door(own, store), runtime, sandbox, receiver)
-            runtime.session.close()
+            runtime.event_service.close()
 
 
 def fill(store: Store) -> Redis:

@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from shared.settings import Settings
 from shared.store.figures import flush
 from shared.store.scripts import Store
+from tests import hostile
 from tests.integration.doors import open_door
 from tests.integration.hands import Hands
 from tests.integration.money import assert_as_documented
@@ -145,12 +146,36 @@ def test_each_attempt_is_kept_with_its_status_time_and_answer(
         hands.deliver_events("payment_intent.succeeded")
         hands.ring()
         hands.ring()
-        runtime.session.close()
+        runtime.event_service.close()
         server.shutdown()
     (told,) = got(hands, "notifications", type="payment.succeeded")["data"]
     (tried,) = got(hands, f"items/{told['id']}")["history"]
     assert (tried["outcome"], tried["status"], tried["answer"]) == ("retry", 422, "no such ticket")
     assert tried["at"].startswith("20")
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "failure"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nthanks", "delivered", None),
+        (b"HTTP/1.1 410 Gone\r\nContent-Length: 6\r\n\r\nthanks", "dead", "status"),
+    ],
+)
+def test_a_final_answer_ends_a_notification_and_its_text_is_kept(
+    hands: Hands, settings: Settings, answer: bytes, state: str, failure: str | None
+) -> None:
+    hands.pay()
+    hands.deliver_events("payment_intent.succeeded")
+    with hostile.peer(hostile.says(answer)) as peer:
+        changed = settings.model_copy(update={"event_service_url": peer.url})
+        hands.runtime = Runtime(changed, hands.runtime.store)
+        hands.ring()
+        hands.ring()
+        hands.runtime.event_service.close()
+    (told,) = got(hands, "notifications", type="payment.succeeded")["data"]
+    (tried,) = got(hands, f"items/{told['id']}")["history"]
+    assert told["state"] == state
+    assert (tried["outcome"], tried["answer"], tried.get("failure")) == (state, "thanks", failure)
 
 
 def test_a_test_notification_is_signed_marked_and_of_no_payment(hands: Hands) -> None:

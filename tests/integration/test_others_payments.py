@@ -36,7 +36,7 @@ def with_settings(
 
     yield build
     for runtime in built:
-        runtime.session.close()
+        runtime.event_service.close()
 
 
 def state_of(hands: Hands, one: Json) -> str:

@@ -1,0 +1,211 @@
+"""Talk to the event service: post signed bytes, and say what came of it by name.
+
+One post ends at its total deadline, whatever the peer does. A final 2xx head takes the
+notification; what comes behind it is read only in part, for a person, and changes nothing.
+Every outcome is a result, none an exception. docs/event-service.md tells the other side.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+import sys
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import unquote
+
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NameResolutionError,
+    NewConnectionError,
+    SSLError,
+)
+from urllib3.util import make_headers, parse_url
+from urllib3.util.ssl_match_hostname import CertificateError
+
+from shared.deadline import deadline
+from shared.http_transport import (
+    DeadlineHTTPConnection,
+    DeadlineHTTPSConnection,
+    retry_after_seconds,
+    tls_context,
+)
+from shared.settings import CONNECT_TIMEOUT_SECONDS, Settings
+
+# An answer's text is kept with its attempt so that a person sees why; this much says enough.
+KEPT_ANSWER_BYTES = 500
+# The head decides; the text behind it is worth no more of a thread's time than this.
+BODY_SECONDS = 0.5
+STATUS = "status"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one post came to: taken when `failure` is empty.
+
+    `failure` is one of `dns`, `connect_refused`, `connect_timeout`, `connect_failed`, `tls`,
+    `reset`, `no_answer_in_time`, `not_http` and `status` (an answer that is no 2xx); `detail` has
+    the library's own words. `text` is the beginning of the answer's body as it was sent.
+    """
+
+    failure: str = ""
+    detail: str = ""
+    status: int | None = None
+    retry_after_seconds: float | None = None
+    text: str = ""
+
+    @property
+    def error(self) -> str:
+        """Say what failed; empty when it was taken."""
+        if self.failure == STATUS:
+            return f"status: the event service answered {self.status}"
+        return f"{self.failure}: {self.detail}" if self.failure else ""
+
+    @property
+    def peer_is_ill(self) -> bool:
+        """Say whether the failure speaks of the event service rather than of this notification."""
+        return bool(self.failure) and (self.status is None or self.status in (429, 502, 503, 504))
+
+    @property
+    def is_final(self) -> bool:
+        """Say whether asking again is pointless: `410 Gone`, as Standard Webhooks has it."""
+        return self.status == HTTPStatus.GONE
+
+
+class EventService:
+    """Post to the event service; safe to share between threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._url = parse_url(settings.notifications_url)
+        self._seconds = settings.event_service_timeout_seconds
+        self._tls = tls_context() if self._url.scheme == "https" else None
+        self._login = make_headers(basic_auth=unquote(self._url.auth or "") or None)
+        self._idle: deque[HTTPConnection] = deque(maxlen=settings.worker_concurrency)
+
+    def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Make one attempt, within its total deadline.
+
+        A pooled connection that the peer closes just when it is used again says nothing of the
+        peer: a fresh one is tried at once.
+        """
+        with deadline(self._seconds):
+            pooled = self._pooled()
+            if pooled is not None:
+                try:
+                    return self._exchange(pooled, body, headers)
+                except ConnectionError:
+                    pooled.close()
+                except FAILURES as error:
+                    return _failed(pooled, error)
+            fresh = self._fresh()
+            try:
+                return self._exchange(fresh, body, headers)
+            except FAILURES as error:
+                return _failed(fresh, error)
+
+    def close(self) -> None:
+        """Close the connections that are idle."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _pooled(self) -> HTTPConnection | None:
+        """Take the idle connection that was used last, unless the peer has closed it."""
+        with suppress(IndexError):
+            while True:
+                connection = self._idle.pop()
+                if connection.is_connected:
+                    return connection
+                connection.close()
+        return None
+
+    def _fresh(self) -> HTTPConnection:
+        host, port = str(self._url.host).strip("[]"), self._url.port
+        if self._tls is None:
+            return DeadlineHTTPConnection(host, port, timeout=CONNECT_TIMEOUT_SECONDS)
+        return DeadlineHTTPSConnection(
+            host, port, timeout=CONNECT_TIMEOUT_SECONDS, ssl_context=self._tls
+        )
+
+    def _exchange(
+        self, connection: HTTPConnection, body: bytes, headers: Mapping[str, str]
+    ) -> Answer:
+        """Send one request and read its answer; keep the connection if that was read whole."""
+        if connection.sock is None:
+            _connect(connection)
+            connection.timeout = self._seconds
+        connection.request("POST", self._url.request_uri, body, {**self._login, **headers})
+        # The plain answer of http.client: urllib3's refuses a good head for what it says of the
+        # body, and would decompress it.
+        response = http.client.HTTPConnection.getresponse(connection)
+        text, whole = _read_beginning(response)
+        reusable = whole and not response.will_close
+        response.close()
+        if reusable:
+            self._idle.append(connection)
+        else:
+            connection.close()
+        taken = response.status in SUCCESS
+        return Answer(
+            "" if taken else STATUS,
+            "" if taken else response.reason,
+            response.status,
+            None if taken else retry_after_seconds(response.headers.get("Retry-After")),
+            text.decode(errors="replace"),
+        )
+
+
+def _connect(connection: HTTPConnection) -> None:
+    """Connect; what takes too long behind the connection itself is the TLS handshake."""
+    try:
+        connection.connect()
+    except TimeoutError as error:
+        raise SSLError("the TLS handshake did not end in time") from error
+
+
+def _read_beginning(response: http.client.HTTPResponse) -> tuple[bytes, bool]:
+    """Read a little of the body as it is; say whether that was all, so that the next may follow."""
+    kept, left = b"", response.length
+    with deadline(BODY_SECONDS), suppress(*UNREADABLE):
+        while not response.isclosed() and left != 0 and len(kept) < KEPT_ANSWER_BYTES:
+            if response.chunked:  # only a read that ends with its bytes keeps what came
+                part = response.read(1)
+            else:
+                part = response.fp.read1(min(KEPT_ANSWER_BYTES - len(kept), left or sys.maxsize))
+            if not part:
+                break
+            kept, left = kept + part, None if left is None else left - len(part)
+        return kept, response.isclosed() or left == 0
+    return kept, False
+
+
+def _failed(connection: HTTPConnection, error: Exception) -> Answer:
+    connection.close()
+    return Answer(_name(error), str(error) or type(error).__name__)
+
+
+def _name(error: Exception) -> str:
+    """Name what went wrong, for who looks for the cause."""
+    if isinstance(error, NewConnectionError) and not isinstance(error, NameResolutionError):
+        refused = isinstance(error.__cause__, ConnectionRefusedError)
+        return "connect_refused" if refused else "connect_failed"
+    return next((name for kinds, name in _NAMES if isinstance(error, kinds)), "connect_failed")
+
+
+# A negative chunk size is a ValueError of http.client.
+UNREADABLE = (OSError, http.client.HTTPException, ValueError)
+FAILURES = (HTTPError, http.client.HTTPException, OSError)
+SUCCESS = range(200, 300)
+# The first that fits names a failure.
+_NAMES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    ((NameResolutionError,), "dns"),
+    ((ConnectTimeoutError,), "connect_timeout"),
+    ((SSLError, ssl.SSLError, CertificateError), "tls"),
+    ((TimeoutError,), "no_answer_in_time"),
+    ((ConnectionError, http.client.IncompleteRead), "reset"),
+    ((http.client.HTTPException,), "not_http"),
+)
