@@ -7,6 +7,7 @@ error. How one is given another life is in `api/redrive.py`.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -173,7 +174,7 @@ class DeadLetters:
             "kind": kind.name,
             "id": item_id,
             "attempts": int(fields.get("attempts", 0)),
-            "payload": json.loads(str(payload)) if payload else None,
+            "payload": _readable(str(payload)) if payload else None,
             "history": [with_time(one) for one in Work(self._store, kind).attempts(item_id)],
         }
 
@@ -184,6 +185,21 @@ class DeadLetters:
                 name: int(self._store.redis.zcard(self._store.keys.dead(kind)))
                 for name, kind in KINDS.items()
             }
+
+
+def _readable(payload: str) -> Json:
+    """Read a payload to be shown: one that cannot be read is shown as the text it is."""
+    try:
+        found = json.loads(payload, parse_constant=str, parse_float=_number)
+    except (ValueError, RecursionError):
+        found = None
+    return found if isinstance(found, dict) else {"unreadable": payload}
+
+
+def _number(text: str) -> float | str:
+    """Read a number, or leave one as text that no JSON could say again."""
+    number = float(text)
+    return number if math.isfinite(number) else text
 
 
 def kind_of(item_id: str) -> Kind:

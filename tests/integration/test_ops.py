@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -239,3 +240,20 @@ def test_a_search_reads_on_past_a_chunk(client: FlaskClient, real_store: Store) 
     real_store.redis.hset(real_store.keys.item(EVENTS, "evt_0"), "type", "rare.one")
     found = client.get("/ops/dead-letters?type=rare.one").get_json()
     assert [item["id"] for item in found["data"]] == ["evt_0"]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    ["\ufeff{}", "no JSON", "[1]", '{"created": 1e400}', '{"a": NaN}', '{"a": "\\ud800"}'],
+)
+def test_an_item_is_shown_though_its_payload_cannot_be_read(hands: Hands, payload: str) -> None:
+    hands.pay()
+    (event,) = [e for e in hands.events() if e["type"] == "payment_intent.succeeded"]
+    hands.post_event(event)
+    hands.runtime.store.redis.set(hands.runtime.store.keys.body(EVENTS, event["id"]), payload)
+    hands.work()
+    answer = hands.client.get(f"/ops/items/{event['id']}")
+    assert answer.status_code == 200
+    shown = json.loads(answer.data, parse_constant=pytest.fail)["payload"]
+    assert isinstance(shown, dict)
+    assert shown.get("unreadable", payload) == payload
