@@ -201,7 +201,7 @@ class Cluster:
         )
 
     def _end_in_groups(self, first: int, issuer: Issuer) -> int | None:
-        if self._continues_a_row(first):
+        if self._continues_a_row(first) or self._continues_a_list(first):
             return None
         start = self._places[first]
         for last in range(first + 1, len(self._groups)):
@@ -278,6 +278,13 @@ class Cluster:
         size = len(self._groups[first].digits)
         before = self._groups[first - 1] if first else None
         return before is not None and size < PRINTED_SIZE and len(before.digits) == size
+
+    def _continues_a_list(self, first: int) -> bool:
+        """Say whether a group and the one before it are of one list, whatever follows."""
+        if not first or len(self._groups[first - 1].digits) != len(self._groups[first].digits):
+            return False
+        gap = self._gap(first)
+        return gap == self._gap(first - 1) and not _joins(gap)
 
     def _is_fraction(self, first: int) -> bool:
         """Say whether the digits are the decimals of a number such as 0.5333333333333333."""
