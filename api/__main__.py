@@ -10,11 +10,10 @@ from api.app import create_app
 from api.parts import EXTENSION
 from api.serving import Arbiter, raise_file_limit
 from shared.errors import Misconfigured
+from shared.opening import begin, ensure_usable
 from shared.refusal import refuse_start
 from shared.settings import Settings, load_settings
 from shared.store.connection import open_store
-from shared.store.durability import ensure_durable
-from shared.store.figures import Flusher
 from shared.stripe.gateway import API_VERSION
 from shared.telemetry.logging import configure_logging, get_logger
 from shared.telemetry.tracing import configure_tracing
@@ -37,13 +36,13 @@ def application() -> OpenAPI:
     configure_logging(settings, "api")
     configure_tracing(settings, "api")
     app = create_app(settings)
-    Flusher(app.extensions[EXTENSION].store).start()
+    begin(app.extensions[EXTENSION].store, settings)
     return app
 
 
-def _require_durability(settings: Settings) -> None:
+def _require_usable_store(settings: Settings) -> None:
     try:
-        ensure_durable(open_store(settings, "billing-api"), settings)
+        ensure_usable(open_store(settings, "billing-api"), settings)
     except Misconfigured as error:
         refuse_start("The API", error)
 
@@ -54,7 +53,7 @@ def main() -> None:
     configure_logging(settings, "api")
     log = get_logger(__name__)
     log.info("api_starting", port=settings.port, stripe_api_version=API_VERSION)
-    _require_durability(settings)
+    _require_usable_store(settings)
     if not settings.api_keys:
         log.warning("api_is_open", detail="API_KEYS is not set: anyone who reaches it may pay")
     if raise_file_limit() - OWN_FILES < settings.max_connections:

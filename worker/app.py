@@ -12,10 +12,9 @@ from functools import cache
 from celery.signals import setup_logging, worker_init
 
 from shared.errors import CallerError, Misconfigured, Unavailable
+from shared.opening import begin, ensure_usable
 from shared.refusal import refuse_start
 from shared.settings import load_worker_settings
-from shared.store.durability import ensure_durable
-from shared.store.figures import Flusher
 from shared.telemetry.logging import configure_logging, get_logger
 from shared.telemetry.tracing import configure_tracing
 from shared.work.kinds import EVENTS, NOTIFICATIONS, REFUNDS, UPKEEP
@@ -49,10 +48,10 @@ def _begin(**_: object) -> None:
     """Look at the store before any work, and tell what is counted from now on."""
     store = runtime().store
     try:
-        ensure_durable(store, settings)
+        ensure_usable(store, settings)
     except Misconfigured as error:
         refuse_start("The worker", error)
-    Flusher(store).start()
+    begin(store, settings)
 
 
 @cache

@@ -11,11 +11,10 @@ import threading
 from collections.abc import Callable
 
 from shared.errors import Misconfigured, Unavailable
+from shared.opening import begin, ensure_usable
 from shared.refusal import refuse_start
 from shared.settings import Settings, load_settings
 from shared.store.connection import open_store
-from shared.store.durability import ensure_durable
-from shared.store.figures import Flusher
 from shared.store.scripts import Store
 from shared.telemetry.logging import configure_logging, get_logger
 from shared.work.items import Claim
@@ -85,10 +84,10 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
     store = open_store(settings, "billing-upkeep")
     try:
-        ensure_durable(store, settings)
+        ensure_usable(store, settings)
     except Misconfigured as error:
         refuse_start("Upkeep", error)
-    Flusher(store).start()
+    begin(store, settings)
     log.info("upkeep_started", interval_seconds=settings.relay_interval_seconds)
     serve(store, settings, stop)
 

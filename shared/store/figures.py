@@ -11,7 +11,7 @@ from __future__ import annotations
 import atexit
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from shared.canonical_json import compact
@@ -47,10 +47,19 @@ def _arguments(series: Series, amount: float) -> Iterator[str | int]:
 
 
 class Flusher:
-    """Flush each second until stopped, and once at the end of the process."""
+    """Flush each second until stopped, and once at the end of the process.
 
-    def __init__(self, store: Store, pause_seconds: float = FLUSH_SECONDS) -> None:
+    `watch` is called each second, too.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        pause_seconds: float = FLUSH_SECONDS,
+        watch: Callable[[], None] = lambda: None,
+    ) -> None:
         self._store = store
+        self._watch = watch
         self._pause_seconds = pause_seconds
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
@@ -69,6 +78,7 @@ class Flusher:
     def _run(self) -> None:
         while not self._stop.wait(self._pause_seconds):
             flush(self._store)
+            self._watch()
         flush(self._store)
 
 

@@ -283,6 +283,10 @@ class StripeGateway:
             ),
         )
 
+    def account_id(self) -> str:
+        """Name the account that our key belongs to. Raises as `payment`."""
+        return str(self._call("accounts.retrieve", self._client.v1.accounts.retrieve_current)["id"])
+
     def webhook_endpoints(self) -> list[dict[str, Any]]:
         """List the webhook endpoints of the account: what `doctor` checks."""
         params: Any = {"limit": PAGE_LIMIT}

@@ -1,0 +1,63 @@
+"""Open the store for work: what every process does before it serves, in one place."""
+
+from __future__ import annotations
+
+from shared.errors import BillingError, Unavailable
+from shared.settings import Settings
+from shared.store.carry_over import carry_over
+from shared.store.durability import ensure_durable
+from shared.store.figures import Flusher
+from shared.store.identity import ensure_ours, identity_of, watch
+from shared.store.scripts import Store
+from shared.stripe.gateway import StripeGateway
+from shared.telemetry.logging import get_logger
+
+log = get_logger(__name__)
+# Looks (one a second) at which Stripe is asked for the account while it is unknown: a sandbox that
+# starts beside us is up by then, and a Stripe that never says it is not asked for ever.
+LOOKS_FOR_ACCOUNT = (5, 30, 300)
+
+
+def ensure_usable(store: Store, settings: Settings) -> None:
+    """Check that the store keeps what it is told and is ours; carry older keys over.
+
+    A store that does not answer yet is no reason not to start: it is checked again while the
+    process runs. Raises `Misconfigured`, whose text says what to do.
+    """
+    ensure_durable(store, settings)
+    try:
+        ensure_ours(store, identity_of(settings, _account(settings)))
+        carry_over(store)
+    except Unavailable as error:
+        log.warning("store_not_opened", error=str(error))
+
+
+def begin(store: Store, settings: Settings) -> Flusher:
+    """Hand on what this process counts, and go on checking whose the store is, each second."""
+    return Flusher(store, watch=Watch(store, settings)).start()
+
+
+class Watch:
+    """Check now and then that the store is still ours, with our account once Stripe says it."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings
+        self._ours = identity_of(settings)
+        self._looks = 0
+
+    def __call__(self) -> None:
+        """Look once. Ends the process when the store is another's now."""
+        if not self._ours.account and self._looks in LOOKS_FOR_ACCOUNT:
+            self._ours = identity_of(self._settings, _account(self._settings))
+        self._looks += 1
+        watch(self._store, self._ours)
+
+
+def _account(settings: Settings) -> str:
+    """Ask Stripe for the account behind the key; '' when it does not say."""
+    try:
+        return StripeGateway(settings, max_network_retries=0).account_id()
+    except BillingError as error:
+        log.info("account_unknown", error=str(error))
+        return ""

@@ -1,0 +1,77 @@
+"""Whose store this is: written once, compared by every process at its start and while it runs.
+
+Without it a process of a live account would carry out the work that a simulated one left behind,
+and one installation would deliver what another staged.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+
+from shared.errors import Misconfigured, Unavailable
+from shared.settings import Settings
+from shared.store.scripts import Call, Store
+from shared.telemetry.logging import get_logger
+
+log = get_logger(__name__)
+SANDBOX = "sandbox"
+UNUSABLE = 2  # exit status: a person has to change something
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Mode (`live`, `test`, `sandbox`), address of Stripe's API and account; '' is unknown.
+
+    A sandbox is known by its account, which lies in its state, wherever it listens.
+    """
+
+    mode: str = ""
+    api_base: str = ""
+    account: str = ""
+
+    def __str__(self) -> str:
+        """Name the identity for a person."""
+        named = (f"mode {self.mode}", self.account and f"account {self.account}", self.api_base)
+        return ", ".join(part for part in named if part)
+
+
+def identity_of(settings: Settings, account: str = "") -> Identity:
+    """Give the identity of a process, from its settings and, when it is known, its account."""
+    if settings.stripe_api_base:
+        return Identity(SANDBOX, account=account)
+    return Identity("live" if settings.livemode else "test", account=account)
+
+
+def ensure_ours(store: Store, ours: Identity) -> None:
+    """Write our identity into a store that has none; refuse a store of another.
+
+    What one side does not know is not compared, and is added when we know it. Raises
+    `Misconfigured`, which names both sides, and `Unavailable`.
+    """
+    known = {name: value for name, value in asdict(ours).items() if value}
+    args = [part for item in known.items() for part in item]
+    flat = store.run(Call("identify", {"identity": store.keys.identity()}, args))
+    written = dict(zip(flat[::2], flat[1::2], strict=True))
+    if any(written[name] != value for name, value in known.items()):
+        raise Misconfigured(
+            f"REDIS_URL: this store belongs to another identity. It was written by: "
+            f"{Identity(**written)}. This process is: {ours}. Give each its own INSTALLATION (now "
+            f"{store.keys.installation!r}) or its own Redis; to give this one to the new identity, "
+            f"delete {store.keys.identity()} when no work waits.",
+            code="store_of_another_identity",
+        )
+
+
+def watch(store: Store, ours: Identity) -> None:
+    """Compare again, after what may have been a reconnect to another server or an empty one.
+
+    Ends the process with status 2 when the store is another's now: nothing here is ours to do.
+    """
+    try:
+        ensure_ours(store, ours)
+    except Unavailable:
+        return
+    except Misconfigured as error:
+        log.critical("store_of_another_identity", detail=error.detail)
+        os._exit(UNUSABLE)
