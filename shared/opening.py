@@ -55,7 +55,9 @@ class Watch:
 
 
 def _account(settings: Settings) -> str:
-    """Ask Stripe for the account behind the key; '' when it does not say."""
+    """Ask Stripe for the account behind the key; '' without a key, or when it does not say."""
+    if not settings.stripe_secret_key.get_secret_value():
+        return ""
     try:
         return StripeGateway(settings, max_network_retries=0).account_id()
     except BillingError as error:

@@ -23,6 +23,8 @@ T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
 # A busy CI machine; a laptop needs under a second.
 PATIENCE_SECONDS = 45.0
+# Run everything on a server in cluster mode: TEST_STORE=cluster, as CI does for a part.
+CLUSTER_MODE = os.environ.get("TEST_STORE") == "cluster"
 
 
 def free_port() -> int:
@@ -73,16 +75,31 @@ def process(
 
 
 @contextmanager
-def valkey(*options: str, port: int | None = None) -> Iterator[str]:
-    """Run a real Valkey server, on a port of its own or on a given one; give its URL."""
+def valkey(*options: str, port: int | None = None, cluster: bool = CLUSTER_MODE) -> Iterator[str]:
+    """Run a real Valkey server, on a given port and in cluster mode if asked; give its URL."""
     port = port or free_port()
     command = [str(valkey_binary()), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-    with process(*command, "--maxmemory-policy", "noeviction", *options, log=Path(os.devnull)):
-        url = f"redis://127.0.0.1:{port}/0"
-        client = Redis.from_url(url)
+    command += ["--maxmemory-policy", "noeviction", *options]
+    with tempfile.TemporaryDirectory() as folder:
+        command += ["--dir", folder]
+        if cluster:
+            command += ["--cluster-enabled", "yes", "--cluster-port", str(free_port())]
+        with process(*command, log=Path(os.devnull)):
+            url = f"redis://127.0.0.1:{port}/0"
+            _await_valkey(url, cluster=cluster)
+            yield url
+
+
+def _await_valkey(url: str, *, cluster: bool) -> None:
+    with Redis.from_url(url) as client:
         wait_until(lambda: _answers(client), "Valkey answers")
-        client.close()
-        yield url
+        if cluster:
+            client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+            wait_until(lambda: _serves(client), "the cluster serves")
+
+
+def _serves(client: Redis) -> bool:
+    return "cluster_state:ok" in str(client.execute_command("CLUSTER", "INFO"))
 
 
 def _answers(client: Redis) -> bool:

@@ -20,6 +20,7 @@ from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
 OLD_PREFIX = "billing:"
+ALL_OLD = f"{OLD_PREFIX}*"
 # Every store of an earlier release has it; it is moved last.
 LAST = f"{OLD_PREFIX}due:upkeep"
 # Keys read and written in one round trip: payloads are a few kilobytes each.
@@ -34,7 +35,7 @@ def carry_over(store: Store) -> int:
         if not store.redis.exists(LAST):
             return 0
         moved = 0
-        names = (str(name) for name in store.redis.scan_iter(f"{OLD_PREFIX}*", count=1000))
+        names = (str(name) for name in store.redis.scan_iter(ALL_OLD, count=1000))
         rest = iter(name for name in names if name != LAST)
         while chunk := list(islice(rest, CHUNK)):
             moved += _move(store, chunk)

@@ -40,7 +40,7 @@ def identity_of(settings: Settings, account: str = "") -> Identity:
     """Give the identity of a process, from its settings and, when it is known, its account."""
     if settings.stripe_api_base:
         return Identity(SANDBOX, account=account)
-    return Identity("live" if settings.livemode else "test", account=account)
+    return Identity(settings.mode, account=account)
 
 
 def ensure_ours(store: Store, ours: Identity) -> None:

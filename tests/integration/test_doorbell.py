@@ -10,19 +10,21 @@ import pytest
 from celery import Celery
 from kombu import Queue
 
+from shared.store.connection import broker_settings
 from shared.work.doorbell import template
 from shared.work.kinds import EVENTS, KINDS, NOTIFICATIONS, REFUNDS
+from tests.conftest import make_settings
 from tests.integration.hands import Hands
 from tests.servers import process, wait_until
 
 
 def celerys_own(url: str, task: str, queue: str) -> dict[str, Any]:
     """Let Celery send the message and read what it pushed."""
-    app = Celery("test", broker=url, set_as_current=False)
+    app = Celery("test", set_as_current=False)
     app.conf.update(
+        **broker_settings(make_settings(redis_url=url)),
         task_queues=[Queue(name, routing_key=name) for name in KINDS],
         task_ignore_result=True,
-        broker_transport_options={"priority_steps": [0]},
     )
     app.send_task(task, args=("evt_1",), queue=queue, ignore_result=True)
     with app.connection_for_read() as connection:

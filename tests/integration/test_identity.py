@@ -89,6 +89,7 @@ def test_no_process_starts_on_a_store_of_another_identity(
         "REDIS_URL": valkey_url,
         "PORT": "0",
         "HTTPS_PROXY": "http://127.0.0.1:9",
+        "STRIPE_MODE": "test",
     }
     done = subprocess.run(
         [sys.executable, "-m", module],

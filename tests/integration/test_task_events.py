@@ -11,6 +11,8 @@ import pytest
 from celery import Celery
 from redis import Redis
 
+from shared.store.connection import broker_settings
+from tests.conftest import make_settings
 from worker.task_events import FLUSH_SECONDS, MOST_AT_ONCE, BatchingDispatcher, BatchingEvents
 
 COUNT = 300
@@ -20,7 +22,9 @@ PATIENCE_SECONDS = 10.0
 @pytest.fixture
 def app(valkey_url: str) -> Celery:
     """Give an application whose events are ours, on the test's own server."""
-    return Celery("tests", broker=valkey_url, events=BatchingEvents, set_as_current=False)
+    app = Celery("tests", events=BatchingEvents, set_as_current=False)
+    app.conf.update(broker_settings(make_settings(redis_url=valkey_url)))
+    return app
 
 
 class Listener(threading.Thread):
