@@ -246,7 +246,7 @@ def test_a_sign_of_life_from_the_future_is_none(real_store: Store) -> None:
 def test_reconcile_visits_every_account_after_the_clock_was_set_back(real_store: Store) -> None:
     reconciliation = Reconciliation(real_store)
     first = reconciliation.open_round()
-    reconciliation.visited("own", first + TWO_HOURS_MS, 1)
+    reconciliation.visited("own", first + TWO_HOURS_MS)
     reconciliation.close_round()
     assert reconciliation.to_visit(reconciliation.open_round()) == ["own"]
 

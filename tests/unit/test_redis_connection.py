@@ -21,10 +21,17 @@ def test_celery_gets_a_url_for_each_sentinel() -> None:
     assert found["broker_transport_options"]["master_name"] == "billing"
 
 
-@pytest.mark.parametrize("url", ["redis://h:1/0", "rediss://h:1/0", "unix:///run/redis.sock"])
-def test_any_other_url_is_handed_on(url: str) -> None:
+@pytest.mark.parametrize(
+    ("url", "celerys"),
+    [
+        ("redis://h:1/0", "redis://h:1/0"),
+        ("rediss://h:1/0", "rediss://h:1/0"),
+        ("unix:///run/redis.sock", "redis+socket:///run/redis.sock?virtual_host=0"),
+    ],
+)
+def test_any_other_url_is_handed_on(url: str, celerys: str) -> None:
     assert sentinel_address(url) is None
-    assert broker_settings(make_settings(redis_url=url))["broker_url"] == url
+    assert broker_settings(make_settings(redis_url=url))["broker_url"] == celerys
     assert connect(make_settings(redis_url=url), "test")
 
 
