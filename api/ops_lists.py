@@ -71,7 +71,7 @@ def notifications(query: NotificationSearch) -> Response:
     found = _walk("notifications", sought, NOTIFICATION_FIELDS)
     rows = (_notification(item) for item in found if sought.matches(item))
     data, complete = _taken(rows, query.limit)
-    return reply(NotificationList(data=data, complete=complete))
+    return reply(NotificationList(data=data, complete=complete and not found.cut))
 
 
 @lists.post("/notifications/test", responses={202: Staged, **ON_POST})
@@ -94,7 +94,7 @@ def refunds(query: RefundSearch) -> Response:
     currencies = _known_payments().currencies([row.payment_id or "" for row in data])
     for row in data:
         row.currency = row.currency or currencies[row.payment_id or ""]
-    return reply(RefundList(data=data, complete=complete))
+    return reply(RefundList(data=data, complete=complete and not found.cut))
 
 
 @lists.get("/payments", responses={200: PaymentList, **ON_GET})
@@ -158,9 +158,25 @@ def _milliseconds(at: datetime | None) -> int | None:
     return None if at is None else round(at.timestamp() * 1000)
 
 
-def _walk(kind: str, sought: Sought, fields: tuple[str, ...]) -> Iterator[Json]:
+class _Scan:
+    """Items of a walk up to a limit; `cut` says afterwards whether there were more."""
+
+    def __init__(self, items: Iterator[Json], limit: int) -> None:
+        self._items = items
+        self._limit = limit
+        self.cut = False
+
+    def __iter__(self) -> Iterator[Json]:
+        for number, item in enumerate(self._items, start=1):
+            if number > self._limit:
+                self.cut = True
+                return
+            yield item
+
+
+def _walk(kind: str, sought: Sought, fields: tuple[str, ...]) -> _Scan:
     found = DeadLetters(parts().store).walk(LETTER_KINDS[kind], sought, fields=fields)
-    return islice(found, SCAN_LIMIT)
+    return _Scan(found, SCAN_LIMIT)
 
 
 def _taken(rows: Iterable[Row], limit: int) -> tuple[list[Row], bool]:

@@ -25,6 +25,12 @@ export class Refused extends Error {
   }
 }
 
+/**
+ * Say what an outage is, without the advice to try again: the page does that by itself.
+ * @param {{ message: string }} error
+ */
+export const outage = ({ message }) => message.replace(/; (try|ask) again\.$/, ".");
+
 /** Nobody answered. */
 export class Unreachable extends Error {}
 

@@ -1,10 +1,10 @@
 // The small parts that every view is made of.
 
-import { button, h, icon, link, nodes } from "./dom.js";
+import { button, h, icon, link, nodes, outside } from "./dom.js";
 import { ago, whole, words } from "./format.js";
 import { addressOf } from "./router.js";
 
-/** @import { Attributes, Child, Tone } from "../types" */
+/** @import { Attributes, Child, Service, Tone } from "../types" */
 
 /** @type {Record<string, string[]>} */
 const TONES = {
@@ -131,6 +131,14 @@ export const headCard = (name, { title, id, actions = null }, ...children) =>
     ),
     ...children,
   );
+
+/**
+ * Link to the page that Stripe's dashboard, or the sandbox's, has of a thing.
+ * @param {Service} service
+ * @param {string} path
+ */
+export const atStripe = (service, path) =>
+  outside(service.dashboard, path, service.mode === "simulated" ? "In the sandbox" : "At Stripe");
 
 /**
  * What is shown where nothing is to be shown: it says why, and what to do.

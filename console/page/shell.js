@@ -1,5 +1,6 @@
 // What is around every view: places to go, the look-up, and how the connection stands.
 
+import { outage } from "./client.js";
 import { button, h, icon, link } from "./dom.js";
 import { clock, count, counted } from "./format.js";
 import { lookUp } from "./lookup.js";
@@ -134,7 +135,7 @@ function connection({ status, banner, badge }) {
     away(error, isShowing) {
       status.replaceChildren(h("i", { class: "dot bad" }), "Not connected");
       const since = isShowing && reachedAt ? ` What is shown is from ${clock(reachedAt)}.` : "";
-      const what = error.status === 503 ? error.message : "Cannot reach the service.";
+      const what = error.status === 503 ? outage(error) : "Cannot reach the service.";
       const text = `${what} Trying again every two seconds.${since}`;
       if (banner.textContent !== text) banner.replaceChildren(icon("warning"), h("p", {}, text));
       banner.hidden = !isShowing;

@@ -1,6 +1,6 @@
 // Shows one view and keeps it true: loads, draws what changed, tries again when nobody answers.
 
-import { Refused, Unreachable } from "./client.js";
+import { outage, Refused, Unreachable } from "./client.js";
 import { h, nodes } from "./dom.js";
 import { keepingFocus, rememberOpen } from "./focus.js";
 import * as ops from "./ops.js";
@@ -134,7 +134,11 @@ const refusal = (error) =>
 /** @param {Unreachable | Refused} error */
 const away = (error) =>
   error instanceof Refused
-    ? empty("The service cannot answer now", `${error.message} Trying again.`, reference(error))
+    ? empty(
+        "The service cannot answer now",
+        `${outage(error)} Trying again every two seconds.`,
+        reference(error),
+      )
     : empty("Cannot reach the service", "It may be restarting. Trying again every two seconds.");
 
 /** @param {Refused} error */

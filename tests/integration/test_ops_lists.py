@@ -10,6 +10,7 @@ import pytest
 import requests
 from flask.testing import FlaskClient
 
+from api import known_payments, ops_lists
 from shared.settings import Settings
 from shared.store.figures import flush
 from shared.store.scripts import Store
@@ -130,6 +131,21 @@ class Refusing(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
+
+
+def test_a_list_that_was_not_read_to_its_end_says_so(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        hands.client.post("/ops/notifications/test", json={})
+    assert got(hands, "notifications", state="dead")["complete"]
+    monkeypatch.setattr(ops_lists, "SCAN_LIMIT", 2)
+    assert not got(hands, "notifications", state="dead")["complete"]
+    assert not got(hands, "notifications")["complete"]
+    monkeypatch.setattr(known_payments, "MOST_EVENTS", 2)
+    assert got(hands, "payments")["complete"]
+    paid(hands)
+    assert not got(hands, "payments", status="canceled")["complete"]
 
 
 def test_each_attempt_is_kept_with_its_status_time_and_answer(

@@ -4,12 +4,12 @@ import { adviceOn } from "../advice.js";
 import { button, h, icon } from "../dom.js";
 import { sentence } from "../format.js";
 import * as ops from "../ops.js";
-import { card, empty, facts, headCard, idLink, json, pill, when } from "../parts.js";
+import { atStripe, card, empty, facts, headCard, idLink, json, pill, when } from "../parts.js";
 import { fetchFromStripe, redriveOne } from "../redrive.js";
 import { resolveRefund } from "../resolve.js";
 import { attempts } from "./timeline.js";
 
-/** @import { Child, Entry, ItemDetails, Place, View } from "../../types" */
+/** @import { Child, Entry, ItemDetails, Place, Service, View } from "../../types" */
 
 const NAMES = { events: "Event", refunds: "Refund job", notifications: "Notification" };
 /** @type {Record<string, string>} */
@@ -27,17 +27,17 @@ const LEFT_OUT = new Set([
 
 /**
  * @param {Place} place
- * @param {{ refresh: () => void }} tools
+ * @param {{ refresh: () => void, service: Service }} tools
  * @returns {View<ItemDetails>}
  */
-export function item({ id: given }, { refresh }) {
+export function item({ id: given }, { refresh, service }) {
   const id = given ?? "";
   return {
     title: TITLES[id.split("_")[0]] ?? "Item",
     name: (found) => `${found.type ?? ""} ${found.id}`,
     load: (signal) => ops.item(id, signal),
     draw: (found) => [
-      summary(found, refresh),
+      summary(found, [...actions(found, refresh), eventAtStripe(found, service)]),
       found.error && advice(found),
       card("Attempts", {}, attempts(/** @type {Entry[]} */ (found.history))),
       payload(found),
@@ -48,13 +48,20 @@ export function item({ id: given }, { refresh }) {
 
 /**
  * @param {ItemDetails} found
- * @param {() => void} refresh
+ * @param {Service} service
  */
-function summary(found, refresh) {
+const eventAtStripe = (found, service) =>
+  found.kind === "events" && atStripe(service, `events/${found.id}`);
+
+/**
+ * @param {ItemDetails} found
+ * @param {Child[]} acts
+ */
+function summary(found, acts) {
   const title = [found.type ?? NAMES[found.kind], " ", pill(found.state)];
   return headCard(
     NAMES[found.kind],
-    { title, id: found.id, actions: actions(found, refresh) },
+    { title, id: found.id, actions: acts },
     facts([
       ["Payment", found.payment_id === "none" ? null : orNothing(found.payment_id)],
       ["Attempts", String(found.attempts)],

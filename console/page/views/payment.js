@@ -1,10 +1,10 @@
 // One payment: how its money stands, all work for it, and everything that happened to it.
 
 import { Refused } from "../client.js";
-import { h, outside } from "../dom.js";
+import { h } from "../dom.js";
 import { money, sentence } from "../format.js";
 import * as ops from "../ops.js";
-import { card, empty, facts, headCard, idLink, pill, when } from "../parts.js";
+import { atStripe, card, empty, facts, headCard, idLink, pill, when } from "../parts.js";
 import { address } from "../router.js";
 import { related } from "./related.js";
 import { timeline } from "./timeline.js";
@@ -216,13 +216,6 @@ function disputeFlag(found) {
     isOpen && h("small", {}, " evidence is due ", when(snapshot.due_by * 1000)),
   ];
 }
-
-/**
- * @param {Service} service
- * @param {string} path
- */
-const atStripe = (service, path) =>
-  outside(service.dashboard, path, service.mode === "simulated" ? "In the sandbox" : "At Stripe");
 
 /**
  * @param {KnownPayment} found
