@@ -60,38 +60,48 @@ def signs() -> Signs:
     return Signs(runtime().store)
 
 
+class GivenUp(Exception):
+    """The item is a dead letter now: Flower shows its task among the failed ones."""
+
+
 def _work(queue: str, item_id: str) -> None:
     """Let an outage of Redis end the task quietly: the item's lease lapses, the relay rings.
 
-    A message of somebody else's, with an id that is none, is dropped.
+    A message of somebody else's, with an id that is none, is dropped. Raises `GivenUp`.
     """
+    reason = None
     try:
         signs().give(queue)
         if item_id != PULSE_ID:
-            run(JOBS[queue], runtime(), item_id)
+            reason = run(JOBS[queue], runtime(), item_id)
     except (Unavailable, CallerError) as error:
         log.warning("work_interrupted", id=item_id, error=str(error))
+    if reason is not None:
+        raise GivenUp(f"{item_id}: {reason}")
 
 
-@app.task(name=EVENTS.task)
+EXPECTED = (GivenUp,)  # the attempt's own line has told of it
+
+
+@app.task(name=EVENTS.task, throws=EXPECTED)
 def process_event_task(event_id: str) -> None:
     """Process one event."""
     _work(EVENTS.name, event_id)
 
 
-@app.task(name=REFUNDS.task)
+@app.task(name=REFUNDS.task, throws=EXPECTED)
 def run_refund_task(refund_request_id: str) -> None:
     """Run one refund job."""
     _work(REFUNDS.name, refund_request_id)
 
 
-@app.task(name=NOTIFICATIONS.task)
+@app.task(name=NOTIFICATIONS.task, throws=EXPECTED)
 def deliver_task(notification_id: str) -> None:
     """Deliver one notification."""
     _work(NOTIFICATIONS.name, notification_id)
 
 
-@app.task(name=UPKEEP.task)
+@app.task(name=UPKEEP.task, throws=EXPECTED)
 def upkeep_task(duty: str) -> None:
     """Do one duty of upkeep."""
     _work(UPKEEP.name, duty)

@@ -50,19 +50,21 @@ class Job:
     pause_ms: Callable[[], int] = lambda: 0
 
 
-def run(job: Job, runtime: Runtime, item_id: str) -> None:
+def run(job: Job, runtime: Runtime, item_id: str) -> str | None:
     """Make one attempt at an item, if there is one to make now; safe for any id, at any time.
 
-    Raises `Unavailable` when Redis cannot be told: then the lease lapses and the relay rings.
+    Returns why the item was given up for good, None in every other case. Raises `Unavailable` when
+    Redis cannot be told: then the lease lapses and the relay rings.
     """
     work = job.work(runtime)
     claim = work.claim(item_id, pause_ms=job.pause_ms())
     if claim is None:
-        return
+        return None
     result, error, held = _attempt(job, runtime, work, claim)
     outcome = outcome_of(result) if held else LOST
     _count(runtime, claim, outcome)
     _write_line(claim, result, outcome, error)
+    return result.reason if outcome == State.DEAD and isinstance(result, Dead) else None
 
 
 def _attempt(

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.e2e.running import Service, service
+from tests.servers import free_port, wait_until
 
 pytestmark = pytest.mark.browser
 EMAIL = "somebody-private@example.com"
@@ -39,3 +40,17 @@ def test_flower_shows_workers_and_tasks_but_no_customer(browser: Browser, runnin
     expect(page.get_by_text("SUCCESS").first).to_be_visible()
     assert EMAIL not in page.content()
     page.close()
+
+
+def test_what_was_given_up_is_among_the_failed_tasks(browser: Browser, tmp_path: Path) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    hopeless = {"EVENT_SERVICE_URL": nobody, "NOTIFICATION_MAX_AGE_SECONDS": "1"}
+    with service(tmp_path, LOG_LEVEL="INFO", **hopeless) as running:
+        payment = running.pay("pm_card_visa").json()["payment_intent_id"]
+        wait_until(lambda: "outcome=dead" in running.log.read_text(), "the notification is dead")
+        page = browser.new_page()
+        page.goto(f"{running.url('FLOWER_PORT')}/tasks?state=FAILURE")
+        expect(page.get_by_text("FAILURE").first).to_be_visible()
+        assert payment not in page.content()
+        page.close()
+    assert "Traceback" not in running.log.read_text()
