@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 REDACTED = "[redacted]"
 SHORTEST, LONGEST = 12, 19  # digits of a card number
@@ -82,7 +83,8 @@ BESIDE_WORDS = frozenset(
 )
 BESIDE_CHARACTERS = 24  # how far a word or an expiry date may stand off
 EXPIRY = re.compile(r"\W{0,3}(?:exp\w{0,6}\W{0,3})?(?:0[1-9]|1[0-2])\W{0,3}(?:20)?[2-4]\d(?!\d)")
-DATE = re.compile(r"20\d\d(?:0[1-9]|1[0-2])[0-3]\d")  # as order numbers carry it
+# A day of the years 2000 to 2035, as order numbers carry it.
+DATE = re.compile(r"20(?:[0-2]\d|3[0-5])(?:0[1-9]|1[0-2])[0-3]\d")
 # What follows a number without a gap: expiry month and year, a code, or both; either year's length.
 GLUED = re.compile(
     r"\d{3}|(?:0[1-9]|1[0-2])(?:20)?[2-4]\d(?:\d{3,4})?|[2-4]\d(?:0[1-9]|1[0-2])(?:\d{3,4})?"
@@ -99,7 +101,8 @@ class Group(NamedTuple):
 
 def holds_card_number(text: str) -> bool:
     """Say whether the text carries what is very probably a raw card number, however written."""
-    return next(card_number_spans(text), None) is not None
+    forms = (text, unquote(text)) if "%" in text else (text,)
+    return any(next(card_number_spans(form), None) for form in forms)
 
 
 def redact_card_numbers(text: str, replacement: str = REDACTED) -> str:
@@ -242,9 +245,9 @@ class Cluster:
         if sizes in PRINTED or _is_uniform(sizes):
             separated = alike or (sizes[0] >= PRINTED_SIZE and all(map(_is_punctuation, gaps)))
             return separated and not self._is_in_list(first, last)
-        if not alike or not _joins(gaps[0]) or any(map(self._is_date, range(first, last + 1))):
+        if not all(map(_joins, gaps)) or any(map(self._is_date, range(first, last + 1))):
             return False
-        return self._stands_alone(first, last, gaps[0])
+        return all(self._stands_alone(first, last, gap) for gap in set(gaps))
 
     def _is_date(self, place: int) -> bool:
         return bool(DATE.fullmatch(self._groups[place].digits))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import random
 import string
 import time
@@ -58,6 +59,8 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "letters between": lambda n: grouped(n, "x"),
     "mixed": lambda n: grouped(n, " ").replace(" ", "-", 1),
     "unequal halves": halved,
+    "unequal parts": lambda n: f"{n[:4]}-{n[4:8]} {n[8:]}",
+    "percent signs": lambda n: grouped(n, "%20"),
     "each digit": " ".join,
     "each digit, dashed": "-".join,
     "without width": "\u200b".join,
@@ -224,16 +227,18 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("pattern", HOSTILE)
-def test_twice_the_text_takes_about_twice_the_time(pattern: str) -> None:
-    """A square would make it four times, and a megabyte would hold a thread up for minutes."""
+def test_four_times_the_text_takes_about_four_times_the_time(pattern: str) -> None:
+    """A square would make it sixteen times here, and hold a thread up for minutes at a megabyte."""
 
     def seconds(length: int) -> float:
         text = (pattern * length)[:length]
         tries = []
-        for _ in range(3):
+        gc.disable()  # its turn may fall into either measurement
+        for _ in range(5):
             started_at = time.process_time()
             holds_card_number(text)
             tries.append(time.process_time() - started_at)
+        gc.enable()
         return min(tries)
 
-    assert seconds(80_000) < 10 * seconds(20_000) + 0.01
+    assert seconds(80_000) < 12 * seconds(20_000) + 0.01
