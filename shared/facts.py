@@ -25,6 +25,8 @@ Json = dict[str, Any]
 NOTIFICATION_ID_LENGTH = 26
 CONTEXT_FIELDS = ("event_id", "user_id", "customer_email", "account")
 FEE_FIELDS = ("fee", "net", "settlement_currency", "available_on")
+# The last second of the year 9999, after which RFC 3339 has no name for a time.
+END_OF_TIME = 253_402_300_799
 # Moments, which are kept as Unix seconds and told as text.
 TIME_FIELDS = ("available_on", "due_by")
 # Whose word on the event, the user and the address counts, least first. What was looked up is the
@@ -173,9 +175,11 @@ def _refunded_sum(known: Json) -> int:
 
 def let_go(known: Json) -> bool:
     """Say whether the payment ended with nothing received: its hold, if any, was released."""
-    if known.get("context", {}).get("let_go"):
-        return True
-    return any(state["snapshot"].get("let_go") for state in known.get("subjects", {}).values())
+    snapshots = [state["snapshot"] for state in known.get("subjects", {}).values()]
+    if any(snapshot.get("amount_received") for snapshot in snapshots):
+        return False
+    looked_up = known.get("context", {}).get("let_go")
+    return bool(looked_up) or any(snapshot.get("let_go") for snapshot in snapshots)
 
 
 def fees(known: Json) -> Json:
@@ -234,5 +238,6 @@ def notification_body(fact: Fact, known: Json, payment_id: str) -> Json:
 
 
 def timestamp(unix_seconds: float) -> str:
-    """Render a time as RFC 3339 in UTC, whole seconds."""
-    return datetime.fromtimestamp(int(unix_seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Render a time as RFC 3339 in UTC, whole seconds; one beyond the calendar as its end."""
+    seconds = min(max(int(unix_seconds), 0), END_OF_TIME)
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

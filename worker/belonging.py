@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from shared.facts import Fact, context
-from shared.stripe.amounts import charge_of, received
+from shared.stripe.amounts import as_intent, charge_of, received
 from shared.stripe.event import Event, reference
 from shared.work.outcomes import OUR_KEYS
 from worker import look_ups
@@ -82,16 +82,24 @@ def look_up_context(
 
     It only adorns the notification: a payment that Stripe does not show is told without it.
     """
-    if not payment_id.startswith("pi_") or not any(f.family in NEEDS_CONTEXT for f in facts):
+    if not any(f.family in NEEDS_CONTEXT for f in facts):
         return {}
     known = runtime.payments.read(payment_id).known
     families = {state["family"] for state in known.get("subjects", {}).values()}
     if known.get("context") or not families.isdisjoint(GIVES_CONTEXT):
         return {}
-    intent = look_ups.payment(runtime.gateway, payment_id, event.account)
+    intent = _payment(runtime, payment_id, event.account)
     metadata = intent.get("metadata") or {}
     found = {name: metadata.get(name) for name in METADATA_FIELDS}
     found["customer_email"] = intent.get("receipt_email")
     if intent.get("status") == "canceled" and not received(intent):
         found["let_go"] = "true"
     return {name: str(value) for name, value in found.items() if value}
+
+
+def _payment(runtime: Runtime, payment_id: str, account: str | None) -> Json:
+    """Look a payment up by its intent or its charge, in the form of an intent, if it is shown."""
+    if payment_id.startswith("pi_"):
+        return look_ups.payment(runtime.gateway, payment_id, account)
+    charge = look_ups.charge(runtime.gateway, payment_id, account)
+    return as_intent(charge) | {"receipt_email": charge.get("receipt_email")} if charge else {}

@@ -10,7 +10,7 @@ from shared.errors import Inconsistent, NotYet
 from shared.facts import Fact
 from shared.keys import State
 from shared.stripe.amounts import captured
-from shared.stripe.event import Event, parse_event
+from shared.stripe.event import Event, parse_event, reference
 from shared.stripe.gateway import API_VERSION
 from shared.telemetry.logging import get_logger
 from shared.telemetry.tally import OTHER_VERSION_EVENTS
@@ -52,8 +52,8 @@ def process_event(runtime: Runtime, claim: Claim) -> Done:
         event = _resolve(runtime, event)
     Outcomes(runtime.store, runtime.settings).remember(event)
     payment_id = payment_of_event(runtime, event)
-    if payment_id is None:
-        return _ignored("it belongs to no payment")
+    if payment_id is None or reference(event.object) is None:
+        return _ignored("it belongs to no payment, or its object has no id")
     _await_payment(runtime, claim, event, payment_id)
     ours = _is_ours(runtime, claim, event, payment_id)
     if not ours and runtime.settings.others_payments == "ignore":

@@ -45,10 +45,15 @@ def payment(stripe: StripeGateway, intent_id: str, account: str | None) -> Json:
 
 def intent_of(stripe: StripeGateway, charge_id: str, account: str | None) -> str | None:
     """Name the payment intent a charge belongs to; None for none, or when it is not shown."""
+    return reference(charge(stripe, charge_id, account).get("payment_intent"))
+
+
+def charge(stripe: StripeGateway, charge_id: str, account: str | None) -> Json:
+    """Give a charge, or nothing when it is not shown."""
     try:
-        return reference(stripe.charge(charge_id, account).get("payment_intent"))
+        return stripe.charge(charge_id, account)
     except (CallerError, Misconfigured) as error:
         if not refused(error):
             raise
         log.info("charge_not_shown", charge_id=charge_id, error=str(error))
-        return None
+        return {}

@@ -110,6 +110,31 @@ def test_a_refund_of_a_canceled_payment_is_not_told_whatever_its_reason(hands: H
     assert remembered_refunds(hands) == 0
 
 
+def test_a_refund_of_a_charge_whose_hold_was_released_is_not_told(hands: Hands) -> None:
+    held = charge(captured=False, amount_captured=0)
+    let_go = held | {"refunded": True, "amount_refunded": 2000}
+    bodies = told(
+        hands,
+        event("charge.succeeded", held),
+        event("charge.refunded", let_go, {"refunded": False}, api_version=BEFORE_BASIL),
+        event("refund.created", refund(amount=2000), api_version=BEFORE_BASIL),
+    )
+    assert bodies == []
+    assert remembered_refunds(hands) == 0
+
+
+@pytest.mark.parametrize("intent_id", [None, "pi_1"])
+def test_a_refund_of_a_charge_that_stripe_shows_as_let_go_is_not_told(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch, intent_id: str | None
+) -> None:
+    let_go = charge(payment_intent=intent_id, captured=False, amount_captured=0, refunded=True)
+    monkeypatch.setattr(StripeGateway, "charge", lambda *_: let_go)
+    canceled = intent(status="canceled", latest_charge=let_go)
+    monkeypatch.setattr(StripeGateway, "payment", lambda *_: canceled)
+    released = refund(amount=2000, payment_intent=None)
+    assert told(hands, event("refund.created", released, api_version=BEFORE_BASIL)) == []
+
+
 def test_a_refund_of_a_payment_that_stripe_shows_as_canceled_is_not_told(
     hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,3 +193,14 @@ def test_refunds_of_the_oldest_versions_are_a_bare_array(hands: Hands) -> None:
     version = {"api_version": "2014-03-28"}
     bodies = told(hands, event("charge.refunded", bare, {"amount_refunded": 0}, **version))
     assert brief(bodies, "refund_id", "amount") == [("refund.succeeded", "re_1", 300)]
+
+
+def test_a_time_beyond_the_calendar_is_told_as_its_end(hands: Hands) -> None:
+    far = event("payment_intent.succeeded", intent(amount_received=1), created=2**53 - 1)
+    (body,) = told(hands, far)
+    assert body["timestamp"] == "9999-12-31T23:59:59Z"
+
+
+def test_an_object_without_an_id_is_ignored(hands: Hands) -> None:
+    nameless = refund(id=None)
+    assert told(hands, event("refund.created", nameless)) == []

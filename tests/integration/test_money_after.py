@@ -165,6 +165,27 @@ def test_a_refund_says_what_it_costs(hands: Hands, monkeypatch: pytest.MonkeyPat
     assert brief(bodies, "net", "settlement_currency") == [("refund.succeeded", -700, "usd")]
 
 
+def test_a_refund_that_is_booked_later_says_what_it_costs_then(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+
+    def look(_: object, booked: str, account: str | None = None) -> Json:
+        looks.append(booked)
+        return {"fee": 0, "net": -700, "currency": "sgd"}
+
+    monkeypatch.setattr(StripeGateway, "balance_transaction", look)
+    booked = refund(balance_transaction="txn_1")
+    bodies = told(
+        hands,
+        event("refund.created", refund(status="pending")),
+        event("refund.updated", booked, {"status": "pending", "balance_transaction": None}),
+        event("refund.updated", booked, {"metadata": {"a": None}}),
+    )
+    assert brief(bodies, "net") == [("refund.pending", None), ("refund.succeeded", -700)]
+    assert looks == ["txn_1"]
+
+
 # Disputes somebody can act on.
 
 
@@ -185,6 +206,15 @@ def test_a_dispute_sums_what_it_moved_in_the_currency_of_the_balance(hands: Hand
     assert brief(bodies, "amount", "currency", "fee", "net", "settlement_currency") == [
         ("dispute.funds_withdrawn", 2000, "eur", 1500, -3700, "sgd")
     ]
+
+
+def test_a_dispute_of_the_oldest_versions_is_read_as_well(hands: Hands) -> None:
+    one = {"amount": -2000, "fee": 1500, "net": -3500, "currency": "sgd"}
+    oldest = dispute(evidence_due_by=LONG_AGO + 3600, balance_transaction=one)
+    for name in ("evidence_details", "balance_transactions"):
+        oldest.pop(name)
+    bodies = told(hands, event("charge.dispute.created", oldest, api_version="2014-11-20"))
+    assert brief(bodies, "due_by", "net") == [("dispute.opened", "2026-03-01T13:00:00Z", -3500)]
 
 
 @pytest.mark.parametrize(

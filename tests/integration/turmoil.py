@@ -21,7 +21,7 @@ from shared.work.items import Claim
 from shared.work.kinds import EVENTS, KINDS, NOTIFICATIONS, Kind
 from shared.work.outbox import body
 from tests.integration.hands import Hands
-from worker.delivery import Delivery
+from worker.event_service import Answer
 from worker.jobs import JOBS
 from worker.relay import sweep
 from worker.run import run
@@ -132,9 +132,9 @@ class Turmoil:
                 raise Unavailable("The process ended.", code="died")
             return answer
 
-        def hear(_: object, claim: Claim) -> Delivery:
+        def hear(_: object, claim: Claim) -> Answer:
             self.heard.append(body(claim))
-            return Delivery("", 200)
+            return Answer(status=200)
 
         self.patch.setattr(Store, "run", dying_run)
         self.patch.setattr(Pipe, "run", dying_write)

@@ -256,6 +256,7 @@ def _snapshot(charge: Json) -> Json:
     names = ("amount", "amount_captured", "amount_refunded", "currency", "refunded", "disputed")
     kept = {name: charge.get(name) for name in names}
     kept["amount_received"] = captured(charge)
+    kept["let_go"] = bool(charge.get("refunded")) and not charge.get("captured")
     return kept | {"receipt_url": charge.get("receipt_url"), "captured": charge.get("captured")}
 
 

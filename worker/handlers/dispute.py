@@ -81,17 +81,24 @@ def _fact(event: Event, told: str, *, subject: str, family: str, rank: tuple[int
 def _snapshot(dispute: Json) -> Json:
     kept = {name: dispute.get(name) for name in ("amount", "currency", "reason", "created")}
     kept["charge_id"] = reference(dispute.get("charge"))
-    return kept | {"due_by": _due_by(dispute)} | moved(dispute.get("balance_transactions"))
+    return kept | {"due_by": _due_by(dispute)} | _moved(dispute)
+
+
+def _moved(dispute: Json) -> Json:
+    """Sum what the dispute moved; the oldest versions have one balance transaction only."""
+    return moved(dispute.get("balance_transactions") or dispute.get("balance_transaction"))
 
 
 def _due_by(dispute: Json) -> int | None:
-    due_by = (dispute.get("evidence_details") or {}).get("due_by")
+    details = dispute.get("evidence_details") or {}
+    # The name before 2014-12-08.
+    due_by = details.get("due_by") or dispute.get("evidence_due_by")
     return due_by if isinstance(due_by, int) else None
 
 
 def _data(dispute: Json) -> Json:
     metadata = dispute.get("metadata") or {}
-    return moved(dispute.get("balance_transactions")) | {
+    return _moved(dispute) | {
         "payment_intent_id": reference(dispute.get("payment_intent")),
         "charge_id": reference(dispute.get("charge")),
         "dispute_id": dispute["id"],

@@ -24,10 +24,16 @@ STAGES = {"pending": 0, "requires_action": 0, "succeeded": 1, "failed": 2, "canc
 def refund_changed(event: Event, stripe: StripeGateway) -> list[Fact]:
     """Tell each status a refund reaches, once, however many events say it."""
     refund, booked = event.object, event.object.get("balance_transaction")
-    if event.type == "refund.created" and isinstance(booked, str):
+    if isinstance(booked, str) and _is_newly_booked(event):
         found = balance_transaction(stripe, booked, event.account)
         refund = refund | {"balance_transaction": found or booked}
     return [refund_fact(event, refund, happened_at=event.created)]
+
+
+def _is_newly_booked(event: Event) -> bool:
+    """Say whether what the refund moved is news: one look at Stripe for each change of it."""
+    changed = event.previous or {}
+    return event.type == "refund.created" or bool({"status", "balance_transaction"} & {*changed})
 
 
 def refund_fact(event: Event, refund: Json, *, happened_at: int) -> Fact:
