@@ -49,6 +49,7 @@ def _item(scope: Scope, given: Json, index: int) -> Json:
 
 def _price(scope: Scope, given: Json, index: int) -> Json:
     name = f"line_items[{index}]"
+    params.one_only(given, "price", "price_data")
     if "price_data" in given:
         return catalog.create_price(scope, given["price_data"])
     if "price" not in given:

@@ -18,6 +18,7 @@ from sandbox.wire.params import (
     not_simulated,
     one_of,
     text,
+    url,
 )
 
 SHOWN_AS_GIVEN: Final = (
@@ -79,7 +80,7 @@ CREATE: Final[dict[str, Any]] = {
     "allow_promotion_codes": NotSimulated(("false",)),
     "allowed_payment_method_types": TYPES,
     "billing_address_collection": NotSimulated(("auto",)),
-    "cancel_url": text(),
+    "cancel_url": url(),
     "client_reference_id": text(200),
     "currency": money.parse_currency,
     "customer": text(),
@@ -97,9 +98,9 @@ CREATE: Final[dict[str, Any]] = {
     "payment_method_options": METHOD_OPTIONS,
     "payment_method_types": list_of(text()),
     "redirect_on_completion": NotSimulated(("always",)),
-    "return_url": text(),
+    "return_url": url(),
     "submit_type": one_of("auto", "book", "donate", "pay", "subscribe"),
-    "success_url": text(),
+    "success_url": url(),
     "ui_mode": one_of("elements", "embedded_page", "hosted_page"),
 }
 UPDATE: Final[dict[str, Any]] = {

@@ -19,15 +19,26 @@ def _create(call: Call) -> Json:
         message = f"The sandbox plays one-time payments only, not mode={given['mode']}."
         raise errors.invalid(message, "mode")
     accounts.refuse_others(call.scope, given.get("payment_intent_data", {}), "payment_intent_data")
-    if given.get("ui_mode", "hosted_page") == "hosted_page" and "success_url" not in given:
-        message = "Missing required param: success_url."
-        raise errors.invalid(message, "success_url", "parameter_missing")
+    _check_addresses(given)
     if given.get("customer") and given.get("customer_email"):
         message = "You may only specify one of these parameters: customer, customer_email."
         raise errors.invalid(message, "customer")
     if given.get("customer"):
         customers.find(call.scope, given["customer"], "customer")
     return sessions.create(call.scope, given)
+
+
+def _check_addresses(given: Json) -> None:
+    """Demand the address that the page of this kind returns to, and refuse those of the others."""
+    mode = given.get("ui_mode", "hosted_page")
+    hosted = mode == "hosted_page"
+    needed = "success_url" if hosted else "return_url"
+    others = ["return_url"] if hosted else ["success_url", "cancel_url"]
+    for name in others:
+        if name in given:
+            raise errors.invalid(f"`{name}` cannot be passed with `ui_mode: {mode}`.", name)
+    if needed not in given:
+        raise errors.invalid(f"Missing required param: {needed}.", needed, "parameter_missing")
 
 
 def _retrieve(call: Call) -> Json:

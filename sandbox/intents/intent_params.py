@@ -20,6 +20,7 @@ from sandbox.wire.params import (
     one_of,
     text,
     unset_or,
+    url,
 )
 
 SpecDict = dict[str, Parser | Required]
@@ -27,7 +28,7 @@ SpecDict = dict[str, Parser | Required]
 CAPTURE_METHOD: Final = one_of("automatic", "automatic_async", "manual")
 USAGE: Final = unset_or(one_of("off_session", "on_session"))
 OPTION_USAGE: Final = unset_or(one_of("none", "off_session", "on_session"))
-TYPES: Final = unset_or(list_of(text()))
+TYPES: Final = unset_or(list_of(other_methods.any_type()))
 IF_AVAILABLE: Final = one_of("if_available", "never")
 """It never is: the charge says so."""
 ACCOUNT: Final = RefusedLater()
@@ -106,7 +107,7 @@ _CONFIRMING: Final[SpecDict] = {
     "error_on_requires_action": boolean(),
     "mandate_data": unset_or(_MANDATE),
     "off_session": either(boolean(), one_of("one_off", "recurring", "true", "false")),
-    "return_url": text(),
+    "return_url": url(),
     "use_stripe_sdk": boolean(),
 }
 

@@ -117,6 +117,8 @@ def method_types(given: Json) -> tuple[list[str], Json | None]:
     """Return the types an intent takes, and its automatic_payment_methods if they are dynamic."""
     if "payment_method_types" in given:
         return list(given["payment_method_types"]), None
+    if not given.get("automatic_payment_methods", {"enabled": True})["enabled"]:
+        return ["card"], None
     types = [*DYNAMIC_TYPES, *(["sepa_debit"] if given["currency"] == "eur" else [])]
     allowed = given.get("allowed_payment_method_types")
     excluded = given.get("excluded_payment_method_types") or []

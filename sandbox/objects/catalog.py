@@ -40,6 +40,7 @@ def create_product(scope: Scope, given: Json) -> Json:
 
 def create_price(scope: Scope, given: Json) -> Json:
     """Keep a new one-time price and return it."""
+    params.one_only(given, "product", "product_data")
     product_id = given.get("product")
     if product_id is None and "product_data" in given:
         product_id = create_product(scope, given["product_data"])["id"]

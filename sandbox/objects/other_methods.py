@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from sandbox.wire.params import NotSimulated, Parser, not_simulated
+from sandbox.wire.params import NotSimulated, Parser, not_simulated, one_of
 from sandbox.world import errors
 
 PLAYED: Final = ("card", "sepa_debit")
@@ -19,6 +19,11 @@ DETAILS: Final[dict[str, Parser]] = not_simulated(NAMES)
 """Refuses what describes a method of another type: `payment_method_data[ideal]`."""
 OPTIONS: Final[dict[str, Parser]] = not_simulated(NAMES, {}, "")
 """Refuses what sets options of another type: `payment_method_options[klarna]`."""
+
+
+def any_type() -> Parser:
+    """Accept every type that Stripe has: what restricts types may name any."""
+    return one_of(*PLAYED, "link", *NAMES.split())
 
 
 def method_type() -> Parser:

@@ -132,6 +132,10 @@ def resolve(scope: Scope, payment_method_id: str, missing_status: int = 400) -> 
 
 def create(scope: Scope, given: Json, prefix: str = "") -> Json:
     """Keep a new payment method from request parameters, or raise Stripe's refusal."""
+    for name in other_methods.PLAYED:
+        if name in given and name != given["type"]:
+            message = f"You provided `{name}`, but the type of the payment method is another."
+            raise errors.invalid(message, f"{prefix}[{name}]" if prefix else name)
     if given["type"] == "sepa_debit":
         return from_iban(scope, _iban(given, prefix), given)
     card = given.get("card")

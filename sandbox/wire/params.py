@@ -18,6 +18,7 @@ NOTHING: Final = object()
 """What a parser returns for a value that is as if it had not been given."""
 TEXT_LIMIT: Final = 5000
 """Characters Stripe allows in a free text unless it says otherwise."""
+URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/]")
 EMAIL: Final = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 METADATA_KEYS: Final = 50
 METADATA_KEY_LENGTH: Final = 40
@@ -56,6 +57,14 @@ def parse(spec: Spec, tree: Json, prefix: str = "") -> Json:
             message = f"Missing required param: {full(name)}."
             raise errors.invalid(message, full(name), "parameter_missing")
     return parsed
+
+
+def one_only(given: Json, *names: str) -> None:
+    """Refuse parameters that exclude one another."""
+    both = [name for name in names if name in given]
+    if len(both) > 1:
+        message = f"You may only specify one of these parameters: {', '.join(both)}."
+        raise errors.invalid(message, both[1])
 
 
 def text(limit: int = TEXT_LIMIT) -> Parser:
@@ -154,6 +163,18 @@ def integer(minimum: int | None = None) -> Parser:
             message = f"This value must be greater than or equal to {minimum}."
             raise errors.invalid(message, name, "parameter_invalid_integer")
         return number
+
+    return parser
+
+
+def url() -> Parser:
+    """Accept an address with a scheme: the web's, or an application's own."""
+
+    def parser(value: Any, name: str) -> str:
+        address: str = text()(value, name)
+        if not URL.match(address):
+            raise errors.invalid("Not a valid URL", name, "url_invalid")
+        return address
 
     return parser
 

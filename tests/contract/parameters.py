@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -22,13 +23,13 @@ JSON_BODY = "application/json"
 def decisions(document: Mapping[str, Any]) -> Iterator[str]:
     """Yield one line for each documented parameter of each route that is served."""
     for route in ROUTES:
-        operation = _operation(document, route)
-        for name, schema in sorted(_documented(document, operation)):
+        operation = operation_of(document, route)
+        for name, schema in sorted(documented(document, operation)):
             for path, decision in _decide(document, dict(route.spec, expand=EXPAND), name, schema):
                 yield f"{decision} {route.method} {route.pattern} {path}"
 
 
-def _operation(document: Mapping[str, Any], route: Route) -> Mapping[str, Any]:
+def operation_of(document: Mapping[str, Any], route: Route) -> Mapping[str, Any]:
     wanted = re.sub(r"\{\w+\}", "{}", route.pattern)
     for path, operations in document["paths"].items():
         if re.sub(r"\{\w+\}", "{}", path) == wanted and route.method.lower() in operations:
@@ -37,7 +38,7 @@ def _operation(document: Mapping[str, Any], route: Route) -> Mapping[str, Any]:
     return {}
 
 
-def _documented(
+def documented(
     document: Mapping[str, Any], operation: Mapping[str, Any]
 ) -> Iterator[tuple[str, Any]]:
     for parameter in operation.get("parameters", []):
@@ -63,7 +64,7 @@ def _decide(
     if isinstance(parser, NotSimulated):
         yield path, REFUSED
         return
-    inside = _properties(schema)
+    inside = properties(schema)
     if not isinstance(parser, Fields) or not inside:
         yield path, PLAYED
         return
@@ -71,6 +72,7 @@ def _decide(
         yield from _decide(document, parser.spec, inner, inner_schema, path)
 
 
+@functools.cache
 def document() -> Mapping[str, Any]:
     """Read Stripe's description; `bin/contract --prepare` fetches it."""
     read: Mapping[str, Any] = Oracle.read(tools.DESCRIPTION)
@@ -84,11 +86,11 @@ def bare(parser: Any) -> Any:
     return parser
 
 
-def _properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+def properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return what is documented inside a map, or inside the elements of an array of maps."""
     for part in (schema, *schema.get("anyOf", ())):
         if part.get("type") == "array":
-            return _properties(part.get("items", {}))
+            return properties(part.get("items", {}))
         if "properties" in part:
             found: Mapping[str, Any] = part["properties"]
             return found

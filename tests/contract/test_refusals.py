@@ -122,3 +122,63 @@ def test_a_session_knows_its_customer(api: Api) -> None:
     named = api.made("/v1/checkout/sessions", form | {"customer_email": "rosen@example.com"})
     assert named["customer_details"]["email"] == "rosen@example.com"
     assert api.made("/v1/checkout/sessions", form)["customer_details"] is None
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "param"),
+    [
+        ("/v1/prices", {"product": "prod_x", "product_data[name]": "n"}, "product_data"),
+        ("/v1/payment_methods", {"sepa_debit[iban]": "AT611904300234573201"}, "sepa_debit"),
+        (INTENTS, {"confirm": "true", "return_url": "somewhere"}, "return_url"),
+        (
+            INTENTS,
+            {"excluded_payment_method_types[]": "cheque"},
+            "excluded_payment_method_types[0]",
+        ),
+    ],
+)
+def test_what_contradicts_itself_is_refused(
+    api: Api, path: str, form: dict[str, str], param: str
+) -> None:
+    needed: dict[str, Any] = {
+        "/v1/prices": {"currency": "usd", "unit_amount": 500},
+        "/v1/payment_methods": {"type": "card", "card[token]": "tok_visa"},
+        INTENTS: {"amount": 500, "currency": "usd", "payment_method": "pm_card_visa"},
+    }
+    refused = api.post(path, needed[path] | form)
+    assert (refused.status, refused.error["param"]) == (400, param)
+
+
+@pytest.mark.parametrize(
+    ("ui_mode", "given", "param"),
+    [
+        ("hosted_page", {}, "success_url"),
+        (
+            "hosted_page",
+            {"success_url": "https://x.test/", "return_url": "https://x.test/"},
+            "return_url",
+        ),
+        ("embedded_page", {}, "return_url"),
+        ("embedded_page", {"success_url": "https://x.test/"}, "success_url"),
+        ("hosted_page", {"success_url": "somewhere"}, "success_url"),
+    ],
+)
+def test_a_page_returns_where_its_kind_does(
+    api: Api, ui_mode: str, given: dict[str, str], param: str
+) -> None:
+    form = {
+        "mode": "payment",
+        "ui_mode": ui_mode,
+        "line_items[0][price_data][currency]": "usd",
+        "line_items[0][price_data][unit_amount]": 1500,
+        "line_items[0][price_data][product_data][name]": "ticket",
+    }
+    refused = api.post("/v1/checkout/sessions", form | given)
+    assert (refused.status, refused.error["param"]) == (400, param)
+
+
+def test_without_automatic_methods_a_card_is_taken(api: Api) -> None:
+    form = {"amount": 500, "currency": "eur", "automatic_payment_methods[enabled]": "false"}
+    intent = api.made(INTENTS, form)
+    assert intent["automatic_payment_methods"] is None
+    assert intent["payment_method_types"] == ["card"]
