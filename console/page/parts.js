@@ -141,6 +141,13 @@ export const atStripe = (service, path) =>
   outside(service.dashboard, path, service.mode === "simulated" ? "In the sandbox" : "At Stripe");
 
 /**
+ * Name who decided something: as the operator's key names them, and as they called themselves.
+ * @param {Record<string, any>} decision
+ */
+export const whoOf = ({ operator, by }) =>
+  operator && by && operator !== by ? `${operator} (${by})` : (operator ?? by ?? null);
+
+/**
  * What is shown where nothing is to be shown: it says why, and what to do.
  * @param {string} title
  * @param {string} detail

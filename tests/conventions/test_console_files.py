@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 
 import pytest
 
@@ -91,3 +93,20 @@ def test_the_contract_is_what_the_modules_are_checked_against():
     assert "../docs/api/openapi.json" in tools["types"]
     settings = json.loads((ROOT / "console" / "tsconfig.json").read_text())["compilerOptions"]
     assert (settings["checkJs"], settings["strict"]) == (True, True)
+
+
+@pytest.mark.parametrize(("environment", "status"), [({}, 0), ({"CI": "true"}, 1)])
+def test_a_machine_without_node_is_told_that_the_javascript_was_not_checked(
+    tmp_path, environment, status
+):
+    for tool in ("bash", "env", "dirname"):
+        (tmp_path / tool).symlink_to(shutil.which(tool))
+    done = subprocess.run(
+        [ROOT / "bin" / "lint-console"],
+        env={"PATH": str(tmp_path)} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == status
+    assert "node is missing: the console's JavaScript cannot be checked" in done.stderr

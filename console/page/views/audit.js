@@ -5,7 +5,7 @@ import { explained, toast } from "../dialogs.js";
 import { button, h, icon } from "../dom.js";
 import { counted, words } from "../format.js";
 import * as ops from "../ops.js";
-import { empty, idLink, pill, when } from "../parts.js";
+import { empty, idLink, pill, when, whoOf } from "../parts.js";
 import { table } from "../table.js";
 
 /** @import { AuditList, View } from "../../types" */
@@ -38,7 +38,7 @@ const auditTable = (rows) =>
     [
       { name: "What", show: (row) => pill(words(row.kind), "none") },
       { name: "Item", show: (row) => idLink(row.id) },
-      { name: "By", show: (row) => row.by ?? "–" },
+      { name: "By", show: (row) => whoOf(row) ?? "–" },
       { name: "Reason", show: (row) => row.reason ?? "–" },
       { name: "Key", phone: "none", show: (row) => h("code", {}, row.key) },
       { name: "When", end: true, show: (row) => when(row.at) },

@@ -1,7 +1,7 @@
 // How each thing that happened is told: a line's title, its notes and the tone of its dot.
 
 import { counted, duration, money, sentence, words } from "../format.js";
-import { idLink, toneOf } from "../parts.js";
+import { idLink, toneOf, whoOf } from "../parts.js";
 
 /** @import { Child, Entry, Tone } from "../../types" */
 /** @typedef {{ title: Child, notes: Child[], tone?: Tone }} Story */
@@ -101,8 +101,8 @@ function tried(entry, what, id) {
 const decision = (entry) => ({
   title: [
     sentence(entry.kind ?? entry.outcome),
-    entry.by ? ` by ${entry.by}` : "",
-    entry.type ? `: ${entry.type}` : "",
+    prefixed(" by ", whoOf(entry)),
+    prefixed(": ", entry.type),
   ],
   notes: [
     entry.reason ?? null,
@@ -110,6 +110,12 @@ const decision = (entry) => ({
     idLink(entry.notification_id ?? entry.refund_request_id ?? entry.event_id),
   ].filter((note) => note !== "–"),
 });
+
+/**
+ * @param {string} before
+ * @param {string | null | undefined} text
+ */
+const prefixed = (before, text) => (text ? `${before}${text}` : "");
 
 /** @param {Entry} entry */
 const ended = ({ at, end }) =>
