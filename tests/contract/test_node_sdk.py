@@ -37,6 +37,14 @@ def test_the_node_sdk_plays_its_story(node_sdk: Path, side: Side, witness: Witne
             "code": "resource_missing",
             "status": 404,
         },
+        "usedUp": {"type": "StripeInvalidRequestError", "status": 400},
+        "ignored": {
+            "type": "StripeInvalidRequestError",
+            "code": "parameter_not_simulated",
+            "status": 400,
+        },
+        "released": [1500, 0, False],
+        "thin": ["v1.payment_intent.succeeded"],
         "pagesAgree": True,
         "event": "ping",
     }

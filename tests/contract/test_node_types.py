@@ -84,25 +84,53 @@ def gathered(endive: Api, side: Side) -> dict[str, tuple[str, Any]]:
     charge = side.eventually(settled(endive, paid["latest_charge"]["id"]), "the charge to settle")
     # An account of Stripe's needs Connect to make others.
     connected = {"connected": ("Account", endive.made("/v1/accounts"))} if side.is_fake else {}
-    return connected | {
-        "created": (
-            "PaymentIntent",
-            endive.made("/v1/payment_intents", {"amount": 500, "currency": "usd"}),
+    return (
+        connected
+        | (of_banks(endive, side, paid) if side.is_fake else {})
+        | {
+            "created": (
+                "PaymentIntent",
+                endive.made("/v1/payment_intents", {"amount": 500, "currency": "usd"}),
+            ),
+            "paid": ("PaymentIntent", paid),
+            "held": ("PaymentIntent", confirmed(endive, "pm_card_visa", capture_method="manual")),
+            "acting": ("PaymentIntent", confirmed(endive, "pm_card_threeDSecure2Required")),
+            "redirected": ("PaymentIntent", redirected(endive)),
+            "declined": ("PaymentIntent", declined(endive)),
+            "debited": ("PaymentIntent", debited(endive)),
+            "charge": ("Charge", charge),
+            "transaction": ("BalanceTransaction", charge["balance_transaction"]),
+            "refund": ("Refund", refund),
+            "dispute": ("Dispute", disputes[0]),
+            "checkout": ("Checkout.Session", checkout(endive)),
+            "method": (
+                "PaymentMethod",
+                endive.found(f"/v1/payment_methods/{paid['payment_method']}"),
+            ),
+            "customer": ("Customer", endive.made("/v1/customers", {"email": "jenny@example.com"})),
+            "product": ("Product", endive.made("/v1/products", {"name": "seat"})),
+        }
+    )
+
+
+def of_banks(endive: Api, side: Side, paid: Any) -> dict[str, tuple[str, Any]]:
+    """Return what only a bank or Radar can bring about."""
+    named = {"payment_intent": paid["id"]}
+    warning: Any = side.control("early_fraud_warnings", **named)
+    review: Any = side.control("reviews", **named)
+    abroad = confirmed(endive, "pm_card_visa", currency="eur")
+    side.eventually(settled(endive, abroad["latest_charge"]), "the charge to settle")
+    found = endive.found(
+        f"/v1/charges/{abroad['latest_charge']}", {"expand[]": "balance_transaction"}
+    )
+    return {
+        "warning": (
+            "Radar.EarlyFraudWarning",
+            endive.found(f"/v1/radar/early_fraud_warnings/{warning['id']}"),
         ),
-        "paid": ("PaymentIntent", paid),
-        "held": ("PaymentIntent", confirmed(endive, "pm_card_visa", capture_method="manual")),
-        "acting": ("PaymentIntent", confirmed(endive, "pm_card_threeDSecure2Required")),
-        "redirected": ("PaymentIntent", redirected(endive)),
-        "declined": ("PaymentIntent", declined(endive)),
-        "debited": ("PaymentIntent", debited(endive)),
-        "charge": ("Charge", charge),
-        "transaction": ("BalanceTransaction", charge["balance_transaction"]),
-        "refund": ("Refund", refund),
-        "dispute": ("Dispute", disputes[0]),
-        "checkout": ("Checkout.Session", checkout(endive)),
-        "method": ("PaymentMethod", endive.found(f"/v1/payment_methods/{paid['payment_method']}")),
-        "customer": ("Customer", endive.made("/v1/customers", {"email": "jenny@example.com"})),
-        "product": ("Product", endive.made("/v1/products", {"name": "seat"})),
+        "review": ("Review", endive.found(f"/v1/reviews/{review['id']}")),
+        "converted": ("BalanceTransaction", found["balance_transaction"]),
+        "balance": ("Balance", endive.found("/v1/balance")),
     }
 
 

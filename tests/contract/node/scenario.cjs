@@ -34,6 +34,19 @@ async function main() {
     stripe.paymentIntents.create({ ...card, amount: 2000, payment_method: 'pm_card_chargeDeclined' }),
   );
   const missing = await refusal(stripe.paymentIntents.retrieve('pi_nope'));
+  const method = await stripe.paymentMethods.create({ type: 'card', card: { token: 'tok_visa' } });
+  const once = { ...card, amount: 2000, payment_method: method.id };
+  await stripe.paymentIntents.create(once);
+  const usedUp = await refusal(stripe.paymentIntents.create(once));
+  const ignored = await refusal(
+    stripe.paymentIntents.create({ ...card, amount: 2000, payment_method_configuration: 'pmc_1' }),
+  );
+  const held = await stripe.paymentIntents.create({
+    ...card, amount: 2000, payment_method: 'pm_card_visa', capture_method: 'manual',
+  });
+  const taken = await stripe.paymentIntents.capture(held.id, { amount_to_capture: 1500 });
+  const charge = await stripe.charges.retrieve(taken.latest_charge);
+  const thin = await stripe.v2.core.events.list({ object_id: taken.id, types: ['v1.payment_intent.succeeded'] });
   const customer = await stripe.customers.create({ email: 'jenny@example.com' });
   const made = [];
   for (let count = 0; count < 3; count += 1) {
@@ -51,6 +64,10 @@ async function main() {
     refund: refund.status,
     declined,
     missing,
+    usedUp,
+    ignored,
+    released: [charge.amount_captured, charge.amount_refunded, charge.refunded],
+    thin: thin.data.map((notice) => notice.type),
     pagesAgree: JSON.stringify(made) === JSON.stringify(listed),
     event: event.type,
   }));
