@@ -73,7 +73,10 @@ def test_every_metric_is_on_the_dashboard_or_in_an_alert(real_store: Store) -> N
 def test_every_alert_says_who_acts_and_has_its_chapter(rule: dict[str, Any]) -> None:
     assert rule["labels"]["severity"] in ("page", "ticket")
     assert rule["annotations"]["summary"].endswith(".")
-    assert rule["annotations"]["runbook"] == f"docs/runbook.md#{rule['alert'].lower()}"
+    place = "{{ $externalLabels.billing_docs }}"
+    assert rule["annotations"]["runbook"] == f"{place}docs/runbook.md#{rule['alert'].lower()}"
+    labels = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())["global"]
+    assert labels["external_labels"]["billing_docs"].endswith("/")
     chapter = (ROOT / "docs/runbook.md").read_text().partition(f"\n### {rule['alert']}\n")[2]
     assert len(chapter.partition("\n##")[0]) > 100
 
