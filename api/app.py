@@ -14,7 +14,7 @@ from api import metrics as metrics_page
 from api.bodies import StrictJson
 from api.console import console
 from api.health import health
-from api.notifications_contract import add_notifications
+from api.openapi import contract
 from api.ops import ops
 from api.ops_lists import lists
 from api.parts import EXTENSION, Parts
@@ -25,8 +25,8 @@ from api.webhook import webhooks
 from shared.settings import Settings
 from shared.store.connection import open_store
 from shared.store.scripts import Store
+from shared.version import VERSION
 
-VERSION = "0.1.0"
 SECURITY_SCHEMES: Any = {"bearer": {"type": "http", "scheme": "bearer"}}
 
 
@@ -61,19 +61,3 @@ def create_app(settings: Settings, store: Store | None = None) -> OpenAPI:
 
 def _invalid(error: ValidationError) -> Response:
     return problems.from_validation(error)
-
-
-def contract(app: OpenAPI) -> dict[str, Any]:
-    """Give the contract as the application keeps it.
-
-    The library adds to every route that names no 422 one of its own shape, which no answer of ours
-    has; a route without input has none at all.
-    """
-    document: dict[str, Any] = app.api_doc
-    for operations in document["paths"].values():
-        for operation in operations.values():
-            content = operation["responses"].get("422", {}).get("content", {})
-            if "application/json" in content:
-                del operation["responses"]["422"]
-    add_notifications(document)
-    return document

@@ -9,6 +9,7 @@ from flask_openapi3.models.tag import Tag
 
 from api.access import BEARER, require_caller, require_operator
 from api.bodies import require_clean_json
+from api.openapi import operation_name
 from api.problems import documented
 
 # Problems that any request behind a key may be answered with; a POST adds those of its body.
@@ -28,7 +29,12 @@ def operations_blueprint(name: str) -> APIBlueprint:
 
 def _guarded(name: str, prefix: str, tag: str, guard: Callable[[], None]) -> APIBlueprint:
     blueprint = APIBlueprint(
-        name, __name__, url_prefix=prefix, abp_tags=[Tag(name=tag)], abp_security=BEARER
+        name,
+        __name__,
+        url_prefix=prefix,
+        abp_tags=[Tag(name=tag)],
+        abp_security=BEARER,
+        operation_id_callback=operation_name,
     )
     blueprint.before_request(guard)
     blueprint.before_request(require_clean_json)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from api.app import contract, create_app
+from api.app import create_app
+from api.openapi import contract
 from shared.settings import Settings
 
 

@@ -7,6 +7,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
 from api.models import Health, Readiness
+from api.openapi import operation_name
 from api.parts import parts
 from api.reply import reply
 from shared.errors import Unavailable
@@ -16,7 +17,9 @@ from shared.work.liveness import alive
 HEALTHY = b'{"status": "healthy", "service": "billing-service"}'
 # A probe that waits longer than this takes the process for dead, which it is not.
 READY_SECONDS = 2.0
-health = APIBlueprint("health", __name__, abp_tags=[Tag(name="health")])
+health = APIBlueprint(
+    "health", __name__, abp_tags=[Tag(name="health")], operation_id_callback=operation_name
+)
 
 
 @health.get("/health", responses={200: Health})

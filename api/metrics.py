@@ -25,13 +25,20 @@ from prometheus_client.registry import Collector
 
 from api.access import BEARER, require_operator
 from api.measurements import Measurement, measure
+from api.openapi import operation_name
 from api.parts import parts
 from api.problems import documented
 from shared.store.figures import Figures, read
 from shared.store.scripts import Store
 from shared.telemetry.tally import HTTP_REQUESTS, HTTP_SECONDS, OTHER
 
-metrics = APIBlueprint("metrics", __name__, abp_tags=[Tag(name="health")], abp_security=BEARER)
+metrics = APIBlueprint(
+    "metrics",
+    __name__,
+    abp_tags=[Tag(name="health")],
+    abp_security=BEARER,
+    operation_id_callback=operation_name,
+)
 metrics.before_request(require_operator)
 METHODS = frozenset(("GET", "POST", "HEAD", "OPTIONS"))
 TEXT: Any = {200: {"description": "Prometheus' text.", "content": {"text/plain": {}}}}

@@ -11,9 +11,11 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, g, jsonify
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.json_schema import SkipJsonSchema
 from werkzeug.exceptions import HTTPException
 
+from api.models import Output
 from shared.errors import BillingError, Unavailable
 from shared.telemetry.logging import get_logger
 
@@ -31,26 +33,46 @@ CODES = {
 }
 
 
+class FieldError(Output):
+    """What is wrong with one field of a request."""
+
+    param: str
+    message: str
+
+
 class Problem(BaseModel):
-    """A problem document; more members may say what helps."""
+    """A problem document; members that a code needs beside these may follow."""
 
     model_config = ConfigDict(extra="allow")
 
-    type: str
-    title: str
+    type: str = Field(description="A URN that ends in the code.")
+    title: str = Field(description="The words of the HTTP status.")
     status: int
-    detail: str
-    code: str
-    request_id: str
-    param: str | None = None
+    detail: str = Field(description="What to do next.")
+    code: str = Field(description="Stable, for programs.")
+    request_id: str = Field(description="Finds the log lines.")
+    param: str | SkipJsonSchema[None] = Field(None, description="The field that is wrong.")
+    errors: list[FieldError] | SkipJsonSchema[None] = Field(
+        None, description="Every field that is wrong."
+    )
+    decline_code: str | SkipJsonSchema[None] = Field(
+        None, description="Stripe's reason of a decline."
+    )
+    advice_code: str | SkipJsonSchema[None] = Field(
+        None, description="Stripe's advice after a decline."
+    )
+    payment_intent_id: str | SkipJsonSchema[None] = None
+    payment_status: str | SkipJsonSchema[None] = Field(None, description="Stripe's status.")
+    charge_id: str | SkipJsonSchema[None] = None
+    state: str | SkipJsonSchema[None] = Field(None, description="Where an item stands.")
 
 
 def problem(status: int, code: str, detail: str, **fields: Any) -> Response:
     """Build a problem response. `retry_after_seconds` becomes the Retry-After header."""
     g.result = code
     retry_after = fields.pop("retry_after_seconds", None)
-    body = document(status, code, detail, g.get("request_id", ""))
-    response = jsonify(body | fields)
+    body = Problem(**document(status, code, detail, g.get("request_id", "")), **fields)
+    response = jsonify(body.model_dump(mode="json", exclude_unset=True))
     response.status_code = status
     response.mimetype = MEDIA_TYPE
     if retry_after is not None:

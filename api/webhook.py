@@ -18,6 +18,7 @@ from api.answers import json_answer, problem_answer
 from api.bad_signatures import BadSignatures
 from api.messages import Answer, Request
 from api.models import Received
+from api.openapi import operation_name
 from api.problems import documented
 from api.request_lines import RequestLines
 from api.requests import Identity, identify
@@ -39,7 +40,9 @@ from shared.telemetry.tally import (
 from shared.work.inbox import Inbox
 
 log = get_logger(__name__)
-webhooks = APIBlueprint("webhook", __name__, abp_tags=[Tag(name="webhook")])
+webhooks = APIBlueprint(
+    "webhook", __name__, abp_tags=[Tag(name="webhook")], operation_id_callback=operation_name
+)
 ROUTE = "/api/webhook"
 SIGNATURE = "Stripe-Signature"
 # Stripe's header with one signature has 87 characters; this holds a dozen secrets' signatures.

@@ -104,12 +104,13 @@ def cpu_seconds(pid: int) -> float:
     """Sum the processor time of a process and its living children."""
     process = psutil.Process(pid)
     family = [process, *process.children(recursive=True)]
-    return float(sum(sum(member.cpu_times()[:2]) for member in family))
+    times = [member.cpu_times() for member in family]
+    return sum(float(spent.user) + float(spent.system) for spent in times)
 
 
 def rss_mb(pid: int) -> float:
     """Give the resident memory of a process in MB."""
-    return round(psutil.Process(pid).memory_info().rss / 1e6, 1)
+    return round(float(psutil.Process(pid).memory_info().rss) / 1e6, 1)
 
 
 def row(*cells: object) -> None:

@@ -22,9 +22,13 @@ FIRST_PART = 0.2  # of the payments: what is allocated once is allocated by then
 def main() -> None:
     """Take payments, refund each third, deliver every event; print what that left and cost."""
     count = scaled(3000, 150)
-    kept = {"SANDBOX_STATE": "sandbox.jsonl", "RECEIVER_STATE": "receiver.jsonl"}
-    kept |= {"SANDBOX_KEEP": "", "RECEIVER_KEEP": ""}  # as by default
-    stage = Stage(only=("sandbox", "receiver"), **kept)
+    stage = Stage(
+        only=("sandbox", "receiver"),
+        SANDBOX_STATE="sandbox.jsonl",
+        RECEIVER_STATE="receiver.jsonl",
+        SANDBOX_KEEP="",  # as by default
+        RECEIVER_KEEP="",
+    )
     stage.services["sandbox"].environment["SANDBOX_WEBHOOK_URL"] = stage.receiver
     with stage:
         run(stage, count)
@@ -98,7 +102,7 @@ def purchase(stage: Stage, number: int) -> None:
 
 def delivered(stage: Stage) -> bool:
     """Say whether no event of the newest page waits for its endpoint."""
-    query = {"limit": 100, "delivery_success": "false"}
+    query = {"limit": "100", "delivery_success": "false"}
     url = f"{stage.sandbox}/v1/events"
     waiting = requests.get(url, query, headers=HEADERS, timeout=60).json()["data"]
     return not waiting

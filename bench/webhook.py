@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from bench._load import send, signed_requests
 from bench._setting import Json, copies, cpu_seconds, head, real_event, row, scaled
 from chaos.stage import Service, Stage, wait_until
-from shared.work.items import EVENTS
+from shared.keys import Keys
+from shared.work.kinds import EVENTS
 
 ROUTE = "/api/webhook"
 WARM_UP = 200
@@ -88,7 +89,7 @@ def doors(stage: Stage) -> list[Door]:
         Door(
             "ours: verify, record, ring",
             [sys.executable, "-m", "api"],
-            lambda stage: int(stage.redis.zcard(EVENTS.due)),
+            lambda stage: int(stage.redis.zcard(Keys().due(EVENTS))),
         ),
     ]
 

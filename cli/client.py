@@ -1,4 +1,4 @@
-"""Ask the service's `/ops`, as an operator: with a key, and in words a person can act on.
+"""Call the service's `/ops` with an operator's key, and fail in words a person can act on.
 
 The command line goes through the API rather than to Redis: it needs one URL and one key instead of
 the store's password, works from any machine, and whatever it does is authorised and audited in one
@@ -14,17 +14,19 @@ from typing import Any
 import requests
 
 from shared.bearer_keys import first_secret
+from shared.printable import printable, without_password
 from shared.settings import env_file_variables
 
 Json = dict[str, Any]
 TIMEOUT_SECONDS = (3.0, 60.0)
 DEFAULT_PORT = "5001"
-# Exit statuses: the service refused; it could not be asked.
-REFUSED, UNREACHABLE = 1, 2
+# Exit statuses, as the help and docs/command-line.md list them: the service refused; the command
+# line itself is wrong; the service did not answer; there was nothing to do, or nobody confirmed.
+REFUSED, USAGE, UNREACHABLE, NOTHING_DONE = 1, 2, 3, 4
 
 
 class Failed(Exception):
-    """The service did not do it; carries what to tell the person and the exit status."""
+    """A command that could not do its work; carries what to tell the person and the exit status."""
 
     def __init__(self, text: str, status: int) -> None:
         super().__init__(text)
@@ -49,10 +51,9 @@ class Client:
 
     def post(self, path: str, reason: str = "", **body: Any) -> Json:
         """Have something done, in the name of whoever is logged in. Raises `Failed`."""
-        said = {"by": getpass.getuser(), "reason": reason}
-        return self._call(
-            "POST", path, json=said | {k: v for k, v in body.items() if v is not None}
-        )
+        signature = {"by": getpass.getuser(), "reason": reason}
+        given = {k: v for k, v in body.items() if v is not None}
+        return self._call("POST", path, json=signature | given)
 
     def _call(self, method: str, path: str, **options: Any) -> Json:
         try:
@@ -62,11 +63,12 @@ class Client:
             body: Json = answer.json()
         except (requests.RequestException, ValueError) as error:
             raise Failed(
-                f"No answer from the service at {self.url} ({type(error).__name__}). Is it "
-                "running? Set --url or BILLING_URL; ./billing doctor looks for the cause.",
+                f"The billing API at {printable(without_password(self.url))} does not answer "
+                f"({type(error).__name__}). Is it running? Set --url or BILLING_URL; "
+                "./billing doctor looks for the cause.",
                 UNREACHABLE,
             ) from error
         if not answer.ok:
             detail = f"{body.get('detail', answer.reason)} ({body.get('code', answer.status_code)})"
-            raise Failed(detail, REFUSED)
+            raise Failed(printable(detail), REFUSED)
         return body

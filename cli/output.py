@@ -1,46 +1,127 @@
-"""Print for a person, or with `--json` for a script."""
+"""Print for a person, or with `--json` for a script.
+
+On a terminal, tables fit its width and states have colours (`NO_COLOR` turns them off); elsewhere
+every cell is whole, one row a line. Whatever comes from others is escaped first.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
-import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from shared.printable import printable, printable_lines
 
 Json = dict[str, Any]
-# A longer cell is cut: a line should fit a terminal; `show` and `--json` tell all.
-WIDEST = 60
+COLOURS = {
+    "dead": "bold red",
+    "failed": "red",
+    "error": "bold red",
+    "warning": "yellow",
+    "retrying": "yellow",
+    "open": "yellow",
+    "processing": "cyan",
+    "ok": "green",
+    "processed": "green",
+    "delivered": "green",
+    "succeeded": "green",
+    "finished": "green",
+    "closed": "green",
+}
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+\+00:00")
+# What gives way on a narrow terminal; ids and states never do.
+CUT = ("error", "reason", "what")
+# Columns that a terminal usually has, those between two columns of a table, and the fewest that
+# still say something of a long text.
+USUAL_COLUMNS = 80
+GAP = 2
+NARROWEST = 12
 
 
 def as_json(value: Any) -> None:
     """Print JSON, indented."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    print_line(printable_lines(json.dumps(value, indent=2, ensure_ascii=False)))
+
+
+def print_line(*parts: str) -> None:
+    """Print words of ours; a part that is a state has its colour on a terminal."""
+    console = Console(highlight=False)
+    console.print(Text(" ").join(styled(part) for part in parts), soft_wrap=True)
+
+
+def styled(text: str) -> Text:
+    """Give a text its colour, if it is a state."""
+    return Text(text, style=COLOURS.get(text.strip(), ""))
 
 
 def table(rows: list[Json], *columns: str) -> None:
-    """Print rows as aligned columns under their names."""
+    """Print rows as columns under their names."""
     cells = [[_cell(row.get(column)) for column in columns] for row in rows]
-    lines = [[column.upper().replace("_", " ") for column in columns], *cells]
+    titles = [column.upper().replace("_", " ") for column in columns]
+    console = Console(highlight=False)
+    if console.is_terminal:
+        shorter = [[_to_the_second(cell) for cell in row] for row in cells]
+        console.print(_fitting(titles, shorter, columns, console.width))
+        return
+    lines = [titles, *cells]
     widths = [max(len(line[number]) for line in lines) for number in range(len(columns))]
     for line in lines:
         padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        typer.echo("  ".join(padded).rstrip())
+        print_line("  ".join(padded).rstrip())
+
+
+def _fitting(
+    titles: list[str], cells: list[list[str]], columns: tuple[str, ...], width: int
+) -> Table:
+    """Build a table in which long texts give way first, and ids only on a narrow terminal."""
+    fitting = Table(box=None, header_style="bold", pad_edge=False)
+    room = _room(titles, cells, columns, width)
+    for title, column in zip(titles, columns, strict=True):
+        if column in CUT:
+            fitting.add_column(title, overflow="ellipsis", no_wrap=True, max_width=room)
+        else:
+            whole = column == "id" and width >= USUAL_COLUMNS
+            fitting.add_column(title, overflow="fold", no_wrap=whole)
+    for row in cells:
+        fitting.add_row(*(styled(cell) for cell in row))
+    return fitting
+
+
+def _room(titles: list[str], cells: list[list[str]], columns: tuple[str, ...], width: int) -> int:
+    """Say how wide each column of long texts may be when all others are shown whole."""
+    by_column = zip(columns, zip(titles, *cells, strict=True), strict=True)
+    others = [max(map(len, texts)) for column, texts in by_column if column not in CUT]
+    left = width - sum(others) - GAP * (len(columns) - 1)
+    return max(NARROWEST, left // max(1, len(columns) - len(others)))
 
 
 def fields(item: Json) -> None:
     """Print one item, a line for each field, what is nested as JSON below its name."""
     for name, value in item.items():
         if isinstance(value, (dict, list)):
-            typer.echo(f"{name}:")
+            print_line(f"{printable(name)}:")
             rows = value if isinstance(value, list) else [value]
             for row in rows:
-                typer.echo("  " + json.dumps(row, ensure_ascii=False))
+                print_line("  " + printable(json.dumps(row, ensure_ascii=False)))
         elif value is not None:
-            typer.echo(f"{name}: {value}")
+            print_line(f"{printable(name)}:", printable(str(value)))
+
+
+def amount(value: int | None, currency: str | None) -> str:
+    """Write an amount as Stripe counts it, in the currency's smallest unit."""
+    return "-" if value is None else f"{value} {printable(currency or '')}".rstrip()
+
+
+def _to_the_second(cell: str) -> str:
+    """Shorten a time (RFC 3339, UTC, with milliseconds) to what a person reads."""
+    return f"{cell[:19]}Z" if TIME.fullmatch(cell) else cell
 
 
 def _cell(value: Any) -> str:
-    if value is None:
+    if value is None or value == "":
         return "-"
-    text = f"{value:.1f}" if isinstance(value, float) else str(value)
-    return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"
+    return printable(f"{value:.1f}" if isinstance(value, float) else str(value))

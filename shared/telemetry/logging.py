@@ -17,10 +17,14 @@ from pydantic import SecretStr
 
 from shared.bearer_keys import bearer_keys
 from shared.card_numbers import REDACTED, redact_card_numbers
+from shared.printable import printable, printable_lines
 from shared.settings import Settings
 
 # Libraries that tell at INFO what our own lines tell with ids.
 NOISY = ("stripe", "urllib3", "kombu", "amqp", "celery.app.trace", "celery.worker.strategy")
+RENDERER = structlog.dev.ConsoleRenderer(colors=False)
+# Fields of many lines.
+TRACEBACKS = ("exception", "stack")
 # Replacing a shorter text would blacken ordinary words.
 SHORTEST_SECRET = 6
 # Other secrets than ours (a customer's client_secret, a caller's key) that a library might print.
@@ -68,9 +72,7 @@ def configure_logging(settings: Settings, process: str) -> None:
         structlog.processors.format_exc_info,
     ]
     written: list[structlog.typing.Processor] = [
-        structlog.processors.JSONRenderer()
-        if settings.log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=False),
+        structlog.processors.JSONRenderer() if settings.log_format == "json" else _text,
         Redactor(_known_secrets(settings)),
     ]
     _format_libraries(settings, bound, written)
@@ -108,6 +110,18 @@ def _format_libraries(
     root.setLevel(settings.log_level)
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _text(logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
+    """Render a line to be read; what others sent is escaped, so that it cannot steer a terminal."""
+    escaped = {name: _escaped(name, value) for name, value in event.items()}
+    return str(RENDERER(logger, method, escaped))
+
+
+def _escaped(name: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value  # rendered by `repr`, which escapes
+    return printable_lines(value) if name in TRACEBACKS else printable(value)
 
 
 def _process_name(process: str) -> structlog.typing.Processor:

@@ -51,7 +51,7 @@ def test_an_image_holds_its_own_packages_and_shared_and_nothing_else(name):
         if line.startswith("COPY ") and "--from=" not in line
         for source in line.split()[1:-1]
     }
-    beside = {"worker": {"billing", "bin/python", "cli"}, "api": {"console/page"}}
+    beside = {"worker": {"billing", "bin/python", "cli", "doctor"}, "api": {"console/page"}}
     assert copied == {"bin/in-container", "shared", own} | beside[own]
 
 

@@ -114,8 +114,8 @@ def test_an_image_holds_nothing_that_only_the_other_needs():
     ("packages", "name"),
     [
         (("api", "shared"), "requirements-api"),
-        (("worker", "shared", "cli"), "requirements-worker"),
-        (("api", "worker", "shared", "local", "cli"), "requirements"),
+        (("worker", "shared", "cli", "doctor"), "requirements-worker"),
+        (("api", "worker", "shared", "local", "cli", "doctor"), "requirements"),
     ],
 )
 def test_what_the_service_imports_was_asked_for_by_name(packages, name):

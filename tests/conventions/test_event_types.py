@@ -1,9 +1,10 @@
 """A new event type is one function, one fixture, one test: each type has all three."""
 
 import importlib
+import inspect
 import json
+import re
 from functools import cache
-from pathlib import Path
 
 import pytest
 
@@ -38,6 +39,18 @@ def test_each_handled_type_is_named_in_a_test(event_type):
 def test_each_handler_is_said_to_exist_for_a_reason(event_type):
     handler = handler_of(event_type)
     assert handler
-    source = (ROOT / Path(*handler.__module__.split("."))).with_suffix(".py").read_text()
-    line = next(row for row in source.splitlines() if f'"{event_type}"' in row)
-    assert "# why:" in line or handler.__doc__, f"say why {event_type} matters"
+    decorators = inspect.getsource(handler).partition("\ndef ")[0]
+    beside = "\n".join((inspect.getcomments(handler) or "", decorators))
+    assert has_reason(beside), f"say why {event_type} matters: # why: …"
+
+
+def has_reason(registration: str) -> bool:
+    return bool(re.search(r"# why: \w+(\W+\w+){2,}", registration))
+
+
+def test_a_handler_without_its_reason_is_found():
+    registered = '@handles("charge.updated")'
+    assert has_reason(f"{registered}  # why: tells the fees")
+    assert has_reason(f"# why: tells the fees\n{registered}")
+    for without in (registered, f"{registered}  # why:", f"# tells the fees\n{registered}"):
+        assert not has_reason(without)

@@ -15,7 +15,7 @@ from tests.conventions.tracked import python_files, text_of
 # The first argument of a Redis command that is a text in the code and not a name of the schema.
 SPELT = re.compile(r"""redis\.(?!info\b|config_get\b)\w+\(\s*f?["']""")
 BRACES = re.compile(r"""\{billing\}:|["']billing:""")
-SERVICE = ("api", "worker", "shared", "cli", "local")
+SERVICE = ("api", "worker", "shared", "cli", "doctor", "local")
 
 
 def test_the_page_about_the_store_is_the_one_the_schema_makes():

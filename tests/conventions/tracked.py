@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("api", "worker", "shared", "sandbox", "local", "cli")
+PACKAGES = ("api", "worker", "shared", "sandbox", "local", "cli", "doctor")
 
 
 @cache

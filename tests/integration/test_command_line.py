@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import re
+import select
 import subprocess
 import sys
+import termios
 import threading
-from collections.abc import Callable, Iterator
+import tomllib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,8 +27,83 @@ from tests.integration.hands import Hands
 from tests.integration.test_dead_letters import bury, bury_notifications
 from tests.servers import ROOT
 
-Billing = Callable[..., subprocess.CompletedProcess[str]]
 KEY = "operator-key-0123456789"
+PATIENCE_SECONDS = 20
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+
+
+class Billing:
+    """Run `./billing` as a script would, or on a terminal with the same environment."""
+
+    def __init__(self, url: str) -> None:
+        self.environment = {
+            "BILLING_URL": url,
+            "BILLING_OPERATOR_KEY": KEY,
+            "LOGNAME": "kim",
+            "PATH": os.environ["PATH"],
+        }
+
+    def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "cli", *arguments],
+            cwd=ROOT,
+            env=self.environment | environment,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+
+
+class Screen:
+    """Run `./billing` on a terminal of so many columns."""
+
+    def __init__(self, environment: dict[str, str], *arguments: str, columns: int = 100) -> None:
+        ours, theirs = pty.openpty()
+        termios.tcsetwinsize(ours, (40, columns))
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "cli", *arguments],
+            cwd=ROOT,
+            env=environment | {"TERM": "xterm-256color"},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        self._terminal = ours
+
+    def read_until(self, words: str) -> str:
+        """Read until the words are on the screen."""
+        text = ""
+        while words not in text and (more := self._more()):
+            text += more
+        assert words in text
+        return text
+
+    def rest(self, *, plain: bool = True) -> str:
+        """Read all to the end; plain, without colours."""
+        text = ""
+        while more := self._more():
+            text += more
+        text = text.replace("\r\n", "\n")
+        return ESCAPES.sub("", text) if plain else text
+
+    def type(self, keys: str) -> None:
+        os.write(self._terminal, keys.encode())
+
+    def ended(self) -> int:
+        """Wait for the end and give the status."""
+        self.rest()
+        os.close(self._terminal)
+        return self._process.wait(PATIENCE_SECONDS)
+
+    def _more(self) -> str:
+        ready, _, _ = select.select([self._terminal], [], [], PATIENCE_SECONDS)
+        assert ready, "the terminal is silent"
+        try:
+            return os.read(self._terminal, 65536).decode()
+        except OSError:  # the other end is closed
+            return ""
 
 
 @pytest.fixture
@@ -33,24 +114,7 @@ def billing(settings: Settings, real_store: Store) -> Iterator[Billing]:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
 
-    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        variables = {
-            "BILLING_URL": f"http://127.0.0.1:{server.port}",
-            "BILLING_OPERATOR_KEY": KEY,
-            "LOGNAME": "kim",
-            "NO_COLOR": "1",
-        }
-        return subprocess.run(
-            [sys.executable, "-m", "cli", *arguments],
-            cwd=ROOT,
-            env=variables | environment,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-
-    yield run
+    yield Billing(f"http://127.0.0.1:{server.port}")
     server.shutdown()
     thread.join()
     server.server_close()
@@ -89,19 +153,136 @@ def test_a_dry_run_touches_nothing_and_yes_redrives(billing: Billing, real_store
 def test_a_redrive_that_nobody_confirmed_does_nothing(billing: Billing, real_store: Store) -> None:
     bury(real_store, "evt_1")
     done = billing("dead-letters", "redrive", "evt_1")
-    assert done.returncode == 1
+    assert done.returncode == 4
     assert "--yes" in done.stderr
     assert real_store.redis.zcard(real_store.keys.dead(EVENTS)) == 1
 
 
-def test_several_ids_are_redriven_at_once(billing: Billing, real_store: Store) -> None:
+def test_several_ids_are_redriven_and_an_unknown_one_is_an_error(
+    billing: Billing, real_store: Store
+) -> None:
     bury(real_store, "evt_1")
     bury_notifications(real_store, "pi_1", "ntf_1")
-    done = json.loads(
-        billing("dead-letters", "redrive", "evt_1", "ntf_1", "evt_9", "--yes", "--json").stdout
+    done = billing("dead-letters", "redrive", "evt_1", "ntf_1", "evt_9", "--yes", "--json")
+    result = json.loads(done.stdout)
+    assert result["redriven"] == ["evt_1", "ntf_1"]
+    assert result["skipped"] == {"evt_9": "unknown"}
+    assert done.returncode == 1
+    assert "No item has this id: evt_9" in done.stderr
+
+
+def test_a_redrive_that_did_nothing_says_so_with_its_own_status(billing: Billing) -> None:
+    for search in (("--kind", "events"), ("--kind", "refunds", "--dry-run")):
+        done = billing("dead-letters", "redrive", *search, "--yes")
+        assert (done.returncode, done.stderr) == (
+            4,
+            "Nothing was redriven: no dead letter matches.\n",
+        )
+
+
+def test_what_was_shown_is_redriven_and_nothing_that_died_meanwhile(
+    billing: Billing, real_store: Store
+) -> None:
+    bury(real_store, "evt_shown", error="timeout")
+    screen = Screen(billing.environment, "dead-letters", "redrive", "--kind", "events")
+    assert "would redrive  evt_shown" in screen.read_until("Redrive these 1 of 1?")
+    bury(real_store, "evt_meanwhile", error="timeout")
+    screen.type("y\n")
+    assert screen.ended() == 0
+    dead = real_store.redis.zrange(real_store.keys.dead(EVENTS), 0, -1)
+    assert dead == ["evt_meanwhile"]
+
+
+def test_a_redrive_that_is_declined_does_nothing(billing: Billing, real_store: Store) -> None:
+    bury(real_store, "evt_1")
+    screen = Screen(billing.environment, "dead-letters", "redrive", "evt_1")
+    screen.read_until("Redrive these 1 of 1?")
+    screen.type("n\n")
+    assert screen.ended() == 4
+    assert real_store.redis.zcard(real_store.keys.dead(EVENTS)) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("dead-letters", "redrive"),
+        ("dead-letters", "redrive", "evt_1", "--kind", "events"),
+        ("dead-letters", "list", "--kind", "letters"),
+        ("refunds", "resolve", "rr_1"),
+        ("events", "list", "--limit", "0"),
+        ("evnts",),
+    ],
+)
+def test_a_command_line_that_is_wrong_ends_with_status_2(
+    billing: Billing, arguments: tuple[str, ...]
+) -> None:
+    done = billing(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (("dead-letters", "list"), "No dead letters found.\n"),
+        (("events", "list", "--type", "charge.*"), "No events found.\n"),
+        (("audit",), "No operator has done anything yet.\n"),
+    ],
+)
+def test_an_empty_list_is_said_in_words(
+    billing: Billing, command: tuple[str, ...], words: str
+) -> None:
+    done = billing(*command)
+    assert (done.returncode, done.stdout) == (0, words)
+
+
+def test_the_version_is_that_of_the_project(billing: Billing) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert billing("--version").stdout == f"billing {project['version']}\n"
+
+
+HOSTILE = "\x1b[2J\x1b]0;title\x07 \x9b31m [bold red] \u202egnp.exe\nforged: line"
+
+
+def test_nothing_that_others_sent_steers_the_terminal(billing: Billing, real_store: Store) -> None:
+    bury(real_store, "evt_1", event_type="charge.\x1b[31mupdated", error=HOSTILE)
+    commands = (("dead-letters", "list"), ("dead-letters", "show", "evt_1"), ("events", "list"))
+    for command in commands:
+        for arguments in (command, (*command, "--json")):
+            told = billing(*arguments).stdout
+            assert "evt_1" in told
+            assert not set(told) & set("\x1b\x07\x9b\u202e")
+            assert "\nforged" not in told
+    shown = billing("dead-letters", "list").stdout
+    assert "\\u001b[2J" in shown
+    assert "[bold red]" in shown
+    assert (
+        json.loads(billing("dead-letters", "list", "--json").stdout)["data"][0]["error"] == HOSTILE
     )
-    assert done["redriven"] == ["evt_1", "ntf_1"]
-    assert done["skipped"] == {"evt_9": "unknown"}
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_a_table_fits_the_terminal_and_ids_are_whole(
+    billing: Billing, real_store: Store, columns: int
+) -> None:
+    event_id = "evt_1TnbZLKdfU3hXEhNB0a2CqRy"
+    bury(real_store, event_id, error="the event service answered with status 500 " * 5)
+    screen = Screen(billing.environment, "dead-letters", "list", columns=columns)
+    text = screen.rest()
+    assert max(len(line) for line in text.splitlines()) <= columns
+    assert columns < 80 or event_id in text
+    assert "ERROR" in text
+    assert screen.ended() == 0
+
+
+def test_states_have_colours_on_a_terminal_only(billing: Billing, real_store: Store) -> None:
+    bury(real_store, "evt_1")
+    arguments = ("events", "list")
+    red = "\x1b[1;31mdead"
+    for environment, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
+        screen = Screen(billing.environment | environment, *arguments)
+        assert (red in screen.rest(plain=False)) is coloured
+        assert screen.ended() == 0
+    assert "\x1b[" not in billing(*arguments).stdout
 
 
 def test_an_item_is_shown_with_its_attempts(billing: Billing, real_store: Store) -> None:
@@ -112,11 +293,17 @@ def test_an_item_is_shown_with_its_attempts(billing: Billing, real_store: Store)
 
 
 def test_a_payments_story_is_told(billing: Billing, hands: Hands) -> None:
-    payment = hands.pay().get_json()["payment_intent_id"]
+    payment = hands.pay(metadata={"event_id": "7"}).get_json()["payment_intent_id"]
+    body = {"payment_intent_id": payment, "amount": 300}
+    assert hands.client.post("/api/refund/process", json=body).status_code == 202
+    hands.work()
     hands.deliver_events()
     hands.work()
     told = billing("payment", "show", payment).stdout
-    assert f"{payment}: payment succeeded" in told
+    assert f"{payment}: payment succeeded\n  amount: 1000 sgd\n" in told
+    assert "  amount_received: 1000 sgd\n" in told
+    assert "metadata:\n  event_id: 7\n" in told
+    assert ": refund succeeded\n  amount: 300 sgd\n" in told
     assert "delivery_attempt" in told
     listed = billing("events", "list", "--payment", payment, "--json").stdout
     assert json.loads(listed)["matched"] > 0
@@ -151,8 +338,9 @@ def test_a_wrong_key_is_said_without_the_key(billing: Billing) -> None:
     assert "wrong-key" not in done.stderr
 
 
-def test_a_service_that_is_away_is_said_with_status_2(billing: Billing) -> None:
-    done = billing("queues", BILLING_URL="http://127.0.0.1:9")
-    assert done.returncode == 2
+def test_a_service_that_is_away_is_said_with_status_3(billing: Billing) -> None:
+    done = billing("queues", BILLING_URL="http://kim:hunter2@127.0.0.1:9/?key=hunter3")
+    assert done.returncode == 3
+    assert "hunter" not in done.stderr
     assert "Is it running?" in done.stderr
     assert "Traceback" not in done.stderr

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from cli.doctor import STATUS, examine
+from doctor.examination import STATUS, examine
 from shared.errors import Misconfigured
 from shared.settings import Settings
 from shared.store.connection import connect

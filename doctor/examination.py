@@ -14,6 +14,7 @@ import requests
 
 import worker.handlers  # noqa: F401 - fills the registry
 from shared.errors import BillingError, Misconfigured, Unavailable
+from shared.printable import without_password
 from shared.settings import CONNECT_TIMEOUT_SECONDS, Settings, load_settings
 from shared.store.connection import open_store
 from shared.store.durability import Finding, inspect
@@ -22,6 +23,8 @@ from shared.stripe.gateway import API_VERSION, StripeGateway
 from shared.work.dead_letters import DeadLetters
 from shared.work.liveness import alive
 from worker.registry import handled_types
+
+__all__ = ["STATUS", "Finding", "examine"]
 
 Json = dict[str, Any]
 STATUS = {"ok": 0, "warning": 1, "error": 2}
@@ -33,7 +36,10 @@ SERVER_ERRORS = 500
 
 
 def examine(settings: Settings | None = None) -> list[Finding]:
-    """Examine everything; a part that cannot be examined is a finding of its own."""
+    """Examine everything; a part that cannot be examined is itself a finding.
+
+    Raises nothing: what is wrong, or does not answer, is among the findings.
+    """
     try:
         settings = settings or load_settings()
     except Misconfigured as error:
@@ -45,8 +51,8 @@ def examine(settings: Settings | None = None) -> list[Finding]:
     gateway = StripeGateway(settings, max_network_retries=0)
     parts: list[tuple[str, Callable[[], Iterator[Finding]], str]] = [
         ("settings", lambda: _settings(settings), ""),
-        ("redis", lambda: iter(inspect(store)), "Check REDIS_URL, and that it runs."),
-        ("workers", lambda: _processes(store), "Redis must answer first."),
+        ("redis", lambda: iter(inspect(store)), "Check REDIS_URL, and that Redis runs."),
+        ("workers", lambda: _processes(store), "Repair Redis first."),
         ("stripe", lambda: _stripe(settings, gateway), "Check STRIPE_SECRET_KEY and the network."),
         ("event service", lambda: _event_service(settings), ""),
     ]
@@ -64,10 +70,18 @@ def _settings(settings: Settings) -> Iterator[Finding]:
     mode = "live: real money" if settings.livemode else "test"
     yield Finding("ok", "settings", f"Stripe key: {mode}")
     if settings.stripe_api_base:
-        yield Finding("ok", "settings", f"a simulated Stripe at {settings.stripe_api_base}")
+        yield Finding(
+            "ok",
+            "settings",
+            f"the sandbox at {without_password(settings.stripe_api_base)} stands for Stripe",
+        )
     for name, given, fix in (
-        ("API_KEYS", settings.api_keys, "anyone who reaches the API may pay"),
-        ("OPERATOR_KEYS", settings.operator_keys, "/ops and /metrics are open, or closed to all"),
+        ("API_KEYS", settings.api_keys, "anybody who reaches the API can pay and refund"),
+        (
+            "OPERATOR_KEYS",
+            settings.operator_keys,
+            "/ops and /metrics are open, or closed, to all",
+        ),
         ("EVENT_SERVICE_SECRET", settings.event_service_secret, "notifications are not signed"),
     ):
         if given:
@@ -83,24 +97,26 @@ def _processes(store: Store) -> Iterator[Finding]:
             yield Finding(
                 "error",
                 "workers",
-                f"nobody consumes the queue {queue}",
+                f"no worker serves the queue {queue}",
                 "Start or restart a worker: python -m worker.",
             )
         else:
-            yield Finding("ok", "workers", f"{len(signs.queues[queue])} consume {queue}")
+            yield Finding(
+                "ok", "workers", f"{len(signs.queues[queue])} worker(s) serve the queue {queue}"
+            )
     if signs.upkeep_is_silent():
         yield Finding(
             "error",
             "upkeep",
-            "no relay sweeps: retries and lost doorbells wait",
+            "no upkeep process runs: retries and lost doorbells wait",
             "Start upkeep: python -m worker.upkeep.",
         )
     else:
-        yield Finding("ok", "upkeep", f"{len(signs.upkeep)} running")
+        yield Finding("ok", "upkeep", f"{len(signs.upkeep)} process(es) run")
     for kind, count in DeadLetters(store).count().items():
         if count:
-            fix = f"./billing dead-letters list --kind {kind}"
-            yield Finding("warning", "dead letters", f"{count} {kind}", fix)
+            fix = f"List them: ./billing dead-letters list --kind {kind}"
+            yield Finding("warning", "dead letters", f"{count} {kind} were given up", fix)
 
 
 def _stripe(settings: Settings, gateway: StripeGateway) -> Iterator[Finding]:
@@ -108,9 +124,9 @@ def _stripe(settings: Settings, gateway: StripeGateway) -> Iterator[Finding]:
     skew = abs(theirs - ours)
     level = "ok" if skew <= SKEW_WARNING_SECONDS else "warning"
     level = "error" if skew > SKEW_ERROR_SECONDS else level
-    fix = "" if level == "ok" else "Set the clock (NTP): signatures are refused by the clock."
-    yield Finding(level, "stripe", f"answers; clocks differ by {skew} s", fix)  # type: ignore[arg-type]  # a Level
-    yield Finding("ok", "stripe", f"our API version is {API_VERSION}")
+    fix = "" if level == "ok" else "Correct the clock (NTP): webhooks are refused."
+    yield Finding(level, "stripe", f"Stripe answers; its clock and ours differ by {skew} s", fix)  # type: ignore[arg-type]  # a Level
+    yield Finding("ok", "stripe", f"this service speaks API version {API_VERSION}")
     yield from _endpoints(settings, gateway.webhook_endpoints())
 
 
@@ -118,7 +134,7 @@ def _endpoints(settings: Settings, endpoints: list[Json]) -> Iterator[Finding]:
     ours = [e for e in endpoints if urlsplit(e["url"]).path.rstrip("/") == WEBHOOK_PATH]
     enabled = [e for e in ours if e["status"] == "enabled"]
     if not enabled:
-        what = "no enabled webhook endpoint ends in " + WEBHOOK_PATH
+        what = "no enabled webhook endpoint has the path " + WEBHOOK_PATH
         level = "error" if settings.livemode else "warning"
         fix = "Register https://…/api/webhook with the types that bin/stripe-events prints "
         yield Finding(level, "stripe", what, fix + "(or forward with stripe listen).")  # type: ignore[arg-type]  # a Level
@@ -127,7 +143,7 @@ def _endpoints(settings: Settings, endpoints: list[Json]) -> Iterator[Finding]:
 
 
 def _endpoint(settings: Settings, endpoint: Json) -> Iterator[Finding]:
-    where = f"webhook endpoint {endpoint['id']} ({endpoint['url']})"
+    where = f"webhook endpoint {endpoint['id']} ({without_password(endpoint['url'])})"
     if settings.livemode and not endpoint["url"].startswith("https://"):
         yield Finding("error", "stripe", f"{where} is not https", "Register an https URL.")
     missing = set(handled_types()) - set(endpoint["enabled_events"])
@@ -135,30 +151,40 @@ def _endpoint(settings: Settings, endpoint: Json) -> Iterator[Finding]:
         missing = set()
     if missing:
         fix = "Enable the types that bin/stripe-events prints."
-        yield Finding("warning", "stripe", f"{where} lacks {', '.join(sorted(missing))}", fix)
+        yield Finding(
+            "warning", "stripe", f"{where} does not send {', '.join(sorted(missing))}", fix
+        )
     else:
-        yield Finding("ok", "stripe", f"{where} has every type we handle")
+        yield Finding("ok", "stripe", f"{where} sends every type that this service handles")
     version = endpoint.get("api_version")
     if version not in (None, API_VERSION):
-        what = f"{where} sends API version {version}, our SDK's is {API_VERSION}"
-        yield Finding("warning", "stripe", what, "Make an endpoint of our version; see upgrade.")
+        what = f"{where} sends API version {version}, this service speaks {API_VERSION}"
+        yield Finding(
+            "warning",
+            "stripe",
+            what,
+            "Create an endpoint of that version; see the upgrade in docs/runbook.md.",
+        )
 
 
 def _event_service(settings: Settings) -> Iterator[Finding]:
-    address = settings.event_service_url
+    address = without_password(settings.event_service_url)
     try:
         answer = requests.get(
-            address, timeout=CONNECT_TIMEOUT_SECONDS, allow_redirects=False, stream=True
+            settings.event_service_url,
+            timeout=CONNECT_TIMEOUT_SECONDS,
+            allow_redirects=False,
+            stream=True,
         )
     except requests.RequestException as error:
         raise Unavailable(
-            f"{address} does not answer ({type(error).__name__}); notifications wait. "
-            "Check EVENT_SERVICE_URL and the network.",
+            f"the event service at {address} does not answer ({type(error).__name__}); "
+            "notifications wait. Check EVENT_SERVICE_URL and the network.",
             code="event_service_unreachable",
         ) from error
     answer.close()
     if answer.status_code >= SERVER_ERRORS:
-        what = f"{address} answers {answer.status_code}"
-        yield Finding("warning", "event service", what, "Look at the event service's own logs.")
+        what = f"the event service at {address} answers with status {answer.status_code}"
+        yield Finding("warning", "event service", what, "Read the logs of the event service.")
     else:
-        yield Finding("ok", "event service", f"{address} answers")
+        yield Finding("ok", "event service", f"the event service at {address} answers")

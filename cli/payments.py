@@ -1,0 +1,98 @@
+"""`./billing payment` and `./billing refunds`: the story of a payment, and dead refund jobs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from cli import output
+from cli.client import Client
+from cli.options import AsJson, Key, Reason, Url
+from shared.printable import printable
+
+Json = dict[str, Any]
+payment = typer.Typer(help="Show what is known of a payment.", no_args_is_help=True)
+refunds = typer.Typer(help="Decide on refund jobs that nobody else can.", no_args_is_help=True)
+# What of the payment's last known state is money, in the order it is read.
+MONEY = ("amount", "amount_received", "amount_capturable", "amount_total")
+
+
+@payment.command("show")
+def show_payment(
+    payment_id: Annotated[
+        str, typer.Argument(help="Stripe's id of the payment: pi_…, or ch_… or cs_… without one.")
+    ],
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Show a payment's amounts, metadata, refunds and disputes, and all that happened to it."""
+    found = Client(url, key).get(f"/payments/{payment_id}")
+    if as_json:
+        output.as_json(found)
+        return
+    subjects: dict[str, Json] = found["known"].get("subjects", {})
+    for name, subject in subjects.items():
+        output.print_line(
+            f"{printable(name)}: {printable(subject['family'])} {printable(subject['status'])}"
+        )
+        _show_money(subject)
+    _show_metadata(subjects)
+    output.print_line("")
+    for entry in found["timeline"]:
+        _show_entry(entry)
+
+
+def _show_money(subject: Json) -> None:
+    snapshot = subject.get("snapshot", {})
+    currency = snapshot.get("currency")
+    for name in MONEY:
+        if snapshot.get(name) is not None:
+            output.print_line(f"  {name}: {output.amount(snapshot[name], currency)}")
+    for name in ("reason", "failure_code", "pending_reason", "due_by"):
+        if snapshot.get(name):
+            output.print_line(f"  {name}: {printable(str(snapshot[name]))}")
+
+
+def _show_metadata(subjects: dict[str, Json]) -> None:
+    """Show the payment's metadata; each subject of one payment repeats it."""
+    metadata: Json = {}
+    for subject in subjects.values():
+        metadata |= subject.get("snapshot", {}).get("metadata") or {}
+    if metadata:
+        output.print_line("metadata:")
+    for name, value in metadata.items():
+        output.print_line(f"  {printable(name)}: {printable(str(value))}")
+
+
+def _show_entry(entry: Json) -> None:
+    rest = {name: value for name, value in entry.items() if name not in ("at", "kind")}
+    details = " ".join(f"{name}={printable(str(value))}" for name, value in rest.items())
+    output.print_line(f"{entry['at']}  {printable(entry['kind'])}  {details}".rstrip())
+
+
+@refunds.command("resolve")
+def resolve(
+    job: Annotated[str, typer.Argument(help="Id of the dead refund job: rr_….")],
+    refund: Annotated[
+        str | None,
+        typer.Option("--refund", help="Stripe made this refund (re_…): end the job with it."),
+    ] = None,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Stripe made no refund: end the job as failed.")
+    ] = False,
+    reason: Reason = "",
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """End a dead refund job according to what Stripe's dashboard shows."""
+    if failed == (refund is not None):
+        raise typer.BadParameter("give either --refund or --failed")
+    finding: Json = {"refund_id": refund, "failed": failed}
+    done = Client(url, key).post(f"/refunds/{job}/resolve", reason, **finding)
+    if as_json:
+        output.as_json(done)
+    else:
+        output.print_line(f"{printable(job)}: {done['outcome']}")

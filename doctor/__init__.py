@@ -1,0 +1,1 @@
+"""The doctor: examines everything an installation depends on, when nothing else may work."""
