@@ -28,6 +28,7 @@ from urllib3.exceptions import (
 from urllib3.util import make_headers, parse_url
 from urllib3.util.ssl_match_hostname import CertificateError
 
+from shared.card_numbers import redact_card_numbers
 from shared.deadline import deadline
 from shared.http_transport import (
     DeadlineHTTPConnection,
@@ -50,7 +51,7 @@ class Answer:
 
     `failure` is one of `dns`, `connect_refused`, `connect_timeout`, `connect_failed`, `tls`,
     `reset`, `no_answer_in_time`, `not_http` and `status` (an answer that is no 2xx); `detail` has
-    the library's own words. `text` is the beginning of the answer's body as it was sent.
+    the library's own words. `text` is the beginning of the answer's body, without card numbers.
     """
 
     failure: str = ""
@@ -155,7 +156,7 @@ class EventService:
             "" if taken else response.reason,
             response.status,
             None if taken else retry_after_seconds(response.headers.get("Retry-After")),
-            text.decode(errors="replace"),
+            redact_card_numbers(text.decode(errors="replace")),
         )
 
 

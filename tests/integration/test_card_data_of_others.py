@@ -8,7 +8,10 @@ import requests
 from redis import Redis
 
 from shared.card_numbers import REDACTED
+from shared.settings import Settings
+from tests import hostile
 from tests.integration.hands import Hands
+from worker.runtime import Runtime
 
 NUMBER = "2223003122003222"
 WRITTEN = "2223 0031 2200 3222"
@@ -58,25 +61,18 @@ def test_a_note_of_somebody_at_stripe_is_kept_and_told_without_its_number(
 
 
 def test_an_answer_of_the_event_service_is_kept_without_its_number(
-    hands: Hands, valkey_url: str, monkeypatch: Any
+    hands: Hands, settings: Settings, valkey_url: str
 ) -> None:
-    real = requests.Session.post
-    attempts: list[str] = []
-
-    def answered(session: Any, url: str, **options: Any) -> requests.Response:
-        response = real(session, url, **options)
-        attempts.append(url)
-        if len(attempts) == 1:
-            response.status_code = 500
-            response.raw = None
-            response._content = f"no seat for {WRITTEN}".encode()
-            response._content_consumed = True
-        return response
-
-    monkeypatch.setattr(requests.Session, "post", answered)
+    text = f"no seat for {WRITTEN}"
+    answer = f"HTTP/1.1 410 Gone\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode()
     hands.pay()
     hands.deliver_events("payment_intent.succeeded")
-    hands.work()
+    with hostile.peer(hostile.says(answer)) as peer:
+        changed = settings.model_copy(update={"event_service_url": peer.url})
+        hands.runtime = Runtime(changed, hands.runtime.store)
+        hands.ring()
+        hands.ring()
+        hands.runtime.event_service.close()
     kept = everything_in(valkey_url)
-    assert "no seat for" in kept
+    assert f"no seat for {REDACTED}" in kept
     assert WRITTEN not in kept
