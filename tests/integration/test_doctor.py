@@ -144,7 +144,7 @@ def test_a_clock_that_is_off_is_found(
 ) -> None:
     now = int(time.time())
     monkeypatch.setattr(StripeGateway, "server_time", lambda _: (now + seconds, now))
-    found = [f for f in examine(settings) if "clocks differ" in f.what]
+    found = [f for f in examine(settings) if "its clock and ours differ" in f.what]
     assert found[0].level == (level if seconds else "ok")
 
 
@@ -155,7 +155,7 @@ def test_silence_is_found_and_dead_letters_are_mentioned(
     findings = examine(settings)
     assert worst(findings, "workers").level == "error"
     assert worst(findings, "upkeep").level == "error"
-    assert worst(findings, "dead letters").what == "1 events"
+    assert worst(findings, "dead letters").what == "1 events were given up"
     everyone_lives(real_store)
     findings = examine(settings)
     assert worst(findings, "workers").level == "ok"
@@ -290,3 +290,15 @@ def test_the_doctor_asks_for_every_handled_type(settings: Settings, sandbox: str
     register_endpoint(sandbox, **{"enabled_events[]": "customer.created"})
     found = worst(examine(settings), "stripe").what
     assert all(event_type in found for event_type in handled_types())
+
+
+def test_no_password_of_a_url_is_printed(settings: Settings) -> None:
+    urls = {
+        "redis_url": "redis://:hunter2@127.0.0.1:9/0",
+        "event_service_url": "http://kim:hunter2@127.0.0.1:9",
+        "stripe_api_base": "http://kim:hunter2@127.0.0.1:9",
+    }
+    findings = examine(settings.model_copy(update=urls))
+    told = " ".join(f"{finding.what} {finding.fix}" for finding in findings)
+    assert "http://kim:***@127.0.0.1:9" in told
+    assert "hunter2" not in told
