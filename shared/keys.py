@@ -355,6 +355,11 @@ class Keys:
         """Name the signs of life on a queue, or of the relays (`relay`)."""
         return self._name("alive", name)
 
+    @entry("list", "The last 100 messages on queues that no worker could read, JSON.", "30 days")
+    def garbage(self) -> str:
+        """Name what was put aside from the queues."""
+        return self._name("garbage")
+
     @entry("hash", "By how many ms the clock of each process is ahead of Redis's.", "10 minutes")
     def clocks(self) -> str:
         """Name the offsets of the processes' clocks."""

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
+import traceback
+from collections.abc import Callable
+from functools import partial
+
+from celery.signals import worker_shutting_down
 
 from shared.errors import Misconfigured
 from shared.refusal import refuse_start
@@ -15,7 +21,21 @@ def main() -> None:
         from worker.app import app, settings
     except Misconfigured as error:
         refuse_start("The worker", error)
-    app.worker_main(switches(settings))
+    asked: list[str] = []
+    note = partial(_note, asked)
+    worker_shutting_down.connect(note)
+    start: Callable[[list[str]], object] = app.start
+    try:
+        start(switches(settings))
+    except Exception:  # noqa: BLE001 - the last edge: whatever it is, the end has one form
+        traceback.print_exc()
+    if not asked:
+        sys.stderr.write("The worker ended though nobody asked it to; the lines above say why.\n")
+        raise SystemExit(1)
+
+
+def _note(asked: list[str], sig: str = "", **_: object) -> None:
+    asked.append(sig)
 
 
 def switches(settings: Settings) -> list[str]:

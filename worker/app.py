@@ -7,7 +7,7 @@ each choice are in docs/adr/0003-doorbells-not-messages.md.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 
 from celery.signals import setup_logging, worker_init
 
@@ -20,6 +20,8 @@ from shared.telemetry.tracing import configure_tracing
 from shared.work.kinds import EVENTS, NOTIFICATIONS, REFUNDS, UPKEEP
 from shared.work.liveness import PULSE_ID, Signs
 from worker import outage_log
+from worker.broker import Aside
+from worker.garbage import put_aside
 from worker.jobs import JOBS
 from worker.queue_app import queue_app
 from worker.run import run
@@ -51,6 +53,7 @@ def _begin(**_: object) -> None:
         ensure_usable(store, settings)
     except Misconfigured as error:
         refuse_start("The worker", error)
+    Aside.put = partial(put_aside, store)
     begin(store, settings)
 
 

@@ -11,11 +11,13 @@ from kombu import Queue
 from shared.settings import Settings
 from shared.store.connection import broker_settings
 from shared.work.kinds import EVENTS, KINDS
+from worker import broker
 from worker.task_events import BatchingEvents
 
 
 def queue_app(settings: Settings) -> Celery:
     """Build the application; connects to nothing yet."""
+    broker.install()
     app = Celery("billing", set_as_current=False, events=BatchingEvents)
     app.conf.update(
         **broker_settings(settings),
@@ -37,6 +39,8 @@ def queue_app(settings: Settings) -> Celery:
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        # An error answer (no right, a primary turned replica) is an outage like any other.
+        broker_channel_error_retry=True,
         broker_connection_timeout=4,
         # No pool: Flower inspects with a dozen threads, each of which holds one connection while it
         # asks for another; with a pool they wait for one another for ever.
@@ -44,4 +48,5 @@ def queue_app(settings: Settings) -> Celery:
         control_queue_ttl=300.0,
         control_queue_expires=600.0,
     )
+    app.steps["worker"].add(broker.WarmHangUp)
     return app

@@ -76,6 +76,7 @@ OTHER_MODE_EVENTS = Metric(
     ("mode", "account"),
 )
 RINGS = Metric("billing_relay_rings", "Doorbells the relay rang, by kind of work.", ("kind",))
+GARBAGE = Metric("billing_queue_garbage", "Messages on our queues that are none.", ("queue",))
 
 METRICS = {
     metric.name: metric
@@ -95,6 +96,7 @@ METRICS = {
         OTHER_VERSION_EVENTS,
         OTHER_MODE_EVENTS,
         RINGS,
+        GARBAGE,
     )
 }
 # What a call to Stripe can come to; its hundreds of codes for a refusal are one to an operator.

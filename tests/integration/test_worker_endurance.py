@@ -1,0 +1,158 @@
+"""A real worker and a Redis that answers with errors, or lists with garbage in them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from shared.keys import Keys
+from shared.work.kinds import EVENTS, KINDS, REFUNDS
+from tests.servers import process, valkey, wait_until
+from worker.broker import is_doorbell
+
+GARBAGE: list[str | bytes] = [
+    "garbage",
+    b"\xff\xfe",
+    "",
+    "5",
+    "[]",
+    "null",
+    "{}",
+    '{"body": 5, "properties": {}}',
+    '{"body": "", "headers": null, "properties": null}',
+    '{"body": "x", "headers": {"task": "other.task"}, "properties": {"delivery_tag": "t"}}',
+    "[" * 100_000,
+]
+
+
+@dataclass
+class Place:
+    """A worker of our own on a Redis of its own."""
+
+    redis: Redis
+    worker: subprocess.Popen[str]
+    log: Path
+    keys: Keys
+
+    def rings(self, name: str) -> None:
+        """Ring for an item that there is not: answered means read and thrown away."""
+        message = EVENTS.message.replace("@@ID@@", name).replace("@@TAG@@", name)
+        queue = self.keys.queue(EVENTS)
+        wait_until(lambda: self._pushed(queue, message), "the bell can be pushed")
+        wait_until(lambda: self.redis.llen(queue) == 0, f"the worker reads {name}")
+        assert self.worker.poll() is None
+
+    def _pushed(self, queue: str, message: str) -> bool:
+        try:
+            return bool(self.redis.lpush(queue, message))
+        except Exception:  # noqa: BLE001 - whatever the test made Redis say
+            return False
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    log = tmp_path / "worker.log"
+    with valkey() as url, Redis.from_url(url) as redis:
+        environment = {
+            "REDIS_URL": url,
+            "STRIPE_SECRET_KEY": "sk_test_tests_0123456789",
+            "WORKER_QUEUES": "events",
+            "TMPDIR": str(tmp_path),
+            "BILLING_ENV_FILE": "",
+        }
+        arguments = [sys.executable, "-m", "worker"]
+        with process(*arguments, environment=environment, log=log) as worker:
+            found = Place(redis, worker, log, Keys())
+            found.rings("first")
+            yield found
+            assert "EMERGENCY" not in log.read_text()
+            assert list(tmp_path.iterdir()) == [log]
+
+
+def test_garbage_is_put_aside_and_the_next_bell_is_heard(place: Place) -> None:
+    queue, garbage = place.keys.queue(EVENTS), place.keys.garbage()
+    for message in GARBAGE:
+        place.redis.lpush(queue, message)
+    place.rings("after")
+    kept = [json.loads(entry) for entry in place.redis.lrange(garbage, 0, -1)]
+    assert len(kept) == len(GARBAGE)
+    assert kept[0]["message"] == "garbage"
+    assert {entry["queue"] for entry in kept} == {"events"}
+    assert all(len(entry["message"]) <= 2000 for entry in kept)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("trouble", "end"),
+    [
+        ("CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0"),
+        ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
+        ("ACL SETUSER default -brpop", "ACL SETUSER default +brpop"),
+        ("ACL SETUSER default -@all +acl", "ACL SETUSER default +@all"),
+    ],
+)
+def test_a_worker_outlives_what_redis_answers(place: Place, trouble: str, end: str) -> None:
+    place.redis.execute_command(*trouble.split())
+    wait_until(lambda: "queue_refused" in place.log.read_text(), "the worker meets it")
+    place.redis.execute_command(*end.split())
+    place.rings("after")
+
+
+def test_a_worker_outlives_a_key_of_another_type_and_a_cut_wait(place: Place) -> None:
+    queue = place.keys.queue(EVENTS)
+    place.redis.set(queue, "x")
+    wait_until(lambda: "WRONGTYPE" in place.log.read_text(), "the worker meets it")
+    place.redis.delete(queue)
+    place.rings("between")
+
+    def cut() -> bool:
+        waiting = [c for c in place.redis.client_list() if c["cmd"] == "brpop"]
+        return any(place.redis.client_unblock(int(c["id"]), error=True) for c in waiting)
+
+    wait_until(cut, "a wait is cut")
+    place.rings("after")
+
+
+def test_a_hang_up_is_a_warm_stop(place: Place) -> None:
+    place.worker.send_signal(signal.SIGHUP)
+    assert place.worker.wait(20) == 0
+    assert "Warm shutdown" in place.log.read_text() or "shutdown" in place.log.read_text()
+    assert "Traceback" not in place.log.read_text()
+
+
+def test_an_end_that_nobody_asked_for_has_a_status_and_a_last_line(
+    valkey_url: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "worker.log"
+    broken = (
+        "import worker.broker as b, worker.__main__ as m\n"
+        "def fails(self, **_): raise RuntimeError('a defect')\n"
+        "b._Survivor._brpop_read = fails\n"
+        "m.main()\n"
+    )
+    environment = {
+        "REDIS_URL": valkey_url,
+        "STRIPE_SECRET_KEY": "sk_test_tests_0123456789",
+        "WORKER_QUEUES": "events",
+    }
+    with process(sys.executable, "-c", broken, environment=environment, log=log) as worker:
+        assert worker.wait(30) == 1
+    assert "a defect" in log.read_text()
+    assert log.read_text().splitlines()[-1].startswith("The worker ended though nobody asked")
+
+
+@pytest.mark.parametrize("kind", KINDS.values())
+def test_our_own_message_is_one(kind: Any) -> None:
+    own = json.loads(kind.message.replace("@@ID@@", "evt_1").replace("@@TAG@@", "tag"))
+    assert is_doorbell(own, kind.name)
+    other = REFUNDS if kind is EVENTS else EVENTS
+    assert not is_doorbell(own, other.name)
