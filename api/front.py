@@ -34,7 +34,7 @@ log = get_logger(__name__)
 # Stripe waits 10 s for an answer to a webhook; the rest is for a second process's queue.
 RECORD_SECONDS = 4.0
 # The application answers by the deadline; the front does, for one that does not, a moment later.
-AFTER_DEADLINE_SECONDS = 0.5
+AFTER_DEADLINE_SECONDS = 1.0
 # A refund that somebody waits for needs a moment to be recorded and read.
 BESIDE_WAIT_SECONDS = 3.0
 MISTAKE = "This is our mistake. Report the request_id; retry is safe."

@@ -32,7 +32,7 @@ def live() -> Response:
 def ready() -> Response:
     """Say whether the process can do its work: 200, or 503 with the dependency that fails."""
     try:
-        signs = alive(parts().store)
+        signs = alive(parts().store)  # by READY_SECONDS: the front sets the deadline
     except Unavailable:
         return reply(Readiness(status="unavailable", checks={"redis": "unreachable"}), 503)
     # Without these the door still does its whole work: it records. So they are told, no more.

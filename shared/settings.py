@@ -122,6 +122,13 @@ class Settings(BaseSettings):
         "installations of different names.",
         pattern=r"^[a-z0-9][a-z0-9_-]{0,30}$",
     )
+    redis_timeout_seconds: float = Field(
+        3.0,
+        description="Total deadline of a read or a script in Redis; then 503, or the work "
+        "is tried again.",
+        gt=0,
+        le=30,
+    )
     redis_replicas_required: int = Field(
         0,
         description="Replicas that must confirm an event or a refund before it is answered; with "

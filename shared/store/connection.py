@@ -8,7 +8,9 @@ address serves our own client and Celery's, which spells it differently.
 
 from __future__ import annotations
 
+import math
 import ssl
+import time
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -17,17 +19,25 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.backoff import NoBackoff
+from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.exceptions import ConnectionError as Broken
 from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.sentinel import Sentinel, SentinelManagedConnection
+from redis.utils import SENTINEL
 
+from shared.deadline import remaining
 from shared.keys import Keys
 from shared.settings import Settings
 from shared.store.scripts import Store
 
-# A request waits at most about 2 x (1 + 2) s for a Redis that hangs; Stripe waits 10 s for us.
 CONNECT_TIMEOUT_SECONDS = 1.0
+# Of a Sentinel, which answers from memory.
 ANSWER_TIMEOUT_SECONDS = 2.0
 HEALTH_CHECK_SECONDS = 10
+# Work whose time is over may still write down how it ended.
+LAST_WORDS_SECONDS = 0.5
+# A socket takes no timeout of zero for one.
+SHORTEST_SECONDS = 0.001
 SENTINEL_PORT = 26379
 DEFAULT_SERVICE = "mymaster"
 # Celery's worker blocks in BRPOP for a second at a time; five without an answer is an outage.
@@ -72,12 +82,61 @@ def open_store(settings: Settings, client_name: str) -> Store:
     return Store(connect(settings, client_name), keys, settings.redis_replicas_required)
 
 
+class _InTime:
+    """A connection whose calls end in time, handshake, health check and all answers together.
+
+    A call is what `send_packed_command` begins from outside; an earlier deadline of the work
+    at hand counts, but for a moment in which what was done can still be written down.
+    """
+
+    def __init__(self, *args: Any, total_seconds: float, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._total_seconds = total_seconds
+        self._ends_at = math.inf
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        if check_health:  # neither the handshake nor a health check, which are parts of a call
+            left = remaining()
+            limit = self._total_seconds if left is None else min(self._total_seconds, left)
+            self._ends_at = time.monotonic() + max(limit, LAST_WORDS_SECONDS)
+        super().send_packed_command(command, check_health)  # type: ignore[misc]  # of the mixed-in
+
+    def read_response(self, *args: Any, timeout: Any = SENTINEL, **options: Any) -> Any:
+        if timeout is SENTINEL and self._ends_at < math.inf:
+            timeout = max(SHORTEST_SECONDS, self._ends_at - time.monotonic())
+        return super().read_response(*args, timeout=timeout, **options)  # type: ignore[misc]  # see above
+
+
+class _Plain(_InTime, Connection):
+    pass
+
+
+class _Tls(_InTime, SSLConnection):
+    pass
+
+
+class _Socket(_InTime, UnixDomainSocketConnection):
+    pass
+
+
+class _Managed(_InTime, SentinelManagedConnection):
+    pass
+
+
+CLASSES = {"redis": _Plain, "rediss": _Tls, "unix": _Socket, "sentinel": _Managed}
+
+
 def connect(settings: Settings, client_name: str) -> Redis:
-    """Give a lazy, pooled client whose every call ends within seconds."""
+    """Give a lazy, pooled client whose every call ends within `REDIS_TIMEOUT_SECONDS`.
+
+    What broke is tried again once on a new connection, what was not answered in time is not.
+    """
     options: dict[str, Any] = {
-        "socket_timeout": ANSWER_TIMEOUT_SECONDS,
-        "retry": Retry(NoBackoff(), 1),
+        "socket_timeout": settings.redis_timeout_seconds,
+        "retry": Retry(NoBackoff(), 1, supported_errors=(Broken,)),
         "health_check_interval": HEALTH_CHECK_SECONDS,
+        "connection_class": CLASSES[urlsplit(settings.redis_url).scheme],
+        "total_seconds": settings.redis_timeout_seconds,
     }
     primary: Redis = _client(settings, Redis, Sentinel, options | _always(client_name))
     return primary

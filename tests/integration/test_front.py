@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 from flask.testing import FlaskClient
 
+from local.embedded_valkey import valkey_binary
 from shared.settings import Settings
 from shared.store.scripts import Store
+from tests import servers
 from tests.conftest import make_settings
 from tests.integration.doors import open_door
 from tests.integration.hands import Hands
@@ -334,3 +338,30 @@ def test_who_a_proxy_speaks_for_is_believed_only_when_it_is_trusted(
         for number in range(2)
     ]
     assert statuses == [400, second]
+
+
+@pytest.fixture
+def frozen(tmp_path: Path) -> Iterator[FlaskClient]:
+    """Serve with a Redis that answered once and then hangs."""
+    port = servers.free_port()
+    command = [str(valkey_binary()), "--port", str(port), "--save", "", "--dir", str(tmp_path)]
+    with servers.process(*command, log=tmp_path / "valkey.log") as server:
+        client = open_door(make_settings(redis_url=f"redis://127.0.0.1:{port}/0"))
+        servers.wait_until(lambda: client.get("/health/ready").status_code == 200, "it answers")
+        server.send_signal(signal.SIGSTOP)
+        yield client
+        server.send_signal(signal.SIGCONT)
+
+
+def test_a_redis_that_hangs_is_named_in_time(frozen: FlaskClient) -> None:
+    for path, seconds in (("/health/ready", 2.7), ("/metrics", 5), ("/health", 0.5)):
+        began = time.monotonic()
+        answer = frozen.get(path)
+        assert time.monotonic() - began < seconds, path
+        if path == "/health/ready":
+            assert answer.status_code == 503
+            assert answer.get_json()["checks"] == {"redis": "unreachable"}
+    began = time.monotonic()
+    refused = frozen.post("/api/payment/process", json=PAYMENT)
+    assert (refused.status_code, refused.get_json()["code"]) == (503, "store_unavailable")
+    assert time.monotonic() - began < 8

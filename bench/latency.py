@@ -1,0 +1,109 @@
+"""From a webhook to its notification at 100 events a second, in quiet and beside a slow Stripe.
+
+API with two processes, a worker, a notifier and the relays, as in the Procfile. Every event is of a
+payment of its own; the event service notes when it hears of each.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from bench._event_service import Ledger, serve
+from bench._load import send, signed_requests
+from bench._setting import copies, head, real_event, row, scaled
+from chaos.stage import Crew, Stage, free_ports, wait_until
+from slow.relay import Relay
+from slow.troubles import MARKS, PAYERS, SLOW, crowd, pay
+
+PER_SECOND = 100
+SENDERS = 16
+PATIENCE_SECONDS = 60.0
+ROLES = ("valkey", "sandbox", "api", "worker", "notifier", "upkeep")
+
+
+@dataclass
+class Arrivals(Ledger):
+    """A ledger that notes when each payment was heard of."""
+
+    arrived: dict[str, float] = field(default_factory=dict)
+
+    def take(self, payment: str, sequence: int) -> None:
+        """Note the moment, and count."""
+        self.arrived.setdefault(payment, time.monotonic())
+        super().take(payment, sequence)
+
+
+def main() -> None:
+    """Measure both and print their figures."""
+    count = scaled(2_000, 100)
+    head(
+        f"{count} webhooks at {PER_SECOND}/s",
+        *("beside", "webhook p50, p99 ms", "to notification p50, p99 ms"),
+    )
+    for name, payers in (("nothing", 0), (f"{PAYERS} payments at a Stripe that takes 8 s", PAYERS)):
+        answered, told = measure(count, payers)
+        row(name, *(f"{at(taken, 0.5):.0f}, {at(taken, 0.99):.0f}" for taken in (answered, told)))
+
+
+def at(taken: Sequence[float], share: float) -> float:
+    """Give a percentile in ms."""
+    return sorted(taken)[int(len(taken) * share)] * 1000
+
+
+def measure(count: int, payers: int) -> tuple[list[float], list[float]]:
+    """Send the events; give the seconds to each answer, and to each notification."""
+    stripe_port, service_port = free_ports(2)
+    crew = Crew(workers=1, notifiers=1, upkeeps=1)
+    settings: dict[str, Any] = {
+        "STRIPE_API_BASE": f"http://127.0.0.1:{stripe_port}",
+        "STRIPE_TIMEOUT_SECONDS": "10",
+        "EVENT_SERVICE_URL": f"http://127.0.0.1:{service_port}",
+        "RECONCILE_INTERVAL_SECONDS": "3600",
+    }
+    arrivals = Arrivals()
+    service = serve(service_port, arrivals)
+    with ExitStack() as stack:
+        stage = Stage(crew=crew, only=ROLES, **settings)
+        stack.enter_context(Relay(stripe_port, int(urlsplit(stage.sandbox).port or 0), MARKS))
+        stack.enter_context(stage)
+        event = real_event(stage, "payment_intent.succeeded")
+        made = list(copies(event, count))
+        requests = signed_requests(f"{stage.api}/api/webhook", [body for _, body in made])
+        payments = [f"{event['data']['object']['id'][:-7]}{n:07d}" for n in range(count)]
+        if payers:
+            stack.enter_context(crowd(payers, lambda: pay(stage.api, SLOW)))
+        sent, answered = _send(stage, requests)
+        wait_until(
+            lambda: all(payment in arrivals.arrived for payment in payments),
+            "every payment is told",
+            PATIENCE_SECONDS,
+        )
+    service.shutdown()
+    service.server_close()
+    return answered, [
+        arrivals.arrived[payment] - moment for payment, moment in zip(payments, sent, strict=True)
+    ]
+
+
+def _send(stage: Stage, requests: Sequence[bytes]) -> tuple[list[float], list[float]]:
+    """Send each at its moment, whatever became of those before; give moments and seconds."""
+    began = time.monotonic() + 0.5
+    sent = [began + number / PER_SECOND for number in range(len(requests))]
+
+    def one(number: int) -> float:
+        time.sleep(max(0.0, sent[number] - time.monotonic()))
+        send(f"{stage.api}/api/webhook", [requests[number]], 1)
+        return time.monotonic() - sent[number]
+
+    with ThreadPoolExecutor(SENDERS) as senders:
+        return sent, list(senders.map(one, range(len(requests))))
+
+
+if __name__ == "__main__":
+    main()
