@@ -20,7 +20,7 @@ import worker.handlers  # noqa: F401 - fills the registry
 from shared.canonical_json import compact
 from shared.errors import CallerError, Misconfigured
 from shared.store.scripts import redis_errors
-from shared.stripe.event import parse_event
+from shared.stripe.event import Event, parse_event
 from shared.stripe.gateway import PAGE_LIMIT
 from shared.telemetry.logging import get_logger
 from shared.work.kinds import EVENTS, item_id
@@ -199,7 +199,10 @@ class _Walk:
         for raw in self._missing(wanted):
             if self.account != OWN:
                 raw.setdefault("account", self.account)
-            recorded = self.runtime.inbox.record(parse_event(raw), compact(raw), source="reconcile")
+            event = _readable(raw)
+            if event is None:
+                continue
+            recorded = self.runtime.inbox.record(event, compact(raw), source="reconcile")
             if recorded == "full":
                 return counts, True
             counts["recorded"] += 1
@@ -214,6 +217,15 @@ class _Walk:
                 pipe.exists(self.runtime.store.keys.item(EVENTS, item_id(raw["id"])))
             known = pipe.execute()
         return [raw for raw, is_known in zip(page, known, strict=True) if not is_known]
+
+
+def _readable(raw: Json) -> Event | None:
+    """Read an event of the list; one that nobody here could work holds no other up."""
+    try:
+        return parse_event(raw)
+    except CallerError as error:
+        log.warning("event_not_readable", id=str(raw.get("id")), error=str(error))
+        return None
 
 
 def _shorter(here: Place, high: int, page: list[Json]) -> Place:

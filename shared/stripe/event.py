@@ -17,6 +17,16 @@ THIN_OBJECT = "v2.core.event"
 THIN_PREFIX = "v1."
 # What names its charge, and the charge's payment intent if it has one.
 OF_A_CHARGE = ("refund", "dispute", "radar.early_fraud_warning", "review")
+# What the worker reads of an object: amounts, whole numbers, and parts, objects themselves.
+AMOUNTS = (
+    "amount",
+    "amount_received",
+    "amount_capturable",
+    "amount_captured",
+    "amount_refunded",
+    "amount_total",
+)
+PARTS = ("metadata", "last_payment_error", "customer_details", "evidence_details")
 # Ids, types, accounts and versions become keys, labels and log fields: no room for anything else.
 NAME = re.compile(r"[A-Za-z0-9_.\-]{1,255}")
 ID = re.compile(r"[A-Za-z0-9_]{3,128}")
@@ -97,6 +107,10 @@ def _require_ids(event: Event) -> None:
 def _snapshot(raw: Json) -> Event:
     if raw["object"] != "event" or not isinstance(raw["data"]["object"], dict):
         raise ValueError("not an event")
+    _require_forms(raw["data"]["object"])
+    previous = _object(raw["data"].get("previous_attributes"))
+    for name in AMOUNTS:
+        _whole((previous or {}).get(name))
     return Event(
         id=_name(raw["id"]),
         type=_name(raw["type"]),
@@ -105,7 +119,7 @@ def _snapshot(raw: Json) -> Event:
         object=raw["data"]["object"],
         account=_optional(raw.get("account")),
         api_version=_optional(raw.get("api_version")),
-        previous=_object(raw["data"].get("previous_attributes")),
+        previous=previous,
         request_key=_request_key(raw.get("request")),
         request_id=reference(raw.get("request")),
     )
@@ -126,6 +140,21 @@ def _thin(raw: Json) -> Event:
         related_url=reference(related.get("url")),
         data=_object(raw.get("data")),
     )
+
+
+def _require_forms(obj: Json) -> None:
+    """Refuse an object of ours whose amounts are no numbers, or whose parts are no objects."""
+    if obj.get("object") not in (*OF_A_CHARGE, "payment_intent", "charge", "checkout.session"):
+        return
+    for name in AMOUNTS:
+        _whole(obj.get(name))
+    for name in PARTS:
+        _object(obj.get(name))
+
+
+def _whole(value: object) -> None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+        raise ValueError("expected a whole number")
 
 
 def _request_key(request: object) -> str | None:

@@ -449,3 +449,11 @@ def test_a_round_that_is_stopped_between_two_lanes_counts_nothing_twice(offline:
     assert outcomes[-1] == "complete"
     assert len(outcomes) == archive.calls
     assert (done.seen, done.recorded) == (2, 2)
+
+
+def test_an_event_that_cannot_be_read_holds_no_other_up(offline: Runtime) -> None:
+    odd = event(1, NOW - 3000, data={"object": {"object": "charge", "id": "ch_1", "amount": "x"}})
+    with_archive(offline, Archive(odd, event(2, NOW - 2000)))
+    done = reconcile.run_once(offline, NOW)
+    assert (done.outcome, done.recorded, done.gap) == ("complete", 1, 1)
+    assert recorded(offline.store) == {"evt_2"}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any, cast
 
 import pytest
 
 import worker.handlers  # noqa: F401 - fills the registry
+from shared.canonical_json import compact
 from shared.errors import BillingError, CallerError, Inconsistent, NotYet
-from shared.facts import Fact
+from shared.facts import Fact, advance, notification_body
 from shared.stripe.event import Event, parse_event, payment_of, reference
 from shared.stripe.gateway import StripeGateway
 from tests.fixtures.record import FOLDER
@@ -184,3 +186,29 @@ def test_an_object_names_its_payment(obj: Json, payment: str | None) -> None:
 
 def test_a_reference_is_an_id_or_an_object_with_one() -> None:
     assert [reference(v) for v in ("x", {"id": "x"}, None, "", {}, 5)] == ["x", "x", *[None] * 4]
+
+
+ODD: tuple[Any, ...] = (None, "", "x", [], ["x"], {}, {"a": 1}, -1, 10**30, 1.5, True)
+
+
+@pytest.mark.parametrize("event_type", handled_types())
+def test_no_odd_value_is_taken_at_the_door_and_then_fatal(event_type: str) -> None:
+    raw = json.loads((FOLDER / f"{event_type}.json").read_text())
+    taken = 0
+    for name, odd in itertools.product(raw["data"]["object"], ODD):
+        changed = raw | {"data": raw["data"] | {"object": raw["data"]["object"] | {name: odd}}}
+        try:
+            read = parse_event(json.dumps(changed))
+        except CallerError:
+            continue
+        if read.payment_id is None or reference(read.object) is None:
+            continue
+        try:
+            told = facts(read, [made()])
+        except NotYet:
+            continue
+        step = advance({}, told)
+        for fact in step.news:
+            compact(notification_body(fact, step.known, read.payment_id))
+        taken += 1
+    assert taken > 0
