@@ -8,6 +8,8 @@ from sandbox.world.objects import Json
 TRY_AGAIN: Final = "try_again_later"
 DO_NOT_TRY_AGAIN: Final = "do_not_try_again"
 CHECK_CARD_DATA: Final = "confirm_card_data"
+NO_DETAILS: Final = "01"
+"""What the network answers in test mode when it gives no further details."""
 NETWORK_ADVICE: Final = {CHECK_CARD_DATA: "01", TRY_AGAIN: "02", DO_NOT_TRY_AGAIN: "03"}
 """What the network advises, by what Stripe makes of it (docs.stripe.com/declines/codes)."""
 
@@ -20,15 +22,15 @@ class Decline:
     decline_code: str
     message: str
     advice_code: str | None = TRY_AGAIN
-    network_decline_code: str | None = "01"
+    network_decline_code: str | None = NO_DETAILS
     blocked: bool = False
     param: str | None = None
 
     @property
     def network_advice_code(self) -> str | None:
-        """Return the network's advice; none where the network was not asked."""
-        asked = self.network_decline_code is not None
-        return NETWORK_ADVICE.get(self.advice_code or "") if asked else None
+        """Return the network's advice; none where the network was not asked or said no more."""
+        silent = self.network_decline_code in (None, NO_DETAILS)
+        return None if silent else NETWORK_ADVICE.get(self.advice_code or "")
 
     def error_fields(self) -> Json:
         """Return what a 402 says about it, beside code and message."""
