@@ -180,6 +180,11 @@ def test_without_settings_one_message_names_each_missing_variable(start):
     assert "make run" in run.output
 
 
+def test_a_misspelled_name_in_the_shell_is_named_and_no_reason_to_refuse(start):
+    run = start(OPERATER_KEYS="key").ready()
+    assert "OPERATER_KEYS is not a setting: do you mean OPERATOR_KEYS?" in run.output
+
+
 def test_why_it_cannot_start_is_said_where_errors_are_said(folder, environment):
     done = subprocess.run(
         [sys.executable, "app.py"],

@@ -55,7 +55,7 @@ class Image:
         self.folder = folder / "app"
         for sources, target in re.findall(r"^COPY ([^-].*) (\S+)$", stage, re.MULTILINE):
             for source in sources.split():
-                self._copy(ROOT / source, self.folder / target)
+                self._copy(ROOT / source, target)
         self.command = json.loads(re.search(r"^CMD (.*)$", stage, re.MULTILINE)[1])
         entrypoint = re.search(r"^ENTRYPOINT (.*)$", stage, re.MULTILINE)
         self.entrypoint = json.loads(entrypoint[1]) if entrypoint else []
@@ -68,14 +68,15 @@ class Image:
         listed = sorted(re.split(r"[\[=]", row)[0] for row in lines if re.match(r"\w", row))
         (self._path / "sitecustomize.py").write_text(REFUSE.format(listed=listed))
 
-    @staticmethod
-    def _copy(source: Path, target: Path) -> None:
+    def _copy(self, source: Path, written: str) -> None:
+        target = self.folder / written
         if source.suffix == ".txt":
             return  # a list of packages, for the installation
         if source.is_dir():
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
-            target.mkdir(parents=True, exist_ok=True)
+            folder = target if written.endswith("/") else target.parent
+            folder.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, target)
 
     def environment(self, **variables: str) -> dict[str, str]:
@@ -235,6 +236,15 @@ def test_a_strangers_image_can_import_what_its_command_runs(name, tmp_path):
     own = {key: value for key, value in service["environment"].items() if "SECRET" in key}
     with image.running(service.get("command", image.command), **own, **ports) as (process, log):
         wait_until(lambda: said("listening on", process, log), f"{name} listens")
+
+
+def test_the_command_line_runs_from_the_worker_image(worker_image, valkey_url):
+    service = compose_service("billing")
+    worker_image.entrypoint = service["entrypoint"]
+    away = f"http://127.0.0.1:{free_port()}"
+    status, text = refusal(worker_image, ["queues"], REDIS_URL=valkey_url, BILLING_URL=away)
+    assert status != 0
+    assert f"No answer from the service at {away}" in " ".join(text.split())
 
 
 def test_flower_runs_from_the_worker_image_behind_its_password(worker_image, valkey_url):

@@ -1,0 +1,43 @@
+"""`./billing` and the demo find the run beside them, set from another window's shell."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.running import service
+from tests.servers import ROOT
+
+KEYS = {"API_KEYS": "shop:key-of-another-window-7f3a", "OPERATOR_KEYS": "ann:operators-key-91bc"}
+
+
+def bare(folder: Path) -> dict[str, str]:
+    """Give the environment of a new window, which knows no more than where the data are."""
+    known = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return known | {"DATA_DIR": str(folder / "data"), "PYTHON": sys.executable}
+
+
+@pytest.mark.slow
+def test_the_tools_beside_a_run_use_its_keys_and_ports(tmp_path: Path) -> None:
+    with service(tmp_path, **KEYS):
+        for command in ([str(ROOT / "billing"), "queues"], [sys.executable, "-m", "local.demo"]):
+            done = subprocess.run(
+                command,
+                cwd=ROOT,
+                env=bare(tmp_path),
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=100,
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+        wrong = bare(tmp_path) | {"OPERATOR_KEYS": "a-key-that-this-shell-names"}
+        refused = subprocess.run(
+            [str(ROOT / "billing"), "queues"], env=wrong, capture_output=True, check=False
+        )
+        assert refused.returncode != 0, "what the shell says goes first"
+    assert not (tmp_path / "data" / "run.env").exists()
