@@ -106,11 +106,14 @@ export function adviceOn(kind, error) {
   return rule ? { means: rule.means, act: rule.instead ?? rule.act } : null;
 }
 
+// After these names the next words say what it was: the defect, or the event service's status.
+const SAYS_MORE = new Set(["defect", "status"]);
+
 /**
  * Name the cause of a death: its error without what differs from one item to the next.
  * @param {string | null} error
  */
 export function causeOf(error) {
   const parts = (error ?? "no error was kept").split(": ");
-  return parts.slice(0, parts[0] === "defect" ? 2 : 1).join(": ");
+  return parts.slice(0, SAYS_MORE.has(parts[0]) ? 2 : 1).join(": ");
 }

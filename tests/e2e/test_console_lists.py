@@ -300,3 +300,13 @@ def test_the_way_back_leads_to_where_a_page_was_left(window: Window, running: Se
 def test_the_key_is_never_in_what_is_taken_away(window: Window) -> None:
     page = window.sign_in("#/audit")
     assert KEY not in page.content()
+
+
+def test_a_cause_is_told_by_what_it_was(window: Window, running: Service, dead: list[str]) -> None:
+    page = window.sign_in("#/dead-letters")
+    rows = page.get_by_role("row").filter(has_text="the event service answered 422")
+    expect(rows).to_have_count(3)
+    window.go()
+    cause = page.get_by_role("link", name="status: the event service answered 422")
+    cause.click()
+    expect(rows).to_have_count(3)

@@ -1,5 +1,6 @@
 // Notifications: what the event service is told, the newest first, and whether it took it.
 
+import { causeOf } from "../advice.js";
 import { choiceToRedrive } from "../choosing.js";
 import { ask } from "../dialogs.js";
 import { button, h, icon, link } from "../dom.js";
@@ -48,6 +49,9 @@ export function notifications({ query }, { refresh }) {
   });
 }
 
+/** @param {string} error */
+const shortly = (error) => h("small", { class: "below", title: error }, causeOf(error));
+
 /** @param {NotificationRow} row */
 const isDead = (row) => row.state === "dead";
 
@@ -74,7 +78,7 @@ const notificationTable = (rows, choice, refresh) =>
         name: "State",
         show: (row) => [
           pill(row.state),
-          row.state !== "delivered" && row.error && h("small", { class: "below" }, row.error),
+          row.state !== "delivered" && row.error && shortly(row.error),
           nextTry(row.next_attempt_at),
         ],
       },

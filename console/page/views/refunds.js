@@ -1,5 +1,6 @@
 // Refunds: the jobs that make them, the newest first, with what became of each.
 
+import { causeOf } from "../advice.js";
 import { h, link } from "../dom.js";
 import { count, money, sentence } from "../format.js";
 import * as ops from "../ops.js";
@@ -59,7 +60,7 @@ const refundTable = (rows) =>
         phone: "span",
         show: (row) =>
           row.error
-            ? h("span", { class: "error" }, row.error)
+            ? h("span", { class: "error", title: row.error }, causeOf(row.error))
             : (row.pending_reason ?? row.reason) && sentence(row.pending_reason ?? row.reason),
       },
       { name: "Attempts", end: true, phone: "none", show: (row) => count(row.attempts) },
