@@ -99,7 +99,7 @@ const RULES = [
 /**
  * Give the runbook's advice on a dead letter, or null where it has none.
  * @param {string} kind
- * @param {string | null} error
+ * @param {string | null | undefined} error
  */
 export function adviceOn(kind, error) {
   const rule = RULES.find((one) => one.of.test(kind) && one.error.test(error ?? ""));
@@ -111,7 +111,7 @@ const SAYS_MORE = new Set(["defect", "status"]);
 
 /**
  * Name the cause of a death: its error without what differs from one item to the next.
- * @param {string | null} error
+ * @param {string | null | undefined} error
  */
 export function causeOf(error) {
   const parts = (error ?? "no error was kept").split(": ");

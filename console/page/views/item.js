@@ -72,7 +72,7 @@ function summary(found, acts) {
   );
 }
 
-/** @param {string | null} id */
+/** @param {string | null | undefined} id */
 const orNothing = (id) => (id ? idLink(id) : null);
 
 // How the times of an item are named, which come in three spellings.
