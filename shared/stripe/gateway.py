@@ -36,6 +36,8 @@ RIGHT_MISSING = "stripe_permission_missing"
 # Codes of a 403 that speak of our key and not of an account.
 KEY_CODES = ("more_permissions_required", "api_key", "platform_api_key", "secret_key")
 PAGE_LIMIT = 100
+# A million objects: a list that is longer never ends.
+MOST_PAGES = 10_000
 
 Observer = Callable[[str, str, float], None]
 
@@ -261,15 +263,14 @@ class StripeGateway:
         account: str | None,
         filters: dict[str, Any],
     ) -> Iterator[list[dict[str, Any]]]:
-        """Page through a list of Stripe's, newest first."""
-        params: dict[str, Any] = {**filters, "limit": PAGE_LIMIT}
-        while True:
-            asked = dict(params)
-            page = self._call(operation, partial(list_, asked, _options(account)), account)
-            yield page["data"]
-            if not page["has_more"] or not page["data"]:
+        """Page through a list of Stripe's, newest first, at most `MOST_PAGES` of it."""
+        fetch = partial(list_, {**filters, "limit": PAGE_LIMIT}, _options(account))
+        for _ in range(MOST_PAGES):
+            page = self._ask(operation, fetch, account)
+            yield _plain(page)["data"]
+            if not page.has_more or not page.data:
                 return
-            params["starting_after"] = page["data"][-1]["id"]
+            fetch = page.next_page
 
     def related_object(self, url: str, account: str | None = None) -> dict[str, Any]:
         """Fetch what a thin event points at. Raises `Inconsistent` for any other path."""
@@ -316,11 +317,15 @@ class StripeGateway:
     def _call(
         self, operation: str, call: Callable[[], Any], account: str | None = None
     ) -> dict[str, Any]:
+        return _plain(self._ask(operation, call, account))
+
+    def _ask(self, operation: str, call: Callable[[], Any], account: str | None = None) -> Any:
+        """Call the SDK; give its own object, translate its errors, tell the observer."""
         started = time.perf_counter()
         result = "ok"
         try:
             with span(f"stripe {operation}", kind=SpanKind.CLIENT):
-                return cast(dict[str, Any], clean_json(call().to_dict(for_json=True)))
+                return call()
         except stripe.StripeError as error:
             translated = translate(error)
             if account and isinstance(translated, CallerError):
@@ -330,6 +335,11 @@ class StripeGateway:
         finally:
             if self._observe:
                 self._observe(operation, result, time.perf_counter() - started)
+
+
+def _plain(answer: Any) -> dict[str, Any]:
+    """Give an answer of the SDK as a dict in Stripe's own shape."""
+    return cast(dict[str, Any], clean_json(answer.to_dict(for_json=True)))
 
 
 def _options(account: str | None, idempotency_key: str | None = None) -> Any:
