@@ -123,3 +123,45 @@ def test_a_refund_refused_for_its_account_fails_and_is_told(hands: Hands, paymen
     (failed,) = about_refunds(hands)
     assert failed["data"]["failure_code"] == "account_invalid"
     assert hands.runtime.refund_jobs.read(job)["failure_code"] == "account_invalid"
+
+
+def set_balance(hands: Hands, **wanted: Any) -> None:
+    requests.post(f"{hands.sandbox}/_sandbox/balance", json=wanted, timeout=5).raise_for_status()
+
+
+def test_a_refund_that_stripe_itself_lets_wait_says_so_until_money_comes(
+    hands: Hands, payment: str
+) -> None:
+    # The balance of the sandbox is in dollars.
+    set_balance(hands, currency="usd", available=0)
+    job = refund(hands, payment)
+    hands.work()
+    hands.deliver_events()
+    hands.work()
+    waits = hands.client.get(f"/api/refund/{job}").get_json()
+    assert (waits["status"], waits["pending_reason"]) == ("pending", "insufficient_funds")
+
+    set_balance(hands, currency="usd", available=5000)
+    hands.deliver_events()
+    hands.work()
+    done = hands.client.get(f"/api/refund/{job}").get_json()
+    assert (done["status"], done["pending_reason"]) == ("succeeded", None)
+    pending, succeeded = about_refunds(hands)
+    assert (pending["type"], succeeded["type"]) == ("refund.pending", "refund.succeeded")
+    assert pending["data"]["pending_reason"] == "insufficient_funds"
+    assert (pending["data"]["net"], succeeded["data"]["net"]) == (None, done["net"])
+    assert done["net"] < 0
+
+
+def test_fees_are_told_in_the_currency_of_the_balance(hands: Hands) -> None:
+    set_balance(hands, settlement_currency="usd")
+    made = hands.pay(currency="eur").get_json()["payment_intent_id"]
+    clock = f"{hands.sandbox}/_sandbox/clock"
+    requests.post(clock, json={"advance_seconds": 20}, timeout=5).raise_for_status()
+    hands.deliver_events()
+    hands.work()
+    (told,) = [n["body"] for n in hands.notifications() if n["type"] == "payment.settled"]
+    shown = hands.client.get(f"/api/payment/{made}").get_json()
+    assert (told["data"]["currency"], told["data"]["settlement_currency"]) == ("eur", "usd")
+    for name in ("fee", "net", "settlement_currency", "available_on"):
+        assert told["data"][name] == shown[name] is not None
