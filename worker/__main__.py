@@ -13,6 +13,8 @@ from celery.signals import worker_shutting_down
 from shared.errors import Misconfigured
 from shared.refusal import refuse_start
 from shared.settings import Settings
+from shared.telemetry.logging import configure_logging
+from worker import outage_log
 
 
 def main() -> None:
@@ -21,6 +23,9 @@ def main() -> None:
         from worker.app import app, settings
     except Misconfigured as error:
         refuse_start("The worker", error)
+    # Celery sets its logging up after it has looked at the store; ours is to be there before.
+    configure_logging(settings, "worker")
+    outage_log.install()
     asked: list[str] = []
     note = partial(_note, asked)
     worker_shutting_down.connect(note)

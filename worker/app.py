@@ -19,7 +19,6 @@ from shared.telemetry.logging import configure_logging, get_logger
 from shared.telemetry.tracing import configure_tracing
 from shared.work.kinds import EVENTS, NOTIFICATIONS, REFUNDS, UPKEEP
 from shared.work.liveness import PULSE_ID, Signs
-from worker import outage_log
 from worker.broker import Aside
 from worker.garbage import put_aside
 from worker.jobs import JOBS
@@ -41,7 +40,6 @@ def runtime() -> Runtime:
 @setup_logging.connect
 def _configure_logging(**_: object) -> None:
     configure_logging(settings, "worker")
-    outage_log.install()
     configure_tracing(settings, "worker")
 
 

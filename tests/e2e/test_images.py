@@ -157,6 +157,7 @@ def test_the_api_image_serves_and_stops(api_image, valkey_url):
         script = f"http://127.0.0.1:{port}/console/main.js"
         assert requests.get(script, timeout=5).headers["Content-Type"].startswith("text/javascript")
         assert api_image.healthy(PORT=port)
+    assert no_json(log) == []
 
 
 def test_an_image_started_without_redis_says_what_it_needs(api_image):
@@ -194,11 +195,13 @@ def test_the_worker_image_works_answers_its_health_check_and_stops(worker_image,
     with worker_image.running(worker_image.command, REDIS_URL=valkey_url) as (process, log):
         wait_until(lambda: said(" ready.", process, log), "the worker is ready")
         assert worker_image.healthy(REDIS_URL=valkey_url)
+    assert no_json(log) == []
 
 
 def test_upkeep_runs_from_the_worker_image_and_stops(worker_image, valkey_url):
     with worker_image.running(compose_command("upkeep"), REDIS_URL=valkey_url) as (process, log):
         wait_until(lambda: said("upkeep_started", process, log), "upkeep has started")
+    assert no_json(log) == []
 
 
 def test_the_health_check_of_upkeep_tells_whether_it_sweeps(worker_image, valkey_url, tmp_path):
@@ -257,6 +260,15 @@ def test_flower_runs_from_the_worker_image_behind_its_password(worker_image, val
         wait_until(lambda: answer_of(f"{url}/healthcheck", process, log), "Flower's health")
         assert requests.get(url, timeout=5).status_code == 401
         assert requests.get(url, auth=("a-user", "a-password"), timeout=5).status_code == 200
+
+
+def no_json(log):
+    """Give the lines that a collector of JSON could not read."""
+    lines = log.read_text().splitlines()
+    assert len(lines) > 1
+    # Celery's signal handler writes past every logger, and takes no word against it.
+    rest = [line for line in lines if line and line != "worker: Warm shutdown (MainProcess)"]
+    return [line for line in rest if not line.startswith('{"')]
 
 
 def refusal(image, command=None, **variables):
