@@ -92,7 +92,7 @@ class KnownPayments:
 
     def work(self, payment_id: str) -> list[WorkItem]:
         """List the items of work of a payment, in the order they came. Raises `Unavailable`."""
-        entries = self._store.entries(self._store.keys.timeline(payment_id))
+        entries = self._payments.entries(payment_id)
         named = {e[ITEMS[e["kind"]][1]]: ITEMS[e["kind"]][0] for e in entries if e["kind"] in ITEMS}
         rows = self._read(list(named.items()))
         return [_work_item(row) for row in rows if row["state"]]

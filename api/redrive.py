@@ -204,17 +204,17 @@ class Redrive:
         }
         return str(self._store.run(Call("redrive", names, [kind.message, compact(plan)])))
 
-    def _from_stripe(self, event_id: str, audit: AuditNote, account: str | None) -> str:
-        if kind_of(event_id) is not EVENTS:
+    def _from_stripe(self, stripe_event_id: str, audit: AuditNote, account: str | None) -> str:
+        if kind_of(stripe_event_id) is not EVENTS:
             raise CallerError("No item has this id.", status=404, code="item_not_found")
-        raw = self._gateway.event(event_id, account)
+        raw = self._gateway.event(stripe_event_id, account)
         event = parse_event(raw)
         if event.livemode != self._livemode:
             raise CallerError(
                 "This event is of the other mode (live or test) than the service's Stripe key.",
                 code="other_mode",
             )
-        self.note(audit, "fetched", id=event_id)
+        self.note(audit, "fetched", id=stripe_event_id)
         return self._inbox.record(event, compact(raw), source="redrive")
 
     def _check(self, job: str, fields: dict[str, str], refund_id: str) -> None:

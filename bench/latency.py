@@ -18,8 +18,9 @@ from bench._event_service import Ledger, serve
 from bench._load import send, signed_requests
 from bench._setting import copies, head, real_event, row, scaled
 from chaos.stage import Crew, Stage, free_ports, wait_until
+from slow.probe import pay
 from slow.relay import Relay
-from slow.troubles import MARKS, PAYERS, SLOW, crowd, pay
+from slow.troubles import MARKS, PAYERS, SLOW, crowd
 
 PER_SECOND = 100
 SENDERS = 16

@@ -85,9 +85,9 @@ EXPECTED = (GivenUp,)  # the attempt's own line has told of it
 
 
 @app.task(name=EVENTS.task, throws=EXPECTED)
-def process_event_task(event_id: str) -> None:
+def process_event_task(stripe_event_id: str) -> None:
     """Process one event."""
-    _work(EVENTS.name, event_id)
+    _work(EVENTS.name, stripe_event_id)
 
 
 @app.task(name=REFUNDS.task, throws=EXPECTED)

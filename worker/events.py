@@ -83,7 +83,7 @@ def _read(runtime: Runtime, claim: Claim) -> Event:
 def _resolve(runtime: Runtime, event: Event) -> Event:
     """Fetch the object a thin event points at."""
     if event.related_url is None:
-        raise Inconsistent("A thin event without a related object.", event_id=event.id)
+        raise Inconsistent("A thin event without a related object.", stripe_event_id=event.id)
     fetched = runtime.gateway.related_object(event.related_url, event.account)
     return replace(event, object=fetched)
 

@@ -227,27 +227,27 @@ class StripeGateway:
         pages = self._pages("refunds.list", self._client.v1.refunds.list, account, filters)
         return [refund for page in pages for refund in page]
 
-    def event(self, event_id: str, account: str | None = None) -> dict[str, Any]:
+    def event(self, stripe_event_id: str, account: str | None = None) -> dict[str, Any]:
         """Retrieve an event, snapshot or thin; Stripe keeps them for 30 days."""
         try:
             return self._call(
                 "events.retrieve",
-                lambda: self._client.v1.events.retrieve(event_id, None, _options(account)),
+                lambda: self._client.v1.events.retrieve(stripe_event_id, None, _options(account)),
             )
         except CallerError as unknown:
             if unknown.status != HTTPStatus.NOT_FOUND:
                 raise
-            return self._thin_event(event_id, account, unknown)
+            return self._thin_event(stripe_event_id, account, unknown)
 
     def _thin_event(
-        self, event_id: str, account: str | None, unknown: CallerError
+        self, stripe_event_id: str, account: str | None, unknown: CallerError
     ) -> dict[str, Any]:
         """Retrieve a thin event, which has an id of the same form and another place."""
         options: Any = {"stripe_context": account} if account else {}
         try:
             return self._call(
                 "events.retrieve_thin",
-                lambda: self._client.v2.core.events.retrieve(event_id, None, options),
+                lambda: self._client.v2.core.events.retrieve(stripe_event_id, None, options),
             )
         except CallerError:
             raise unknown from None

@@ -50,7 +50,7 @@ class Inbox:
             "source": source,
             "stripe_request_id": event.request_id or "",
         }
-        received = entry("event_received", event_id=event.id, type=event.type, source=source)
+        received = entry("event_received", stripe_event_id=event.id, type=event.type, source=source)
         return self.work.recording(
             Recording(
                 id=event.id,

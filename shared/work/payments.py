@@ -24,7 +24,7 @@ DELIVERY = "notification_staged"
 # What tells of the beginning of an item: the item's kind, the field that names it, and the kind of
 # the entry that tells an attempt at it.
 ITEMS = {
-    "event_received": (EVENTS, "event_id", "event_attempt"),
+    "event_received": (EVENTS, "stripe_event_id", "event_attempt"),
     "refund_requested": (REFUNDS, "refund_request_id", "refund_attempt"),
     DELIVERY: (NOTIFICATIONS, "notification_id", "delivery_attempt"),
 }
@@ -103,6 +103,11 @@ class Payments:
         args = [compact(entry(kind, **details)), TIMELINE_LIMIT, self._retention_ms]
         self._store.run(Call("note", names, args))
 
+    def entries(self, payment_id: str) -> list[Json]:
+        """Read a payment's timeline as it is stored, oldest first. Raises `Unavailable`."""
+        stored = self._store.entries(self._store.keys.timeline(payment_id))
+        return [_by_todays_names(item) for item in stored]
+
     def timeline(self, payment_id: str) -> list[Json]:
         """List all that is known to have happened to a payment, oldest first.
 
@@ -110,7 +115,7 @@ class Payments:
         notifications; each delivery attempt, each attempt at the others that failed, and what
         people decided of any of them. Raises `Unavailable`.
         """
-        entries = self._store.entries(self._store.keys.timeline(payment_id))
+        entries = self.entries(payment_id)
         for begun, attempts in self._attempts(entries):
             entries += [_told(attempt, begun) for attempt in attempts if _is_told(attempt, begun)]
         return sorted((with_time(item) for item in entries), key=lambda item: str(item["at"]))
@@ -144,6 +149,14 @@ def _record(payment_id: str, row: Sequence[str | None]) -> PaymentRecord:
         known=json.loads(known) if known else {},
         updated_at_ms=int(updated) if updated else None,
     )
+
+
+def _by_todays_names(item: Json) -> Json:
+    """Give an entry by today's names: Stripe's event was `event_id` once, as the concert is."""
+    if "event_id" not in item or not str(item["kind"]).startswith("event_"):
+        return item
+    rest = {name: value for name, value in item.items() if name != "event_id"}
+    return rest | {"stripe_event_id": item["event_id"]}
 
 
 def _is_told(attempt: Json, begun: Json) -> bool:

@@ -151,13 +151,13 @@ class Settlement:
 def _timeline(claim: Claim, done: Done, late: list[Fact]) -> list[Json]:
     ended = entry(
         f"{claim.kind.item}_{done.outcome if done.delay_seconds else done.state}",
-        event_id=claim.id if claim.kind is EVENTS else None,
+        stripe_event_id=claim.id if claim.kind is EVENTS else None,
         refund_request_id=None if claim.kind is EVENTS else claim.id,
         type=claim.fields.get("type"),
         attempts=claim.attempts,
         reason=done.fields.get("reason") if done.state is State.IGNORED else None,
     )
     return [ended] + [
-        entry("event_late", event_id=f.stripe_event_id, type=f.type, subject=f.subject)
+        entry("event_late", stripe_event_id=f.stripe_event_id, type=f.type, subject=f.subject)
         for f in late
     ]

@@ -257,3 +257,19 @@ def test_an_item_is_shown_though_its_payload_cannot_be_read(hands: Hands, payloa
     shown = json.loads(answer.data, parse_constant=pytest.fail)["payload"]
     assert isinstance(shown, dict)
     assert shown.get("unreadable", payload) == payload
+
+
+def test_a_timeline_that_an_older_version_wrote_is_told_by_todays_names(
+    client: FlaskClient, real_store: Store
+) -> None:
+    old = '{"kind": "event_received", "event_id": "evt_1", "type": "charge.updated", "at_ms": 1}'
+    real_store.redis.rpush(real_store.keys.timeline("pi_1"), old)
+    bury(real_store, "evt_1", error="no payment")
+    told = client.get("/ops/payments/pi_1").get_json()["timeline"]
+    assert [(entry["kind"], entry["stripe_event_id"]) for entry in told] == [
+        ("event_received", "evt_1"),
+        ("event_attempt", "evt_1"),
+    ]
+    assert not [entry for entry in told if "event_id" in entry]
+    (work,) = client.get("/ops/payments/pi_1/work").get_json()["data"]
+    assert work["id"] == "evt_1"

@@ -17,19 +17,22 @@ const STORIES = {
   }),
   event_received: (entry) => ({
     title: [entry.type, " received"],
-    notes: [`by ${entry.source}`, ended(entry), idLink(entry.event_id)],
+    notes: [`by ${entry.source}`, ended(entry), idLink(entry.stripe_event_id)],
   }),
   event_processed: (entry) => ({
     title: [entry.type, " processed"],
-    notes: [`after ${counted(entry.attempts, "attempt")}`, idLink(entry.event_id)],
+    notes: [`after ${counted(entry.attempts, "attempt")}`, idLink(entry.stripe_event_id)],
   }),
-  event_ignored: (entry) => ({ title: [entry.type, " ignored"], notes: [idLink(entry.event_id)] }),
+  event_ignored: (entry) => ({
+    title: [entry.type, " ignored"],
+    notes: [idLink(entry.stripe_event_id)],
+  }),
   event_late: (entry) => ({
     title: [entry.type ?? "An event", " came late"],
     tone: "wait",
-    notes: ["changes nothing", entry.subject, idLink(entry.event_id)],
+    notes: ["changes nothing", entry.subject, idLink(entry.stripe_event_id)],
   }),
-  event_attempt: (entry) => tried(entry, [entry.type, ": "], entry.event_id),
+  event_attempt: (entry) => tried(entry, [entry.type, ": "], entry.stripe_event_id),
   notification_staged: (entry) => ({
     title: [entry.end ? "Told: " : "To be told: ", entry.type],
     tone: entry.end ? "good" : "wait",
@@ -107,7 +110,7 @@ const decision = (entry) => ({
   notes: [
     entry.reason ?? null,
     entry.key ? `key ${entry.key}` : null,
-    idLink(entry.notification_id ?? entry.refund_request_id ?? entry.event_id),
+    idLink(entry.notification_id ?? entry.refund_request_id ?? entry.stripe_event_id),
   ].filter((note) => note !== "–"),
 });
 

@@ -82,8 +82,8 @@ function folded(entries) {
 
 /** @type {Record<string, [string, string]>} */
 const PAIRS = {
-  event_processed: ["event_received", "event_id"],
-  event_ignored: ["event_received", "event_id"],
+  event_processed: ["event_received", "stripe_event_id"],
+  event_ignored: ["event_received", "stripe_event_id"],
   refund_finished: ["refund_requested", "refund_request_id"],
   delivery_attempt: ["notification_staged", "notification_id"],
 };
