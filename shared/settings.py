@@ -11,7 +11,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
-from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -26,10 +25,12 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.bearer_keys import CallerLimits, bearer_keys
 from shared.errors import Misconfigured
+from shared.http_url import http_url
 from shared.keys import INSTALLATION
 from shared.live_safety import live_problems
 from shared.misspellings import misspellings
 from shared.processes import GUARDED, PROCESSES, Process, given_to, roles_of
+from shared.redis_url import redis_address
 
 ENV_FILE = ".env"
 # Names another file; empty, none is read. `python app.py` has read it for all its processes.
@@ -41,12 +42,13 @@ CONNECT_TIMEOUT_SECONDS = 3.0
 
 
 def _http_url(value: str) -> str:
-    if not value:
-        return value  # another process's: an empty variable is an unset one and never comes here
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an http:// or https:// URL with a host")
-    return value.rstrip("/")
+    # An empty variable is an unset one and never comes here: this is another process's.
+    return http_url(value) if value else value
+
+
+def _redis_url(value: str) -> str:
+    redis_address(value)
+    return value
 
 
 def _split(value: object) -> object:
@@ -58,6 +60,7 @@ def _split(value: object) -> object:
 Queue = Literal["events", "refunds", "notifications", "upkeep"]
 QUEUES: tuple[Queue, ...] = get_args(Queue)
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+RedisUrl = Annotated[str, AfterValidator(_redis_url)]
 Names = Annotated[tuple[str, ...], NoDecode]
 # A currency and an amount in its smallest unit.
 Limit = Annotated[str, StringConstraints(pattern=r"^[a-z]{3}:[1-9][0-9]{0,11}$")]
@@ -111,10 +114,10 @@ class Settings(BaseSettings):
         description="With a live Stripe key: allow notifications without a signature, or over "
         "http to another host.",
     )
-    redis_url: str = Field(
+    redis_url: RedisUrl = Field(
         "redis://127.0.0.1:6379/0",
-        description="Redis or Valkey; unset, `python app.py` embeds one.",
-        pattern=r"^(redis|rediss|unix|sentinel)://",
+        description="Redis or Valkey (`redis://`, `rediss://`, `unix://`, `sentinel://`); unset, "
+        "`python app.py` embeds one.",
     )
     installation: str = Field(
         INSTALLATION,

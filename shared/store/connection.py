@@ -1,25 +1,23 @@
-"""How Redis is reached: one server (`redis://`, `rediss://`, `unix://`) or Sentinels.
+"""Clients for the Redis that `REDIS_URL` names: ours, and the settings of Celery's.
 
-    sentinel://host-1:26379,host-2:26379/0?service=mymaster
-
-With Sentinels every connection asks them for the primary, so a fail-over is a reconnect. The same
-address serves our own client and Celery's, which spells it differently.
+With Sentinels every connection asks them for the primary, so a fail-over is a reconnect.
 """
 
 from __future__ import annotations
 
 import math
-import ssl
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio import connection as connection_of_a_loop
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
+from redis.asyncio.sentinel import SentinelManagedConnection as AsyncManaged
 from redis.backoff import NoBackoff
-from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.connection import Connection, ConnectionPool, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import ConnectionError as Broken
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelManagedConnection
@@ -27,6 +25,7 @@ from redis.utils import SENTINEL
 
 from shared.deadline import remaining
 from shared.keys import Keys
+from shared.redis_url import RedisAddress, login_of, redis_address
 from shared.settings import Settings
 from shared.store.scripts import Store
 
@@ -38,42 +37,8 @@ HEALTH_CHECK_SECONDS = 10
 LAST_WORDS_SECONDS = 0.5
 # A socket takes no timeout of zero for one.
 SHORTEST_SECONDS = 0.001
-SENTINEL_PORT = 26379
-DEFAULT_SERVICE = "mymaster"
 # Celery's worker blocks in BRPOP for a second at a time; five without an answer is an outage.
 BROKER_TIMEOUT_SECONDS = 5
-
-
-@dataclass(frozen=True)
-class SentinelAddress:
-    """Where the Sentinels are, and what they watch; `password` is the data servers'."""
-
-    hosts: tuple[tuple[str, int], ...]
-    service: str
-    database: int
-    username: str | None
-    password: str | None
-
-
-def sentinel_address(url: str) -> SentinelAddress | None:
-    """Read a `sentinel://` URL; None for any other."""
-    parts = urlsplit(url)
-    if parts.scheme != "sentinel":
-        return None
-    credentials, _, hosts = parts.netloc.rpartition("@")
-    username, _, password = credentials.partition(":")
-    return SentinelAddress(
-        hosts=tuple(_host(host) for host in hosts.split(",")),
-        service=parse_qs(parts.query).get("service", [DEFAULT_SERVICE])[0],
-        database=int(parts.path.strip("/") or 0),
-        username=unquote(username) or None,
-        password=unquote(password) or None,
-    )
-
-
-def _host(text: str) -> tuple[str, int]:
-    name, _, port = text.partition(":")
-    return name, int(port or SENTINEL_PORT)
 
 
 def open_store(settings: Settings, client_name: str) -> Store:
@@ -123,7 +88,33 @@ class _Managed(_InTime, SentinelManagedConnection):
     pass
 
 
-CLASSES = {"redis": _Plain, "rediss": _Tls, "unix": _Socket, "sentinel": _Managed}
+@dataclass(frozen=True)
+class _Library:
+    """The classes of redis-py that make a client: those that block, or those of an event loop."""
+
+    client: Any
+    pool: Any
+    sentinel: Any
+    connections: Mapping[str, Any]
+
+
+BLOCKING = _Library(
+    Redis,
+    ConnectionPool,
+    Sentinel,
+    {"redis": _Plain, "rediss": _Tls, "unix": _Socket, "sentinel": _Managed},
+)
+OF_A_LOOP = _Library(
+    AsyncRedis,
+    connection_of_a_loop.ConnectionPool,
+    AsyncSentinel,
+    {
+        "redis": connection_of_a_loop.Connection,
+        "rediss": connection_of_a_loop.SSLConnection,
+        "unix": connection_of_a_loop.UnixDomainSocketConnection,
+        "sentinel": AsyncManaged,
+    },
+)
 
 
 def connect(settings: Settings, client_name: str) -> Redis:
@@ -135,17 +126,16 @@ def connect(settings: Settings, client_name: str) -> Redis:
         "socket_timeout": settings.redis_timeout_seconds,
         "retry": Retry(NoBackoff(), 1, supported_errors=(Broken,)),
         "health_check_interval": HEALTH_CHECK_SECONDS,
-        "connection_class": CLASSES[urlsplit(settings.redis_url).scheme],
         "total_seconds": settings.redis_timeout_seconds,
     }
-    primary: Redis = _client(settings, Redis, Sentinel, options | _always(client_name))
+    primary: Redis = _client(settings, BLOCKING, options | _always(client_name))
     return primary
 
 
 def connect_async(settings: Settings, client_name: str) -> AsyncRedis:
     """Give a lazy client for one event loop; whoever uses it sets the end of each wait."""
     options = {"socket_timeout": None, "protocol": 2} | _always(client_name)
-    primary: AsyncRedis = _client(settings, AsyncRedis, AsyncSentinel, options)
+    primary: AsyncRedis = _client(settings, OF_A_LOOP, options)
     return primary
 
 
@@ -157,23 +147,31 @@ def _always(client_name: str) -> dict[str, Any]:
     }
 
 
-def _client(settings: Settings, plain: Any, sentinel: Any, options: dict[str, Any]) -> Any:
-    address = sentinel_address(settings.redis_url)
-    if address is None:
-        return plain.from_url(settings.redis_url, **options)
-    timeouts = {
-        "socket_timeout": ANSWER_TIMEOUT_SECONDS,
-        "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
+def _client(settings: Settings, library: _Library, options: dict[str, Any]) -> Any:
+    address = redis_address(settings.redis_url)
+    options |= {
+        "db": address.database,
+        "username": address.username,
+        "password": address.password,
+        "connection_class": library.connections[address.scheme],
     }
-    credentials = {"username": address.username, "password": address.password}
-    return sentinel(address.hosts, sentinel_kwargs=timeouts).master_for(
-        address.service, db=address.database, **credentials, **options
-    )
+    if address.scheme == "sentinel":
+        timeouts = {
+            "socket_timeout": ANSWER_TIMEOUT_SECONDS,
+            "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        }
+        watching = library.sentinel(address.hosts, sentinel_kwargs=timeouts)
+        return watching.master_for(address.service, **options)
+    if address.path:
+        where: dict[str, Any] = {"path": address.path}
+    else:
+        where = dict(zip(("host", "port"), address.hosts[0], strict=True))
+    return library.client.from_pool(library.pool(**where, **address.tls, **options))
 
 
 def broker_settings(settings: Settings) -> dict[str, Any]:
     """Give Celery's settings for the same Redis: `broker_url`, its options and its TLS."""
-    redis_url = settings.redis_url
+    address = redis_address(settings.redis_url)
     options = {
         "global_keyprefix": Keys(settings.installation).prefix,
         "ack_emulation": False,
@@ -185,32 +183,26 @@ def broker_settings(settings: Settings) -> dict[str, Any]:
         "retry_on_timeout": False,
         "client_name": "billing-worker",
     }
-    address = sentinel_address(redis_url)
-    if address is not None:
-        login = f"{address.username or ''}:{address.password}@" if address.password else ""
-        urls = [
-            f"sentinel://{login}{host}:{port}/{address.database}" for host, port in address.hosts
-        ]
+    if address.scheme == "sentinel":
         options |= {
             "master_name": address.service,
             "sentinel_kwargs": {"socket_timeout": ANSWER_TIMEOUT_SECONDS},
         }
-        return {"broker_url": ";".join(urls), "broker_transport_options": options}
     found: dict[str, Any] = {
-        "broker_url": _kombu_url(redis_url),
+        "broker_url": broker_url(address),
         "broker_transport_options": options,
     }
-    if redis_url.startswith("rediss://"):
-        authority = parse_qs(urlsplit(redis_url).query).get("ssl_ca_certs", [None])[0]
-        tls = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_ca_certs": authority}
-        found["broker_use_ssl"] = {name: value for name, value in tls.items() if value is not None}
+    if address.scheme == "rediss":
+        found["broker_use_ssl"] = dict(address.tls)
     return found
 
 
-def _kombu_url(redis_url: str) -> str:
-    """Spell a Unix socket's URL as Celery's transport and Flower read it."""
-    parts = urlsplit(redis_url)
-    if parts.scheme != "unix":
-        return redis_url
-    database = parse_qs(parts.query).get("db", ["0"])[0]
-    return f"redis+socket://{parts.netloc}{parts.path}?virtual_host={database}"
+def broker_url(address: RedisAddress) -> str:
+    """Spell an address as Celery and Flower read it."""
+    login = login_of(address)
+    if address.path:
+        return f"redis+socket://{login}{address.path}?virtual_host={address.database}"
+    names = [
+        f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in address.hosts
+    ]
+    return ";".join(f"{address.scheme}://{login}{name}/{address.database}" for name in names)

@@ -150,6 +150,24 @@ def test_an_end_that_nobody_asked_for_has_a_status_and_a_last_line(
     assert log.read_text().splitlines()[-1].startswith("The worker ended though nobody asked")
 
 
+def test_a_worker_reads_a_unix_socket_with_a_login(tmp_path: Path) -> None:
+    socket, log = tmp_path / "r.sock", tmp_path / "worker.log"
+    user = "--user billing on >p@ss ~* &* +@all".split()
+    with valkey("--unixsocket", str(socket), *user) as url, Redis.from_url(url) as redis:
+        environment = {
+            "REDIS_URL": f"unix://billing:p%40ss@{socket}?db=3",
+            "STRIPE_SECRET_KEY": "sk_test_tests_0123456789",
+            "WORKER_QUEUES": "events",
+            "BILLING_ENV_FILE": "",
+        }
+        with process(sys.executable, "-m", "worker", environment=environment, log=log):
+            redis.select(3)
+            message = EVENTS.message.replace("@@ID@@", "evt_1").replace("@@TAG@@", "tag")
+            queue = Keys().queue(EVENTS)
+            redis.lpush(queue, message)
+            wait_until(lambda: redis.llen(queue) == 0, "the worker reads the bell")
+
+
 @pytest.mark.parametrize("kind", KINDS.values())
 def test_our_own_message_is_one(kind: Any) -> None:
     own = json.loads(kind.message.replace("@@ID@@", "evt_1").replace("@@TAG@@", "tag"))
