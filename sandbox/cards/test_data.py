@@ -68,6 +68,7 @@ class TestCard:
     country: str = "US"
     second_network: str | None = None
     elevated_risk: bool = False
+    simulated: bool = True
 
     @property
     def last4(self) -> str:
@@ -183,6 +184,10 @@ _CARDS: Final = (
     TestCard("captchaChallenge_3725", "4000000000003725"),
     TestCard("threeDSecure2Required", "4000000000003220", three_ds=ThreeDS.ALWAYS),
     TestCard("threeDSecureRequired", "4000000000003063", three_ds=ThreeDS.ALWAYS),
+    TestCard("challengeOutOfBand", "4000582600000094", three_ds=ThreeDS.ALWAYS),
+    TestCard("challengeOneTimePasscode", "4000582600000045", three_ds=ThreeDS.ALWAYS),
+    TestCard("challengeSingleSelect", "4000582600000102", three_ds=ThreeDS.ALWAYS),
+    TestCard("challengeMultiSelect", "4000582600000110", three_ds=ThreeDS.ALWAYS),
     TestCard("authenticationRequiredOnSetup", "4000002500003155", three_ds=ThreeDS.UNLESS_SET_UP),
     TestCard("authenticationRequired", "4000002760003184", three_ds=ThreeDS.ALWAYS),
     TestCard(
@@ -222,6 +227,15 @@ _CARDS: Final = (
     TestCard("createDisputeInquiry", "4000000000001976", dispute=DisputeKind.INQUIRY),
     TestCard("createIssuerFraudRecord", "4000000000005423", dispute=DisputeKind.FRAUD_WARNING),
     TestCard("createMultipleDisputes", "4000000404000079", dispute=DisputeKind.MULTIPLE),
+    *(
+        TestCard(key, number, simulated=False)
+        for key, number in (
+            ("createCe3EligibleDispute", "4000000404000038"),
+            ("createComplianceDispute", "4000008400000779"),
+            ("createMastercardComplianceDispute", "5105008400000002"),
+            ("createAutoRepresentmentEligibleDispute", "4000000001000043"),
+        )
+    ),
     TestCard("pendingRefund", "4000000000007726", refund=RefundCourse.PENDING),
     TestCard("refundFail", "4000000000005126", refund=RefundCourse.FAILS),
 )

@@ -28,6 +28,9 @@ IBAN_BANK: Final = slice(4, 9)
 
 def from_card(scope: Scope, card: TestCard, details: Json | None = None) -> Json:
     """Keep a new card payment method; `details` may give expiry, CVC and billing details."""
+    if not card.simulated:
+        message = f"The test card `{card.key}` is not simulated by this sandbox."
+        raise errors.invalid(message, "payment_method", "card_not_simulated")
     given = details or {}
     month, years = READY_MADE_EXPIRY
     record = _blank(scope, "card", given)

@@ -138,3 +138,21 @@ def test_a_decline_has_its_details(
 def test_a_wrong_cvc_names_its_parameter(api: Api) -> None:
     error = try_to_pay(api, "pm_card_chargeDeclinedIncorrectCvc").error
     assert (error["param"], error["advice_code"]) == ("cvc", "confirm_card_data")
+
+
+@pytest.mark.fake_only(reason=NO_RAW_CARDS)
+@pytest.mark.parametrize(
+    "number", ["4000582600000094", "4000582600000045", "4000582600000102", "4000582600000110"]
+)
+def test_a_card_of_the_apps_asks_for_action(api: Api, number: str) -> None:
+    assert pay(api, card(api, number).body["id"])["status"] == "requires_action"
+
+
+@pytest.mark.fake_only(reason="Stripe has them")
+def test_a_card_that_is_not_simulated_says_so(api: Api) -> None:
+    for refused in (
+        try_to_pay(api, "pm_card_createComplianceDispute"),
+        card(api, "4000008400000779"),
+    ):
+        assert (refused.status, refused.error["code"]) == (400, "card_not_simulated")
+        assert "`createComplianceDispute` is not simulated" in refused.error["message"]
