@@ -54,6 +54,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--without", choices=PROTECTIONS, help="take one protection away: must fail"
     )
+    parser.add_argument(
+        "--skews",
+        type=lambda text: tuple(float(seconds) for seconds in text.split(",") if seconds),
+        default=given.skews,
+        help="seconds by which the clocks of workers and upkeep are ahead, each process the next "
+        "(3,-3,7200,-7200); empty: every clock is right",
+    )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     return parser
 

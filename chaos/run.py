@@ -48,6 +48,7 @@ class Plan:
     workers: int = 2
     notifiers: int = 1
     customers: int = 12
+    skews: tuple[float, ...] = (3.0, -3.0, 7200.0, -7200.0)
     without: str | None = None
 
 
@@ -105,7 +106,8 @@ def run(plan: Plan, say: Callable[[str], None]) -> Result:
 
 def _staging(plan: Plan) -> Json:
     upkeeps = 0 if plan.without == "relay" else 2
-    staging: Json = {"crew": Crew(plan.workers, plan.notifiers, upkeeps)}
+    crew = Crew(plan.workers, plan.notifiers, upkeeps)
+    staging: Json = {"crew": crew, "skews": plan.skews}
     if plan.without == "disk":
         staging["valkey_options"] = NO_DISK
     elif plan.without and plan.without not in BY_STAGING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import shlex
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -155,11 +156,25 @@ class Crew:
     upkeeps: int = 2
 
 
+def _skewing(skews: Sequence[float]) -> Callable[[list[str]], list[str]]:
+    """Give what sets the clock of each command it is given ahead, by the next of the skews."""
+    following = itertools.cycle(skews)
+
+    def skewed(command: list[str]) -> list[str]:
+        if not skews:
+            return command
+        python, flag, *module = command
+        return [python, flag, "chaos.skewed", str(next(following)), *module]
+
+    return skewed
+
+
 class Stage:
     """All processes of one run; started on entry and stopped on exit.
 
     `wrap` may replace the command line of a module: how a protection is taken away. `only` leaves
-    roles out, `settings` change the service's environment.
+    roles out, `settings` change the service's environment. `skews` are seconds by which the clocks
+    of workers, notifiers and upkeep are ahead, each process the next.
     """
 
     def __init__(
@@ -168,6 +183,7 @@ class Stage:
         crew: Crew = Crew(),
         wrap: Callable[[str], list[str]] | None = None,
         valkey_options: str = VALKEY_OPTIONS,
+        skews: Sequence[float] = (),
         only: Collection[str] = ROLES,
         **settings: str,
     ) -> None:
@@ -187,13 +203,15 @@ class Stage:
         self._add("sandbox", [sys.executable, "-m", "sandbox"])
         self._add("receiver", [sys.executable, "-m", "sandbox.receiver"])
         self._add("api", module("api"))
+        skewed = _skewing(skews)
         money = {"WORKER_QUEUES": "events,refunds,upkeep"} if crew.notifiers else {}
         for number in range(1, crew.workers + 1):
-            self._add(f"worker-{number}", module("worker"), **money)
+            self._add(f"worker-{number}", skewed(module("worker")), **money)
         for number in range(1, crew.notifiers + 1):
-            self._add(f"notifier-{number}", module("worker"), WORKER_QUEUES="notifications")
+            notifier = skewed(module("worker"))
+            self._add(f"notifier-{number}", notifier, WORKER_QUEUES="notifications")
         for number in range(1, crew.upkeeps + 1):
-            self._add(f"upkeep-{number}", module("worker.upkeep"))
+            self._add(f"upkeep-{number}", skewed(module("worker.upkeep")))
         self.services = {n: s for n, s in self.services.items() if s.role in only}
 
     def _variables(self, ports: list[int]) -> dict[str, str]:
