@@ -7,7 +7,7 @@ from typing import Any
 
 from api.messages import Answer
 from api.problems import MEDIA_TYPE, document, retry_seconds, whole_seconds
-from api.requests import SECURITY_HEADERS
+from api.request_context import SECURITY_HEADERS
 from shared.errors import BillingError
 
 JSON = "application/json"

@@ -9,7 +9,7 @@ from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 from pydantic import ValidationError
 
-from api import cancellation, hosts, problems, requests  # noqa: F401  # adds its route
+from api import cancellation, hosts, problems, request_context  # noqa: F401  # adds its route
 from api import metrics as metrics_page
 from api.bodies import StrictJson
 from api.console import console
@@ -49,7 +49,7 @@ def create_app(settings: Settings, store: Store | None = None) -> OpenAPI:
     store = store or open_store(settings, "billing-api")
     app.extensions[EXTENSION] = Parts.build(settings, store)
     problems.install(app)
-    requests.install(app)
+    request_context.install(app)
     hosts.install(app, settings)
     metrics_page.install(app)
     for blueprint in (health, payments, refunds, webhooks, ops, lists, metrics_page.metrics):

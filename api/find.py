@@ -11,7 +11,7 @@ from typing import Any
 from api.known_payments import KnownPayments
 from api.list_models import Match
 from shared.store.scripts import Store
-from shared.work.dead_letters import KIND_OF_PREFIX, LETTER_KINDS, DeadLetters, Sought
+from shared.work.dead_letters import KIND_OF_PREFIX, LETTER_KINDS, DeadLetters, ItemFilter
 from shared.work.payments import Payments
 
 Json = dict[str, Any]
@@ -84,14 +84,14 @@ class Finder:
     def _of_payments(self, text: str) -> Iterator[Match]:
         """Find the payments in whose state the text stands: an id, an e-mail address, a value."""
         wanted = text.lower()
-        for heard in KnownPayments(self.store, self.payments).heard(Sought()):
+        for heard in KnownPayments(self.store, self.payments).heard(ItemFilter()):
             if _holds(heard.record.known, wanted):
                 because = "this stands in what is known of it"
                 yield Match(kind="payment", id=heard.record.id, because=because)
 
     def _requested(self, request_id: str) -> Iterator[Match]:
         """Find the payments that a request of a caller's made: their timelines say so."""
-        heard_last = KnownPayments(self.store, self.payments).heard(Sought())
+        heard_last = KnownPayments(self.store, self.payments).heard(ItemFilter())
         for heard in islice(heard_last, MOST_TIMELINES):
             timeline = self.store.entries(self.store.keys.timeline(heard.record.id))
             if any(entry.get("request_id") == request_id for entry in timeline):
@@ -99,7 +99,7 @@ class Finder:
                 yield Match(kind="payment", id=heard.record.id, because=because)
 
     def _walk(self, kind: str, fields: tuple[str, ...]) -> Iterator[Json]:
-        items = DeadLetters(self.store).walk(LETTER_KINDS[kind], Sought(), fields=fields)
+        items = DeadLetters(self.store).walk(LETTER_KINDS[kind], ItemFilter(), fields=fields)
         return islice(items, MOST_ITEMS)
 
 

@@ -21,7 +21,7 @@ from api.messages import Answer, Fault, Request
 from api.parts import EXTENSION, Parts
 from api.pools import Call, Pools
 from api.refund import LONGEST_WAIT_SECONDS
-from api.requests import identify, tell
+from api.request_context import identify, tell
 from api.webhook import ROUTE as WEBHOOK
 from api.webhook import WebhookDoor
 from shared.errors import BillingError, CallerError, Unavailable

@@ -117,13 +117,13 @@ class IdempotencyKeys:
 def _refusal(outcome: str, rest: list[Any]) -> CallerError:
     if outcome == "mismatch":
         return CallerError(
-            "This Idempotency-Key was used with another body; make a new key.",
+            "This Idempotency-Key was used with another body; use a new key for a new request.",
             status=422,
             code="idempotency_key_reused",
         )
     if outcome == "running":
         return CallerError(
-            "The first request with this Idempotency-Key still runs; ask again.",
+            "The first request with this Idempotency-Key is still running; send it again later.",
             status=409,
             code="idempotency_key_in_use",
             retry_after_seconds=max(1, round(int(rest[0]) / 1000)),

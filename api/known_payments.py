@@ -15,7 +15,7 @@ from typing import Any
 from api.list_models import PaymentRow, WorkItem
 from shared.facts import amount_refunded, context
 from shared.store.scripts import Store, redis_errors
-from shared.work.dead_letters import LETTER_KINDS, DeadLetters, Sought
+from shared.work.dead_letters import LETTER_KINDS, DeadLetters, ItemFilter
 from shared.work.kinds import Kind
 from shared.work.payments import ITEMS, PaymentRecord, Payments, moment
 
@@ -44,12 +44,12 @@ class KnownPayments:
         self._payments = payments
         self._letters = DeadLetters(store)
 
-    def heard(self, sought: Sought, after: str | None = None) -> Iterator[Heard]:
+    def heard(self, wanted: ItemFilter, after: str | None = None) -> Iterator[Heard]:
         """Give each payment once, the one heard of last first, going on after one of them.
 
         Raises `Unavailable`.
         """
-        names = self._names(sought)
+        names = self._names(wanted)
         if after is not None:
             names = _after(names, after)
         while chunk := list(islice(names, CHUNK)):
@@ -57,17 +57,17 @@ class KnownPayments:
             for record, (_, at_ms) in zip(records, chunk, strict=True):
                 yield Heard(record, at_ms)
 
-    def is_complete(self, sought: Sought) -> bool:
+    def is_complete(self, wanted: ItemFilter) -> bool:
         """Say whether a search looks at every event there is."""
-        low = "-inf" if sought.since_ms is None else sought.since_ms
-        high = "+inf" if sought.until_ms is None else sought.until_ms
+        low = "-inf" if wanted.since_ms is None else wanted.since_ms
+        high = "+inf" if wanted.until_ms is None else wanted.until_ms
         index = self._store.keys.index(LETTER_KINDS["events"])
         with redis_errors():
             return int(self._store.redis.zcount(index, low, high)) <= MOST_EVENTS
 
-    def _names(self, sought: Sought) -> Iterator[tuple[str, int]]:
+    def _names(self, wanted: ItemFilter) -> Iterator[tuple[str, int]]:
         seen = set()
-        events = self._letters.walk(LETTER_KINDS["events"], sought, fields=("state", "payment_id"))
+        events = self._letters.walk(LETTER_KINDS["events"], wanted, fields=("state", "payment_id"))
         for event in islice(events, MOST_EVENTS):
             name = event["payment_id"]
             if name and name not in seen:
@@ -85,7 +85,7 @@ class KnownPayments:
         for kind in LETTER_KINDS.values():
             index = self._store.keys.dead(kind)
             letters = self._letters.walk(
-                kind, Sought(), index=index, fields=("state", "payment_id")
+                kind, ItemFilter(), index=index, fields=("state", "payment_id")
             )
             counts.update(str(letter["payment_id"]) for letter in islice(letters, MOST_DEAD))
         return counts

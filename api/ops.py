@@ -1,4 +1,4 @@
-"""Operations: look at work and give it another life. For operators, and always with an audit."""
+"""Operations: look at work and redrive it. For operators; every change is in the audit."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ from api.reply import reply
 from shared.errors import CallerError
 from shared.settings import Settings
 from shared.stripe.gateway import API_VERSION
-from shared.work.dead_letters import LETTER_KINDS, DeadLetters, Found, Sought
-from shared.work.kinds import ITEM_ID as PAYMENT_ID
+from shared.work.dead_letters import LETTER_KINDS, DeadLetters, ItemFilter, SearchResult
+from shared.work.kinds import ANY_ID
 from shared.work.queues import queues as read_queues
 from shared.work.reconciliation import Reconciliation
 
@@ -56,7 +56,7 @@ PAYMENT_PREFIXES = ("pi_", "ch_", "py_", "cs_")
 
 @ops.get("/service", responses={200: ServiceInfo, **ON_GET})
 def service() -> Response:
-    """Tell what runs here, whatever state Redis is in."""
+    """Tell which mode and version run here, whatever state Redis is in."""
     settings = parts().settings
     mode = "simulated" if settings.stripe_api_base else "live" if settings.livemode else "test"
     return reply(
@@ -80,21 +80,21 @@ def _dashboard(settings: Settings) -> str:
 def dead_letters(query: LetterSearch) -> Response:
     """List dead letters, the newest first."""
     kind = LETTER_KINDS[query.kind] if query.kind else None
-    sought = Sought(kind=kind, **_common(query))
-    return _found(DeadLetters(parts().store).find(sought, query.limit))
+    wanted = ItemFilter(kind=kind, **_common(query))
+    return _item_list(DeadLetters(parts().store).find(wanted, query.limit))
 
 
 @ops.post("/dead-letters/redrive", responses={200: RedriveResult, **documented(404), **ON_POST})
 def redrive_many(body: RedriveMany) -> Response:
-    """Redrive dead letters, by id or by what they have in common; a dry run only says which."""
+    """Redrive dead letters, by id or by what they have in common; a dry run changes nothing."""
     if (body.ids is None) == (body.kind is None):
-        raise CallerError("Give either ids or a kind.", status=422, code="ids_or_kind")
+        raise CallerError("Send either ids or kind, not both.", status=422, code="ids_or_kind")
     audit, redrive = audit_note(body), _redrive()
     if body.ids is not None:
         done = redrive.these([_item(i) for i in body.ids], audit, dry_run=body.dry_run)
     else:
-        sought = Sought(kind=LETTER_KINDS[str(body.kind)], **_common(body))
-        done = redrive.many(sought, audit, body.limit, dry_run=body.dry_run)
+        wanted = ItemFilter(kind=LETTER_KINDS[str(body.kind)], **_common(body))
+        done = redrive.many(wanted, audit, body.limit, dry_run=body.dry_run)
     return _redriven(done, dry_run=body.dry_run)
 
 
@@ -115,7 +115,7 @@ def redrive_one(path: ItemPath, body: RedriveOne) -> Response:
 def resolve(path: JobPath, body: Resolve) -> Response:
     """Let a dead refund job end as it was found at Stripe: with a refund, or as failed."""
     if body.failed == (body.refund_id is not None):
-        raise CallerError("Give either refund_id or failed.", status=422, code="one_finding")
+        raise CallerError("Send either refund_id or failed: true.", status=422, code="one_finding")
     _redrive().resolve(_item(path.job, "rr_"), audit_note(body), body.refund_id)
     return reply(Outcome(outcome="resolved"))
 
@@ -123,20 +123,24 @@ def resolve(path: JobPath, body: Resolve) -> Response:
 @ops.get("/events", responses={200: ItemList, **ON_GET})
 def events(query: EventSearch) -> Response:
     """List events of any state, the newest first."""
-    sought = Sought(state=query.state, **_common(query))
-    return _found(DeadLetters(parts().store).events(sought, query.limit))
+    wanted = ItemFilter(state=query.state, **_common(query))
+    return _item_list(DeadLetters(parts().store).events(wanted, query.limit))
 
 
 @ops.get("/payments/<payment_id>", responses={200: KnownPayment, **documented(400, 404), **ON_GET})
 def payment(path: OpsPaymentPath) -> Response:
     """Tell what is known here of a payment, its whole timeline, without asking Stripe."""
     payment_id = path.payment_id
-    if not PAYMENT_ID.fullmatch(payment_id) or not payment_id.startswith(PAYMENT_PREFIXES):
-        raise CallerError("This is not the id of a payment.", status=404, code="payment_not_found")
+    if not ANY_ID.fullmatch(payment_id) or not payment_id.startswith(PAYMENT_PREFIXES):
+        raise CallerError("No payment has an id like this.", status=404, code="payment_not_found")
     record = parts().payments.read(payment_id)
     timeline = parts().payments.timeline(payment_id)
     if not record.known and not timeline:
-        raise CallerError("Nothing is known of it here.", status=404, code="payment_not_found")
+        raise CallerError(
+            "No webhook has told of this payment yet, or it was forgotten.",
+            status=404,
+            code="payment_not_found",
+        )
     return reply(
         KnownPayment(
             payment_id=payment_id,
@@ -186,7 +190,7 @@ def _redrive() -> Redrive:
 
 def _item(item_id: str, prefix: str = "") -> str:
     if not re.fullmatch(ITEM_ID, item_id) or not item_id.startswith(prefix):
-        raise CallerError("This is not an id of such a thing.", status=404, code="item_not_found")
+        raise CallerError("No item has an id like this.", status=404, code="item_not_found")
     return item_id
 
 
@@ -204,9 +208,9 @@ def _milliseconds(moment: datetime | None) -> int | None:
     return None if moment is None else round(moment.timestamp() * 1000)
 
 
-def _found(found: Found) -> Response:
-    items = [Item(**item) for item in found.items]
-    return reply(ItemList(data=items, matched=found.matched, complete=found.complete))
+def _item_list(result: SearchResult) -> Response:
+    items = [Item(**item) for item in result.items]
+    return reply(ItemList(data=items, matched=result.matched, complete=result.complete))
 
 
 def _redriven(done: Redriven, *, dry_run: bool) -> Response:

@@ -38,12 +38,12 @@ from api.ops_models import OpsPaymentPath, Search, Signed
 from api.parts import parts
 from api.redrive import Redrive
 from api.reply import reply
-from api.requests import trace
+from api.request_context import trace
 from api.trial_notification import NO_PAYMENT, stage
 from shared.facts import timestamp
 from shared.notification import TEST
 from shared.store import rates as kept
-from shared.work.dead_letters import LETTER_KINDS, SCAN_LIMIT, DeadLetters, Sought
+from shared.work.dead_letters import LETTER_KINDS, SCAN_LIMIT, DeadLetters, ItemFilter
 from shared.work.payments import moment
 
 Json = dict[str, Any]
@@ -67,9 +67,9 @@ REFUND_FIELDS = (
 @lists.get("/notifications", responses={200: NotificationList, **ON_GET})
 def notifications(query: NotificationSearch) -> Response:
     """List notifications of any state, the newest first."""
-    sought = _sought(query, state=query.state)
-    found = _walk("notifications", sought, NOTIFICATION_FIELDS)
-    rows = (_notification(item) for item in found if sought.matches(item))
+    wanted = _item_filter(query, state=query.state)
+    found = _walk("notifications", wanted, NOTIFICATION_FIELDS)
+    rows = (_notification(item) for item in found if wanted.matches(item))
     data, complete = _taken(rows, query.limit)
     return reply(NotificationList(data=data, complete=complete and not found.cut))
 
@@ -86,9 +86,9 @@ def test_notification(body: Signed) -> Response:
 @lists.get("/refunds", responses={200: RefundList, **ON_GET})
 def refunds(query: RefundSearch) -> Response:
     """List refund jobs, the newest first, with their amounts."""
-    sought = _sought(query)
-    found = _walk("refunds", sought, REFUND_FIELDS)
-    rows = (_refund(item) for item in found if sought.matches(item))
+    filters = _item_filter(query)
+    found = _walk("refunds", filters, REFUND_FIELDS)
+    rows = (_refund(item) for item in found if filters.matches(item))
     wanted = (row for row in rows if query.status in (None, row.status))
     data, complete = _taken(wanted, query.limit)
     currencies = _known_payments().currencies([row.payment_id or "" for row in data])
@@ -102,12 +102,12 @@ def payments(query: PaymentSearch) -> Response:
     """List the payments that are known here, the one heard of last first."""
     known = _known_payments()
     until_ms = _milliseconds(query.until) or parts().store.now_ms()
-    sought = Sought(since_ms=_milliseconds(query.since), until_ms=until_ms)
+    wanted = ItemFilter(since_ms=_milliseconds(query.since), until_ms=until_ms)
     dead = known.dead()
     test = matches(query.status, query.event_id, query.email, query.disputed)
-    heard = known.heard(sought, query.starting_after)
+    heard = known.heard(wanted, query.starting_after)
     data, complete = _taken(filter(test, _rows(heard, dead)), query.limit)
-    complete = complete and known.is_complete(sought)
+    complete = complete and known.is_complete(wanted)
     return reply(PaymentList(data=data, complete=complete, until=moment(until_ms)))
 
 
@@ -121,7 +121,7 @@ def work(path: OpsPaymentPath) -> Response:
 def find(query: FindQuery) -> Response:
     """Find what an id, an e-mail address or any text in a payment's state belongs to."""
     data = Finder(parts().store, parts().payments).find(query.text.strip())
-    return reply(MatchList(data=data, complete=_known_payments().is_complete(Sought())))
+    return reply(MatchList(data=data, complete=_known_payments().is_complete(ItemFilter())))
 
 
 @lists.get("/rates", responses={200: Rates, **ON_GET})
@@ -143,8 +143,8 @@ def _known_payments() -> KnownPayments:
     return KnownPayments(parts().store, parts().payments)
 
 
-def _sought(query: Search, *, state: str | None = None) -> Sought:
-    return Sought(
+def _item_filter(query: Search, *, state: str | None = None) -> ItemFilter:
+    return ItemFilter(
         type=query.type,
         error=query.error,
         payment_id=query.payment_id,
@@ -174,8 +174,8 @@ class _Scan:
             yield item
 
 
-def _walk(kind: str, sought: Sought, fields: tuple[str, ...]) -> _Scan:
-    found = DeadLetters(parts().store).walk(LETTER_KINDS[kind], sought, fields=fields)
+def _walk(kind: str, wanted: ItemFilter, fields: tuple[str, ...]) -> _Scan:
+    found = DeadLetters(parts().store).walk(LETTER_KINDS[kind], wanted, fields=fields)
     return _Scan(found, SCAN_LIMIT)
 
 

@@ -28,12 +28,14 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
 
 
 class Search(BaseModel):
-    """What every search may narrow: a type is a pattern, `payment_intent.*`."""
+    """The filters of every search; all that are given must match."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
     type: str | None = Field(None, max_length=100, description="A pattern: `payment_intent.*`.")
-    error: str | None = Field(None, max_length=200, description="A part of the last error.")
+    error: str | None = Field(
+        None, max_length=200, description="A part of the last error; case is ignored."
+    )
     payment_id: str | None = Field(None, max_length=128)
     since: Moment | None = Field(None, description="RFC 3339, with a time zone.")
     until: Moment | None = Field(None, description="RFC 3339, with a time zone.")
@@ -41,13 +43,13 @@ class Search(BaseModel):
 
 
 class LetterSearch(Search):
-    """Which dead letters; times are when they died."""
+    """Filters of dead letters; times are when they died."""
 
     kind: LetterKind | None = None
 
 
 class EventSearch(Search):
-    """Which events; times are when they were recorded."""
+    """Filters of events; times are when they were recorded."""
 
     state: Literal["received", "processing", "retrying", "processed", "ignored", "dead"] | None = (
         None
@@ -79,16 +81,16 @@ class OpsPaymentPath(BaseModel):
 
 
 class Limit(BaseModel):
-    """How many to show."""
+    """The length of a page."""
 
     limit: int = Field(PAGE, ge=1, le=LONGEST_PAGE)
 
 
 class Signed(Input):
-    """Who decides and why: kept in the audit beside the fingerprint of the key."""
+    """Who asks and why; the audit keeps both beside the key's fingerprint and its name."""
 
-    by: str = Field("", max_length=100, description="A name, for the audit.")
-    reason: str = Field("", max_length=500, description="Why, for the audit.")
+    by: str = Field("", max_length=100, description="Your name, for the audit.")
+    reason: str = Field("", max_length=500, description="Your reason, for the audit.")
 
 
 class RedriveMany(Signed):
@@ -97,22 +99,26 @@ class RedriveMany(Signed):
     ids: list[str] | None = Field(None, max_length=MOST_AT_ONCE)
     kind: LetterKind | None = None
     type: str | None = Field(None, max_length=100, description="A pattern: `payment_intent.*`.")
-    error: str | None = Field(None, max_length=200, description="A part of the last error.")
+    error: str | None = Field(
+        None, max_length=200, description="A part of the last error; case is ignored."
+    )
     payment_id: str | None = Field(None, max_length=128)
     since: Moment | None = None
     until: Moment | None = None
-    limit: int = Field(100, ge=1, le=MOST_AT_ONCE, description="At most so many.")
-    dry_run: bool = Field(False, description="Only say which.")
+    limit: int = Field(100, ge=1, le=MOST_AT_ONCE, description="Stop after this many items.")
+    dry_run: bool = Field(False, description="Change nothing; say which items would be redriven.")
 
 
 class RedriveOne(Signed):
     """An item to redrive; an event unknown here is fetched from Stripe."""
 
-    account: str | None = Field(None, pattern=ACCOUNT_ID, description="Of a Connect event.")
+    account: str | None = Field(
+        None, pattern=ACCOUNT_ID, description="The event's connected account."
+    )
 
 
 class Resolve(Signed):
-    """What a person found at Stripe of a dead refund job: its refund, or that there is none."""
+    """What Stripe's dashboard shows for a dead refund job: its refund, or that there is none."""
 
     refund_id: str | None = Field(None, pattern=r"^(re|pyr)_[A-Za-z0-9]{1,120}$")
     failed: bool = False
@@ -199,7 +205,7 @@ class RedriveResult(Output):
     dry_run: bool
     matched: int
     redriven: list[str]
-    skipped: dict[str, str] = Field(description="The state of each that was not to be redriven.")
+    skipped: dict[str, str] = Field(description="Items not redriven, each with its state.")
     complete: bool
 
 

@@ -26,8 +26,8 @@ MOST_ERRORS = 20
 Responses = dict[str | int, type[BaseModel] | dict[Any, Any] | None]
 CODES = {
     400: ("bad_request", "The request could not be read; check its syntax."),
-    404: ("route_not_found", "There is nothing at this path; see /docs."),
-    405: ("method_not_allowed", "This path knows other methods; see the Allow header."),
+    404: ("route_not_found", "No route has this path; /docs lists all routes."),
+    405: ("method_not_allowed", "This path takes other methods; the Allow header lists them."),
     413: ("body_too_large", "Send a smaller body."),
     415: ("unsupported_media_type", "Send JSON with Content-Type: application/json."),
 }
@@ -165,5 +165,7 @@ def install(app: Flask) -> None:
     def defect(error: Exception) -> Response:
         log.error("request_failed", error=type(error).__name__, exc_info=error)
         return problem(
-            500, "internal_error", "This is our mistake. Report the request_id; retry is safe."
+            500,
+            "internal_error",
+            "The service failed. Report the request_id; a retry is safe.",
         )

@@ -18,7 +18,7 @@ from shared.settings import Settings
 from shared.store.scripts import ATTEMPTS_LIMIT, Call, Store
 from shared.stripe.event import parse_event
 from shared.stripe.gateway import StripeGateway
-from shared.work.dead_letters import DeadLetters, Sought, kind_of
+from shared.work.dead_letters import DeadLetters, ItemFilter, kind_of
 from shared.work.inbox import Inbox
 from shared.work.items import GUARD_MS
 from shared.work.kinds import EVENTS, NOTIFICATIONS, REFUNDS
@@ -92,14 +92,14 @@ class Redrive:
         self._livemode = settings.livemode
 
     def many(
-        self, sought: Sought, audit: AuditNote, limit: int, *, dry_run: bool = False
+        self, wanted: ItemFilter, audit: AuditNote, limit: int, *, dry_run: bool = False
     ) -> Redriven:
-        """Redrive the dead letters sought, those that died first first; at most `limit` of them.
+        """Redrive the dead letters wanted, those that died first first; at most `limit` of them.
 
         A dry run only says which. Stopped half-way, what is done is done, and doing it again
         goes on.
         """
-        found = self._letters.find(sought, min(limit, MOST_AT_ONCE), newest_first=False)
+        found = self._letters.find(wanted, min(limit, MOST_AT_ONCE), newest_first=False)
         ids = [str(item["id"]) for item in found.items]
         if dry_run:
             return Redriven(found.matched, ids, complete=found.complete)

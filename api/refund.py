@@ -29,7 +29,7 @@ from api.problems import documented
 from api.refund_answers import refund_of_job, refund_with_job
 from api.refund_ceiling import check_ceiling
 from api.reply import reply
-from api.requests import trace
+from api.request_context import trace
 from shared.errors import CallerError, Unavailable
 from shared.work.refund_jobs import JOB_PREFIX, OPEN_STATES, RefundRequest, job_id
 

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from datetime import UTC, datetime
 
-from api.requests import Identity, tell
+from api.request_context import Identity, tell
 from shared.settings import Settings
 
 

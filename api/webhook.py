@@ -20,8 +20,8 @@ from api.messages import Answer, Request
 from api.models import Received
 from api.openapi import operation_name
 from api.problems import documented
+from api.request_context import Identity, identify
 from api.request_lines import RequestLines
-from api.requests import Identity, identify
 from shared.errors import BillingError, CallerError, Inconsistent, Unavailable
 from shared.hosts import is_known_host
 from shared.settings import Settings

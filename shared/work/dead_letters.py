@@ -43,8 +43,8 @@ INTERNAL = (
 
 
 @dataclass(frozen=True)
-class Sought:
-    """Which items are sought: everything given must hold.
+class ItemFilter:
+    """Filters of items; all that are given must match.
 
     `type` is a pattern (`payment_intent.*`), `error` a part of the last error, in any case;
     times are Redis's, in milliseconds: when a dead letter died, when an event was recorded.
@@ -59,7 +59,7 @@ class Sought:
     until_ms: int | None = None
 
     def matches(self, item: Json) -> bool:
-        """Say whether an item's summary is one of those sought."""
+        """Say whether an item's summary is one of those wanted."""
         return (
             (self.type is None or fnmatchcase(item["type"] or "", self.type))
             and self.state in (None, item["state"])
@@ -69,8 +69,8 @@ class Sought:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a search found; `complete` is false when there was more than it looks at."""
+class SearchResult:
+    """The items of a search; `complete` is false when there are more than it looks at."""
 
     items: list[Json]
     matched: int
@@ -83,35 +83,37 @@ class DeadLetters:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def find(self, sought: Sought, limit: int, *, newest_first: bool = True) -> Found:
+    def find(self, wanted: ItemFilter, limit: int, *, newest_first: bool = True) -> SearchResult:
         """Find dead letters; at most `limit` are given, all that match are counted."""
-        kinds = [sought.kind] if sought.kind else list(LETTER_KINDS.values())
+        kinds = [wanted.kind] if wanted.kind else list(LETTER_KINDS.values())
         matched, complete = [], True
         for kind in kinds:
-            found = self.walk(kind, sought, index=self._store.keys.dead(kind), newest=newest_first)
+            found = self.walk(kind, wanted, index=self._store.keys.dead(kind), newest=newest_first)
             for number, item in enumerate(found, start=1):
-                if sought.matches(item):
+                if wanted.matches(item):
                     matched.append(item)
                 complete = complete and number < SCAN_LIMIT
         matched.sort(key=lambda item: item["at_ms"], reverse=newest_first)
-        return Found([_shown(item, "dead_at") for item in matched[:limit]], len(matched), complete)
+        return SearchResult(
+            [_shown(item, "dead_at") for item in matched[:limit]], len(matched), complete
+        )
 
-    def events(self, sought: Sought, limit: int) -> Found:
+    def events(self, wanted: ItemFilter, limit: int) -> SearchResult:
         """Find events of any state by what is remembered of them, newest first."""
         matched: list[Json] = []
-        for number, item in enumerate(self.walk(EVENTS, sought), start=1):
+        for number, item in enumerate(self.walk(EVENTS, wanted), start=1):
             if number > SCAN_LIMIT:
-                return Found(matched, len(matched), complete=False)
-            if sought.matches(item):
+                return SearchResult(matched, len(matched), complete=False)
+            if wanted.matches(item):
                 matched.append(_shown(item, "recorded_at"))
             if len(matched) == limit:
-                return Found(matched, limit, complete=False)
-        return Found(matched, len(matched), complete=True)
+                return SearchResult(matched, limit, complete=False)
+        return SearchResult(matched, len(matched), complete=True)
 
     def walk(
         self,
         kind: Kind,
-        sought: Sought,
+        wanted: ItemFilter,
         *,
         index: str | None = None,
         fields: Sequence[str] = SUMMARY,
@@ -120,10 +122,10 @@ class DeadLetters:
         """Walk the items of a kind in order of their times, reading some fields of each in chunks.
 
         By default all items are walked by when they were recorded, the newest first; one more than
-        `SCAN_LIMIT` is the last. Of what is sought only the times count. Raises `Unavailable`.
+        `SCAN_LIMIT` is the last. Of what is wanted only the times count. Raises `Unavailable`.
         """
-        low = "-inf" if sought.since_ms is None else sought.since_ms
-        high = "+inf" if sought.until_ms is None else sought.until_ms
+        low = "-inf" if wanted.since_ms is None else wanted.since_ms
+        high = "+inf" if wanted.until_ms is None else wanted.until_ms
         for start in range(0, SCAN_LIMIT + 1, CHUNK):
             bounds = (high, low) if newest else (low, high)
             with redis_errors():
@@ -164,7 +166,7 @@ class DeadLetters:
         kind = kind_of(item_id)
         fields = self._store.hash(self._store.keys.item(kind, item_id))
         if not fields:
-            raise CallerError("Nothing is known of this id.", status=404, code="item_not_found")
+            raise CallerError("No item has this id.", status=404, code="item_not_found")
         body = self._store.get(self._store.keys.body(kind, item_id))
         payload = body or fields.get("body") or fields.get("request")
         shown = {name: value for name, value in fields.items() if name not in INTERNAL}

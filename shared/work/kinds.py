@@ -11,7 +11,7 @@ from shared.work.doorbell import template
 
 # What an attempt needs beside its calls: Redis, and a machine that is busy.
 LEASE_MARGIN_SECONDS = 5.0
-ITEM_ID = re.compile(r"[A-Za-z0-9_]{3,128}")
+ANY_ID = re.compile(r"[A-Za-z0-9_]{3,128}")
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,6 @@ KINDS = {kind.name: kind for kind in (EVENTS, REFUNDS, NOTIFICATIONS, UPKEEP)}
 
 def item_id(text: str) -> str:
     """Give an id back that can be one. Raises `CallerError` for any other."""
-    if not ITEM_ID.fullmatch(text):
+    if not ANY_ID.fullmatch(text):
         raise CallerError("This is not an id of ours or Stripe's.", code="invalid_id")
     return text

@@ -136,7 +136,7 @@ class RefundJobs:
         """Read a job's fields. Raises `CallerError` 404 when there is none."""
         fields = self._store.hash(self._store.keys.item(REFUNDS, item_id(job)))
         if not fields:
-            raise CallerError("No such refund request.", status=404, code="refund_not_found")
+            raise CallerError("No refund request has this id.", status=404, code="refund_not_found")
         return fields
 
     def attempts(self, job: str) -> int:

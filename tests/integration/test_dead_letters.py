@@ -13,7 +13,7 @@ from shared.errors import CallerError
 from shared.keys import Keys, State
 from shared.store.scripts import Store
 from shared.stripe.gateway import StripeGateway
-from shared.work.dead_letters import LETTER_KINDS, DeadLetters, Sought
+from shared.work.dead_letters import LETTER_KINDS, DeadLetters, ItemFilter
 from shared.work.items import Claim, Recording, Work
 from shared.work.kinds import EVENTS, NOTIFICATIONS, REFUNDS
 from shared.work.outbox import Outbox
@@ -66,36 +66,36 @@ def bury_notifications(store: Store, payment: str, *ids: str) -> Outbox:
 
 def test_a_dead_letter_is_listed_with_its_last_error(store: Store) -> None:
     bury(store, "evt_1", error="no payment")
-    (item,) = DeadLetters(store).find(Sought(), 10).items
+    (item,) = DeadLetters(store).find(ItemFilter(), 10).items
     assert (item["kind"], item["id"], item["error"]) == ("events", "evt_1", "no payment")
     assert item["dead_at"].endswith("+00:00")
 
 
 @pytest.mark.parametrize(
-    ("sought", "found"),
+    ("wanted", "found"),
     [
-        (Sought(), {"evt_1", "evt_2", "ntf_1"}),
-        (Sought(kind=EVENTS), {"evt_1", "evt_2"}),
-        (Sought(kind=REFUNDS), set()),
-        (Sought(type="charge.*"), {"evt_1"}),
-        (Sought(error="TIMEOUT"), {"evt_2"}),
-        (Sought(payment_id="pi_1"), {"ntf_1"}),
-        (Sought(since_ms=2**45), set()),
-        (Sought(until_ms=2**45), {"evt_1", "evt_2", "ntf_1"}),
-        (Sought(until_ms=1), set()),
+        (ItemFilter(), {"evt_1", "evt_2", "ntf_1"}),
+        (ItemFilter(kind=EVENTS), {"evt_1", "evt_2"}),
+        (ItemFilter(kind=REFUNDS), set()),
+        (ItemFilter(type="charge.*"), {"evt_1"}),
+        (ItemFilter(error="TIMEOUT"), {"evt_2"}),
+        (ItemFilter(payment_id="pi_1"), {"ntf_1"}),
+        (ItemFilter(since_ms=2**45), set()),
+        (ItemFilter(until_ms=2**45), {"evt_1", "evt_2", "ntf_1"}),
+        (ItemFilter(until_ms=1), set()),
     ],
 )
-def test_each_filter_narrows_the_search(store: Store, sought: Sought, found: set[str]) -> None:
+def test_each_filter_narrows_the_search(store: Store, wanted: ItemFilter, found: set[str]) -> None:
     bury(store, "evt_1", "charge.updated", "inconsistent")
     bury(store, "evt_2", "refund.created", "unavailable: Timeout")
     bury_notifications(store, "pi_1", "ntf_1")
-    assert {item["id"] for item in DeadLetters(store).find(sought, 10).items} == found
+    assert {item["id"] for item in DeadLetters(store).find(wanted, 10).items} == found
 
 
 def test_all_that_match_are_counted_and_so_many_as_asked_for_are_given(store: Store) -> None:
     for number in range(1200):
         bury(store, f"evt_{number}")
-    found = DeadLetters(store).find(Sought(), 3)
+    found = DeadLetters(store).find(ItemFilter(), 3)
     assert (len(found.items), found.matched, found.complete) == (3, 1200, True)
 
 
@@ -119,7 +119,7 @@ def test_what_is_unknown_is_not_found(store: Store) -> None:
 def test_a_redriven_event_is_rung_for_and_begins_with_a_fresh_budget(store: Store) -> None:
     bury(store, "evt_1")
     store.redis.delete(store.keys.queue(EVENTS))
-    assert redrive(store).many(Sought(kind=EVENTS), KIM, 10).ids == ["evt_1"]
+    assert redrive(store).many(ItemFilter(kind=EVENTS), KIM, 10).ids == ["evt_1"]
     assert store.redis.llen(store.keys.queue(EVENTS)) == 1
     assert store.redis.zcard(store.keys.dead(EVENTS)) == 0
     again = claimed(Work(store, EVENTS), "evt_1")
@@ -140,7 +140,7 @@ def test_a_dry_run_says_which_and_does_nothing(store: Store) -> None:
     bury(store, "evt_1")
     bury(store, "evt_2")
     before = store.redis.lrange(store.keys.queue(EVENTS), 0, -1)
-    dry = redrive(store).many(Sought(kind=EVENTS), KIM, 1, dry_run=True)
+    dry = redrive(store).many(ItemFilter(kind=EVENTS), KIM, 1, dry_run=True)
     assert (dry.ids, dry.matched) == (["evt_1"], 2)
     by_id = redrive(store).these(["evt_2", "evt_9"], KIM, dry_run=True)
     assert (by_id.ids, by_id.skipped) == (["evt_2"], {"evt_9": "unknown"})
@@ -153,7 +153,7 @@ def test_no_more_than_the_cap_are_redriven_the_oldest_first(store: Store) -> Non
     for number in range(5):
         bury(store, f"evt_{number}")
         store.redis.zadd(store.keys.dead(EVENTS), {f"evt_{number}": 100 + number})
-    done = redrive(store).many(Sought(kind=EVENTS), KIM, 2)
+    done = redrive(store).many(ItemFilter(kind=EVENTS), KIM, 2)
     assert (done.ids, done.matched) == (["evt_0", "evt_1"], 5)
     assert store.redis.zcard(store.keys.dead(EVENTS)) == 3
 
@@ -184,7 +184,7 @@ def test_redriven_notifications_of_a_payment_go_in_the_order_they_died(store: St
     outbox = bury_notifications(store, "pi_1", "ntf_1", "ntf_2", "ntf_3")
     for died, item in enumerate(["ntf_1", "ntf_2", "ntf_3"]):
         store.redis.zadd(store.keys.dead(NOTIFICATIONS), {item: 100 + died})
-    redrive(store).many(Sought(kind=NOTIFICATIONS), KIM, 10)
+    redrive(store).many(ItemFilter(kind=NOTIFICATIONS), KIM, 10)
     assert outbox.claim("ntf_2") is None
     for item in ("ntf_1", "ntf_2", "ntf_3"):
         assert outbox.finish(claimed(outbox, item), Done(State.DELIVERED))
@@ -247,11 +247,11 @@ def test_a_notification_that_died_is_heard_after_its_redrive(hands: Hands) -> No
     hands.pay()
     hands.deliver_events()
     hands.work()
-    (letter,) = DeadLetters(hands.runtime.store).find(Sought(kind=NOTIFICATIONS), 10).items
+    (letter,) = DeadLetters(hands.runtime.store).find(ItemFilter(kind=NOTIFICATIONS), 10).items
     assert "500" in letter["error"]
     requests.delete(f"{hands.receiver}/_control/faults", timeout=5).raise_for_status()
     Redrive(hands.runtime.store, hands.runtime.settings, hands.runtime.gateway).many(
-        Sought(kind=NOTIFICATIONS), KIM, 10
+        ItemFilter(kind=NOTIFICATIONS), KIM, 10
     )
     hands.work()
     assert [item["id"] for item in hands.notifications() if item["answered"] == 200] == [
