@@ -247,7 +247,7 @@ def test_the_command_line_runs_from_the_worker_image(worker_image, valkey_url):
     away = f"http://127.0.0.1:{free_port()}"
     status, text = refusal(worker_image, ["queues"], REDIS_URL=valkey_url, BILLING_URL=away)
     assert status != 0
-    assert f"No answer from the service at {away}" in " ".join(text.split())
+    assert f"The billing API at {away} does not answer" in " ".join(text.split())
 
 
 def test_flower_runs_from_the_worker_image_behind_its_password(worker_image, valkey_url):
