@@ -147,7 +147,9 @@ def _reconciliation(store: Store) -> Iterator[Measurement]:
 def _store(store: Store) -> Iterator[Measurement]:
     found = memory(store)
     text = "Memory the store uses, and may use (0: no limit)."
-    samples = {("used",): float(found.used), ("limit",): float(found.limit)}
+    samples: Samples = {}
+    if found is not None:  # a user without the right to INFO is told of by the findings
+        samples = {("used",): float(found.used), ("limit",): float(found.limit)}
     yield _gauge("billing_store_memory_bytes", text, ("which",), samples)
     levels = Counter(finding.level for finding in inspect(store))
     text = "Settings of the store that are not as the service needs them."

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 from shared.errors import Misconfigured, Unavailable
 from shared.settings import Settings
@@ -34,6 +34,14 @@ class Finding:
     fix: str = ""
 
 
+NO_RIGHT = Finding(
+    "warning",
+    "redis",
+    "NOPERM: this user may not run INFO, so nobody checks whether Redis keeps what it is told",
+    "Give it +info, or see to append-only file and noeviction yourself.",
+)
+
+
 @dataclass(frozen=True)
 class Memory:
     """What the store uses and may use, in bytes; a limit of 0 is none."""
@@ -42,24 +50,27 @@ class Memory:
     limit: int
 
 
-def memory(store: Store) -> Memory:
-    """Read how full the store is. Raises `Unavailable`."""
-    with redis_errors():
-        info = store.redis.info("memory")
+def memory(store: Store) -> Memory | None:
+    """Read how full the store is; None where we have no right to. Raises `Unavailable`."""
+    info = _info(store, "memory")
+    if info is None:
+        return None
     return Memory(int(info.get("used_memory", 0)), int(info.get("maxmemory", 0)))
 
 
 def inspect(store: Store) -> list[Finding]:
     """Look at everything the service depends on. Raises `Unavailable`."""
-    return [*inspect_settings(store), _fullness(memory(store))]
+    used = memory(store)
+    return [*inspect_settings(store), *([] if used is None else [_fullness(used)])]
 
 
 def inspect_settings(store: Store) -> list[Finding]:
     """Look at what decides whether the store keeps what it is told. Raises `Unavailable`."""
-    with redis_errors():
-        server = store.redis.info("server")
-        persistence = store.redis.info("persistence")
-        capacity = store.redis.info("memory")
+    server, persistence, capacity = (
+        _info(store, section) for section in ("server", "persistence", "memory")
+    )
+    if server is None or persistence is None or capacity is None:
+        return [NO_RIGHT]
     config = _config(store)
     return [
         _version(server),
@@ -67,6 +78,15 @@ def inspect_settings(store: Store) -> list[Finding]:
         _fsync(config.get("appendfsync")),
         _eviction(config.get("maxmemory-policy") or capacity.get("maxmemory_policy")),
     ]
+
+
+def _info(store: Store, section: str) -> dict[str, Any] | None:
+    """Read what Redis says of itself; None where our user may not ask. Raises `Unavailable`."""
+    with redis_errors():
+        try:
+            return store.redis.info(section)
+        except NoPermissionError:
+            return None
 
 
 def _config(store: Store) -> dict[str, str]:
@@ -150,8 +170,8 @@ def ensure_durable(store: Store, settings: Settings) -> None:
     """
     try:
         findings = [finding for finding in inspect_settings(store) if finding.level != "ok"]
-    except Unavailable:
-        log.warning("store_not_checked", detail="The store does not answer yet.")
+    except Unavailable as error:
+        log.warning("store_not_checked", detail=str(error))
         return
     for finding in findings:
         log.warning("store_setting", level_of=finding.level, what=finding.what, fix=finding.fix)

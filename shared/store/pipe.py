@@ -105,15 +105,17 @@ class Pipe:
             self._writer = None
 
     async def _write_in_time(self, together: list[_Asked]) -> None:
+        failure: Exception | None = None
         try:
             async with asyncio.timeout_at(together[0].ends_at):
                 await self._write(together)
-        except (RedisError, OSError):
+        except (RedisError, OSError) as error:
+            failure = error
             await self._drop()
         finally:
             for asked in together:
                 if not asked.answer.done():
-                    asked.answer.set_exception(unanswered())
+                    asked.answer.set_exception(unanswered(failure))
 
     async def _write(self, together: list[_Asked]) -> None:
         """Send one group and hand out its results; once more when the connection was stale."""
@@ -130,7 +132,7 @@ class Pipe:
                 continue
             if isinstance(result, Exception):
                 asked.answer.set_exception(
-                    result if isinstance(result, Unavailable) else unanswered()
+                    result if isinstance(result, Unavailable) else unanswered(result)
                 )
             else:
                 asked.answer.set_result(result)

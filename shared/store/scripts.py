@@ -17,7 +17,14 @@ from typing import Any, cast
 
 from redis import Redis
 from redis.commands.core import Script
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError as Login
+from redis.exceptions import (
+    BusyLoadingError,
+    NoPermissionError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 
 from shared.errors import Inconsistent, Unavailable
 from shared.keys import Keys, entry_of
@@ -31,6 +38,13 @@ REPLICATION_TIMEOUT_MS = 1000
 # Entries kept of one payment's timeline and of one item's attempts: enough for a person to read.
 TIMELINE_LIMIT = 500
 ATTEMPTS_LIMIT = 100
+# Redis says in a sentence what it refuses; a script's error has its whole trace.
+LONGEST_REFUSAL = 160
+REFUSALS: Mapping[type[Exception], str] = {
+    NoPermissionError: "NOPERM",
+    Login: "WRONGPASS",
+    ReadOnlyError: "READONLY",
+}
 
 
 @dataclass(frozen=True)
@@ -59,17 +73,34 @@ def redis_errors() -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
-        raise unanswered() from error
+        raise unanswered(error) from error
 
 
-def unanswered() -> Unavailable:
-    """Say that Redis refused something or did not answer."""
+def unanswered(error: Exception | None = None) -> Unavailable:
+    """Say that Redis did not answer or, with Redis's own word for it, that it refused something."""
+    refusal = refusal_of(error)
     return Unavailable(
-        "Redis is unavailable; try again.",
+        f"Redis is unavailable ({refusal}); try again."
+        if refusal
+        else "Redis is unavailable; try again.",
         code="store_unavailable",
         retry_after_seconds=RETRY_AFTER_SECONDS,
         outcome_known=False,
     )
+
+
+def refusal_of(error: Exception | None) -> str:
+    """Name what Redis refused in one line (`WRONGPASS …`, `NOPERM …`); empty for an outage.
+
+    redis-py cuts off the code of an error that has a class of its own.
+    """
+    if isinstance(error, BusyLoadingError) or not isinstance(error, (ResponseError, Login)):
+        return ""
+    text = " ".join(str(error).split())[:LONGEST_REFUSAL]
+    for kind, code in REFUSALS.items():
+        if isinstance(error, kind) and not text.startswith((code, "NOAUTH")):
+            return f"{code} {text}"
+    return text
 
 
 def not_replicated() -> Unavailable:
