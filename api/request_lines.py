@@ -38,7 +38,7 @@ class RequestLines:
             f'{{"method": "POST", "route": "{route}", "status": {status}, '
             f'"duration_ms": {seconds * 1000:.1f}, "result": "{result}", '
             f'"request_id": "{identity.request_id}", "event": "request", "process": "api", '
-            f'"level": "info", "logger": "api.requests", "timestamp": "{now}Z"}}\n'
+            f'"level": "info", "logger": "api.request_context", "timestamp": "{now}Z"}}\n'
         )
 
     def _write(self) -> None:

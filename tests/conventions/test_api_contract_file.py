@@ -1,7 +1,21 @@
 """The contract in docs/ is the one the service serves."""
 
+import json
+
 from api.contract import text
 from tests.conventions.tracked import ROOT
+
+
+def test_nothing_in_the_contract_has_null_for_its_default():
+    # A client's generated types would demand what may be left out.
+    assert '"default": null' not in text()
+
+
+def test_operations_are_named_for_what_they_do():
+    paths = json.loads(text())["paths"].values()
+    names = [operation["operationId"] for path in paths for operation in path.values()]
+    assert {"paymentProcess", "refundDetails", "opsDeadLetters"} <= set(names)
+    assert len(set(names)) == len(names)
 
 
 def test_the_contract_on_file_is_the_one_served():
