@@ -25,6 +25,7 @@ from worker.jobs import JOBS
 from worker.queue_app import queue_app
 from worker.run import run
 from worker.runtime import Runtime
+from worker.side_threads import SideThreads
 
 log = get_logger(__name__)
 settings = load_worker_settings()
@@ -53,6 +54,12 @@ def _begin(**_: object) -> None:
         refuse_start("The worker", error)
     Aside.put = partial(put_aside, store)
     begin(store, settings)
+
+
+@cache
+def side_threads() -> SideThreads:
+    """Give the threads in which slow deliveries go on."""
+    return SideThreads(expected=EXPECTED)
 
 
 @cache
@@ -99,7 +106,7 @@ def run_refund_task(refund_request_id: str) -> None:
 @app.task(name=NOTIFICATIONS.task, throws=EXPECTED)
 def deliver_task(notification_id: str) -> None:
     """Deliver one notification."""
-    _work(NOTIFICATIONS.name, notification_id)
+    side_threads().run(_work, NOTIFICATIONS.name, notification_id)
 
 
 @app.task(name=UPKEEP.task, throws=EXPECTED)

@@ -86,7 +86,8 @@ class EventService:
         self._seconds = settings.event_service_timeout_seconds
         self._tls = tls_context() if self._url.scheme == "https" else None
         self._login = make_headers(basic_auth=unquote(self._url.auth or "") or None)
-        self._idle: deque[HTTPConnection] = deque(maxlen=settings.worker_concurrency)
+        self._idle: deque[HTTPConnection] = deque()
+        self._most_idle = settings.worker_concurrency
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Make one attempt, within its total deadline.
@@ -146,7 +147,7 @@ class EventService:
         text, whole = _read_beginning(response)
         reusable = whole and not response.will_close
         response.close()
-        if reusable:
+        if reusable and len(self._idle) < self._most_idle:
             self._idle.append(connection)
         else:
             connection.close()
