@@ -13,6 +13,7 @@ REFERENCE = "#/components/schemas/{model}"
 # What the event service may answer; anything else is tried again.
 ANSWERS = {
     "2XX": {"description": "Taken: it is not sent again."},
+    "410": {"description": "Never to be taken: it is a dead letter at once."},
     "default": {"description": "Not taken: it is sent again, with growing delays, for 72 hours."},
 }
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
-import traceback
 from collections.abc import Callable
 from functools import partial
 
@@ -13,8 +11,10 @@ from celery.signals import worker_shutting_down
 from shared.errors import Misconfigured
 from shared.refusal import refuse_start
 from shared.settings import Settings
-from shared.telemetry.logging import configure_logging
+from shared.telemetry.logging import configure_logging, get_logger
 from worker import outage_log
+
+log = get_logger(__name__)
 
 
 def main() -> None:
@@ -32,10 +32,10 @@ def main() -> None:
     start: Callable[[list[str]], object] = app.start
     try:
         start(switches(settings))
-    except Exception:  # noqa: BLE001 - the last edge: whatever it is, the end has one form
-        traceback.print_exc()
+    except Exception:
+        log.exception("worker_failed")
     if not asked:
-        sys.stderr.write("The worker ended though nobody asked it to; the lines above say why.\n")
+        log.critical("worker_ended_unasked", detail="The lines above say why.")
         raise SystemExit(1)
 
 
