@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 
 from api.models import Output
 from shared.keys import ITEM_FIELDS
+from shared.settings import Settings
 from shared.store.scripts import Store
 from shared.work.dead_letters import INTERNAL
 from shared.work.kinds import EVENTS
@@ -235,3 +236,8 @@ def test_an_item_of_another_version_is_shown_whole(client: FlaskClient, real_sto
     bury(real_store, "evt_1")
     real_store.redis.hset(real_store.keys.item(EVENTS, "evt_1"), "of_tomorrow", "yes")
     assert client.get("/ops/items/evt_1").get_json()["other"] == {"of_tomorrow": "yes"}
+
+
+def test_a_service_without_redis_says_so_in_the_form_of_its_contract(settings: Settings) -> None:
+    away = settings.model_copy(update={"redis_url": "redis://127.0.0.1:9/0"})
+    Witness(open_door(away)).get("/health/ready", 503)
