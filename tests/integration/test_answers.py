@@ -119,7 +119,8 @@ def of_operations(witness: Witness, payment: str, refund: str) -> None:
     witness.get("/ops/reconcile")
     witness.get("/ops/audit")
     witness.get("/ops/rates")
-    witness.get("/ops/find", text=payment)
+    for text in (payment, event):
+        assert witness.get("/ops/find", text=text)["data"][0]["id"] == text
     witness.post("/ops/notifications/test", 202)
     for listed in ("/ops/payments", "/ops/refunds", "/ops/notifications"):
         assert witness.get(listed)["data"]
