@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StringConstraints,
+)
 from pydantic.json_schema import SkipJsonSchema
 
 # Stripe's limits on metadata.
@@ -147,10 +154,10 @@ class ProcessRefund(Input):
     )
     reason: Reason | None = None
     metadata: Metadata = Field(default_factory=dict)
-    reverse_transfer: bool | None = Field(
+    reverse_transfer: StrictBool | None = Field(
         None, description="Take the money back from the destination (Stripe Connect)."
     )
-    refund_application_fee: bool | None = Field(
+    refund_application_fee: StrictBool | None = Field(
         None, description="Give the platform's fee back, too (Stripe Connect)."
     )
 

@@ -35,6 +35,7 @@ from api.ops_models import (
     Search,
     ServiceInfo,
     Signed,
+    known_id,
 )
 from api.parts import parts
 from api.problems import documented
@@ -45,13 +46,11 @@ from shared.errors import CallerError
 from shared.settings import Settings
 from shared.stripe.gateway import API_VERSION
 from shared.work.dead_letters import LETTER_KINDS, DeadLetters, ItemFilter, SearchResult
-from shared.work.kinds import ANY_ID
 from shared.work.queues import queues as read_queues
 from shared.work.reconciliation import Reconciliation
 
 ops = operations_blueprint("ops")
 STRIPE_DASHBOARD = "https://dashboard.stripe.com"
-PAYMENT_PREFIXES = ("pi_", "ch_", "py_", "cs_")
 
 
 @ops.get("/service", responses={200: ServiceInfo, **ON_GET})
@@ -130,9 +129,7 @@ def events(query: EventSearch) -> Response:
 @ops.get("/payments/<payment_id>", responses={200: KnownPayment, **documented(400, 404), **ON_GET})
 def payment(path: OpsPaymentPath) -> Response:
     """Tell what is known here of a payment, its whole timeline, without asking Stripe."""
-    payment_id = path.payment_id
-    if not ANY_ID.fullmatch(payment_id) or not payment_id.startswith(PAYMENT_PREFIXES):
-        raise CallerError("No payment has an id like this.", status=404, code="payment_not_found")
+    payment_id = known_id(path)
     record = parts().payments.read(payment_id)
     timeline = parts().payments.timeline(payment_id)
     if not record.known and not timeline:

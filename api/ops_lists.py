@@ -34,7 +34,7 @@ from api.list_models import (
     Staged,
 )
 from api.models import Output
-from api.ops_models import OpsPaymentPath, Search, Signed
+from api.ops_models import OpsPaymentPath, Search, Signed, known_id
 from api.parts import parts
 from api.redrive import Redrive
 from api.reply import reply
@@ -111,10 +111,13 @@ def payments(query: PaymentSearch) -> Response:
     return reply(PaymentList(data=data, complete=complete, until=moment(until_ms)))
 
 
-@lists.get("/payments/<payment_id>/work", responses={200: PaymentWork, **ON_GET})
+@lists.get(
+    "/payments/<payment_id>/work",
+    responses={200: PaymentWork, **documented(404), **ON_GET},
+)
 def work(path: OpsPaymentPath) -> Response:
     """List the events, refund jobs and notifications of a payment with where each stands."""
-    return reply(PaymentWork(data=_known_payments().work(path.payment_id)))
+    return reply(PaymentWork(data=_known_payments().work(known_id(path))))
 
 
 @lists.get("/find", responses={200: MatchList, **ON_GET})

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
 from api.models import REFUND_ID, Input, Output
 from api.redrive import MOST_AT_ONCE
+from shared.errors import CallerError
+from shared.work.kinds import ANY_ID
 
 # What a page shows unless more is asked for, and at most.
 PAGE = 50
@@ -74,10 +76,20 @@ class OpsRefundPath(BaseModel):
     refund_id: str = Field(json_schema_extra={"pattern": REFUND_ID})
 
 
+PAYMENT_PREFIXES = ("pi_", "ch_", "py_", "cs_")
+
+
 class OpsPaymentPath(BaseModel):
     """A payment, as Stripe names it (`pi_`, or `ch_` and `cs_` for one without an intent)."""
 
     payment_id: str = Field(json_schema_extra={"pattern": r"^[A-Za-z0-9_]{3,128}$"})
+
+
+def known_id(path: OpsPaymentPath) -> str:
+    """Give the id in the path. Raises `CallerError` 404 for one that is no payment's."""
+    if not ANY_ID.fullmatch(path.payment_id) or not path.payment_id.startswith(PAYMENT_PREFIXES):
+        raise CallerError("No payment has an id like this.", status=404, code="payment_not_found")
+    return path.payment_id
 
 
 class Limit(BaseModel):
@@ -106,7 +118,7 @@ class RedriveMany(Signed):
     since: Moment | None = None
     until: Moment | None = None
     limit: int = Field(100, ge=1, le=MOST_AT_ONCE, description="Stop after this many items.")
-    dry_run: bool = Field(False, description="Change nothing; say which items would be redriven.")
+    dry_run: StrictBool = Field(False, description="Only say which items would be redriven.")
 
 
 class RedriveOne(Signed):
@@ -121,7 +133,7 @@ class Resolve(Signed):
     """What Stripe's dashboard shows for a dead refund job: its refund, or that there is none."""
 
     refund_id: str | None = Field(None, pattern=r"^(re|pyr)_[A-Za-z0-9]{1,120}$")
-    failed: bool = False
+    failed: StrictBool = False
 
 
 class Item(Output):
