@@ -36,6 +36,7 @@ from api.list_models import (
 from api.models import Output
 from api.ops_models import OpsPaymentPath, Search, Signed, known_id
 from api.parts import parts
+from api.problems import documented
 from api.redrive import Redrive
 from api.reply import reply
 from api.request_context import trace
