@@ -16,7 +16,7 @@ from shared.errors import CallerError, Misconfigured, Unavailable
 from shared.facts import amount_refunded, disputed, disputes, fees, timestamp
 from shared.stripe.amounts import as_intent, captured, given_back, moved, received
 from shared.stripe.event import reference
-from shared.stripe.gateway import permission_missing
+from shared.stripe.translation import permission_missing
 from shared.work.payments import PaymentRecord
 
 Json = dict[str, Any]

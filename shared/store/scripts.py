@@ -187,32 +187,38 @@ class Store:
         return script
 
     def put(self, name: str, value: str, seconds: int) -> None:
-        """Keep a small text for a while, even in a full store: work under way needs it to end."""
+        """Keep a small text for a while, even in a full store: work under way needs it to end.
+
+        Raises `Unavailable`.
+        """
         self.run(Call("put", {"made": name}, [value, seconds * 1000]))
 
     def get(self, name: str) -> str | None:
-        """Read a small text."""
+        """Read a small text. Raises `Unavailable`."""
         with redis_errors():
             return cast(str | None, self.redis.get(name))
 
     def hash(self, name: str) -> dict[str, str]:
-        """Read a whole hash; empty when there is none."""
+        """Read a whole hash; empty when there is none. Raises `Unavailable`."""
         with redis_errors():
             return cast(dict[str, str], self.redis.hgetall(name))
 
     def fields(self, name: str, *fields: str) -> list[str | None]:
-        """Read some fields of a hash, None for each that is missing."""
+        """Read some fields of a hash, None for each that is missing. Raises `Unavailable`."""
         with redis_errors():
             return cast(list[str | None], self.redis.hmget(name, list(fields)))
 
     def entries(self, name: str) -> list[dict[str, Any]]:
-        """Read a list of JSON objects, oldest first."""
+        """Read a list of JSON objects, oldest first. Raises `Unavailable`."""
         with redis_errors():
             raw = cast(list[str], self.redis.lrange(name, 0, -1))
         return [json.loads(item) for item in raw]
 
     def now_ms(self) -> int:
-        """Read Redis's clock, the only one that schedules anything, in milliseconds."""
+        """Read Redis's clock, the only one that schedules anything, in milliseconds.
+
+        Raises `Unavailable`.
+        """
         with redis_errors():
             seconds, micros = self.redis.time()
         return seconds * 1000 + micros // 1000

@@ -1,8 +1,8 @@
 """The one seam to Stripe: every call we make, with bounds, and every error translated.
 
 Answers are plain dicts in Stripe's own shape. Calls that move money take an idempotency key from
-the caller, derived from our own record, so that asking again can never act again. SDK exceptions
-never leave this module.
+the caller, derived from our own record, so that asking again can never act again. No exception of
+the SDK leaves this module: `shared/stripe/translation.py` turns each into one of ours.
 """
 
 from __future__ import annotations
@@ -15,26 +15,14 @@ from typing import Any, cast
 
 import stripe
 
-from shared.card_numbers import clean_json, redact_card_numbers
-from shared.errors import (
-    BillingError,
-    CallerError,
-    Inconsistent,
-    Misconfigured,
-    PaymentDeclined,
-    Unavailable,
-)
-from shared.http_transport import retry_after_seconds
+from shared.card_numbers import clean_json
+from shared.errors import CallerError, Inconsistent, Misconfigured
 from shared.settings import Settings
 from shared.stripe.http_client import BoundedClient
+from shared.stripe.translation import permission_missing, translate
 from shared.telemetry.tracing import SpanKind, span
 
 API_VERSION: str = stripe.api_version or ""
-RETRY_AFTER_SECONDS = 5
-# A restricted key was not given the permission that a call needs.
-RIGHT_MISSING = "stripe_permission_missing"
-# Codes of a 403 that speak of our key and not of an account.
-KEY_CODES = ("more_permissions_required", "api_key", "platform_api_key", "secret_key")
 PAGE_LIMIT = 100
 # A million objects: a list that is longer never ends.
 MOST_PAGES = 10_000
@@ -100,6 +88,7 @@ class StripeGateway:
         """Retrieve a payment intent with its latest charge expanded.
 
         With fees the charge's balance transaction is expanded, too, if our key may read it.
+        Raises `CallerError` (404 for an unknown id), `Unavailable` or `Misconfigured`.
         """
         if with_fees:
             found: dict[str, Any] = self._permitted(
@@ -153,7 +142,10 @@ class StripeGateway:
         )
 
     def charge(self, charge_id: str, account: str | None = None) -> dict[str, Any]:
-        """Retrieve a charge with its balance transaction expanded, if our key may read it."""
+        """Retrieve a charge with its balance transaction expanded, if our key may read it.
+
+        Raises as `payment`.
+        """
         return cast(
             dict[str, Any],
             self._permitted(
@@ -170,7 +162,10 @@ class StripeGateway:
         )
 
     def balance_transaction(self, booked: str, account: str | None = None) -> dict[str, Any]:
-        """Retrieve what a payment, a refund or a dispute moved in the balance, and its fee."""
+        """Retrieve what a payment, a refund or a dispute moved in the balance, and its fee.
+
+        Raises as `payment`.
+        """
         return self._call(
             "balance_transactions.retrieve",
             lambda: self._client.v1.balance_transactions.retrieve(booked, None, _options(account)),
@@ -178,14 +173,17 @@ class StripeGateway:
         )
 
     def disputes_of(self, account: str | None = None, **owner: str) -> list[dict[str, Any]]:
-        """List the disputes of `payment_intent=…` or `charge=…`, newest first."""
+        """List the disputes of `payment_intent=…` or `charge=…`, newest first.
+
+        Raises as `payment`.
+        """
         pages = self._pages("disputes.list", self._client.v1.disputes.list, account, dict(owner))
         return [dispute for page in pages for dispute in page]
 
     def create_refund(
         self, *, params: dict[str, Any], idempotency_key: str, account: str | None = None
     ) -> dict[str, Any]:
-        """Refund a payment, whole or in part; errors as for `create_payment`."""
+        """Refund a payment, whole or in part. Raises as `payment`."""
         options = _options(account, idempotency_key)
         return self._call(
             "refunds.create",
@@ -194,7 +192,10 @@ class StripeGateway:
         )
 
     def refund(self, refund_id: str, account: str | None = None) -> dict[str, Any]:
-        """Retrieve a refund with its balance transaction expanded, if our key may read it."""
+        """Retrieve a refund with its balance transaction expanded, if our key may read it.
+
+        Raises as `payment`.
+        """
         found: dict[str, Any] = self._permitted(
             lambda expand: self._refund(refund_id, account, expand), "balance_transaction"
         )
@@ -211,7 +212,7 @@ class StripeGateway:
     def refunds_of(self, account: str | None = None, **owner: str) -> list[dict[str, Any]]:
         """List all refunds of `payment_intent=…` or `charge=…`, newest first.
 
-        Their balance transactions are expanded, if our key may read them.
+        Their balance transactions are expanded, if our key may read them. Raises as `payment`.
         """
         return cast(
             list[dict[str, Any]],
@@ -228,7 +229,10 @@ class StripeGateway:
         return [refund for page in pages for refund in page]
 
     def event(self, stripe_event_id: str, account: str | None = None) -> dict[str, Any]:
-        """Retrieve an event, snapshot or thin; Stripe keeps them for 30 days."""
+        """Retrieve an event, snapshot or thin; Stripe keeps them for 30 days.
+
+        Raises as `payment`.
+        """
         try:
             return self._call(
                 "events.retrieve",
@@ -253,7 +257,10 @@ class StripeGateway:
             raise unknown from None
 
     def events(self, account: str | None = None, **filters: Any) -> Iterator[list[dict[str, Any]]]:
-        """Page through events, newest first; filters are Stripe's (`created`, `type`, `types`)."""
+        """Page through events, newest first; filters are Stripe's (`created`, `type`, `types`).
+
+        Raises as `payment`.
+        """
         return self._pages("events.list", self._client.v1.events.list, account, filters)
 
     def _pages(
@@ -289,7 +296,7 @@ class StripeGateway:
         return str(self._call("accounts.retrieve", self._client.v1.accounts.retrieve_current)["id"])
 
     def webhook_endpoints(self) -> list[dict[str, Any]]:
-        """List the webhook endpoints of the account: what `doctor` checks."""
+        """List the webhook endpoints of the account: what `doctor` checks. Raises as `payment`."""
         params: Any = {"limit": PAGE_LIMIT}
         page = self._call(
             "webhook_endpoints.list", lambda: self._client.v1.webhook_endpoints.list(params)
@@ -297,12 +304,18 @@ class StripeGateway:
         return cast(list[dict[str, Any]], page["data"])
 
     def connected_accounts(self) -> Iterator[str]:
-        """Name the accounts connected to ours (Stripe Connect), newest first."""
+        """Name the accounts connected to ours (Stripe Connect), newest first.
+
+        Raises as `payment`.
+        """
         for page in self._pages("accounts.list", self._client.v1.accounts.list, None, {}):
             yield from (str(account["id"]) for account in page)
 
     def server_time(self) -> tuple[int, int]:
-        """Give Stripe's idea of the time and ours, as Unix seconds; costs one cheap call."""
+        """Give Stripe's idea of the time and ours, as Unix seconds; costs one cheap call.
+
+        Raises as `payment`.
+        """
         from email.utils import parsedate_to_datetime
 
         started = time.time()
@@ -349,137 +362,6 @@ def _options(account: str | None, idempotency_key: str | None = None) -> Any:
     if idempotency_key:
         options["idempotency_key"] = idempotency_key
     return options
-
-
-def translate(error: stripe.StripeError) -> BillingError:
-    """Turn any error of the SDK into one of ours: decided by who must act.
-
-    Source: Stripe's error reference (types, HTTP statuses) and the SDK's exception classes.
-    """
-    for kind, translation in _TRANSLATIONS:
-        if isinstance(error, kind):
-            return translation(error)
-    known = error.http_status == HTTPStatus.CONFLICT
-    return _unavailable(error, "Stripe has a problem.", "stripe_error", outcome_known=known)
-
-
-def _unavailable(
-    error: stripe.StripeError, what: str, code: str, *, outcome_known: bool = True
-) -> Unavailable:
-    seconds = retry_after_seconds((error.headers or {}).get("retry-after"))
-    return Unavailable(
-        f"{what} Try again with the same Idempotency-Key.",
-        code=code,
-        retry_after_seconds=RETRY_AFTER_SECONDS if seconds is None else seconds,
-        outcome_known=outcome_known,
-        stripe_request_id=error.request_id,
-    )
-
-
-def _body(error: stripe.StripeError) -> dict[str, Any]:
-    body = error.json_body if isinstance(error.json_body, dict) else {}
-    return cast(dict[str, Any], body.get("error") or {})
-
-
-def _said(error: stripe.StripeError, otherwise: str) -> str:
-    """Give Stripe's own words, which may repeat what a caller sent."""
-    return redact_card_numbers(error.user_message or otherwise)
-
-
-def _declined(error: stripe.CardError) -> PaymentDeclined:
-    body = _body(error)
-    intent = body.get("payment_intent") or {}
-    return PaymentDeclined(
-        _said(error, "The card was declined."),
-        code=error.code,
-        decline_code=body.get("decline_code"),
-        advice_code=body.get("advice_code"),
-        payment_intent_id=intent.get("id"),
-        payment_status=intent.get("status"),
-        charge_id=body.get("charge"),
-        param=body.get("param"),
-        stripe_request_id=error.request_id,
-    )
-
-
-def _refused(error: stripe.InvalidRequestError) -> CallerError:
-    body = _body(error)
-    missing = error.code == "resource_missing"
-    intent = body.get("payment_intent") or {}
-    return CallerError(
-        _said(error, "Stripe refused the request."),
-        status=404 if missing and error.http_status == HTTPStatus.NOT_FOUND else 400,
-        code=error.code or "stripe_refused",
-        param=body.get("param"),
-        payment_intent_id=intent.get("id"),
-        stripe_request_id=error.request_id,
-    )
-
-
-def _rate_limited(error: Any) -> BillingError:
-    return _unavailable(error, "Stripe limits our rate.", "stripe_rate_limited")
-
-
-def _unreachable(error: Any) -> BillingError:
-    what = "Stripe did not answer."
-    return _unavailable(error, what, "stripe_unreachable", outcome_known=False)
-
-
-def _key_refused(_: Any) -> BillingError:
-    return Misconfigured("Stripe refused our key.", code="stripe_key_refused")
-
-
-def permission_missing(error: BillingError) -> bool:
-    """Say whether Stripe refused for want of a right: of our key, or to an account."""
-    return error.code == RIGHT_MISSING or error.status == HTTPStatus.FORBIDDEN
-
-
-def _not_permitted(error: stripe.PermissionError) -> BillingError:
-    """Tell a right that our key lacks from an account that the caller may not use.
-
-    Stripe names what is wrong with an account by a code (`account_invalid`, …), and a key's
-    missing permission by a sentence.
-    """
-    # The SDK hands the code of a 403 on in the body only.
-    code = str(_body(error).get("code") or "")
-    if code and not code.startswith(KEY_CODES):
-        return CallerError(
-            _said(error, "Stripe refuses this account."),
-            status=HTTPStatus.FORBIDDEN,
-            code=code,
-            stripe_request_id=error.request_id,
-        )
-    return Misconfigured(
-        "Our Stripe key lacks a permission; see the operation in the log.",
-        code=RIGHT_MISSING,
-        stripe_request_id=error.request_id,
-    )
-
-
-def _mismatched(_: Any) -> BillingError:
-    return Inconsistent(
-        "An idempotency key met other parameters than it was made for.",
-        code="stripe_idempotency_mismatch",
-    )
-
-
-def _badly_signed(_: Any) -> BillingError:
-    return CallerError(
-        "The signature does not match the body, the secret or the time.", code="invalid_signature"
-    )
-
-
-# The first match decides; the SDK's classes are siblings but for StripeError above them all.
-_TRANSLATIONS: tuple[tuple[type[stripe.StripeError], Callable[[Any], BillingError]], ...] = (
-    (stripe.CardError, _declined),
-    (stripe.RateLimitError, _rate_limited),
-    (stripe.APIConnectionError, _unreachable),
-    (stripe.AuthenticationError, _key_refused),
-    (stripe.PermissionError, _not_permitted),
-    (stripe.IdempotencyError, _mismatched),
-    (stripe.InvalidRequestError, _refused),
-    (stripe.SignatureVerificationError, _badly_signed),
-)
 
 
 def verify_signature(payload: bytes, header: str, secret: str, tolerance_seconds: int) -> None:

@@ -84,7 +84,10 @@ class DeadLetters:
         self._store = store
 
     def find(self, wanted: ItemFilter, limit: int, *, newest_first: bool = True) -> SearchResult:
-        """Find dead letters; at most `limit` are given, all that match are counted."""
+        """Find dead letters; at most `limit` are given, all that match are counted.
+
+        Raises `Unavailable`.
+        """
         kinds = [wanted.kind] if wanted.kind else list(LETTER_KINDS.values())
         matched, complete = [], True
         for kind in kinds:
@@ -99,7 +102,10 @@ class DeadLetters:
         )
 
     def events(self, wanted: ItemFilter, limit: int) -> SearchResult:
-        """Find events of any state by what is remembered of them, newest first."""
+        """Find events of any state by what is remembered of them, newest first.
+
+        Raises `Unavailable`.
+        """
         matched: list[Json] = []
         for number, item in enumerate(self.walk(EVENTS, wanted), start=1):
             if number > SCAN_LIMIT:
@@ -181,7 +187,7 @@ class DeadLetters:
         }
 
     def count(self) -> dict[str, int]:
-        """Count the dead letters of each kind."""
+        """Count the dead letters of each kind. Raises `Unavailable`."""
         with redis_errors():
             return {
                 name: int(self._store.redis.zcard(self._store.keys.dead(kind)))

@@ -36,6 +36,7 @@ class Outcomes:
         """Remember what an event says our call made; an event of someone else's changes nothing.
 
         A refund job that was to ask again later is tried now: it will find what is remembered.
+        Raises `Unavailable`.
         """
         made, asked = str(event.object.get("id") or ""), event.request_key or ""
         if event.object.get("object") not in MAKING_TYPES or not asked.startswith(OUR_KEYS):
@@ -47,7 +48,10 @@ class Outcomes:
             self._jobs.work.wake(job)
 
     def remembered(self, stripe_key: str) -> str | None:
-        """Name what our call under this key made, if an event of it was processed."""
+        """Name what our call under this key made, if an event of it was processed.
+
+        Raises `Unavailable`.
+        """
         return self._store.get(self._store.keys.made(stripe_key))
 
 

@@ -72,7 +72,10 @@ class Payments:
         return _record(payment_id, self._store.fields(name, *RECORD_FIELDS))
 
     def remember_made_here(self, payment_id: str, account: str | None) -> None:
-        """Remember that a payment was made here, and for which connected account."""
+        """Remember that a payment was made here, and for which connected account.
+
+        Raises `Unavailable`.
+        """
         name = self._store.keys.made_here(payment_id)
         self._store.put(name, account or OWN_ACCOUNT, self._retention_ms // 1000)
 
@@ -81,7 +84,10 @@ class Payments:
         return self._store.get(self._store.keys.made_here(payment_id)) is not None
 
     def account_of(self, payment_id: str) -> str | None:
-        """Name the connected account of a payment, as its request or its events told it."""
+        """Name the connected account of a payment, as its request or its events told it.
+
+        Raises `Unavailable`.
+        """
         marked = self._store.get(self._store.keys.made_here(payment_id))
         if marked and marked != OWN_ACCOUNT:
             return marked
@@ -89,12 +95,15 @@ class Payments:
         return str(told) if told else None
 
     def remember_charge(self, charge_id: str, payment_id: str) -> None:
-        """Remember the payment intent of a charge; some events name the charge alone."""
+        """Remember the payment intent of a charge; some events name the charge alone.
+
+        Raises `Unavailable`.
+        """
         name = self._store.keys.intent_of(charge_id)
         self._store.put(name, payment_id, self._retention_ms // 1000)
 
     def intent_of(self, charge_id: str) -> str | None:
-        """Name the payment intent of a charge, if an event told it."""
+        """Name the payment intent of a charge, if an event told it. Raises `Unavailable`."""
         return self._store.get(self._store.keys.intent_of(charge_id))
 
     def note(self, payment_id: str, kind: str, **details: Any) -> None:

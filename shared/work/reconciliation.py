@@ -51,7 +51,10 @@ class Reconciliation:
         self._accounts = store.keys.accounts()
 
     def open_round(self) -> int:
-        """Begin a round, or go on with the one that is under way; return its name."""
+        """Begin a round, or go on with the one that is under way; return its name.
+
+        Raises `Unavailable`.
+        """
         begun = self._store.fields(self._state, "round")[0]
         if begun:
             return int(begun)
@@ -75,13 +78,13 @@ class Reconciliation:
             self._store.redis.zadd(self._accounts, {account: 0}, nx=True)
 
     def to_visit(self, round_: int) -> list[str]:
-        """List the accounts a round has not visited, our own first."""
+        """List the accounts a round has not visited, our own first. Raises `Unavailable`."""
         with redis_errors():
             found = self._store.redis.zrangebyscore(self._accounts, "-inf", f"({round_}")
         return sorted((str(name) for name in cast(list[str], found)), key=lambda n: n != OWN)
 
     def place(self, account: str) -> Place:
-        """Tell where an account stands; all None for one never visited."""
+        """Tell where an account stands; all None for one never visited. Raises `Unavailable`."""
         names = ("watermark", "position", "cursor", "stretch", "refused", "dense")
         found = dict(
             zip(names, self._store.fields(self._store.keys.place(account), *names), strict=True)
@@ -96,7 +99,10 @@ class Reconciliation:
         )
 
     def move(self, account: str, place: Place, counts: dict[str, int]) -> None:
-        """Go on to a position (all of `place` but its watermark), and add to the round's counts."""
+        """Go on to a position (all of `place` but its watermark), and add to the round's counts.
+
+        Raises `Unavailable`.
+        """
         with redis_errors():
             pipe = self._store.redis.pipeline(transaction=True)
             for name in WALK:
@@ -108,16 +114,22 @@ class Reconciliation:
             pipe.execute()
 
     def forget_cursor(self, account: str) -> None:
-        """Begin a second anew: Stripe may have forgotten the event that the cursor names."""
+        """Begin a second anew: Stripe may have forgotten the event that the cursor names.
+
+        Raises `Unavailable`.
+        """
         with redis_errors():
             self._store.redis.hdel(self._store.keys.place(account), "cursor")
 
     def walked(self, lane: str, round_: int) -> bool:
-        """Say whether a round is done with a lane of an account."""
+        """Say whether a round is done with a lane of an account. Raises `Unavailable`."""
         return self._store.fields(self._store.keys.place(lane), "round")[0] == str(round_)
 
     def finish_lane(self, lane: str, round_: int, watermark: int | None) -> None:
-        """Note that a round is done with a lane, seen whole up to its watermark if it has one."""
+        """Note that a round is done with a lane, seen whole up to its watermark if it has one.
+
+        Raises `Unavailable`.
+        """
         name = self._store.keys.place(lane)
         with redis_errors():
             pipe = self._store.redis.pipeline(transaction=True)
@@ -133,7 +145,7 @@ class Reconciliation:
             self._store.redis.zadd(self._accounts, {account: round_})
 
     def close_round(self) -> dict[str, int]:
-        """End the round; return what it counted."""
+        """End the round; return what it counted. Raises `Unavailable`."""
         counted = self._store.fields(self._state, *(f"round_{name}" for name in COUNTS))
         counts = {name: int(count or 0) for name, count in zip(COUNTS, counted, strict=True)}
         now = self._store.now_ms()
@@ -161,7 +173,10 @@ class Reconciliation:
         return str(self._store.run(Call("hasten", names, args)))
 
     def report(self) -> Json:
-        """Tell how the comparison stands: the last round, the one under way, each account."""
+        """Tell how the comparison stands: the last round, the one under way, each account.
+
+        Raises `Unavailable`.
+        """
         state = self._store.hash(self._state)
         with redis_errors():
             accounts = cast(list[str], self._store.redis.zrange(self._accounts, 0, -1))

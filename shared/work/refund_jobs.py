@@ -140,20 +140,29 @@ class RefundJobs:
         return fields
 
     def attempts(self, job: str) -> int:
-        """Count the attempts at a job; 0 for one that is forgotten."""
+        """Count the attempts at a job; 0 for one that is forgotten. Raises `Unavailable`."""
         return int(self._store.fields(self._store.keys.item(REFUNDS, job), "attempts")[0] or 0)
 
     def attempts_and_account(self, job: str) -> tuple[int, str | None]:
-        """Count the attempts at a job, and name its connected account if it has one."""
+        """Count the attempts at a job, and name its connected account if it has one.
+
+        Raises `Unavailable`.
+        """
         item = self._store.keys.item(REFUNDS, job)
         attempts, account = self._store.fields(item, "attempts", "account")
         return int(attempts or 0), account
 
     def job_of(self, refund_id: str) -> str | None:
-        """Name the job a Stripe refund came from, if it came from one of ours."""
+        """Name the job a Stripe refund came from, if it came from one of ours.
+
+        Raises `Unavailable`.
+        """
         return self._store.get(self._store.keys.refund_of(refund_id))
 
     def remember(self, refund_id: str, job: str) -> None:
-        """Remember which job a refund came from; called before the job is finished."""
+        """Remember which job a refund came from; called before the job is finished.
+
+        Raises `Unavailable`.
+        """
         retention = self._settings.payment_retention_seconds
         self._store.put(self._store.keys.refund_of(refund_id), job, retention)

@@ -1,0 +1,104 @@
+"""A public function that needs Redis or Stripe says in its docstring what it raises without them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("shared/work", "shared/store", "shared/stripe")
+# Names through which these rooms reach Redis and Stripe.
+DOORS = {"_store", "store", "_redis", "redis", "_gateway", "gateway", "_client"}
+# What hangs on a store and needs no Redis: its names of keys and this process's own counts.
+HARMLESS = {"keys", "tally"}
+# The functions that need not say it, each with its reason.
+EXCEPTIONS = {
+    "shared/store/figures.py:flush": "keeps the counts for the next time when Redis is unavailable",
+    "shared/store/identity.py:watch": "an unavailable Redis is compared again the next time",
+    "shared/store/pipe.py:Pipe.close": "gives up the connection, whatever its state",
+    "shared/store/pipe.py:Pipe.open": "an unavailable Redis is connected to when it is needed",
+}
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def chain(node: ast.expr) -> list[str]:
+    """Spell `self._store.redis.get` as its names; a call in the middle is left out."""
+    if isinstance(node, ast.Attribute):
+        return [*chain(node.value), node.attr]
+    if isinstance(node, ast.Call):
+        return chain(node.func)
+    return [node.id] if isinstance(node, ast.Name) else []
+
+
+def uses(function: Function, owner: str, reached: set[str]) -> bool:
+    """Say whether a function goes through a door, or calls one of its own module that does."""
+    for node in ast.walk(function):
+        parts = chain(node) if isinstance(node, ast.Attribute | ast.Name) else []
+        through_door = DOORS.intersection(parts[:-1]) and not HARMLESS.intersection(parts)
+        name = ".".join([owner, *parts[1:]] if parts[:1] == ["self"] and owner else parts)
+        if through_door or name in reached:
+            return True
+    return False
+
+
+def functions(tree: ast.Module) -> dict[str, Function]:
+    """List a module's functions and methods by their qualified names."""
+    named = {node.name: node for node in tree.body if isinstance(node, Function)}
+    for owner in (node for node in tree.body if isinstance(node, ast.ClassDef)):
+        methods = (node for node in owner.body if isinstance(node, Function))
+        named |= {f"{owner.name}.{method.name}": method for method in methods}
+    return named
+
+
+def reaching(module: dict[str, Function]) -> set[str]:
+    """Name the functions of a module that reach Redis or Stripe, by themselves or by another."""
+    reached: set[str] = set()
+    while more := {
+        name
+        for name, function in module.items()
+        if name not in reached and uses(function, name.rpartition(".")[0], reached)
+    }:
+        reached |= more
+    return reached
+
+
+def unmentioned(source: str) -> Iterator[str]:
+    """Name the public functions of a module that reach outside and do not say what they raise."""
+    module = functions(ast.parse(source))
+    for name in sorted(reaching(module)):
+        public = not any(part.startswith("_") for part in name.split("."))
+        if public and "Raises" not in (ast.get_docstring(module[name]) or ""):
+            yield name
+
+
+def test_who_needs_redis_or_stripe_says_what_it_raises() -> None:
+    """Also finds an exception that is no longer needed: both lists have to be the same."""
+    silent = {
+        f"{path.relative_to(ROOT)}:{name}"
+        for room in ROOMS
+        for path in sorted((ROOT / room).rglob("*.py"))
+        for name in unmentioned(path.read_text())
+    }
+    assert silent == set(EXCEPTIONS)
+
+
+def test_a_function_that_reaches_redis_by_another_is_seen() -> None:
+    source = '''
+class Letters:
+    def count(self):
+        """Count them."""
+        return self._read()
+
+    def name(self):
+        """Name the key."""
+        return self._store.keys.dead()
+
+    def walk(self):
+        """Walk them. Raises `Unavailable`."""
+        return self._read()
+
+    def _read(self):
+        return self._store.redis.get("a")
+'''
+    assert list(unmentioned(source)) == ["Letters.count"]
