@@ -81,10 +81,10 @@ class Settings(BaseSettings):
         description="Signing secret(s) of the webhook endpoint (`whsec_…`); several, separated by "
         "commas, while one is being rotated."
     )
-    event_service_url: HttpUrl = Field(description="Where notifications are sent.")
+    event_service_url: HttpUrl = Field(description="Base URL of the event service.")
 
     event_service_path: str = Field(
-        "/api/billing/notifications", description="Path on the event service.", pattern="^/"
+        "/api/billing/notifications", description="Path that takes notifications.", pattern="^/"
     )
     event_service_secret: Secrets = Field(
         (), description="Secret(s) that sign notifications, `whsec_<base64>` (Standard Webhooks)."
@@ -92,22 +92,25 @@ class Settings(BaseSettings):
     api_keys: Secrets = Field(
         (),
         description="Bearer keys for payments and refunds, `name:key` or `key`, separated by "
-        "commas; all keys of one name, and all without a name, are one caller. Required with a "
-        "live Stripe key.",
+        "commas; keys of one name, and all keys without a name, belong to one caller. Required "
+        "with a live Stripe key.",
     )
     operator_keys: Secrets = Field(
         (),
         description="Bearer keys for `/ops`, the console and metrics detail, `name:key` or `key`; "
-        "the audit keeps the name.",
+        "the audit log records the name.",
     )
     caller_limits: Annotated[dict[str, CallerLimits], NoDecode] = Field(
         {},
-        description="Limits of callers by name, JSON: "
+        description="Limits of callers by name, as JSON: "
         '`{"shop": {"accounts": ["own", "acct_1"], "refunds_per_hour": {"sgd": 500000}, '
-        '"read_only": false}}`; what is left out is not limited.',
+        '"read_only": false}}`; a field that is left out sets no limit.',
     )
     bad_keys_per_minute: int = Field(
-        60, description="Wrong bearer keys of one address that are answered 401; then 429.", ge=1
+        60,
+        description="Requests with a wrong bearer key per minute and client address that are "
+        "answered 401; more are answered 429.",
+        ge=1,
     )
     allow_insecure_event_service: bool = Field(
         False,
@@ -116,8 +119,8 @@ class Settings(BaseSettings):
     )
     redis_url: RedisUrl = Field(
         "redis://127.0.0.1:6379/0",
-        description="Redis or Valkey (`redis://`, `rediss://`, `unix://`, `sentinel://`); unset, "
-        "`python app.py` embeds one.",
+        description="Redis or Valkey (`redis://`, `rediss://`, `unix://`, `sentinel://`); "
+        "without it `python app.py` starts an embedded Valkey.",
     )
     installation: str = Field(
         INSTALLATION,
@@ -127,86 +130,88 @@ class Settings(BaseSettings):
     )
     redis_timeout_seconds: float = Field(
         3.0,
-        description="Total deadline of a read or a script in Redis; then 503, or the work "
-        "is tried again.",
+        description="Total deadline of one call to Redis; after it a request is answered 503, and "
+        "a worker tries again later.",
         gt=0,
         le=30,
     )
     redis_replicas_required: int = Field(
         0,
-        description="Replicas that must confirm an event or a refund before it is answered; with "
-        "Sentinel 1, or a fail-over can lose what was just accepted.",
+        description="Replicas that must confirm an event or a refund job before its request is "
+        "answered. Set 1 with Sentinel: otherwise a fail-over can lose what was just accepted.",
         ge=0,
     )
     host: str = Field("127.0.0.1", description="Address the API binds to.")
     port: int = Field(5001, description="Port of the API.", ge=0, le=65535)
     allowed_hosts: Names = Field(
         (),
-        description="Names besides localhost under which the API and Flower answer (`Host`); "
-        "`*`: any.",
+        description="Host names besides localhost under which the API and Flower answer; `*` "
+        "allows any.",
     )
-    data_dir: Path = Field(Path(".data"), description="Data of the embedded Valkey.")
+    data_dir: Path = Field(Path(".data"), description="Directory of the embedded Valkey's data.")
 
     stripe_api_base: HttpUrl | None = Field(
-        None, description="Another Stripe: the offline sandbox. Refused with a live key."
+        None, description="URL of the sandbox, used instead of Stripe. Refused with a live key."
     )
     stripe_mode: Literal["test", "live"] | None = Field(
         None,
         description="Mode of the account, for processes that are not given the Stripe key: they "
-        "then refuse a store of another mode.",
+        "refuse to work on the Redis data of the other mode.",
     )
     stripe_timeout_seconds: float = Field(
-        10.0, description="Limit of one try of a call to Stripe.", gt=0, le=80
+        10.0, description="Deadline of one try of a call to Stripe.", gt=0, le=80
     )
     stripe_total_seconds: float = Field(
         20.0,
-        description="Limit of a whole call to Stripe, with the SDK's tries and the pauses between.",
+        description="Deadline of a whole call to Stripe: all tries and the pauses between them.",
         gt=0,
         le=120,
     )
     stripe_max_network_retries: int = Field(
-        2, description="Tries the SDK adds by itself, with the same idempotency key.", ge=0, le=5
+        2, description="Tries the SDK makes after the first, with the same key.", ge=0, le=5
     )
     event_service_timeout_seconds: float = Field(
-        10.0, description="Limit of one delivery attempt.", gt=0, le=30
+        10.0, description="Deadline of one delivery attempt.", gt=0, le=30
     )
     webhook_tolerance_seconds: int = Field(
-        300, description="Oldest signature that is accepted.", ge=1, le=3600
+        300, description="Greatest age of a webhook signature that is accepted.", ge=1, le=3600
     )
     max_body_bytes: int = Field(
-        1_048_576, description="Largest request body; more is a 413.", ge=1024
+        1_048_576, description="Largest request body; a larger one is answered 413.", ge=1024
     )
     max_waiting_events: int = Field(
-        200_000, description="Unprocessed events above which the webhook answers 503.", ge=1
+        200_000, description="Unprocessed events above which a webhook is answered 503.", ge=1
     )
     max_waiting_refunds: int = Field(
         50_000, description="Unfinished refund jobs above which a new one is answered 503.", ge=1
     )
     event_max_attempts: int = Field(
-        30, description="Attempts at an event before it is a dead letter.", ge=1
+        30, description="Attempts at an event before it becomes a dead letter.", ge=1
     )
     refund_max_attempts: int = Field(
-        30, description="Attempts at a refund job before it is a dead letter.", ge=1
+        30, description="Attempts at a refund job before it becomes a dead letter.", ge=1
     )
     others_payments: Literal["tell", "list", "ignore"] = Field(
         "tell",
-        description="What becomes of payments on the account that were not made here (by another "
-        "shop, in the dashboard; known by their request, or by `event_id` or `user_id` in their "
-        "metadata): `tell` the event service, only `list` them, or `ignore` them.",
+        description="What to do with payments on the account that this service did not make "
+        "(another shop did, or a person in the dashboard; ours are recognised by their request, or "
+        "by `event_id` or `user_id` in their metadata): `tell` the event service of them, only "
+        "`list` them, or `ignore` them.",
     )
     refund_warned_up_to: Annotated[tuple[Limit, ...], NoDecode] = Field(
         (),
-        description="Refund a payment at once when its card's issuer warns of fraud, if no more "
-        "than this is left of it: `sgd:5000,usd:4000`, smallest unit. Unset: never.",
+        description="Refund a payment at once when its card's issuer warns of fraud, if the amount "
+        "not yet refunded is no more than this: `sgd:5000,usd:4000`, in the smallest unit. "
+        "Without it no payment is refunded because of a warning.",
     )
     refund_balance_wait_seconds: int = Field(
         7 * DAY_SECONDS,
-        description="How long a refund waits for balance that Stripe says is missing before it "
-        "fails.",
+        description="How long a refund job waits while the Stripe balance is insufficient, before "
+        "it fails.",
         ge=0,
     )
     notification_max_age_seconds: int = Field(
-        72 * 3600, description="A notification undelivered for so long is a dead letter.", ge=1
+        72 * 3600, description="Age at which an undelivered notification is given up.", ge=1
     )
     retry_base_seconds: float = Field(
         1.0, description="First step of the exponential retry delay.", gt=0
@@ -223,7 +228,8 @@ class Settings(BaseSettings):
     )
     payment_retention_seconds: int = Field(
         180 * DAY_SECONDS,
-        description="How long the last known state and timeline of an idle payment are kept.",
+        description="How long a payment's last known state and timeline are kept after its last "
+        "change.",
         ge=3600,
     )
     idempotency_retention_seconds: int = Field(
@@ -236,62 +242,67 @@ class Settings(BaseSettings):
         300.0, description="Pause between two comparisons with Stripe's event list.", gt=0
     )
     task_events: bool = Field(
-        True, description="Tell Flower of every task; costs a worker about a sixteenth."
+        True,
+        description="Send Celery's task events, which Flower shows; costs a worker about a "
+        "sixteenth of its throughput.",
     )
     worker_queues: Annotated[tuple[Queue, ...], NoDecode] = Field(
         QUEUES,
-        description="Queues one worker process serves. Give `notifications` to a worker of its "
-        "own, so that a slow event service holds nothing else up.",
+        description="Queues that this worker process serves. Give `notifications` to a worker of "
+        "its own, so that a slow event service delays nothing else.",
         min_length=1,
     )
     worker_concurrency: int = Field(16, description="Threads of one worker process.", ge=1, le=256)
     api_workers: int = Field(2, description="Processes of the API server.", ge=1, le=64)
     api_threads: int = Field(
         32,
-        description="Threads of one API process for payments; refunds have as many, operators, "
-        "reads and probes four each.",
+        description="Threads of one API process for payments. Refunds have as many; operators' "
+        "requests, reads and health checks have four each.",
         ge=1,
         le=256,
     )
     api_waiting: int = Field(
         32,
-        description="Payments, and refunds, of one API process that may wait for a thread; one "
-        "more is answered 503 at once, with nothing done.",
+        description="Payment requests that may wait for a thread in one API process, and as many "
+        "refund requests; one more is answered 503 at once, and nothing is done for it.",
         ge=0,
         le=10_000,
     )
     request_timeout_seconds: float = Field(
         25.0,
-        description="Total deadline of a request, over all its calls; then 503, and the outcome "
-        "is found out later. A refund with `Prefer: wait` has its own.",
+        description="Total deadline of a request and all its calls; after it the answer is 503, "
+        "and the outcome is found out later. `Prefer: wait` sets its own for a refund.",
         gt=1,
         le=120,
     )
     max_connections: int = Field(
         4096,
-        description="Connections of one API process; beyond, the one that has sent no request "
-        "for longest is closed.",
+        description="Connections of one API process; when one more comes, the connection that has "
+        "sent no request for the longest time is closed.",
         ge=16,
     )
     trusted_proxies: int = Field(
         0,
-        description="Proxies in front, each of which adds its peer to `X-Forwarded-For`; 0: the "
-        "header is nobody's word.",
+        description="Number of proxies in front of the API, each of which adds its client to "
+        "`X-Forwarded-For`; with 0 the header is ignored.",
         ge=0,
         le=10,
     )
     bad_signatures_per_minute: int = Field(
         60,
-        description="Badly signed webhooks of one address that are answered 400; then 429.",
+        description="Webhooks with a bad signature per minute and client address that are answered "
+        "400; more are answered 429.",
         ge=1,
     )
     heartbeat_file: Path | None = Field(
-        None, description="File that upkeep touches at each sweep, for a health check."
+        None, description="File that the upkeep process touches at each sweep, for a health check."
     )
     otel_exporter_otlp_endpoint: HttpUrl | None = Field(
-        None, description="OTLP over HTTP: where traces go; unset, none are made."
+        None, description="OTLP/HTTP endpoint for traces; without it none are made."
     )
-    log_format: Literal["json", "text"] = Field("json", description="`json` or `text`.")
+    log_format: Literal["json", "text"] = Field(
+        "json", description="Format of log lines: `json` or `text`."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Lowest log level written."
     )

@@ -1,4 +1,4 @@
-"""A public function that needs Redis or Stripe says in its docstring what it raises without them."""
+"""Public functions that need Redis or Stripe say in their docstrings what they raise."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def commands(*headings: str) -> list[str]:
 
 
 def test_the_curl_commands_work_as_printed(running: Service, tmp_path: Path) -> None:
-    blocks = commands("Pay", "Look and verify", "Refund", "Hear what the event service heard")
+    blocks = commands("Pay", "Look and verify", "Refund", "See what the event service received")
     script = running.translated("set -e\n" + "\n".join(blocks))
     done = subprocess.run(
         ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
@@ -73,7 +73,7 @@ def test_the_third_card_is_declined_for_insufficient_funds(running: Service) -> 
 @pytest.mark.skipif(not shutil.which("npm"), reason="npm fetches Stripe's CLI and is not here")
 def test_the_real_stripe_cli_reaches_the_event_service(running: Service, tmp_path: Path) -> None:
     before = len(running.notifications())
-    (block,) = commands("With Stripe's own command line, offline")
+    (block,) = commands("Use Stripe's own command line")
     script = running.translated("set -e\n" + block)
     done = subprocess.run(
         ["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
