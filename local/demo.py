@@ -186,13 +186,13 @@ class _Demo:
         return answer
 
     def _await_notification(self, payment: str, kind: str) -> None:
-        def told() -> list[Json]:
+        def arrivals() -> list[Json]:
             return [entry for entry in self._notifications(payment) if entry["type"] == kind]
 
-        found = _wait_for(told)
-        _expect(bool(found), f"the event service to be told {kind}", {"payment": payment})
-        verdict = found[0]["signature"]
-        _expect(verdict == "valid", "the notification's signature to be valid", found[0])
+        result = _wait_for(arrivals)
+        _expect(bool(result), f"the event service to be told {kind}", {"payment": payment})
+        verdict = result[0]["signature"]
+        _expect(verdict == "valid", "the notification's signature to be valid", result[0])
         _say(f"the event service was told {kind} (signature {verdict})")
 
     def _notifications(self, payment: str) -> list[Json]:
@@ -236,9 +236,9 @@ def _addresses() -> Addresses:
 
 def _wait_for(look: Callable[[], list[Json]]) -> list[Json]:
     give_up_at = time.monotonic() + PATIENCE_SECONDS
-    while not (found := look()) and time.monotonic() < give_up_at:
+    while not (result := look()) and time.monotonic() < give_up_at:
         time.sleep(POLL_SECONDS)
-    return found
+    return result
 
 
 def _next_year() -> int:

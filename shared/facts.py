@@ -102,10 +102,10 @@ def advance(known: Json, facts: list[Fact]) -> Advance:
             subjects[fact.subject] = _state(fact)
         (late if _late(fact, stored) else news).append(fact)
     after = {"subjects": subjects, "context": known.get("context", {})}
-    return Advance(after, [_told(fact, after) for fact in news], late)
+    return Advance(after, [_silence(fact, after) for fact in news], late)
 
 
-def _told(fact: Fact, known: Json) -> Fact:
+def _silence(fact: Fact, known: Json) -> Fact:
     """Silence a refund of money that was only held, and one that its own events told before."""
     silent = fact.family == "refund" and let_go(known)
     if fact.family == "unlisted_refund":
@@ -115,8 +115,8 @@ def _told(fact: Fact, known: Json) -> Fact:
 
 def _state(fact: Fact) -> Json:
     state = {"family": fact.family, "status": fact.status, "rank": [*fact.rank, *fact.tie]}
-    said = {name: fact.data[name] for name in CONTEXT_FIELDS if fact.data.get(name)}
-    return state | {"snapshot": fact.snapshot, "said": said}
+    context_fields = {name: fact.data[name] for name in CONTEXT_FIELDS if fact.data.get(name)}
+    return state | {"snapshot": fact.snapshot, "said": context_fields}
 
 
 def _late(fact: Fact, stored: Json | None) -> bool:
@@ -142,8 +142,8 @@ def context(known: Json) -> Json:
     ]
     spoken.append((SPEAKERS.index(LOOKED_UP), "", known.get("context", {})))
     merged: Json = {}
-    for _, _, said in sorted(spoken, key=lambda item: item[:2]):
-        merged |= {name: said[name] for name in CONTEXT_FIELDS if name in said}
+    for _, _, fields in sorted(spoken, key=lambda item: item[:2]):
+        merged |= {name: fields[name] for name in CONTEXT_FIELDS if name in fields}
     return merged
 
 
@@ -198,7 +198,7 @@ def disputed(known: Json) -> bool:
 def disputes(known: Json) -> list[Json]:
     """List the disputes, each with its status and what it moved so far, oldest first."""
     subjects = known.get("subjects", {})
-    found = []
+    entries = []
     for subject, state in subjects.items():
         if state["family"] == "dispute":
             moves = [
@@ -207,8 +207,8 @@ def disputes(known: Json) -> list[Json]:
                 if other["family"] == "dispute_funds" and name.startswith(f"{subject}:")
             ]
             moved = max(moves, key=lambda move: move[0], default=([], {}))[1]
-            found.append({"id": subject, "status": state["status"]} | state["snapshot"] | moved)
-    return sorted(found, key=lambda dispute: int(dispute.get("created") or 0))
+            entries.append({"id": subject, "status": state["status"]} | state["snapshot"] | moved)
+    return sorted(entries, key=lambda dispute: int(dispute.get("created") or 0))
 
 
 def notification_body(fact: Fact, known: Json, payment_id: str) -> Json:
@@ -219,9 +219,9 @@ def notification_body(fact: Fact, known: Json, payment_id: str) -> Json:
     if fact.family == "payment":
         data |= fees(known)
     data |= {name: value for name, value in fact.data.items() if value is not None}
-    said = context(known)
+    owner = context(known)
     for name in CONTEXT_FIELDS:
-        data[name] = data[name] or said.get(name)
+        data[name] = data[name] or owner.get(name)
     data["status"] = fact.status
     data["amount_refunded"] = amount_refunded(known)
     data["metadata"] = data["metadata"] or {}

@@ -112,12 +112,12 @@ def look_up(host: str, port: int, seconds: float | None) -> list[Any]:
 
     threading.Thread(target=ask, name="look-up", daemon=True).start()
     try:
-        found = answers.get(timeout=seconds)
+        answer = answers.get(timeout=seconds)
     except Empty:
         raise socket.gaierror(socket.EAI_AGAIN, f"no answer within {seconds:.1f} s") from None
-    if isinstance(found, Exception):
-        raise found if isinstance(found, socket.gaierror) else _no_name(host) from found
-    return cast(list[Any], found)
+    if isinstance(answer, Exception):
+        raise answer if isinstance(answer, socket.gaierror) else _no_name(host) from answer
+    return cast(list[Any], answer)
 
 
 def _no_name(host: str) -> socket.gaierror:

@@ -14,9 +14,9 @@ SHORTEST = 6  # PORTS or HOSTS is as likely to be another program's
 def misspellings(names: Iterable[str], settings: Iterable[str]) -> dict[str, str]:
     """Give the names that are no settings and nearly are: each with what was probably meant."""
     known = sorted(settings)
-    found = {}
+    corrections = {}
     for name in sorted(set(names) - set(known)):
         near = get_close_matches(name.upper(), known, n=1, cutoff=LIKENESS)
         if near and len(name) >= SHORTEST:
-            found[name] = near[0]
-    return found
+            corrections[name] = near[0]
+    return corrections

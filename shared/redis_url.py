@@ -134,7 +134,7 @@ def _database(text: str) -> int:
 
 
 def _tls(options: Mapping[str, str]) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    tls: dict[str, Any] = {
         name: options[name] for name in TLS_OPTIONS & options.keys() if options[name]
     }
     wanted = options.get("ssl_cert_reqs", "required").lower().removeprefix("cert_")
@@ -145,7 +145,7 @@ def _tls(options: Mapping[str, str]) -> dict[str, Any]:
         )
     if BOOLEANS[checked] and wanted == "none":
         raise ValueError("ssl_check_hostname needs a certificate: ssl_cert_reqs is none")
-    return found | {
+    return tls | {
         "ssl_cert_reqs": VERIFICATION[wanted],
         "ssl_check_hostname": BOOLEANS[checked],
     }

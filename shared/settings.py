@@ -386,17 +386,17 @@ def _read(env_file: str | None, withheld: Mapping[str, Any]) -> tuple[Settings, 
     try:
         return Settings(_env_file=env_file, **withheld), []
     except ValidationError as error:
-        found = {str(item["loc"][0]).lower(): item for item in error.errors()}
-        problems = [_problem(name.upper(), i["type"], i["msg"]) for name, i in found.items()]
+        errors = {str(item["loc"][0]).lower(): item for item in error.errors()}
+        problems = [_problem(name.upper(), i["type"], i["msg"]) for name, i in errors.items()]
         fields = Settings.model_fields
-        empty = {name: _NOTHING.get(name, fields[name].default) for name in found}
+        empty = {name: _NOTHING.get(name, fields[name].default) for name in errors}
         return Settings(_env_file=env_file, **{**withheld, **empty}), problems
 
 
 def _misspelled(env_file: str | None) -> list[str]:
     """List what `.env` sets and nobody reads; a shell or a platform may set what it likes."""
-    found = misspellings(env_file_variables(env_file) if env_file else {}, _known_names())
-    return [f"{name} is not a setting: do you mean {meant}?" for name, meant in found.items()]
+    corrections = misspellings(env_file_variables(env_file) if env_file else {}, _known_names())
+    return [f"{name} is not a setting: do you mean {meant}?" for name, meant in corrections.items()]
 
 
 def misspelled_in_environment() -> dict[str, str]:

@@ -26,21 +26,21 @@ def main() -> None:
     # Celery sets its logging up after it has looked at the store; ours is to be there before.
     configure_logging(settings, "worker")
     outage_log.install()
-    asked: list[str] = []
-    note = partial(_note, asked)
+    signals: list[str] = []
+    note = partial(_note, signals)
     worker_shutting_down.connect(note)
     start: Callable[[list[str]], object] = app.start
     try:
         start(switches(settings))
     except Exception:
         log.exception("worker_failed")
-    if not asked:
+    if not signals:
         log.critical("worker_ended_unasked", detail="The lines above say why.")
         raise SystemExit(1)
 
 
-def _note(asked: list[str], sig: str = "", **_: object) -> None:
-    asked.append(sig)
+def _note(signals: list[str], sig: str = "", **_: object) -> None:
+    signals.append(sig)
 
 
 def switches(settings: Settings) -> list[str]:

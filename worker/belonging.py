@@ -71,8 +71,8 @@ def made_here(runtime: Runtime, event: Event, payment_id: str) -> bool:
         return True
     if kind == "refund" and runtime.refund_jobs.job_of(str(event.object["id"])):
         return True
-    told = context(payments.read(payment_id).known)
-    return any(told.get(name) for name in METADATA_FIELDS)
+    owner = context(payments.read(payment_id).known)
+    return any(owner.get(name) for name in METADATA_FIELDS)
 
 
 def look_up_context(
@@ -90,11 +90,11 @@ def look_up_context(
         return {}
     intent = _payment(runtime, payment_id, event.account)
     metadata = intent.get("metadata") or {}
-    found = {name: metadata.get(name) for name in METADATA_FIELDS}
-    found["customer_email"] = intent.get("receipt_email")
+    fields = {name: metadata.get(name) for name in METADATA_FIELDS}
+    fields["customer_email"] = intent.get("receipt_email")
     if intent.get("status") == "canceled" and not received(intent):
-        found["let_go"] = "true"
-    return {name: str(value) for name, value in found.items() if value}
+        fields["let_go"] = "true"
+    return {name: str(value) for name, value in fields.items() if value}
 
 
 def _payment(runtime: Runtime, payment_id: str, account: str | None) -> Json:

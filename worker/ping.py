@@ -14,13 +14,13 @@ def main() -> None:
     """Ask the workers of this host, and wait for the first answer."""
     from worker.app import app
 
-    asked = app.control.inspect(
+    inspection = app.control.inspect(
         pattern=f"*@{gethostname()}",
         matcher="glob",  # type: ignore[arg-type]  # the stubs know a function; it is a name
         limit=1,
         timeout=ANSWER_SECONDS,
     )
-    if not asked.ping():
+    if not inspection.ping():
         raise SystemExit(f"No worker on this host answered within {ANSWER_SECONDS} s.")
 
 

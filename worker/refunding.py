@@ -108,11 +108,11 @@ def _is_stale(claim: Claim) -> bool:
 
 def _made(runtime: Runtime, claim: Claim, *, listed_too: bool) -> Json | None:
     """Give the refund an earlier attempt made: as an event of it said, or as Stripe lists it."""
-    asked, account = _key(claim), claim.fields.get("account")
-    found = Outcomes(runtime.store, runtime.settings).remembered(asked)
-    if found is None and listed_too:
-        found = listed(runtime.gateway, asked, "refund", _begun_at(claim), account)
-    return runtime.gateway.refund(found, account) if found else None
+    key, account = _key(claim), claim.fields.get("account")
+    refund_id = Outcomes(runtime.store, runtime.settings).remembered(key)
+    if refund_id is None and listed_too:
+        refund_id = listed(runtime.gateway, key, "refund", _begun_at(claim), account)
+    return runtime.gateway.refund(refund_id, account) if refund_id else None
 
 
 def _refunded(runtime: Runtime, claim: Claim, refund: Json) -> Done:
@@ -129,14 +129,14 @@ def _waits_or_fails(runtime: Runtime, claim: Claim, error: BillingError) -> Done
     """
     if claim.age_seconds > runtime.settings.refund_balance_wait_seconds:
         return _refused(runtime, claim, error)
-    told = _Refusal(runtime, claim, error)
-    fields = told.fields | {
+    refusal = _Refusal(runtime, claim, error)
+    fields = refusal.fields | {
         "pending_reason": INSUFFICIENT_FUNDS,
         "refusals": str(_refusals(claim) + 1),
     }
     first = FIRST_WAIT_FACTOR * runtime.settings.retry_base_seconds
     delay = min(LONGEST_WAIT_SECONDS, first * 2 ** min(_refusals(claim), MOST_DOUBLINGS))
-    fact = told.fact("pending", rank=0, key=f"{claim.id}:waits")
+    fact = refusal.fact("pending", rank=0, key=f"{claim.id}:waits")
     established = Established(claim.fields["payment_id"], [fact])
     return Done(
         State.RETRYING, "waits_for_balance", fields, established, delay_seconds=max(delay, 0.001)
@@ -145,9 +145,9 @@ def _waits_or_fails(runtime: Runtime, claim: Claim, error: BillingError) -> Done
 
 def _refused(runtime: Runtime, claim: Claim, error: BillingError) -> Done:
     """Finish the job with Stripe's reason; no event will tell, so we do."""
-    told = _Refusal(runtime, claim, error)
-    fact = told.fact("failed", rank=1, key=claim.id)
-    return _finished(claim, "failed", told.fields | {"pending_reason": ""}, [fact])
+    refusal = _Refusal(runtime, claim, error)
+    fact = refusal.fact("failed", rank=1, key=claim.id)
+    return _finished(claim, "failed", refusal.fields | {"pending_reason": ""}, [fact])
 
 
 class _Refusal:
@@ -158,7 +158,7 @@ class _Refusal:
         self._livemode = runtime.settings.livemode
         self._request: Json = json.loads(claim.fields["request"])
         self._error = error
-        amount, currency = _asked_for(runtime, claim, self._request)
+        amount, currency = _requested_money(runtime, claim, self._request)
         self._money: Json = {"amount": amount, "currency": currency}
         money = {name: str(value) for name, value in self._money.items() if value is not None}
         self.fields = money | {"failure_code": error.code, "failure_message": error.detail}
@@ -209,13 +209,15 @@ def _require_currency(runtime: Runtime, claim: Claim) -> None:
         )
 
 
-def _asked_for(runtime: Runtime, claim: Claim, request: Json) -> tuple[int | None, str | None]:
+def _requested_money(
+    runtime: Runtime, claim: Claim, request: Json
+) -> tuple[int | None, str | None]:
     """Say which amount was to go back: what was asked for, or all that is left, if it is known."""
     known = runtime.payments.read(claim.fields["payment_id"])
     snapshot = known.money
     if not snapshot and claim.fields["payment_id"].startswith("pi_"):
-        found = payment(runtime.gateway, claim.fields["payment_id"], claim.fields.get("account"))
-        snapshot = found and {"amount_received": received(found), "currency": found["currency"]}
+        intent = payment(runtime.gateway, claim.fields["payment_id"], claim.fields.get("account"))
+        snapshot = intent and {"amount_received": received(intent), "currency": intent["currency"]}
     if not snapshot:
         return request.get("amount"), None
     left = int(snapshot.get("amount_received") or 0) - amount_refunded(known.known)

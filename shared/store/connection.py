@@ -188,13 +188,13 @@ def broker_settings(settings: Settings) -> dict[str, Any]:
             "master_name": address.service,
             "sentinel_kwargs": {"socket_timeout": ANSWER_TIMEOUT_SECONDS},
         }
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "broker_url": broker_url(address),
         "broker_transport_options": options,
     }
     if address.scheme == "rediss":
-        found["broker_use_ssl"] = dict(address.tls)
-    return found
+        result["broker_use_ssl"] = dict(address.tls)
+    return result
 
 
 def broker_url(address: RedisAddress) -> str:

@@ -43,11 +43,11 @@ def markdown() -> str:
 
 def _scripts_of(name: str) -> list[str]:
     """List the scripts that touch a key."""
-    found = []
+    scripts = []
     for script in script_names():
         entries = {entry_of(key.removesuffix("*")) for key in key_names(script)}
-        found += [f"`{script}`"] if name in entries else []
-    return found
+        scripts += [f"`{script}`"] if name in entries else []
+    return scripts
 
 
 def pattern(name: str) -> str:

@@ -92,12 +92,12 @@ def _info(store: Store, section: str) -> dict[str, Any] | None:
 def _config(store: Store) -> dict[str, str]:
     """Read the settings; empty where a provider forbids it, as managed ones do."""
     try:
-        found: dict[str, str] = {}
+        config: dict[str, str] = {}
         for name in ("appendonly", "appendfsync", "maxmemory-policy"):
-            found |= cast(dict[str, str], store.redis.config_get(name))
+            config |= cast(dict[str, str], store.redis.config_get(name))
     except RedisError:
         return {}
-    return found
+    return config
 
 
 def _version(server: dict[str, Any]) -> Finding:
@@ -150,14 +150,14 @@ def _eviction(policy: str | None) -> Finding:
     return Finding("error", "redis", what, "Set maxmemory-policy noeviction.")
 
 
-def _fullness(found: Memory) -> Finding:
-    used = f"{found.used / 1_048_576:.0f} MB used"
-    if not found.limit:
+def _fullness(usage: Memory) -> Finding:
+    used = f"{usage.used / 1_048_576:.0f} MB used"
+    if not usage.limit:
         return Finding(
             "warning", "redis", f"{used}, maxmemory not set", "Set maxmemory below the machine's."
         )
-    share = found.used / found.limit
-    what = f"{used} of {found.limit / 1_048_576:.0f} MB ({share:.0%})"
+    share = usage.used / usage.limit
+    what = f"{used} of {usage.limit / 1_048_576:.0f} MB ({share:.0%})"
     if share > NEARLY_FULL:
         return Finding("warning", "redis", what, "See the runbook: StoreNearlyFull.")
     return Finding("ok", "redis", what)

@@ -37,7 +37,7 @@ MOST_AT_ONCE = 128
 
 
 @dataclass(slots=True)
-class _Asked:
+class _Request:
     """One caller's script, and who waits for its result until when."""
 
     command: Command
@@ -53,7 +53,7 @@ class Pipe:
         self._replicas = replicas_required
         self._seconds = seconds
         self._connection: AbstractConnection | None = None
-        self._waiting: list[_Asked] = []
+        self._waiting: list[_Request] = []
         self._writer: asyncio.Task[None] | None = None
         self._ready: AbstractConnection | None = None
         self._connecting: asyncio.Task[AbstractConnection] | None = None
@@ -67,11 +67,11 @@ class Pipe:
         loop = asyncio.get_running_loop()
         keys = call.flat_keys()
         command: Command = ("EVALSHA", self._hash(call.script), len(keys), *keys, *call.args)
-        asked = _Asked(command, loop.create_future(), loop.time() + self._seconds)
-        self._waiting.append(asked)
+        request = _Request(command, loop.create_future(), loop.time() + self._seconds)
+        self._waiting.append(request)
         if self._writer is None:
             self._writer = loop.create_task(self._write_all())
-        return await asked.answer
+        return await request.answer
 
     async def open(self, *scripts: str) -> None:
         """Connect before anybody waits; a server that is away is looked for again when needed."""
@@ -89,11 +89,11 @@ class Pipe:
         await self._client.aclose()
 
     def _hash(self, script: str) -> str:
-        found = self._hashes.get(script)
-        if found is None:
+        sha = self._hashes.get(script)
+        if sha is None:
             digest = hashlib.sha1(script_source(script).encode(), usedforsecurity=False)
-            found = self._hashes[script] = digest.hexdigest()
-        return found
+            sha = self._hashes[script] = digest.hexdigest()
+        return sha
 
     async def _write_all(self) -> None:
         try:
@@ -104,7 +104,7 @@ class Pipe:
         finally:
             self._writer = None
 
-    async def _write_in_time(self, together: list[_Asked]) -> None:
+    async def _write_in_time(self, together: list[_Request]) -> None:
         failure: Exception | None = None
         try:
             async with asyncio.timeout_at(together[0].ends_at):
@@ -113,11 +113,11 @@ class Pipe:
             failure = error
             await self._drop()
         finally:
-            for asked in together:
-                if not asked.answer.done():
-                    asked.answer.set_exception(unanswered(failure))
+            for request in together:
+                if not request.answer.done():
+                    request.answer.set_exception(unanswered(failure))
 
-    async def _write(self, together: list[_Asked]) -> None:
+    async def _write(self, together: list[_Request]) -> None:
         """Send one group and hand out its results; once more when the connection was stale."""
         fresh = self._ready is None or not self._ready.is_connected
         try:
@@ -127,19 +127,19 @@ class Pipe:
                 raise
             await self._drop()
             results = await self._exchange(together)
-        for asked, result in zip(together, results, strict=True):
-            if asked.answer.done():
+        for request, result in zip(together, results, strict=True):
+            if request.answer.done():
                 continue
             if isinstance(result, Exception):
-                asked.answer.set_exception(
+                request.answer.set_exception(
                     result if isinstance(result, Unavailable) else unanswered(result)
                 )
             else:
-                asked.answer.set_result(result)
+                request.answer.set_result(result)
 
-    async def _exchange(self, together: list[_Asked]) -> list[Any]:
+    async def _exchange(self, together: list[_Request]) -> list[Any]:
         connection = await self._connected()
-        commands: list[Command] = [asked.command for asked in together]
+        commands: list[Command] = [request.command for request in together]
         if self._replicas:
             commands.append(("WAIT", self._replicas, REPLICATION_TIMEOUT_MS))
         await connection.send_packed_command(_packed(commands), check_health=False)

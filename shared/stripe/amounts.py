@@ -35,8 +35,8 @@ def _newest_charge(intent: Json) -> Json:
 
 def items(listed: object) -> list[Json]:
     """Give the members of a list object, or of the bare array of the oldest versions."""
-    found = listed.get("data") if isinstance(listed, dict) else listed
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+    members = listed.get("data") if isinstance(listed, dict) else listed
+    return [item for item in members if isinstance(item, dict)] if isinstance(members, list) else []
 
 
 def received(intent: Json) -> int:
@@ -109,8 +109,8 @@ def moved(transactions: Any) -> Json:
     Takes one or a list, expanded; empty when there is none, or when they are of several
     currencies. The settlement currency may differ from the payment's.
     """
-    found = [transactions] if isinstance(transactions, dict) else items(transactions)
-    known = [one for one in found if isinstance(one.get("net"), int)]
+    movements = [transactions] if isinstance(transactions, dict) else items(transactions)
+    known = [one for one in movements if isinstance(one.get("net"), int)]
     if not known or len({one.get("currency") for one in known}) > 1:
         return {}
     times = [one["available_on"] for one in known if isinstance(one.get("available_on"), int)]

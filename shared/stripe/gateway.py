@@ -91,11 +91,11 @@ class StripeGateway:
         Raises `CallerError` (404 for an unknown id), `Unavailable` or `Misconfigured`.
         """
         if with_fees:
-            found: dict[str, Any] = self._permitted(
+            intent: dict[str, Any] = self._permitted(
                 lambda expand: self._payment(payment_intent_id, account, expand),
                 "latest_charge.balance_transaction",
             )
-            return found
+            return intent
         return self._payment(payment_intent_id, account, [])
 
     def _payment(
@@ -196,10 +196,10 @@ class StripeGateway:
 
         Raises as `payment`.
         """
-        found: dict[str, Any] = self._permitted(
+        refund: dict[str, Any] = self._permitted(
             lambda expand: self._refund(refund_id, account, expand), "balance_transaction"
         )
-        return found
+        return refund
 
     def _refund(self, refund_id: str, account: str | None, expand: list[str]) -> dict[str, Any]:
         params: Any = {"expand": expand} if expand else None

@@ -91,8 +91,8 @@ class DeadLetters:
         kinds = [wanted.kind] if wanted.kind else list(LETTER_KINDS.values())
         matched, complete = [], True
         for kind in kinds:
-            found = self.walk(kind, wanted, index=self._store.keys.dead(kind), newest=newest_first)
-            for number, item in enumerate(found, start=1):
+            items = self.walk(kind, wanted, index=self._store.keys.dead(kind), newest=newest_first)
+            for number, item in enumerate(items, start=1):
                 if wanted.matches(item):
                     matched.append(item)
                 complete = complete and number < SCAN_LIMIT
@@ -160,9 +160,9 @@ class DeadLetters:
                 pipe.hmget(self._store.keys.item(kind, item_id), *fields)
             rows = pipe.execute()
         for (item_id, at), row in zip(chunk, rows, strict=True):
-            found = dict(zip(fields, row, strict=True))
-            if found["state"]:
-                yield {"kind": kind.name, "id": item_id, "at_ms": int(at)} | found
+            values = dict(zip(fields, row, strict=True))
+            if values["state"]:
+                yield {"kind": kind.name, "id": item_id, "at_ms": int(at)} | values
 
     def inspect(self, item_id: str) -> Json:
         """Tell all that is known of one item: its payload, and every attempt with its error.
@@ -198,10 +198,10 @@ class DeadLetters:
 def _readable(payload: str) -> Json:
     """Read a payload to be shown: one that cannot be read is shown as the text it is."""
     try:
-        found = json.loads(payload, parse_constant=str, parse_float=_number)
+        content = json.loads(payload, parse_constant=str, parse_float=_number)
     except (ValueError, RecursionError):
-        found = None
-    return found if isinstance(found, dict) else {"unreadable": payload}
+        content = None
+    return content if isinstance(content, dict) else {"unreadable": payload}
 
 
 def _number(text: str) -> float | str:

@@ -163,10 +163,10 @@ class Work:
         }
         token = secrets.token_hex(8)
         args = [item, self._lease_ms, token, pause_ms, PROBE_MS, OPEN_MS]
-        found = self.store.run(Call("claim", names, args))
-        if not found:
+        answer = self.store.run(Call("claim", names, args))
+        if not answer:
             return None
-        flat, body = found
+        flat, body = answer
         return Claim(kind, item, dict(zip(flat[::2], flat[1::2], strict=True)), body)
 
     def postpone(self, claim: Claim, result: Retry | Snooze) -> bool:

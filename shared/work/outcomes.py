@@ -38,11 +38,11 @@ class Outcomes:
         A refund job that was to ask again later is tried now: it will find what is remembered.
         Raises `Unavailable`.
         """
-        made, asked = str(event.object.get("id") or ""), event.request_key or ""
-        if event.object.get("object") not in MAKING_TYPES or not asked.startswith(OUR_KEYS):
+        made, key = str(event.object.get("id") or ""), event.request_key or ""
+        if event.object.get("object") not in MAKING_TYPES or not key.startswith(OUR_KEYS):
             return
-        self._store.put(self._store.keys.made(asked), made, REMEMBERED_SECONDS)
-        job = job_of_key(asked)
+        self._store.put(self._store.keys.made(key), made, REMEMBERED_SECONDS)
+        job = job_of_key(key)
         if job and event.object["object"] == "refund":
             self._jobs.remember(made, job)
             self._jobs.work.wake(job)

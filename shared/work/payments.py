@@ -44,16 +44,16 @@ class PaymentRecord:
     @property
     def state(self) -> Json:
         """Give the last known state of the payment intent itself, or an empty dict."""
-        found: Json = self.known.get("subjects", {}).get(self.id, {})
-        return found
+        state: Json = self.known.get("subjects", {}).get(self.id, {})
+        return state
 
     @property
     def money(self) -> Json:
         """Give the last snapshot of the payment: of its intent, or of its charge without one."""
         subjects = self.known.get("subjects", {})
         of_charge = subjects.get(f"{self.id}:payment", {}).get("snapshot")
-        found: Json = of_charge or self.state.get("snapshot") or {}
-        return found
+        snapshot: Json = of_charge or self.state.get("snapshot") or {}
+        return snapshot
 
 
 class Payments:
@@ -91,8 +91,8 @@ class Payments:
         marked = self._store.get(self._store.keys.made_here(payment_id))
         if marked and marked != OWN_ACCOUNT:
             return marked
-        told = context(self.read(payment_id).known).get("account")
-        return str(told) if told else None
+        account = context(self.read(payment_id).known).get("account")
+        return str(account) if account else None
 
     def remember_charge(self, charge_id: str, payment_id: str) -> None:
         """Remember the payment intent of a charge; some events name the charge alone.
@@ -126,7 +126,9 @@ class Payments:
         """
         entries = self.entries(payment_id)
         for begun, attempts in self._attempts(entries):
-            entries += [_told(attempt, begun) for attempt in attempts if _is_told(attempt, begun)]
+            entries += [
+                _attempt_entry(attempt, begun) for attempt in attempts if _is_shown(attempt, begun)
+            ]
         return sorted((with_time(item) for item in entries), key=lambda item: str(item["at"]))
 
     def _attempts(self, entries: list[Json]) -> list[tuple[Json, list[Json]]]:
@@ -168,13 +170,13 @@ def _by_todays_names(item: Json) -> Json:
     return rest | {"stripe_event_id": item["event_id"]}
 
 
-def _is_told(attempt: Json, begun: Json) -> bool:
+def _is_shown(attempt: Json, begun: Json) -> bool:
     """Say whether the timeline tells an attempt: not one whose end it tells anyway."""
     decided = "attempt" not in attempt
     return decided or begun["kind"] == DELIVERY or attempt["outcome"] in FAILED
 
 
-def _told(attempt: Json, begun: Json) -> Json:
+def _attempt_entry(attempt: Json, begun: Json) -> Json:
     """Tell an attempt at an item, or a person's decision about it, as an entry of a timeline."""
     _, name, kind = ITEMS[begun["kind"]]
     own = attempt if "attempt" not in attempt else attempt | {"kind": kind}

@@ -80,22 +80,22 @@ class Reconciliation:
     def to_visit(self, round_: int) -> list[str]:
         """List the accounts a round has not visited, our own first. Raises `Unavailable`."""
         with redis_errors():
-            found = self._store.redis.zrangebyscore(self._accounts, "-inf", f"({round_}")
-        return sorted((str(name) for name in cast(list[str], found)), key=lambda n: n != OWN)
+            names = self._store.redis.zrangebyscore(self._accounts, "-inf", f"({round_}")
+        return sorted((str(name) for name in cast(list[str], names)), key=lambda n: n != OWN)
 
     def place(self, account: str) -> Place:
         """Tell where an account stands; all None for one never visited. Raises `Unavailable`."""
         names = ("watermark", "position", "cursor", "stretch", "refused", "dense")
-        found = dict(
+        fields = dict(
             zip(names, self._store.fields(self._store.keys.place(account), *names), strict=True)
         )
         return Place(
-            watermark=_number(found["watermark"]),
-            position=_number(found["position"]),
-            cursor=found["cursor"] or "",
-            stretch=_number(found["stretch"]),
-            refused=int(found["refused"] or 0),
-            dense=int(found["dense"] or 1),
+            watermark=_number(fields["watermark"]),
+            position=_number(fields["position"]),
+            cursor=fields["cursor"] or "",
+            stretch=_number(fields["stretch"]),
+            refused=int(fields["refused"] or 0),
+            dense=int(fields["dense"] or 1),
         )
 
     def move(self, account: str, place: Place, counts: dict[str, int]) -> None:

@@ -61,8 +61,8 @@ class RefundRequest:
             "reverse_transfer": self.reverse_transfer,
             "refund_application_fee": self.refund_application_fee,
         }
-        asked = {name: flag for name, flag in flags.items() if flag is not None}
-        return {name: value for name, value in params.items() if value} | asked
+        choices = {name: flag for name, flag in flags.items() if flag is not None}
+        return {name: value for name, value in params.items() if value} | choices
 
 
 def job_id(scope: str, idempotency_key: str) -> str:

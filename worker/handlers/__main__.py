@@ -19,12 +19,12 @@ def main(arguments: list[str]) -> None:
         "--thin", action="store_true", help="for a destination of thin events, not of snapshots"
     )
     parser.add_argument("--curl", metavar="URL", help="write the request that makes it")
-    asked = parser.parse_args(arguments)
-    types = thin_types() if asked.thin else handled_types()
-    if asked.curl is None:
+    options = parser.parse_args(arguments)
+    types = thin_types() if options.thin else handled_types()
+    if options.curl is None:
         sys.stdout.write("\n".join(types) + "\n")
     else:
-        sys.stdout.write((thin_request if asked.thin else request_for)(asked.curl))
+        sys.stdout.write((thin_request if options.thin else request_for)(options.curl))
 
 
 def thin_types() -> list[str]:

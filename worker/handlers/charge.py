@@ -220,17 +220,17 @@ def charge_fact(event: Event) -> Fact:
     )
 
 
-def _payment_fact(event: Event, told: str) -> Fact:
+def _payment_fact(event: Event, outcome: str) -> Fact:
     """Build the fact of how a payment stands that is nothing but a charge."""
     charge = event.object
     return Fact(
         subject=f"{charge['id']}:payment",
         family="payment",
         status=str(charge.get("status")),
-        rank=(STAGES[told], event.created),
+        rank=(STAGES[outcome], event.created),
         happened_at=event.created,
-        snapshot=_as_intent(charge, told),
-        type=f"payment.{told}",
+        snapshot=_as_intent(charge, outcome),
+        type=f"payment.{outcome}",
         key=str(payment_of(charge)),
         data=_data(charge),
         livemode=event.livemode,
@@ -238,9 +238,9 @@ def _payment_fact(event: Event, told: str) -> Fact:
     )
 
 
-def _as_intent(charge: Json, told: str) -> Json:
+def _as_intent(charge: Json, outcome: str) -> Json:
     snapshot = as_intent(charge) | {"latest_charge": None, "charge_id": charge["id"]}
-    let_go = told == "canceled"
+    let_go = outcome == "canceled"
     return snapshot | ({"let_go": True, "status": "canceled"} if let_go else {})
 
 

@@ -7,7 +7,7 @@ from shared.stripe.event import Event, reference
 from shared.stripe.gateway import StripeGateway
 from worker.registry import handles
 
-TOLD = {
+OUTCOMES = {
     "checkout.session.completed": "completed",
     "checkout.session.expired": "expired",
     "checkout.session.async_payment_succeeded": "payment_succeeded",
@@ -17,10 +17,10 @@ TOLD = {
 STAGES = {"completed": 0, "expired": 0, "payment_failed": 1, "payment_succeeded": 2}
 
 
-@handles(*TOLD)  # why: the order is placed, abandoned, or its delayed payment is decided
+@handles(*OUTCOMES)  # why: the order is placed, abandoned, or its delayed payment is decided
 def session_changed(event: Event, _: StripeGateway) -> list[Fact]:
     """Tell each of the four ends of a session, once; a decided payment supersedes `completed`."""
-    session, told = event.object, TOLD[event.type]
+    session, outcome = event.object, OUTCOMES[event.type]
     metadata = session.get("metadata") or {}
     customer = session.get("customer_details") or {}
     return [
@@ -28,14 +28,14 @@ def session_changed(event: Event, _: StripeGateway) -> list[Fact]:
             subject=str(session["id"]),
             family="checkout",
             status=str(session.get("payment_status") or session.get("status")),
-            rank=(STAGES[told], event.created),
+            rank=(STAGES[outcome], event.created),
             happened_at=event.created,
             snapshot={
                 "amount": session.get("amount_total"),
                 "currency": session.get("currency"),
                 "session_status": session.get("status"),
             },
-            type=f"checkout.{told}",
+            type=f"checkout.{outcome}",
             key=str(session["id"]),
             data={
                 "payment_intent_id": reference(session.get("payment_intent")),

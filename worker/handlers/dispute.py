@@ -53,13 +53,13 @@ def funds_moved(event: Event, _: StripeGateway) -> list[Fact]:
     return [_fact(event, moved, subject=subject, family="dispute_funds", rank=(event.created,))]
 
 
-def _dispute_fact(event: Event, stage: str, told: str) -> Fact:
+def _dispute_fact(event: Event, stage: str, change: str) -> Fact:
     """Build the fact that a dispute reached a stage; a later one may reopen it (an appeal)."""
     rank = (event.created, STAGES[stage])
-    return _fact(event, told, subject=str(event.object["id"]), family="dispute", rank=rank)
+    return _fact(event, change, subject=str(event.object["id"]), family="dispute", rank=rank)
 
 
-def _fact(event: Event, told: str, *, subject: str, family: str, rank: tuple[int, ...]) -> Fact:
+def _fact(event: Event, change: str, *, subject: str, family: str, rank: tuple[int, ...]) -> Fact:
     dispute = event.object
     status = str(dispute.get("status"))
     return Fact(
@@ -70,8 +70,8 @@ def _fact(event: Event, told: str, *, subject: str, family: str, rank: tuple[int
         tie=(COURSE.index(status) if status in COURSE else len(COURSE),),
         happened_at=event.created,
         snapshot=_snapshot(dispute),
-        type=f"dispute.{told}",
-        key=str(dispute["id"]) if told == "opened" else f"{dispute['id']}:{status}",
+        type=f"dispute.{change}",
+        key=str(dispute["id"]) if change == "opened" else f"{dispute['id']}:{status}",
         data=_data(dispute),
         livemode=event.livemode,
         stripe_event_id=event.id,

@@ -97,9 +97,9 @@ def payment_fact(event: Event, change: str, *, attempt: str = "") -> Fact:
     intent_id, status = str(intent["id"]), str(intent.get("status") or change)
     reached = _reached(intent, status, change)
     ended = reached in STAGES
-    told = reached if ended else change
-    if told == "created" or (event.fetched and told != reached):
-        told = ""
+    news = reached if ended else change
+    if news == "created" or (event.fetched and news != reached):
+        news = ""
     return Fact(
         subject=intent_id,
         family="payment",
@@ -108,9 +108,9 @@ def payment_fact(event: Event, change: str, *, attempt: str = "") -> Fact:
         tie=(COURSE.index(change) if change in COURSE else len(COURSE), received(intent)),
         happened_at=event.created,
         snapshot=_snapshot(intent) | {"let_go": reached == "canceled" and not received(intent)},
-        type=f"payment.{told}" if told else None,
+        type=f"payment.{news}" if news else None,
         key=intent_id if ended or not attempt else f"{intent_id}:{attempt}",
-        data=_data(intent, failed=told == "failed"),
+        data=_data(intent, failed=news == "failed"),
         livemode=event.livemode,
         stripe_event_id=event.id,
     )

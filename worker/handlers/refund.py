@@ -25,8 +25,8 @@ def refund_changed(event: Event, stripe: StripeGateway) -> list[Fact]:
     """Tell each status a refund reaches, once, however many events say it."""
     refund, booked = event.object, event.object.get("balance_transaction")
     if isinstance(booked, str) and _is_newly_booked(event):
-        found = balance_transaction(stripe, booked, event.account)
-        refund = refund | {"balance_transaction": found or booked}
+        transaction = balance_transaction(stripe, booked, event.account)
+        refund = refund | {"balance_transaction": transaction or booked}
     return [refund_fact(event, refund, happened_at=event.created)]
 
 

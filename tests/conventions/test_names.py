@@ -1,0 +1,41 @@
+"""Names are nouns: what a thing is, not that somebody found it, said it or asked for it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("shared", "worker", "local")
+PARTICIPLES = {"asked", "found", "said", "told"}
+
+
+def names(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """List what a module names: variables, parameters, functions and classes, with their lines."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.id
+        elif isinstance(node, ast.arg):
+            yield node.lineno, node.arg
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.lineno, node.name
+
+
+def participles(source: str) -> list[tuple[int, str]]:
+    return [one for one in names(ast.parse(source)) if one[1].strip("_").lower() in PARTICIPLES]
+
+
+def test_no_name_is_a_participle() -> None:
+    bad = {
+        f"{path.relative_to(ROOT)}:{line} {name}"
+        for room in ROOMS
+        for path in (ROOT / room).rglob("*.py")
+        for line, name in participles(path.read_text())
+    }
+    assert not bad
+
+
+def test_a_participle_is_seen_wherever_it_is_named() -> None:
+    source = "found = 1\ndef _told(asked): ...\nclass _Said: ...\nprint(founder := 2)\n"
+    assert {name for _, name in participles(source)} == {"found", "_told", "_Said", "asked"}
