@@ -386,7 +386,7 @@ class Keys:
         },
     )
     def identity(self) -> str:
-        """Name the store's identity."""
+        """Name the identity of the data."""
         return self._name("identity")
 
 

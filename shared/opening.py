@@ -1,4 +1,4 @@
-"""Open the store for work: what every process does before it serves, in one place."""
+"""Open Redis for work: what every process does before it serves, in one place."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ LOOKS_FOR_ACCOUNT = (5, 30, 300)
 
 
 def ensure_usable(store: Store, settings: Settings) -> None:
-    """Check that the store keeps what it is told and is ours; carry older keys over.
+    """Check that Redis is durable and its data ours; rename keys of earlier releases.
 
-    A store that does not answer yet is no reason not to start: it is checked again while the
+    A Redis that does not answer yet does not prevent the start: it is checked again while the
     process runs. Raises `Misconfigured`, whose text says what to do.
     """
     ensure_durable(store, settings)
@@ -33,12 +33,12 @@ def ensure_usable(store: Store, settings: Settings) -> None:
 
 
 def begin(store: Store, settings: Settings) -> Flusher:
-    """Hand on what this process counts, and go on checking whose the store is, each second."""
+    """Each second, add this process's counts to Redis and check whose data it holds."""
     return Flusher(store, watch=Watch(store, settings)).start()
 
 
 class Watch:
-    """Check now and then that the store is still ours, with our account once Stripe says it."""
+    """Check again and again that Redis holds our data, by account as soon as Stripe names it."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
@@ -47,7 +47,7 @@ class Watch:
         self._looks = 0
 
     def __call__(self) -> None:
-        """Look once. Ends the process when the store is another's now."""
+        """Check once. Ends the process when Redis holds the data of another identity now."""
         if not self._ours.account and self._looks in LOOKS_FOR_ACCOUNT:
             self._ours = identity_of(self._settings, _account(self._settings))
         self._looks += 1

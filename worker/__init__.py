@@ -1,1 +1,1 @@
-"""The hands: claim work, apply what it means, mark it."""
+"""The worker: claims items of work, acts on them and marks the result."""

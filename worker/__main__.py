@@ -23,7 +23,7 @@ def main() -> None:
         from worker.app import app, settings
     except Misconfigured as error:
         refuse_start("The worker", error)
-    # Celery sets its logging up after it has looked at the store; ours is to be there before.
+    # Celery sets its logging up after it has connected to Redis; ours is to be there before.
     configure_logging(settings, "worker")
     outage_log.install()
     signals: list[str] = []
@@ -35,7 +35,10 @@ def main() -> None:
     except Exception:
         log.exception("worker_failed")
     if not signals:
-        log.critical("worker_ended_unasked", detail="The lines above say why.")
+        log.critical(
+            "worker_ended_unasked",
+            detail="Celery ended without a signal; the log lines above say why.",
+        )
         raise SystemExit(1)
 
 

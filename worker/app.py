@@ -46,7 +46,7 @@ def _configure_logging(**_: object) -> None:
 
 @worker_init.connect
 def _begin(**_: object) -> None:
-    """Look at the store before any work, and tell what is counted from now on."""
+    """Check Redis before any work, and start to add this process's counts to it."""
     store = runtime().store
     try:
         ensure_usable(store, settings)

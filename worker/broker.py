@@ -30,7 +30,7 @@ UNREADABLE = (ValueError, RecursionError)
 
 
 class Aside:
-    """Where garbage goes: set by the worker, which has a store to count and keep it in."""
+    """Holds the function that keeps garbage, which the worker sets."""
 
     put: ClassVar[Callable[[str, str], None]] = staticmethod(lambda _queue, _message: None)
 

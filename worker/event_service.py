@@ -1,4 +1,4 @@
-"""Talk to the event service: post signed bytes, and say what came of it by name.
+"""Client of the event service: posts signed bytes, and names the result.
 
 One post ends at its total deadline, whatever the peer does. A final 2xx head takes the
 notification; what comes behind it is read only in part, for a person, and changes nothing.
@@ -47,7 +47,7 @@ STATUS = "status"
 
 @dataclass(frozen=True)
 class Answer:
-    """What one post came to: taken when `failure` is empty.
+    """The result of one post: accepted when `failure` is empty.
 
     `failure` is one of `dns`, `connect_refused`, `connect_timeout`, `connect_failed`, `tls`,
     `reset`, `no_answer_in_time`, `not_http` and `status` (an answer that is no 2xx); `detail` has
@@ -62,14 +62,14 @@ class Answer:
 
     @property
     def error(self) -> str:
-        """Say what failed; empty when it was taken."""
+        """Name the failure; empty when the notification was accepted."""
         if self.failure == STATUS:
             return f"status: the event service answered {self.status}"
         return f"{self.failure}: {self.detail}" if self.failure else ""
 
     @property
     def peer_is_ill(self) -> bool:
-        """Say whether the failure speaks of the event service rather than of this notification."""
+        """Say whether the event service is the cause, rather than this notification."""
         return bool(self.failure) and (self.status is None or self.status in (429, 502, 503, 504))
 
     @property
@@ -191,7 +191,7 @@ def _failed(connection: HTTPConnection, error: Exception) -> Answer:
 
 
 def _name(error: Exception) -> str:
-    """Name what went wrong, for who looks for the cause."""
+    """Name the failure for a person who looks for its cause."""
     if isinstance(error, NewConnectionError) and not isinstance(error, NameResolutionError):
         refused = isinstance(error.__cause__, ConnectionRefusedError)
         return "connect_refused" if refused else "connect_failed"

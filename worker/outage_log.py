@@ -29,7 +29,7 @@ class OncePerOutage(logging.Filter):
 
 
 def install() -> None:
-    """Say each outage once, and no word on running as root: no message is ever unpickled."""
+    """Log each outage once, and not Celery's warning on root: no message is ever unpickled."""
     once = OncePerOutage()
     for name in LOGGERS:
         logging.getLogger(name).addFilter(once)

@@ -47,7 +47,7 @@ def backoff(claim: Claim, settings: Settings, retry_after_seconds: float | None 
 
 
 def reason_of(error: Exception) -> str:
-    """Say what went wrong; an error that is none of ours is called a defect."""
+    """Describe an error in one line; one that is not ours is a defect."""
     if isinstance(error, BillingError):
         return str(error)
     return f"defect: {type(error).__name__}: {error}"

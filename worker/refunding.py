@@ -1,4 +1,4 @@
-"""Run one refund job: ask Stripe under the job's own key, settle what it said."""
+"""Run one refund job: call Stripe with the job's own key, settle the answer."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def run_refund(runtime: Runtime, claim: Claim) -> Done:
 
 
 def _decided(runtime: Runtime, claim: Claim) -> Done:
-    """Finish a job whose outcome nobody knew as a person found it at Stripe."""
+    """Finish a job of unknown outcome as a person decided after a look at Stripe."""
     refund_id = json.loads(claim.fields["decision"])["refund_id"]
     if refund_id is None:
         error = CallerError("It was found that no refund was made.", code="resolved_as_failed")
@@ -77,7 +77,7 @@ def _decided(runtime: Runtime, claim: Claim) -> Done:
 def _without_answer(
     runtime: Runtime, claim: Claim, error: CallerError | PaymentDeclined | Unavailable
 ) -> Done:
-    """Find out what an earlier attempt made, before this one's refusal or error is believed.
+    """Look for the refund of an earlier attempt before this one's error counts.
 
     A refusal may be due to our own refund (`charge_already_refunded`), and an error 500 is one
     that Stripe keeps under the key and repeats.
@@ -97,7 +97,7 @@ def _asked_before(claim: Claim) -> bool:
 
 
 def _begun_at(claim: Claim) -> float:
-    """Say when Stripe may have been asked first; a redrive forgets when that was."""
+    """Give the earliest time of a call to Stripe; a redrive forgets the exact one."""
     since = "recorded_at" if "redriven_at" in claim.fields else "first_attempt_at"
     return int(claim.fields[since]) / 1000
 
@@ -107,7 +107,7 @@ def _is_stale(claim: Claim) -> bool:
 
 
 def _made(runtime: Runtime, claim: Claim, *, listed_too: bool) -> Json | None:
-    """Give the refund an earlier attempt made: as an event of it said, or as Stripe lists it."""
+    """Give the refund an earlier attempt made: from its event, or from Stripe's list."""
     key, account = _key(claim), claim.fields.get("account")
     refund_id = Outcomes(runtime.store, runtime.settings).remembered(key)
     if refund_id is None and listed_too:
@@ -116,7 +116,7 @@ def _made(runtime: Runtime, claim: Claim, *, listed_too: bool) -> Json | None:
 
 
 def _refunded(runtime: Runtime, claim: Claim, refund: Json) -> Done:
-    """Finish the job with Stripe's refund; its events tell the event service."""
+    """Finish the job with Stripe's refund, whose events become notifications."""
     runtime.refund_jobs.remember(str(refund["id"]), claim.id)
     fields = {"refund_id": str(refund["id"]), "result": json.dumps(refund)}
     return _finished(claim, "refunded", fields, [])
@@ -144,14 +144,14 @@ def _waits_or_fails(runtime: Runtime, claim: Claim, error: BillingError) -> Done
 
 
 def _refused(runtime: Runtime, claim: Claim, error: BillingError) -> Done:
-    """Finish the job with Stripe's reason; no event will tell, so we do."""
+    """Finish the job with Stripe's reason; as no event will come, notify from here."""
     refusal = _Refusal(runtime, claim, error)
     fact = refusal.fact("failed", rank=1, key=claim.id)
     return _finished(claim, "failed", refusal.fields | {"pending_reason": ""}, [fact])
 
 
 class _Refusal:
-    """What a refusal is kept and told as: Stripe's code and sentence, of which amount."""
+    """A refusal by Stripe as fields of the job and as a fact: code, sentence and amount."""
 
     def __init__(self, runtime: Runtime, claim: Claim, error: BillingError) -> None:
         self._claim = claim
@@ -212,7 +212,7 @@ def _require_currency(runtime: Runtime, claim: Claim) -> None:
 def _requested_money(
     runtime: Runtime, claim: Claim, request: Json
 ) -> tuple[int | None, str | None]:
-    """Say which amount was to go back: what was asked for, or all that is left, if it is known."""
+    """Give the amount to refund, requested or all that is left, and its currency if known."""
     known = runtime.payments.read(claim.fields["payment_id"])
     snapshot = known.money
     if not snapshot and claim.fields["payment_id"].startswith("pi_"):

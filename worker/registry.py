@@ -1,4 +1,4 @@
-"""Which function says what an event type means: one function for each type, found by decorator."""
+"""The handlers of event types: one function for each type, registered by decorator."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def handles(*types: str) -> Callable[[Handler], Handler]:
 
 
 def handler_of(event_type: str) -> Handler | None:
-    """Give the handler of a type, None when the type is of no interest."""
+    """Give the handler of a type, None for a type we do not handle."""
     return _handlers.get(event_type)
 
 

@@ -1,4 +1,4 @@
-"""What Flower hears of tasks, told in batches.
+"""Task events for Flower, sent in batches.
 
 Celery publishes two or three messages for each task, which cost more than the task's own work. Here
 they wait for up to half a second and go out as one message; Flower reads such batches by itself.

@@ -30,7 +30,10 @@ FULL_SECONDS = 15.0
 
 
 def run_upkeep(runtime: Runtime, claim: Claim) -> Snooze:
-    """Do one duty and say when it is due again. Raises what it meets: upkeep is never given up."""
+    """Do one duty and say when it is due again.
+
+    Raises the duty's errors: the runner tries it again, for a duty never becomes a dead letter.
+    """
     return Snooze(DUTIES[claim.id](runtime))
 
 
@@ -50,7 +53,7 @@ DUTIES: dict[str, Callable[[Runtime], float]] = {"reconcile": _reconcile, "reap"
 
 
 def serve(store: Store, settings: Settings, stop: threading.Event) -> None:
-    """Relay until told to stop; an outage of Redis is waited out."""
+    """Relay until stopped; wait while Redis is unavailable."""
     signs = Signs(store)
     is_away = False
     while not stop.is_set():

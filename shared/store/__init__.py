@@ -1,1 +1,1 @@
-"""The store: how Redis is reached, its atomic scripts, and whether it keeps what it is told."""
+"""The store: connections to Redis, its atomic scripts, the checks of its durability."""

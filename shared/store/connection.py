@@ -42,7 +42,7 @@ BROKER_TIMEOUT_SECONDS = 5
 
 
 def open_store(settings: Settings, client_name: str) -> Store:
-    """Give the store of an installation; connects to nothing yet."""
+    """Build the store of an installation; connects to nothing yet."""
     keys = Keys(settings.installation)
     return Store(connect(settings, client_name), keys, settings.redis_replicas_required)
 

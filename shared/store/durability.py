@@ -1,4 +1,4 @@
-"""Durability: what the service needs of its Redis or Valkey, so that what is answered is kept.
+"""Durability: the settings of Redis or Valkey without which accepted work can be lost.
 
 Checked when a process starts and whenever `./billing doctor` or a scrape of the metrics asks.
 """
@@ -20,13 +20,13 @@ log = get_logger(__name__)
 Level = Literal["ok", "warning", "error"]
 # Scripts declare flags (`allow-oom`) in their first line: since Redis 7.0.
 OLDEST_REDIS = (7, 0)
-# Above this share of its limit a store is nearly full.
+# Above this share of its limit Redis is nearly full.
 NEARLY_FULL = 0.8
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was looked at, how it is, and, unless it is well, what to do."""
+    """The result of one check: its level, what was found, and the fix unless it is `ok`."""
 
     level: Level
     area: str
@@ -37,14 +37,14 @@ class Finding:
 NO_RIGHT = Finding(
     "warning",
     "redis",
-    "NOPERM: this user may not run INFO, so nobody checks whether Redis keeps what it is told",
-    "Give it +info, or see to append-only file and noeviction yourself.",
+    "NOPERM: this user may not run INFO, so the durability of Redis is not checked",
+    "Give the user +info, or check yourself that appendonly is yes and the policy noeviction.",
 )
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What the store uses and may use, in bytes; a limit of 0 is none."""
+    """The memory Redis uses and may use, in bytes; a limit of 0 means that there is none."""
 
     used: int
     limit: int
@@ -59,13 +59,13 @@ def memory(store: Store) -> Memory | None:
 
 
 def inspect(store: Store) -> list[Finding]:
-    """Look at everything the service depends on. Raises `Unavailable`."""
+    """Examine every setting of Redis the service depends on. Raises `Unavailable`."""
     used = memory(store)
     return [*inspect_settings(store), *([] if used is None else [_fullness(used)])]
 
 
 def inspect_settings(store: Store) -> list[Finding]:
-    """Look at what decides whether the store keeps what it is told. Raises `Unavailable`."""
+    """Examine the settings that decide whether Redis can lose writes. Raises `Unavailable`."""
     server, persistence, capacity = (
         _info(store, section) for section in ("server", "persistence", "memory")
     )
@@ -119,7 +119,7 @@ def _append_only(configured: str | None, persistence: dict[str, Any]) -> Finding
     return Finding(
         "error",
         "redis",
-        "append-only file off: a restart loses what was answered",
+        "append-only file off: a restart of Redis loses accepted work",
         "Set appendonly yes (CONFIG SET appendonly yes, and in its configuration file).",
     )
 
@@ -138,15 +138,15 @@ def _fsync(configured: str | None) -> Finding:
     return Finding(
         "warning",
         "redis",
-        f"appendfsync {configured}: a crash can lose the last seconds of what was answered",
-        "Set appendfsync always; reconcile brings lost events back, but no lost refund request.",
+        f"appendfsync {configured}: a crash of Redis can lose the last seconds of accepted work",
+        "Set appendfsync always; reconcile restores lost events, but not lost refund jobs.",
     )
 
 
 def _eviction(policy: str | None) -> Finding:
     if policy == "noeviction":
         return Finding("ok", "redis", "maxmemory-policy noeviction")
-    what = f"maxmemory-policy {policy or 'unknown'}: a full store would throw work away"
+    what = f"maxmemory-policy {policy or 'unknown'}: a full Redis would delete work"
     return Finding("error", "redis", what, "Set maxmemory-policy noeviction.")
 
 
@@ -154,7 +154,10 @@ def _fullness(usage: Memory) -> Finding:
     used = f"{usage.used / 1_048_576:.0f} MB used"
     if not usage.limit:
         return Finding(
-            "warning", "redis", f"{used}, maxmemory not set", "Set maxmemory below the machine's."
+            "warning",
+            "redis",
+            f"{used}, maxmemory not set",
+            "Set maxmemory to less than the memory of the machine.",
         )
     share = usage.used / usage.limit
     what = f"{used} of {usage.limit / 1_048_576:.0f} MB ({share:.0%})"
@@ -164,9 +167,9 @@ def _fullness(usage: Memory) -> Finding:
 
 
 def ensure_durable(store: Store, settings: Settings) -> None:
-    """Check the store at start: log what is not well; refuse to go on with real money.
+    """Check Redis at start: log what is wrong with it; with a live key, refuse to go on.
 
-    A store that does not answer yet is no reason not to start. Raises `Misconfigured`.
+    A Redis that does not answer yet does not prevent the start. Raises `Misconfigured`.
     """
     try:
         findings = [finding for finding in inspect_settings(store) if finding.level != "ok"]

@@ -1,4 +1,4 @@
-"""Metrics of the whole service: every process adds its counts to one hash, any API process tells.
+"""Metrics of the whole service: processes add their counts to one hash, any API process shows it.
 
 So the figures are right with any number of processes and hosts, and none has to be scraped by
 itself. A process adds what it counted once a second, off every path that someone waits on. A count
@@ -29,7 +29,7 @@ CHUNK = 500
 
 
 def flush(store: Store) -> None:
-    """Add what this process counted; what the store does not take is kept for the next time."""
+    """Add this process's counts to those in Redis; keep them when Redis is unavailable."""
     items = list(store.tally.take().items())
     while items:
         chunk, items = items[:CHUNK], items[CHUNK:]
@@ -65,7 +65,7 @@ class Flusher:
         self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
 
     def start(self) -> Flusher:
-        """Begin."""
+        """Start flushing; return the flusher itself."""
         self._thread.start()
         atexit.register(self.stop)
         return self
@@ -92,7 +92,7 @@ class Figures:
     sums: dict[tuple[str, ...], float] = field(default_factory=dict)
 
     def add(self, series: Series, amount: float) -> None:
-        """Take one number of the store's."""
+        """Add one number read from Redis."""
         _, values, part = series
         if part == "":
             self.counts[values] = amount

@@ -1,6 +1,6 @@
-"""Whose store this is: written once, compared by every process at its start and while it runs.
+"""Identity of the data in Redis: written once, compared by every process while it runs.
 
-Without it a process of a live account would carry out the work that a simulated one left behind,
+Without it a process of a live account would carry out the work that the sandbox left behind,
 and one installation would deliver what another staged.
 """
 
@@ -44,7 +44,7 @@ def identity_of(settings: Settings, account: str = "") -> Identity:
 
 
 def ensure_ours(store: Store, ours: Identity) -> None:
-    """Write our identity into a store that has none; refuse a store of another.
+    """Write our identity into a Redis that has none; refuse the data of another identity.
 
     What one side does not know is not compared, and is added when we know it. Raises
     `Misconfigured`, which names both sides, and `Unavailable`.
@@ -55,7 +55,7 @@ def ensure_ours(store: Store, ours: Identity) -> None:
     written = dict(zip(flat[::2], flat[1::2], strict=True))
     if any(written[name] != value for name, value in known.items()):
         raise Misconfigured(
-            f"REDIS_URL: this store belongs to another identity. It was written by: "
+            f"REDIS_URL: the data in this Redis belong to another identity. They were written by: "
             f"{Identity(**written)}. This process is: {ours}. Give each its own INSTALLATION (now "
             f"{store.keys.installation!r}) or its own Redis; to give this one to the new identity, "
             f"delete {store.keys.identity()} when no work waits.",
@@ -66,7 +66,7 @@ def ensure_ours(store: Store, ours: Identity) -> None:
 def watch(store: Store, ours: Identity) -> None:
     """Compare again, after what may have been a reconnect to another server or an empty one.
 
-    Ends the process with status 2 when the store is another's now: nothing here is ours to do.
+    Ends the process with status 2 when the data belong to another identity now.
     """
     try:
         ensure_ours(store, ours)

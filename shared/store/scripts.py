@@ -104,7 +104,7 @@ def refusal_of(error: Exception | None) -> str:
 
 
 def not_replicated() -> Unavailable:
-    """Say that what was written is not yet where it has to be."""
+    """Build the error for a write that too few replicas have confirmed."""
     return Unavailable(
         "Redis has not replicated this in time; try again.",
         code="store_not_replicated",
@@ -122,7 +122,7 @@ def script_names() -> list[str]:
 def key_names(name: str) -> tuple[str, ...]:
     """Read the names of a script's keys from its second line; a last one with `*` takes the rest.
 
-    Raises `Inconsistent` for a name that is no entry of the store's schema.
+    Raises `Inconsistent` for a name that is no entry of the schema (`shared/keys.py`).
     """
     second = (LUA / f"{name}.lua").read_text().splitlines()[1]
     names = tuple(second.removeprefix("-- KEYS").split())
@@ -187,7 +187,7 @@ class Store:
         return script
 
     def put(self, name: str, value: str, seconds: int) -> None:
-        """Keep a small text for a while, even in a full store: work under way needs it to end.
+        """Keep a small text for a while, even when Redis is full: work needs it to come to its end.
 
         Raises `Unavailable`.
         """

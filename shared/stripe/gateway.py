@@ -162,7 +162,7 @@ class StripeGateway:
         )
 
     def balance_transaction(self, booked: str, account: str | None = None) -> dict[str, Any]:
-        """Retrieve what a payment, a refund or a dispute moved in the balance, and its fee.
+        """Retrieve a balance transaction: what a payment, refund or dispute moved, and its fee.
 
         Raises as `payment`.
         """
@@ -280,7 +280,7 @@ class StripeGateway:
             fetch = page.next_page
 
     def related_object(self, url: str, account: str | None = None) -> dict[str, Any]:
-        """Fetch what a thin event points at. Raises `Inconsistent` for any other path."""
+        """Fetch the object that a thin event names. Raises `Inconsistent` for any other path."""
         if not url.startswith("/v1/"):
             raise Inconsistent("A thin event points outside Stripe's v1 objects.", related_url=url)
         options = {"stripe_account": account} if account else {}
@@ -312,7 +312,7 @@ class StripeGateway:
             yield from (str(account["id"]) for account in page)
 
     def server_time(self) -> tuple[int, int]:
-        """Give Stripe's idea of the time and ours, as Unix seconds; costs one cheap call.
+        """Read Stripe's clock and ours, as Unix seconds; costs one cheap call.
 
         Raises as `payment`.
         """

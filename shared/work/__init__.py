@@ -1,1 +1,1 @@
-"""Work: what an event, a refund job and a notification are, and what may become of them."""
+"""Work: events, refund jobs and notifications, their states, and how each may end."""

@@ -19,13 +19,13 @@ OPEN_MS = 60_000
 
 
 class Breaker:
-    """Note how deliveries went that were not taken."""
+    """Count failed deliveries, and close again after an answer."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def failed(self, payment_id: str) -> None:
-        """Count a failure that speaks of the event service. Raises `Unavailable`."""
+        """Count a failure whose cause is the event service. Raises `Unavailable`."""
         keys = self._store.keys
         names = {"breaker": keys.breaker(), "failing": keys.failing()}
         self._store.run(Call("trip", names, [payment_id, THRESHOLD, OPEN_MS]))

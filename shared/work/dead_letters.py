@@ -1,4 +1,4 @@
-"""Dead letters: work that was given up, kept whole until a person looks: found and inspected here.
+"""Dead letters: work that was given up and waits for a person. Here they are found and shown.
 
 An event, a refund job or a notification that died keeps its payload, and every attempt with its
 error. How one is given another life is in `api/redrive.py`.
@@ -59,7 +59,7 @@ class ItemFilter:
     until_ms: int | None = None
 
     def matches(self, item: Json) -> bool:
-        """Say whether an item's summary is one of those wanted."""
+        """Say whether an item's summary matches all filters."""
         return (
             (self.type is None or fnmatchcase(item["type"] or "", self.type))
             and self.state in (None, item["state"])
@@ -84,7 +84,7 @@ class DeadLetters:
         self._store = store
 
     def find(self, wanted: ItemFilter, limit: int, *, newest_first: bool = True) -> SearchResult:
-        """Find dead letters; at most `limit` are given, all that match are counted.
+        """Find dead letters: return at most `limit` of them, and count all that match.
 
         Raises `Unavailable`.
         """
@@ -102,7 +102,7 @@ class DeadLetters:
         )
 
     def events(self, wanted: ItemFilter, limit: int) -> SearchResult:
-        """Find events of any state by what is remembered of them, newest first.
+        """Find events of any state, as long as they are remembered, newest first.
 
         Raises `Unavailable`.
         """
@@ -165,9 +165,9 @@ class DeadLetters:
                 yield {"kind": kind.name, "id": item_id, "at_ms": int(at)} | values
 
     def inspect(self, item_id: str) -> Json:
-        """Tell all that is known of one item: its payload, and every attempt with its error.
+        """Return all that is known of one item: its payload, and every attempt with its error.
 
-        Raises `CallerError` 404 when nothing is.
+        Raises `CallerError` 404 for an unknown item, and `Unavailable`.
         """
         kind = kind_of(item_id)
         fields = self._store.hash(self._store.keys.item(kind, item_id))

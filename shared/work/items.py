@@ -54,7 +54,7 @@ class Claim:
 
     @property
     def crashes(self) -> int:
-        """Count the attempts that ended without a word."""
+        """Count the attempts that ended without a result: the worker died or hung."""
         return int(self.fields.get("crashes", 0))
 
     @property
@@ -64,12 +64,12 @@ class Claim:
 
     @property
     def elapsed_seconds(self) -> float:
-        """Measure how long it has been held, whatever a clock does meanwhile."""
+        """Measure how long it has been held, by a monotonic clock."""
         return time.monotonic() - self.started
 
     @property
     def now(self) -> datetime:
-        """Give the present by Redis's clock: what others are told of the time."""
+        """Give the present time by Redis's clock, for what is sent to others."""
         return datetime.fromtimestamp(self.claimed_at_ms / 1000 + self.elapsed_seconds, UTC)
 
     @property
@@ -91,7 +91,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Recording:
-    """What `Work.record` is to write of a new item."""
+    """The values of a new item that `Work.record` writes."""
 
     id: str
     state: str

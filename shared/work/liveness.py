@@ -1,4 +1,4 @@
-"""Signs of life: which queues somebody consumes, and whether a relay sweeps.
+"""Signs of life: which queues have workers, and whether a relay sweeps.
 
 A worker gives a sign on a queue whenever it runs a task of it, at most once in a few seconds; on an
 idle queue the relay rings with a pulse, a message for no item. So a sign says that messages of this
@@ -41,7 +41,7 @@ def process_name() -> str:
 
 
 class Signs:
-    """Give signs of this process's life, on the side: one write in a few seconds."""
+    """Give signs of life of this process: one write in a few seconds."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -84,11 +84,11 @@ class Alive:
     clocks: dict[str, float]
 
     def silent_queues(self) -> list[str]:
-        """List the queues that nobody seems to consume."""
+        """List the queues without a recent sign of a worker."""
         return [name for name, signs in self.queues.items() if is_silent(signs)]
 
     def upkeep_is_silent(self) -> bool:
-        """Say whether no relay seems to sweep."""
+        """Say whether no relay gave a recent sign."""
         return is_silent(self.upkeep)
 
 

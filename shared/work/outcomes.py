@@ -1,4 +1,4 @@
-"""Outcomes: what a call of ours made at Stripe, found out by its idempotency key, never guessed.
+"""Outcomes: the object that a call of ours made at Stripe, looked up by its idempotency key.
 
 A call that timed out is asked again under the same key. That does not help when Stripe answers 500
 after it acted: it keeps that answer, too, and gives it again for 24 hours. But every event says
@@ -26,14 +26,14 @@ MAX_PAGES = 25
 
 
 class Outcomes:
-    """Remember what our calls made, and find it out from Stripe's events when it is not known."""
+    """Remember which object each of our calls made, from the events we process."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
         self._jobs = RefundJobs(store, settings)
 
     def remember(self, event: Event) -> None:
-        """Remember what an event says our call made; an event of someone else's changes nothing.
+        """Remember the object that our call made, if this event names our idempotency key.
 
         A refund job that was to ask again later is tried now: it will find what is remembered.
         Raises `Unavailable`.
@@ -48,7 +48,7 @@ class Outcomes:
             self._jobs.work.wake(job)
 
     def remembered(self, stripe_key: str) -> str | None:
-        """Name what our call under this key made, if an event of it was processed.
+        """Name the object that our call with this key made, if we processed its event.
 
         Raises `Unavailable`.
         """

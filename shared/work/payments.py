@@ -1,4 +1,4 @@
-"""What is known of a payment between two calls to Stripe: its last state and its timeline.
+"""Payments: the last known state of each, and its timeline.
 
 This is no ledger: Stripe is the truth about money, and all of this can be rebuilt from its events.
 """
@@ -84,7 +84,7 @@ class Payments:
         return self._store.get(self._store.keys.made_here(payment_id)) is not None
 
     def account_of(self, payment_id: str) -> str | None:
-        """Name the connected account of a payment, as its request or its events told it.
+        """Name the connected account of a payment, from its request or its events.
 
         Raises `Unavailable`.
         """
@@ -103,7 +103,7 @@ class Payments:
         self._store.put(name, payment_id, self._retention_ms // 1000)
 
     def intent_of(self, charge_id: str) -> str | None:
-        """Name the payment intent of a charge, if an event told it. Raises `Unavailable`."""
+        """Name the payment intent of a charge, if an event has named it. Raises `Unavailable`."""
         return self._store.get(self._store.keys.intent_of(charge_id))
 
     def note(self, payment_id: str, kind: str, **details: Any) -> None:
@@ -118,7 +118,7 @@ class Payments:
         return [_by_todays_names(item) for item in stored]
 
     def timeline(self, payment_id: str) -> list[Json]:
-        """List all that is known to have happened to a payment, oldest first.
+        """List everything known to have happened to a payment, oldest first.
 
         Requests, calls to Stripe, events (received, processed, ignored, late), refund jobs and
         notifications; each delivery attempt, each attempt at the others that failed, and what
@@ -132,7 +132,7 @@ class Payments:
         return sorted((with_time(item) for item in entries), key=lambda item: str(item["at"]))
 
     def _attempts(self, entries: list[Json]) -> list[tuple[Json, list[Json]]]:
-        """Read what was attempted at each item that the entries tell the beginning of."""
+        """Read the attempts at each item whose first entry is among these."""
         begun = {item[ITEMS[item["kind"]][1]]: item for item in entries if item["kind"] in ITEMS}
         with redis_errors():
             pipe = self._store.redis.pipeline(transaction=False)
@@ -171,13 +171,13 @@ def _by_todays_names(item: Json) -> Json:
 
 
 def _is_shown(attempt: Json, begun: Json) -> bool:
-    """Say whether the timeline tells an attempt: not one whose end it tells anyway."""
+    """Say whether the timeline shows an attempt: not if another entry shows its end."""
     decided = "attempt" not in attempt
     return decided or begun["kind"] == DELIVERY or attempt["outcome"] in FAILED
 
 
 def _attempt_entry(attempt: Json, begun: Json) -> Json:
-    """Tell an attempt at an item, or a person's decision about it, as an entry of a timeline."""
+    """Make a timeline entry of an attempt at an item, or of a person's decision about it."""
     _, name, kind = ITEMS[begun["kind"]]
     own = attempt if "attempt" not in attempt else attempt | {"kind": kind}
     of = {field: begun[field] for field in (name, "type") if field in begun}

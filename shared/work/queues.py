@@ -1,4 +1,4 @@
-"""The queues at a glance: what waits, what is due, what died, and whether anyone is at work."""
+"""The state of the queues: waiting, due and dead items, and the workers of each."""
 
 from __future__ import annotations
 

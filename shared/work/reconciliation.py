@@ -1,4 +1,4 @@
-"""How far Stripe's archive of events was compared with ours: one place for each account.
+"""Progress of the comparison with Stripe's archive of events: one place for each account.
 
 A round visits every account once. It may take many runs; where each stands is kept after every
 page, so that a run can end at any moment and the next goes on. The accounts are our own and each
@@ -42,7 +42,7 @@ class Place:
 
 
 class Reconciliation:
-    """Read and move the places, and count what a round found."""
+    """Read and move the places, and count the events of a round."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -84,7 +84,7 @@ class Reconciliation:
         return sorted((str(name) for name in cast(list[str], names)), key=lambda n: n != OWN)
 
     def place(self, account: str) -> Place:
-        """Tell where an account stands; all None for one never visited. Raises `Unavailable`."""
+        """Read the place of an account; all None for one never visited. Raises `Unavailable`."""
         names = ("watermark", "position", "cursor", "stretch", "refused", "dense")
         fields = dict(
             zip(names, self._store.fields(self._store.keys.place(account), *names), strict=True)
@@ -145,7 +145,7 @@ class Reconciliation:
             self._store.redis.zadd(self._accounts, {account: round_})
 
     def close_round(self) -> dict[str, int]:
-        """End the round; return what it counted. Raises `Unavailable`."""
+        """End the round; return its counts. Raises `Unavailable`."""
         counted = self._store.fields(self._state, *(f"round_{name}" for name in COUNTS))
         counts = {name: int(count or 0) for name, count in zip(COUNTS, counted, strict=True)}
         now = self._store.now_ms()
@@ -173,7 +173,7 @@ class Reconciliation:
         return str(self._store.run(Call("hasten", names, args)))
 
     def report(self) -> Json:
-        """Tell how the comparison stands: the last round, the one under way, each account.
+        """Report the comparison: the last round, the one under way, each account's watermark.
 
         Raises `Unavailable`.
         """

@@ -34,7 +34,7 @@ OPEN_STATES = {"queued": "queued", "retrying": "queued", "processing": "processi
 
 @dataclass(frozen=True)
 class RefundRequest:
-    """What a caller asked for; `amount` None means all that is left (smallest unit).
+    """A caller's request; `amount` None means all that is left (smallest unit).
 
     `payment_id` is the payment's intent, or its charge when it has none.
     """
@@ -49,7 +49,7 @@ class RefundRequest:
     expected_currency: str | None = None
 
     def params(self) -> Json:
-        """Give the parameters of Stripe's call."""
+        """Build the parameters of Stripe's call."""
         owner = "payment_intent" if self.payment_id.startswith("pi_") else "charge"
         params = {
             owner: self.payment_id,
@@ -126,7 +126,7 @@ class RefundJobs:
         )
         if recorded == "full":
             raise Unavailable(
-                "Too many refunds wait already; send this one again later.",
+                "Too many refund jobs are waiting; send this request again later.",
                 code="too_many_waiting",
                 retry_after_seconds=30,
             )

@@ -1,4 +1,4 @@
-"""What an attempt at a claimed item came to."""
+"""The results that an attempt at a claimed item can have."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOST = "lost"
 
 @dataclass(frozen=True)
 class Established:
-    """What a piece of work established about one payment, and what else was learned of it."""
+    """The facts that an attempt established about one payment, and the context it looked up."""
 
     payment_id: str
     facts: list[Fact]
@@ -40,7 +40,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Retry:
-    """It failed and is tried again after a delay."""
+    """The attempt failed; the item is tried again after a delay."""
 
     reason: str
     delay_seconds: float
@@ -49,7 +49,7 @@ class Retry:
 
 @dataclass(frozen=True)
 class Snooze:
-    """It was not its time: it is tried again after a delay, and the attempt is given back."""
+    """The item cannot be done yet: it is tried again after a delay, and no attempt is counted."""
 
     delay_seconds: float
     reason: str = ""
@@ -58,7 +58,7 @@ class Snooze:
 
 @dataclass(frozen=True)
 class Dead:
-    """It is given up and waits for a person."""
+    """The item becomes a dead letter, which waits for a person."""
 
     reason: str
     details: Mapping[str, Any] = field(default_factory=dict)
