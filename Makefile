@@ -5,7 +5,7 @@
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: ## start everything on this machine against the offline Stripe (Ctrl-C stops it)
+run: ## start everything on this machine against the sandbox (Ctrl-C stops it)
 	@bin/run
 
 test: ## run the whole test suite (TESTS="tests/unit -k refund" for a part)
@@ -29,7 +29,7 @@ lint: ## linters and types
 format: ## put every file into the house's format
 	@bin/format
 
-contract: ## hold the offline Stripe against Stripe's own description, SDKs and CLI
+contract: ## compare the sandbox with Stripe's own description, SDKs and CLI
 	@bin/contract
 
 audit: ## look every package up in the advisory database

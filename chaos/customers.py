@@ -16,7 +16,7 @@ from typing import Any
 import requests
 
 Json = dict[str, Any]
-# What a card does at the offline Stripe, and how often it is used.
+# What a card does at the sandbox, and how often it is used.
 CARDS = {
     "pm_card_visa": 68,
     "pm_card_chargeDeclined": 8,

@@ -22,7 +22,7 @@ from shared.work.kinds import EVENTS, KINDS, NOTIFICATIONS, REFUNDS
 
 Json = dict[str, Any]
 STEP_SECONDS = 0.1
-# The stage must have been quiet for so long: the offline Stripe has refunds under way for 5 s.
+# The stage must have been quiet for so long: the sandbox has refunds under way for 5 s.
 QUIET_SECONDS = 6.0
 LOOK_SECONDS = 1.0
 # Events waiting above which nobody is let in: a machine too slow for its customers would show how
@@ -192,7 +192,7 @@ def open_work(stage: Stage) -> dict[str, int]:
 
 
 def books_of(stage: Stage) -> Json:
-    """Open the offline Stripe's books."""
+    """Open the sandbox's books."""
     answer = requests.get(f"{stage.sandbox}/_sandbox/books", timeout=BOOKS_LIMIT_SECONDS)
     answer.raise_for_status()
     found: Json = answer.json()

@@ -1,4 +1,4 @@
-"""Keep deliveries at home: an offline Stripe must not call strangers, nor the neighbours.
+"""Keep deliveries at home: the sandbox must not call strangers, nor the neighbours.
 
 Events go to loopback, and to the hosts that were named when the sandbox was started. Endpoint URLs
 in test data are often public hosts: those may be registered and are never called. A private address

@@ -237,7 +237,7 @@ def test_every_kind_of_work_that_can_die_can_be_redriven() -> None:
     assert {k.name for k in (EVENTS, REFUNDS, NOTIFICATIONS)} == set(LETTER_KINDS)
 
 
-# With the offline Stripe and the event service's stand-in.
+# With the sandbox and the event service's stand-in.
 
 
 def test_a_notification_that_died_is_heard_after_its_redrive(hands: Hands) -> None:

@@ -242,7 +242,7 @@ def test_events_of_the_other_mode_are_left_alone(offline: Runtime) -> None:
     assert reconcile.run_once(offline, NOW).recorded == 0
 
 
-# Against the offline Stripe.
+# Against the sandbox.
 
 
 def drop_deliveries(sandbox: str) -> None:
