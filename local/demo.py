@@ -32,7 +32,7 @@ SECONDS_OF_A_DAY = 86_400
 
 
 class DemoFailed(Exception):
-    """Something did not happen as the README says; the text tells what."""
+    """Something did not happen as the README says; the text names it."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Addresses:
 
 
 def main() -> int:
-    """Tell the story and give the exit status."""
+    """Run the demonstration and give the exit status."""
     try:
         tell(_addresses())
     except DemoFailed as failure:
@@ -87,7 +87,7 @@ class _Demo:
         return payment
 
     def be_declined(self) -> None:
-        _title("A card without the money, 4000 0000 0000 9995")
+        _title("A card with insufficient funds, 4000 0000 0000 9995")
         answer = self._process("insufficient funds")
         _expect(answer.get("decline_code") == "insufficient_funds", "a decline", answer)
         _say(f"402, {answer['code']}, {answer['decline_code']}: “{answer['detail']}”")
@@ -98,7 +98,7 @@ class _Demo:
         answer = self._process("asks for 3D Secure")
         _expect(bool(answer.get("requires_action")), "3D Secure to be asked for", answer)
         payment = str(answer["payment_intent_id"])
-        _say(f"requires action: the bank wants to know the customer ({payment})")
+        _say(f"requires action: the bank wants to authenticate the customer ({payment})")
         path = f"/_sandbox/payment_intents/{payment}/authenticate"
         self._call("POST", self._where.stripe + path, json={"outcome": "complete"})
         _say("the customer completes the challenge")
@@ -120,7 +120,7 @@ class _Demo:
         self._await_notification(payment, "dispute.opened")
 
     def refund_a_part(self, payment: str) -> None:
-        _title("SGD 3.00 of it back")
+        _title("A refund of SGD 3.00")
         refund = self._call(
             "POST",
             f"{self._where.api}/api/refund/process",
@@ -132,7 +132,7 @@ class _Demo:
             headers={"Prefer": "wait=20"},
         )
         _expect(refund.get("status") == "succeeded", "the refund to succeed", refund)
-        _say(f"succeeded: {refund['refund_id']} (asked for as {refund['refund_request_id']})")
+        _say(f"succeeded: {refund['refund_id']} (refund job {refund['refund_request_id']})")
         self._await_notification(payment, "refund.succeeded")
 
     def show_timeline(self, payment: str) -> None:
@@ -148,7 +148,7 @@ class _Demo:
             _say(f"{str(entry['at'])[11:23]}  {entry['kind']:<20} {facts}")
 
     def show_notifications(self) -> None:
-        _title("What the event service was told")
+        _title("Notifications that the event service received")
         for payment in self._payments:
             for entry in self._notifications(payment):
                 body = entry["body"]
@@ -190,10 +190,10 @@ class _Demo:
             return [entry for entry in self._notifications(payment) if entry["type"] == kind]
 
         result = _wait_for(arrivals)
-        _expect(bool(result), f"the event service to be told {kind}", {"payment": payment})
+        _expect(bool(result), f"the event service to receive {kind}", {"payment": payment})
         verdict = result[0]["signature"]
         _expect(verdict == "valid", "the notification's signature to be valid", result[0])
-        _say(f"the event service was told {kind} (signature {verdict})")
+        _say(f"the event service received {kind} (signature {verdict})")
 
     def _notifications(self, payment: str) -> list[Json]:
         answer = self._call(

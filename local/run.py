@@ -48,7 +48,7 @@ PORT_OF = {
 
 
 def run(*, sandbox: bool) -> int:
-    """Run the service in the foreground until told to stop; give the exit status.
+    """Run the service in the foreground until Ctrl-C or SIGTERM; give the exit status.
 
     0 after Ctrl-C or SIGTERM, 1 when a process died, 2 when it could not be started as asked.
     Changes this process's environment and working directory: it is meant to be the whole program.
@@ -111,7 +111,7 @@ def _say_if_away() -> None:
         with connect(load_settings(), "billing-start") as redis:
             redis.ping()
     except RedisError as error:
-        _complain(f"Redis does not answer yet ({error}). Everything starts and waits for it.")
+        _complain(f"Redis does not answer yet ({error}). All processes start and wait for it.")
 
 
 def _check_settings(environment: dict[str, str]) -> None:
@@ -173,7 +173,7 @@ def _require_sandbox_packages() -> None:
     missing = [name for name in ("aiohttp", "jinja2") if not importlib.util.find_spec(name)]
     if missing:
         raise Refused(
-            f"The sandbox needs {' and '.join(missing)}, which running against Stripe does not:\n"
+            f"The sandbox needs {' and '.join(missing)}, not installed yet:\n"
             "make run, or pip install -r requirements-sandbox.txt"
         )
 

@@ -111,7 +111,7 @@ def refuse_busy(ports: list[Port]) -> None:
 
 
 def write_run_file(path: Path, environment: Mapping[str, str]) -> None:
-    """Write how this run is set and where it listens, for the tools that are used beside it.
+    """Write the settings and ports of this run, for the tools that are used beside it.
 
     In the form of a `.env`: a shell, the demo and the command line can all read it. All of it, as
     nobody knows which of it another window's shell has.

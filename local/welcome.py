@@ -34,8 +34,10 @@ def places(environment: Mapping[str, str], names: list[str]) -> list[Place]:
     known = {
         "api": Place("API", at("PORT"), "/health/ready", "try it: /docs; operate it: /console"),
         "flower": Place("Flower", at("FLOWER_PORT"), "/healthcheck", "queues and workers"),
-        "sandbox": Place("offline Stripe", at("SANDBOX_PORT"), "/", "payments, events, deliveries"),
-        "receiver": Place("event service", at("RECEIVER_PORT"), "/health", "what it was told"),
+        "sandbox": Place("sandbox", at("SANDBOX_PORT"), "/", "simulated Stripe: payments, events"),
+        "receiver": Place(
+            "event service", at("RECEIVER_PORT"), "/health", "the notifications it received"
+        ),
     }
     return [place for name, place in known.items() if name in names]
 
@@ -63,23 +65,23 @@ def announce(visited: list[Place], lines: list[str], say: Callable[[str], None])
 
 
 def things_to_try(environment: Mapping[str, str], *, sandbox: bool) -> list[str]:
-    """Give the banner's last lines: the store, the kind of Stripe, and a command to try."""
+    """Give the banner's last lines: which Stripe is used, and a command to try."""
     api = f"http://127.0.0.1:{environment['PORT']}"
     key = environment.get("API_KEYS", "").split(",")[0].strip()
     if not sandbox:
         base = environment.get("STRIPE_API_BASE")
-        stripe = f"Stripe is asked at {base}." if base else "Stripe is the real one."
+        stripe = f"Calls to Stripe go to {base}." if base else "Calls go to the real Stripe."
         return ["", f"{stripe} Ctrl-C stops everything."]
     return [
         "",
-        "Stripe is simulated: no money moves. Try a payment, or `make demo` in another window:",
+        "The sandbox simulates Stripe: no money moves. Try this payment, or `make demo` elsewhere:",
         "",
         f"  curl {api}/api/payment/process \\",
         "    -H 'Content-Type: application/json' \\",
         *(["    -H 'Authorization: Bearer <one of API_KEYS>' \\"] if key else []),
         '    -d \'{"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}\'',
         "",
-        "Ctrl-C stops everything; the next start goes on where this one was.",
+        "Ctrl-C stops everything; the next start continues with the same data.",
     ]
 
 

@@ -103,7 +103,8 @@ class NotificationData(BaseModel):
         examples=[{"event_id": "123", "user_id": "456"}],
     )
     stripe_event_id: str | None = Field(
-        description="The event that told us; null when Stripe sent none.", examples=["evt_1QxYzA"]
+        description="Stripe's event behind the notification; null when Stripe sent none.",
+        examples=["evt_1QxYzA"],
     )
 
 

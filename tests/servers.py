@@ -111,7 +111,7 @@ def _answers(client: Redis) -> bool:
 
 @contextmanager
 def sandbox(**environment: str) -> Iterator[str]:
-    """Run the offline Stripe; give its URL."""
+    """Run the sandbox; give its URL."""
     yield from _announced("sandbox", {"SANDBOX_PORT": "0"} | environment)
 
 

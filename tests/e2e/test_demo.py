@@ -15,8 +15,8 @@ def test_the_demo_tells_the_whole_story_of_a_running_service(tmp_path):
     for word in (
         "insufficient_funds",
         "the customer completes the challenge",
-        "the event service was told dispute.opened (signature valid)",
-        "the event service was told refund.succeeded (signature valid)",
+        "the event service received dispute.opened (signature valid)",
+        "the event service received refund.succeeded (signature valid)",
         "delivery_attempt",
     ):
         assert word in done.stdout

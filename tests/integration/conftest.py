@@ -19,14 +19,14 @@ from worker.runtime import Runtime
 
 @pytest.fixture(scope="session")
 def sandbox_server() -> Iterator[str]:
-    """Run the offline Stripe for this test process."""
+    """Run the sandbox for this test process."""
     with servers.sandbox() as url:
         yield url
 
 
 @pytest.fixture
 def sandbox(sandbox_server: str) -> str:
-    """Give the offline Stripe, empty."""
+    """Give the sandbox, empty."""
     requests.post(f"{sandbox_server}/_sandbox/reset", timeout=5).raise_for_status()
     return sandbox_server
 
