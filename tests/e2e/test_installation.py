@@ -116,6 +116,8 @@ def test_progress_never_stands_still(folder):
 def test_a_stop_during_the_installation_says_so_and_the_next_start_goes_on(folder, stop):
     child, terminal = pty.fork()
     if child == 0:
+        # A shell cannot trap what it was started to ignore, as in a background job.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.chdir(folder)
         variables = environment(folder, PIP_SECONDS="60")
         os.execve("bin/venv", ["bin/venv", "run"], variables)  # noqa: S606  # our own script
@@ -169,7 +171,7 @@ def test_without_a_python_that_has_the_packages_a_script_says_what_to_install(fo
 @pytest.mark.parametrize("script", ["bin/stripe-events", "billing"])
 def test_a_persons_scripts_find_the_python_that_was_installed_into(script, tmp_path):
     """As in the README's production path: pip install into a Python of one's own, no .venv here."""
-    for name in ("bin", "cli", "shared", "worker"):
+    for name in ("bin", "cli", "doctor", "shared", "worker"):
         shutil.copytree(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "billing", tmp_path)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

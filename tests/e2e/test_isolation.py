@@ -48,7 +48,7 @@ def test_a_refund_is_done_while_every_delivery_hangs(stage: Stage) -> None:
     slow = {"status": 200, "delay_seconds": SLOW_SECONDS}
     requests.post(f"{stage.receiver}/_control/faults", json=slow, timeout=5).raise_for_status()
     payments = [pay(stage) for _ in range(THREADS * 3)]
-    wait_until(lambda: being_delivered(stage) == THREADS, "every thread delivers", PATIENCE_SECONDS)
+    wait_until(lambda: being_delivered(stage) >= THREADS, "every thread delivers", PATIENCE_SECONDS)
     answer = requests.post(
         f"{stage.api}/api/refund/process",
         json={"payment_intent_id": payments[0], "amount": 100},

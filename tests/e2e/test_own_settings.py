@@ -48,8 +48,8 @@ def test_no_process_holds_what_is_anothers(tmp_path: Path) -> None:
     with service(tmp_path, **PLANTED) as running:
         run = next(
             process
-            for process in psutil.process_iter()
-            if process.ppid() == psutil.Process().pid and "app.py" in " ".join(process.cmdline())
+            for process in psutil.Process().children()
+            if process.status() != psutil.STATUS_ZOMBIE and "app.py" in " ".join(process.cmdline())
         )
         found = processes_of(run)
         assert set(found) == {*GIVEN, "valkey"}

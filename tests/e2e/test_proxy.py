@@ -128,6 +128,7 @@ class Apis:
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
+@pytest.mark.long
 def test_replacing_one_api_after_the_other_fails_no_request(
     valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

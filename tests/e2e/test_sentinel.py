@@ -90,6 +90,7 @@ def _sentinel(configuration: Path, port: int, primary: int) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
+@pytest.mark.long
 def test_a_failover_under_load_loses_nothing(tmp_path: Path) -> None:
     paid: list[str] = []
     with cluster(tmp_path) as redis, billing(tmp_path, redis.url) as parts:

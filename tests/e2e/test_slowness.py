@@ -39,6 +39,10 @@ ROWS: list[tuple[Trouble, set[str]]] = [
     (troubles.costly_texts, set()),
     (troubles.process_stopped, set()),
 ]
+# The peers of these rows are slow for as long as a person would wait.
+LONG = dict.fromkeys(
+    (troubles.stripe_slow, troubles.stripe_drips, troubles.redis_slow), pytest.mark.long
+)
 REDIS_ANSWER_SECONDS = 6.0
 
 
@@ -48,7 +52,13 @@ def service() -> Iterator[tuple[Stage, Relay]]:
         yield found
 
 
-@pytest.mark.parametrize(("trouble", "ill"), ROWS, ids=[row[0].__name__ for row in ROWS])
+@pytest.mark.parametrize(
+    ("trouble", "ill"),
+    [
+        pytest.param(*row, id=row[0].__name__, marks=[pytest.mark.long] * (row[0] in SLOWEST))
+        for row in ROWS
+    ],
+)
 def test_whoever_is_slow_holds_nobody_up(
     service: tuple[Stage, Relay], trouble: Trouble, ill: set[str]
 ) -> None:
