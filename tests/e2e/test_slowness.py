@@ -40,9 +40,7 @@ ROWS: list[tuple[Trouble, set[str]]] = [
     (troubles.process_stopped, set()),
 ]
 # The peers of these rows are slow for as long as a person would wait.
-LONG = dict.fromkeys(
-    (troubles.stripe_slow, troubles.stripe_drips, troubles.redis_slow), pytest.mark.long
-)
+SLOWEST = (troubles.stripe_slow, troubles.stripe_drips, troubles.redis_slow)
 REDIS_ANSWER_SECONDS = 6.0
 
 
