@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 
 class NotificationData(BaseModel):
-    """What a notification tells; a field that does not apply, or is not known yet, is null."""
+    """The data of a notification; a field that does not apply, or is not known yet, is null."""
 
     payment_intent_id: str | None = Field(
         description="Null for a charge or a checkout session without a payment intent.",
@@ -27,7 +27,7 @@ class NotificationData(BaseModel):
         examples=["re_3QxYzA"],
     )
     refund_request_id: str | None = Field(
-        description="Our request, of a refund that Stripe refused or lets wait.",
+        description="The refund job, when Stripe refused the refund or lets it wait.",
         examples=["rr_0123456789abcdef0123456789abcdef"],
     )
     dispute_id: str | None = Field(description="The dispute.", examples=["du_1QxYzA"])
@@ -38,22 +38,22 @@ class NotificationData(BaseModel):
         description="The connected account (Stripe Connect); null for our own.",
         examples=["acct_1QxYzA"],
     )
-    status: str = Field(description="Stripe's status of what it is about.", examples=["succeeded"])
+    status: str = Field(description="Stripe's status of the object.", examples=["succeeded"])
     amount: int | None = Field(
-        description="What was asked: of a payment what was to be paid, of a refund or a dispute "
+        description="Amount requested: of a payment the amount to pay, of a refund or a dispute "
         "its own amount; smallest unit.",
         examples=[2000],
     )
     currency: str | None = Field(description="ISO 4217, of `amount`.", examples=["sgd"])
     amount_received: int | None = Field(
-        description="What came of a payment: captured, in part or beyond what was authorised.",
+        description="Amount captured of a payment, which may differ from the authorised one.",
         examples=[1500],
     )
     amount_capturable: int | None = Field(
-        description="What is held and can still be captured.", examples=[0]
+        description="Amount that is held and can still be captured.", examples=[0]
     )
     amount_refunded: int = Field(
-        description="What was refunded of the payment, or is being refunded, as far as known then.",
+        description="Amount of the payment refunded, or being refunded, as far as known then.",
         examples=[0],
     )
     fee: int | None = Field(
@@ -61,7 +61,7 @@ class NotificationData(BaseModel):
         examples=[88],
     )
     net: int | None = Field(
-        description="What the balance gains (a refund or a dispute: loses, below zero).",
+        description="Change of the balance; below zero for a refund or a dispute.",
         examples=[1412],
     )
     settlement_currency: str | None = Field(
@@ -84,22 +84,22 @@ class NotificationData(BaseModel):
         examples=["expired"],
     )
     due_by: str | None = Field(
-        description="Until when evidence can be given, RFC 3339.",
+        description="Last time at which evidence can be submitted, RFC 3339.",
         examples=["2026-12-10T23:59:59Z"],
     )
     failure_code: str | None = Field(
         description="Stripe's code; of a dispute its reason.", examples=["insufficient_funds"]
     )
     failure_message: str | None = Field(
-        description="Stripe's sentence.", examples=["Your card has insufficient funds."]
+        description="Stripe's explanation.", examples=["Your card has insufficient funds."]
     )
     customer_email: str | None = Field(
-        description="Where the receipt went.", examples=["customer@example.com"]
+        description="Address that the receipt was sent to.", examples=["customer@example.com"]
     )
     event_id: str | None = Field(description="From the payment's metadata.", examples=["123"])
     user_id: str | None = Field(description="From the payment's metadata.", examples=["456"])
     metadata: dict[str, str] = Field(
-        description="Of what it is about; empty when there is none.",
+        description="Metadata of the object; empty when there is none.",
         examples=[{"event_id": "123", "user_id": "456"}],
     )
     stripe_event_id: str | None = Field(
@@ -117,7 +117,7 @@ class Notification(BaseModel):
     )
     type: str
     timestamp: str = Field(
-        description="When it happened, RFC 3339.", examples=["2026-11-22T10:00:00Z"]
+        description="Time of the fact, RFC 3339.", examples=["2026-11-22T10:00:00Z"]
     )
     sequence: int = Field(description="Grows by one within a payment.", examples=[1])
     livemode: bool = Field(examples=[False])
@@ -187,7 +187,7 @@ UNLISTED = ("refund_id", "refund_request_id", "amount", "currency")
 # No event of Stripe's is behind it: an operator sends it (POST /ops/notifications/test).
 TEST = "test.notification"
 TYPES: dict[str, Telling] = {
-    "payment.succeeded": _payment("The money came: `amount_received` of it."),
+    "payment.succeeded": _payment("The payment succeeded: `amount_received` was captured."),
     "payment.failed": _payment("An attempt failed; the customer may try again.", *FAILURE),
     "payment.canceled": _payment("It can no longer be paid.", "cancellation_reason"),
     "payment.processing": _payment("A bank debit is under way; it may take days."),
@@ -197,7 +197,7 @@ TYPES: dict[str, Telling] = {
         "A part of the held money was captured, the rest is still held."
     ),
     "payment.settled": Telling(
-        "Stripe knows its fee and what is left.",
+        "Stripe's fee and the net amount are known.",
         ("charge_id", "amount", "currency", "amount_received", *_FEES[:3]),
         ("available_on",),
     ),
@@ -208,7 +208,9 @@ TYPES: dict[str, Telling] = {
         ("charge_id", "reason"),
     ),
     "payment.review_opened": Telling(
-        "Stripe or a rule of yours wants a person to look.", ("review_id",), _REVIEW_MAY
+        "Stripe or a rule of yours asks a person to review the payment.",
+        ("review_id",),
+        _REVIEW_MAY,
     ),
     "payment.review_closed": Telling(
         "The review ended: `reason` says how.", ("review_id",), _REVIEW_MAY
@@ -219,25 +221,29 @@ TYPES: dict[str, Telling] = {
         (*UNLISTED, *_REFUND_MAY, "pending_reason", *FAILURE),
     ),
     "refund.requires_action": _refund("The customer must act to get it.", "pending_reason"),
-    "refund.succeeded": Telling("The money went back.", (), (*UNLISTED, *_REFUND_MAY)),
+    "refund.succeeded": Telling("The money was returned.", (), (*UNLISTED, *_REFUND_MAY)),
     "refund.failed": Telling(
-        "Stripe refused the refund, or the bank sent it back: the money is here again.",
+        "Stripe refused the refund, or the bank returned it: the money is in our balance again.",
         (),
         (*UNLISTED, *_REFUND_MAY, *FAILURE),
     ),
     "refund.canceled": _refund("It was canceled before it went out.", *FAILURE),
     "dispute.opened": _dispute("A bank asks, or takes the money back: answer until `due_by`."),
-    "dispute.updated": _dispute("It moved on: see `status`."),
+    "dispute.updated": _dispute("The state of the dispute changed: see `status`."),
     "dispute.won": _dispute("The bank decided for you."),
     "dispute.lost": _dispute("The bank decided for the customer."),
     "dispute.closed": _dispute("It ended without a decision."),
     "dispute.funds_withdrawn": _dispute("The money left the balance: `net` in all so far."),
-    "dispute.funds_reinstated": _dispute("The money came back: `net` in all so far."),
-    "checkout.completed": _session("The customer is through; a delayed payment may still come."),
+    "dispute.funds_reinstated": _dispute(
+        "The money was returned to the balance: `net` in all so far."
+    ),
+    "checkout.completed": _session(
+        "The customer completed the session; a delayed payment may still come."
+    ),
     "checkout.expired": _session("The session was abandoned."),
-    "checkout.payment_succeeded": _session("The delayed payment came."),
+    "checkout.payment_succeeded": _session("The delayed payment succeeded."),
     "checkout.payment_failed": _session("The delayed payment failed."),
-    TEST: Telling("An operator tries whether you take what we send: it is about nothing.", (), ()),
+    TEST: Telling("An operator tests the delivery; it is about no payment.", (), ()),
 }
 
 
