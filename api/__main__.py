@@ -18,7 +18,7 @@ from shared.stripe.gateway import API_VERSION
 from shared.telemetry.logging import configure_logging, get_logger
 from shared.telemetry.tracing import configure_tracing
 
-# Files a process needs beside its clients' connections: the store, Stripe, logs, itself.
+# Files a process needs beside its clients' connections: Redis, Stripe, logs, itself.
 OWN_FILES = 256
 
 

@@ -1,4 +1,4 @@
-"""Measurements: how the service stands right now, read from the store whenever a scrape asks.
+"""Measurements: how the service stands right now, read from Redis whenever a scrape asks.
 
 These are the same whichever process answers. All reading is bounded: a backlog of 100,000 costs a
 scrape no more than one of 2,000.
@@ -146,13 +146,13 @@ def _reconciliation(store: Store) -> Iterator[Measurement]:
 
 def _store(store: Store) -> Iterator[Measurement]:
     found = memory(store)
-    text = "Memory the store uses, and may use (0: no limit)."
+    text = "Memory that Redis uses, and may use (0: no limit)."
     samples: Samples = {}
     if found is not None:  # a user without the right to INFO is told of by the findings
         samples = {("used",): float(found.used), ("limit",): float(found.limit)}
     yield _gauge("billing_store_memory_bytes", text, ("which",), samples)
     levels = Counter(finding.level for finding in inspect(store))
-    text = "Settings of the store that are not as the service needs them."
+    text = "Settings of Redis that are not as the service needs them."
     samples = {(level,): float(levels[level]) for level in ("warning", "error")}
     yield _gauge("billing_store_findings", text, ("level",), samples)
 

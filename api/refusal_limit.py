@@ -1,7 +1,7 @@
 """A limit on requests that are refused for their secret; one that is admitted is never limited.
 
 Counted after the check, so that a stranger behind the same proxy cannot keep others out. In this
-process's memory, so that a forged request leaves no trace in the store.
+process's memory, so that a forged request leaves no trace in Redis.
 """
 
 from __future__ import annotations

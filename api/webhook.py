@@ -87,7 +87,7 @@ def receive() -> Response:
 
 
 class WebhookDoor:
-    """Receive events: strict about who sends them, one round trip to the store for each."""
+    """Receive events: strict about who sends them, one round trip to Redis for each."""
 
     def __init__(self, settings: Settings, inbox: Inbox, pipe: Pipe, tally: Tally) -> None:
         self._settings = settings

@@ -1,7 +1,7 @@
 """Call the service's `/ops` with an operator's key, and fail in words a person can act on.
 
 The command line goes through the API rather than to Redis: it needs one URL and one key instead of
-the store's password, works from any machine, and whatever it does is authorised and audited in one
+the password of Redis, works from any machine, and whatever it does is authorised and audited in one
 place.
 """
 
