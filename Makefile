@@ -11,7 +11,7 @@ run: ## start everything on this machine against the sandbox (Ctrl-C stops it)
 test: ## run the whole test suite (TESTS="tests/unit -k refund" for a part)
 	@bin/test $(TESTS)
 
-test-all: ## run the suite with its longest tests too (half a minute each)
+test-all: ## run the suite with its longest tests too
 	@bin/test --all $(TESTS)
 
 demo: ## pay, be declined, do 3DS, refund, dispute: against a running make run

@@ -356,6 +356,7 @@ def test_a_hidden_tab_asks_for_nothing_and_a_shown_one_at_once(window: Window) -
         page.clock.run_for(5_000)
 
 
+@pytest.mark.long
 def test_a_restart_is_said_and_survived_and_an_open_service_says_that_it_is(
     browser: Browser, tmp_path: Any, valkey_url: str
 ) -> None:

@@ -198,6 +198,7 @@ def test_the_overview_draws_the_last_hours(window: Window, running: Service) -> 
     expect(page.get_by_role("img", name=re.compile("Delay of notifications: 99"))).to_be_visible()
 
 
+@pytest.mark.long
 def test_a_redis_that_is_away_is_said_and_the_page_goes_on_by_itself(
     browser: Browser, tmp_path: Path
 ) -> None:

@@ -28,6 +28,7 @@ def start_worker(parts: Parts, name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)  # replaces four processes; about 25 s on a free machine
+@pytest.mark.long
 def test_a_rolling_restart_fails_no_request_and_loses_nothing(
     valkey_url: str, tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ OUTAGE_SECONDS = 15.0  # Celery tries to connect after 2, 4, 6 s; upkeep every h
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_redis_that_is_not_there_yet_is_said_once_and_waited_for(tmp_path):
     port = free_port()
     variables = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True)) | {
