@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 
 from flask_openapi3.openapi import OpenAPI
 
@@ -14,6 +14,7 @@ from shared.opening import begin, ensure_usable
 from shared.refusal import refuse_start
 from shared.settings import Settings, load_settings
 from shared.store.connection import open_store
+from shared.store.identity import Identity
 from shared.stripe.gateway import API_VERSION
 from shared.telemetry.logging import configure_logging, get_logger
 from shared.telemetry.tracing import configure_tracing
@@ -30,19 +31,19 @@ def _settings() -> Settings:
         refuse_start("The API", error)
 
 
-def application() -> OpenAPI:
-    """Build the application in each serving process."""
+def application(ours: Identity) -> OpenAPI:
+    """Build the application in each serving process; whose we are is known since the start."""
     settings = _settings()
     configure_logging(settings, "api")
     configure_tracing(settings, "api")
     app = create_app(settings)
-    begin(app.extensions[EXTENSION].store, settings)
+    begin(app.extensions[EXTENSION].store, settings, ours)
     return app
 
 
-def _require_usable_store(settings: Settings) -> None:
+def _require_usable_store(settings: Settings) -> Identity:
     try:
-        ensure_usable(open_store(settings, "billing-api"), settings)
+        return ensure_usable(open_store(settings, "billing-api"), settings)
     except Misconfigured as error:
         refuse_start("The API", error)
 
@@ -53,12 +54,12 @@ def main() -> None:
     configure_logging(settings, "api")
     log = get_logger(__name__)
     log.info("api_starting", port=settings.port, stripe_api_version=API_VERSION)
-    _require_usable_store(settings)
+    ours = _require_usable_store(settings)
     if not settings.api_keys:
         log.warning("api_is_open", detail="API_KEYS is not set: anyone who reaches it may pay")
     if raise_file_limit() - OWN_FILES < settings.max_connections:
         log.warning("few_open_files", detail="The limit of open files is below MAX_CONNECTIONS")
-    Arbiter(settings, application).run()
+    Arbiter(settings, partial(application, ours)).run()
 
 
 if __name__ == "__main__":

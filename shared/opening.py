@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from shared.deadline import deadline
 from shared.errors import BillingError, Unavailable
 from shared.settings import Settings
 from shared.store.carry_over import carry_over
 from shared.store.durability import ensure_durable
 from shared.store.figures import Flusher
-from shared.store.identity import ensure_ours, identity_of, watch
+from shared.store.identity import Identity, ensure_ours, identity_of, watch
 from shared.store.scripts import Store
 from shared.stripe.gateway import StripeGateway
 from shared.telemetry.logging import get_logger
@@ -16,34 +17,39 @@ log = get_logger(__name__)
 # Looks (one a second) at which Stripe is asked for the account while it is unknown: a sandbox that
 # starts beside us is up by then, and a Stripe that never says it is not asked for ever.
 LOOKS_FOR_ACCOUNT = (5, 30, 300)
+# Seconds for one such question: Stripe answers it in under one, and a start does not wait longer.
+ACCOUNT_SECONDS = 3.0
 
 
-def ensure_usable(store: Store, settings: Settings) -> None:
+def ensure_usable(store: Store, settings: Settings) -> Identity:
     """Check that Redis is durable and its data ours; rename keys of earlier releases.
 
-    A Redis that does not answer yet does not prevent the start: it is checked again while the
-    process runs. Raises `Misconfigured`, whose text says what to do.
+    Returns our identity, as far as it is known. A Redis that does not answer yet does not prevent
+    the start: it is checked again while the process runs. Raises `Misconfigured`, whose text says
+    what to do.
     """
     ensure_durable(store, settings)
+    ours = identity_of(settings, _account(settings))
     try:
-        ensure_ours(store, identity_of(settings, _account(settings)))
+        ensure_ours(store, ours)
         carry_over(store)
     except Unavailable as error:
         log.warning("store_not_opened", error=str(error))
+    return ours
 
 
-def begin(store: Store, settings: Settings) -> Flusher:
+def begin(store: Store, settings: Settings, ours: Identity) -> Flusher:
     """Each second, add this process's counts to Redis and check whose data it holds."""
-    return Flusher(store, watch=Watch(store, settings)).start()
+    return Flusher(store, watch=Watch(store, settings, ours)).start()
 
 
 class Watch:
     """Check again and again that Redis holds our data, by account as soon as Stripe names it."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: Settings, ours: Identity) -> None:
         self._store = store
         self._settings = settings
-        self._ours = identity_of(settings)
+        self._ours = ours
         self._looks = 0
 
     def __call__(self) -> None:
@@ -59,7 +65,8 @@ def _account(settings: Settings) -> str:
     if not settings.stripe_secret_key.get_secret_value():
         return ""
     try:
-        return StripeGateway(settings, max_network_retries=0).account_id()
+        with deadline(ACCOUNT_SECONDS):
+            return StripeGateway(settings, max_network_retries=0).account_id()
     except BillingError as error:
         log.info("account_unknown", error=str(error))
         return ""

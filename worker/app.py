@@ -49,11 +49,11 @@ def _begin(**_: object) -> None:
     """Check Redis before any work, and start to add this process's counts to it."""
     store = runtime().store
     try:
-        ensure_usable(store, settings)
+        ours = ensure_usable(store, settings)
     except Misconfigured as error:
         refuse_start("The worker", error)
     Aside.put = partial(put_aside, store)
-    begin(store, settings)
+    begin(store, settings, ours)
 
 
 @cache

@@ -87,10 +87,10 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
     store = open_store(settings, "billing-upkeep")
     try:
-        ensure_usable(store, settings)
+        ours = ensure_usable(store, settings)
     except Misconfigured as error:
         refuse_start("Upkeep", error)
-    begin(store, settings)
+    begin(store, settings, ours)
     log.info("upkeep_started", interval_seconds=settings.relay_interval_seconds)
     serve(store, settings, stop)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from redis import Redis
 
 from shared.errors import Misconfigured
 from shared.keys import Keys
-from shared.opening import Watch, ensure_usable
+from shared.opening import ACCOUNT_SECONDS, LOOKS_FOR_ACCOUNT, Watch, ensure_usable
 from shared.store.carry_over import CHUNK, LAST, carry_over
 from shared.store.identity import Identity, ensure_ours, identity_of
 from shared.store.scripts import Store
@@ -111,7 +113,7 @@ def test_a_store_that_became_anothers_ends_the_process(
     ended: list[int] = []
     monkeypatch.setattr("os._exit", ended.append)
     settings = make_settings(stripe_api_base="http://127.0.0.1:1")
-    watch = Watch(real_store, settings)
+    watch = Watch(real_store, settings, identity_of(settings))
     watch()
     assert ended == []
     real_store.redis.flushall()  # a fail-over to an empty server …
@@ -120,6 +122,37 @@ def test_a_store_that_became_anothers_ends_the_process(
     real_store.redis.hset(real_store.keys.identity(), "mode", "live")  # … or to another's
     watch()
     assert ended == [2]
+
+
+def test_an_account_that_is_known_since_the_start_is_not_asked_for_again(
+    real_store: Store, sandbox: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_settings(stripe_api_base=sandbox)
+    ours = ensure_usable(real_store, settings)
+    assert ours.account.startswith("acct_")
+    monkeypatch.setattr("shared.opening._account", lambda _: pytest.fail("asked again"))
+    watch = Watch(real_store, settings, ours)
+    for _ in range(max(LOOKS_FOR_ACCOUNT) + 2):
+        watch()
+
+
+def test_an_account_unknown_at_the_start_is_learnt_and_added(
+    real_store: Store, sandbox: str
+) -> None:
+    settings = make_settings(stripe_api_base=sandbox)
+    watch = Watch(real_store, settings, identity_of(settings))
+    for _ in range(min(LOOKS_FOR_ACCOUNT) + 1):
+        watch()
+    assert real_store.hash(real_store.keys.identity())["account"].startswith("acct_")
+
+
+def test_a_stripe_that_never_answers_does_not_hold_up_the_start(real_store: Store) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings = make_settings(stripe_api_base=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        started = time.monotonic()
+        ours = ensure_usable(real_store, settings)
+    assert ours.account == ""
+    assert time.monotonic() - started < 2 * ACCOUNT_SECONDS
 
 
 def old_store(redis: Redis, events: int = 3) -> None:
