@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from flask import Response, g, request
+from flask import Response, request
 from pydantic import ValidationError
 
 from api.access import account_of
 from api.blueprints import ON_POST
+from api.call_notes import note_call
 from api.idempotency import IdempotentRequest, KeptAnswer
 from api.idempotent import idempotently
 from api.models import PAYMENT_INTENT_ID, CanceledPayment, CancelPayment, MoneyHeaders, PaymentPath
@@ -17,7 +18,7 @@ from api.parts import parts
 from api.payment import payments
 from api.payment_answers import canceled_answer
 from api.problems import documented, from_validation
-from shared.errors import CallerError, Unavailable
+from shared.errors import CallerError
 from shared.stripe.amounts import received
 
 Json = dict[str, Any]
@@ -50,7 +51,13 @@ def cancel(header: MoneyHeaders, path: PaymentPath) -> Response:
 
     def act(asked: IdempotentRequest) -> KeptAnswer:
         intent = _canceled(payment_id, account, body, asked)
-        _note(payment_id, asked, str(intent["status"]))
+        note_call(
+            payment_id,
+            "payment_cancel_requested",
+            asked,
+            stripe_call="payment_intents.cancel",
+            outcome=str(intent["status"]),
+        )
         return KeptAnswer(200, canceled_answer(intent).model_dump(mode="json"))
 
     return idempotently(header, body.model_dump() | {"cancel": payment_id}, act)
@@ -79,19 +86,3 @@ def _canceled(
             amount_received=received(intent),
             currency=intent["currency"],
         ) from error
-
-
-def _note(payment_id: str, asked: IdempotentRequest, outcome: str) -> None:
-    """Tell the timeline of our call; its absence there must not undo the cancellation."""
-    try:
-        parts().payments.note(
-            payment_id,
-            "payment_cancel_requested",
-            idempotency_key=asked.key,
-            caller=g.caller,
-            request_id=g.request_id,
-            stripe_call="payment_intents.cancel",
-            outcome=outcome,
-        )
-    except Unavailable:
-        return

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from flask import Response, g
+from flask import Response
 
 from api.access import account_of
 from api.blueprints import ON_GET, ON_POST, money_blueprint
+from api.call_notes import note_call
 from api.idempotency import IdempotentRequest, KeptAnswer
 from api.idempotent import idempotently
 from api.models import (
@@ -96,22 +97,20 @@ def _mark(payment_intent_id: str, account: str | None) -> None:
 def _note(
     payment_intent_id: str | None, asked: IdempotentRequest, account: str | None, outcome: str
 ) -> None:
-    """Tell the timeline of our call; its absence there must not undo a payment."""
+    """Mark and note the payment we made; what cannot be written must not undo it."""
     if payment_intent_id is None:
         return
     try:
         _mark(payment_intent_id, account)
-        parts().payments.note(
-            payment_intent_id,
-            "payment_requested",
-            idempotency_key=asked.key,
-            caller=g.caller,
-            request_id=g.request_id,
-            stripe_call="payment_intents.create",
-            outcome=outcome,
-        )
     except Unavailable:
         return
+    note_call(
+        payment_intent_id,
+        "payment_requested",
+        asked,
+        stripe_call="payment_intents.create",
+        outcome=outcome,
+    )
 
 
 @payments.get(

@@ -1,0 +1,27 @@
+"""Note on a payment's timeline what we asked of Stripe for a caller."""
+
+from __future__ import annotations
+
+from flask import g
+
+from api.idempotency import IdempotentRequest
+from api.parts import parts
+from shared.errors import Unavailable
+
+
+def note_call(
+    payment_id: str, kind: str, request: IdempotentRequest, *, stripe_call: str, outcome: str
+) -> None:
+    """Note a call and its outcome; the absence of the note must not undo what the call did."""
+    try:
+        parts().payments.note(
+            payment_id,
+            kind,
+            idempotency_key=request.key,
+            caller=g.caller,
+            request_id=g.request_id,
+            stripe_call=stripe_call,
+            outcome=outcome,
+        )
+    except Unavailable:
+        return
