@@ -99,7 +99,7 @@ def look_up_context(
 
 def _payment(runtime: Runtime, payment_id: str, account: str | None) -> Json:
     """Look a payment up by its intent or its charge, in the form of an intent, if it is shown."""
-    if payment_id.startswith("pi_"):
-        return look_ups.payment(runtime.gateway, payment_id, account)
-    charge = look_ups.charge(runtime.gateway, payment_id, account)
-    return as_intent(charge) | {"receipt_email": charge.get("receipt_email")} if charge else {}
+    shown = look_ups.payment(runtime.gateway, payment_id, account)
+    if not shown or payment_id.startswith("pi_"):
+        return shown
+    return as_intent(shown) | {"receipt_email": shown.get("receipt_email")}

@@ -32,28 +32,18 @@ def balance_transaction(stripe: StripeGateway, booked: str, account: str | None)
         return {}
 
 
-def payment(stripe: StripeGateway, intent_id: str, account: str | None) -> Json:
-    """Give a payment intent, or nothing when it is not shown."""
+def payment(stripe: StripeGateway, payment_id: str, account: str | None) -> Json:
+    """Give a payment intent or, of a `ch_…`, the charge; nothing when it is not shown."""
+    read = stripe.payment if payment_id.startswith("pi_") else stripe.charge
     try:
-        return stripe.payment(intent_id, account)
+        return read(payment_id, account)
     except (CallerError, Misconfigured) as error:
         if not refused(error):
             raise
-        log.info("payment_not_shown", payment_id=intent_id, error=str(error))
+        log.info("payment_not_shown", payment_id=payment_id, error=str(error))
         return {}
 
 
 def intent_of(stripe: StripeGateway, charge_id: str, account: str | None) -> str | None:
     """Name the payment intent a charge belongs to; None for none, or when it is not shown."""
-    return reference(charge(stripe, charge_id, account).get("payment_intent"))
-
-
-def charge(stripe: StripeGateway, charge_id: str, account: str | None) -> Json:
-    """Give a charge, or nothing when it is not shown."""
-    try:
-        return stripe.charge(charge_id, account)
-    except (CallerError, Misconfigured) as error:
-        if not refused(error):
-            raise
-        log.info("charge_not_shown", charge_id=charge_id, error=str(error))
-        return {}
+    return reference(payment(stripe, charge_id, account).get("payment_intent"))
