@@ -10,13 +10,13 @@ import os
 from dataclasses import asdict, dataclass
 
 from shared.errors import Misconfigured, Unavailable
+from shared.refusal import UNUSABLE
 from shared.settings import Settings
 from shared.store.scripts import Call, Store
 from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
 SANDBOX = "sandbox"
-UNUSABLE = 2  # exit status: a person has to change something
 
 
 @dataclass(frozen=True)
