@@ -13,10 +13,11 @@ from itertools import islice
 from typing import Any
 
 from api.list_models import PaymentRow, WorkItem
+from shared.errors import CallerError
 from shared.facts import amount_refunded, context
 from shared.store.scripts import Store, redis_errors
 from shared.work.dead_letters import LETTER_KINDS, DeadLetters, ItemFilter
-from shared.work.kinds import Kind
+from shared.work.kinds import ANY_ID, Kind
 from shared.work.payments import ITEMS, PaymentRecord, Payments, moment
 
 Json = dict[str, Any]
@@ -24,8 +25,16 @@ Json = dict[str, Any]
 MOST_EVENTS = 10_000
 # Dead letters of a kind that are read to mark their payments.
 MOST_DEAD = 1_000
+PAYMENT_PREFIXES = ("pi_", "ch_", "py_", "cs_")
 # Payments read in one round trip.
 CHUNK = 100
+
+
+def payment_id_of(text: str) -> str:
+    """Give an id back that can be a payment's. Raises `CallerError` 404 for any other."""
+    if not ANY_ID.fullmatch(text) or not text.startswith(PAYMENT_PREFIXES):
+        raise CallerError("No payment has an id like this.", status=404, code="payment_not_found")
+    return text
 
 
 @dataclass(frozen=True)

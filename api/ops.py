@@ -10,6 +10,7 @@ from flask import Response
 
 from api.audit_note import audit_note
 from api.blueprints import ON_GET, ON_POST, operations_blueprint
+from api.known_payments import payment_id_of
 from api.models import AccountHeader, Refund
 from api.ops_models import (
     ITEM_ID,
@@ -35,7 +36,6 @@ from api.ops_models import (
     Search,
     ServiceInfo,
     Signed,
-    known_id,
 )
 from api.parts import parts
 from api.problems import documented
@@ -129,7 +129,7 @@ def events(query: EventSearch) -> Response:
 @ops.get("/payments/<payment_id>", responses={200: KnownPayment, **documented(400, 404), **ON_GET})
 def payment(path: OpsPaymentPath) -> Response:
     """Tell what is known here of a payment, its whole timeline, without asking Stripe."""
-    payment_id = known_id(path)
+    payment_id = payment_id_of(path.payment_id)
     record = parts().payments.read(payment_id)
     timeline = parts().payments.timeline(payment_id)
     if not record.known and not timeline:

@@ -14,7 +14,7 @@ from flask import Response
 from api.audit_note import audit_note
 from api.blueprints import ON_GET, ON_POST, operations_blueprint
 from api.find import Finder
-from api.known_payments import Heard, KnownPayments, matches, row_of
+from api.known_payments import Heard, KnownPayments, matches, payment_id_of, row_of
 from api.list_models import (
     Delay,
     FindQuery,
@@ -34,7 +34,7 @@ from api.list_models import (
     Staged,
 )
 from api.models import Output
-from api.ops_models import OpsPaymentPath, Search, Signed, known_id
+from api.ops_models import OpsPaymentPath, Search, Signed
 from api.parts import parts
 from api.problems import documented
 from api.redrive import Redrive
@@ -118,7 +118,7 @@ def payments(query: PaymentSearch) -> Response:
 )
 def work(path: OpsPaymentPath) -> Response:
     """List the events, refund jobs and notifications of a payment with where each stands."""
-    return reply(PaymentWork(data=_known_payments().work(known_id(path))))
+    return reply(PaymentWork(data=_known_payments().work(payment_id_of(path.payment_id))))
 
 
 @lists.get("/find", responses={200: MatchList, **ON_GET})

@@ -8,8 +8,6 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 
 from api.models import REFUND_ID, Input, Output
 from api.redrive import MOST_AT_ONCE
-from shared.errors import CallerError
-from shared.work.kinds import ANY_ID
 
 # What a page shows unless more is asked for, and at most.
 PAGE = 50
@@ -76,20 +74,10 @@ class OpsRefundPath(BaseModel):
     refund_id: str = Field(json_schema_extra={"pattern": REFUND_ID})
 
 
-PAYMENT_PREFIXES = ("pi_", "ch_", "py_", "cs_")
-
-
 class OpsPaymentPath(BaseModel):
     """A payment, as Stripe names it (`pi_`, or `ch_` and `cs_` for one without an intent)."""
 
     payment_id: str = Field(json_schema_extra={"pattern": r"^[A-Za-z0-9_]{3,128}$"})
-
-
-def known_id(path: OpsPaymentPath) -> str:
-    """Give the id in the path. Raises `CallerError` 404 for one that is no payment's."""
-    if not ANY_ID.fullmatch(path.payment_id) or not path.payment_id.startswith(PAYMENT_PREFIXES):
-        raise CallerError("No payment has an id like this.", status=404, code="payment_not_found")
-    return path.payment_id
 
 
 class Limit(BaseModel):
