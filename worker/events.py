@@ -15,7 +15,6 @@ from shared.stripe.gateway import API_VERSION
 from shared.telemetry.logging import get_logger
 from shared.telemetry.tally import OTHER_VERSION_EVENTS
 from shared.work.items import Claim
-from shared.work.outcomes import Outcomes
 from shared.work.results import Done, Established
 from worker.belonging import look_up_context, made_here, payment_of_event
 from worker.fraud_refunds import WARNING, refund_warned
@@ -50,7 +49,7 @@ def process_event(runtime: Runtime, claim: Claim) -> Done:
     _count_version(runtime, claim, event)
     if event.thin:
         event = _resolve(runtime, event)
-    Outcomes(runtime.store, runtime.settings).remember(event)
+    runtime.outcomes.remember(event)
     payment_id = payment_of_event(runtime, event)
     if payment_id is None or reference(event.object) is None:
         return _ignored("it belongs to no payment, or its object has no id")

@@ -16,7 +16,7 @@ from shared.facts import Fact, amount_refunded
 from shared.keys import State
 from shared.stripe.amounts import received
 from shared.work.items import Claim
-from shared.work.outcomes import Outcomes, listed
+from shared.work.outcomes import listed
 from shared.work.refund_jobs import stripe_key
 from shared.work.results import Done, Established
 from worker.look_ups import payment
@@ -109,7 +109,7 @@ def _is_stale(claim: Claim) -> bool:
 def _made(runtime: Runtime, claim: Claim, *, listed_too: bool) -> Json | None:
     """Give the refund an earlier attempt made: from its event, or from Stripe's list."""
     key, account = _key(claim), claim.fields.get("account")
-    refund_id = Outcomes(runtime.store, runtime.settings).remembered(key)
+    refund_id = runtime.outcomes.remembered(key)
     if refund_id is None and listed_too:
         refund_id = listed(runtime.gateway, key, "refund", _begun_at(claim), account)
     return runtime.gateway.refund(refund_id, account) if refund_id else None

@@ -15,6 +15,7 @@ from shared.work.inbox import Inbox
 from shared.work.items import Claim, Work
 from shared.work.kinds import NOTIFICATIONS, UPKEEP
 from shared.work.outbox import Outbox
+from shared.work.outcomes import Outcomes
 from shared.work.payments import Payments
 from shared.work.refund_jobs import RefundJobs
 from shared.work.results import Done
@@ -54,6 +55,11 @@ class Runtime:
     def refund_jobs(self) -> RefundJobs:
         """Give the refund jobs."""
         return RefundJobs(self.store, self.settings)
+
+    @cached_property
+    def outcomes(self) -> Outcomes:
+        """Give what our calls made, by their idempotency keys."""
+        return Outcomes(self.store, self.settings)
 
     @cached_property
     def payments(self) -> Payments:

@@ -12,7 +12,6 @@ from werkzeug.test import TestResponse
 from shared.errors import PaymentDeclined
 from shared.keys import Keys
 from shared.work.kinds import REFUNDS
-from shared.work.outcomes import Outcomes
 from shared.work.refund_jobs import stripe_key
 from tests.integration.hands import Hands
 from worker.jobs import JOBS
@@ -120,7 +119,7 @@ def test_a_refund_is_known_from_its_event_before_stripe_is_asked_again(
     (made,) = hands.runtime.gateway.refunds_of(payment_intent=payment)
     hands.work()
     assert state(hands, job) == "finished"
-    assert Outcomes(hands.runtime.store, hands.runtime.settings).remembered(stripe_key(job)) == str(
+    assert hands.runtime.outcomes.remembered(stripe_key(job)) == str(
         made["id"]
     )
     assert hands.client.get(f"/api/refund/{made['id']}").get_json()["refund_request_id"] == job
