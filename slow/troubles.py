@@ -22,7 +22,6 @@ from slow.relay import Manner, Relay
 MANY, HUNDREDS, PAYERS, SPENDERS = 2_000, 200, 64, 4
 STRIPE_SECONDS = 8.0
 REDIS_FROZEN_SECONDS = 20.0
-PROCESS_STOPPED_SECONDS = 15.0
 SLOW, DRIP = "slowly, please", "drop by drop"
 # As it stands in the form that the SDK sends.
 MARKS = {
