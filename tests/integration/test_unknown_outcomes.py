@@ -119,9 +119,7 @@ def test_a_refund_is_known_from_its_event_before_stripe_is_asked_again(
     (made,) = hands.runtime.gateway.refunds_of(payment_intent=payment)
     hands.work()
     assert state(hands, job) == "finished"
-    assert hands.runtime.outcomes.remembered(stripe_key(job)) == str(
-        made["id"]
-    )
+    assert hands.runtime.outcomes.remembered(stripe_key(job)) == str(made["id"])
     assert hands.client.get(f"/api/refund/{made['id']}").get_json()["refund_request_id"] == job
     assert hands.told() == ["payment.succeeded", "refund.succeeded"]
 
