@@ -40,10 +40,10 @@ class StrictJson(DefaultJSONProvider):
 
 
 def _object(pairs: list[tuple[str, Any]]) -> Json:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
         raise CallerError("A name stands twice in one JSON object.", code="invalid_json")
-    return found
+    return fields
 
 
 def _no_number(_: str) -> float:

@@ -10,14 +10,14 @@ from shared.errors import Unavailable
 
 
 def note_call(
-    payment_id: str, kind: str, request: IdempotentRequest, *, stripe_call: str, outcome: str
+    payment_id: str, kind: str, keyed_request: IdempotentRequest, *, stripe_call: str, outcome: str
 ) -> None:
     """Note a call and its outcome; the absence of the note must not undo what the call did."""
     try:
         parts().payments.note(
             payment_id,
             kind,
-            idempotency_key=request.key,
+            idempotency_key=keyed_request.key,
             caller=g.caller,
             request_id=g.request_id,
             stripe_call=stripe_call,

@@ -49,12 +49,12 @@ def cancel(header: MoneyHeaders, path: PaymentPath) -> Response:
         return from_validation(error)
     account = account_of(payment_id, header.stripe_account)
 
-    def act(asked: IdempotentRequest) -> KeptAnswer:
-        intent = _canceled(payment_id, account, body, asked)
+    def act(keyed_request: IdempotentRequest) -> KeptAnswer:
+        intent = _canceled(payment_id, account, body, keyed_request)
         note_call(
             payment_id,
             "payment_cancel_requested",
-            asked,
+            keyed_request,
             stripe_call="payment_intents.cancel",
             outcome=str(intent["status"]),
         )
@@ -64,12 +64,15 @@ def cancel(header: MoneyHeaders, path: PaymentPath) -> Response:
 
 
 def _canceled(
-    payment_id: str, account: str | None, body: CancelPayment, asked: IdempotentRequest
+    payment_id: str, account: str | None, body: CancelPayment, keyed_request: IdempotentRequest
 ) -> Json:
     """Cancel at Stripe; what came to its end before is looked up. Raises `CallerError` 409."""
     try:
         return parts().gateway.cancel_payment(
-            payment_id, reason=body.reason, idempotency_key=asked.stripe_key, account=account
+            payment_id,
+            reason=body.reason,
+            idempotency_key=keyed_request.stripe_key,
+            account=account,
         )
     except CallerError as error:
         if error.code != ENDED:

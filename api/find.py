@@ -36,12 +36,12 @@ class Finder:
 
     def find(self, text: str) -> list[Match]:
         """Find what a text belongs to, each thing once, the surest first. Raises `Unavailable`."""
-        found: dict[str, Match] = {}
+        matches: dict[str, Match] = {}
         for match in self._matches(text):
-            found.setdefault(match.id, match)
-            if len(found) == MOST_MATCHES:
+            matches.setdefault(match.id, match)
+            if len(matches) == MOST_MATCHES:
                 break
-        return list(found.values())
+        return list(matches.values())
 
     def _matches(self, text: str) -> Iterator[Match]:
         yield from self._named(text)

@@ -384,15 +384,15 @@ class Connection(asyncio.Protocol):
 
     def _next(self) -> None:
         """Turn to the first that waits."""
-        found = self._queue.popleft()
+        first = self._queue.popleft()
         if not self._queue and not self._transport.is_reading():
             self._transport.resume_reading()
-        if isinstance(found, Fault):
-            self._refuse(found)
+        if isinstance(first, Fault):
+            self._refuse(first)
             return
-        self._current = found
+        self._current = first
         self._shared.works(self)
-        self._shared.serve(self, found)
+        self._shared.serve(self, first)
 
     def _refuse(self, fault: Fault) -> None:
         """Answer with the fault and end; after the answers that are due before it."""

@@ -25,28 +25,28 @@ def idempotently(header: MoneyHeaders, body: dict[str, object], act: Act) -> Res
     same key may be used again at once; whatever Stripe did under it, Stripe will say again.
     """
     scope = f"{g.caller}:{request.path}:{header.stripe_account or ''}"
-    asked = idempotent_request(scope, header.idempotency_key, body)
+    keyed_request = idempotent_request(scope, header.idempotency_key, body)
     keys = parts().idempotency
     try:
-        kept = keys.begin(asked)
-        response = _shape(kept, replayed=True) if kept else _shape(_act(asked, act))
+        kept = keys.begin(keyed_request)
+        response = _shape(kept, replayed=True) if kept else _shape(_act(keyed_request, act))
     except BillingError as error:
         response = from_error(error)
-    response.headers["Idempotency-Key"] = asked.key
+    response.headers["Idempotency-Key"] = keyed_request.key
     return response
 
 
-def _act(asked: IdempotentRequest, act: Act) -> KeptAnswer:
+def _act(keyed_request: IdempotentRequest, act: Act) -> KeptAnswer:
     keys = parts().idempotency
     try:
-        answer = act(asked)
+        answer = act(keyed_request)
     except PaymentDeclined as error:
         answer = KeptAnswer(error.status, from_error(error).get_json())
     except BillingError:
-        keys.conclude(asked, None)
+        keys.conclude(keyed_request, None)
         raise
     try:
-        keys.conclude(asked, answer)
+        keys.conclude(keyed_request, answer)
     except Unavailable:
         # The money moved and the caller must hear of it; asked again, Stripe gives the same.
         log.warning("answer_not_kept", status=answer.status)

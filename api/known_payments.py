@@ -136,7 +136,7 @@ def _work_item(row: Json) -> WorkItem:
 
 def row_of(heard: Heard, dead: int) -> PaymentRow:
     """Shape a payment into a row of the list."""
-    record, said = heard.record, context(heard.record.known)
+    record, owner = heard.record, context(heard.record.known)
     standing, dispute = _standing(record), _latest_dispute(record)
     snapshot = standing.get("snapshot", {})
     return PaymentRow(
@@ -146,9 +146,9 @@ def row_of(heard: Heard, dead: int) -> PaymentRow:
         amount_received=_amount(snapshot, "amount_received", "amount_captured"),
         amount_refunded=amount_refunded(record.known),
         currency=snapshot.get("currency"),
-        customer_email=said.get("customer_email"),
-        event_id=said.get("event_id"),
-        user_id=said.get("user_id"),
+        customer_email=owner.get("customer_email"),
+        event_id=owner.get("event_id"),
+        user_id=owner.get("user_id"),
         description=snapshot.get("description"),
         created=snapshot.get("created"),
         heard_at=moment(heard.at_ms),

@@ -113,9 +113,9 @@ def _work(store: Store) -> Iterator[Measurement]:
     states: dict[tuple[str, ...], float] = {}
     oldest: dict[tuple[str, ...], float] = {}
     for kind in (EVENTS, REFUNDS, NOTIFICATIONS):
-        found = survey(store, kind)
-        oldest[kind.name,] = found.oldest_seconds
-        states |= {(kind.name, state): float(count) for state, count in found.states.items()}
+        open_work = survey(store, kind)
+        oldest[kind.name,] = open_work.oldest_seconds
+        states |= {(kind.name, state): float(count) for state, count in open_work.states.items()}
     text = "Open items by state; beyond 2,000 of a kind the rest is uncounted."
     yield _gauge("billing_work_items", text, ("kind", "state"), states)
     text = "Age of the oldest open item, since it was recorded or redriven."
@@ -145,11 +145,11 @@ def _reconciliation(store: Store) -> Iterator[Measurement]:
 
 
 def _store(store: Store) -> Iterator[Measurement]:
-    found = memory(store)
+    usage = memory(store)
     text = "Memory that Redis uses, and may use (0: no limit)."
     samples: Samples = {}
-    if found is not None:  # a user without the right to INFO is told of by the findings
-        samples = {("used",): float(found.used), ("limit",): float(found.limit)}
+    if usage is not None:  # a user without the right to INFO is told of by the findings
+        samples = {("used",): float(usage.used), ("limit",): float(usage.limit)}
     yield _gauge("billing_store_memory_bytes", text, ("which",), samples)
     levels = Counter(finding.level for finding in inspect(store))
     text = "Settings of Redis that are not as the service needs them."

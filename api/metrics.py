@@ -64,7 +64,7 @@ class _Collector(Collector):
     def collect(self) -> Iterator[Family]:
         """Give every family once."""
         yield from (_histogram(f) if f.metric.buckets else _counter(f) for f in self._counted)
-        yield from (_measured(found) for found in self._measured)
+        yield from (_measured(measurement) for measurement in self._measured)
 
 
 def _counter(figures: Figures) -> Family:
@@ -85,10 +85,10 @@ def _histogram(figures: Figures) -> Family:
     return family
 
 
-def _measured(found: Measurement) -> Family:
-    kind = CounterMetricFamily if found.counter else GaugeMetricFamily
-    family = kind(found.name, found.help, labels=found.labels)
-    for values, number in sorted(found.samples.items()):
+def _measured(measurement: Measurement) -> Family:
+    kind = CounterMetricFamily if measurement.counter else GaugeMetricFamily
+    family = kind(measurement.name, measurement.help, labels=measurement.labels)
+    for values, number in sorted(measurement.samples.items()):
         family.add_metric(values, number)
     return family
 

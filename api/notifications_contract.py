@@ -20,8 +20,8 @@ ANSWERS = {
 
 def add_notifications(document: Json) -> None:
     """Add every type of notification to an OpenAPI document; again changes nothing."""
-    _, found = models_json_schema([(Notification, "serialization")], ref_template=REFERENCE)
-    document["components"].setdefault("schemas", {}).update(found["$defs"])
+    _, definitions = models_json_schema([(Notification, "serialization")], ref_template=REFERENCE)
+    document["components"].setdefault("schemas", {}).update(definitions["$defs"])
     document["webhooks"] = {name: {"post": _operation(name)} for name in TYPES}
 
 

@@ -191,13 +191,13 @@ def _item(item_id: str, prefix: str = "") -> str:
     return item_id
 
 
-def _common(asked: Search | RedriveMany) -> dict[str, Any]:
+def _common(filters: Search | RedriveMany) -> dict[str, Any]:
     return {
-        "type": asked.type,
-        "error": asked.error,
-        "payment_id": asked.payment_id,
-        "since_ms": _milliseconds(asked.since),
-        "until_ms": _milliseconds(asked.until),
+        "type": filters.type,
+        "error": filters.error,
+        "payment_id": filters.payment_id,
+        "since_ms": _milliseconds(filters.since),
+        "until_ms": _milliseconds(filters.until),
     }
 
 

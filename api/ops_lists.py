@@ -69,10 +69,10 @@ REFUND_FIELDS = (
 def notifications(query: NotificationSearch) -> Response:
     """List notifications of any state, the newest first."""
     wanted = _item_filter(query, state=query.state)
-    found = _walk("notifications", wanted, NOTIFICATION_FIELDS)
-    rows = (_notification(item) for item in found if wanted.matches(item))
+    scan = _walk("notifications", wanted, NOTIFICATION_FIELDS)
+    rows = (_notification(item) for item in scan if wanted.matches(item))
     data, complete = _taken(rows, query.limit)
-    return reply(NotificationList(data=data, complete=complete and not found.cut))
+    return reply(NotificationList(data=data, complete=complete and not scan.cut))
 
 
 @lists.post("/notifications/test", responses={202: Staged, **ON_POST})
@@ -88,14 +88,14 @@ def test_notification(body: Signed) -> Response:
 def refunds(query: RefundSearch) -> Response:
     """List refund jobs, the newest first, with their amounts."""
     filters = _item_filter(query)
-    found = _walk("refunds", filters, REFUND_FIELDS)
-    rows = (_refund(item) for item in found if filters.matches(item))
+    scan = _walk("refunds", filters, REFUND_FIELDS)
+    rows = (_refund(item) for item in scan if filters.matches(item))
     wanted = (row for row in rows if query.status in (None, row.status))
     data, complete = _taken(wanted, query.limit)
     currencies = _known_payments().currencies([row.payment_id or "" for row in data])
     for row in data:
         row.currency = row.currency or currencies[row.payment_id or ""]
-    return reply(RefundList(data=data, complete=complete and not found.cut))
+    return reply(RefundList(data=data, complete=complete and not scan.cut))
 
 
 @lists.get("/payments", responses={200: PaymentList, **ON_GET})
@@ -179,8 +179,8 @@ class _Scan:
 
 
 def _walk(kind: str, wanted: ItemFilter, fields: tuple[str, ...]) -> _Scan:
-    found = DeadLetters(parts().store).walk(LETTER_KINDS[kind], wanted, fields=fields)
-    return _Scan(found, SCAN_LIMIT)
+    items = DeadLetters(parts().store).walk(LETTER_KINDS[kind], wanted, fields=fields)
+    return _Scan(items, SCAN_LIMIT)
 
 
 def _taken(rows: Iterable[Row], limit: int) -> tuple[list[Row], bool]:

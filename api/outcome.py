@@ -15,7 +15,7 @@ REPEATED_BY_STRIPE = "stripe_error"
 
 
 def made_after_all(
-    asked: IdempotentRequest, error: Unavailable, account: str | None
+    keyed_request: IdempotentRequest, error: Unavailable, account: str | None
 ) -> Json | None:
     """Give the payment intent that was made in spite of Stripe's error, if it is decided.
 
@@ -25,13 +25,15 @@ def made_after_all(
     if error.code != REPEATED_BY_STRIPE or error.outcome_known:
         return None
     store, gateway = parts().store, parts().gateway
-    found = Outcomes(store, parts().settings).remembered(asked.stripe_key)
-    if found is None:
-        begun_at_ms = parts().idempotency.begun_at_ms(asked)
-        found = listed(gateway, asked.stripe_key, "payment_intent", begun_at_ms / 1000, account)
-    if found is None:
+    intent_id = Outcomes(store, parts().settings).remembered(keyed_request.stripe_key)
+    if intent_id is None:
+        begun_at_ms = parts().idempotency.begun_at_ms(keyed_request)
+        intent_id = listed(
+            gateway, keyed_request.stripe_key, "payment_intent", begun_at_ms / 1000, account
+        )
+    if intent_id is None:
         return None
-    intent = gateway.payment(found, account)
+    intent = gateway.payment(intent_id, account)
     if intent["status"] not in ("requires_payment_method", "requires_confirmation"):
         return intent
     if intent.get("last_payment_error"):

@@ -47,10 +47,14 @@ payments = money_blueprint("payment")
 )
 def process(header: MoneyHeaders, body: ProcessPayment) -> Response:
     """Take a payment. 3D Secure gives 200 with `requires_action`; a decline is a 402."""
-    return idempotently(header, body.model_dump(), lambda asked: _charge(header, body, asked))
+    return idempotently(
+        header, body.model_dump(), lambda keyed_request: _charge(header, body, keyed_request)
+    )
 
 
-def _charge(header: MoneyHeaders, body: ProcessPayment, asked: IdempotentRequest) -> KeptAnswer:
+def _charge(
+    header: MoneyHeaders, body: ProcessPayment, keyed_request: IdempotentRequest
+) -> KeptAnswer:
     params: Json = {
         "amount": body.amount,
         "currency": body.currency,
@@ -63,29 +67,31 @@ def _charge(header: MoneyHeaders, body: ProcessPayment, asked: IdempotentRequest
         "on_behalf_of": body.on_behalf_of,
     }
     try:
-        intent = _created(header, body, params, asked)
+        intent = _created(header, body, params, keyed_request)
     except BillingError as error:
-        _note(error.fields.get("payment_intent_id"), asked, header.stripe_account, error.code)
+        _note(
+            error.fields.get("payment_intent_id"), keyed_request, header.stripe_account, error.code
+        )
         raise
-    _note(intent["id"], asked, header.stripe_account, str(intent["status"]))
+    _note(intent["id"], keyed_request, header.stripe_account, str(intent["status"]))
     return KeptAnswer(200, payment_answer(intent).model_dump(mode="json"))
 
 
 def _created(
-    header: MoneyHeaders, body: ProcessPayment, params: Json, asked: IdempotentRequest
+    header: MoneyHeaders, body: ProcessPayment, params: Json, keyed_request: IdempotentRequest
 ) -> Json:
     try:
         return parts().gateway.create_payment(
             params={name: value for name, value in params.items() if value},
             return_url=body.return_url,
-            idempotency_key=asked.stripe_key,
+            idempotency_key=keyed_request.stripe_key,
             account=header.stripe_account,
         )
     except Unavailable as error:
-        found = made_after_all(asked, error, header.stripe_account)
-        if found is None:
+        intent = made_after_all(keyed_request, error, header.stripe_account)
+        if intent is None:
             raise
-        return found
+        return intent
 
 
 def _mark(payment_intent_id: str, account: str | None) -> None:
@@ -95,7 +101,10 @@ def _mark(payment_intent_id: str, account: str | None) -> None:
 
 
 def _note(
-    payment_intent_id: str | None, asked: IdempotentRequest, account: str | None, outcome: str
+    payment_intent_id: str | None,
+    keyed_request: IdempotentRequest,
+    account: str | None,
+    outcome: str,
 ) -> None:
     """Mark and note the payment we made; what cannot be written must not undo it."""
     if payment_intent_id is None:
@@ -107,7 +116,7 @@ def _note(
     note_call(
         payment_intent_id,
         "payment_requested",
-        asked,
+        keyed_request,
         stripe_call="payment_intents.create",
         outcome=outcome,
     )

@@ -115,10 +115,10 @@ def from_error(error: BillingError) -> Response:
 
 def from_validation(error: ValidationError) -> Response:
     """Name every field that is wrong, and never its value."""
-    found = error.errors(include_input=False, include_url=False, include_context=False)
+    failures = error.errors(include_input=False, include_url=False, include_context=False)
     errors = [
         {"param": ".".join(str(part) for part in item["loc"]) or "body", "message": item["msg"]}
-        for item in found[:MOST_ERRORS]
+        for item in failures[:MOST_ERRORS]
     ]
     first = errors[0]
     return problem(

@@ -99,11 +99,11 @@ class Redrive:
         A dry run only says which. Stopped half-way, what is done is done, and doing it again
         goes on.
         """
-        found = self._letters.find(wanted, min(limit, MOST_AT_ONCE), newest_first=False)
-        ids = [str(item["id"]) for item in found.items]
+        letters = self._letters.find(wanted, min(limit, MOST_AT_ONCE), newest_first=False)
+        ids = [str(item["id"]) for item in letters.items]
         if dry_run:
-            return Redriven(found.matched, ids, complete=found.complete)
-        return self._each(ids, audit, found.matched, complete=found.complete)
+            return Redriven(letters.matched, ids, complete=letters.complete)
+        return self._each(ids, audit, letters.matched, complete=letters.complete)
 
     def these(self, ids: list[str], audit: AuditNote, *, dry_run: bool = False) -> Redriven:
         """Redrive dead letters by their ids, in the order given."""

@@ -49,7 +49,7 @@ def process(header: RefundHeaders, body: ProcessRefund) -> Response:
     """Queue a refund (202), or with `Prefer: wait=N` wait up to N seconds for its result (200)."""
     wait = wait_seconds(header.prefer or "")
     response = idempotently(
-        header, body.model_dump(), lambda asked: _queue(header, body, asked, wait)
+        header, body.model_dump(), lambda keyed_request: _queue(header, body, keyed_request, wait)
     )
     job = (response.get_json() or {}).get("refund_request_id")
     if job:
@@ -60,14 +60,14 @@ def process(header: RefundHeaders, body: ProcessRefund) -> Response:
 
 
 def _queue(
-    header: RefundHeaders, body: ProcessRefund, asked: IdempotentRequest, wait: int
+    header: RefundHeaders, body: ProcessRefund, keyed_request: IdempotentRequest, wait: int
 ) -> KeptAnswer:
-    job = job_id(asked.scope, asked.key)
+    job = job_id(keyed_request.scope, keyed_request.key)
     named = body.payment_intent_id
     payment_id = parts().payments.intent_of(named) or named
     account = account_of(payment_id, header.stripe_account)
     check_ceiling(job, payment_id, body.amount, account)
-    asked_for = RefundRequest(
+    refund_request = RefundRequest(
         payment_id=payment_id,
         amount=body.amount,
         reason=body.reason,
@@ -77,7 +77,7 @@ def _queue(
         refund_application_fee=body.refund_application_fee,
         expected_currency=body.expected_currency,
     )
-    parts().refund_jobs.record(job, asked_for, **trace())
+    parts().refund_jobs.record(job, refund_request, **trace())
     finished = _wait(job, wait) if wait else None
     if finished is None:
         # As it was recorded, though a worker may be at it by now.
@@ -145,7 +145,7 @@ def _by_stripes_id(refund_id: str, account: str | None) -> Json:
 
 def wait_seconds(prefer: str) -> int:
     """Read `wait` from a Prefer header (RFC 7240), bounded; 0 when it is not asked for."""
-    asked = {name.lower(): value or "" for name, value in parse_dict_header(prefer).items()}
-    seconds = asked.get("wait", "").partition(";")[0].strip()
+    preferences = {name.lower(): value or "" for name, value in parse_dict_header(prefer).items()}
+    seconds = preferences.get("wait", "").partition(";")[0].strip()
     # Nobody waits for longer than nine digits of seconds.
     return min(int(seconds[:9]), LONGEST_WAIT_SECONDS) if re.fullmatch(r"\d+", seconds) else 0

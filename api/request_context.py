@@ -41,8 +41,8 @@ class Identity:
     @property
     def trace(self) -> dict[str, str]:
         """Give what goes with work that is recorded for this request."""
-        found = {"request_id": self.request_id, "traceparent": self.traceparent}
-        return {name: value for name, value in found.items() if value}
+        fields = {"request_id": self.request_id, "traceparent": self.traceparent}
+        return {name: value for name, value in fields.items() if value}
 
     def end(self, status: int) -> None:
         """End the span, if there is one."""
