@@ -84,25 +84,25 @@ def reconcile(
 @app.command()
 def queues(as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
     """Show how much work waits in each queue, and whether a worker serves it."""
-    found = Client(url, key).get("/queues")
+    answer = Client(url, key).get("/queues")
     if as_json:
-        output.as_json(found)
+        output.as_json(answer)
         return
     columns = ("depth", "open", "due", "overdue_seconds", "dead", "consumed_seconds_ago")
-    output.table(found["data"], "name", *columns)
-    output.print_line("breaker:", "open" if found["breaker_open"] else "closed")
+    output.table(answer["data"], "name", *columns)
+    output.print_line("breaker:", "open" if answer["breaker_open"] else "closed")
 
 
 @app.command()
 def audit(limit: Limit = 50, as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
     """List what operators did, newest first."""
-    found = Client(url, key).get("/audit", limit=limit)
+    answer = Client(url, key).get("/audit", limit=limit)
     if as_json:
-        output.as_json(found)
-    elif not found["data"]:
+        output.as_json(answer)
+    elif not answer["data"]:
         output.print_line("No operator has done anything yet.")
     else:
-        output.table(found["data"], "at", "kind", "id", "operator", "by", "key", "reason")
+        output.table(answer["data"], "at", "kind", "id", "operator", "by", "key", "reason")
 
 
 @app.command()

@@ -28,11 +28,11 @@ def show_payment(
     key: Key = None,
 ) -> None:
     """Show a payment's amounts, metadata, refunds and disputes, and all that happened to it."""
-    found = Client(url, key).get(f"/payments/{payment_id}")
+    payment = Client(url, key).get(f"/payments/{payment_id}")
     if as_json:
-        output.as_json(found)
+        output.as_json(payment)
         return
-    subjects: dict[str, Json] = found["known"].get("subjects", {})
+    subjects: dict[str, Json] = payment["known"].get("subjects", {})
     for name, subject in subjects.items():
         output.print_line(
             f"{printable(name)}: {printable(subject['family'])} {printable(subject['status'])}"
@@ -40,7 +40,7 @@ def show_payment(
         _show_money(subject)
     _show_metadata(subjects)
     output.print_line("")
-    for entry in found["timeline"]:
+    for entry in payment["timeline"]:
         _show_entry(entry)
 
 

@@ -119,10 +119,10 @@ class PayingCard(NamedTuple):
 
 def rows() -> list[PayingCard]:
     """Return the table."""
-    found = []
+    cards = []
     for line in TABLE.split("\n"):
         if line.strip():
             number, brand, funding, country, *names = line.split()
             given = () if names == ["-"] else tuple(names)
-            found.append(PayingCard(number, brand, funding, country, given))
-    return found
+            cards.append(PayingCard(number, brand, funding, country, given))
+    return cards

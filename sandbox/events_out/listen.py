@@ -87,11 +87,11 @@ class Listeners:
         authorization = request.headers.get("Authorization", "")
         try:
             authentication.check(authorization)
-            asked = forms.decode(await request.text())
+            params = forms.decode(await request.text())
         except StripeError as refusal:
             error = {"error": refusal.error}
             return web.json_response(error, status=refusal.status, headers=headers)
-        features = frozenset(asked.get("websocket_features", [SNAPSHOT]))
+        features = frozenset(params.get("websocket_features", [SNAPSHOT]))
         session = Session("cliws_" + ids.random_text(24), _secret(authorization), features)
         # From now on, not from the connection on: nothing that happens in between is lost.
         self._sessions[session.id] = session

@@ -41,9 +41,9 @@ def _list(call: Call) -> Json:
     events.forget_old(call.scope)
     limit = min(max(call.params.get("limit", DEFAULT_LIMIT), 1), MAX_LIMIT)
     chosen = (event for event in _behind(call) if _wanted(call, event))
-    found = list(islice(chosen, limit + 1))
-    data = [event_forms.fetched(event) for event in found[:limit]]
-    following = _page_url(call, data[-1]["id"]) if len(found) > limit else None
+    page = list(islice(chosen, limit + 1))
+    data = [event_forms.fetched(event) for event in page[:limit]]
+    following = _page_url(call, data[-1]["id"]) if len(page) > limit else None
     return {"data": data, "next_page_url": following, "previous_page_url": None}
 
 

@@ -147,17 +147,17 @@ def _list(call: Call) -> Json:
 
 
 def _own(call: Call) -> Json:
-    return _found(call.scope.world, call.scope.account.id)
+    return _known_or_new(call.scope.world, call.scope.account.id)
 
 
 def _retrieve(call: Call) -> Json:
     account_id = call.ids[0]
     if account_id != call.scope.account.id and call.scope.find("account", account_id) is None:
         raise _unknown(account_id)
-    return _found(call.scope.world, account_id)
+    return _known_or_new(call.scope.world, account_id)
 
 
-def _found(world: World, account_id: str) -> Json:
+def _known_or_new(world: World, account_id: str) -> Json:
     platform = world.scope()
     return platform.find("account", account_id) or _account(platform, account_id, {})
 

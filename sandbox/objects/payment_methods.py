@@ -122,9 +122,9 @@ def card_of(scope: Scope, payment_method: Json) -> TestCard:
 
 def resolve(scope: Scope, payment_method_id: str, missing_status: int = 400) -> Json:
     """Return a payment method by id; a ready-made `pm_card_…` id makes a new one."""
-    found = scope.find("payment_method", payment_method_id)
-    if found is not None:
-        return found
+    method = scope.find("payment_method", payment_method_id)
+    if method is not None:
+        return method
     card = None
     if payment_method_id.startswith("pm_card_"):
         card = test_data.card_by_payment_method_id(payment_method_id)
@@ -182,10 +182,10 @@ def attach(scope: Scope, payment_method: Json, customer_id: str) -> None:
 
 def find(scope: Scope, payment_method_id: str) -> Json:
     """Return a kept payment method, or raise Stripe's 404."""
-    found = scope.find("payment_method", payment_method_id)
-    if found is None:
+    method = scope.find("payment_method", payment_method_id)
+    if method is None:
         raise errors.missing("PaymentMethod", payment_method_id, "payment_method")
-    return found
+    return method
 
 
 def _create(call: Call) -> Json:

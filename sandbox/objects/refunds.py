@@ -29,10 +29,10 @@ def create(scope: Scope, charge: Json, given: Json) -> Json:
     _check_refundable(scope, charge, rest)
     amount = given.get("amount", rest)
     if amount > rest:
-        asked = money.formatted(amount, charge["currency"])
+        wanted = money.formatted(amount, charge["currency"])
         left = money.formatted(rest, charge["currency"])
         whole = "unrefunded amount on charge" if charge["amount_refunded"] else "charge amount"
-        message = f"Refund amount ({asked}) is greater than {whole} ({left})"
+        message = f"Refund amount ({wanted}) is greater than {whole} ({left})"
         raise errors.impossible(message, param="amount")
     refund = scope.put("refund", _build(scope, charge, given | {"amount": amount}))
     _pay_out(scope, refund, charge)

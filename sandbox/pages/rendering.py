@@ -63,8 +63,8 @@ def go_to(address: str) -> web.Response:
 
 def position(request: web.Request) -> int:
     """Return which page of a list is asked for, from 1 on."""
-    asked = request.query.get("page", "1")
-    return max(1, int(asked)) if asked.isascii() and asked.isdigit() else 1
+    number = request.query.get("page", "1")
+    return max(1, int(number)) if number.isascii() and number.isdigit() else 1
 
 
 def web_link(url: object) -> str | None:

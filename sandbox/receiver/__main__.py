@@ -154,8 +154,8 @@ FILTERS: Final = ("id", "type", "payment_intent_id")
 
 async def _list(request: web.Request) -> web.Response:
     wanted = {name: value for name, value in request.query.items() if name in FILTERS}
-    found = request.app[RECEIVER].notifications.found(wanted)
-    text = f'{{"object": "list", "count": {len(found)}, "data": [{", ".join(found)}]}}'
+    texts = request.app[RECEIVER].notifications.matching(wanted)
+    text = f'{{"object": "list", "count": {len(texts)}, "data": [{", ".join(texts)}]}}'
     return web.json_response(text=text)
 
 

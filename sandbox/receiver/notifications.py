@@ -55,7 +55,7 @@ class Notifications:
         """Tell whether a notification of this id was answered 2xx before."""
         return notification_id in self._accepted
 
-    def found(self, wanted: Mapping[str, str]) -> list[str]:
+    def matching(self, wanted: Mapping[str, str]) -> list[str]:
         """Return those with the wanted `id`, `type`, `payment_intent_id` as JSON, oldest first."""
         fields = [(Kept._fields.index(name), value) for name, value in wanted.items()]
         return [

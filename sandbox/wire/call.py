@@ -46,5 +46,5 @@ class Route:
         """Return the ids in the path, or None if this is another route."""
         if method != self.method:
             return None
-        found = self._regex.fullmatch(path)
-        return None if found is None else found.groups()
+        match = self._regex.fullmatch(path)
+        return None if match is None else match.groups()

@@ -146,6 +146,6 @@ def _referenced(scope: Scope, value: Any, kind: str) -> Any:
         return value
     if kind == "*":
         tables = ("charge", "refund", "dispute")
-        found = (scope.find(table, value) for table in tables)
-        return next((record for record in found if record is not None), value)
+        records = (scope.find(table, value) for table in tables)
+        return next((record for record in records if record is not None), value)
     return scope.find(kind, value) or value

@@ -50,11 +50,11 @@ def page_of(call: Call, records: list[Json], wanted: Test = _any) -> Json:
     limit = min(max(given.get("limit", DEFAULT_LIMIT), 1), MAX_LIMIT)
     fits = _created_test(given.get("created"))
     chosen = (record for record in _walk(call, records) if fits(record) and wanted(record))
-    found = list(islice(chosen, limit + 1))
-    data = found[:limit]
+    page = list(islice(chosen, limit + 1))
+    data = page[:limit]
     if "ending_before" in given:
         data.reverse()
-    return envelope(call.path, data, has_more=len(found) > limit)
+    return envelope(call.path, data, has_more=len(page) > limit)
 
 
 def envelope(url: str, data: list[Json], *, has_more: bool = False) -> Json:

@@ -84,10 +84,10 @@ class Account:
 
     def find(self, kind: str, object_id: object) -> Json | None:
         """Return an object, or None."""
-        found = self.table(kind).get(str(object_id))
-        if found is not None:
+        record = self.table(kind).get(str(object_id))
+        if record is not None:
             self.touch(str(object_id))
-        return found
+        return record
 
     def note(self, object_id: str) -> Json:
         """Return what is known about an object but never shown."""
@@ -225,10 +225,10 @@ class Scope:
 
     def get(self, kind: str, object_id: object) -> Json:
         """Return an object that is known to have existed. Raises `Forgotten`."""
-        found = self.account.find(kind, object_id)
-        if found is None:
+        record = self.account.find(kind, object_id)
+        if record is None:
             raise Forgotten(f"{kind} {object_id} is no longer kept")
-        return found
+        return record
 
     def note(self, object_id: str) -> Json:
         """Return what is known about an object but never shown."""
