@@ -68,8 +68,8 @@ def real_event(stage: Stage, event_type: str) -> Json:
     pay(stage)
     query = {"type": event_type}
     events = requests.get(f"{stage.sandbox}/v1/events", query, headers=HEADERS, timeout=5).json()
-    found: Json = events["data"][0]
-    return found
+    event: Json = events["data"][0]
+    return event
 
 
 def copies(event: Json, count: int) -> Iterator[tuple[str, str]]:

@@ -51,8 +51,8 @@ def _post(
 ) -> dict[str, str]:
     answer = session.post(f"{stage.api}/api/{what}/process", json=body, timeout=CALL_SECONDS)
     answer.raise_for_status()
-    found: dict[str, str] = answer.json()
-    return found
+    fields: dict[str, str] = answer.json()
+    return fields
 
 
 def _call(gateway: StripeGateway) -> object:

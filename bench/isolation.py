@@ -49,7 +49,9 @@ def measure(crew: Crew, backlog: int, refunds: int) -> list[float]:
         LOG_LEVEL="ERROR",
     ) as stage:
         paid = [_pay(stage) for _ in range(refunds)]
-        wait_until(lambda: _told(stage) >= refunds, "the payments are told", PATIENCE_SECONDS)
+        wait_until(
+            lambda: _notifications(stage) >= refunds, "the payments are told", PATIENCE_SECONDS
+        )
         slow = {"status": 200, "delay_seconds": SLOW_SECONDS}
         url = f"{stage.receiver}/_control/faults"
         requests.post(url, json=slow, timeout=5).raise_for_status()
@@ -60,7 +62,7 @@ def measure(crew: Crew, backlog: int, refunds: int) -> list[float]:
             return list(callers.map(lambda payment: _refund(stage, payment), paid))
 
 
-def _told(stage: Stage) -> int:
+def _notifications(stage: Stage) -> int:
     return len(requests.get(f"{stage.receiver}/notifications", timeout=5).json()["data"])
 
 

@@ -48,8 +48,11 @@ def main() -> None:
         *("beside", "webhook p50, p99 ms", "to notification p50, p99 ms"),
     )
     for name, payers in (("nothing", 0), (f"{PAYERS} payments at a Stripe that takes 8 s", PAYERS)):
-        answered, told = measure(count, payers)
-        row(name, *(f"{at(taken, 0.5):.0f}, {at(taken, 0.99):.0f}" for taken in (answered, told)))
+        answered, notified = measure(count, payers)
+        row(
+            name,
+            *(f"{at(taken, 0.5):.0f}, {at(taken, 0.99):.0f}" for taken in (answered, notified)),
+        )
 
 
 def at(taken: Sequence[float], share: float) -> float:

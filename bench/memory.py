@@ -60,10 +60,10 @@ def by_kind(stage: Stage) -> dict[str, tuple[int, int]]:
     """Sum keys and bytes by kind of key."""
     sums: defaultdict[str, list[int]] = defaultdict(list)
     for name in cast(list[str], list(stage.redis.scan_iter("{billing}:*", count=1000))):
-        found = PART_OF_KEY.match(name)
-        if found:
+        parts = PART_OF_KEY.match(name)
+        if parts:
             size = stage.redis.memory_usage(name, samples=0)
-            sums[f"{found[1]}:*{found[2] or ''}"].append(int(cast(int, size)))
+            sums[f"{parts[1]}:*{parts[2] or ''}"].append(int(cast(int, size)))
     # A handful of keys beside the items: watermarks, duties, indexes.
     return {kind: (len(sizes), sum(sizes)) for kind, sizes in sums.items() if len(sizes) > 1}
 

@@ -49,16 +49,16 @@ def noop(name: str, settings: str, task_events: str) -> Contest:
 
 
 # One event, one claim, one settlement; then the same and a notification delivered over HTTP.
-QUIET, TOLD = "charge.succeeded", "payment_intent.succeeded"
+QUIET, NOTIFIED = "charge.succeeded", "payment_intent.succeeded"
 COST = (
     noop("no-op, Celery's defaults", "celery", "off"),
     noop("no-op, our settings", "ours", "off"),
     noop("no-op, our settings, task events", "ours", "on"),
     ours("event without notification", "off", QUIET),
     ours("event without notification, task events", "on", QUIET),
-    ours("event and its notification", "off", TOLD),
-    ours("event and its notification, task events", "on", TOLD),
-    ours("event and its notification, task events, Flower", "on", TOLD, flower=True),
+    ours("event and its notification", "off", NOTIFIED),
+    ours("event and its notification, task events", "on", NOTIFIED),
+    ours("event and its notification, task events, Flower", "on", NOTIFIED, flower=True),
 )
 
 

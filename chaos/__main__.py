@@ -84,9 +84,9 @@ def render(result: Result) -> str:
     lines = [f"seed {plan.seed}{without}: {result.seconds:.0f} s of trouble", ""]
     lines += [_line(name, value) for name, value in figures.items()]
     lines += ["", "  must be 0:"]
-    for name, found in result.findings.violations.items():
-        lines.append(_line(name, len(found)))
-        lines += [f"      {example}" for example in found[:SHOWN]]
+    for name, violations in result.findings.violations.items():
+        lines.append(_line(name, len(violations)))
+        lines += [f"      {example}" for example in violations[:SHOWN]]
     took = "never" if quiet is None else f"{quiet:.1f} s"
     verdict = "every promise was kept" if result.clean else "PROMISES WERE BROKEN"
     return "\n".join([*lines, "", f"  time to quiet: {took}", f"  {verdict}", ""])

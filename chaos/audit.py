@@ -19,7 +19,7 @@ Fact = tuple[str, str]
 OK = range(200, 300)
 ACCEPTED, UNAVAILABLE = 202, 503
 # Stripe's events that must always be told, whatever comes before or after them.
-TOLD = {
+ALWAYS_NOTIFIED = {
     "payment_intent.succeeded": "payment.succeeded",
     "payment_intent.canceled": "payment.canceled",
     "payment_intent.payment_failed": "payment.failed",
@@ -62,8 +62,8 @@ class Findings:
 def audit(evidence: Evidence) -> Findings:
     """Check every promise; a violation of none leaves its list empty."""
     taken = [entry for entry in evidence.notifications if entry["answered"] in OK]
-    found = Findings()
-    found.violations = {
+    findings = Findings()
+    findings.violations = {
         "lost": _lost(evidence, taken),
         "double_charges": _double_charges(evidence),
         "double_refunds": _double(evidence.books["refunds"], "return"),
@@ -82,14 +82,16 @@ def audit(evidence: Evidence) -> Findings:
         "accepted_202_without_effect": _without_effect(evidence),
         "processes_that_ended_by_themselves": evidence.died,
     }
-    found.counts = _counts(evidence, taken)
-    return found
+    findings.counts = _counts(evidence, taken)
+    return findings
 
 
 def expected_facts(books: Json) -> set[Fact]:
     """List what must have been told, as (type, the object's id), from Stripe's books alone."""
     facts = {
-        (TOLD[event["type"]], event["object"]) for event in books["events"] if event["type"] in TOLD
+        (ALWAYS_NOTIFIED[event["type"]], event["object"])
+        for event in books["events"]
+        if event["type"] in ALWAYS_NOTIFIED
     }
     facts |= {(f"refund.{refund['status']}", refund["id"]) for refund in books["refunds"]}
     for dispute in books["disputes"]:
@@ -127,10 +129,10 @@ def _double(records: list[Json], name: str) -> list[str]:
 
 def _double_charges(evidence: Evidence) -> list[str]:
     twice = _double(evidence.books["payment_intents"], "order")
-    asked = {request.key: request.body["amount"] for request in evidence.payments}
+    wanted = {request.key: request.body["amount"] for request in evidence.payments}
     for payment in evidence.books["payments"]:
         order = payment["metadata"].get("order")
-        if payment["taken"] > asked.get(order, 0):
+        if payment["taken"] > wanted.get(order, 0):
             twice.append(f"{order} {payment['payment_intent']} took {payment['taken']}")
     return twice
 
@@ -181,7 +183,11 @@ def _two_ids(taken: list[Json]) -> list[str]:
             entry["body"]["data"]["status"] if entry["body"]["type"] == "dispute.updated" else ""
         )
         ids[*fact_of(entry["body"]), status].add(entry["id"])
-    return sorted(f"{fact}: {sorted(found)}" for fact, found in ids.items() if len(found) > 1)
+    return sorted(
+        f"{fact}: {sorted(notification_ids)}"
+        for fact, notification_ids in ids.items()
+        if len(notification_ids) > 1
+    )
 
 
 def _two_bodies(arrivals: list[Json]) -> list[str]:
@@ -247,7 +253,7 @@ def _without_effect(evidence: Evidence) -> list[str]:
 
 def _counts(evidence: Evidence, taken: list[Json]) -> dict[str, int]:
     books = evidence.books
-    asked = evidence.payments + evidence.refunds
+    requests = evidence.payments + evidence.refunds
     attempts = [(d["event"], a["status"]) for d in books["deliveries"] for a in d["attempts"]]
     acknowledged = [event for event, status in attempts if status in OK]
     return {
@@ -256,7 +262,7 @@ def _counts(evidence: Evidence, taken: list[Json]) -> dict[str, int]:
         "disputes": len(books["disputes"]),
         "events": len(books["events"]),
         "notifications": len({entry["id"] for entry in taken}),
-        "requests_repeated": sum(request.tries - 1 for request in asked),
+        "requests_repeated": sum(request.tries - 1 for request in requests),
         "webhook_attempts": len(attempts),
         "webhooks_answered_503": sum(status == UNAVAILABLE for _, status in attempts),
         "webhooks_without_answer": sum(status is None for _, status in attempts),

@@ -201,12 +201,12 @@ class Customers:
 
 def _json(answer: requests.Response) -> Json:
     try:
-        found: Json = answer.json()
+        body: Json = answer.json()
     except ValueError:
         return {}
-    return found
+    return body
 
 
 def _pause(answer: requests.Response) -> float:
-    asked = float(answer.headers.get("Retry-After", "1"))
-    return min(asked, LONGEST_PAUSE_SECONDS)
+    seconds = float(answer.headers.get("Retry-After", "1"))
+    return min(seconds, LONGEST_PAUSE_SECONDS)

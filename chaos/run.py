@@ -122,7 +122,7 @@ def _storm(plan: Plan, customers: Customers, trouble: Trouble, say: Callable[[st
     acts = [trouble.kill] * plan.kills + [trouble.freeze] * plan.freezes
     acts += [trouble.wipe] * plan.wipes + [trouble.disturb] * plan.disturbances
     trouble.dice.shuffle(acts)
-    total, started_at, said = len(acts) + 1, time.monotonic(), 0
+    total, started_at, tenths = len(acts) + 1, time.monotonic(), 0
     progress = 0.0
     while progress < 1 or acts:
         trouble.run_once()
@@ -132,9 +132,9 @@ def _storm(plan: Plan, customers: Customers, trouble: Trouble, say: Callable[[st
         )
         if acts and progress >= (total - len(acts)) / total:
             acts.pop()()
-        if int(progress * 10) > said:
-            said = int(progress * 10)
-            say(f"{said * 10} %: {recorded(stage)} events, {sum(trouble.kills.values())} kills")
+        if int(progress * 10) > tenths:
+            tenths = int(progress * 10)
+            say(f"{tenths * 10} %: {recorded(stage)} events, {sum(trouble.kills.values())} kills")
         time.sleep(STEP_SECONDS)
 
 
@@ -195,8 +195,8 @@ def books_of(stage: Stage) -> Json:
     """Open the sandbox's books."""
     answer = requests.get(f"{stage.sandbox}/_sandbox/books", timeout=BOOKS_LIMIT_SECONDS)
     answer.raise_for_status()
-    found: Json = answer.json()
-    return found
+    books: Json = answer.json()
+    return books
 
 
 def _evidence(stage: Stage, customers: Customers, trouble: Trouble) -> Evidence:
@@ -226,5 +226,5 @@ def _hashes(stage: Stage, item: str, ids: list[str]) -> dict[str, dict[str, str]
 
 def _look_up(stage: Stage, job: str) -> Json:
     answer = requests.get(f"{stage.api}/api/refund/{job}", timeout=BOOKS_LIMIT_SECONDS)
-    found: Json = answer.json()
-    return found
+    refund: Json = answer.json()
+    return refund

@@ -62,9 +62,9 @@ def wait_until(condition: Callable[[], T], what: str, limit_seconds: float) -> T
     """Wait until the condition gives something true, and give it; raises `NotQuiet`."""
     give_up_at = time.monotonic() + limit_seconds
     while True:
-        found = condition()
-        if found:
-            return found
+        value = condition()
+        if value:
+            return value
         if time.monotonic() > give_up_at:
             raise NotQuiet(f"waited {limit_seconds:.0f} s in vain: {what}")
         time.sleep(POLL_SECONDS)
@@ -79,7 +79,7 @@ class Service:
     environment: dict[str, str]
     folder: Path
     process: subprocess.Popen[bytes] | None = None
-    asked: subprocess.Popen[bytes] | None = None
+    ending: subprocess.Popen[bytes] | None = None
 
     @property
     def role(self) -> str:
@@ -122,8 +122,8 @@ class Service:
 
     def terminate(self) -> None:
         """Ask it to end; twice is not once, so a process that was asked is left alone."""
-        if self.process is not None and self.asked is not self.process:
-            self.asked = self.process
+        if self.process is not None and self.ending is not self.process:
+            self.ending = self.process
             self.process.terminate()
 
     def stop(self) -> float:
@@ -277,13 +277,13 @@ class Stage:
         """Wait until every server answers and every worker consumes; fail at once if one ended."""
         wanted = len(self.roles(*HANDS))
         urls = {"sandbox": "/_sandbox/clock", "receiver": "/health", "api": "/health"}
-        asked = [getattr(self, n) + path for n, path in urls.items() if n in self.services]
+        addresses = [getattr(self, n) + path for n, path in urls.items() if n in self.services]
 
         def ready() -> bool:
             for service in self.services.values():
                 if not service.alive:
                     raise NotQuiet(f"{service.name} ended:\n{service.log()}")
-            return all(map(answers, asked)) and self.consumers() >= wanted
+            return all(map(answers, addresses)) and self.consumers() >= wanted
 
         wait_until(ready, "all answer and workers consume", START_LIMIT_SECONDS)
 
@@ -315,15 +315,15 @@ def answers(url: str) -> bool:
 
 def free_ports(count: int) -> list[int]:
     """Find loopback ports that nobody uses now."""
-    found: list[int] = []
+    ports: list[int] = []
     dice = random.SystemRandom()
-    while len(found) < count:
+    while len(ports) < count:
         port = dice.choice(PORTS)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-        if port not in found:
-            found.append(port)
-    return found
+        if port not in ports:
+            ports.append(port)
+    return ports

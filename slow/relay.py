@@ -71,8 +71,8 @@ class _Pair:
     def _ask(self) -> None:
         with contextlib.suppress(OSError):
             while data := self._client.recv(CHUNK):
-                found = [manner for mark, manner in self._relay.marked.items() if mark in data]
-                self._manner = found[0] if found else self._relay.manner
+                manners = [manner for mark, manner in self._relay.marked.items() if mark in data]
+                self._manner = manners[0] if manners else self._relay.manner
                 self._peer.sendall(data)
         self._close()
 

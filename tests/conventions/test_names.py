@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("shared", "worker", "local")
+ROOMS = ("api", "bench", "chaos", "cli", "doctor", "local", "sandbox", "shared", "slow", "worker")
+LUA_NAME = re.compile(r"\b(?:local|function)\s+(?:function\s+)?([\w, ]+)|\bfor\s+([\w, ]+?)\s+in\b")
 PARTICIPLES = {"asked", "found", "said", "told"}
 
 
@@ -34,6 +36,25 @@ def test_no_name_is_a_participle() -> None:
         for line, name in participles(path.read_text())
     }
     assert not bad
+
+
+def participles_of_lua(script: str) -> list[str]:
+    code = re.sub(r"--.*", "", script)
+    listed = ",".join(part for pair in LUA_NAME.findall(code) for part in pair)
+    return [name for name in map(str.strip, listed.split(",")) if name in PARTICIPLES]
+
+
+def test_no_name_in_a_script_is_a_participle() -> None:
+    scripts = list((ROOT / "shared").rglob("*.lua"))
+    assert scripts
+    assert not {path.name: bad for path in scripts if (bad := participles_of_lua(path.read_text()))}
+
+
+def test_a_participle_is_seen_in_lua() -> None:
+    script = (
+        "-- local said\nlocal found, x = f()\nfor told in g() do end\nlocal function asked() end"
+    )
+    assert participles_of_lua(script) == ["found", "told", "asked"]
 
 
 def test_a_participle_is_seen_wherever_it_is_named() -> None:

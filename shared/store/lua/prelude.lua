@@ -16,8 +16,8 @@ end
 
 -- Say whether a claim still holds: nobody has claimed or finished the item since.
 local function held(item, fence)
-  local found = redis.call('HMGET', item, 'fence', 'state')
-  return found[1] == fence and found[2] == 'processing'
+  local current = redis.call('HMGET', item, 'fence', 'state')
+  return current[1] == fence and current[2] == 'processing'
 end
 
 -- Push one Celery message that carries nothing but an id. Function replacement, because
