@@ -24,7 +24,9 @@ def main(settings: str, task_events: str) -> None:
     if settings == "ours":
         from worker.app import app as ours
 
-        app.conf.broker_transport_options = ours.conf.broker_transport_options
+        options = ours.conf.broker_transport_options
+        # Its queue has the same name under both settings.
+        app.conf.broker_transport_options = options | {"global_keyprefix": ""}
         app.conf.worker_prefetch_multiplier = ours.conf.worker_prefetch_multiplier
     app.conf.worker_send_task_events = task_events == "on"
     switches = ["--pool=threads", "--concurrency=8", "--loglevel=WARNING"]
