@@ -199,6 +199,15 @@ class Keys:
         """Name what is known of a payment."""
         return self._name("payment", payment_id)
 
+    @entry(
+        "sorted set",
+        "What each payment is found by (`shared/work/payment_index.py`), all of score 0.",
+        "as its payment; reaped",
+    )
+    def payment_index(self) -> str:
+        """Name the index of payments."""
+        return self._name("index", "payments")
+
     @entry("list", "What happened to a payment, JSON, oldest first.", PAYMENT)
     def timeline(self, payment_id: str) -> str:
         """Name a payment's timeline."""

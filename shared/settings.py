@@ -64,6 +64,7 @@ RedisUrl = Annotated[str, AfterValidator(_redis_url)]
 Names = Annotated[tuple[str, ...], NoDecode]
 # A currency and an amount in its smallest unit.
 Limit = Annotated[str, StringConstraints(pattern=r"^[a-z]{3}:[1-9][0-9]{0,11}$")]
+MetadataKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
 
 
@@ -232,6 +233,12 @@ class Settings(BaseSettings):
         "change.",
         ge=3600,
     )
+    indexed_metadata: Annotated[tuple[MetadataKey, ...], NoDecode] = Field(
+        ("event_id", "user_id", "order_id"),
+        description="Metadata keys by whose values payments are listed (`GET /api/payments?"
+        "event_id=…`), separated by commas.",
+        max_length=10,
+    )
     idempotency_retention_seconds: int = Field(
         2 * DAY_SECONDS, description="How long an `Idempotency-Key` is kept.", ge=DAY_SECONDS
     )
@@ -313,6 +320,7 @@ class Settings(BaseSettings):
         "api_keys",
         "operator_keys",
         "refund_warned_up_to",
+        "indexed_metadata",
         "worker_queues",
         "allowed_hosts",
         mode="before",

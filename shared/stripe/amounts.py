@@ -51,7 +51,7 @@ def as_intent(charge: Json) -> Json:
     held = charge.get("status") == "succeeded" and not charge.get("captured")
     return {
         "id": charge.get("id"),
-        "status": _status(charge),
+        "status": intent_status(charge),
         "amount": amount,
         "amount_received": came,
         "amount_capturable": amount if held and not charge.get("refunded") else 0,
@@ -61,7 +61,7 @@ def as_intent(charge: Json) -> Json:
     }
 
 
-def _status(charge: Json) -> str:
+def intent_status(charge: Json) -> str:
     """Give the status that a payment intent of such a charge would have."""
     status = str(charge.get("status"))
     if status != "succeeded":

@@ -19,7 +19,8 @@ from shared.telemetry.tally import FACTS
 from shared.work.breaker import OPEN_MS
 from shared.work.items import GUARD_MS, Claim
 from shared.work.kinds import EVENTS, NOTIFICATIONS
-from shared.work.payments import Payments, entry
+from shared.work.payment_index import members, scored
+from shared.work.payments import PaymentRecord, Payments, entry
 from shared.work.results import Done, outcome_of
 
 Json = dict[str, Any]
@@ -69,15 +70,27 @@ class Settlement:
         step = advance(record.known | {"context": established.context | known}, established.facts)
         staged = [self._staged(claim, f, step.known, payment_id) for f in step.news if f.type]
         plan |= {
-            "payment": {
-                "id": payment_id,
-                "revision": record.revision,
-                "known": compact(step.known),
-            },
+            "payment": self._payment(record, step.known),
             "timeline": [compact(item) for item in _timeline(claim, done, step.late)],
             "notifications": [one.plan for one in staged],
         }
         return step, self._settle(claim, plan, payment_id, [one.id for one in staged])
+
+    def _payment(self, record: PaymentRecord, known: Json) -> Json:
+        """Plan what is written of a payment: its state, and what it is found by from now on.
+
+        Members it has already are added again, which changes nothing, so that an index that was
+        lost or never made is made by whatever comes next.
+        """
+        indexed = self._settings.indexed_metadata
+        now = members(record.id, known, indexed)
+        gone = set(members(record.id, record.known, indexed)).difference(now)
+        return {
+            "id": record.id,
+            "revision": record.revision,
+            "known": compact(known),
+            "index": {"add": scored(now), "drop": sorted(gone)},
+        }
 
     def _end(self, claim: Claim, done: Done) -> Json:
         """Plan the end of a claimed item: its last state, what is kept of it and for how long."""
@@ -109,6 +122,7 @@ class Settlement:
             "body": keys.body(kind, claim.id),
             "attempts": keys.attempts(kind, claim.id),
             "payment": keys.payment(payment_id),
+            "payment_index": keys.payment_index(),
             "timeline": keys.timeline(payment_id),
             "outbox": keys.outbox(payment_id),
             "notification_due": keys.due(NOTIFICATIONS),

@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- KEYS item due body attempts payment timeline outbox notification_due notification_queue notification_index breaker notification_item*
+-- KEYS item due body attempts payment payment_index timeline outbox notification_due notification_queue notification_index breaker notification_item*
 -- Finish a claimed item together with all it means: the payment's new state, its timeline and
 -- the notifications that follow. All of it happens, or none. With a delay it is not the end: the
 -- item begins anew later, as if it had never been tried.
 -- ARGV template, plan: id, fence, state, fields, tombstone_ms, body_ms, attempt, limit,
---      payment? {id, revision, known}, payment_ms, timeline[], timeline_limit,
+--      payment? {id, revision, known, index {add[], drop[]}}, payment_ms, timeline[], timeline_limit,
 --      notifications[] {id, fields, timeline} (one for each notification_item), guard_ms, open_ms,
 --      delay_ms
 -- Returns {'settled', staged, suppressed}, {'lost'} (another worker holds or finished it), or
@@ -35,6 +35,10 @@ if p.payment then
   redis.call('HSET', key.payment, 'id', p.payment.id, 'known', p.payment.known, 'updated_at', now)
   redis.call('HINCRBY', key.payment, 'revision', 1)
   redis.call('PEXPIRE', key.payment, p.payment_ms)
+  if #p.payment.index.drop > 0 then
+    redis.call('ZREM', key.payment_index, unpack(p.payment.index.drop))
+  end
+  redis.call('ZADD', key.payment_index, unpack(p.payment.index.add))
 end
 local staged, suppressed = 0, 0
 for i, n in ipairs(p.notifications) do

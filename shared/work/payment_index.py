@@ -1,0 +1,250 @@
+"""The index of payments: list them, newest first, by whose they are, how they stand and when.
+
+It is one sorted set of texts. For each thing that a payment is found by (all payments; each indexed
+metadata key with its value; the e-mail address; each id of its refunds, disputes and sessions) it
+holds one member: a digest of that thing, the status, the second it was created, the payment's id.
+So any list is a range of texts, a page goes on exactly after the last one shown, and no list costs
+more the longer it is. The script that settles writes the members together with the state they are
+made from. Whatever outlived its payment is not shown, and is removed when it is met.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from heapq import merge
+from itertools import islice
+from typing import Any, cast
+
+from shared.errors import CallerError
+from shared.payment_summary import PaymentSummary, summarise
+from shared.store.scripts import Call, Store, redis_errors
+from shared.work.payments import OWN_ACCOUNT, PaymentRecord, Payments
+
+Json = dict[str, Any]
+# Statuses of Stripe's payment intent, each by the letter that stands for it in a member.
+STATUSES = {
+    "requires_payment_method": "m",
+    "requires_confirmation": "n",
+    "requires_action": "a",
+    "processing": "p",
+    "requires_capture": "h",
+    "canceled": "c",
+    "succeeded": "s",
+}
+# No status of an intent is known: only its session, a refund or a dispute is.
+UNKNOWN = "u"
+# 72 bits: two things that share a digest are not met in a million payments, and what is found is
+# compared with the payment before it is shown.
+DIGEST_LENGTH = 12
+TIME_LENGTH = 8
+LAST_SECOND = 0xFFFFFFFF
+# Behind every second in the order of texts.
+ABOVE = "g"
+# Families whose subjects are ids that a person looks for.
+NAMED_FAMILIES = ("refund", "dispute", "checkout", "review", "fraud_warning")
+ALL, EMAIL, ID, ACCOUNT, DISPUTED = "all", "email", "id", "account", "disputed"
+# Ids by which one payment is found, so that what is kept of it in the index is bounded.
+MOST_IDS = 100
+# Payments read in one round trip.
+CHUNK = 100
+
+
+@dataclass(frozen=True)
+class PaymentFilter:
+    """Filters of payments; all that are given must hold.
+
+    `metadata` may name indexed keys only; times are Unix seconds: from `since`, before `until`.
+    `accounts` are the connected accounts that may be shown, `own` for ours; None for any.
+    """
+
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    email: str | None = None
+    id: str | None = None
+    status: str | None = None
+    disputed: bool | None = None
+    since: int | None = None
+    until: int | None = None
+    accounts: frozenset[str] | None = None
+
+    def terms(self) -> list[tuple[str, str]]:
+        """List what the wanted payments are found by; all payments when nothing narrower is."""
+        terms = [(f"metadata.{key}", value) for key, value in self.metadata.items()]
+        terms += [(EMAIL, self.email.lower())] if self.email else []
+        terms += [(ID, self.id)] if self.id else []
+        terms += [(DISPUTED, "")] if self.disputed else []
+        if self.accounts is not None and len(self.accounts) == 1:
+            terms += [(ACCOUNT, one) for one in self.accounts if one != OWN_ACCOUNT]
+        return terms or [(ALL, "")]
+
+    def admits(self, payment: ListedPayment) -> bool:
+        """Say whether a payment is wanted, as far as its place in the index does not say so."""
+        one = payment.summary
+        return (
+            all(one.metadata.get(key) == value for key, value in self.metadata.items())
+            and (self.email is None or (one.customer_email or "").lower() == self.email.lower())
+            and (self.id is None or self.id in payment.ids)
+            and self.status in (None, one.status)
+            and self.disputed in (None, one.dispute is not None)
+            and (self.accounts is None or (one.account or OWN_ACCOUNT) in self.accounts)
+        )
+
+
+@dataclass(frozen=True)
+class ListedPayment:
+    """A payment of a list: what is known of it, and the same in one flat shape."""
+
+    record: PaymentRecord
+    summary: PaymentSummary
+
+    @property
+    def ids(self) -> list[str]:
+        """List the ids of its refunds, disputes, sessions and reviews."""
+        return _ids(self.record.known)
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """The place of a payment in every list: its second, then its id."""
+
+    created: str
+    id: str
+
+
+class PaymentIndex:
+    """List payments by whose they are, how they stand and when they were made."""
+
+    def __init__(self, store: Store, payments: Payments, indexed: tuple[str, ...]) -> None:
+        self._store = store
+        self._payments = payments
+        self._indexed = indexed
+
+    def page(
+        self, wanted: PaymentFilter, limit: int, after: str | None = None
+    ) -> tuple[list[ListedPayment], bool]:
+        """List payments, the newest first, going on after one of them; say whether more follow.
+
+        Raises `CallerError` 400 for an `after` that is unknown, and `Unavailable`.
+        """
+        rows = list(islice(self.walk(wanted, after, min(limit + 1, CHUNK)), limit + 1))
+        return rows[:limit], len(rows) > limit
+
+    def walk(
+        self, wanted: PaymentFilter, after: str | None = None, chunk_size: int = CHUNK
+    ) -> Iterator[ListedPayment]:
+        """Walk the payments that are wanted, the newest first, a chunk in two round trips.
+
+        A payment that changes its status meanwhile is met once or, if it no longer is of the
+        wanted status, not at all. Raises `CallerError` 400 for an `after` that is unknown, and
+        `Unavailable`.
+        """
+        place = self._place(after) if after else None
+        term = self._narrowest(wanted)
+        while chunk := self._read(wanted, term, place, chunk_size):
+            yield from self._known(wanted, chunk)
+            if len(chunk) < chunk_size:
+                return
+            place = chunk[-1][0]
+
+    def _place(self, payment_id: str) -> Place:
+        record = self._payments.read(payment_id)
+        if not record.known:
+            raise CallerError(
+                "No payment is known by this id; start from the first page again.",
+                code="invalid_parameter",
+                param="starting_after",
+            )
+        return Place(_second(summarise(record.id, record.known).created), record.id)
+
+    def _narrowest(self, wanted: PaymentFilter) -> str:
+        """Give the digest of the term that the fewest payments are found by."""
+        digests = [_digest(*term) for term in wanted.terms()]
+        if len(digests) == 1:
+            return digests[0]
+        with redis_errors():
+            pipe = self._store.redis.pipeline(transaction=False)
+            for digest in digests:
+                pipe.zlexcount(self._name, f"[{digest}", f"({digest}~")
+            counts = cast(list[int], pipe.execute())
+        return min(zip(counts, digests, strict=True))[1]
+
+    def _read(
+        self, wanted: PaymentFilter, digest: str, after: Place | None, size: int
+    ) -> list[tuple[Place, str]]:
+        """Read the next members in one step, so that none is missed that changes its status."""
+        letters = [STATUSES[wanted.status]] if wanted.status else [*STATUSES.values(), UNKNOWN]
+        low = _second(wanted.since or 0)
+        high = ABOVE if wanted.until is None else _second(wanted.until)
+        if after is not None:
+            high = min(high, after.created + after.id)
+        with redis_errors():
+            pipe = self._store.redis.pipeline(transaction=True)
+            for letter in letters:
+                bounds = (f"({digest}{letter}{high}", f"[{digest}{letter}{low}")
+                pipe.zrange(self._name, *bounds, desc=True, bylex=True, offset=0, num=size)
+            rows = cast(list[list[str]], pipe.execute())
+        placed = ([(_place_of(member), member) for member in row] for row in rows)
+        return list(islice(merge(*placed, reverse=True), size))
+
+    def _known(
+        self, wanted: PaymentFilter, chunk: list[tuple[Place, str]]
+    ) -> Iterator[ListedPayment]:
+        records = self._payments.read_many([place.id for place, _ in chunk])
+        for record, (_, member) in zip(records, chunk, strict=True):
+            payment = ListedPayment(record, summarise(record.id, record.known))
+            if member not in members(record.id, record.known, self._indexed):
+                self._forget(record, member)
+            if record.known and wanted.admits(payment):
+                yield payment
+
+    def _forget(self, record: PaymentRecord, member: str) -> None:
+        """Remove a member that its payment no longer has, unless the payment changed meanwhile."""
+        names = {"payment": self._store.keys.payment(record.id), "payment_index": self._name}
+        self._store.run(Call("forget", names, [record.revision, member]))
+
+    @property
+    def _name(self) -> str:
+        return self._store.keys.payment_index()
+
+
+def members(payment_id: str, known: Json, indexed: tuple[str, ...]) -> list[str]:
+    """Give the members of the index that what is known of a payment makes; none for nothing."""
+    if not known:
+        return []
+    one = summarise(payment_id, known)
+    terms = [(ALL, "")]
+    terms += [(f"metadata.{key}", one.metadata[key]) for key in indexed if one.metadata.get(key)]
+    terms += [(EMAIL, one.customer_email.lower())] if one.customer_email else []
+    terms += [(ACCOUNT, one.account)] if one.account else []
+    terms += [(DISPUTED, "")] if one.dispute else []
+    terms += [(ID, name) for name in _ids(known)]
+    end = STATUSES.get(one.status or "", UNKNOWN) + _second(one.created) + payment_id
+    return [_digest(*term) + end for term in terms]
+
+
+def scored(added: list[str]) -> list[str | int]:
+    """Give members as `ZADD` takes them: all of one score, so that the set is ordered by text."""
+    return [part for member in added for part in (0, member)]
+
+
+def _ids(known: Json) -> list[str]:
+    """List the ids of what belongs to a payment, but for its charge, which has a key of its own."""
+    subjects = known.get("subjects", {}).items()
+    return [name for name, one in subjects if one["family"] in NAMED_FAMILIES][:MOST_IDS]
+
+
+def _digest(key: str, value: str) -> str:
+    hashed = hashlib.sha256(f"{key}\n{value}".encode(errors="surrogatepass")).digest()
+    return base64.urlsafe_b64encode(hashed[: DIGEST_LENGTH * 3 // 4]).decode()
+
+
+def _second(created: int) -> str:
+    """Spell a second so that texts are in the order of times."""
+    return f"{min(max(created, 0), LAST_SECOND):0{TIME_LENGTH}x}"
+
+
+def _place_of(member: str) -> Place:
+    rest = member[DIGEST_LENGTH + 1 :]
+    return Place(rest[:TIME_LENGTH], rest[TIME_LENGTH:])

@@ -1,0 +1,141 @@
+"""The index of payments: what a payment is found by, always in step with its state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shared.errors import CallerError
+from shared.settings import Settings
+from shared.work.payment_index import ListedPayment, PaymentFilter, PaymentIndex
+from tests.integration.hands import Hands
+
+Json = dict[str, Any]
+
+
+@pytest.fixture
+def index(hands: Hands, settings: Settings) -> PaymentIndex:
+    """Give the index of the test's own store."""
+    runtime = hands.runtime
+    return PaymentIndex(runtime.store, runtime.payments, settings.indexed_metadata)
+
+
+def paid(hands: Hands, **fields: Any) -> str:
+    """Take a payment and let everything that follows happen."""
+    payment: str = hands.pay(**fields).get_json()["payment_intent_id"]
+    hands.deliver_events()
+    hands.work()
+    return payment
+
+
+def listed(index: PaymentIndex, **wanted: Any) -> list[str]:
+    """List the ids of the payments that are wanted, the newest first."""
+    return [one.record.id for one in index.walk(PaymentFilter(**wanted))]
+
+
+def newest_first(rows: list[ListedPayment]) -> list[str]:
+    """Put payments into the order that every list has."""
+    ordered = sorted(rows, key=lambda one: (one.summary.created, one.record.id), reverse=True)
+    return [one.record.id for one in ordered]
+
+
+def test_a_payment_is_found_by_all_it_says_of_itself(hands: Hands, index: PaymentIndex) -> None:
+    metadata = {"event_id": "concert-7", "user_id": "u-1", "order_id": "A 1", "seat": "12"}
+    ours = paid(hands, amount=4200, customer_email="Kim@Example.com", metadata=metadata)
+    paid(hands, metadata={"event_id": "concert-70", "user_id": "u-10"})
+    for key in ("event_id", "user_id", "order_id"):
+        assert listed(index, metadata={key: metadata[key]}) == [ours]
+    assert listed(index, email="kim@example.COM") == [ours]
+    assert listed(index, metadata={"event_id": "concert-7", "user_id": "u-1"}) == [ours]
+    assert listed(index, metadata={"event_id": "concert-7", "user_id": "u-10"}) == []
+    assert listed(index, metadata={"event_id": "concert"}) == []
+    assert listed(index, metadata={"event_id": "u-1"}) == []
+    (found,) = index.walk(PaymentFilter(metadata={"event_id": "concert-7"}))
+    assert (found.summary.amount, found.summary.status) == (4200, "succeeded")
+    assert found.summary.metadata == metadata
+
+
+def test_a_payment_is_listed_under_the_status_it_has_and_no_other(
+    hands: Hands, index: PaymentIndex
+) -> None:
+    payment = hands.pay("pm_card_authenticationRequired").get_json()["payment_intent_id"]
+    hands.deliver_events()
+    hands.work()
+    assert listed(index, status="requires_action") == [payment]
+    hands.client.post(f"/api/payment/{payment}/cancel", json={})
+    hands.deliver_events()
+    hands.work()
+    assert listed(index) == [payment]
+    assert listed(index, status="canceled") == [payment]
+    assert listed(index, status="requires_action") == []
+
+
+def test_pages_of_every_size_give_each_payment_once_in_order(
+    hands: Hands, index: PaymentIndex
+) -> None:
+    for number in range(7):
+        hands.pay(metadata={"event_id": "e"} if number % 2 else {})
+    hands.pay("pm_card_chargeDeclined")
+    hands.deliver_events()
+    hands.work()
+    everything = newest_first(list(index.walk(PaymentFilter())))
+    assert len(everything) == 8
+    for size in (1, 2, 3, 7, 8, 9):
+        seen: list[str] = []
+        more = True
+        while more:
+            page, more = index.page(PaymentFilter(), size, seen[-1] if seen else None)
+            seen += [one.record.id for one in page]
+        assert seen == everything
+    with pytest.raises(CallerError):
+        index.page(PaymentFilter(), 3, "pi_unknown")
+
+
+def test_a_time_is_counted_from_its_first_second_and_before_its_last(
+    hands: Hands, index: PaymentIndex
+) -> None:
+    payment = paid(hands)
+    (found,) = index.walk(PaymentFilter())
+    created = found.summary.created
+    assert listed(index, since=created) == [payment]
+    assert listed(index, since=created + 1) == []
+    assert listed(index, until=created + 1) == [payment]
+    assert listed(index, until=created) == []
+
+
+def test_a_refund_and_a_dispute_lead_to_their_payment(hands: Hands, index: PaymentIndex) -> None:
+    disputed = paid(hands, method="pm_card_createDispute")
+    refunded = paid(hands)
+    hands.client.post("/api/refund/process", json={"payment_intent_id": refunded})
+    hands.work()
+    hands.deliver_events()
+    hands.work()
+    known = {one.record.id: one.ids for one in index.walk(PaymentFilter())}
+    (refund,), (dispute,) = known[refunded], known[disputed]
+    assert (refund[:3], listed(index, id=refund)) == ("re_", [refunded])
+    assert listed(index, id=dispute) == [disputed]
+    assert listed(index, disputed=True) == [disputed]
+    assert listed(index, disputed=False) == [refunded]
+
+
+def test_what_outlived_its_payment_is_not_shown_and_goes(hands: Hands, index: PaymentIndex) -> None:
+    gone, kept = paid(hands), paid(hands)
+    store = hands.runtime.store
+    store.redis.delete(store.keys.payment(gone))
+    assert listed(index) == [kept]
+    members = store.redis.zrange(store.keys.payment_index(), 0, -1)
+    assert [m for m in members if m.endswith(gone)] == []
+    assert [m for m in members if m.endswith(kept)]
+
+
+def test_a_lost_index_comes_back_with_the_next_event(hands: Hands, index: PaymentIndex) -> None:
+    payment = paid(hands, metadata={"event_id": "e"})
+    store = hands.runtime.store
+    store.redis.delete(store.keys.payment_index())
+    assert listed(index) == []
+    hands.client.post("/api/refund/process", json={"payment_intent_id": payment})
+    hands.work()
+    hands.deliver_events()
+    hands.work()
+    assert listed(index, metadata={"event_id": "e"}) == [payment]
