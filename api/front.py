@@ -53,7 +53,7 @@ class Front:
         self._draining = parts.draining
         self._clock = asyncio.get_running_loop().time
         client = connect_async(self._settings, "billing-api")
-        self._pipe = Pipe(client, parts.store.replicas_required, RECORD_SECONDS)
+        self._pipe = Pipe(client, "record", parts.store.replicas_required, RECORD_SECONDS)
         self._webhooks = WebhookDoor(self._settings, parts.inbox, self._pipe, self._tally)
         self._pools = Pools(self._settings)
         self._connections = Connections(self._settings, self.serve, self.refusal)
@@ -63,7 +63,7 @@ class Front:
     async def start(self, sockets: Sequence[socket.socket]) -> None:
         """Begin to accept."""
         loop = asyncio.get_running_loop()
-        self._opening = loop.create_task(self._pipe.open("record"))
+        self._opening = loop.create_task(self._pipe.open())
         for one in sockets:
             server = await loop.create_server(self._connections.accept, sock=one, backlog=BACKLOG)
             self._servers.append(server)

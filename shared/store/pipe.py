@@ -1,8 +1,9 @@
-"""One connection on which many callers' scripts go together: a group commit.
+"""One connection on which many callers' runs of a script go together: a group commit.
 
-What is asked for while a write is under way goes in the next one, in one round trip; with
-`appendfsync always` Redis then answers all of it after one fsync. Each caller gets the result of
-its own script, or `Unavailable`, within the time it was promised.
+What is asked for while a write is under way goes in the next one, as one command. One, because
+Redis writes to disk whenever it has read 16 KB of commands, not when it has read all that wait:
+with `appendfsync always` eight events sent as eight commands cost two fsyncs, sixteen cost three.
+Each caller gets the result of its own run, or `Unavailable`, within the time it was promised.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -25,58 +25,55 @@ from shared.store.scripts import (
     REPLICATION_TIMEOUT_MS,
     Call,
     not_replicated,
-    script_source,
+    together_source,
     unanswered,
 )
 
-Command = tuple[str | int | float, ...]
 # Connecting takes some round trips, to Sentinels too; longer, and it is begun anew.
 CONNECT_SECONDS = 10.0
-# Scripts of one write: a few milliseconds of Redis, so that others' reads come between.
+# Runs of one write: a few milliseconds of Redis, so that others' reads come between.
 MOST_AT_ONCE = 128
 
 
 @dataclass(slots=True)
 class _Request:
-    """One caller's script, and who waits for its result until when."""
+    """One caller's run, and who waits for its result until when."""
 
-    command: Command
+    call: Call
     answer: asyncio.Future[Any]
     ends_at: float
 
 
 class Pipe:
-    """Run scripts for many coroutines of one event loop; lazy, connects when it is first needed."""
+    """Run a script for many coroutines of one event loop; lazy, connects when first needed."""
 
-    def __init__(self, client: Redis, replicas_required: int, seconds: float) -> None:
+    def __init__(self, client: Redis, script: str, replicas_required: int, seconds: float) -> None:
         self._client = client
+        self._source = together_source(script)
+        self._hash = hashlib.sha1(self._source.encode(), usedforsecurity=False).hexdigest()
         self._replicas = replicas_required
         self._seconds = seconds
+        self._clock = asyncio.get_running_loop().time
         self._connection: AbstractConnection | None = None
         self._waiting: list[_Request] = []
         self._writer: asyncio.Task[None] | None = None
         self._ready: AbstractConnection | None = None
         self._connecting: asyncio.Task[AbstractConnection] | None = None
-        self._hashes: dict[str, str] = {}
 
     async def run(self, call: Call) -> Any:
-        """Run a script and give its result.
+        """Run the script and give its result.
 
         Raises `Unavailable` when it failed or was not answered in time; then it may have run.
         """
         loop = asyncio.get_running_loop()
-        keys = call.flat_keys()
-        command: Command = ("EVALSHA", self._hash(call.script), len(keys), *keys, *call.args)
-        request = _Request(command, loop.create_future(), loop.time() + self._seconds)
+        request = _Request(call, loop.create_future(), self._clock() + self._seconds)
         self._waiting.append(request)
         if self._writer is None:
             self._writer = loop.create_task(self._write_all())
         return await request.answer
 
-    async def open(self, *scripts: str) -> None:
+    async def open(self) -> None:
         """Connect before anybody waits; a server that is away is looked for again when needed."""
-        for script in scripts:
-            self._hash(script)
         with contextlib.suppress(RedisError, OSError):
             await self._connected()
 
@@ -87,13 +84,6 @@ class Pipe:
         if self._connection is not None:
             await self._connection.disconnect()
         await self._client.aclose()
-
-    def _hash(self, script: str) -> str:
-        sha = self._hashes.get(script)
-        if sha is None:
-            digest = hashlib.sha1(script_source(script).encode(), usedforsecurity=False)
-            sha = self._hashes[script] = digest.hexdigest()
-        return sha
 
     async def _write_all(self) -> None:
         try:
@@ -139,16 +129,24 @@ class Pipe:
 
     async def _exchange(self, together: list[_Request]) -> list[Any]:
         connection = await self._connected()
-        commands: list[Command] = [request.command for request in together]
-        if self._replicas:
-            commands.append(("WAIT", self._replicas, REPLICATION_TIMEOUT_MS))
-        await connection.send_packed_command(_packed(commands), check_health=False)
-        results = [await _result(connection) for _ in together]
+        await connection.send_packed_command(self._packed(together), check_health=False)
+        results = await _results(connection, len(together))
         if self._replicas and await connection.read_response() < self._replicas:
             return [not_replicated()] * len(together)
-        if any(isinstance(result, NoScriptError) for result in results):
-            raise NoScriptError("the server has forgotten its scripts")
+        if isinstance(results[0], NoScriptError):
+            raise results[0]
         return results
+
+    def _packed(self, together: list[_Request]) -> list[bytes]:
+        """Render the runs as the one command that is sent, and the wait for replicas."""
+        keys, arguments = list[str](), list[Any]()
+        for request in together:
+            keys += request.call.flat_keys()
+            arguments += (len(request.call.args), *request.call.args)
+        commands = [_packed("EVALSHA", self._hash, len(keys), *keys, *arguments)]
+        if self._replicas:
+            commands.append(_packed("WAIT", self._replicas, REPLICATION_TIMEOUT_MS))
+        return commands
 
     async def _connected(self) -> AbstractConnection:
         """Give the connection; who stops waiting for it leaves it being made for the next."""
@@ -159,7 +157,7 @@ class Pipe:
         return await asyncio.shield(self._connecting)
 
     async def _connect(self) -> AbstractConnection:
-        """Connect, and make every script known to the server."""
+        """Connect, and make the script known to the server."""
         async with asyncio.timeout(CONNECT_SECONDS):
             if self._connection is None:
                 pool = self._client.connection_pool
@@ -167,12 +165,9 @@ class Pipe:
             else:
                 await self._connection.connect()  # type: ignore[no-untyped-call]  # redis-py's
             connection = self._connection
-            loads: list[Command] = [
-                ("SCRIPT", "LOAD", script_source(name)) for name in self._hashes
-            ]
-            await connection.send_packed_command(_packed(loads), check_health=False)
-            for _ in loads:
-                await connection.read_response()
+            load = _packed("SCRIPT", "LOAD", self._source)
+            await connection.send_packed_command(load, check_health=False)
+            await connection.read_response()
         self._ready = connection
         return connection
 
@@ -183,15 +178,17 @@ class Pipe:
             self._ready = None
 
 
-async def _result(connection: AbstractConnection) -> Any:
-    """Read one caller's result; what Redis refused is a result, too."""
+async def _results(connection: AbstractConnection, count: int) -> list[Any]:
+    """Read each run's result; what Redis refuses as a whole is the result of each."""
     try:
-        return await connection.read_response()
-    except ResponseError as error:
-        return error
+        results: list[Any] = await connection.read_response()
+    except ResponseError as refusal:
+        return [refusal] * count
+    return results
 
 
-def _packed(commands: Sequence[Command]) -> list[bytes]:
-    """Render commands as they are sent."""
+def _packed(*command: str | float) -> bytes:
+    """Render a command as it is sent."""
     # hiredis's type says that a command has one part.
-    return [hiredis.pack_command(cast(Any, command)) for command in commands]
+    packed: bytes = hiredis.pack_command(cast(Any, command))
+    return packed

@@ -40,6 +40,19 @@ TIMELINE_LIMIT = 500
 ATTEMPTS_LIMIT = 100
 # Redis says in a sentence what it refuses; a script's error has its whole trace.
 LONGEST_REFUSAL = 160
+# Runs `once` for each part of KEYS and ARGV. An error is the result of its own part alone.
+TOGETHER = """
+local results, argument = {}, 1
+for key = 1, #KEYS, keys_each do
+  local last = argument + ARGV[argument]
+  local own = { unpack(ARGV, argument + 1, last) }
+  local done, result = pcall(once, { unpack(KEYS, key, key + keys_each - 1) }, own)
+  if not done and type(result) ~= 'table' then result = { err = result } end
+  results[#results + 1] = result or false
+  argument = last + 1
+end
+return results
+"""
 REFUSALS: Mapping[type[Exception], str] = {
     NoPermissionError: "NOPERM",
     Login: "WRONGPASS",
@@ -137,6 +150,20 @@ def script_source(name: str) -> str:
     """Assemble a script: its flags line, its keys by name, the shared prelude, its body."""
     flags, _, body = (LUA / f"{name}.lua").read_text().partition("\n")
     return "\n".join((flags, _named_keys(name), (LUA / f"{PRELUDE}.lua").read_text(), body))
+
+
+@cache
+def together_source(name: str) -> str:
+    """Assemble a script that does the work of another several times, each time for itself.
+
+    KEYS are those of one time after those of another; ARGV has before each time's arguments their
+    number. Returns a result for each: a time that fails changes nothing for the next.
+    """
+    flags, _, body = (LUA / f"{name}.lua").read_text().partition("\n")
+    keys = len(key_names(name))
+    prelude = (LUA / f"{PRELUDE}.lua").read_text()
+    once = f"local function once(KEYS, ARGV)\n{_named_keys(name)}\n{body}\nend"
+    return "\n".join((flags, prelude, once, f"local keys_each = {keys}", TOGETHER))
 
 
 def _named_keys(name: str) -> str:

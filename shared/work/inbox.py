@@ -59,7 +59,7 @@ class Inbox:
                 max_waiting=self._settings.max_waiting_events,
                 body=clean_json_text(body),
                 payment_id=event.payment_id,
-                timeline=(received,),
+                entry=received,
                 timeline_ms=self._retention_ms,
             )
         )

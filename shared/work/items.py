@@ -30,6 +30,8 @@ from shared.work.results import Dead, Result, Retry, Snooze, outcome_of
 GUARD_MS = 5_000
 # For who builds `Work` without settings: as long as the longest lease of the default settings.
 LEASE_MS = 65_000
+# How an item begins.
+UNTRIED = {"attempts": 0, "crashes": 0, "fence": 0, "deliveries": 1}
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Recording:
-    """The values of a new item that `Work.record` writes."""
+    """The values of a new item that `Work.record` writes, and its entry in the timeline."""
 
     id: str
     state: str
@@ -99,7 +101,7 @@ class Recording:
     max_waiting: int
     body: str | None = None
     payment_id: str | None = None
-    timeline: tuple[dict[str, Any], ...] = ()
+    entry: dict[str, Any] | None = None
     timeline_ms: int = 0
 
 
@@ -123,19 +125,8 @@ class Work:
     def recording(self, new: Recording) -> Call:
         """Prepare the script that records an item. Raises `CallerError` for an id that is none."""
         keys, kind = self.store.keys, self.kind
-        plan = {
-            "id": item_id(new.id),
-            "state": new.state,
-            "fields": new.fields,
-            "guard_ms": GUARD_MS,
-            "max_waiting": new.max_waiting,
-            "timeline": [compact(entry) for entry in new.timeline] if new.payment_id else [],
-            "timeline_limit": TIMELINE_LIMIT,
-            "timeline_ttl_ms": new.timeline_ms,
-            "account": new.fields.get("account", ""),
-        }
         names = {
-            "item": keys.item(kind, new.id),
+            "item": keys.item(kind, item_id(new.id)),
             "due": keys.due(kind),
             "queue": keys.queue(kind),
             "body": keys.body(kind, new.id),
@@ -143,8 +134,21 @@ class Work:
             "timeline": keys.timeline(new.payment_id or "none"),
             "accounts": keys.accounts(),
         }
-        body = [] if new.body is None else [new.body]
-        return Call("record", names, [kind.message, compact(plan), *body])
+        args: list[Any] = [
+            kind.message,
+            new.id,
+            new.max_waiting,
+            GUARD_MS,
+            new.body or "",
+            new.fields.get("account", ""),
+            compact(new.entry) if new.entry and new.payment_id else "",
+            TIMELINE_LIMIT,
+            new.timeline_ms,
+        ]
+        fields = {"id": new.id, "state": new.state, **UNTRIED, **new.fields}
+        for field_and_value in fields.items():
+            args += field_and_value
+        return Call("record", names, args)
 
     def claim(self, item: str, *, pause_ms: int = 0) -> Claim | None:
         """Claim an item, or return None when there is nothing to do: that is no failure.

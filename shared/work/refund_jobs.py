@@ -120,7 +120,7 @@ class RefundJobs:
                 fields={k: v for k, v in (fields | trace).items() if v},
                 max_waiting=self._settings.max_waiting_refunds,
                 payment_id=request.payment_id,
-                timeline=(queued,),
+                entry=queued,
                 timeline_ms=self._settings.payment_retention_seconds * 1000,
             )
         )

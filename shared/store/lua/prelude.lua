@@ -36,16 +36,15 @@ end
 -- Append JSON objects to a bounded list that lives as long as what it tells about; each that does
 -- not bring its time gets the present one.
 local function append(name, entries, now, limit, ttl_ms)
+  local length = 0
   for _, entry in ipairs(entries) do
     if string.sub(entry, 1, 9) ~= '{"at_ms":' then
       entry = string.format('{"at_ms":%.0f,', now) .. string.sub(entry, 2)
     end
-    redis.call('RPUSH', name, entry)
+    length = redis.call('RPUSH', name, entry)
   end
-  if #entries > 0 then
-    redis.call('LTRIM', name, -limit, -1)
-    if ttl_ms > 0 then redis.call('PEXPIRE', name, ttl_ms) end
-  end
+  if length > limit then redis.call('LTRIM', name, -limit, -1) end
+  if length > 0 and ttl_ms > 0 then redis.call('PEXPIRE', name, ttl_ms) end
 end
 
 -- Say whether a key that lives `most_ms` lives. One that would live longer outlived a clock that
