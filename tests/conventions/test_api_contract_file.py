@@ -2,8 +2,15 @@
 
 import json
 
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
 from api.contract import text
 from tests.conventions.tracked import ROOT
+
+
+def test_the_contract_is_openapi_3_1_by_its_own_schema():
+    problems = OpenAPIV31SpecValidator(json.loads(text())).iter_errors()
+    assert [problem.message for problem in problems] == []
 
 
 def test_nothing_in_the_contract_has_null_for_its_default():
