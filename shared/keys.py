@@ -232,7 +232,6 @@ class Keys:
         "string",
         "The payment intent of a charge, as an event said.",
         PAYMENT,
-        also_written_by=("`put`",),
     )
     def intent_of(self, charge_id: str) -> str:
         """Name the payment intent of a charge."""

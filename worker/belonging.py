@@ -11,6 +11,7 @@ from shared.facts import Fact, context
 from shared.stripe.amounts import as_intent, charge_of, received
 from shared.stripe.event import Event, reference
 from shared.work.outcomes import OUR_KEYS
+from shared.work.payments import PaymentRecord
 from worker import look_ups
 from worker.runtime import Runtime
 
@@ -35,27 +36,23 @@ def payment_of_event(runtime: Runtime, event: Event) -> str | None:
     asked and does not answer.
     """
     named = event.payment_id
-    if named is None or event.object.get("object") == "payment_intent":
-        _remember(runtime, event, charge_of(event.object))
-        return named
-    charge_id = event.object.get("charge")
-    if event.object.get("object") == "charge":
-        _remember(runtime, event, reference(event.object))
-        return named
-    if reference(charge_id) != named:
+    if named is None or reference(event.object.get("charge")) != named:
         return named
     known = runtime.payments.intent_of(named)
     return known or look_ups.intent_of(runtime.gateway, named, event.account) or named
 
 
-def _remember(runtime: Runtime, event: Event, charge_id: str | None) -> None:
-    """Remember which intent a charge belongs to, for events that name the charge alone."""
-    intent = event.payment_id
-    if charge_id and intent and intent != charge_id:
-        runtime.payments.remember_charge(charge_id, intent)
+def charge_of_intent(event: Event) -> str | None:
+    """Name the charge of an intent that an event tells of, for those that name the charge alone."""
+    kind, charge_id = event.object.get("object"), None
+    if kind == "payment_intent":
+        charge_id = charge_of(event.object)
+    elif kind == "charge":
+        charge_id = reference(event.object)
+    return charge_id if charge_id != event.payment_id else None
 
 
-def made_here(runtime: Runtime, event: Event, payment_id: str) -> bool:
+def made_here(runtime: Runtime, event: Event, record: PaymentRecord) -> bool:
     """Say whether a payment, or the refund an event is about, was made by this service.
 
     Known by the idempotency key of the request behind an event, by the API's own mark, or by the
@@ -63,20 +60,20 @@ def made_here(runtime: Runtime, event: Event, payment_id: str) -> bool:
     """
     payments, kind = runtime.payments, event.object.get("object")
     if (event.request_key or "").startswith(OUR_KEYS):
-        if kind in ("payment_intent", "charge"):
-            payments.remember_made_here(payment_id, event.account)
+        if kind in ("payment_intent", "charge") and not payments.made_here(record.id):
+            payments.remember_made_here(record.id, event.account)
         return True
     metadata = event.object.get("metadata") or {}
-    if any(metadata.get(name) for name in METADATA_FIELDS) or payments.made_here(payment_id):
+    if any(metadata.get(name) for name in METADATA_FIELDS) or payments.made_here(record.id):
         return True
     if kind == "refund" and runtime.refund_jobs.job_of(str(event.object["id"])):
         return True
-    owner = context(payments.read(payment_id).known)
+    owner = context(record.known)
     return any(owner.get(name) for name in METADATA_FIELDS)
 
 
 def look_up_context(
-    runtime: Runtime, event: Event, payment_id: str, facts: list[Fact]
+    runtime: Runtime, event: Event, record: PaymentRecord, facts: list[Fact]
 ) -> dict[str, str]:
     """Learn whose payment it is, when its own events have not told us: one look at Stripe.
 
@@ -84,11 +81,11 @@ def look_up_context(
     """
     if not any(f.family in NEEDS_CONTEXT for f in facts):
         return {}
-    known = runtime.payments.read(payment_id).known
+    known = record.known
     families = {state["family"] for state in known.get("subjects", {}).values()}
     if known.get("context") or not families.isdisjoint(GIVES_CONTEXT):
         return {}
-    intent = _payment(runtime, payment_id, event.account)
+    intent = _payment(runtime, record.id, event.account)
     metadata = intent.get("metadata") or {}
     fields = {name: metadata.get(name) for name in METADATA_FIELDS}
     fields["customer_email"] = intent.get("receipt_email")

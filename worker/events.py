@@ -15,8 +15,14 @@ from shared.stripe.gateway import API_VERSION
 from shared.telemetry.logging import get_logger
 from shared.telemetry.tally import OTHER_VERSION_EVENTS
 from shared.work.items import Claim
+from shared.work.payments import PaymentRecord
 from shared.work.results import Done, Established
-from worker.belonging import look_up_context, made_here, payment_of_event
+from worker.belonging import (
+    charge_of_intent,
+    look_up_context,
+    made_here,
+    payment_of_event,
+)
 from worker.fraud_refunds import WARNING, refund_warned
 from worker.lost_events import GENERATION_FAILURE, lost_event
 from worker.registry import handler_of
@@ -53,8 +59,9 @@ def process_event(runtime: Runtime, claim: Claim) -> Done:
     payment_id = payment_of_event(runtime, event)
     if payment_id is None or reference(event.object) is None:
         return _ignored("it belongs to no payment, or its object has no id")
-    _await_payment(runtime, claim, event, payment_id)
-    ours = _is_ours(runtime, claim, event, payment_id)
+    record = runtime.payments.read(payment_id)
+    _await_payment(claim, event, record)
+    ours = _is_ours(runtime, claim, event, record)
     if not ours and runtime.settings.others_payments == "ignore":
         return _ignored("its payment was not made here")
     if event.type.startswith(WARNING):
@@ -62,8 +69,8 @@ def process_event(runtime: Runtime, claim: Claim) -> Done:
     facts = [_of_account(fact, event) for fact in handler(event, runtime.gateway)]
     if not ours:
         facts = [replace(fact, type=None) for fact in facts]
-    context = look_up_context(runtime, event, payment_id, facts)
-    established = Established(payment_id, facts, context)
+    context = look_up_context(runtime, event, record, facts)
+    established = Established(payment_id, facts, context, record, charge_of_intent(event))
     fields = {"object": str(event.object.get("id") or ""), "payment_id": payment_id}
     return Done(State.PROCESSED, fields=fields, established=established)
 
@@ -87,12 +94,12 @@ def _resolve(runtime: Runtime, event: Event) -> Event:
     return replace(event, object=fetched)
 
 
-def _is_ours(runtime: Runtime, claim: Claim, event: Event, payment_id: str) -> bool:
+def _is_ours(runtime: Runtime, claim: Claim, event: Event, record: PaymentRecord) -> bool:
     """Say whether the payment was made here, or is to be told as if it were.
 
     Another event of the payment may say so: it is waited for. Raises `NotYet`, for a short while.
     """
-    if runtime.settings.others_payments == "tell" or made_here(runtime, event, payment_id):
+    if runtime.settings.others_payments == "tell" or made_here(runtime, event, record):
         return True
     if claim.age_seconds < PAYMENT_PATIENCE_SECONDS:
         delay = PAYMENT_PATIENCE_SECONDS
@@ -105,16 +112,16 @@ def _of_account(fact: Fact, event: Event) -> Fact:
     return replace(fact, data=fact.data | {"account": event.account}) if event.account else fact
 
 
-def _await_payment(runtime: Runtime, claim: Claim, event: Event, payment_id: str) -> None:
+def _await_payment(claim: Claim, event: Event, record: PaymentRecord) -> None:
     """Let a payment's own event come first, when a refund or a dispute has just overtaken it.
 
     Asked before anything is looked up at Stripe. Raises `NotYet`, for a short while only: an old
     payment's events may never come.
     """
     waited_ms = claim.claimed_at_ms - int(claim.fields["recorded_at"])
-    if waited_ms > PAYMENT_PATIENCE_SECONDS * 1000 or not _follows(event, payment_id):
+    if waited_ms > PAYMENT_PATIENCE_SECONDS * 1000 or not _follows(event, record.id):
         return
-    if runtime.payments.read(payment_id).state.get("status") not in PAID:
+    if record.state.get("status") not in PAID:
         raise NotYet("Its payment's own event has not come.", delay_seconds=SNOOZE_SECONDS)
 
 

@@ -94,14 +94,6 @@ class Payments:
         account = context(self.read(payment_id).known).get("account")
         return str(account) if account else None
 
-    def remember_charge(self, charge_id: str, payment_id: str) -> None:
-        """Remember the payment intent of a charge; some events name the charge alone.
-
-        Raises `Unavailable`.
-        """
-        name = self._store.keys.intent_of(charge_id)
-        self._store.put(name, payment_id, self._retention_ms // 1000)
-
     def intent_of(self, charge_id: str) -> str | None:
         """Name the payment intent of a charge, if an event has named it. Raises `Unavailable`."""
         return self._store.get(self._store.keys.intent_of(charge_id))

@@ -8,17 +8,23 @@ from typing import Any
 
 from shared.facts import Fact
 from shared.keys import State
+from shared.work.payments import PaymentRecord
 
 LOST = "lost"
 
 
 @dataclass(frozen=True)
 class Established:
-    """The facts that an attempt established about one payment, and the context it looked up."""
+    """The facts that an attempt established about one payment, and the context it looked up.
+
+    `record` is what was read of the payment before; `charge_id` is a charge of it.
+    """
 
     payment_id: str
     facts: list[Fact]
     context: dict[str, str] = field(default_factory=dict)
+    record: PaymentRecord | None = None
+    charge_id: str | None = None
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from shared.work.items import GUARD_MS, Claim
 from shared.work.kinds import EVENTS, NOTIFICATIONS
 from shared.work.payment_index import members, scored
 from shared.work.payments import PaymentRecord, Payments, entry
-from shared.work.results import Done, outcome_of
+from shared.work.results import Done, Established, outcome_of
 
 Json = dict[str, Any]
 # Times the payment may change between our reading and our writing; each lost race is another
@@ -48,33 +48,40 @@ class Settlement:
     def finish(self, claim: Claim, done: Done) -> bool:
         """Finish the item and all it means in one step; False when the claim was lost.
 
-        Reads what is known, folds the facts in, and writes only if nobody wrote in between.
+        Folds the facts into what was read, and writes only if nobody wrote since; else it reads
+        again.
         Raises `Unavailable`, and `Inconsistent` for a payment that never stands still.
         """
+        record = done.established.record if done.established else None
         for _ in range(MAX_RACES):
-            step, call = self._call(claim, done)
+            step, call = self._call(claim, done, record)
             outcome, *counts = self._store.run(call)
             if outcome != "moved":
                 if outcome == "settled" and step:
                     self._count(counts, len(step.late))
                 return bool(outcome == "settled")
+            record = None
         raise Inconsistent("The payment changed too often while this was settled.", id=claim.id)
 
-    def _call(self, claim: Claim, done: Done) -> tuple[Advance | None, Call]:
+    def _call(
+        self, claim: Claim, done: Done, record: PaymentRecord | None
+    ) -> tuple[Advance | None, Call]:
         plan, established = self._end(claim, done), done.established
         if established is None:
-            return None, self._settle(claim, plan, claim.fields.get("payment_id", ""), [])
+            of_no_payment = Established(claim.fields.get("payment_id", ""), [])
+            return None, self._settle(claim, plan, of_no_payment, [])
         payment_id = established.payment_id
-        record = self._payments.read(payment_id)
+        record = record or self._payments.read(payment_id)
         known = record.known.get("context", {})
         step = advance(record.known | {"context": established.context | known}, established.facts)
         staged = [self._staged(claim, f, step.known, payment_id) for f in step.news if f.type]
         plan |= {
             "payment": self._payment(record, step.known),
+            "names_charge": established.charge_id is not None,
             "timeline": [compact(item) for item in _timeline(claim, done, step.late)],
             "notifications": [one.plan for one in staged],
         }
-        return step, self._settle(claim, plan, payment_id, [one.id for one in staged])
+        return step, self._settle(claim, plan, established, [one.id for one in staged])
 
     def _payment(self, record: PaymentRecord, known: Json) -> Json:
         """Plan what is written of a payment: its state, and what it is found by from now on.
@@ -112,8 +119,10 @@ class Settlement:
             "delay_ms": round(done.delay_seconds * 1000),
         }
 
-    def _settle(self, claim: Claim, plan: Json, payment_id: str, staged: list[str]) -> Call:
-        keys, kind = self._store.keys, claim.kind
+    def _settle(
+        self, claim: Claim, plan: Json, established: Established, staged: list[str]
+    ) -> Call:
+        keys, kind, payment_id = self._store.keys, claim.kind, established.payment_id
         if not payment_id:
             plan |= {"timeline": []}
         names = {
@@ -124,6 +133,7 @@ class Settlement:
             "payment": keys.payment(payment_id),
             "payment_index": keys.payment_index(),
             "timeline": keys.timeline(payment_id),
+            "intent_of": keys.intent_of(established.charge_id or ""),
             "outbox": keys.outbox(payment_id),
             "notification_due": keys.due(NOTIFICATIONS),
             "notification_queue": keys.queue(NOTIFICATIONS),
