@@ -1,0 +1,168 @@
+// Receive the billing service's notifications: verify, keep, answer, then apply in order.
+//
+// EVENT_SERVICE_SECRET=whsec_… node receiver.mjs     (PORT 5000, JOURNAL notifications.jsonl)
+//
+// Needs Node 18 and no package. The journal stands for a table of yours whose key is the id.
+// docs/receiver.md explains each step.
+import { createHmac, timingSafeEqual } from "node:crypto";
+import { existsSync, fsyncSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
+import { createServer } from "node:http";
+
+const PATH = "/api/billing/notifications";
+// Older than this, or further ahead, a signature is refused: Standard Webhooks' own figure.
+const TOLERANCE_SECONDS = 300;
+// The longest notification has about 20 kB; 50 metadata values make most of it.
+const MOST_BODY_BYTES = 1_048_576;
+// What is about one thing, and is to be taken in order; all other types stand for themselves.
+const OBJECTS = {
+  "payment.settled": ["charge_id"],
+  "payment.fraud_warning": ["fraud_warning_id"],
+  "payment.review_opened": ["review_id"],
+  "payment.review_closed": ["review_id"],
+  "dispute.funds_withdrawn": ["dispute_id"],
+  "dispute.funds_reinstated": ["dispute_id"],
+  payment: ["payment_intent_id", "charge_id"],
+  refund: ["refund_id", "refund_request_id"],
+  dispute: ["dispute_id"],
+  checkout: ["checkout_session_id"],
+};
+// Books of their own beside the object's state: money that moved, and the fee.
+const BOOKS = {
+  "payment.settled": "fee",
+  "dispute.funds_withdrawn": "funds",
+  "dispute.funds_reinstated": "funds",
+};
+
+class Refused extends Error {
+  constructor(status, why) {
+    super(why);
+    this.status = status;
+  }
+}
+
+// Give the id of a truly signed notification, or throw.
+function verify(headers, body, secrets, nowSeconds) {
+  const id = headers["webhook-id"];
+  const sentAt = headers["webhook-timestamp"];
+  const signatures = headers["webhook-signature"];
+  if (!id || !/^\d+$/.test(sentAt ?? "") || !signatures) {
+    throw new Refused(401, "the headers webhook-id, -timestamp and -signature are needed");
+  }
+  if (Math.abs(nowSeconds - Number(sentAt)) > TOLERANCE_SECONDS) {
+    throw new Refused(401, "webhook-timestamp is too far from our clock");
+  }
+  for (const secret of secrets) {
+    const signed = createHmac("sha256", secret).update(`${id}.${sentAt}.`).update(body);
+    const expected = Buffer.from(`v1,${signed.digest("base64")}`);
+    for (const one of signatures.split(" ").map((text) => Buffer.from(text))) {
+      if (one.length === expected.length && timingSafeEqual(one, expected)) return id;
+    }
+  }
+  throw new Refused(401, "no signature matches");
+}
+
+// What was received, each id once, and the state that follows from it.
+class Inbox {
+  #received = new Set();
+  #file;
+  state = {};
+
+  constructor(journal) {
+    const text = existsSync(journal) ? readFileSync(journal, "utf8") : "";
+    const whole = text.slice(0, text.lastIndexOf("\n") + 1); // a crash may have cut the last line
+    writeFileSync(journal, whole);
+    for (const line of whole.split("\n").filter(Boolean)) this.#take(JSON.parse(line));
+    this.#file = openSync(journal, "a");
+  }
+
+  // Keep a notification on disk, unless it was kept before, and apply it. Nothing waits in between,
+  // so two requests with one id cannot both pass.
+  add(notification) {
+    if (this.#received.has(notification.id)) return;
+    writeSync(this.#file, `${JSON.stringify(notification)}\n`);
+    fsyncSync(this.#file);
+    this.#take(notification);
+  }
+
+  #take(notification) {
+    this.#received.add(notification.id);
+    apply(this.state, notification);
+  }
+}
+
+// Let a notification change the state of its object, unless a later one already has.
+function apply(state, { type, timestamp, sequence, data }) {
+  const fields = OBJECTS[type] ?? OBJECTS[type.split(".")[0]] ?? [];
+  const subject = fields.map((name) => data[name]).find(Boolean);
+  if (!subject) return; // test.notification, or a type that is newer than this program
+  const key = type in BOOKS ? `${BOOKS[type]}:${subject}` : subject;
+  const known = state[key]?.place;
+  const isLater =
+    !known || timestamp > known[0] || (timestamp === known[0] && sequence > known[1]);
+  if (isLater) state[key] = { type, status: data.status, place: [timestamp, sequence] };
+}
+
+// Decode `whsec_<base64>` secrets, separated by commas: two while one is being replaced.
+function keys(text) {
+  const parts = text.split(",").map((part) => part.trim().replace(/^whsec_/, "")).filter(Boolean);
+  const bad = parts.some((part) => Buffer.from(part, "base64").toString("base64") !== part);
+  if (bad || parts.length === 0) {
+    console.error("Set EVENT_SERVICE_SECRET to the secret of the billing service: whsec_<base64>.");
+    process.exit(1);
+  }
+  return parts.map((part) => Buffer.from(part, "base64"));
+}
+
+async function bodyOf(request) {
+  const parts = [];
+  let length = 0;
+  for await (const part of request) {
+    length += part.length;
+    if (length > MOST_BODY_BYTES) throw new Refused(413, "no notification");
+    parts.push(part);
+  }
+  return Buffer.concat(parts);
+}
+
+async function take(request) {
+  if (request.url !== PATH) throw new Refused(404, "no notification");
+  const body = await bodyOf(request);
+  const id = verify(request.headers, body, secrets, Date.now() / 1000);
+  inbox.add(parse(body, id));
+}
+
+// Give the notification with this id, or throw.
+function parse(body, id) {
+  let notification;
+  try {
+    notification = JSON.parse(body);
+  } catch {
+    throw new Refused(400, "the body is no notification");
+  }
+  const names = ["id", "type", "timestamp", "sequence", "data"];
+  if (names.some((name) => notification?.[name] === undefined)) {
+    throw new Refused(400, "the body is no notification");
+  }
+  if (notification.id !== id) throw new Refused(400, "webhook-id is not the id in the body");
+  return notification;
+}
+
+function answer(response, status, body) {
+  const headers = { "Content-Type": "application/json" };
+  if (status >= 400) headers.Connection = "close"; // the body may not have been read
+  response.writeHead(status, headers).end(JSON.stringify(body));
+}
+
+const secrets = keys(process.env.EVENT_SERVICE_SECRET ?? "");
+const inbox = new Inbox(process.env.JOURNAL ?? "notifications.jsonl");
+const server = createServer((request, response) => {
+  // The state of every object is for you, not for the billing service.
+  if (request.method === "GET") return answer(response, 200, inbox.state);
+  return take(request).then(
+    () => answer(response, 200, { received: true }),
+    (error) => answer(response, error.status ?? 500, { error: error.message }),
+  );
+});
+server.listen(Number(process.env.PORT ?? 5000), "127.0.0.1", () => {
+  console.log(`listening on http://127.0.0.1:${server.address().port}`);
+});

@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""Receive the billing service's notifications: verify, keep, answer, then apply in order.
+
+EVENT_SERVICE_SECRET=whsec_… python3 receiver.py     (PORT 5000, JOURNAL notifications.jsonl)
+
+Needs Python 3.11 and no package. The journal stands for a table of yours whose key is the id.
+docs/receiver.md explains each step.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import os
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+Json = dict[str, Any]
+PATH = "/api/billing/notifications"
+# Older than this, or further ahead, a signature is refused: Standard Webhooks' own figure.
+TOLERANCE_SECONDS = 300
+# The longest notification has about 20 kB; 50 metadata values make most of it.
+MOST_BODY_BYTES = 1_048_576
+# What is about one thing, and is to be taken in order; all other types stand for themselves.
+OBJECTS = {
+    "payment.settled": ("charge_id",),
+    "payment.fraud_warning": ("fraud_warning_id",),
+    "payment.review_opened": ("review_id",),
+    "payment.review_closed": ("review_id",),
+    "dispute.funds_withdrawn": ("dispute_id",),
+    "dispute.funds_reinstated": ("dispute_id",),
+    "payment": ("payment_intent_id", "charge_id"),
+    "refund": ("refund_id", "refund_request_id"),
+    "dispute": ("dispute_id",),
+    "checkout": ("checkout_session_id",),
+}
+# Books of their own beside the object's state: money that moved, and the fee.
+BOOKS = {
+    "payment.settled": "fee",
+    "dispute.funds_withdrawn": "funds",
+    "dispute.funds_reinstated": "funds",
+}
+
+
+class Refused(Exception):
+    """A request that is answered with a status other than 2xx."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+def verify(headers: dict[str, str], body: bytes, secrets: list[bytes], now: float) -> str:
+    """Give the id of a truly signed notification. Raises `Refused`."""
+    try:
+        identity, sent_at = headers["webhook-id"], headers["webhook-timestamp"]
+        signatures = headers["webhook-signature"].split()
+        too_far = abs(now - int(sent_at)) > TOLERANCE_SECONDS
+    except (KeyError, ValueError):
+        raise Refused(401, "the headers webhook-id, -timestamp and -signature are needed") from None
+    if too_far:
+        raise Refused(401, "webhook-timestamp is too far from our clock")
+    signed = f"{identity}.{sent_at}.".encode() + body
+    for secret in secrets:
+        digest = hmac.new(secret, signed, hashlib.sha256).digest()
+        expected = b"v1," + base64.b64encode(digest)
+        if any(hmac.compare_digest(expected, one.encode()) for one in signatures):
+            return identity
+    raise Refused(401, "no signature matches")
+
+
+def parse(body: bytes, identity: str) -> Json:
+    """Give the notification with this id. Raises `Refused` for a body that is none."""
+    try:
+        notification: Json = json.loads(body)
+        whole = [notification[name] for name in ("id", "type", "timestamp", "sequence", "data")]
+    except (ValueError, KeyError, TypeError):
+        raise Refused(400, "the body is no notification") from None
+    if whole[0] != identity:
+        raise Refused(400, "webhook-id is not the id in the body")
+    return notification
+
+
+class Inbox:
+    """What was received, each id once, and the state that follows from it."""
+
+    def __init__(self, journal: Path) -> None:
+        self._lock = threading.Lock()
+        self._received: set[str] = set()
+        self.state: dict[str, Json] = {}
+        text = journal.read_text() if journal.exists() else ""
+        whole = text[: text.rfind("\n") + 1]  # a crash may have cut the last line: it was not kept
+        journal.write_text(whole)
+        for line in whole.splitlines():
+            self._take(json.loads(line))
+        self._file = journal.open("a")
+
+    def add(self, notification: Json) -> None:
+        """Keep a notification on disk, unless it was kept before, and apply it."""
+        with self._lock:
+            if notification["id"] in self._received:
+                return
+            self._file.write(json.dumps(notification) + "\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._take(notification)
+
+    def _take(self, notification: Json) -> None:
+        self._received.add(notification["id"])
+        apply(self.state, notification)
+
+
+def apply(state: dict[str, Json], notification: Json) -> None:
+    """Let a notification change the state of its object, unless a later one already has."""
+    kind, data = notification["type"], notification["data"]
+    fields = OBJECTS.get(kind) or OBJECTS.get(kind.partition(".")[0], ())
+    subject = next((data[name] for name in fields if data.get(name)), None)
+    if subject is None:
+        return  # test.notification, or a type that is newer than this program
+    key = f"{BOOKS[kind]}:{subject}" if kind in BOOKS else subject
+    place = [notification["timestamp"], notification["sequence"]]
+    if key not in state or place > state[key]["place"]:
+        state[key] = {"type": kind, "status": data["status"], "place": place}
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answer one connection."""
+
+    protocol_version = "HTTP/1.1"  # the service sends the next notification on it
+    timeout = 60
+    inbox: Inbox
+    secrets: list[bytes]
+
+    def do_POST(self) -> None:
+        """Take a notification."""
+        try:
+            self._take()
+        except Refused as refusal:
+            self._answer(refusal.status, {"error": str(refusal)})
+        else:
+            self._answer(200, {"received": True})
+
+    def _take(self) -> None:
+        if self.path != PATH:
+            raise Refused(404, "no notification")
+        length = self.headers.get("Content-Length", "")
+        if not length.isdigit() or int(length) > MOST_BODY_BYTES:
+            raise Refused(413, "Content-Length is missing or too large")
+        body = self.rfile.read(int(length))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        identity = verify(headers, body, self.secrets, time.time())
+        self.inbox.add(parse(body, identity))
+
+    def do_GET(self) -> None:
+        """Show the state of every object; for you, not for the billing service."""
+        self._answer(200, self.inbox.state)
+
+    def _answer(self, status: int, body: Json) -> None:
+        payload = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(payload)))
+        if status >= 400:  # noqa: PLR2004  # the body may not have been read
+            self.send_header("Connection", "close")
+            self.close_connection = True
+        self.end_headers()
+        self.wfile.write(payload)
+
+
+def keys(text: str) -> list[bytes]:
+    """Decode `whsec_<base64>` secrets, separated by commas: two while one is being replaced."""
+    parts = [part.strip().removeprefix("whsec_") for part in text.split(",") if part.strip()]
+    try:
+        found = [base64.b64decode(part, validate=True) for part in parts]
+    except binascii.Error:
+        found = []
+    if not found:
+        sys.exit("Set EVENT_SERVICE_SECRET to the secret of the billing service: whsec_<base64>.")
+    return found
+
+
+def main() -> None:
+    """Serve until the process is ended."""
+    Handler.secrets = keys(os.environ.get("EVENT_SERVICE_SECRET", ""))
+    Handler.inbox = Inbox(Path(os.environ.get("JOURNAL", "notifications.jsonl")))
+    server = ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("PORT", "5000"))), Handler)
+    sys.stdout.write(f"listening on http://127.0.0.1:{server.server_port}\n")
+    sys.stdout.flush()
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,285 @@
+"""The example receivers: real deliveries of a worker, verified, kept once, applied in order."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from pydantic import SecretStr
+from standardwebhooks.webhooks import Webhook
+
+from shared.keys import State
+from shared.notification import TYPES, example
+from shared.work.kinds import NOTIFICATIONS
+from tests.conftest import NOTIFICATION_SECRET
+from tests.integration.hands import Hands
+from tests.servers import ROOT, free_port, process, wait_until
+from worker.runtime import Runtime
+
+Json = dict[str, Any]
+EXAMPLES = ROOT / "examples" / "receivers"
+PATH = "/api/billing/notifications"
+OTHER_SECRET = "whsec_c2Vjb25kLXNlY3JldC1mb3ItdGVzdHM="
+
+
+@dataclass
+class Receiver:
+    """A receiver that runs, or is to be started again."""
+
+    command: list[str]
+    folder: Path
+    port: int
+    secrets: str = NOTIFICATION_SECRET
+
+    @property
+    def url(self) -> str:
+        """Give its address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def run(self) -> Any:
+        """Run it for the length of a block."""
+        environment = {
+            "EVENT_SERVICE_SECRET": self.secrets,
+            "PORT": str(self.port),
+            "JOURNAL": str(self.folder / "journal.jsonl"),
+        }
+        log = self.folder / "receiver.log"
+        log.write_text("")
+        return process(*self.command, environment=environment, log=log)
+
+    def await_start(self) -> None:
+        """Wait until it listens."""
+        log = self.folder / "receiver.log"
+        wait_until(lambda: re.search(r"listening on http", log.read_text()), "the receiver listens")
+
+    def state(self) -> dict[str, Json]:
+        """Give what it knows of every object."""
+        known: dict[str, Json] = requests.get(self.url, timeout=5).json()
+        return known
+
+    def kept(self) -> list[Json]:
+        """List the notifications in its journal."""
+        journal = self.folder / "journal.jsonl"
+        lines = journal.read_text().splitlines() if journal.exists() else []
+        return [json.loads(line) for line in lines]
+
+    def post(self, body: Json, secret: str = NOTIFICATION_SECRET, **changes: str) -> int:
+        """Send it a notification of our own making; give the status of its answer."""
+        payload, now = json.dumps(body), datetime.now(UTC)
+        signed_at = datetime.fromtimestamp(float(changes.pop("at", now.timestamp())), UTC)
+        headers = {
+            "webhook-id": body["id"],
+            "webhook-timestamp": str(int(signed_at.timestamp())),
+            "webhook-signature": Webhook(secret).sign(body["id"], signed_at, payload),
+            "Content-Type": "application/json",
+        }
+        payload = changes.pop("sent", payload)
+        headers |= {name.replace("_", "-"): value for name, value in changes.items()}
+        headers = {name: value for name, value in headers.items() if value}
+        return requests.post(self.url + PATH, payload, headers=headers, timeout=5).status_code
+
+
+def built(language: str, folder: Path) -> list[str]:
+    """Give the command that starts a receiver; skip where its runtime is not installed."""
+    if language == "python":
+        return [sys.executable, str(EXAMPLES / "receiver.py")]
+    runtime = shutil.which({"node": "node", "go": "go"}[language])
+    if runtime is None:
+        pytest.skip(f"{language} is not installed here")
+    if language == "node":
+        return [runtime, str(EXAMPLES / "receiver.mjs")]
+    program = folder / "receiver"
+    subprocess.run(
+        [runtime, "build", "-o", str(program), str(EXAMPLES / "receiver.go")],
+        check=True,
+        env=os.environ | {"GOCACHE": str(folder / "cache"), "GO111MODULE": "off"},
+    )
+    return [str(program)]
+
+
+@pytest.fixture(scope="module", params=["python", "node", "go"])
+def command(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Build each receiver once."""
+    return built(request.param, tmp_path_factory.mktemp("build"))
+
+
+@pytest.fixture
+def stopped(command: list[str], tmp_path: Path) -> Receiver:
+    """Give a receiver that does not run yet."""
+    return Receiver(command, tmp_path, free_port())
+
+
+@pytest.fixture
+def theirs(stopped: Receiver) -> Iterator[Receiver]:
+    """Give a receiver that runs."""
+    with stopped.run():
+        stopped.await_start()
+        yield stopped
+
+
+@pytest.fixture
+def deliver(hands: Hands, stopped: Receiver) -> Iterator[Callable[..., None]]:
+    """Give what delivers Stripe's events, and all that is told of them, to the receiver."""
+
+    def _deliver(*types: str, secret: str = NOTIFICATION_SECRET, **changes: Any) -> None:
+        hands.runtime.event_service.close()
+        given = {
+            "event_service_url": stopped.url,
+            "event_service_secret": [SecretStr(secret)],
+        }
+        hands.runtime = Runtime(
+            hands.runtime.settings.model_copy(update=given | changes), hands.runtime.store
+        )
+        if types:
+            hands.deliver_events(*types)
+        hands.work()
+
+    yield _deliver
+    hands.runtime.event_service.close()
+
+
+def states(hands: Hands) -> list[str]:
+    """List the state of every notification."""
+    store, kind = hands.runtime.store, NOTIFICATIONS
+    pattern = store.keys.item(kind, "*")
+    return sorted(
+        str(store.redis.hget(key, "state")) for key in store.redis.scan_iter(pattern, _type="HASH")
+    )
+
+
+def test_a_payment_and_its_refund_are_verified_and_kept_once(
+    hands: Hands, theirs: Receiver, deliver: Callable[..., None]
+) -> None:
+    payment = hands.pay().get_json()["payment_intent_id"]
+    hands.client.post("/api/refund/process", json={"payment_intent_id": payment, "amount": 400})
+    hands.work()
+    deliver("payment_intent.succeeded", "refund.created", "refund.updated")
+    assert set(states(hands)) == {State.DELIVERED}
+    refund = next(one["data"]["refund_id"] for one in theirs.kept() if one["data"]["refund_id"])
+    assert theirs.state()[payment]["status"] == "succeeded"
+    assert theirs.state()[refund]["status"] == "succeeded"
+    before = theirs.kept()
+    for one in before:
+        hands.client.post(f"/ops/items/{one['id']}/redrive", json={})
+    deliver()
+    assert set(states(hands)) == {State.DELIVERED}
+    assert theirs.kept() == before
+
+
+def test_an_older_notification_that_comes_later_changes_no_state(
+    hands: Hands, stopped: Receiver, deliver: Callable[..., None]
+) -> None:
+    payment = hands.pay("pm_card_threeDSecure2Required").get_json()["payment_intent_id"]
+    deliver("payment_intent.requires_action", notification_max_age_seconds=0)
+    assert states(hands) == [State.DEAD]
+    requests.post(
+        f"{hands.sandbox}/_sandbox/payment_intents/{payment}/authenticate",
+        json={"outcome": "complete"},
+        timeout=5,
+    ).raise_for_status()
+    with stopped.run():
+        stopped.await_start()
+        deliver("payment_intent.succeeded", notification_max_age_seconds=600)
+        (letter,) = hands.client.get("/ops/dead-letters").get_json()["data"]
+        hands.client.post(f"/ops/items/{letter['id']}/redrive", json={})
+        deliver()
+        assert set(states(hands)) == {State.DELIVERED}
+        told = [one["type"] for one in stopped.kept()]
+        assert told == ["payment.succeeded", "payment.requires_action"]
+        assert stopped.state()[payment]["type"] == "payment.succeeded"
+
+
+def test_a_wrong_signature_is_refused_and_nothing_is_kept(
+    hands: Hands, theirs: Receiver, deliver: Callable[..., None]
+) -> None:
+    hands.pay()
+    deliver("payment_intent.succeeded", secret=OTHER_SECRET, retry_base_seconds=3600.0)
+    assert states(hands) == [State.RETRYING]
+    assert theirs.kept() == []
+    body, now = example("payment.succeeded"), time.time()
+    assert theirs.post(body, sent=json.dumps(body | {"type": "payment.failed"})) == 401
+    assert theirs.post(body, at=str(now - 600)) == 401
+    assert theirs.post(body, at=str(now + 600)) == 401
+    assert theirs.post(body, webhook_id="ntf_another") == 401
+    for missing in ("webhook_id", "webhook_timestamp", "webhook_signature"):
+        assert theirs.post(body, **{missing: ""}) == 401
+    assert theirs.post(body, webhook_timestamp="soon") == 401
+    assert theirs.kept() == []
+    assert theirs.post(body) == 200
+    assert len(theirs.kept()) == 1
+
+
+def test_during_a_rotation_either_secret_counts(stopped: Receiver) -> None:
+    stopped.secrets = f"{NOTIFICATION_SECRET},{OTHER_SECRET}"
+    with stopped.run():
+        stopped.await_start()
+        body = example("payment.succeeded")
+        assert stopped.post(body, secret=OTHER_SECRET) == 200
+        assert stopped.post(body, secret=NOTIFICATION_SECRET) == 200
+        foreign = Webhook(OTHER_SECRET.replace("c2", "d2")).sign("x", datetime.now(UTC), "x")
+        assert stopped.post(body, webhook_signature=f"v2,abc {foreign}") == 401
+
+
+def test_every_type_is_taken_and_one_it_does_not_know(theirs: Receiver) -> None:
+    for number, name in enumerate([*TYPES, "payment.of_tomorrow", "tomorrow.itself"]):
+        body = example(name if name in TYPES else "test.notification")
+        assert theirs.post(body | {"id": f"ntf_{number}", "type": name}) == 200
+    assert len(theirs.kept()) == len(TYPES) + 2
+    data = example("dispute.won")["data"]
+    objects = {"ch_3QxYzA", "re_3QxYzA", "du_1QxYzA", "cs_test_a1", "issfr_1QxYzA", "prv_1QxYzA"}
+    books = {"fee:ch_3QxYzA", f"funds:{data['dispute_id']}"}
+    assert set(theirs.state()) == objects - {"ch_3QxYzA"} | {"pi_3QxYzA"} | books
+
+
+def test_what_was_kept_outlives_a_kill_and_a_torn_line(stopped: Receiver) -> None:
+    body = example("payment.succeeded")
+    with stopped.run() as running:
+        stopped.await_start()
+        assert stopped.post(body) == 200
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+    with (stopped.folder / "journal.jsonl").open("a") as journal:
+        journal.write('{"id": "ntf_torn", "ty')
+    with stopped.run():
+        stopped.await_start()
+        assert stopped.post(body) == 200
+        assert [one["id"] for one in stopped.kept()] == [body["id"]]
+        assert stopped.post(body | {"id": "ntf_torn"}) == 200
+        assert len(stopped.kept()) == 2
+
+
+def test_one_id_at_the_same_moment_is_kept_once(theirs: Receiver) -> None:
+    body = example("payment.succeeded")
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: theirs.post(body), range(24)))
+    assert set(answers) == {200}
+    assert len(theirs.kept()) == 1
+
+
+def test_what_is_no_notification_is_refused(theirs: Receiver) -> None:
+    body = example("payment.succeeded")
+    assert theirs.post({"id": "ntf_1", "type": "payment.succeeded"}) in (200, 400)
+    wrong = json.dumps(body)
+    now = datetime.now(UTC)
+    headers = {
+        "webhook-id": "ntf_other",
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(NOTIFICATION_SECRET).sign("ntf_other", now, wrong),
+    }
+    assert requests.post(theirs.url + PATH, wrong, headers=headers, timeout=5).status_code == 400
+    assert requests.post(theirs.url + "/other", wrong, headers=headers, timeout=5).ok is False
+    assert body["id"] not in {one["id"] for one in theirs.kept()}
