@@ -21,6 +21,7 @@ from api.parts import EXTENSION, Parts
 from api.payment import payments
 from api.refund import refunds
 from api.routing import IdConverter
+from api.schemas import schemas
 from api.webhook import webhooks
 from shared.settings import Settings
 from shared.store.connection import open_store
@@ -52,7 +53,16 @@ def create_app(settings: Settings, store: Store | None = None) -> OpenAPI:
     request_context.install(app)
     hosts.install(app, settings)
     metrics_page.install(app)
-    for blueprint in (health, payments, refunds, webhooks, ops, lists, metrics_page.metrics):
+    for blueprint in (
+        health,
+        payments,
+        refunds,
+        webhooks,
+        schemas,
+        ops,
+        lists,
+        metrics_page.metrics,
+    ):
         app.register_api(blueprint)
     app.register_blueprint(console)
     app.add_url_rule("/openapi.json", "openapi", lambda: jsonify(contract(app)))

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from shared.notification import TYPES, Notification, example
+from shared.notification_schemas import address
 
 Json = dict[str, Any]
 REFERENCE = "#/components/schemas/{model}"
@@ -30,6 +31,7 @@ def _operation(name: str) -> Json:
         "operationId": name.replace(".", "_"),
         "summary": TYPES[name].says,
         "tags": ["notifications"],
+        "externalDocs": {"description": "Its JSON Schema.", "url": address(name)},
         "requestBody": {
             "required": True,
             "content": {

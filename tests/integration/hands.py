@@ -6,6 +6,7 @@ import json
 import time
 from typing import Any, cast
 
+import jsonschema_rs
 import requests
 import stripe
 from flask.testing import FlaskClient
@@ -31,6 +32,7 @@ class Hands:
         self.runtime = runtime
         self.sandbox = sandbox
         self.receiver = receiver
+        self._schemas: dict[str, jsonschema_rs.Validator] = {}
 
     def pay(self, method: str = "pm_card_visa", **fields: Any) -> TestResponse:
         """Take a payment through the API."""
@@ -96,9 +98,25 @@ class Hands:
         )
 
     def notifications(self, **filters: str) -> list[Json]:
-        """List what the event service was told, oldest first, repeats included."""
+        """List what the event service was told, oldest first, repeats included.
+
+        Each is held against the JSON Schema that the API serves for its type, and may have no
+        field that the schema does not name.
+        """
         answer = requests.get(f"{self.receiver}/notifications", params=filters, timeout=5)
-        return list(answer.json()["data"])
+        found = list(answer.json()["data"])
+        for item in found:
+            self._assert_as_promised(item["body"])
+        return found
+
+    def _assert_as_promised(self, body: Json) -> None:
+        if body["type"] not in self._schemas:
+            schema = self.client.get(f"/schemas/notifications/{body['type']}").get_json(force=True)
+            for part in (schema, schema["properties"]["data"]):
+                part["additionalProperties"] = False
+            checks = jsonschema_rs.validator_for(schema, validate_formats=True)
+            self._schemas[body["type"]] = checks
+        self._schemas[body["type"]].validate(body)
 
     def told(self) -> list[str]:
         """List the types of the notifications the event service got, oldest first.

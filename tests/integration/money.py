@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from shared.errors import CallerError
-from shared.notification import TYPES, Notification
 from shared.stripe.gateway import API_VERSION, StripeGateway
 from shared.work.kinds import EVENTS
 from tests.integration.hands import Hands
@@ -119,24 +118,13 @@ def dispute(**changes: Any) -> Json:
 def told(hands: Hands, *events: Json) -> list[Json]:
     """Deliver events, each worked through before the next; give what was told of them all.
 
-    Whatever is told holds to the one model and to the table of fields that the docs show.
+    The hands hold each against the schema that the API serves for its type.
     """
     for one in events:
         assert hands.post_event(one).status_code == 200
         hands.work()
         assert hands.runtime.store.redis.zcard(hands.runtime.store.keys.dead(EVENTS)) == 0
-    bodies = [item["body"] for item in hands.notifications()]
-    for body in bodies:
-        assert_as_documented(body)
-    return bodies
-
-
-def assert_as_documented(body: Json) -> None:
-    Notification.model_validate(body)
-    telling = TYPES[body["type"]]
-    filled = {name for name, value in body["data"].items() if value is not None}
-    assert set(telling.always) <= filled, f"missing: {set(telling.always) - filled}"
-    assert filled <= {*telling.always, *telling.sometimes}, "not in the table of the docs"
+    return [item["body"] for item in hands.notifications()]
 
 
 def brief(bodies: list[Json], *fields: str) -> list[tuple[Any, ...]]:

@@ -12,7 +12,6 @@ from shared.stripe.gateway import StripeGateway
 from shared.work.kinds import REFUNDS
 from shared.work.refund_jobs import job_of_key, stripe_key
 from tests.integration.hands import Hands
-from tests.integration.money import assert_as_documented
 
 Json = dict[str, Any]
 
@@ -41,8 +40,6 @@ def refuse(hands: Hands, times: int | None, **fault: Any) -> None:
 
 def about_refunds(hands: Hands) -> list[Json]:
     bodies = [item["body"] for item in hands.notifications()]
-    for body in bodies:
-        assert_as_documented(body)
     return [body for body in bodies if body["type"].startswith("refund.")]
 
 
