@@ -64,7 +64,7 @@ def _field(name: str, field: Json, *, filled: bool, possible: bool) -> Json:
         return field
     if name in TIMES:
         kind |= TIMESTAMP
-    told = {"description": field["description"]}
+    described = {"description": field["description"]}
     if filled:
-        return told | kind
-    return told | ({"anyOf": [kind, {"type": "null"}]} if possible else {"type": "null"})
+        return described | kind
+    return described | ({"anyOf": [kind, {"type": "null"}]} if possible else {"type": "null"})
