@@ -55,6 +55,34 @@ var books = map[string]string{
 	"dispute.funds_reinstated": "funds",
 }
 
+// An end is never left again for a lower one, whatever the times say. 0 for all other types.
+var ends = map[string]int{
+	"payment.canceled":           1,
+	"payment.succeeded":          2,
+	"payment.review_closed":      1,
+	"refund.succeeded":           1,
+	"refund.failed":              2,
+	"refund.canceled":            2,
+	"checkout.payment_succeeded": 1,
+	"checkout.payment_failed":    1,
+}
+
+// Of one second, which Stripe's times cannot tell apart, the later in this list is the later.
+var course = []string{
+	"payment.requires_action",
+	"payment.processing",
+	"payment.authorized",
+	"payment.partially_captured",
+	"payment.failed",
+	"dispute.opened",
+	"dispute.updated",
+	"dispute.won",
+	"dispute.lost",
+	"dispute.closed",
+	"dispute.funds_withdrawn",
+	"dispute.funds_reinstated",
+}
+
 var (
 	errHeaders   = errors.New("the headers webhook-id, -timestamp and -signature are needed")
 	errTimestamp = errors.New("webhook-timestamp is too far from our clock")
@@ -69,10 +97,39 @@ type notification struct {
 	Data      map[string]any `json:"data"`
 }
 
+type place struct {
+	End       int    `json:"end"`
+	Timestamp string `json:"timestamp"`
+	Course    int    `json:"course"`
+	Sequence  int64  `json:"sequence"`
+}
+
+func placeOf(one notification) place {
+	at := place{ends[one.Type], one.Timestamp, -1, one.Sequence}
+	for index, name := range course {
+		if name == one.Type {
+			at.Course = index
+		}
+	}
+	return at
+}
+
+func (p place) isLater(other place) bool {
+	switch {
+	case p.End != other.End:
+		return p.End > other.End
+	case p.Timestamp != other.Timestamp:
+		return p.Timestamp > other.Timestamp
+	case p.Course != other.Course:
+		return p.Course > other.Course
+	}
+	return p.Sequence > other.Sequence
+}
+
 type standing struct {
 	Type   string `json:"type"`
 	Status any    `json:"status"`
-	Place  [2]any `json:"place"`
+	Place  place  `json:"place"`
 }
 
 // verify gives the id of a truly signed notification.
@@ -179,16 +236,10 @@ func apply(state map[string]standing, one notification) {
 	if book, isBook := books[one.Type]; isBook {
 		key = book + ":" + subject
 	}
-	last, known := state[key]
-	if !known || isLater(one, last) {
-		place := [2]any{one.Timestamp, one.Sequence}
-		state[key] = standing{Type: one.Type, Status: one.Data["status"], Place: place}
+	at := placeOf(one)
+	if last, known := state[key]; !known || at.isLater(last.Place) {
+		state[key] = standing{Type: one.Type, Status: one.Data["status"], Place: at}
 	}
-}
-
-func isLater(one notification, last standing) bool {
-	timestamp, sequence := last.Place[0].(string), last.Place[1].(int64)
-	return one.Timestamp > timestamp || (one.Timestamp == timestamp && one.Sequence > sequence)
 }
 
 // keys decodes `whsec_<base64>` secrets, separated by commas: two while one is being replaced.

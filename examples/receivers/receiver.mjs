@@ -32,6 +32,32 @@ const BOOKS = {
   "dispute.funds_withdrawn": "funds",
   "dispute.funds_reinstated": "funds",
 };
+// An end is never left again for a lower one, whatever the times say. 0 for all other types.
+const ENDS = {
+  "payment.canceled": 1,
+  "payment.succeeded": 2,
+  "payment.review_closed": 1,
+  "refund.succeeded": 1,
+  "refund.failed": 2,
+  "refund.canceled": 2,
+  "checkout.payment_succeeded": 1,
+  "checkout.payment_failed": 1,
+};
+// Of one second, which Stripe's times cannot tell apart, the later in this list is the later.
+const COURSE = [
+  "payment.requires_action",
+  "payment.processing",
+  "payment.authorized",
+  "payment.partially_captured",
+  "payment.failed",
+  "dispute.opened",
+  "dispute.updated",
+  "dispute.won",
+  "dispute.lost",
+  "dispute.closed",
+  "dispute.funds_withdrawn",
+  "dispute.funds_reinstated",
+];
 
 class Refused extends Error {
   constructor(status, why) {
@@ -96,10 +122,15 @@ function apply(state, { type, timestamp, sequence, data }) {
   const subject = fields.map((name) => data[name]).find(Boolean);
   if (!subject) return; // test.notification, or a type that is newer than this program
   const key = type in BOOKS ? `${BOOKS[type]}:${subject}` : subject;
-  const known = state[key]?.place;
-  const isLater =
-    !known || timestamp > known[0] || (timestamp === known[0] && sequence > known[1]);
-  if (isLater) state[key] = { type, status: data.status, place: [timestamp, sequence] };
+  const place = [ENDS[type] ?? 0, timestamp, COURSE.indexOf(type), sequence];
+  if (!state[key] || isLater(place, state[key].place)) {
+    state[key] = { type, status: data.status, place };
+  }
+}
+
+function isLater(one, other) {
+  const at = one.findIndex((part, index) => part !== other[index]);
+  return at >= 0 && one[at] > other[at];
 }
 
 // Decode `whsec_<base64>` secrets, separated by commas: two while one is being replaced.

@@ -48,6 +48,33 @@ BOOKS = {
     "dispute.funds_reinstated": "funds",
 }
 
+# An end is never left again for a lower one, whatever the times say. 0 for all other types.
+ENDS = {
+    "payment.canceled": 1,
+    "payment.succeeded": 2,
+    "payment.review_closed": 1,
+    "refund.succeeded": 1,
+    "refund.failed": 2,
+    "refund.canceled": 2,
+    "checkout.payment_succeeded": 1,
+    "checkout.payment_failed": 1,
+}
+# Of one second, which Stripe's times cannot tell apart, the later in this list is the later.
+COURSE = (
+    "payment.requires_action",
+    "payment.processing",
+    "payment.authorized",
+    "payment.partially_captured",
+    "payment.failed",
+    "dispute.opened",
+    "dispute.updated",
+    "dispute.won",
+    "dispute.lost",
+    "dispute.closed",
+    "dispute.funds_withdrawn",
+    "dispute.funds_reinstated",
+)
+
 
 class Refused(Exception):
     """A request that is answered with a status other than 2xx."""
@@ -125,7 +152,8 @@ def apply(state: dict[str, Json], notification: Json) -> None:
     if subject is None:
         return  # test.notification, or a type that is newer than this program
     key = f"{BOOKS[kind]}:{subject}" if kind in BOOKS else subject
-    place = [notification["timestamp"], notification["sequence"]]
+    course = COURSE.index(kind) if kind in COURSE else -1
+    place = [ENDS.get(kind, 0), notification["timestamp"], course, notification["sequence"]]
     if key not in state or place > state[key]["place"]:
         state[key] = {"type": kind, "status": data["status"], "place": place}
 

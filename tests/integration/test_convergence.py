@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 
+from examples.receivers.receiver import apply
 from tests.integration import lives
 from tests.integration.hands import Hands
 from tests.integration.turmoil import SEAMS, Outcome, Plan, Turmoil, plans
@@ -177,6 +178,8 @@ def test_every_order_repeat_delay_and_death_ends_in_the_same_truth(
         outcome = turmoil.live(plan)
         assert outcome.state == (calm_second if plan.one_second else calm).state
         assert_well_told(outcome, telling, patient=plan.patient)
+        before = calm_second if plan.one_second else calm
+        assert_a_receiver_ends_well(first_hearings(before), first_hearings(outcome))
 
     live_through()
 
@@ -218,6 +221,26 @@ def assert_well_told(outcome: Outcome, telling: Telling, *, patient: bool) -> No
         for later in hearings[place + 1 :]:
             if subject(earlier) == subject(later):
                 assert later["type"] not in NEVER_AFTER.get(earlier["type"], ())
+
+
+def assert_a_receiver_ends_well(calm: list[Json], hearings: list[Json]) -> None:
+    """Hold the rule of docs/receiver.md: whatever comes late, the last state of each object stays.
+
+    What is given up and redriven comes after what came later; and when Redis was lost after some of
+    the `calm` notifications, all are told again, and `sequence` begins anew.
+    """
+    wanted = standing(calm)
+    assert standing(hearings[::-1]) == standing(hearings) == wanted
+    for lost_after in range(len(calm)):
+        assert standing(calm[:lost_after] + hearings) == wanted
+
+
+def standing(hearings: list[Json]) -> dict[str, str]:
+    """Give the last type of each object, as a receiver knows it that takes each id once."""
+    state: dict[str, Json] = {}
+    for told in {told["id"]: told for told in reversed(hearings)}.values():
+        apply(state, told)
+    return {key: known["type"] for key, known in state.items()}
 
 
 def subject(told: Json) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -22,6 +23,7 @@ import requests
 from pydantic import SecretStr
 from standardwebhooks.webhooks import Webhook
 
+from examples.receivers.receiver import apply
 from shared.keys import State
 from shared.notification import TYPES, example
 from shared.work.kinds import NOTIFICATIONS
@@ -243,6 +245,22 @@ def test_every_type_is_taken_and_one_it_does_not_know(theirs: Receiver) -> None:
     objects = {"ch_3QxYzA", "re_3QxYzA", "du_1QxYzA", "cs_test_a1", "issfr_1QxYzA", "prv_1QxYzA"}
     books = {"fee:ch_3QxYzA", f"funds:{data['dispute_id']}"}
     assert set(theirs.state()) == objects - {"ch_3QxYzA"} | {"pi_3QxYzA"} | books
+
+
+def test_in_any_order_the_state_is_that_of_the_rule(theirs: Receiver) -> None:
+    """tests/integration/test_convergence.py holds the rule itself against what is really told."""
+    dice = random.Random(17)
+    wanted: dict[str, Json] = {}
+    bodies = [example(dice.choice(list(TYPES))) for _ in range(150)]
+    for number, body in enumerate(bodies):
+        second = f"2026-11-22T10:00:0{dice.randrange(3)}Z"
+        body |= {"id": f"ntf_{number}", "timestamp": second, "sequence": dice.randrange(1, 9)}
+        apply(wanted, body)
+        assert theirs.post(body) == 200
+    known = theirs.state()
+    assert {key: one["type"] for key, one in known.items()} == {
+        key: one["type"] for key, one in wanted.items()
+    }
 
 
 def test_what_was_kept_outlives_a_kill_and_a_torn_line(stopped: Receiver) -> None:
