@@ -2,7 +2,7 @@
 
 One post ends at its total deadline, whatever the peer does. A final 2xx head takes the
 notification; what comes behind it is read only in part, for a person, and changes nothing.
-Every outcome is a result, none an exception. docs/event-service.md tells the other side.
+Every outcome is a result, none an exception. docs/receiver.md tells the other side.
 """
 
 from __future__ import annotations

@@ -1,0 +1,46 @@
+"""Every link between our documents leads somewhere: to a file that is tracked, and its heading."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.conventions.tracked import ROOT, files, text_of
+
+PAGES = [name for name in files() if name.suffix == ".md"]
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """Give the names under which a reader's browser knows a page's headings."""
+    headings = HEADING.findall(FENCED.sub("", text_of(page)))
+    return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
+
+
+def broken(page: Path, text: str) -> list[str]:
+    """List the relative links of a page that lead nowhere."""
+    known = {*files(), *(parent for name in files() for parent in name.parents)}
+    bad = []
+    for link in LINK.findall(text):
+        if "://" in link or link.startswith("mailto:"):
+            continue
+        path, _, heading = link.partition("#")
+        place = (ROOT / page.parent / path).resolve() if path else ROOT / page
+        target = place.relative_to(ROOT)
+        if target not in known or (heading and heading not in anchors(target)):
+            bad.append(link)
+    return bad
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    assert broken(page, text_of(page)) == []
+
+
+def test_a_broken_link_is_seen() -> None:
+    text = "[a](nowhere.md) [b](runbook.md#no-such-heading) [c](runbook.md#alerts) [d](../docs)"
+    assert broken(Path("docs/store.md"), text) == ["nowhere.md", "runbook.md#no-such-heading"]
