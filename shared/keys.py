@@ -192,6 +192,7 @@ class Keys:
             "revision": "Raised by each change; a decision on an older one is made again.",
             "known": "The latest state of each of its subjects, JSON (`shared/facts.py`).",
             "updated_at": "Milliseconds.",
+            "heard_at": "Milliseconds: when its first event was claimed.",
             "sequence": "The number of its latest notification.",
         },
     )

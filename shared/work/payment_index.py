@@ -39,8 +39,10 @@ UNKNOWN = "u"
 # 72 bits: two things that share a digest are not met in a million payments, and what is found is
 # compared with the payment before it is shown.
 DIGEST_LENGTH = 12
-TIME_LENGTH = 8
-LAST_SECOND = 0xFFFFFFFF
+# Eight digits for the second; five for the milliseconds from then until it was heard of, which put
+# the payments of one second in order, up to a quarter of an hour.
+SECOND_LENGTH, DELAY_LENGTH = 8, 5
+STAMP_LENGTH = SECOND_LENGTH + DELAY_LENGTH
 # Behind every second in the order of texts.
 ABOVE = "g"
 # Families whose subjects are ids that a person looks for.
@@ -107,9 +109,9 @@ class ListedPayment:
 
 @dataclass(frozen=True, order=True)
 class Place:
-    """The place of a payment in every list: its second, then its id."""
+    """The place of a payment in every list: when it was made, then its id."""
 
-    created: str
+    stamp: str
     id: str
 
 
@@ -156,7 +158,7 @@ class PaymentIndex:
                 code="invalid_parameter",
                 param="starting_after",
             )
-        return Place(_second(summarise(record.id, record.known).created), record.id)
+        return Place(_stamp(record, summarise(record.id, record.known).created), record.id)
 
     def _narrowest(self, wanted: PaymentFilter) -> str:
         """Give the digest of the term that the fewest payments are found by."""
@@ -175,10 +177,10 @@ class PaymentIndex:
     ) -> list[tuple[Place, str]]:
         """Read the next members in one step, so that none is missed that changes its status."""
         letters = [STATUSES[wanted.status]] if wanted.status else [*STATUSES.values(), UNKNOWN]
-        low = _second(wanted.since or 0)
-        high = ABOVE if wanted.until is None else _second(wanted.until)
+        low = _digits(wanted.since or 0, SECOND_LENGTH)
+        high = ABOVE if wanted.until is None else _digits(wanted.until, SECOND_LENGTH)
         if after is not None:
-            high = min(high, after.created + after.id)
+            high = min(high, after.stamp + after.id)
         with redis_errors():
             pipe = self._store.redis.pipeline(transaction=True)
             for letter in letters:
@@ -194,7 +196,7 @@ class PaymentIndex:
         records = self._payments.read_many([place.id for place, _ in chunk])
         for record, (_, member) in zip(records, chunk, strict=True):
             payment = ListedPayment(record, summarise(record.id, record.known))
-            if member not in members(record.id, record.known, self._indexed):
+            if member not in members(record, self._indexed):
                 self._forget(record, member)
             if record.known and wanted.admits(payment):
                 yield payment
@@ -209,18 +211,18 @@ class PaymentIndex:
         return self._store.keys.payment_index()
 
 
-def members(payment_id: str, known: Json, indexed: tuple[str, ...]) -> list[str]:
+def members(record: PaymentRecord, indexed: tuple[str, ...]) -> list[str]:
     """Give the members of the index that what is known of a payment makes; none for nothing."""
-    if not known:
+    if not record.known:
         return []
-    one = summarise(payment_id, known)
+    one = summarise(record.id, record.known)
     terms = [(ALL, "")]
     terms += [(f"metadata.{key}", one.metadata[key]) for key in indexed if one.metadata.get(key)]
     terms += [(EMAIL, one.customer_email.lower())] if one.customer_email else []
     terms += [(ACCOUNT, one.account)] if one.account else []
     terms += [(DISPUTED, "")] if one.dispute else []
-    terms += [(ID, name) for name in _ids(known)]
-    end = STATUSES.get(one.status or "", UNKNOWN) + _second(one.created) + payment_id
+    terms += [(ID, name) for name in _ids(record.known)]
+    end = STATUSES.get(one.status or "", UNKNOWN) + _stamp(record, one.created) + record.id
     return [_digest(*term) + end for term in terms]
 
 
@@ -240,11 +242,16 @@ def _digest(key: str, value: str) -> str:
     return base64.urlsafe_b64encode(hashed[: DIGEST_LENGTH * 3 // 4]).decode()
 
 
-def _second(created: int) -> str:
-    """Spell a second so that texts are in the order of times."""
-    return f"{min(max(created, 0), LAST_SECOND):0{TIME_LENGTH}x}"
+def _stamp(record: PaymentRecord, created: int) -> str:
+    """Spell when a payment was made so that texts are in the order of times."""
+    delay_ms = (record.heard_at_ms or 0) - created * 1000
+    return _digits(created, SECOND_LENGTH) + _digits(delay_ms, DELAY_LENGTH)
+
+
+def _digits(number: int, length: int) -> str:
+    return f"{min(max(number, 0), 16**length - 1):0{length}x}"
 
 
 def _place_of(member: str) -> Place:
     rest = member[DIGEST_LENGTH + 1 :]
-    return Place(rest[:TIME_LENGTH], rest[TIME_LENGTH:])
+    return Place(rest[:STAMP_LENGTH], rest[STAMP_LENGTH:])

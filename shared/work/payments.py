@@ -19,7 +19,7 @@ from shared.work.kinds import EVENTS, NOTIFICATIONS, REFUNDS
 Json = dict[str, Any]
 # What marks a payment of our own account, which has no name in Stripe's requests.
 OWN_ACCOUNT = "own"
-RECORD_FIELDS = ("revision", "known", "updated_at")
+RECORD_FIELDS = ("revision", "known", "updated_at", "heard_at")
 DELIVERY = "notification_staged"
 # What tells of the beginning of an item: the item's kind, the field that names it, and the kind of
 # the entry that tells an attempt at it.
@@ -40,6 +40,7 @@ class PaymentRecord:
     revision: str
     known: Json
     updated_at_ms: int | None
+    heard_at_ms: int | None = None
 
     @property
     def state(self) -> Json:
@@ -145,12 +146,13 @@ class Payments:
 
 
 def _record(payment_id: str, row: Sequence[str | None]) -> PaymentRecord:
-    revision, known, updated = row
+    revision, known, updated, heard = row
     return PaymentRecord(
         id=payment_id,
         revision=revision or "0",
         known=json.loads(known) if known else {},
         updated_at_ms=int(updated) if updated else None,
+        heard_at_ms=int(heard) if heard else None,
     )
 
 

@@ -6,7 +6,7 @@ notifications that follow: there is no moment in which one is written and the ot
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shared.canonical_json import compact
@@ -76,26 +76,28 @@ class Settlement:
         step = advance(record.known | {"context": established.context | known}, established.facts)
         staged = [self._staged(claim, f, step.known, payment_id) for f in step.news if f.type]
         plan |= {
-            "payment": self._payment(record, step.known),
+            "payment": self._payment(claim, record, step.known),
             "names_charge": established.charge_id is not None,
             "timeline": [compact(item) for item in _timeline(claim, done, step.late)],
             "notifications": [one.plan for one in staged],
         }
         return step, self._settle(claim, plan, established, [one.id for one in staged])
 
-    def _payment(self, record: PaymentRecord, known: Json) -> Json:
+    def _payment(self, claim: Claim, record: PaymentRecord, known: Json) -> Json:
         """Plan what is written of a payment: its state, and what it is found by from now on.
 
         Members it has already are added again, which changes nothing, so that an index that was
         lost or never made is made by whatever comes next.
         """
-        indexed = self._settings.indexed_metadata
-        now = members(record.id, known, indexed)
-        gone = set(members(record.id, record.known, indexed)).difference(now)
+        heard_at_ms = record.heard_at_ms or claim.claimed_at_ms
+        after = replace(record, known=known, heard_at_ms=heard_at_ms)
+        now = members(after, self._settings.indexed_metadata)
+        gone = set(members(record, self._settings.indexed_metadata)).difference(now)
         return {
             "id": record.id,
             "revision": record.revision,
             "known": compact(known),
+            "heard_at": str(heard_at_ms),
             "index": {"add": scored(now), "drop": sorted(gone)},
         }
 

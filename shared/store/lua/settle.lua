@@ -4,7 +4,7 @@
 -- the notifications that follow. All of it happens, or none. With a delay it is not the end: the
 -- item begins anew later, as if it had never been tried.
 -- ARGV template, plan: id, fence, state, fields, tombstone_ms, body_ms, attempt, limit,
---      payment? {id, revision, known, index {add[], drop[]}}, names_charge? (whether
+--      payment? {id, revision, known, heard_at, index {add[], drop[]}}, names_charge? (whether
 --      intent_of is to name the payment), payment_ms, timeline[], timeline_limit,
 --      notifications[] {id, fields, timeline} (one for each notification_item), guard_ms, open_ms,
 --      delay_ms
@@ -34,6 +34,7 @@ else
 end
 if p.payment then
   redis.call('HSET', key.payment, 'id', p.payment.id, 'known', p.payment.known, 'updated_at', now)
+  redis.call('HSETNX', key.payment, 'heard_at', p.payment.heard_at)
   redis.call('HINCRBY', key.payment, 'revision', 1)
   redis.call('PEXPIRE', key.payment, p.payment_ms)
   if #p.payment.index.drop > 0 then
