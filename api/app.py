@@ -19,6 +19,7 @@ from api.ops import ops
 from api.ops_lists import lists
 from api.parts import EXTENSION, Parts
 from api.payment import payments
+from api.payment_list import payment_list
 from api.refund import refunds
 from api.routing import IdConverter
 from api.schemas import schemas
@@ -56,6 +57,7 @@ def create_app(settings: Settings, store: Store | None = None) -> OpenAPI:
     for blueprint in (
         health,
         payments,
+        payment_list,
         refunds,
         webhooks,
         schemas,

@@ -19,7 +19,12 @@ ON_POST = documented(400, 413, 415) | ON_GET
 
 def money_blueprint(name: str) -> APIBlueprint:
     """Give the blueprint of `/api/<name>`, guarded by a caller's key and against card data."""
-    return _guarded(name, f"/api/{name}", f"{name}s", require_caller)
+    return callers_blueprint(name, f"/api/{name}", f"{name}s")
+
+
+def callers_blueprint(name: str, prefix: str, tag: str) -> APIBlueprint:
+    """Give a blueprint at a path, guarded by a caller's key and against card data."""
+    return _guarded(name, prefix, tag, require_caller)
 
 
 def operations_blueprint(name: str) -> APIBlueprint:

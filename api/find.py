@@ -1,4 +1,8 @@
-"""Find what an id, an e-mail address or a word belongs to, in what is recorded here."""
+"""Find what an id, an e-mail address or a word belongs to, in what is recorded here.
+
+An id or a whole value is looked up where it is kept, in a few round trips. Only what is found
+nowhere is searched for in the newest work and payments: a part of a value, an id of a log line.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +12,26 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from api.known_payments import KnownPayments
 from api.list_models import Match
-from shared.store.scripts import Store
+from shared.settings import Settings
+from shared.store.scripts import Store, redis_errors
 from shared.work.dead_letters import KIND_OF_PREFIX, LETTER_KINDS, DeadLetters, ItemFilter
-from shared.work.payments import Payments
+from shared.work.kinds import EVENTS, REFUNDS
+from shared.work.payment_index import PaymentFilter, PaymentIndex
+from shared.work.payments import ITEMS, Payments
 
 Json = dict[str, Any]
-# Items of a kind that are looked at: half a second of reading.
+# Items of a kind, and payments, that are looked at: half a second of reading.
 MOST_ITEMS = 10_000
-# Timelines that are read to find who asked for a payment: a round trip each.
-MOST_TIMELINES = 500
 # Matches that are told: more cannot be told apart by a person.
 MOST_MATCHES = 20
 EVENT_FIELDS = ("state", "type", "payment_id", "object", "request_id", "stripe_request_id")
 ITEM_FIELDS = ("state", "type", "payment_id", "request_id", "refund_id")
 PAYMENT_ID = re.compile(r"(pi|ch|py|cs)_\w+")
-REQUEST_ID = re.compile(r"req_\w+")
+CHARGE_ID = re.compile(r"(ch|py)_\w+")
+REFUND_ID = re.compile(r"(re|pyr)_\w+")
+REQUEST_ID = re.compile(r"[\w.-]{4,200}")
+BY_VALUE = "it has this e-mail address or metadata"
 
 
 @dataclass(frozen=True)
@@ -33,24 +40,33 @@ class Finder:
 
     store: Store
     payments: Payments
+    index: PaymentIndex
+    settings: Settings
 
-    def find(self, text: str) -> list[Match]:
-        """Find what a text belongs to, each thing once, the surest first. Raises `Unavailable`."""
-        matches: dict[str, Match] = {}
-        for match in self._matches(text):
-            matches.setdefault(match.id, match)
-            if len(matches) == MOST_MATCHES:
-                break
-        return list(matches.values())
+    def find(self, text: str) -> tuple[list[Match], bool]:
+        """Find what a text belongs to, each thing once; say whether everything was looked at.
 
-    def _matches(self, text: str) -> Iterator[Match]:
+        Raises `Unavailable`.
+        """
+        if kept := _distinct(self._kept(text)):
+            return kept, True
+        return _distinct(self._searched(text)), self._is_complete()
+
+    def _kept(self, text: str) -> Iterator[Match]:
+        """Find what is kept under this very text."""
         yield from self._named(text)
+        yield from self._owners(text)
+        yield from self._requested(text)
+        for wanted in self._values(text):
+            for payment in islice(self.index.walk(wanted), MOST_MATCHES):
+                yield Match(kind="payment", id=payment.record.id, because=BY_VALUE)
+
+    def _searched(self, text: str) -> Iterator[Match]:
+        """Find the text in the newest work and payments."""
         yield from self._of_events(text)
         for kind in ("refunds", "notifications"):
             yield from self._of_items(kind, text)
         yield from self._of_payments(text)
-        if REQUEST_ID.fullmatch(text):
-            yield from self._requested(text)
 
     def _named(self, text: str) -> Iterator[Match]:
         """Find the thing that has this very id."""
@@ -61,6 +77,50 @@ class Finder:
                 yield Match(kind="item", id=text, because="it has this id")
         elif PAYMENT_ID.fullmatch(text) and self.payments.read(text).known:
             yield Match(kind="payment", id=text, because="it has this id")
+
+    def _owners(self, text: str) -> Iterator[Match]:
+        """Find the payment of a charge, a refund, a dispute, a session or a review."""
+        if REFUND_ID.fullmatch(text):
+            job = self.store.get(self.store.keys.refund_of(text))
+            if job:
+                yield Match(kind="item", id=job, because="it made this refund")
+        if CHARGE_ID.fullmatch(text):
+            intent = self.payments.intent_of(text)
+            if intent:
+                yield Match(kind="payment", id=intent, because="this is its charge")
+        if re.fullmatch(r"[a-z]+_\w+", text):
+            for payment in islice(self.index.walk(PaymentFilter(id=text)), MOST_MATCHES):
+                yield Match(kind="payment", id=payment.record.id, because="this belongs to it")
+
+    def _requested(self, text: str) -> Iterator[Match]:
+        """Find the payment that a request was about, and the work that came of the request."""
+        payment_id = REQUEST_ID.fullmatch(text) and self.payments.payment_of_request(text)
+        if not payment_id:
+            return
+        yield Match(kind="payment", id=payment_id, because="this request was about it")
+        for item_id, kind in self._work_of(payment_id, text):
+            is_event = kind == EVENTS.name
+            because = "it came of this request"
+            yield Match(kind="event" if is_event else "item", id=item_id, because=because)
+
+    def _work_of(self, payment_id: str, request_id: str) -> Iterator[tuple[str, str]]:
+        """Give the events and refund jobs of a payment that came of a request, with their kinds."""
+        entries = [one for one in self.payments.entries(payment_id) if one["kind"] in ITEMS]
+        named = {one[ITEMS[one["kind"]][1]]: ITEMS[one["kind"]][0] for one in entries}
+        work = [(name, kind) for name, kind in named.items() if kind in (EVENTS, REFUNDS)]
+        with redis_errors():
+            pipe = self.store.redis.pipeline(transaction=False)
+            for name, kind in work:
+                pipe.hmget(self.store.keys.item(kind, name), "request_id", "stripe_request_id")
+            rows = pipe.execute()
+        for (name, kind), row in zip(work, rows, strict=True):
+            if request_id in row:
+                yield name, kind.name
+
+    def _values(self, text: str) -> Iterator[PaymentFilter]:
+        yield PaymentFilter(email=text)
+        for key in self.settings.indexed_metadata:
+            yield PaymentFilter(metadata={key: text})
 
     def _of_events(self, text: str) -> Iterator[Match]:
         for event in self._walk("events", EVENT_FIELDS):
@@ -82,25 +142,37 @@ class Finder:
                 yield Match(kind="item", id=item["id"], because="it made this refund")
 
     def _of_payments(self, text: str) -> Iterator[Match]:
-        """Find the payments in whose state the text stands: an id, an e-mail address, a value."""
+        """Find the payments in whose state the text stands: a part of an address or a value."""
         wanted = text.lower()
-        for heard in KnownPayments(self.store, self.payments).heard(ItemFilter()):
-            if _holds(heard.record.known, wanted):
+        for payment in islice(self.index.walk(PaymentFilter()), MOST_ITEMS):
+            if _holds(payment.record.known, wanted):
                 because = "this stands in what is known of it"
-                yield Match(kind="payment", id=heard.record.id, because=because)
-
-    def _requested(self, request_id: str) -> Iterator[Match]:
-        """Find the payments that a request of a caller's made: their timelines say so."""
-        heard_last = KnownPayments(self.store, self.payments).heard(ItemFilter())
-        for heard in islice(heard_last, MOST_TIMELINES):
-            timeline = self.store.entries(self.store.keys.timeline(heard.record.id))
-            if any(entry.get("request_id") == request_id for entry in timeline):
-                because = "this request asked for it"
-                yield Match(kind="payment", id=heard.record.id, because=because)
+                yield Match(kind="payment", id=payment.record.id, because=because)
 
     def _walk(self, kind: str, fields: tuple[str, ...]) -> Iterator[Json]:
         items = DeadLetters(self.store).walk(LETTER_KINDS[kind], ItemFilter(), fields=fields)
         return islice(items, MOST_ITEMS)
+
+    def _is_complete(self) -> bool:
+        """Say whether a search looks at all events, jobs, notifications and payments there are."""
+        keys = self.store.keys
+        names = [keys.index(kind) for kind in LETTER_KINDS.values()]
+        with redis_errors():
+            pipe = self.store.redis.pipeline(transaction=False)
+            for name in names:
+                pipe.zcard(name)
+            counts = pipe.execute()
+        return max(*map(int, counts), self.index.count()) <= MOST_ITEMS
+
+
+def _distinct(matches: Iterator[Match]) -> list[Match]:
+    """Take each thing once, the surest reason first, up to the most that is told."""
+    kept: dict[str, Match] = {}
+    for match in matches:
+        kept.setdefault(match.id, match)
+        if len(kept) == MOST_MATCHES:
+            break
+    return list(kept.values())
 
 
 def _holds(known: Any, wanted: str) -> bool:

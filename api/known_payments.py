@@ -1,33 +1,34 @@
-"""What is known of payments, listed and searched: read from Redis, Stripe is not asked.
-
-There is no index of payments: the events tell which there are, in the order they were heard of. So
-a search reads the newest events up to a limit, and says when there may be more.
-"""
+"""What is known of payments, for operators: listed, summed up, and with the work that is theirs."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
-from api.list_models import PaymentRow, WorkItem
+from api.list_models import WorkItem
+from api.payment_models import (
+    OperatorsPaymentQuery,
+    PaymentRow,
+    PaymentSum,
+    PaymentSums,
+    SettledSum,
+)
 from shared.errors import CallerError
-from shared.facts import amount_refunded, context
+from shared.payment_summary import PaymentSummary, summarise
 from shared.store.scripts import Store, redis_errors
 from shared.work.dead_letters import LETTER_KINDS, DeadLetters, ItemFilter
 from shared.work.kinds import ANY_ID, Kind
-from shared.work.payments import ITEMS, PaymentRecord, Payments, moment
+from shared.work.payment_index import CHUNK, ListedPayment, PaymentFilter, PaymentIndex
+from shared.work.payments import ITEMS, Payments, moment
 
 Json = dict[str, Any]
-# Events that one search looks at: half a second of reading.
-MOST_EVENTS = 10_000
+# Payments that one search or one sum reads: about a second of reading.
+MOST_PAYMENTS = 10_000
 # Dead letters of a kind that are read to mark their payments.
 MOST_DEAD = 1_000
 PAYMENT_PREFIXES = ("pi_", "ch_", "py_", "cs_")
-# Payments read in one round trip.
-CHUNK = 100
 
 
 def payment_id_of(text: str) -> str:
@@ -37,56 +38,51 @@ def payment_id_of(text: str) -> str:
     return text
 
 
-@dataclass(frozen=True)
-class Heard:
-    """A payment, and when an event of it was last recorded (ms)."""
-
-    record: PaymentRecord
-    at_ms: int
-
-
 class KnownPayments:
-    """List the payments that events told of."""
+    """List the payments that events told of, for operators."""
 
-    def __init__(self, store: Store, payments: Payments) -> None:
+    def __init__(self, store: Store, payments: Payments, index: PaymentIndex) -> None:
         self._store = store
         self._payments = payments
+        self._index = index
         self._letters = DeadLetters(store)
 
-    def heard(self, wanted: ItemFilter, after: str | None = None) -> Iterator[Heard]:
-        """Give each payment once, the one heard of last first, going on after one of them.
+    def page(
+        self, wanted: PaymentFilter, query: OperatorsPaymentQuery
+    ) -> tuple[list[PaymentRow], bool]:
+        """List the payments of a page, the newest first, and say whether these are all.
 
-        Raises `Unavailable`.
+        Raises `CallerError` 400 for an unknown payment to go on after, and `Unavailable`.
         """
-        names = self._names(wanted)
-        if after is not None:
-            names = _after(names, after)
-        while chunk := list(islice(names, CHUNK)):
-            records = self._payments.read_many([name for name, _ in chunk])
-            for record, (_, at_ms) in zip(records, chunk, strict=True):
-                yield Heard(record, at_ms)
+        dead, after = self.dead(), query.starting_after
+        if query.dead:
+            payments = self._index.among(list(dead), wanted, after)
+        else:
+            payments = self._index.walk(wanted, after, min(query.limit + 1, CHUNK))
+        scan = _Scan(payments)
+        rows = (row_of(one, dead[one.record.id]) for one in scan)
+        taken = list(islice(filter(_test(query), rows), query.limit + 1))
+        return taken[: query.limit], len(taken) <= query.limit and not scan.is_cut
 
-    def is_complete(self, wanted: ItemFilter) -> bool:
-        """Say whether a search looks at every event there is."""
-        low = "-inf" if wanted.since_ms is None else wanted.since_ms
-        high = "+inf" if wanted.until_ms is None else wanted.until_ms
-        index = self._store.keys.index(LETTER_KINDS["events"])
-        with redis_errors():
-            return int(self._store.redis.zcount(index, low, high)) <= MOST_EVENTS
-
-    def _names(self, wanted: ItemFilter) -> Iterator[tuple[str, int]]:
-        seen = set()
-        events = self._letters.walk(LETTER_KINDS["events"], wanted, fields=("state", "payment_id"))
-        for event in islice(events, MOST_EVENTS):
-            name = event["payment_id"]
-            if name and name not in seen:
-                seen.add(name)
-                yield name, event["at_ms"]
+    def sums(self, wanted: PaymentFilter) -> PaymentSums:
+        """Sum up the payments that are wanted, by status and currency. Raises `Unavailable`."""
+        scan = _Scan(self._index.walk(wanted))
+        summaries = [payment.summary for payment in scan]
+        return PaymentSums(
+            payments=len(summaries),
+            sums=[_sum(*group) for group in _groups(summaries, lambda s: (s.status, s.currency))],
+            settled=[
+                _settled(currency, group)
+                for currency, group in _groups(summaries, lambda s: s.settlement_currency)
+                if currency is not None
+            ],
+            complete=not scan.is_cut,
+        )
 
     def currencies(self, payment_ids: Sequence[str]) -> dict[str, str | None]:
         """Give the currency of each payment, None where it is not known. Raises `Unavailable`."""
         records = self._payments.read_many(list(dict.fromkeys(payment_ids)))
-        return {one.id: _standing(one).get("snapshot", {}).get("currency") for one in records}
+        return {one.id: summarise(one.id, one.known).currency for one in records}
 
     def dead(self) -> Counter[str]:
         """Count the newest dead letters by payment. Raises `Unavailable`."""
@@ -119,11 +115,19 @@ class KnownPayments:
         ]
 
 
-def _after(names: Iterator[tuple[str, int]], after: str) -> Iterator[tuple[str, int]]:
-    for name, _ in names:
-        if name == after:
-            break
-    return names
+class _Scan:
+    """Payments up to the most that one search reads; `is_cut` says whether there were more."""
+
+    def __init__(self, payments: Iterator[ListedPayment]) -> None:
+        self._payments = payments
+        self.is_cut = False
+
+    def __iter__(self) -> Iterator[ListedPayment]:
+        for number, payment in enumerate(self._payments, start=1):
+            if number > MOST_PAYMENTS:
+                self.is_cut = True
+                return
+            yield payment
 
 
 def _work_item(row: Json) -> WorkItem:
@@ -134,59 +138,69 @@ def _work_item(row: Json) -> WorkItem:
     )
 
 
-def row_of(heard: Heard, dead: int) -> PaymentRow:
-    """Shape a payment into a row of the list."""
-    record, owner = heard.record, context(heard.record.known)
-    standing, dispute = _standing(record), _latest_dispute(record)
-    snapshot = standing.get("snapshot", {})
-    return PaymentRow(
-        payment_id=record.id,
-        status=standing.get("status"),
-        amount=_amount(snapshot, "amount", "amount_total"),
-        amount_received=_amount(snapshot, "amount_received", "amount_captured"),
-        amount_refunded=amount_refunded(record.known),
-        currency=snapshot.get("currency"),
-        customer_email=owner.get("customer_email"),
-        event_id=owner.get("event_id"),
-        user_id=owner.get("user_id"),
-        description=snapshot.get("description"),
-        created=snapshot.get("created"),
-        heard_at=moment(heard.at_ms),
+def row_of(payment: ListedPayment, dead: int) -> PaymentRow:
+    """Shape a payment into a row of the operators' list."""
+    summary = payment.summary
+    dispute = summary.dispute or {}
+    return PaymentRow.of(
+        summary,
+        payment_id=summary.id,
+        event_id=summary.metadata.get("event_id"),
+        user_id=summary.metadata.get("user_id"),
+        heard_at=moment(payment.record.updated_at_ms or 0),
         dispute=dispute.get("status"),
-        dispute_due_by=dispute.get("snapshot", {}).get("due_by"),
+        dispute_due_by=dispute.get("due_by"),
         dead=dead,
     )
 
 
-def _standing(record: PaymentRecord) -> Json:
-    """Give how a payment stands: by its own events, else by those of its charge or session."""
-    subjects: dict[str, Json] = record.known.get("subjects", {})
-    known = {one["family"]: one for one in subjects.values()}
-    families = (known.get(family) for family in ("payment", "charge", "checkout"))
-    return record.state or next((one for one in families if one), {})
+def is_address(text: str) -> bool:
+    """Say whether a text is a whole e-mail address, which the index has, or a part of one."""
+    name, at, host = text.partition("@")
+    return bool(name and at and "." in host.strip("."))
 
 
-def _amount(snapshot: Json, *names: str) -> int | None:
-    return next((snapshot[name] for name in names if snapshot.get(name) is not None), None)
-
-
-def _latest_dispute(record: PaymentRecord) -> Json:
-    subjects: dict[str, Json] = record.known.get("subjects", {})
-    disputes = [one for one in subjects.values() if one["family"] == "dispute"]
-    return max(disputes, key=lambda one: int(one["snapshot"].get("created") or 0), default={})
-
-
-def matches(
-    status: str | None, event_id: str | None, email: str | None, disputed: bool | None
-) -> Callable[[PaymentRow], bool]:
-    """Build the test of a search: everything given must hold."""
+def _test(query: OperatorsPaymentQuery) -> Callable[[PaymentRow], bool]:
+    """Build the test of what the index does not tell: a part of an address, dead letters."""
+    part = (query.email or "").lower()
 
     def test(row: PaymentRow) -> bool:
-        return (
-            status in (None, row.status)
-            and event_id in (None, row.event_id)
-            and disputed in (None, row.dispute is not None)
-            and (email is None or email.lower() in (row.customer_email or "").lower())
-        )
+        is_dead = query.dead in (None, row.dead > 0)
+        return is_dead and part in (row.customer_email or "").lower()
 
     return test
+
+
+Key = TypeVar("Key")
+
+
+def _groups(
+    summaries: list[PaymentSummary], key: Callable[[PaymentSummary], Key]
+) -> list[tuple[Key, list[PaymentSummary]]]:
+    """Group payments, the largest group first."""
+    groups: dict[Key, list[PaymentSummary]] = {}
+    for summary in summaries:
+        groups.setdefault(key(summary), []).append(summary)
+    return sorted(groups.items(), key=lambda group: -len(group[1]))
+
+
+def _sum(key: tuple[str | None, str | None], group: list[PaymentSummary]) -> PaymentSum:
+    status, currency = key
+    return PaymentSum(
+        status=status,
+        currency=currency,
+        payments=len(group),
+        disputed=sum(one.dispute is not None for one in group),
+        amount=sum(one.amount or 0 for one in group),
+        amount_received=sum(one.amount_received or 0 for one in group),
+        amount_refunded=sum(one.amount_refunded for one in group),
+    )
+
+
+def _settled(currency: str, group: list[PaymentSummary]) -> SettledSum:
+    return SettledSum(
+        settlement_currency=currency,
+        payments=len(group),
+        fee=sum(one.fee or 0 for one in group),
+        net=sum(one.net or 0 for one in group),
+    )

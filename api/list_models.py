@@ -1,4 +1,4 @@
-"""The requests and answers of the operators' lists: payments, refunds, notifications, rates."""
+"""The requests and answers of the operators' lists: refunds, notifications, work, rates."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.models import Output
-from api.ops_models import LONGEST_PAGE, PAGE, LetterKind, Moment, Search
+from api.ops_models import LetterKind, Search
 
 # What is shown of the last day at most, and at first.
 LONGEST_HOURS = 24
@@ -24,25 +24,6 @@ class RefundSearch(Search):
     """Which refund jobs; times are when they were requested."""
 
     status: Literal["queued", "processing", "retrying", "refunded", "failed", "dead"] | None = None
-
-
-class PaymentSearch(BaseModel):
-    """Which payments; `since` and `until` are when they were last heard of.
-
-    A list goes on after the payment `starting_after`; keep its `until` then, so that payments that
-    are heard of meanwhile move nothing.
-    """
-
-    model_config = ConfigDict(hide_input_in_errors=True)
-
-    status: str | None = Field(None, max_length=40, description="Stripe's status.")
-    event_id: str | None = Field(None, max_length=500)
-    email: str | None = Field(None, max_length=512, description="A part of the e-mail address.")
-    disputed: bool | None = None
-    since: Moment | None = Field(None, description="RFC 3339, with a time zone.")
-    until: Moment | None = Field(None, description="RFC 3339, with a time zone.")
-    starting_after: str | None = Field(None, max_length=128)
-    limit: int = Field(PAGE, ge=1, le=LONGEST_PAGE)
 
 
 class FindQuery(BaseModel):
@@ -91,26 +72,6 @@ class RefundRow(ItemRow):
     pending_reason: str | None = Field(description="Why it waits, as balance_insufficient.")
 
 
-class PaymentRow(Output):
-    """A payment as it is known here; `dead` counts its dead letters."""
-
-    payment_id: str
-    status: str | None
-    amount: int | None
-    amount_received: int | None
-    amount_refunded: int
-    currency: str | None
-    customer_email: str | None
-    event_id: str | None
-    user_id: str | None
-    description: str | None
-    created: int | None
-    heard_at: str
-    dispute: str | None = Field(description="The status of its latest dispute.")
-    dispute_due_by: int | None = Field(description="Until when evidence is taken, Unix seconds.")
-    dead: int
-
-
 class NotificationList(Output):
     """Notifications, newest first; `complete` is false when there may be more."""
 
@@ -123,14 +84,6 @@ class RefundList(Output):
 
     data: list[RefundRow]
     complete: bool
-
-
-class PaymentList(Output):
-    """Payments, the one heard of last first; `until` is what the next page has to keep."""
-
-    data: list[PaymentRow]
-    complete: bool
-    until: str
 
 
 class WorkItem(Output):

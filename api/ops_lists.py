@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import islice
@@ -14,7 +13,7 @@ from flask import Response
 from api.audit_note import audit_note
 from api.blueprints import ON_GET, ON_POST, operations_blueprint
 from api.find import Finder
-from api.known_payments import Heard, KnownPayments, matches, payment_id_of, row_of
+from api.known_payments import KnownPayments, is_address, payment_id_of
 from api.list_models import (
     Delay,
     FindQuery,
@@ -22,9 +21,6 @@ from api.list_models import (
     NotificationList,
     NotificationRow,
     NotificationSearch,
-    PaymentList,
-    PaymentRow,
-    PaymentSearch,
     PaymentWork,
     RateQuery,
     Rates,
@@ -36,6 +32,8 @@ from api.list_models import (
 from api.models import Output
 from api.ops_models import OpsPaymentPath, Search, Signed
 from api.parts import parts
+from api.payment_list import wanted_metadata
+from api.payment_models import OperatorsPaymentQuery, OperatorsTerms, PaymentList, PaymentSums
 from api.problems import documented
 from api.redrive import Redrive
 from api.reply import reply
@@ -45,6 +43,7 @@ from shared.facts import timestamp
 from shared.notification import TEST
 from shared.store import rates as kept
 from shared.work.dead_letters import LETTER_KINDS, SCAN_LIMIT, DeadLetters, ItemFilter
+from shared.work.payment_index import PaymentFilter
 from shared.work.payments import moment
 
 Json = dict[str, Any]
@@ -98,18 +97,17 @@ def refunds(query: RefundSearch) -> Response:
     return reply(RefundList(data=data, complete=complete and not scan.cut))
 
 
-@lists.get("/payments", responses={200: PaymentList, **ON_GET})
-def payments(query: PaymentSearch) -> Response:
-    """List the payments that are known here, the one heard of last first."""
-    known = _known_payments()
-    until_ms = _milliseconds(query.until) or parts().store.now_ms()
-    wanted = ItemFilter(since_ms=_milliseconds(query.since), until_ms=until_ms)
-    dead = known.dead()
-    test = matches(query.status, query.event_id, query.email, query.disputed)
-    heard = known.heard(wanted, query.starting_after)
-    data, complete = _taken(filter(test, _rows(heard, dead)), query.limit)
-    complete = complete and known.is_complete(wanted)
-    return reply(PaymentList(data=data, complete=complete, until=moment(until_ms)))
+@lists.get("/payments", responses={200: PaymentList, **documented(400), **ON_GET})
+def payments(query: OperatorsPaymentQuery) -> Response:
+    """List the payments that are known here, the newest first."""
+    data, complete = _known_payments().page(_payment_filter(query), query)
+    return reply(PaymentList(data=data, complete=complete))
+
+
+@lists.get("/payment-sums", responses={200: PaymentSums, **ON_GET})
+def payment_sums(query: OperatorsTerms) -> Response:
+    """Sum up the payments that a search finds, by status and currency, with fees and net."""
+    return reply(_known_payments().sums(_payment_filter(query)))
 
 
 @lists.get(
@@ -124,8 +122,9 @@ def work(path: OpsPaymentPath) -> Response:
 @lists.get("/find", responses={200: MatchList, **ON_GET})
 def find(query: FindQuery) -> Response:
     """Find what an id, an e-mail address or any text in a payment's state belongs to."""
-    data = Finder(parts().store, parts().payments).find(query.text.strip())
-    return reply(MatchList(data=data, complete=_known_payments().is_complete(ItemFilter())))
+    finder = Finder(parts().store, parts().payments, parts().payment_index, parts().settings)
+    data, complete = finder.find(query.text.strip())
+    return reply(MatchList(data=data, complete=complete))
 
 
 @lists.get("/rates", responses={200: Rates, **ON_GET})
@@ -144,7 +143,18 @@ def rates(query: RateQuery) -> Response:
 
 
 def _known_payments() -> KnownPayments:
-    return KnownPayments(parts().store, parts().payments)
+    return KnownPayments(parts().store, parts().payments, parts().payment_index)
+
+
+def _payment_filter(query: OperatorsTerms) -> PaymentFilter:
+    return PaymentFilter(
+        metadata=wanted_metadata(query),
+        email=query.email if query.email and is_address(query.email) else None,
+        status=query.status,
+        disputed=query.disputed,
+        since=None if query.since is None else round(query.since.timestamp()),
+        until=None if query.until is None else round(query.until.timestamp()),
+    )
 
 
 def _item_filter(query: Search, *, state: str | None = None) -> ItemFilter:
@@ -187,10 +197,6 @@ def _taken(rows: Iterable[Row], limit: int) -> tuple[list[Row], bool]:
     """Take as many rows as were asked for; say whether these were all."""
     taken = list(islice(rows, limit + 1))
     return taken[:limit], len(taken) <= limit
-
-
-def _rows(heard: Iterator[Heard], dead: Counter[str]) -> Iterator[PaymentRow]:
-    return (row_of(one, dead[one.record.id]) for one in heard)
 
 
 def _common(item: Json) -> Json:

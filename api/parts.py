@@ -14,6 +14,7 @@ from shared.settings import Settings
 from shared.store.scripts import Store
 from shared.stripe.gateway import StripeGateway
 from shared.work.inbox import Inbox
+from shared.work.payment_index import PaymentIndex
 from shared.work.payments import Payments
 from shared.work.refund_jobs import RefundJobs
 
@@ -30,6 +31,7 @@ class Parts:
     inbox: Inbox
     refund_jobs: RefundJobs
     payments: Payments
+    payment_index: PaymentIndex
     idempotency: IdempotencyKeys
     # Requests that may wait for a result at a time (`Prefer: wait`): the rest of the threads
     # must stay free for other refunds.
@@ -41,13 +43,15 @@ class Parts:
     @classmethod
     def build(cls, settings: Settings, store: Store) -> Parts:
         """Build the parts; connects to nothing yet."""
+        payments = Payments(store, settings.payment_retention_seconds)
         return cls(
             settings=settings,
             store=store,
             gateway=StripeGateway(settings, observe=store.tally.stripe_call),
             inbox=Inbox(store, settings),
             refund_jobs=RefundJobs(store, settings),
-            payments=Payments(store, settings.payment_retention_seconds),
+            payments=payments,
+            payment_index=PaymentIndex(store, payments, settings.indexed_metadata),
             idempotency=IdempotencyKeys(store, settings),
             waiting_room=BoundedSemaphore(max(1, settings.api_threads // 2)),
             draining=Event(),

@@ -238,6 +238,11 @@ class Keys:
         """Name the payment intent of a charge."""
         return self._name("intent_of", charge_id)
 
+    @entry("string", "The payment that a request was about, ours or Stripe's.", PAYMENT)
+    def request_of(self, request_id: str) -> str:
+        """Name the payment of a request; of no request, for what came of none."""
+        return self._name("request_of", request_id)
+
     @entry(
         "string",
         "Of a payment that was made here: its connected account, or `own`.",

@@ -42,6 +42,7 @@ DIGEST_LENGTH = 12
 # Eight digits for the second; five for the milliseconds from then until it was heard of, which put
 # the payments of one second in order, up to a quarter of an hour.
 SECOND_LENGTH, DELAY_LENGTH = 8, 5
+LAST_SECOND = 16**SECOND_LENGTH - 1
 STAMP_LENGTH = SECOND_LENGTH + DELAY_LENGTH
 # Behind every second in the order of texts.
 ABOVE = "g"
@@ -150,6 +151,21 @@ class PaymentIndex:
                 return
             place = chunk[-1][0]
 
+    def among(
+        self, payment_ids: list[str], wanted: PaymentFilter, after: str | None = None
+    ) -> Iterator[ListedPayment]:
+        """Give those of some payments that are wanted, in the order of every list.
+
+        Raises `CallerError` 400 for an `after` that is unknown, and `Unavailable`.
+        """
+        end = self._place(after) if after else None
+        payments = [_listed(record) for record in self._payments.read_many(payment_ids)]
+        places = {one.record.id: _place(one) for one in payments}
+        for one in sorted(payments, key=lambda one: places[one.record.id], reverse=True):
+            is_next = end is None or places[one.record.id] < end
+            if is_next and one.record.known and wanted.admits(one):
+                yield one
+
     def _place(self, payment_id: str) -> Place:
         record = self._payments.read(payment_id)
         if not record.known:
@@ -158,7 +174,13 @@ class PaymentIndex:
                 code="invalid_parameter",
                 param="starting_after",
             )
-        return Place(_stamp(record, summarise(record.id, record.known).created), record.id)
+        return _place(_listed(record))
+
+    def count(self) -> int:
+        """Count all payments, some forgotten ones included. Raises `Unavailable`."""
+        digest = _digest(ALL, "")
+        with redis_errors():
+            return int(self._store.redis.zlexcount(self._name, f"[{digest}", f"({digest}~"))
 
     def _narrowest(self, wanted: PaymentFilter) -> str:
         """Give the digest of the term that the fewest payments are found by."""
@@ -195,7 +217,7 @@ class PaymentIndex:
     ) -> Iterator[ListedPayment]:
         records = self._payments.read_many([place.id for place, _ in chunk])
         for record, (_, member) in zip(records, chunk, strict=True):
-            payment = ListedPayment(record, summarise(record.id, record.known))
+            payment = _listed(record)
             if member not in members(record, self._indexed):
                 self._forget(record, member)
             if record.known and wanted.admits(payment):
@@ -209,6 +231,14 @@ class PaymentIndex:
     @property
     def _name(self) -> str:
         return self._store.keys.payment_index()
+
+
+def _listed(record: PaymentRecord) -> ListedPayment:
+    return ListedPayment(record, summarise(record.id, record.known))
+
+
+def _place(payment: ListedPayment) -> Place:
+    return Place(_stamp(payment.record, payment.summary.created), payment.record.id)
 
 
 def members(record: PaymentRecord, indexed: tuple[str, ...]) -> list[str]:

@@ -99,10 +99,22 @@ class Payments:
         """Name the payment intent of a charge, if an event has named it. Raises `Unavailable`."""
         return self._store.get(self._store.keys.intent_of(charge_id))
 
+    def payment_of_request(self, request_id: str) -> str | None:
+        """Name the payment that a request was about, ours or Stripe's. Raises `Unavailable`."""
+        return self._store.get(self._store.keys.request_of(request_id))
+
     def note(self, payment_id: str, kind: str, **details: Any) -> None:
-        """Add an entry to the payment's timeline. Raises `Unavailable`."""
-        names = {"timeline": self._store.keys.timeline(payment_id)}
-        args = [compact(entry(kind, **details)), TIMELINE_LIMIT, self._retention_ms]
+        """Add an entry to the payment's timeline; with a `request_id` the payment is found by it.
+
+        Raises `Unavailable`.
+        """
+        keys, request_id = self._store.keys, str(details.get("request_id") or "")
+        names = {
+            "timeline": keys.timeline(payment_id),
+            "request_of": keys.request_of(request_id),
+        }
+        found_by = payment_id if request_id else ""
+        args = [compact(entry(kind, **details)), TIMELINE_LIMIT, self._retention_ms, found_by]
         self._store.run(Call("note", names, args))
 
     def entries(self, payment_id: str) -> list[Json]:

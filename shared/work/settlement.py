@@ -78,6 +78,7 @@ class Settlement:
         plan |= {
             "payment": self._payment(claim, record, step.known),
             "names_charge": established.charge_id is not None,
+            "names_request": bool(_request(claim)),
             "timeline": [compact(item) for item in _timeline(claim, done, step.late)],
             "notifications": [one.plan for one in staged],
         }
@@ -136,6 +137,7 @@ class Settlement:
             "payment_index": keys.payment_index(),
             "timeline": keys.timeline(payment_id),
             "intent_of": keys.intent_of(established.charge_id or ""),
+            "request_of": keys.request_of(_request(claim)),
             "outbox": keys.outbox(payment_id),
             "notification_due": keys.due(NOTIFICATIONS),
             "notification_queue": keys.queue(NOTIFICATIONS),
@@ -172,6 +174,11 @@ class Settlement:
             "timeline": compact(noted),
         }
         return Staged(body["id"], plan)
+
+
+def _request(claim: Claim) -> str:
+    """Name the request behind an item: Stripe's of an event, the caller's of a refund job."""
+    return claim.fields.get("stripe_request_id" if claim.kind is EVENTS else "request_id", "")
 
 
 def _timeline(claim: Claim, done: Done, late: list[Fact]) -> list[Json]:

@@ -23,7 +23,7 @@ const MOST_IN_A_FILE = 1_000;
  * @property {Field[]} fields
  * @property {keyof Row & string} at the field that the list is in order of
  * @property {Load<Row>} load
- * @property {(found: { data: Row[], until?: string }, last: Row) => Query} [paging]
+ * @property {boolean} [byId] the service itself goes on after the last one shown
  * @property {(rows: Row[]) => Child} show
  * @property {[string, string]} nothing said when there is none at all
  * @property {string} [hint] said when none matches
@@ -53,10 +53,8 @@ export function listing(list) {
  * @template {{ id: string }} Row
  * @param {Listing<Row>} list
  */
-function pageAsked({ query, paging }) {
-  const asked = pageQuery(searched(query));
-  return paging === undefined ? asked : { ...asked, past: query.past, limit: PAGE };
-}
+const pageAsked = ({ query, byId }) =>
+  byId ? { ...searched(query), past: query.past, limit: PAGE } : pageQuery(searched(query));
 
 /**
  * Give what an address asks the service for.
@@ -89,21 +87,21 @@ function drawn(list, found) {
   return [
     h("p", { class: "hint" }, known),
     h("section", { class: "card", "aria-label": `List of ${thing}s` }, show(rows)),
-    pager(room, query, more),
+    pager(room, query, more, list.byId),
   ];
 }
 
 /**
- * Cut the page out of what came, by the list's own way to the next one if it has one.
+ * Cut the page out of what came, unless the service did.
  * @template {{ id: string }} Row
  * @param {Listing<Row>} list
  * @param {{ data: Row[], complete: boolean }} found
  */
-function page({ query, at, paging }, found) {
-  if (paging === undefined) return pageOf(found.data, query, at);
+function page({ query, at, byId }, found) {
+  if (!byId) return pageOf(found.data, query, at);
   const rows = found.data;
   const last = rows.at(-1);
-  return { rows, more: last && !found.complete ? paging(found, last) : null };
+  return { rows, more: last && !found.complete ? { past: last.id } : null };
 }
 
 /**
@@ -117,13 +115,14 @@ const exporter = (list) => button({}, () => takeAway(list), icon("save"), "Expor
  * @template {{ id: string }} Row
  * @param {Listing<Row>} list
  */
-async function takeAway({ room, thing, query, load }) {
-  const { until: _, ...all } = searched(query);
+async function takeAway({ room, thing, query, byId, load }) {
+  const { until, ...rest } = searched(query);
+  const all = { ...rest, until: byId ? until : undefined, limit: MOST_IN_A_FILE };
   try {
-    const { data, complete } = await load({ ...all, limit: MOST_IN_A_FILE });
+    const { data, complete } = await load(all);
     save(`${room}.csv`, csv(data));
-    const rest = complete ? "" : "; there are more: narrow the search for the others";
-    toast(`${counted(data.length, thing)} exported${rest}`);
+    const hint = complete ? "" : "; there are more: narrow the search for the others";
+    toast(`${counted(data.length, thing)} exported${hint}`);
   } catch (error) {
     toast(explained(error));
   }

@@ -1,4 +1,4 @@
-// Payments: how the money stands, the one heard of last first.
+// Payments: how the money stands, the newest first.
 
 import { h, link } from "../dom.js";
 import { counted, money } from "../format.js";
@@ -13,14 +13,17 @@ import { listing } from "./listing.js";
 
 const STATUSES = [
   ...["succeeded", "requires_action", "requires_payment_method", "requires_capture"],
-  ...["processing", "canceled", "failed"],
+  ...["requires_confirmation", "processing", "canceled"],
 ];
 const FIELDS = [
   { name: "status", label: "Status", options: STATUSES },
   { name: "event_id", label: "Event (event_id)", hint: "123" },
-  { name: "email", label: "E-mail contains", hint: "kim@example.com" },
+  { name: "order_id", label: "Order (order_id)", hint: "A-4711" },
+  { name: "email", label: "E-mail", hint: "kim@example.com" },
+  { name: "since", label: "Made since", type: "datetime-local" },
+  { name: "until", label: "Made before", type: "datetime-local" },
   { name: "disputed", label: "Disputed", options: ["true"] },
-  { name: "since", label: "Heard of since", type: "datetime-local" },
+  { name: "dead", label: "Dead letters", options: ["true"] },
 ];
 
 /** @param {Place} place */
@@ -32,11 +35,11 @@ export const payments = ({ query }) =>
     query,
     fields: FIELDS,
     at: "heard_at",
-    paging: (found, last) => ({ until: found.until ?? "", past: last.id }),
+    byId: true,
     load: named,
     show: paymentTable,
     nothing: ["No payments yet", "Payments show up here once Stripe tells of them."],
-    hint: "The newest ten thousand events were looked at. Find any other by its id.",
+    hint: "Clear the search to see all of them, or find one by its id.",
   });
 
 /**
@@ -84,9 +87,9 @@ const paymentTable = (rows) =>
         name: "Created",
         end: true,
         phone: "none",
-        show: (row) => when(row.created === null ? null : row.created * 1000),
+        show: (row) => when(row.created * 1000),
       },
-      { name: "Heard of", end: true, show: (row) => when(row.heard_at) },
+      { name: "Last news", end: true, show: (row) => when(row.heard_at) },
     ],
     rows,
   );

@@ -143,18 +143,21 @@ export function pageOf(items, { past }, at) {
 }
 
 /**
- * Lead to the newest and to the older page.
+ * Lead to the newest and to the older page. Where pages go on by id, `until` is part of the search.
  * @param {string} room
  * @param {Query} query
  * @param {Query | null} more
+ * @param {boolean} byId
  */
-export function pager(room, query, more) {
-  const { until, past, ...search } = query;
-  if (!until && !more) return null;
+export function pager(room, query, more, byId = false) {
+  const { until, past, ...rest } = query;
+  const search = byId ? { ...rest, until } : rest;
+  const isFirst = byId ? !past : !until;
+  if (isFirst && !more) return null;
   return h(
     "nav",
     { class: "pager", "aria-label": "Pages" },
-    until ? link(address(room, null, search), { class: "button" }, "Newest") : h("span", {}),
+    isFirst ? h("span", {}) : link(address(room, null, search), { class: "button" }, "Newest"),
     more
       ? link(address(room, null, { ...search, ...more }), { class: "button" }, "Older")
       : button({ disabled: true }, () => {}, "Older"),

@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
--- KEYS item due body attempts payment payment_index timeline intent_of outbox notification_due notification_queue notification_index breaker notification_item*
+-- KEYS item due body attempts payment payment_index timeline intent_of request_of outbox notification_due notification_queue notification_index breaker notification_item*
 -- Finish a claimed item together with all it means: the payment's new state, its timeline and
 -- the notifications that follow. All of it happens, or none. With a delay it is not the end: the
 -- item begins anew later, as if it had never been tried.
 -- ARGV template, plan: id, fence, state, fields, tombstone_ms, body_ms, attempt, limit,
---      payment? {id, revision, known, heard_at, index {add[], drop[]}}, names_charge? (whether
---      intent_of is to name the payment), payment_ms, timeline[], timeline_limit,
+--      payment? {id, revision, known, heard_at, index {add[], drop[]}}, names_charge?,
+--      names_request? (whether intent_of, request_of are to name the payment), payment_ms, timeline[], timeline_limit,
 --      notifications[] {id, fields, timeline} (one for each notification_item), guard_ms, open_ms,
 --      delay_ms
 -- Returns {'settled', staged, suppressed}, {'lost'} (another worker holds or finished it), or
@@ -43,6 +43,9 @@ if p.payment then
   redis.call('ZADD', key.payment_index, unpack(p.payment.index.add))
   if p.names_charge then
     redis.call('SET', key.intent_of, p.payment.id, 'PX', p.payment_ms)
+  end
+  if p.names_request then
+    redis.call('SET', key.request_of, p.payment.id, 'PX', p.payment_ms)
   end
 end
 local staged, suppressed = 0, 0

@@ -1,0 +1,70 @@
+"""`GET /api/payments`: a caller's list of payments, read from Redis; Stripe is not asked."""
+
+from __future__ import annotations
+
+from flask import Response, g
+
+from api.blueprints import ON_GET, callers_blueprint
+from api.models import AccountHeader
+from api.parts import parts
+from api.payment_models import (
+    CallersPayment,
+    CallersPaymentList,
+    CallersPaymentQuery,
+    PaymentTerms,
+)
+from api.problems import documented
+from api.reply import reply
+from shared.errors import CallerError
+from shared.work.payment_index import ListedPayment, PaymentFilter
+
+payment_list = callers_blueprint("payments", "/api/payments", "payments")
+
+
+@payment_list.get("", responses={200: CallersPaymentList, **documented(400), **ON_GET})
+def page(header: AccountHeader, query: CallersPaymentQuery) -> Response:
+    """List the payments that events told of, the newest first, as they stand now.
+
+    Those of the account in `Stripe-Account`; without it, of every account that this key may act
+    for.
+    """
+    wanted = PaymentFilter(
+        metadata=wanted_metadata(query),
+        email=query.email,
+        status=query.status,
+        disputed=query.disputed,
+        since=query.since,
+        until=query.until,
+        accounts=_accounts(header.stripe_account),
+    )
+    rows, has_more = parts().payment_index.page(wanted, query.limit, query.starting_after)
+    return reply(CallersPaymentList(data=[_row(one) for one in rows], has_more=has_more))
+
+
+def wanted_metadata(query: PaymentTerms) -> dict[str, str]:
+    """Give the metadata that a query names. Raises `CallerError` 422 for a key without an index."""
+    metadata, indexed = query.metadata(), parts().settings.indexed_metadata
+    for name in metadata:
+        if name not in indexed:
+            raise CallerError(
+                f"{name}: Payments are not listed by this; INDEXED_METADATA names the keys.",
+                status=422,
+                code="invalid_parameter",
+                param=name,
+            )
+    return metadata
+
+
+def _accounts(named: str | None) -> frozenset[str] | None:
+    """Say of which accounts payments may be shown: the one that is named, or all of the key's."""
+    return g.limits.accounts if named is None else frozenset((named,))
+
+
+def _row(payment: ListedPayment) -> CallersPayment:
+    payment_id, summary = payment.record.id, payment.summary
+    return CallersPayment.of(
+        summary,
+        id=payment_id,
+        payment_intent_id=payment_id if payment_id.startswith("pi_") else None,
+        disputed=summary.dispute is not None,
+    )
