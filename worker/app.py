@@ -19,6 +19,7 @@ from shared.telemetry.logging import configure_logging, get_logger
 from shared.telemetry.tracing import configure_tracing
 from shared.work.kinds import EVENTS, NOTIFICATIONS, REFUNDS, UPKEEP
 from shared.work.liveness import PULSE_ID, Signs
+from worker.bells import Bells, GivenUp
 from worker.broker import Aside
 from worker.garbage import put_aside
 from worker.jobs import JOBS
@@ -26,10 +27,12 @@ from worker.queue_app import queue_app
 from worker.run import run
 from worker.runtime import Runtime
 from worker.side_threads import SideThreads
+from worker.task_events import TaskEvents
 
 log = get_logger(__name__)
 settings = load_worker_settings()
 app = queue_app(settings)
+task_events = TaskEvents()
 
 
 @cache
@@ -68,24 +71,24 @@ def signs() -> Signs:
     return Signs(runtime().store)
 
 
-class GivenUp(Exception):
-    """The item is a dead letter now: Flower shows its task among the failed ones."""
+@cache
+def bells() -> Bells:
+    """Give what serves this process's queues."""
+    return Bells(runtime().store, task_events, _work)
 
 
-def _work(queue: str, item_id: str) -> None:
-    """Let an outage of Redis end the task quietly: the item's lease lapses, the relay rings.
+def _work(queue: str, item_id: str) -> str | None:
+    """Make an attempt at an item; say why it was given up, if it was.
 
-    A message of somebody else's, with an id that is none, is dropped. Raises `GivenUp`.
+    Lets an outage of Redis end it quietly: the item's lease lapses, and the relay rings. A message
+    of somebody else's, with an id that is none, is dropped.
     """
-    reason = None
     try:
         signs().give(queue)
-        if item_id != PULSE_ID:
-            reason = run(JOBS[queue], runtime(), item_id)
+        return None if item_id == PULSE_ID else run(JOBS[queue], runtime(), item_id)
     except (Unavailable, CallerError) as error:
         log.warning("work_interrupted", id=item_id, error=str(error))
-    if reason is not None:
-        raise GivenUp(f"{item_id}: {reason}")
+        return None
 
 
 EXPECTED = (GivenUp,)  # the attempt's own line has told of it
@@ -94,22 +97,22 @@ EXPECTED = (GivenUp,)  # the attempt's own line has told of it
 @app.task(name=EVENTS.task, throws=EXPECTED)
 def process_event_task(stripe_event_id: str) -> None:
     """Process one event."""
-    _work(EVENTS.name, stripe_event_id)
+    bells().serve(EVENTS.name, stripe_event_id)
 
 
 @app.task(name=REFUNDS.task, throws=EXPECTED)
 def run_refund_task(refund_request_id: str) -> None:
     """Run one refund job."""
-    _work(REFUNDS.name, refund_request_id)
+    bells().serve(REFUNDS.name, refund_request_id)
 
 
 @app.task(name=NOTIFICATIONS.task, throws=EXPECTED)
 def deliver_task(notification_id: str) -> None:
     """Deliver one notification."""
-    side_threads().run(_work, NOTIFICATIONS.name, notification_id)
+    side_threads().run(bells().serve, NOTIFICATIONS.name, notification_id)
 
 
 @app.task(name=UPKEEP.task, throws=EXPECTED)
 def upkeep_task(duty: str) -> None:
     """Do one duty of upkeep."""
-    _work(UPKEEP.name, duty)
+    bells().serve(UPKEEP.name, duty)

@@ -6,6 +6,8 @@ It carries an id and nothing else. A contract test holds it against what Celery 
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import dataclass
 from functools import cache
 
 
@@ -54,3 +56,25 @@ def template(task: str, queue: str) -> str:
             },
         }
     )
+
+
+@dataclass(frozen=True)
+class Bell:
+    """A doorbell as it was read from a queue; Celery calls its tag the task's id."""
+
+    item_id: str
+    tag: str
+
+
+def read_bell(message: str, template_: str) -> Bell | None:
+    """Read a message that a script made from this template; None for any other."""
+    match = _form(template_).fullmatch(message)
+    return Bell(match["id"], match["tag"]) if match else None
+
+
+@cache
+def _form(template_: str) -> re.Pattern[str]:
+    form = re.escape(template_)
+    for mark, name, characters in (("@@ID@@", "id", r"\w"), ("@@TAG@@", "tag", r"[\w:]")):
+        form = form.replace(mark, f"(?P<{name}>{characters}+)", 1).replace(mark, f"(?P={name})")
+    return re.compile(form, re.ASCII)
