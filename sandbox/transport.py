@@ -74,7 +74,8 @@ class Transport:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one API call."""
         exchange = Exchange(request, ids.new_id("request"))
-        fault = self._world.faults.take(request.method, request.path)
+        key = authentication.key_of(request.headers.get("Authorization", ""))
+        fault = self._world.faults.take(request.method, request.path, key)
         try:
             await _read(exchange, self._world)
             self._limit(exchange)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import fakeredis
 import pytest
@@ -14,8 +15,20 @@ from shared.store.connection import connect
 from shared.store.scripts import Store
 from tests.servers import valkey
 
+HERE = Path(__file__).resolve().parent
+# The folders in the order of what their files take, so that no long file is begun last.
+LONGEST_FIRST = ("e2e", "contract", "integration", "unit", "conventions")
 SIGNING_SECRET = "whsec_testing_only_0123456789"
 NOTIFICATION_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have a file's tests run in one process; those that name a group of their own, with it."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=lambda item: LONGEST_FIRST.index(item.path.relative_to(HERE).parts[0]))
 
 
 @pytest.fixture(scope="session")

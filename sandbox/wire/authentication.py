@@ -31,7 +31,7 @@ LIVE_KEY: Final = (
 
 def check(authorization: str | None) -> None:
     """Raise Stripe's 401 unless the header carries an acceptable key."""
-    key = _key(authorization or "")
+    key = key_of(authorization or "")
     if not key:
         raise unauthorized(NO_KEY)
     if LIVE.match(key):
@@ -53,7 +53,8 @@ def check(authorization: str | None) -> None:
         raise unauthorized(f"Invalid API Key provided: {_masked(key)}")
 
 
-def _key(authorization: str) -> str:
+def key_of(authorization: str) -> str:
+    """Return the key of an Authorization header, '' if there is none."""
     scheme, _, value = authorization.partition(" ")
     if scheme.lower() == "bearer":
         return value.strip()

@@ -32,12 +32,16 @@ class Fault:
     should_retry: bool | None = None
     delay_seconds: float = 0.0
     times: int | None = 1
+    api_key: str | None = None
+    """Meant for calls with this key alone, where several clients share a sandbox."""
     hits: int = 0
     id: str = field(default_factory=lambda: "flt_" + ids.random_text(ids.SHORT_LENGTH))
 
-    def applies_to(self, method: str, path: str) -> bool:
+    def applies_to(self, method: str, path: str, api_key: str) -> bool:
         """Tell whether the fault is still active and meant for this call."""
         if self.times is not None and self.hits >= self.times:
+            return False
+        if self.api_key not in (None, api_key):
             return False
         return self.method in (None, method) and path.startswith(self.path_prefix)
 
@@ -69,14 +73,14 @@ class Faults:
     def __init__(self) -> None:
         self.active: list[Fault] = []
 
-    def take(self, method: str, path: str) -> Fault | None:
+    def take(self, method: str, path: str, api_key: str) -> Fault | None:
         """Return the fault this call meets, and count it as met."""
         for fault in self.active:
-            if fault.applies_to(method, path):
+            if fault.applies_to(method, path, api_key):
                 fault.hits += 1
                 return fault
         return None
 
     def listed(self) -> list[Json]:
-        """Return the faults as JSON."""
-        return [asdict(fault) for fault in self.active]
+        """Return the faults as JSON, without the keys."""
+        return [{**asdict(fault), "api_key": None} for fault in self.active]

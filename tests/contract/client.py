@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -11,7 +10,6 @@ import requests
 
 T = TypeVar("T")
 # Seconds between two looks at something that changes by itself.
-LOOK_AGAIN_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -80,14 +78,3 @@ class Api:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         got = self._session.request(method, self.base_url + path, headers=named, timeout=30, **what)
         return Answer(got.status_code, got.json(), got.headers)
-
-
-def eventually(look: Callable[[], T | None], seconds: float, what: str) -> T:
-    """Look until there is something to see; fail with `what` was waited for."""
-    deadline = time.monotonic() + seconds
-    while True:
-        seen = look()
-        if seen:
-            return seen
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
-        time.sleep(LOOK_AGAIN_SECONDS)

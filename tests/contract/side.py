@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import requests
 
 from tests import servers
-from tests.contract.client import eventually
+from tests.servers import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,11 +29,6 @@ class Side:
     key: str
     is_fake: bool
 
-    @property
-    def patience_seconds(self) -> float:
-        """How long to wait for what happens by itself: events, disputes, balances."""
-        return 5 if self.is_fake else 60
-
     def eventually(self, look: Callable[[], T | None], what: str) -> T:
         """Look until there is something to see, letting the sandbox's time pass in between."""
         if self.is_fake:
@@ -42,7 +37,7 @@ class Side:
                 if seen:
                     return seen
                 self.let_time_pass(SANDBOX_STEP_SECONDS)
-        return eventually(look, self.patience_seconds, what)
+        return wait_until(look, what)
 
     def let_time_pass(self, seconds: float) -> None:
         """Move the sandbox's clock; what is due on the way happens. Stripe's cannot be moved."""

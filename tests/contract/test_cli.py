@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.contract.cli import Cli
-from tests.contract.client import Api, eventually
+from tests.contract.client import Api
 from tests.contract.purchases import create, pay
 from tests.contract.receiver import Receiver
 from tests.contract.test_cards import NO_RAW_CARDS
 from tests.contract.test_webhooks import NOT_REACHABLE
+from tests.servers import wait_until
 
 
 @pytest.mark.fake_only(reason=NO_RAW_CARDS)
@@ -104,7 +105,7 @@ def test_an_event_is_resent_to_an_endpoint(api: Api, cli: Cli, receiver: Receive
     event = next(e for e in events if e["data"]["object"]["id"] == intent["id"])
     resent = cli.run("events", "resend", event["id"], "--webhook-endpoint", endpoint["id"])
     assert resent.json["id"] == event["id"]
-    eventually(lambda: receiver.deliveries, 5, "the resent event")
+    wait_until(lambda: receiver.deliveries, "the resent event")
     assert receiver.deliveries[0].verified_by(endpoint["secret"]).id == event["id"]
     api.delete(f"/v1/webhook_endpoints/{endpoint['id']}")
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import stripe
 
-from tests.contract.client import Api, eventually
+from tests.contract.client import Api
 from tests.contract.purchases import pay
 from tests.contract.side import Side
 from tests.contract.test_cards import DECLINED, SUCCEED, THREE_D_SECURE, card
+from tests.servers import wait_until
 
 pytestmark = pytest.mark.fake_only(reason="Stripe does not fail on demand")
 FORM: stripe.params.PaymentIntentCreateParams = {"amount": 500, "currency": "usd"}
@@ -78,7 +79,7 @@ def test_what_is_kept_on_disk_holds_no_card_number(
             {**FORM, "payment_method_types[]": "card", "payment_method": method, "confirm": "true"},
             Idempotency_Key=f"disk-{number[-4:]}",
         )
-    eventually(lambda: state.exists() and "generic_decline" in state.read_text(), 10, "the state")
+    wait_until(lambda: state.exists() and "generic_decline" in state.read_text(), "the state")
     kept = state.read_text()
     assert not [number for number in NUMBERS if number in kept]
 
@@ -89,7 +90,7 @@ def test_a_restart_goes_on_where_it_was(
     state = tmp_path / "state.json"
     _, before = fresh_sandbox(SANDBOX_STATE=str(state))
     intent = pay(before)
-    eventually(lambda: state.exists() and intent["id"] in state.read_text(), 10, "the state")
+    wait_until(lambda: state.exists() and intent["id"] in state.read_text(), "the state")
     _, after = fresh_sandbox(SANDBOX_STATE=str(state))
     assert after.found(f"/v1/payment_intents/{intent['id']}")["status"] == "succeeded"
     types = [e["type"] for e in after.found("/v1/events")["data"]]

@@ -13,13 +13,13 @@ import requests
 import stripe
 
 from tests.contract.cli import Cli
-from tests.contract.client import Api, eventually
+from tests.contract.client import Api
 from tests.contract.purchases import create, pay
 from tests.contract.receiver import Receiver
 from tests.contract.side import Side
+from tests.servers import wait_until
 
 # Seconds; forwarding takes milliseconds, a start of the CLI about one.
-PATIENCE = 20
 
 
 class Listening:
@@ -30,7 +30,7 @@ class Listening:
         self.said: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        ready = eventually(lambda: self.match(r"(whsec_\w+)"), PATIENCE, f"Ready! {self.said}")
+        ready = wait_until(lambda: self.match(r"(whsec_\w+)"), f"Ready! {self.said}")
         self.secret = ready.group(1)
 
     def match(self, pattern: str) -> re.Match[str] | None:
@@ -71,7 +71,7 @@ def test_events_are_forwarded_signed(api: Api, listen: Any, receiver: Receiver) 
     secret = listen().secret
     intent = pay(api)["id"]
     expected = {"payment_intent.created", "charge.succeeded", "payment_intent.succeeded"}
-    eventually(lambda: expected <= set(receiver.types(intent)), PATIENCE, "the forwarded events")
+    wait_until(lambda: expected <= set(receiver.types(intent)), "the forwarded events")
     for delivery in receiver.about(intent):
         assert delivery.verified_by(secret).id == delivery.event["id"]
         assert delivery.headers["content-type"] == "application/json; charset=utf-8"
@@ -86,14 +86,14 @@ def test_the_answer_is_reported(api: Api, listen: Any, receiver: Receiver) -> No
     receiver.statuses = [418]
     listening = listen()
     create(api)
-    eventually(lambda: listening.match(r"\[418\] POST"), PATIENCE, "the report of the answer")
+    wait_until(lambda: listening.match(r"\[418\] POST"), "the report of the answer")
 
 
 def test_only_chosen_events_are_forwarded(api: Api, listen: Any, receiver: Receiver) -> None:
     listen("--events", "charge.succeeded,charge.refunded")
     intent = pay(api)["id"]
     api.made("/v1/refunds", {"payment_intent": intent})
-    eventually(lambda: "charge.refunded" in receiver.types(intent), PATIENCE, "the refund")
+    wait_until(lambda: "charge.refunded" in receiver.types(intent), "the refund")
     assert set(receiver.types(intent)) == {"charge.succeeded", "charge.refunded"}
 
 
@@ -102,10 +102,10 @@ def test_an_event_is_resent_to_the_listener(
 ) -> None:
     secret = listen().secret
     intent = create(api)["id"]
-    eventually(lambda: receiver.about(intent), PATIENCE, "the event")
+    wait_until(lambda: receiver.about(intent), "the event")
     event = receiver.about(intent)[0].event
     assert cli.run("events", "resend", event["id"]).json["id"] == event["id"]
-    eventually(lambda: len(receiver.about(intent)) == 2, PATIENCE, "the event again")
+    wait_until(lambda: len(receiver.about(intent)) == 2, "the event again")
     assert receiver.about(intent)[1].verified_by(secret).id == event["id"]
 
 
@@ -115,7 +115,7 @@ def test_a_trigger_arrives_at_the_listener(
     secret = listen().secret
     assert cli.run("trigger", "charge.refunded").status == 0
     intent = api.found("/v1/refunds", {"limit": 1})["data"][0]["payment_intent"]
-    eventually(lambda: "charge.refunded" in receiver.types(intent), PATIENCE, "the refund")
+    wait_until(lambda: "charge.refunded" in receiver.types(intent), "the refund")
     assert all(delivery.verified_by(secret) for delivery in receiver.about(intent))
 
 
@@ -123,7 +123,7 @@ def test_two_listeners_hear_the_same(api: Api, listen: Any, receiver: Receiver) 
     listen()
     listen()
     intent = create(api)["id"]
-    eventually(lambda: len(receiver.about(intent)) == 2, PATIENCE, "both listeners")
+    wait_until(lambda: len(receiver.about(intent)) == 2, "both listeners")
     first, second = receiver.about(intent)
     assert first.event["id"] == second.event["id"]
 
@@ -143,7 +143,7 @@ def test_what_was_forwarded_stands_among_the_deliveries(
             d for d in answer["data"] if d["endpoint"] == "stripe listen" and intent in d["payload"]
         ]
 
-    eventually(logged, PATIENCE, "the delivery in the log")
+    wait_until(logged, "the delivery in the log")
     assert (logged()[0]["state"], logged()[0]["attempts"][0]["status"]) == ("failed", 500)
 
 
@@ -158,7 +158,7 @@ def test_thin_events_are_forwarded_too(api: Api, listen: Any, receiver: Receiver
             if d.event.get("related_object", {}).get("id") == intent
         ]
 
-    eventually(thin, PATIENCE, "the thin event")
+    wait_until(thin, "the thin event")
     assert thin()[0]["type"] == "v1.payment_intent.created"
     assert "data" not in thin()[0]
     client = stripe.StripeClient("sk_test_thin")

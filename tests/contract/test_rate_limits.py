@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from tests.contract.client import Answer, Api, eventually
+from tests.contract.client import Answer, Api
 from tests.contract.purchases import RETURN_URL
 from tests.contract.side import Side
+from tests.servers import wait_until
 
 pytestmark = pytest.mark.fake_only(reason="floods are for our own machine")
 Fresh = Callable[..., tuple[Side, Api]]
@@ -35,7 +36,7 @@ def test_an_endpoint_refuses_the_26th_call_of_a_second(fresh_sandbox: Fresh) -> 
         assert answer.headers["Stripe-Rate-Limited-Reason"] == "endpoint-rate"
     counted = requests.get(f"{side.url}/_sandbox/rate_limits", timeout=5).json()
     assert counted["refused"] == {"endpoint-rate": len(refused), "global-rate": 0}
-    assert eventually(lambda: api.get(INTENTS).status == 200, 5, "the second to be over")
+    assert wait_until(lambda: api.get(INTENTS).status == 200, "the second to be over")
 
 
 def test_an_account_is_limited_over_all_its_endpoints(side: Side, fresh_sandbox: Fresh) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.contract.client import Api, eventually
+from tests.contract.client import Api
 from tests.contract.diary import Diary
 from tests.contract.purchases import authorize
 from tests.contract.receiver import Receiver
 from tests.contract.side import Side
+from tests.servers import wait_until
 
 ACACIA = "2025-02-24.acacia"
 BASIL = "2025-03-31.basil"
@@ -86,9 +87,8 @@ def test_an_endpoint_older_than_basil_is_told_of_a_refund(api: Api, receiver: Re
     )
     intent = authorize(api)
     api.made(f"/v1/payment_intents/{intent['id']}/cancel")
-    told = eventually(
+    told = wait_until(
         lambda: [d for d in receiver.about(intent["id"]) if d.event["type"] == "charge.refunded"],
-        10,
         "charge.refunded at the older endpoint",
     )
     api.delete(f"/v1/webhook_endpoints/{endpoint['id']}")

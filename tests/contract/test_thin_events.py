@@ -9,18 +9,18 @@ import pytest
 import requests
 import stripe
 
-from tests.contract.client import Api, eventually
+from tests.contract.client import Api
 from tests.contract.diary import Diary
 from tests.contract.purchases import create, pay
 from tests.contract.receiver import Receiver
 from tests.contract.side import Side
+from tests.servers import wait_until
 
 pytestmark = pytest.mark.fake_only(reason="Stripe does not reach this machine's loopback")
 HEALTH = "v2.core.health.event_generation_failure.resolved"
 EVENTS = "/v2/core/events"
 DESTINATIONS = "/v2/core/event_destinations"
 # Seconds for a delivery.
-PATIENCE = 10
 Destination = Callable[..., dict[str, Any]]
 
 
@@ -56,7 +56,7 @@ def arrived(receiver: Receiver, event_type: str) -> Any:
     def look() -> Any:
         return next((d for d in receiver.deliveries if d.event["type"] == event_type), None)
 
-    return eventually(look, PATIENCE, event_type)
+    return wait_until(look, event_type)
 
 
 def test_a_v1_event_comes_as_a_notice(

@@ -9,10 +9,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.e2e.running import Service, service
 from tests.e2e.stand_ins import STAND_IN, Run, different_ports
-from tests.servers import ROOT
+from tests.servers import PATIENCE_SECONDS, ROOT
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
@@ -23,6 +24,17 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+# A page on a busy machine; a quiet one needs a tenth of a second.
+expect.set_options(timeout=PATIENCE_SECONDS * 1000)
+
+
+@pytest.fixture(scope="session")
+def open_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Run the whole service as `make run` does, for all tests that ask for nothing else."""
+    with service(tmp_path_factory.mktemp("service")) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +67,7 @@ def page(browser: Browser) -> Iterator[Page]:
 def folder(tmp_path: Path) -> Path:
     shutil.copy(ROOT / "app.py", tmp_path)
     for package in ("local", "shared"):
-        shutil.copytree(
-            ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__")
-        )
+        shutil.copytree(ROOT / package, tmp_path / package)  # compiled, too: each start needs it
     (tmp_path / "stand_in.py").write_text(STAND_IN)
     (tmp_path / "Procfile").write_text(
         "api: python stand_in.py api PORT\n"

@@ -17,8 +17,6 @@ from tests.servers import ROOT, free_ports, process, wait_until
 
 Json = dict[str, Any]
 PORTS = {"PORT": 5001, "SANDBOX_PORT": 12111, "RECEIVER_PORT": 5050, "FLOWER_PORT": 5555}
-# A cold start of seven processes on two busy cores; a laptop needs about 8 s.
-START_SECONDS = 90.0
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def service(folder: Path, **environment: str) -> Iterator[Service]:
             assert running.poll() is None, log.read_text()
             return "is ready" in log.read_text()
 
-        wait_until(ready, "the service says that it is ready", START_SECONDS)
+        wait_until(ready, "the service says that it is ready")
         yield found
         running.terminate()
         until = time.monotonic() + 40

@@ -14,9 +14,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.servers import free_ports
+from tests.servers import PATIENCE_SECONDS, free_ports
 
-PATIENCE_SECONDS = 60  # a busy CI machine; a laptop needs about 3
 PORTS = ("PORT", "FLOWER_PORT", "SANDBOX_PORT", "RECEIVER_PORT")
 STAND_IN = """
 import http.server, os, signal, sys, threading, time

@@ -10,11 +10,13 @@ import pytest
 from chaos.run import Plan, run
 from chaos.unprotected import PROTECTIONS
 
-SHORT = Plan(seed=7, events=250, kills=4, freezes=1, disturbances=8, customers=6)
+# The patience is for a busy machine.
+SHORT = Plan(
+    seed=7, events=120, kills=4, freezes=1, disturbances=6, customers=6, patience_seconds=300
+)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)  # a minute on a quiet machine; patience alone may take two
 def test_every_promise_is_kept_while_processes_die() -> None:
     said: list[str] = []
     result = run(SHORT, said.append)

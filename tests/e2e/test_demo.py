@@ -4,14 +4,16 @@ import os
 import subprocess
 import sys
 
-from tests.e2e.running import service
+import pytest
+
 from tests.servers import ROOT
 
+pytestmark = pytest.mark.xdist_group("open service")
 
-def test_the_demo_tells_the_whole_story_of_a_running_service(tmp_path):
-    with service(tmp_path) as running:
-        done = demo(DATA_DIR=str(tmp_path / "data"))
-    assert done.returncode == 0, done.stdout + done.stderr + running.log.read_text()[-3000:]
+
+def test_the_demo_tells_the_whole_story_of_a_running_service(open_service):
+    done = demo(DATA_DIR=str(open_service.log.parent / "data"))
+    assert done.returncode == 0, done.stdout + done.stderr + open_service.log.read_text()[-3000:]
     for word in (
         "insufficient_funds",
         "the customer completes the challenge",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,17 +10,14 @@ from playwright.sync_api import Browser, expect
 from tests.e2e.running import Service, service
 from tests.servers import free_port, wait_until
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("open service")]
 EMAIL = "somebody-private@example.com"
 
 
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Service]:
-    with service(tmp_path, LOG_LEVEL="WARNING") as found:
-        yield found
-
-
-def test_flower_shows_workers_and_tasks_but_no_customer(browser: Browser, running: Service) -> None:
+def test_flower_shows_workers_and_tasks_but_no_customer(
+    browser: Browser, open_service: Service
+) -> None:
+    running = open_service
     payment = running.pay("pm_card_visa", customer_email=EMAIL).json()["payment_intent_id"]
     (told,) = running.told(payment, "payment.succeeded")
     page = browser.new_page()

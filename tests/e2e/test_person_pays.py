@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -10,16 +9,15 @@ from playwright.sync_api import Page, expect
 
 from tests.contract.client import Api
 from tests.contract.receiver import receiving
-from tests.e2e.running import Json, Service, service
+from tests.e2e.running import Json, Service
 from tests.servers import wait_until
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("open service")]
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with service(tmp_path_factory.mktemp("service")) as found:
-        yield found
+@pytest.fixture
+def running(open_service: Service) -> Service:
+    return open_service
 
 
 def test_from_the_checkout_page_to_the_notification(page: Page, running: Service) -> None:

@@ -39,7 +39,7 @@ def test_a_redis_that_is_not_there_yet_is_said_once_and_waited_for(tmp_path):
             assert len(about) == 1, about
         options = ["--port", str(port), "--bind", "127.0.0.1", "--save", ""]
         with process(str(valkey_binary()), *options, log=tmp_path / "valkey.log"):
-            wait_until(lambda: "is ready" in log.read_text(), "the service is ready", 60)
+            wait_until(lambda: "is ready" in log.read_text(), "the service is ready")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 
 import pytest
@@ -51,6 +52,7 @@ def settings(valkey_url: str, sandbox: str, receiver: str) -> Settings:
     """Give settings that reach the test's own Valkey, sandbox and receiver."""
     return make_settings(
         redis_url=valkey_url,
+        stripe_secret_key=f"sk_test_tests_{secrets.token_hex(6)}",  # faults name it
         stripe_api_base=sandbox,
         event_service_url=receiver,
         retry_base_seconds=0.05,

@@ -14,13 +14,15 @@ from werkzeug.test import TestResponse
 
 from shared.work.kinds import EVENTS, KINDS, NOTIFICATIONS, REFUNDS
 from tests.conftest import SIGNING_SECRET
+from tests.servers import PATIENCE_SECONDS
 from worker.jobs import JOBS
 from worker.relay import sweep
 from worker.run import run
 from worker.runtime import Runtime
 
 Json = dict[str, Any]
-PATIENCE_SECONDS = 20.0
+# What is due later than this is no work of a test's.
+SOON_SECONDS = 20.0
 WORKED = (EVENTS, REFUNDS, NOTIFICATIONS)
 
 
@@ -33,6 +35,13 @@ class Hands:
         self.sandbox = sandbox
         self.receiver = receiver
         self._schemas: dict[str, jsonschema_rs.Validator] = {}
+
+    def break_stripe(self, **fault: Any) -> None:
+        """Have the sandbox break calls of this test's, and of no other that is not quite over."""
+        key = self.runtime.settings.stripe_secret_key
+        match = fault.pop("match", {}) | {"api_key": key.get_secret_value() if key else None}
+        asked = {"match": match} | fault
+        requests.post(f"{self.sandbox}/_sandbox/faults", json=asked, timeout=5).raise_for_status()
 
     def pay(self, method: str = "pm_card_visa", **fields: Any) -> TestResponse:
         """Take a payment through the API."""
@@ -80,7 +89,7 @@ class Hands:
         return rung
 
     def work(self) -> None:
-        """Work until nothing waits but what is scheduled for later than the test's patience."""
+        """Work until nothing waits but what is scheduled for later than soon."""
         until = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < until:
             if self.ring() or any(sweep(self.runtime.store, kind) for kind in WORKED):
@@ -91,7 +100,7 @@ class Hands:
         raise AssertionError("there was no end of work")
 
     def _due_soon(self) -> bool:
-        soon = self.runtime.store.now_ms() + PATIENCE_SECONDS * 1000
+        soon = self.runtime.store.now_ms() + SOON_SECONDS * 1000
         return any(
             self.runtime.store.redis.zcount(self.runtime.store.keys.due(k), "-inf", soon)
             for k in WORKED

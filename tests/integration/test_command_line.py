@@ -25,10 +25,9 @@ from shared.work.kinds import EVENTS
 from tests.conftest import make_settings
 from tests.integration.hands import Hands
 from tests.integration.test_dead_letters import bury, bury_notifications
-from tests.servers import ROOT
+from tests.servers import PATIENCE_SECONDS, ROOT
 
 KEY = "operator-key-0123456789"
-PATIENCE_SECONDS = 20
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 

@@ -94,11 +94,7 @@ def test_a_thin_event_whose_object_moved_on_tells_only_the_end(hands: Hands) -> 
 def test_a_thin_event_of_no_interest_is_ignored_without_a_fetch(hands: Hands) -> None:
     hands.pay()
     event = thin(of_type(hands, "payment_intent.succeeded"), type="v1.invoice.paid")
-    requests.post(
-        f"{hands.sandbox}/_sandbox/faults",
-        json={"kind": "error", "status": 500, "times": None},
-        timeout=5,
-    ).raise_for_status()
+    hands.break_stripe(kind="error", status=500, times=None)
     hands.post_event(event)
     hands.work()
     assert (

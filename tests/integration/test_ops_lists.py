@@ -279,8 +279,7 @@ def test_the_story_of_a_payment_tells_failed_attempts_and_who_redrove(
     hands: Hands, client: FlaskClient, real_store: Store
 ) -> None:
     payment = paid(hands)
-    faults = {"kind": "error", "method": "POST", "path_prefix": "/v1/refunds", "times": 1}
-    requests.post(f"{hands.sandbox}/_sandbox/faults", json=faults, timeout=5).raise_for_status()
+    hands.break_stripe(kind="error", method="POST", path_prefix="/v1/refunds", times=1)
     job = client.post("/api/refund/process", json={"payment_intent_id": payment}).get_json()
     hands.ring()
     (told,) = got(hands, "notifications", type="payment.succeeded")["data"]

@@ -94,8 +94,7 @@ def test_with_stripe_down_the_last_known_state_is_told_as_stale(
 
 
 def _break_stripe(hands: Hands) -> None:
-    fault = {"match": {}, "phase": "before", "kind": "error", "status": 500, "times": 100}
-    requests.post(f"{hands.sandbox}/_sandbox/faults", json=fault, timeout=5).raise_for_status()
+    hands.break_stripe(phase="before", kind="error", status=500, times=100)
 
 
 def test_verify_asks_stripe_and_compares_what_was_expected(hands: Hands) -> None:

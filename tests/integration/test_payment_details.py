@@ -48,8 +48,7 @@ def wait_for_stripe(hands: Hands, seconds: int = 20) -> None:
 
 def fault(hands: Hands, path: str, **more: Any) -> None:
     match = {"method": "GET", "path_prefix": path}
-    asked = {"match": match, "kind": "error", "status": 403, "times": None} | more
-    requests.post(f"{hands.sandbox}/_sandbox/faults", json=asked, timeout=5).raise_for_status()
+    hands.break_stripe(**({"match": match, "kind": "error", "status": 403, "times": None} | more))
 
 
 def shown(hands: Hands, payment: str, **headers: str) -> Json:
@@ -419,8 +418,7 @@ def test_a_refund_that_waits_for_balance_is_shown_as_pending(hands: Hands) -> No
     payment = hands.pay().get_json()["payment_intent_id"]
     match = {"method": "POST", "path_prefix": "/v1/refunds"}
     refusal = {"kind": "error", "status": 400, "code": "balance_insufficient", "times": None}
-    faults = f"{hands.sandbox}/_sandbox/faults"
-    requests.post(faults, json={"match": match} | refusal, timeout=5).raise_for_status()
+    hands.break_stripe(match=match, **refusal)
     answer = hands.client.post("/api/refund/process", json={"payment_intent_id": payment})
     hands.ring()
     waits = hands.client.get(answer.headers["Location"]).get_json()

@@ -34,8 +34,7 @@ def refund(hands: Hands, payment: str, **fields: Any) -> str:
 def refuse(hands: Hands, times: int | None, **fault: Any) -> None:
     """Have the sandbox refuse refunds."""
     match = {"method": "POST", "path_prefix": "/v1/refunds"}
-    asked = {"match": match, "kind": "error", "status": 400, "times": times} | fault
-    requests.post(f"{hands.sandbox}/_sandbox/faults", json=asked, timeout=5).raise_for_status()
+    hands.break_stripe(**({"match": match, "kind": "error", "status": 400, "times": times} | fault))
 
 
 def about_refunds(hands: Hands) -> list[Json]:

@@ -17,8 +17,7 @@ HEADERS = {"Stripe-Account": ACCOUNT}
 
 def refuse(hands: Hands, **fault: Any) -> None:
     match = {"path_prefix": "/v1/"}
-    asked = {"match": match, "kind": "error", "status": 403, "times": None} | fault
-    requests.post(f"{hands.sandbox}/_sandbox/faults", json=asked, timeout=5).raise_for_status()
+    hands.break_stripe(**({"match": match, "kind": "error", "status": 403, "times": None} | fault))
 
 
 def ask(hands: Hands, what: str, headers: Json) -> TestResponse:

@@ -24,8 +24,7 @@ BODY = {"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}
 
 
 def break_stripe(hands: Hands, path: str, **fault: Any) -> None:
-    fault = {"method": "POST", "path_prefix": path, "times": 1} | fault
-    requests.post(f"{hands.sandbox}/_sandbox/faults", json=fault, timeout=5).raise_for_status()
+    hands.break_stripe(**({"method": "POST", "path_prefix": path, "times": 1} | fault))
 
 
 @pytest.fixture

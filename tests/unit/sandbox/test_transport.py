@@ -168,6 +168,20 @@ def test_an_error_hides_a_refusal_once_and_does_not_replace_it() -> None:
     play(story)
 
 
+def test_a_fault_for_one_clients_key_leaves_the_others_alone() -> None:
+    async def story(stripe: Stripe) -> None:
+        mine = {"Authorization": "Bearer sk_test_mine"}
+        match = {"path_prefix": PATH, "api_key": "sk_test_mine"}
+        asked = {"match": match, "kind": "error", "times": 1}
+        made = await stripe.client.post("/_sandbox/faults", json=asked)
+        assert "sk_test_mine" not in await made.text()
+        assert (await stripe.create("theirs")).status == 200
+        assert (await stripe.create("mine", mine)).status == 500
+        assert (await stripe.create("again", mine)).status == 200
+
+    play(story)
+
+
 def test_too_many_requests_say_when_to_come_again() -> None:
     async def story(stripe: Stripe) -> None:
         await stripe.fault(kind="error", status=429, retry_after=7, should_retry=True)
