@@ -17,6 +17,7 @@ from shared.work.inbox import Inbox
 from shared.work.payment_index import PaymentIndex
 from shared.work.payments import Payments
 from shared.work.refund_jobs import RefundJobs
+from shared.work.stripe_budget import PromptBudget
 
 EXTENSION = "billing"
 
@@ -47,7 +48,9 @@ class Parts:
         return cls(
             settings=settings,
             store=store,
-            gateway=StripeGateway(settings, observe=store.tally.stripe_call),
+            gateway=StripeGateway(
+                settings, observe=store.tally.stripe_call, budget=PromptBudget(store, settings)
+            ),
             inbox=Inbox(store, settings),
             refund_jobs=RefundJobs(store, settings),
             payments=payments,

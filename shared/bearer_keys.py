@@ -46,6 +46,13 @@ def bearer_keys(entries: Iterable[SecretStr]) -> Iterator[BearerKey]:
         yield BearerKey(named[1], named[2]) if named else BearerKey(UNNAMED, text)
 
 
+def unknown_callers(limits: Iterable[str], entries: Iterable[SecretStr]) -> list[str]:
+    """List limits of callers that have no key: they would be taken for ones that hold."""
+    callers = {key.owner for key in bearer_keys(entries)}
+    unknown = sorted(set(limits) - callers) if callers else []
+    return [f"CALLER_LIMITS is not valid: API_KEYS names no caller {name}" for name in unknown]
+
+
 def first_secret(setting: str) -> str | None:
     """Give the key of the first entry of a setting as it is written; None when there is none."""
     first = setting.partition(",")[0].strip()

@@ -61,6 +61,12 @@ class NotYet(BillingError):
         self.delay_seconds = delay_seconds
 
 
+class OverBudget(NotYet):
+    """Our share of Stripe's rate is used up: the work waits for its turn, however long."""
+
+    code = "over_budget"
+
+
 class Unavailable(BillingError):
     """Stripe, Redis or the event service is ill: try the same thing again later (503).
 

@@ -284,6 +284,22 @@ class Keys:
         """Name what counts against a caller's ceiling in one currency."""
         return self._name("spending", caller, currency)
 
+    @entry(
+        "hash",
+        "What is left of Stripe's rate limits, by account; a bucket is `account` or an endpoint.",
+        "an hour after the last call",
+        {
+            "<bucket>:level": "Calls that may be made; below 0 they are owed.",
+            "<bucket>:at": "Milliseconds: when that was so.",
+            "<bucket>:share": "The share of its rate it was lowered to after a 429.",
+            "<bucket>:lowered_at": "Milliseconds.",
+            "<bucket>:line:<priority>": "Milliseconds: the latest turn that was given to a caller.",
+        },
+    )
+    def budget(self, mode: str, account: str) -> str:
+        """Name the budget of an account (`own` or `acct_…`) in a mode."""
+        return self._name("budget", mode, account)
+
     @entry("string", "Lives while the event service is taken for ill.", "60 s")
     def breaker(self) -> str:
         """Name the open breaker."""

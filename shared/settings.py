@@ -23,7 +23,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from shared.bearer_keys import CallerLimits, bearer_keys
+from shared.bearer_keys import CallerLimits, unknown_callers
 from shared.errors import Misconfigured
 from shared.http_url import http_url
 from shared.keys import INSTALLATION
@@ -31,6 +31,7 @@ from shared.live_safety import live_problems
 from shared.misspellings import misspellings
 from shared.processes import GUARDED, PROCESSES, Process, given_to, roles_of
 from shared.redis_url import redis_address
+from shared.signing_secrets import signing_problems
 
 ENV_FILE = ".env"
 # Names another file; empty, none is read. `python app.py` has read it for all its processes.
@@ -170,6 +171,15 @@ class Settings(BaseSettings):
     )
     stripe_max_network_retries: int = Field(
         2, description="Tries the SDK makes after the first, with the same key.", ge=0, le=5
+    )
+    stripe_rate_limit: int = Field(
+        100,
+        description="Calls a second that Stripe allows to one account. All processes share them: "
+        "payments first, then look-ups, refunds last.",
+        ge=1,
+    )
+    stripe_endpoint_rate_limit: int = Field(
+        25, description="Calls a second that Stripe allows to one endpoint of an account.", ge=1
     )
     event_service_timeout_seconds: float = Field(
         10.0, description="Deadline of one delivery attempt.", gt=0, le=30
@@ -443,8 +453,8 @@ def _unsafe(settings: Settings) -> list[str]:
         )
     if any(not s.get_secret_value().startswith("whsec_") for s in settings.stripe_webhook_secret):
         problems.append("STRIPE_WEBHOOK_SECRET is not valid: each secret starts with whsec_")
-    problems += _badly_signed(settings)
-    problems += _unknown_callers(settings)
+    problems += signing_problems(settings.event_service_secret)
+    problems += unknown_callers(settings.caller_limits, settings.api_keys)
     if settings.livemode:
         problems += live_problems(settings)
     if settings.livemode and not settings.api_keys:
@@ -452,24 +462,6 @@ def _unsafe(settings: Settings) -> list[str]:
     if settings.livemode and settings.stripe_api_base:
         problems.append("STRIPE_API_BASE is not valid: a live key goes to Stripe and nowhere else")
     return problems
-
-
-def _unknown_callers(settings: Settings) -> list[str]:
-    """List the limits that are nobody's: they would be taken for ones that hold."""
-    callers = {key.owner for key in bearer_keys(settings.api_keys)}
-    unknown = sorted(set(settings.caller_limits) - callers) if callers else []
-    return [f"CALLER_LIMITS is not valid: API_KEYS names no caller {name}" for name in unknown]
-
-
-def _badly_signed(settings: Settings) -> list[str]:
-    from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
-
-    for secret in settings.event_service_secret:
-        try:
-            Webhook(secret.get_secret_value())
-        except (ValueError, RuntimeError, EmptyWebhookSecretError):
-            return ["EVENT_SERVICE_SECRET is not valid: each secret is whsec_<base64>"]
-    return []
 
 
 # What stands for a setting that this process is not given.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from shared.errors import BillingError, NotYet, Unavailable
+from shared.errors import BillingError, NotYet, OverBudget, Unavailable
 from shared.settings import Settings
 from shared.work.items import Claim
 from shared.work.results import Dead, Retry, Snooze
@@ -26,6 +26,8 @@ def decide(
 ) -> Retry | Snooze | Dead:
     """Decide what follows from a failed attempt; pure but for the jitter."""
     reason = reason_of(error)
+    if isinstance(error, OverBudget):
+        return Snooze(error.delay_seconds, reason)
     if not claim.kind.mortal:
         return Snooze(_pause_of_upkeep(error), reason)
     if isinstance(error, NotYet) and claim.age_seconds < SNOOZE_LIMIT_SECONDS:

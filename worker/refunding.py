@@ -55,7 +55,7 @@ def run_refund(runtime: Runtime, claim: Claim) -> Done:
         )
     try:
         _require_currency(runtime, claim)
-        refund = runtime.gateway.create_refund(
+        refund = runtime.refund_gateway.create_refund(
             params=json.loads(claim.fields["request"]),
             idempotency_key=_key(claim),
             account=claim.fields.get("account"),
@@ -71,7 +71,9 @@ def _decided(runtime: Runtime, claim: Claim) -> Done:
     if refund_id is None:
         error = CallerError("It was found that no refund was made.", code="resolved_as_failed")
         return _refused(runtime, claim, error)
-    return _refunded(runtime, claim, runtime.gateway.refund(refund_id, claim.fields.get("account")))
+    return _refunded(
+        runtime, claim, runtime.refund_gateway.refund(refund_id, claim.fields.get("account"))
+    )
 
 
 def _without_answer(
@@ -111,8 +113,8 @@ def _made(runtime: Runtime, claim: Claim, *, listed_too: bool) -> Json | None:
     key, account = _key(claim), claim.fields.get("account")
     refund_id = runtime.outcomes.remembered(key)
     if refund_id is None and listed_too:
-        refund_id = listed(runtime.gateway, key, "refund", _begun_at(claim), account)
-    return runtime.gateway.refund(refund_id, account) if refund_id else None
+        refund_id = listed(runtime.refund_gateway, key, "refund", _begun_at(claim), account)
+    return runtime.refund_gateway.refund(refund_id, account) if refund_id else None
 
 
 def _refunded(runtime: Runtime, claim: Claim, refund: Json) -> Done:
@@ -200,7 +202,7 @@ def _require_currency(runtime: Runtime, claim: Claim) -> None:
         return
     currency = runtime.payments.read(payment_id).money.get("currency")
     if currency is None:
-        account, stripe = claim.fields.get("account"), runtime.gateway
+        account, stripe = claim.fields.get("account"), runtime.refund_gateway
         look = stripe.payment if payment_id.startswith("pi_") else stripe.charge
         currency = look(payment_id, account)["currency"]
     if currency != expected:
@@ -216,7 +218,9 @@ def _requested_money(
     known = runtime.payments.read(claim.fields["payment_id"])
     snapshot = known.money
     if not snapshot and claim.fields["payment_id"].startswith("pi_"):
-        intent = payment(runtime.gateway, claim.fields["payment_id"], claim.fields.get("account"))
+        intent = payment(
+            runtime.refund_gateway, claim.fields["payment_id"], claim.fields.get("account")
+        )
         snapshot = intent and {"amount_received": received(intent), "currency": intent["currency"]}
     if not snapshot:
         return request.get("amount"), None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from threading import BoundedSemaphore
 
 from standardwebhooks.webhooks import Webhook
 
@@ -20,6 +21,7 @@ from shared.work.payments import Payments
 from shared.work.refund_jobs import RefundJobs
 from shared.work.results import Done
 from shared.work.settlement import Settlement
+from shared.work.stripe_budget import Budget, Priority
 from worker.event_service import EventService
 
 
@@ -37,9 +39,26 @@ class Runtime:
 
     @cached_property
     def gateway(self) -> StripeGateway:
-        """Give the gateway; it leaves retrying to the worker's policy."""
-        observe = self.store.tally.stripe_call
-        return StripeGateway(self.settings, max_network_retries=0, observe=observe)
+        """Give the gateway of events and upkeep; it leaves retrying to the worker's policy."""
+        return self._gateway(Priority.LOOK_UPS)
+
+    @cached_property
+    def refund_gateway(self) -> StripeGateway:
+        """Give the gateway of refund jobs, whose calls come last."""
+        return self._gateway(Priority.REFUNDS)
+
+    @cached_property
+    def _seats(self) -> BoundedSemaphore:
+        """Give the threads that may wait for Stripe's rate at a time: the others go on."""
+        return BoundedSemaphore(max(1, self.settings.worker_concurrency // 2))
+
+    def _gateway(self, priority: Priority) -> StripeGateway:
+        return StripeGateway(
+            self.settings,
+            max_network_retries=0,
+            observe=self.store.tally.stripe_call,
+            budget=Budget(self.store, self.settings, priority, self._seats),
+        )
 
     @cached_property
     def inbox(self) -> Inbox:

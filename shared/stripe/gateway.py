@@ -19,6 +19,7 @@ from shared.card_numbers import clean_json
 from shared.errors import CallerError, Inconsistent, Misconfigured
 from shared.settings import Settings
 from shared.stripe.http_client import BoundedClient
+from shared.stripe.rate_limits import CallBudget, limited
 from shared.stripe.translation import permission_missing, translate
 from shared.telemetry.tracing import SpanKind, span
 
@@ -35,7 +36,8 @@ class StripeGateway:
 
     `max_network_retries` overrides the settings: a request that someone waits for lets the SDK
     try again by itself, a worker leaves retrying to its own policy.
-    `observe(operation, result, seconds)` is told of every call.
+    `observe(operation, result, seconds)` is told of every call. With a `budget`, calls are made
+    within Stripe's rate limits; every call may then raise `OverBudget`, if the budget does.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class StripeGateway:
         *,
         max_network_retries: int | None = None,
         observe: Observer | None = None,
+        budget: CallBudget | None = None,
     ) -> None:
         retries = settings.stripe_max_network_retries
         bases = {"api": settings.stripe_api_base} if settings.stripe_api_base else None
@@ -54,6 +57,7 @@ class StripeGateway:
             http_client=BoundedClient(settings),
         )
         self._observe = observe
+        self._budget = budget
 
     def create_payment(
         self,
@@ -237,6 +241,7 @@ class StripeGateway:
             return self._call(
                 "events.retrieve",
                 lambda: self._client.v1.events.retrieve(stripe_event_id, None, _options(account)),
+                account,
             )
         except CallerError as unknown:
             if unknown.status != HTTPStatus.NOT_FOUND:
@@ -252,6 +257,7 @@ class StripeGateway:
             return self._call(
                 "events.retrieve_thin",
                 lambda: self._client.v2.core.events.retrieve(stripe_event_id, None, options),
+                account,
             )
         except CallerError:
             raise unknown from None
@@ -289,6 +295,7 @@ class StripeGateway:
             lambda: self._client.deserialize(
                 self._client.raw_request("get", url, **options), api_mode="V1"
             ),
+            account,
         )
 
     def account_id(self) -> str:
@@ -319,10 +326,8 @@ class StripeGateway:
         from email.utils import parsedate_to_datetime
 
         started = time.time()
-        try:
-            response = self._client.raw_request("get", "/v1/events", limit=1)
-        except stripe.StripeError as error:
-            raise translate(error) from error
+        fetch = partial(self._client.raw_request, "get", "/v1/events", limit=1)
+        response = self._ask("events.list", fetch)
         date = (response.headers or {}).get("date")
         theirs = parsedate_to_datetime(date).timestamp() if date else started
         return int(theirs), int(started)
@@ -334,6 +339,8 @@ class StripeGateway:
 
     def _ask(self, operation: str, call: Callable[[], Any], account: str | None = None) -> Any:
         """Call the SDK; give its own object, translate its errors, tell the observer."""
+        if self._budget:
+            self._budget.draw(account, operation)
         started = time.perf_counter()
         result = "ok"
         try:
@@ -341,6 +348,7 @@ class StripeGateway:
                 return call()
         except stripe.StripeError as error:
             translated = translate(error)
+            self._slow_down(operation, error, account)
             if account and isinstance(translated, CallerError):
                 translated.fields.setdefault("account", account)
             result = translated.code
@@ -348,6 +356,11 @@ class StripeGateway:
         finally:
             if self._observe:
                 self._observe(operation, result, time.perf_counter() - started)
+
+    def _slow_down(self, operation: str, error: stripe.StripeError, account: str | None) -> None:
+        met = limited(operation, error.http_status, error.code, error.headers)
+        if met and self._budget:
+            self._budget.lower(account, met)
 
 
 def _plain(answer: Any) -> dict[str, Any]:

@@ -18,11 +18,17 @@ from shared.errors import (
     Unavailable,
 )
 from shared.http_transport import retry_after_seconds
+from shared.stripe.rate_limits import should_retry
 
 # Pause we propose where Stripe names none: its own rate limits are by the second.
 RETRY_AFTER_SECONDS = 5
+# The same where Stripe says that another try is of no use, mostly as it keeps its answer: by then
+# Stripe may have healed.
+OF_NO_USE_SECONDS = 60
 # A restricted key was not given the permission that a call needs.
 RIGHT_MISSING = "stripe_permission_missing"
+# Nothing was done: another try is always of use, later.
+RATE_LIMITED = "stripe_rate_limited"
 # Codes of a 403 that speak of our key and not of an account.
 KEY_CODES = ("more_permissions_required", "api_key", "platform_api_key", "secret_key")
 
@@ -30,8 +36,11 @@ KEY_CODES = ("more_permissions_required", "api_key", "platform_api_key", "secret
 def translate(error: stripe.StripeError) -> BillingError:
     """Turn any error of the SDK into one of ours: decided by who must act.
 
+    A refusal that Stripe itself wants tried again (`Stripe-Should-Retry: true`: a lock) is none.
     Source: Stripe's error reference (types, HTTP statuses) and the SDK's exception classes.
     """
+    if isinstance(error, REFUSALS) and should_retry(error.headers):
+        return _unavailable(error, "Stripe cannot do this at the moment.", "stripe_busy")
     for kind, translation in _TRANSLATIONS:
         if isinstance(error, kind):
             return translation(error)
@@ -43,10 +52,12 @@ def _unavailable(
     error: stripe.StripeError, what: str, code: str, *, outcome_known: bool = True
 ) -> Unavailable:
     seconds = retry_after_seconds((error.headers or {}).get("retry-after"))
+    of_no_use = should_retry(error.headers) is False and code != RATE_LIMITED
+    usual = OF_NO_USE_SECONDS if of_no_use else RETRY_AFTER_SECONDS
     return Unavailable(
         f"{what} Try again with the same Idempotency-Key.",
         code=code,
-        retry_after_seconds=RETRY_AFTER_SECONDS if seconds is None else seconds,
+        retry_after_seconds=usual if seconds is None else seconds,
         outcome_known=outcome_known,
         stripe_request_id=error.request_id,
     )
@@ -93,7 +104,7 @@ def _refused(error: stripe.InvalidRequestError) -> CallerError:
 
 
 def _rate_limited(error: Any) -> BillingError:
-    return _unavailable(error, "Stripe limits our rate.", "stripe_rate_limited")
+    return _unavailable(error, "Stripe limits our rate.", RATE_LIMITED)
 
 
 def _unreachable(error: Any) -> BillingError:
@@ -145,6 +156,8 @@ def _badly_signed(_: Any) -> BillingError:
     )
 
 
+# What is final, unless Stripe itself says otherwise.
+REFUSALS = (stripe.InvalidRequestError, stripe.PermissionError)
 # The first match decides; the SDK's classes are siblings but for StripeError above them all.
 _TRANSLATIONS: tuple[tuple[type[stripe.StripeError], Callable[[Any], BillingError]], ...] = (
     (stripe.CardError, _declined),

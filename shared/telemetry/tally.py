@@ -67,6 +67,12 @@ STRIPE_CALLS = Metric(
 STRIPE_SECONDS = Metric(
     "billing_stripe_call_seconds", "Time Stripe took to answer.", ("operation",), REQUEST_BUCKETS
 )
+STRIPE_BUDGET = Metric(
+    "billing_stripe_budget",
+    "Calls that drew on the budget: `taken`, `put_off`, or `unanswered` by Redis and made anyway.",
+    ("priority", "outcome"),
+)
+STRIPE_LOWERED = Metric("billing_stripe_lowered", "How often a 429 lowered the budget's rate.")
 OTHER_VERSION_EVENTS = Metric(
     "billing_events_other_version", "Events of another API version than ours.", ("api_version",)
 )
@@ -93,6 +99,8 @@ METRICS = {
         NOTIFICATION_DELAY,
         STRIPE_CALLS,
         STRIPE_SECONDS,
+        STRIPE_BUDGET,
+        STRIPE_LOWERED,
         OTHER_VERSION_EVENTS,
         OTHER_MODE_EVENTS,
         RINGS,
@@ -101,7 +109,7 @@ METRICS = {
 }
 # What a call to Stripe can come to; its hundreds of codes for a refusal are one to an operator.
 STRIPE_RESULTS = frozenset(
-    "ok stripe_unreachable stripe_rate_limited stripe_error stripe_key_refused "
+    "ok stripe_unreachable stripe_rate_limited stripe_busy stripe_error stripe_key_refused "
     "stripe_permission_missing stripe_idempotency_mismatch".split()
 )
 

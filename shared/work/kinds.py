@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from shared.errors import CallerError
 from shared.settings import CONNECT_TIMEOUT_SECONDS, Settings
 from shared.work.doorbell import template
+from shared.work.stripe_budget import PATIENCE_SECONDS
 
 # What an attempt needs beside its calls: Redis, and a machine that is busy.
 LEASE_MARGIN_SECONDS = 5.0
@@ -39,9 +40,9 @@ class Kind:
 
     def longest_seconds(self, settings: Settings) -> float:
         """Give the total deadline of an attempt: what its calls may take, well inside its lease."""
-        stripe = self.stripe_calls * (CONNECT_TIMEOUT_SECONDS + settings.stripe_timeout_seconds)
+        call = PATIENCE_SECONDS + CONNECT_TIMEOUT_SECONDS + settings.stripe_timeout_seconds
         delivery = CONNECT_TIMEOUT_SECONDS + settings.event_service_timeout_seconds
-        return stripe + self.deliveries * delivery + self.upkeep_seconds
+        return self.stripe_calls * call + self.deliveries * delivery + self.upkeep_seconds
 
     @property
     def message(self) -> str:

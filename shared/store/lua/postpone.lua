@@ -11,7 +11,9 @@ if redis.call('HDEL', key.item, 'again') == 1 then p.delay_ms = 0 end
 redis.call('HSET', key.item, 'state', 'retrying', 'not_before', now + p.delay_ms,
   'delay_ms', p.delay_ms, 'error', p.error)
 redis.call('HDEL', key.item, 'lease_until', 'token')
-if p.give_back then redis.call('HINCRBY', key.item, 'attempts', -1) end
+if p.give_back and redis.call('HINCRBY', key.item, 'attempts', -1) == 0 then
+  redis.call('HDEL', key.item, 'first_attempt_at')
+end
 redis.call('ZADD', key.due, now + p.delay_ms, p.id)
 if p.attempt ~= '' then append(key.attempts, { p.attempt }, now, p.limit, 0) end
 return 1

@@ -1,0 +1,126 @@
+"""A storm of refunds at a Stripe that limits its rate: who is refused, and what payments feel.
+
+Payments are taken at a steady pace, first alone and then during the storm, in one run.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import cycle, islice, takewhile
+
+import requests
+
+from bench._setting import Json, head, pay, row, scaled
+from chaos.stage import Crew, Stage, wait_until
+from shared.keys import Keys
+from shared.work.kinds import EVENTS, NOTIFICATIONS, REFUNDS
+
+# Partial refunds of one payment: few enough that its lists stay short.
+REFUNDS_OF_ONE = 10
+SECONDS_BETWEEN_PAYMENTS = 0.25
+LIMIT_SECONDS = 900.0
+CALL_SECONDS = 35
+PAYMENT = {"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}
+# Of Stripe's limits; a sandbox applies them to the key's account.
+LIMITS: Json = {"per_endpoint": 25, "per_account": 100}
+
+
+@dataclass
+class Storm:
+    """What a storm did: how long it took, what was refused, what payments took (seconds)."""
+
+    seconds: float = 0.0
+    refused: int = 0
+    made: int = 0
+    alone: list[float] = field(default_factory=list)
+    beside: list[float] = field(default_factory=list)
+
+    @property
+    def slower(self) -> float:
+        """Give the ratio of the median payment beside the storm to one alone."""
+        return statistics.median(self.beside) / statistics.median(self.alone)
+
+
+def main() -> None:
+    """Run a storm and print its figures."""
+    count = scaled(2000, 40)
+    storm = measure(count, payments_alone=scaled(80, 8))
+    head(
+        f"{count} refunds at a Stripe that allows 25 calls a second to an endpoint",
+        *("refunds/s", "429s", "payment alone: median, ms", "p95", "beside: median, ms", "p95"),
+    )
+    times = [t for s in (storm.alone, storm.beside) for t in (statistics.median(s), _p95(s))]
+    rate = f"{count / storm.seconds:.1f}"
+    row(rate, storm.refused, *(f"{seconds * 1000:.0f}" for seconds in times))
+
+
+def measure(count: int, payments_alone: int) -> Storm:
+    """Queue so many refunds at once and wait until all are made; every one is checked."""
+    with Stage(crew=Crew(workers=1, notifiers=1, upkeeps=1), LOG_LEVEL="ERROR") as stage:
+        paid = [str(pay(stage)["id"]) for _ in range(-(-count // REFUNDS_OF_ONE))]
+        wait_until(lambda: not _open(stage), "the payments are told", LIMIT_SECONDS)
+        _control(stage, LIMITS)
+        storm = Storm(alone=list(islice(_payments(stage), payments_alone)))
+        started_at = time.monotonic()
+        with ThreadPoolExecutor(8) as callers:
+            list(callers.map(lambda one: _refund(stage, one), islice(cycle(paid), count)))
+        waits = takewhile(lambda _: stage.redis.zcard(Keys().due(REFUNDS)), _payments(stage))
+        storm.beside = list(waits)
+        storm.seconds = time.monotonic() - started_at
+        storm.refused = sum(_limits(stage)["refused"].values())
+        _control(stage, dict.fromkeys(LIMITS))
+        wait_until(lambda: not _open(stage), "all is told", LIMIT_SECONDS)
+        storm.made = _notifications(stage, "refund.succeeded")
+        assert storm.made == count, f"{storm.made} of {count} refunds were told"
+        return storm
+
+
+def _payments(stage: Stage) -> Iterator[float]:
+    """Take payments at a steady pace for ever; give the seconds each took."""
+    while True:
+        started_at = time.perf_counter()
+        answer = requests.post(
+            f"{stage.api}/api/payment/process", json=PAYMENT, timeout=CALL_SECONDS
+        )
+        answer.raise_for_status()
+        seconds = time.perf_counter() - started_at
+        yield seconds
+        time.sleep(max(0.0, SECONDS_BETWEEN_PAYMENTS - seconds))
+
+
+def _refund(stage: Stage, payment: str) -> None:
+    body = {"payment_intent_id": payment, "amount": 10}
+    url = f"{stage.api}/api/refund/process"
+    requests.post(url, json=body, timeout=CALL_SECONDS).raise_for_status()
+
+
+def _notifications(stage: Stage, kind: str) -> int:
+    sent = requests.get(f"{stage.receiver}/notifications", timeout=30).json()["data"]
+    return sum(item["type"] == kind for item in sent)
+
+
+def _open(stage: Stage) -> int:
+    kinds = (EVENTS, REFUNDS, NOTIFICATIONS)
+    return sum(int(stage.redis.zcard(Keys().due(kind))) for kind in kinds)
+
+
+def _control(stage: Stage, limits: Json) -> None:
+    url = f"{stage.sandbox}/_sandbox/rate_limits"
+    requests.post(url, json=limits, timeout=5).raise_for_status()
+
+
+def _limits(stage: Stage) -> Json:
+    answer: Json = requests.get(f"{stage.sandbox}/_sandbox/rate_limits", timeout=5).json()
+    return answer
+
+
+def _p95(times: list[float]) -> float:
+    return sorted(times)[int(len(times) * 0.95)]
+
+
+if __name__ == "__main__":
+    main()
