@@ -209,6 +209,21 @@ class Keys:
         """Name the index of payments."""
         return self._name("index", "payments")
 
+    @entry(
+        "hash",
+        "How far the repair of that index has come.",
+        "for ever",
+        {
+            "indexed": "The metadata keys that the whole index was made for.",
+            "filling, filled": "Those it is being made for, and the cursor of that scan.",
+            "cleared": "The cursor of the look for what outlived its payment.",
+        },
+        also_written_by=("shared/work/payment_index_repair.py",),
+    )
+    def payment_index_repair(self) -> str:
+        """Name the state of the repair of the index of payments."""
+        return self._name("index", "payments", "repair")
+
     @entry("list", "What happened to a payment, JSON, oldest first.", PAYMENT)
     def timeline(self, payment_id: str) -> str:
         """Name a payment's timeline."""

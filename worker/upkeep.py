@@ -1,7 +1,7 @@
 """Upkeep: the duties that keep work flowing, and the process that rings for them.
 
-`python -m worker.upkeep` is the relay. Run one or many: none has to be the leader. Reconcile and
-reap are due work like any other, which a worker claims, so that only one does each at a time.
+`python -m worker.upkeep` is the relay. Run one or many: none has to be the leader. Its duties are
+due work like any other, which a worker claims, so that only one does each at a time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from shared.telemetry.logging import configure_logging, get_logger
 from shared.work.items import Claim
 from shared.work.liveness import RELAY, Signs, pulse
 from shared.work.results import Snooze
-from worker import reap, reconcile, relay
+from worker import payment_index, reap, reconcile, relay
 from worker.runtime import Runtime
 
 log = get_logger(__name__)
@@ -49,7 +49,11 @@ def _reap(runtime: Runtime) -> float:
     return REAP_INTERVAL_SECONDS
 
 
-DUTIES: dict[str, Callable[[Runtime], float]] = {"reconcile": _reconcile, "reap": _reap}
+DUTIES: dict[str, Callable[[Runtime], float]] = {
+    "reconcile": _reconcile,
+    "reap": _reap,
+    "payment_index": payment_index.run_once,
+}
 
 
 def serve(store: Store, settings: Settings, stop: threading.Event) -> None:

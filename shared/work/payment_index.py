@@ -261,6 +261,11 @@ def scored(added: list[str]) -> list[str | int]:
     return [part for member in added for part in (0, member)]
 
 
+def payment_of_member(member: str) -> str:
+    """Name the payment of a member."""
+    return _place_of(member).id
+
+
 def _ids(known: Json) -> list[str]:
     """List the ids of what belongs to a payment, but for its charge, which has a key of its own."""
     subjects = known.get("subjects", {}).items()

@@ -8,8 +8,13 @@ import pytest
 
 from shared.errors import CallerError
 from shared.settings import Settings
+from shared.store.scripts import Call
+from shared.work import payment_index_repair
 from shared.work.payment_index import PaymentFilter, PaymentIndex
+from shared.work.payment_index_repair import IndexRepair
 from tests.integration.hands import Hands
+from worker import payment_index
+from worker.runtime import Runtime
 
 Json = dict[str, Any]
 
@@ -131,3 +136,77 @@ def test_a_lost_index_comes_back_with_the_next_event(hands: Hands, index: Paymen
     hands.deliver_events()
     hands.work()
     assert listed(index, metadata={"event_id": "e"}) == [payment]
+
+
+def tend(hands: Hands) -> None:
+    """Do the duty of upkeep until it is done."""
+    while payment_index.run_once(hands.runtime) == 0:
+        continue
+
+
+def test_payments_from_before_there_was_an_index_are_indexed(
+    hands: Hands, index: PaymentIndex
+) -> None:
+    payment = paid(hands, metadata={"event_id": "e"})
+    store = hands.runtime.store
+    store.redis.delete(store.keys.payment_index())
+    tend(hands)
+    assert listed(index, metadata={"event_id": "e"}) == [payment]
+
+
+def test_another_indexed_key_finds_older_payments_too(hands: Hands, settings: Settings) -> None:
+    payment = paid(hands, metadata={"seat": "12"})
+    tend(hands)
+    runtime = hands.runtime
+    changed = settings.model_copy(update={"indexed_metadata": ("seat",)})
+    hands.runtime = Runtime(changed, runtime.store)
+    index = PaymentIndex(runtime.store, runtime.payments, changed.indexed_metadata)
+    assert listed(index, metadata={"seat": "12"}) == []
+    tend(hands)
+    assert listed(index, metadata={"seat": "12"}) == [payment]
+
+
+def test_a_slice_of_the_repair_goes_on_where_the_last_one_ended(
+    hands: Hands, index: PaymentIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [paid(hands) for _ in range(3)]
+    store = hands.runtime.store
+    store.redis.delete(store.keys.payment_index())
+    monkeypatch.setattr(payment_index_repair, "CHUNK", 1)
+    repair = IndexRepair(store, hands.runtime.payments, hands.runtime.settings.indexed_metadata)
+    assert not repair.fill(seconds=0)
+    slices = 1
+    while not repair.fill(seconds=0):
+        slices += 1
+    assert slices > 3
+    assert listed(index) == made[::-1]
+
+
+def test_upkeep_removes_what_outlived_its_payment_and_nothing_else(
+    hands: Hands, index: PaymentIndex
+) -> None:
+    gone, kept = paid(hands), paid(hands)
+    store = hands.runtime.store
+    tend(hands)
+    before = store.redis.zcard(store.keys.payment_index())
+    store.redis.delete(store.keys.payment(gone))
+    tend(hands)
+    members = store.redis.zrange(store.keys.payment_index(), 0, -1)
+    assert {m[-len(kept) :] for m in members} == {kept}
+    assert len(members) == before / 2
+    assert listed(index) == [kept]
+
+
+def test_no_repair_is_made_on_an_old_reading(hands: Hands, index: PaymentIndex) -> None:
+    payment = paid(hands)
+    store = hands.runtime.store
+    names = {"payment": store.keys.payment(payment), "payment_index": store.keys.payment_index()}
+    (member, *_) = store.redis.zrange(store.keys.payment_index(), 0, -1)
+    old = hands.runtime.payments.read(payment).revision
+    store.redis.hincrby(store.keys.payment(payment), "revision", 1)
+    for revision in (old, "0"):
+        assert store.run(Call("forget", names, [revision, member])) == 0
+        assert store.run(Call("index", names, [revision, 0, "another"])) == 0
+    now = hands.runtime.payments.read(payment).revision
+    assert store.run(Call("index", names, [now, 0, "another"])) == 1
+    assert store.run(Call("forget", names, [now, "another"])) == 1

@@ -1,0 +1,115 @@
+"""Repair of the index of payments, in slices that end soon and go on where the last one ended.
+
+Settling keeps the index in step. Two things it cannot do: add payments that were settled before
+there was an index, or before their metadata key was indexed; and remove what outlived its payment,
+which expires by itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import cast
+
+from shared.store.scripts import Call, Store, redis_errors
+from shared.work.payment_index import members, payment_of_member, scored
+from shared.work.payments import Payments
+
+# Keys, or members, looked at in one round trip.
+CHUNK = 500
+# One slice: a part of what a duty of upkeep may take, after which others get their turn.
+SLICE_SECONDS = 5.0
+# Slices in which the whole index is looked through for what is forgotten: a day of hourly ones.
+CLEARING_SLICES = 24
+# A scan's cursor at its beginning, and again at its end.
+START = "0"
+
+
+class IndexRepair:
+    """Add to the index what it lacks, and remove what outlived its payment."""
+
+    def __init__(self, store: Store, payments: Payments, indexed: tuple[str, ...]) -> None:
+        self._store = store
+        self._payments = payments
+        self._indexed = indexed
+        self._state = store.keys.payment_index_repair()
+
+    def fill(self, seconds: float = SLICE_SECONDS) -> bool:
+        """Index payments for so long, where the index was made for other keys or for none.
+
+        Returns whether the index is whole. Raises `Unavailable`.
+        """
+        wanted = ",".join(self._indexed)
+        whole, under_way, cursor = self._store.fields(self._state, "indexed", "filling", "filled")
+        if whole == wanted and self._exists():
+            return True
+        position = cursor if under_way == wanted and cursor else START
+        until = time.monotonic() + seconds
+        while True:
+            position = self._fill_chunk(position)
+            if position == START:
+                self._keep(indexed=wanted, filling="", filled=START)
+                return True
+            self._keep(indexed="", filling=wanted, filled=position)
+            if time.monotonic() >= until:
+                return False
+
+    def clear(self) -> int:
+        """Look through a part of the index for what outlived its payment; return how many went.
+
+        Raises `Unavailable`.
+        """
+        name = self._store.keys.payment_index()
+        position = self._store.fields(self._state, "cleared")[0] or START
+        with redis_errors():
+            chunks = int(self._store.redis.zcard(name)) // (CLEARING_SLICES * CHUNK) + 1
+        gone = 0
+        for _ in range(chunks):
+            with redis_errors():
+                following, pairs = self._store.redis.zscan(name, int(position), count=CHUNK)
+            gone += self._forget(str(member) for member, _ in pairs)
+            position = str(following)
+            if position == START:
+                break
+        self._keep(cleared=position)
+        return gone
+
+    def _exists(self) -> bool:
+        with redis_errors():
+            return bool(self._store.redis.exists(self._store.keys.payment_index()))
+
+    def _fill_chunk(self, position: str) -> str:
+        """Index the payments among the next keys of Redis; give the place of those after them."""
+        pattern = self._store.keys.payment("*")
+        with redis_errors():
+            following, names = self._store.redis.scan(int(position), match=pattern, count=CHUNK)
+        start = len(pattern) - 1
+        ids = [str(name)[start:] for name in names]
+        for record in self._payments.read_many([one for one in ids if ":" not in one]):
+            added = members(record, self._indexed)
+            if added:
+                self._run("index", record.id, [record.revision, *scored(added)])
+        return str(following)
+
+    def _forget(self, found: Iterable[str]) -> int:
+        """Remove those members whose payment is forgotten."""
+        by_payment: dict[str, list[str]] = {}
+        for member in found:
+            by_payment.setdefault(payment_of_member(member), []).append(member)
+        with redis_errors():
+            pipe = self._store.redis.pipeline(transaction=False)
+            for payment_id in by_payment:
+                pipe.exists(self._store.keys.payment(payment_id))
+            known = cast(list[int], pipe.execute())
+        forgotten = [one for one, lives in zip(by_payment, known, strict=True) if not lives]
+        return sum(self._run("forget", one, ["0", *by_payment[one]]) for one in forgotten)
+
+    def _run(self, script: str, payment_id: str, args: list[str | int]) -> int:
+        keys = self._store.keys
+        names = {"payment": keys.payment(payment_id), "payment_index": keys.payment_index()}
+        return int(self._store.run(Call(script, names, args)))
+
+    def _keep(self, **fields: str) -> None:
+        flat = [part for pair in fields.items() for part in pair]
+        with redis_errors():
+            self._store.redis.hset(self._state, items=flat)

@@ -1,0 +1,22 @@
+"""The duty `payment_index`: keep the index of payments whole, and free of what is forgotten."""
+
+from __future__ import annotations
+
+from shared.telemetry.logging import get_logger
+from shared.work.payment_index_repair import IndexRepair
+from worker.runtime import Runtime
+
+log = get_logger(__name__)
+INTERVAL_SECONDS = 3600.0
+
+
+def run_once(runtime: Runtime) -> float:
+    """Do a slice of the repair; return the pause until the next. Raises `Unavailable`."""
+    settings = runtime.settings
+    repair = IndexRepair(runtime.store, runtime.payments, settings.indexed_metadata)
+    if not repair.fill():
+        return 0.0
+    gone = repair.clear()
+    if gone:
+        log.info("payment_index_cleared", members=gone)
+    return INTERVAL_SECONDS
