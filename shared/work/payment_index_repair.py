@@ -91,10 +91,10 @@ class IndexRepair:
                 self._run("index", record.id, [record.revision, *scored(added)])
         return str(following)
 
-    def _forget(self, found: Iterable[str]) -> int:
+    def _forget(self, candidates: Iterable[str]) -> int:
         """Remove those members whose payment is forgotten."""
         by_payment: dict[str, list[str]] = {}
-        for member in found:
+        for member in candidates:
             by_payment.setdefault(payment_of_member(member), []).append(member)
         with redis_errors():
             pipe = self._store.redis.pipeline(transaction=False)
