@@ -12,6 +12,7 @@ from cli.client import Client, Failed
 from cli.dead_letters import letters
 from cli.events import events
 from cli.options import AsJson, Key, Limit, Reason, Url
+from cli.payment_lists import payments
 from cli.payments import payment, refunds
 from doctor.examination import STATUS, Finding, examine
 from shared.printable import printable
@@ -36,6 +37,7 @@ for name, group in (
     ("events", events),
     ("refunds", refunds),
     ("payment", payment),
+    ("payments", payments),
 ):
     app.add_typer(group, name=name)
 

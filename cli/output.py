@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
@@ -114,6 +115,11 @@ def fields(item: Json) -> None:
 def amount(value: int | None, currency: str | None) -> str:
     """Write an amount as Stripe counts it, in the currency's smallest unit."""
     return "-" if value is None else f"{value} {printable(currency or '')}".rstrip()
+
+
+def second(unix_seconds: int) -> str:
+    """Write a Unix time as RFC 3339, in UTC."""
+    return datetime.fromtimestamp(unix_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _to_the_second(cell: str) -> str:

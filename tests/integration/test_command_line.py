@@ -25,6 +25,7 @@ from shared.work.kinds import EVENTS
 from tests.conftest import make_settings
 from tests.integration.hands import Hands
 from tests.integration.test_dead_letters import bury, bury_notifications
+from tests.integration.test_payment_index import paid
 from tests.servers import PATIENCE_SECONDS, ROOT
 
 KEY = "operator-key-0123456789"
@@ -289,6 +290,33 @@ def test_an_item_is_shown_with_its_attempts(billing: Billing, real_store: Store)
     told = billing("dead-letters", "show", "evt_1").stdout
     assert "state: dead" in told
     assert '"error": "no payment"' in told
+
+
+def test_the_payments_of_an_event_are_listed_and_summed_up(billing: Billing, hands: Hands) -> None:
+    metadata = {"event_id": "7", "user_id": "u-1"}
+    made = [
+        paid(hands, amount=amount, metadata=metadata, customer_email="kim@example.com")
+        for amount in (1000, 250)
+    ]
+    paid(hands, metadata={"event_id": "8"})
+    told = billing("payments", "list", "--event", "7").stdout.splitlines()
+    assert told[0].split()[:3] == ["CREATED", "PAYMENT", "ID"]
+    assert [line.split()[1:5] for line in told[1:]] == [
+        [made[1], "succeeded", "250", "sgd"],
+        [made[0], "succeeded", "1000", "sgd"],
+    ]
+    page = json.loads(billing("payments", "list", "--event", "7", "--limit", "1", "--json").stdout)
+    assert [row["payment_id"] for row in page["data"]] == [made[1]]
+    assert "go on with --after" in billing("payments", "list", "--limit", "1").stdout
+    after = billing("payments", "list", "--event", "7", "--after", made[1]).stdout
+    assert made[0] in after
+    assert made[1] not in after
+    sums = billing("payments", "sums", "--email", "kim@example.com").stdout.splitlines()
+    assert sums[1].split() == ["succeeded", "sgd", "2", "0", "1250", "0"]
+    assert billing("payments", "list", "--user", "nobody").stdout == "No payments found.\n"
+    assert billing("payments", "list", "--metadata", "seat").returncode == 2
+    refused = billing("payments", "list", "--metadata", "seat=12")
+    assert (refused.returncode, "INDEXED_METADATA" in refused.stderr) == (1, True)
 
 
 def test_a_payments_story_is_told(billing: Billing, hands: Hands) -> None:

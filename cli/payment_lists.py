@@ -1,0 +1,169 @@
+"""`./billing payments`: whose payments there are, and what they sum up to."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from cli import output
+from cli.client import Client
+from cli.options import AsJson, Key, Limit, Url
+
+Json = dict[str, Any]
+payments = typer.Typer(
+    help="List payments, and sum them up, as their events told of them.", no_args_is_help=True
+)
+COLUMNS = ("created", "payment_id", "status", "amount", "refunded", "customer_email", "event_id")
+
+
+class Status(StrEnum):
+    """How a payment stands at Stripe."""
+
+    REQUIRES_PAYMENT_METHOD = "requires_payment_method"
+    REQUIRES_CONFIRMATION = "requires_confirmation"
+    REQUIRES_ACTION = "requires_action"
+    PROCESSING = "processing"
+    REQUIRES_CAPTURE = "requires_capture"
+    CANCELED = "canceled"
+    SUCCEEDED = "succeeded"
+
+
+Event = Annotated[str | None, typer.Option("--event", help="Only payments of this event_id.")]
+User = Annotated[str | None, typer.Option("--user", help="Only payments of this user_id.")]
+Order = Annotated[str | None, typer.Option("--order", help="Only payments of this order_id.")]
+Metadata = Annotated[
+    list[str] | None,
+    typer.Option("--metadata", help="Another key of INDEXED_METADATA with its value: seat=12."),
+]
+Email = Annotated[str | None, typer.Option("--email", help="Only payments of this customer.")]
+InStatus = Annotated[Status | None, typer.Option("--status", help="Only payments in this status.")]
+Disputed = Annotated[
+    bool | None, typer.Option("--disputed/--undisputed", help="Only with, or without, a dispute.")
+]
+Since = Annotated[
+    str | None,
+    typer.Option("--since", help="Only payments made since (RFC 3339): 2026-11-23T00:00:00Z."),
+]
+Until = Annotated[
+    str | None, typer.Option("--until", help="Only payments made before this time (RFC 3339).")
+]
+
+
+@payments.command("list")
+def list_payments(
+    event: Event = None,
+    user: User = None,
+    order: Order = None,
+    metadata: Metadata = None,
+    email: Email = None,
+    status: InStatus = None,
+    disputed: Disputed = None,
+    dead: Annotated[
+        bool | None, typer.Option("--dead", help="Only payments with dead letters.")
+    ] = None,
+    since: Since = None,
+    until: Until = None,
+    after: Annotated[
+        str | None, typer.Option("--after", help="Go on after this payment, for the next page.")
+    ] = None,
+    limit: Limit = 50,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """List payments, newest first."""
+    page = Client(url, key).get(
+        "/payments",
+        event_id=event,
+        user_id=user,
+        order_id=order,
+        **_pairs(metadata),
+        email=email,
+        status=status,
+        disputed=disputed,
+        dead=dead,
+        since=since,
+        until=until,
+        starting_after=after,
+        limit=limit,
+    )
+    if as_json:
+        output.as_json(page)
+    elif not page["data"]:
+        output.print_line("No payments found.")
+    else:
+        output.table([_row(payment) for payment in page["data"]], *COLUMNS)
+        if not page["complete"]:
+            last = page["data"][-1]["payment_id"]
+            output.print_line(f"There may be more; go on with --after {last}.")
+
+
+@payments.command("sums")
+def sum_payments(
+    event: Event = None,
+    user: User = None,
+    order: Order = None,
+    metadata: Metadata = None,
+    email: Email = None,
+    status: InStatus = None,
+    disputed: Disputed = None,
+    since: Since = None,
+    until: Until = None,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Sum payments up by status and currency, with Stripe's fees and the net."""
+    sums = Client(url, key).get(
+        "/payment-sums",
+        event_id=event,
+        user_id=user,
+        order_id=order,
+        **_pairs(metadata),
+        email=email,
+        status=status,
+        disputed=disputed,
+        since=since,
+        until=until,
+    )
+    if as_json:
+        output.as_json(sums)
+    elif not sums["payments"]:
+        output.print_line("No payments found.")
+    else:
+        _show_sums(sums)
+
+
+def _pairs(metadata: list[str] | None) -> dict[str, str]:
+    """Read `key=value` options. Raises `typer.BadParameter` for anything else."""
+    pairs = [one.partition("=") for one in metadata or []]
+    if any(not key or not value for key, _, value in pairs):
+        raise typer.BadParameter("--metadata takes key=value")
+    return {key: value for key, _, value in pairs}
+
+
+def _row(payment: Json) -> Json:
+    currency, flags = payment["currency"], []
+    if payment["dispute"]:
+        flags.append(f"dispute {payment['dispute']}")
+    if payment["dead"]:
+        flags.append(f"{payment['dead']} dead")
+    return payment | {
+        "created": output.second(payment["created"]),
+        "status": ", ".join([payment["status"] or "unknown", *flags]),
+        "amount": output.amount(payment["amount"], currency),
+        "refunded": output.amount(payment["amount_refunded"] or None, currency),
+    }
+
+
+def _show_sums(sums: Json) -> None:
+    columns = ("status", "currency", "payments", "disputed", "amount_received", "amount_refunded")
+    output.table(sums["sums"], *columns)
+    for settled in sums["settled"]:
+        currency = settled["settlement_currency"]
+        fee, net = (output.amount(settled[name], currency) for name in ("fee", "net"))
+        output.print_line(f"Settled: {settled['payments']} payments, fee {fee}, net {net}")
+    if not sums["complete"]:
+        output.print_line(f"Only the newest {sums['payments']} payments were summed up.")
