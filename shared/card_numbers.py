@@ -32,6 +32,13 @@ DIGITS = re.compile("[0-9]+")
 # digits, and to see that costs a seventh of what it costs to look at each run of them.
 DIGIT_OR_NOT = bytes(ord("0") if chr(byte) in "0123456789" else ord(" ") for byte in range(256))
 CLUSTER = re.compile(rb"0(?: {0,%d}+0){%d,}+" % (WIDEST_GAP, SHORTEST - 1))
+# A number in groups has no letter between them, or twice the same text, or two long groups. The
+# digits of an id have nothing of this, and are most of what stands close together in JSON.
+IN_GROUPS = re.compile(
+    f"(?:[0-9][^0-9A-Za-z]{{0,{WIDEST_GAP}}}+){{{SHORTEST}}}"
+    f"|[0-9]([^0-9]{{1,{WIDEST_GAP}}}+)[0-9]++\\1[0-9]"
+    f"|[0-9]{{6}}[^0-9]{{1,{WIDEST_GAP}}}+[0-9]{{6}}"
+)
 TWO = 2  # groups
 FIRST_DIGITS = frozenset("234568")
 PREFIX_DIGITS = 6  # as many as the narrowest range needs
@@ -331,7 +338,9 @@ def _words(*texts: str) -> set[str]:
 
 
 def _clusters(text: str) -> Iterator[list[Group]]:
-    """Yield runs of digits that stand close together and are enough for a card number."""
+    """Yield runs of digits that stand close together and may be a card number's."""
     digits = text.encode("latin-1", "replace").translate(DIGIT_OR_NOT)
     for cluster in CLUSTER.finditer(digits):
-        yield [Group(run.group(), *run.span()) for run in DIGITS.finditer(text, *cluster.span())]
+        start, end = cluster.span()
+        if IN_GROUPS.search(text, start, end):
+            yield [Group(run.group(), *run.span()) for run in DIGITS.finditer(text, start, end)]
