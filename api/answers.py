@@ -9,8 +9,11 @@ from api.messages import Answer
 from api.problems import MEDIA_TYPE, document, retry_seconds, whole_seconds
 from api.request_context import SECURITY_HEADERS
 from shared.errors import BillingError
+from shared.telemetry.logging import get_logger
 
+log = get_logger(__name__)
 JSON = "application/json"
+MISTAKE = "This is our mistake. Report the request_id; retry is safe."
 _ALWAYS = list(SECURITY_HEADERS.items())
 
 
@@ -30,3 +33,9 @@ def problem_answer(request_id: str, error: BillingError) -> Answer:
     if seconds is not None:
         answer.headers.append(("Retry-After", whole_seconds(seconds)))
     return answer
+
+
+def mistake(defect: Exception) -> BillingError:
+    """Log a defect of ours, and give what its caller is told."""
+    log.error("request_failed", error=type(defect).__name__, exc_info=defect)
+    return BillingError(MISTAKE)

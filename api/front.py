@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 from flask import Flask
 
-from api.answers import json_answer, problem_answer
+from api.answers import json_answer, mistake, problem_answer
 from api.health import HEALTHY, READY_SECONDS
 from api.http1 import Connection, Connections
 from api.messages import Answer, Fault, Request
@@ -27,17 +27,14 @@ from api.webhook import WebhookDoor
 from shared.errors import BillingError, CallerError, Unavailable
 from shared.store.connection import connect_async
 from shared.store.pipe import Pipe
-from shared.telemetry.logging import get_logger
 from shared.telemetry.tally import HTTP_REQUESTS, HTTP_SECONDS, OTHER
 
-log = get_logger(__name__)
 # Stripe waits 10 s for an answer to a webhook; the rest is for a second process's queue.
 RECORD_SECONDS = 4.0
 # The application answers by the deadline; the front does, for one that does not, a moment later.
 AFTER_DEADLINE_SECONDS = 1.0
 # A refund that somebody waits for needs a moment to be recorded and read.
 BESIDE_WAIT_SECONDS = 3.0
-MISTAKE = "This is our mistake. Report the request_id; retry is safe."
 # Connections the kernel holds until we take them.
 BACKLOG = 2048
 
@@ -94,21 +91,17 @@ class Front:
             return
         # An endpoint that was registered with a slash at its end gets its events, too.
         if request.path.removesuffix("/") == WEBHOOK and request.method == "POST":
-            work = self._webhooks.answer(request, self._address(request))
-        else:
-            work = self._apply(request)
-        task = asyncio.get_running_loop().create_task(self._answer(connection, request, work))
+            self._webhooks.receive(request, self._address(request), connection.answer)
+            return
+        task = asyncio.get_running_loop().create_task(self._answer(connection, request))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _answer(
-        self, connection: Connection, request: Request, work: Awaitable[Answer]
-    ) -> None:
+    async def _answer(self, connection: Connection, request: Request) -> None:
         try:
-            answer = await work
-        except Exception as defect:  # the edge: whatever it was, the caller hears of it
-            log.exception("request_failed", error=type(defect).__name__)
-            answer = self._own(request, BillingError(MISTAKE))
+            answer = await self._apply(request)
+        except Exception as defect:  # noqa: BLE001  # the edge: the caller hears of whatever it was
+            answer = self._own(request, mistake(defect))
         connection.answer(answer)
 
     async def _apply(self, request: Request) -> Answer:

@@ -25,10 +25,12 @@ class RefusalLimit:
 
     def count(self, address: str) -> None:
         """Count one more. Raises `CallerError` 429 when there were too many this minute."""
-        if self._limiter.hit(self._limit, address):
-            return
+        if not self._limiter.hit(self._limit, address):
+            raise self._refusal(address)
+
+    def _refusal(self, address: str) -> CallerError:
         resets_at = self._limiter.get_window_stats(self._limit, address).reset_time
-        raise CallerError(
+        return CallerError(
             self._detail,
             status=429,
             code=self._code,

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Protocol, TypeVar
 
 INSTALLATION = "billing"
@@ -140,7 +141,7 @@ class Keys:
 
     installation: str = INSTALLATION
 
-    @property
+    @cached_property
     def prefix(self) -> str:
         """Give what every key begins with: the installation as a hash tag, and a colon."""
         return f"{{{self.installation}}}:"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -35,17 +36,21 @@ CONNECT_SECONDS = 10.0
 MOST_AT_ONCE = 128
 
 
+# Takes the result of a run.
+Receiver = Callable[[Any | Unavailable], None]
+
+
 @dataclass(slots=True)
 class _Request:
-    """One caller's run, and who waits for its result until when."""
+    """One caller's run, and who takes its result until when."""
 
     call: Call
-    answer: asyncio.Future[Any]
+    receiver: Receiver
     ends_at: float
 
 
 class Pipe:
-    """Run a script for many coroutines of one event loop; lazy, connects when first needed."""
+    """Run a script for many callers in one event loop; lazy, connects when first needed."""
 
     def __init__(self, client: Redis, script: str, replicas_required: int, seconds: float) -> None:
         self._client = client
@@ -60,17 +65,15 @@ class Pipe:
         self._ready: AbstractConnection | None = None
         self._connecting: asyncio.Task[AbstractConnection] | None = None
 
-    async def run(self, call: Call) -> Any:
-        """Run the script and give its result.
+    def send(self, call: Call, receiver: Receiver) -> None:
+        """Run the script and give its result to the receiver, or `Unavailable` when there is none.
 
-        Raises `Unavailable` when it failed or was not answered in time; then it may have run.
+        After `Unavailable` it may have run. A receiver is a function, because a future and a task
+        for each caller cost more than the command.
         """
-        loop = asyncio.get_running_loop()
-        request = _Request(call, loop.create_future(), self._clock() + self._seconds)
-        self._waiting.append(request)
+        self._waiting.append(_Request(call, receiver, self._clock() + self._seconds))
         if self._writer is None:
-            self._writer = loop.create_task(self._write_all())
-        return await request.answer
+            self._writer = asyncio.get_running_loop().create_task(self._write_all())
 
     async def open(self) -> None:
         """Connect before anybody waits; a server that is away is looked for again when needed."""
@@ -95,37 +98,29 @@ class Pipe:
             self._writer = None
 
     async def _write_in_time(self, together: list[_Request]) -> None:
-        failure: Exception | None = None
+        outcomes: list[Any] = [unanswered()] * len(together)
         try:
             async with asyncio.timeout_at(together[0].ends_at):
-                await self._write(together)
+                outcomes = await self._write(together)
         except (RedisError, OSError) as error:
-            failure = error
+            outcomes = [unanswered(error)] * len(together)
             await self._drop()
         finally:
-            for request in together:
-                if not request.answer.done():
-                    request.answer.set_exception(unanswered(failure))
+            loop = asyncio.get_running_loop()
+            for request, outcome in zip(together, outcomes, strict=True):
+                # By the loop, so that what one caller makes of its result is no other's trouble.
+                loop.call_soon(request.receiver, outcome)
 
-    async def _write(self, together: list[_Request]) -> None:
-        """Send one group and hand out its results; once more when the connection was stale."""
+    async def _write(self, together: list[_Request]) -> list[Any]:
+        """Send one group and give its results; once more when the connection was stale."""
         fresh = self._ready is None or not self._ready.is_connected
         try:
-            results = await self._exchange(together)
+            return await self._exchange(together)
         except (Broken, NoScriptError):
             if fresh:
                 raise
             await self._drop()
-            results = await self._exchange(together)
-        for request, result in zip(together, results, strict=True):
-            if request.answer.done():
-                continue
-            if isinstance(result, Exception):
-                request.answer.set_exception(
-                    result if isinstance(result, Unavailable) else unanswered(result)
-                )
-            else:
-                request.answer.set_result(result)
+            return await self._exchange(together)
 
     async def _exchange(self, together: list[_Request]) -> list[Any]:
         connection = await self._connected()
@@ -135,7 +130,7 @@ class Pipe:
             return [not_replicated()] * len(together)
         if isinstance(results[0], NoScriptError):
             raise results[0]
-        return results
+        return [unanswered(one) if isinstance(one, Exception) else one for one in results]
 
     def _packed(self, together: list[_Request]) -> list[bytes]:
         """Render the runs as the one command that is sent, and the wait for replicas."""

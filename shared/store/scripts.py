@@ -70,12 +70,12 @@ class Call:
 
     def flat_keys(self) -> list[str]:
         """Give the keys in the script's order. Raises `Inconsistent` when the names differ."""
-        names = key_names(self.script)
-        if {name.removesuffix("*") for name in names} != self.keys.keys():
+        names = _plain_names(self.script)
+        if len(names) != len(self.keys) or any(name not in self.keys for name in names):
             raise Inconsistent(f"{self.script}.lua takes {names}, not {sorted(self.keys)}.")
         flat: list[str] = []
         for name in names:
-            given = self.keys[name.removesuffix("*")]
+            given = self.keys[name]
             flat += [given] if isinstance(given, str) else given
         return flat
 
@@ -143,6 +143,11 @@ def key_names(name: str) -> tuple[str, ...]:
     if unknown or any(n.endswith("*") for n in names[:-1]) or not second.startswith("-- KEYS "):
         raise Inconsistent(f"{name}.lua does not declare its keys: {second}")
     return names
+
+
+@cache
+def _plain_names(name: str) -> tuple[str, ...]:
+    return tuple(key.removesuffix("*") for key in key_names(name))
 
 
 @cache

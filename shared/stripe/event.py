@@ -7,6 +7,8 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
+from types import NoneType
 from typing import Any
 
 from shared.errors import CallerError
@@ -17,6 +19,7 @@ THIN_OBJECT = "v2.core.event"
 THIN_PREFIX = "v1."
 # What names its charge, and the charge's payment intent if it has one.
 OF_A_CHARGE = ("refund", "dispute", "radar.early_fraud_warning", "review")
+OURS = (*OF_A_CHARGE, "payment_intent", "charge", "checkout.session")
 # What the worker reads of an object: amounts, whole numbers, and parts, objects themselves.
 AMOUNTS = (
     "amount",
@@ -26,6 +29,7 @@ AMOUNTS = (
     "amount_refunded",
     "amount_total",
 )
+WHOLE = (int, NoneType)  # by its very type: a bool is an int, too
 PARTS = ("metadata", "last_payment_error", "customer_details", "evidence_details")
 # Ids, types, accounts and versions become keys, labels and log fields: no room for anything else.
 NAME = re.compile(r"[A-Za-z0-9_.\-]{1,255}")
@@ -64,7 +68,7 @@ class Event:
         """Say whether the object was fetched later, and so may be ahead of the event."""
         return self.related_url is not None
 
-    @property
+    @cached_property
     def payment_id(self) -> str | None:
         """Name the payment this event is about, when the object says so."""
         return payment_of(self.object)
@@ -86,8 +90,7 @@ def parse_event(body: str | bytes | Json) -> Event:
 
 
 def _decoded(body: str | bytes) -> Json:
-    text = body.decode() if isinstance(body, bytes) else body
-    raw: Json = json.loads(text, parse_constant=_finite, parse_float=_finite)
+    raw: Json = _READER.decode(body.decode() if isinstance(body, bytes) else body)
     return raw
 
 
@@ -96,6 +99,9 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError("no JSON number")
     return number
+
+
+_READER = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
 
 
 def _require_ids(event: Event) -> None:
@@ -109,8 +115,8 @@ def _snapshot(raw: Json) -> Event:
         raise ValueError("not an event")
     _require_forms(raw["data"]["object"])
     previous = _object(raw["data"].get("previous_attributes"))
-    for name in AMOUNTS:
-        _whole((previous or {}).get(name))
+    if previous:
+        _require_whole(previous)
     return Event(
         id=_name(raw["id"]),
         type=_name(raw["type"]),
@@ -144,17 +150,17 @@ def _thin(raw: Json) -> Event:
 
 def _require_forms(obj: Json) -> None:
     """Refuse an object of ours whose amounts are no numbers, or whose parts are no objects."""
-    if obj.get("object") not in (*OF_A_CHARGE, "payment_intent", "charge", "checkout.session"):
+    if obj.get("object") not in OURS:
         return
-    for name in AMOUNTS:
-        _whole(obj.get(name))
+    _require_whole(obj)
     for name in PARTS:
         _object(obj.get(name))
 
 
-def _whole(value: object) -> None:
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
-        raise ValueError("expected a whole number")
+def _require_whole(obj: Json) -> None:
+    for name in AMOUNTS:
+        if type(obj.get(name)) not in WHOLE:
+            raise ValueError("expected a whole number")
 
 
 def _request_key(request: object) -> str | None:

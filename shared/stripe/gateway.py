@@ -375,13 +375,3 @@ def _options(account: str | None, idempotency_key: str | None = None) -> Any:
     if idempotency_key:
         options["idempotency_key"] = idempotency_key
     return options
-
-
-def verify_signature(payload: bytes, header: str, secret: str, tolerance_seconds: int) -> None:
-    """Check a webhook's signature on the raw bytes. Raises `CallerError` when it does not hold."""
-    try:
-        stripe.WebhookSignature.verify_header(payload, header, secret, tolerance_seconds)
-    except stripe.SignatureVerificationError as error:
-        raise translate(error) from error
-    except UnicodeDecodeError as error:
-        raise CallerError("The body is not UTF-8.", code="unreadable_body") from error

@@ -154,7 +154,7 @@ class Tally:
                 self._sums[series] += amount
 
     def _values(self, metric: Metric, labels: dict[str, str]) -> tuple[str, ...]:
-        values = tuple(labels[name] for name in metric.labels)
+        values = tuple(map(labels.__getitem__, metric.labels))
         known = self._known[metric.name]
         if values not in known:
             if len(known) >= MOST_SERIES:

@@ -37,8 +37,18 @@ def run(url: str, work: Callable[[Pipe], Awaitable[Any]], replicas: int = 0) -> 
     return asyncio.run(whole())
 
 
+async def result(pipe: Pipe, call: Call) -> Any:
+    """Wait for the result that the pipe tells; raise it if it is a refusal."""
+    waiting = asyncio.get_running_loop().create_future()
+    pipe.send(call, waiting.set_result)
+    outcome = await waiting
+    if isinstance(outcome, Unavailable):
+        raise outcome
+    return outcome
+
+
 def put(pipe: Pipe, name: str, value: str = "x") -> Awaitable[Any]:
-    return pipe.run(Call("put", {"made": name}, [value, "60000"]))
+    return result(pipe, Call("put", {"made": name}, [value, "60000"]))
 
 
 def test_everybody_gets_a_result_and_few_commands_carry_all(valkey_url: str) -> None:
@@ -63,7 +73,7 @@ def commands(url: str) -> int:
 
 def test_one_that_fails_fails_alone(valkey_url: str) -> None:
     async def three(pipe: Pipe) -> list[Any]:
-        wrong = pipe.run(Call("put", {"made": "b"}, ["value", "no number"]))
+        wrong = result(pipe, Call("put", {"made": "b"}, ["value", "no number"]))
         return await asyncio.gather(put(pipe, "a"), wrong, put(pipe, "c"), return_exceptions=True)
 
     first, second, third = run(valkey_url, three)

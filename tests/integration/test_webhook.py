@@ -4,16 +4,21 @@ import hmac
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import stripe
+from limits import RateLimitItemPerSecond
 from redis import Redis
 
+from api.bad_signatures import STILL_CHECKED
 from shared.store.scripts import Store
+from shared.stripe.signature import Signature
 from shared.work.kinds import EVENTS
 from tests.conftest import SIGNING_SECRET, make_settings
 from tests.integration.doors import open_door
 from tests.integration.hands import Hands
+from tests.servers import wait_until
 from tests.stopwatch import Stopwatch
 
 FORGED = "whsec_somebody_elses"
@@ -229,3 +234,50 @@ def test_without_the_required_replicas_nothing_is_promised(
     hands.client = open_door(make_settings(), alone)
     answer = hands.post_event(event)
     assert (answer.status_code, answer.get_json()["code"]) == (503, "store_not_replicated")
+
+
+def test_a_known_forger_is_refused_before_anything_is_hashed(
+    hands: Hands, event: dict[str, object], real_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed = counted(monkeypatch)
+    hands.client = open_door(make_settings(bad_signatures_per_minute=2), real_store)
+    answers = [hands.post_event(event, secret=FORGED) for _ in range(200)]
+    assert {answer.status_code for answer in answers[2:]} == {429}
+    assert int(answers[-1].headers["Retry-After"]) >= 1
+    seconds = 1 + int(time.monotonic() - hashed[0])
+    assert len(hashed) <= 2 + STILL_CHECKED.amount * (seconds + 1) < len(answers)
+
+
+def test_where_a_good_signature_came_from_forgers_keep_nobody_out(
+    hands: Hands, event: dict[str, object], real_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hands.client = open_door(make_settings(bad_signatures_per_minute=2), real_store)
+    monkeypatch.setattr("api.bad_signatures.STILL_CHECKED", RateLimitItemPerSecond(1))
+    assert hands.post_event(event).status_code == 200
+    for number in range(30):
+        assert hands.post_event(event, secret=FORGED).status_code == (400 if number < 2 else 429)
+    for _ in range(30):
+        assert hands.post_event(event).status_code == 200
+
+
+def test_stripe_gets_in_for_the_first_time_behind_a_forger(
+    hands: Hands, event: dict[str, object], real_store: Store
+) -> None:
+    hands.client = open_door(make_settings(bad_signatures_per_minute=2), real_store)
+    for _ in range(60):
+        hands.post_event(event, secret=FORGED)
+    wait_until(lambda: hands.post_event(event).status_code == 200, "one is checked", 5)
+    assert hands.post_event(event).status_code == 200
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Count the signatures that are checked, by when they were."""
+    moments: list[float] = []
+    check = Signature.require
+
+    def counting(*arguments: Any) -> None:
+        moments.append(time.monotonic())
+        check(*arguments)
+
+    monkeypatch.setattr(Signature, "require", counting)
+    return moments
