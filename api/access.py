@@ -39,6 +39,27 @@ def require_caller() -> None:
         )
 
 
+def require_caller_or_operator() -> None:
+    """Admit a caller, within its limits, or an operator, who has none; `g.is_operator` says which.
+
+    Where no key is set at all, whoever comes is both. Raises `CallerError` 401, 403, 429.
+    """
+    settings = parts().settings
+    if _shows_one_of(settings.operator_keys):
+        require_operator()
+        g.is_operator = True
+        return
+    require_caller()
+    g.is_operator = g.caller == OPEN and not settings.operator_keys
+
+
+def _shows_one_of(entries: Iterable[SecretStr]) -> bool:
+    """Say whether the request shows one of some keys."""
+    given = request.headers.get("Authorization", "").partition(" ")[2].encode()
+    matches = [hmac.compare_digest(key.secret.encode(), given) for key in bearer_keys(entries)]
+    return any(matches)
+
+
 def require_account(account: str | None) -> None:
     """Refuse what belongs to an account that this caller may not act for (None: our own).
 

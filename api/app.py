@@ -21,6 +21,7 @@ from api.parts import EXTENSION, Parts
 from api.payment import payments
 from api.payment_list import payment_list
 from api.refund import refunds
+from api.refund_batches import batches
 from api.routing import IdConverter
 from api.schemas import schemas
 from api.webhook import webhooks
@@ -59,6 +60,7 @@ def create_app(settings: Settings, store: Store | None = None) -> OpenAPI:
         payments,
         payment_list,
         refunds,
+        batches,
         webhooks,
         schemas,
         ops,

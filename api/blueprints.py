@@ -24,15 +24,18 @@ def money_blueprint(name: str) -> APIBlueprint:
 
 def callers_blueprint(name: str, prefix: str, tag: str) -> APIBlueprint:
     """Give a blueprint at a path, guarded by a caller's key and against card data."""
-    return _guarded(name, prefix, tag, require_caller)
+    return guarded_blueprint(name, prefix, require_caller, tag)
 
 
 def operations_blueprint(name: str) -> APIBlueprint:
     """Give a blueprint of `/ops`, guarded by an operator's key and against card data."""
-    return _guarded(name, "/ops", "operations", require_operator)
+    return guarded_blueprint(name, "/ops", require_operator, "operations")
 
 
-def _guarded(name: str, prefix: str, tag: str, guard: Callable[[], None]) -> APIBlueprint:
+def guarded_blueprint(
+    name: str, prefix: str, guard: Callable[[], None], tag: str = "refunds"
+) -> APIBlueprint:
+    """Give a blueprint guarded by what `guard` demands and against card data."""
     blueprint = APIBlueprint(
         name,
         __name__,

@@ -13,6 +13,7 @@ from api.refusal_limit import BadKeys
 from shared.settings import Settings
 from shared.store.scripts import Store
 from shared.stripe.gateway import StripeGateway
+from shared.work.batches import Batches
 from shared.work.inbox import Inbox
 from shared.work.payment_index import PaymentIndex
 from shared.work.payments import Payments
@@ -33,6 +34,7 @@ class Parts:
     refund_jobs: RefundJobs
     payments: Payments
     payment_index: PaymentIndex
+    batches: Batches
     idempotency: IdempotencyKeys
     # Requests that may wait for a result at a time (`Prefer: wait`): the rest of the threads
     # must stay free for other refunds.
@@ -55,6 +57,7 @@ class Parts:
             refund_jobs=RefundJobs(store, settings),
             payments=payments,
             payment_index=PaymentIndex(store, payments, settings.indexed_metadata),
+            batches=Batches(store, settings),
             idempotency=IdempotencyKeys(store, settings),
             waiting_room=BoundedSemaphore(max(1, settings.api_threads // 2)),
             draining=Event(),

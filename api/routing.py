@@ -8,4 +8,4 @@ from werkzeug.routing import BaseConverter
 class IdConverter(BaseConverter):
     """Match one path segment that is not the name of an action."""
 
-    regex = r"(?!(?:process|verify)(?:/|$))[^/]+"
+    regex = r"(?!(?:process|verify|batches)(?:/|$))[^/]+"

@@ -32,7 +32,7 @@ EDITS: dict[str, tuple[Edit, ...]] = {
         ("settle", "redis.call('EXISTS', notification) == 1", "false"),
     ),
     # Every notification goes at once, whatever waits before it.
-    "order": (("settle", "redis.call('RPUSH', key.outbox, n.id) == 1", "true"),),
+    "order": (("settle", "redis.call('RPUSH', to.outbox, n.id) > 1", "false"),),
 }
 
 

@@ -111,6 +111,7 @@ ITEM_FIELDS = {
     "request_id": "Of the request that caused it.",
     "stripe_request_id": "Of an event: Stripe's request that caused it.",
     "traceparent": "Of the request that caused it (W3C Trace Context).",
+    "batch_id": "Of a refund job: the batch that its payment is a member of.",
     "again": "Of a duty: it was wanted once more while it ran.",
 }
 
@@ -133,6 +134,7 @@ def entry(
 
 TOMBSTONE = "`TOMBSTONE_RETENTION_SECONDS` after its end; for ever while open or dead"
 PAYMENT = "`PAYMENT_RETENTION_SECONDS` after the last change"
+BATCH = "`PAYMENT_RETENTION_SECONDS` after its end"
 
 
 @dataclass(frozen=True)
@@ -315,6 +317,66 @@ class Keys:
     def budget(self, mode: str, account: str) -> str:
         """Name the budget of an account (`own` or `acct_…`) in a mode."""
         return self._name("budget", mode, account)
+
+    @entry(
+        "hash",
+        "A batch of refunds (`shared/work/batches.py`).",
+        BATCH,
+        {
+            "id": "`rb_…`.",
+            "state": "`running`, `paused`, `completed` or `canceled`.",
+            "caller, account": "Whose it is, and the connected account it refunds for.",
+            "terms": "What was requested, JSON.",
+            "count:<state>": "How many members are in a state.",
+            "amount:<state>:<currency>": "What they come to.",
+            "settles": "Of a currency: into which one it settled, and at what rate, JSON.",
+            "revision": "Raised whenever a member moves or the batch turns.",
+            "sequence": "The number of its latest notification.",
+            "recorded_at, turned_at, resumed_at": "Milliseconds.",
+            "done_before": "How many members were done when it was resumed: for its rate.",
+            "paused_reason": "`requested` or `insufficient_funds`.",
+            "missing": "What the balance lacks by currency, JSON.",
+            "look_at": "Milliseconds: when the balance is looked at again.",
+            "retry": "States whose members are to be tried once more, JSON.",
+            "retry_until": "Milliseconds: those that ended by then.",
+            "wake": "The jobs that wait for balance are to be tried now.",
+        },
+    )
+    def batch(self, batch_id: str) -> str:
+        """Name a batch of refunds."""
+        return self._name("batch", batch_id)
+
+    @entry("hash", "Each member of a batch by its payment, JSON.", BATCH)
+    def batch_members(self, batch_id: str) -> str:
+        """Name the members of a batch."""
+        return self._name("batch", batch_id, "members")
+
+    @entry("sorted set", "A batch's payments by state, and within it as they came.", BATCH)
+    def batch_places(self, batch_id: str) -> str:
+        """Name the places of a batch's members."""
+        return self._name("batch", batch_id, "places")
+
+    @entry("list", "A batch's payments as they came.", BATCH)
+    def batch_payments(self, batch_id: str) -> str:
+        """Name the payments of a batch."""
+        return self._name("batch", batch_id, "payments")
+
+    @entry("sorted set", "All batches by when they were recorded.", "reaped with the batches")
+    def batches(self) -> str:
+        """Name the index of batches (ms)."""
+        return self._name("batches")
+
+    @entry("sorted set", "Batches that upkeep has something to do for.", "for ever")
+    def active_batches(self) -> str:
+        """Name the batches under way."""
+        return self._name("batches", "active")
+
+    @entry(
+        "list", "Refund jobs of batches that came to an end, until upkeep has seen it.", "seconds"
+    )
+    def ended_members(self) -> str:
+        """Name what is handed over from the end of refund jobs to their batches."""
+        return self._name("batches", "ended")
 
     @entry("string", "Lives while the event service is taken for ill.", "60 s")
     def breaker(self) -> str:

@@ -32,6 +32,10 @@ class NotificationData(BaseModel):
     )
     dispute_id: str | None = Field(description="The dispute.", examples=["du_1QxYzA"])
     checkout_session_id: str | None = Field(description="The session.", examples=["cs_test_a1"])
+    refund_batch_id: str | None = Field(
+        description="The batch of refunds that it is about.",
+        examples=["rb_0123456789abcdef0123456789abcdef"],
+    )
     fraud_warning_id: str | None = Field(description="The warning.", examples=["issfr_1QxYzA"])
     review_id: str | None = Field(description="The review.", examples=["prv_1QxYzA"])
     account: str | None = Field(
@@ -53,7 +57,8 @@ class NotificationData(BaseModel):
         description="Amount that is held and can still be captured.", examples=[0]
     )
     amount_refunded: int = Field(
-        description="Amount of the payment refunded, or being refunded, as far as known then.",
+        description="Amount of the payment refunded, or being refunded, as far as known then; 0 of "
+        "a batch, which has `amounts`.",
         examples=[0],
     )
     fee: int | None = Field(
@@ -77,6 +82,22 @@ class NotificationData(BaseModel):
     pending_reason: str | None = Field(
         description="Why a refund waits: `processing`, `insufficient_funds`, `charge_pending`.",
         examples=["insufficient_funds"],
+    )
+    counts: dict[str, int] | None = Field(
+        description="Number of a batch's payments in each state.",
+        examples=[{"not_begun": 0, "begun": 0, "refunded": 198, "failed": 1, "left_out": 1}],
+    )
+    amounts: dict[str, dict[str, int]] | None = Field(
+        description="Sums of a batch's payments, by currency and then by state.",
+        examples=[{"sgd": {"refunded": 198000, "failed": 1000}}],
+    )
+    paused_reason: str | None = Field(
+        description="Why a batch is paused: `requested` or `insufficient_funds`.",
+        examples=["insufficient_funds"],
+    )
+    missing: dict[str, int] | None = Field(
+        description="Amounts by currency that the balance lacks for the rest of a batch, if known.",
+        examples=[{"sgd": 50000}],
     )
     cancellation_reason: str | None = Field(
         description="Why a payment was canceled: a caller's reason, or Stripe's `automatic`, "
@@ -144,6 +165,7 @@ _DISPUTE = ("dispute_id", "amount", "currency")
 _DISPUTE_MAY = ("charge_id", "reason", "failure_code", "due_by", *_FEES)
 _REVIEW_MAY = ("charge_id", "reason")
 _SESSION_MAY = ("amount", "currency")
+_BATCH = ("refund_batch_id", "counts", "amounts")
 
 
 @dataclass(frozen=True)
@@ -175,6 +197,10 @@ def _refund(says: str, *more: str) -> Telling:
 
 def _dispute(says: str) -> Telling:
     return Telling(says, _DISPUTE, _DISPUTE_MAY)
+
+
+def _batch(says: str, always: tuple[str, ...] = (), more: tuple[str, ...] = ()) -> Telling:
+    return Telling(says, (*_BATCH, *always), ("reason", *more))
 
 
 def _session(says: str) -> Telling:
@@ -228,6 +254,15 @@ TYPES: dict[str, Telling] = {
         (*UNLISTED, *_REFUND_MAY, *FAILURE),
     ),
     "refund.canceled": _refund("It was canceled before it went out.", *FAILURE),
+    "refund_batch.started": _batch("A batch of refunds was accepted: it begins."),
+    "refund_batch.paused": _batch(
+        "It begins no more refunds until it is resumed, or until the balance suffices again.",
+        ("paused_reason",),
+        ("missing",),
+    ),
+    "refund_batch.completed": _batch(
+        "All its refunds came to an end; `status` is `canceled` if the rest was not to be begun."
+    ),
     "dispute.opened": _dispute("A bank asks, or takes the money back: answer until `due_by`."),
     "dispute.updated": _dispute("The state of the dispute changed: see `status`."),
     "dispute.won": _dispute("The bank decided for you."),
@@ -277,6 +312,7 @@ _STATUSES = {
     "dispute.closed": "warning_closed",
     "dispute.funds_withdrawn": "needs_response",
     "dispute.funds_reinstated": "won",
+    "refund_batch.started": "running",
     "checkout.completed": "paid",
     "checkout.expired": "unpaid",
     "checkout.payment_succeeded": "paid",

@@ -58,6 +58,10 @@ def _split(value: object) -> object:
     return value
 
 
+def _amounts(limits: tuple[str, ...]) -> dict[str, int]:
+    return {name: int(amount) for name, amount in (limit.split(":") for limit in limits)}
+
+
 Queue = Literal["events", "refunds", "notifications", "upkeep"]
 QUEUES: tuple[Queue, ...] = get_args(Queue)
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
@@ -215,6 +219,14 @@ class Settings(BaseSettings):
         "not yet refunded is no more than this: `sgd:5000,usd:4000`, in the smallest unit. "
         "Without it no payment is refunded because of a warning.",
     )
+    refund_batch_max_payments: int = Field(
+        1000, description="Payments above which a batch of refunds needs an operator's key.", ge=0
+    )
+    refund_batch_max_amount: Annotated[tuple[Limit, ...], NoDecode] = Field(
+        (),
+        description="Amounts above which a batch of refunds needs an operator's key: "
+        "`sgd:5000000,usd:4000000`, in the smallest unit. Without it none does for its amount.",
+    )
     refund_balance_wait_seconds: int = Field(
         7 * DAY_SECONDS,
         description="How long a refund job waits while the Stripe balance is insufficient, before "
@@ -330,6 +342,7 @@ class Settings(BaseSettings):
         "api_keys",
         "operator_keys",
         "refund_warned_up_to",
+        "refund_batch_max_amount",
         "indexed_metadata",
         "worker_queues",
         "allowed_hosts",
@@ -355,9 +368,12 @@ class Settings(BaseSettings):
     @property
     def warned_limits(self) -> dict[str, int]:
         """Give the largest amount of each currency that is refunded at a fraud warning."""
-        return {
-            name: int(amount) for name, amount in (s.split(":") for s in self.refund_warned_up_to)
-        }
+        return _amounts(self.refund_warned_up_to)
+
+    @property
+    def batch_limits(self) -> dict[str, int]:
+        """Give the amount of each currency above which a batch needs an operator's key."""
+        return _amounts(self.refund_batch_max_amount)
 
     @property
     def livemode(self) -> bool:

@@ -25,6 +25,7 @@ from worker.belonging import (
 )
 from worker.fraud_refunds import WARNING, refund_warned
 from worker.lost_events import GENERATION_FAILURE, lost_event
+from worker.refund_batches import ended_refund
 from worker.registry import handler_of
 from worker.runtime import Runtime
 
@@ -72,7 +73,8 @@ def process_event(runtime: Runtime, claim: Claim) -> Done:
     context = look_up_context(runtime, event, record, facts)
     established = Established(payment_id, facts, context, record, charge_of_intent(event))
     fields = {"object": str(event.object.get("id") or ""), "payment_id": payment_id}
-    return Done(State.PROCESSED, fields=fields, established=established)
+    ended = ended_refund(runtime, event, facts)
+    return Done(State.PROCESSED, fields=fields, established=established, ended=ended)
 
 
 def _ignored(reason: str) -> Done:

@@ -10,7 +10,7 @@ from shared.work.kinds import KINDS, NOTIFICATIONS, UPKEEP, Kind
 
 log = get_logger(__name__)
 # Upkeep itself is work that is due at a time; these are its duties.
-DUTIES = ("reconcile", "reap", "payment_index")
+DUTIES = ("reconcile", "reap", "payment_index", "refund_batches")
 # While the event service is ill, only as many notifications are rung for as probe it.
 PROBES = 2
 # Above this many messages in a queue the relay holds back: whoever waits behind so many does not

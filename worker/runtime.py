@@ -12,11 +12,13 @@ from shared.settings import Settings
 from shared.store.connection import open_store
 from shared.store.scripts import Store
 from shared.stripe.gateway import StripeGateway
+from shared.work.batches import Batches
 from shared.work.inbox import Inbox
 from shared.work.items import Claim, Work
 from shared.work.kinds import NOTIFICATIONS, UPKEEP
 from shared.work.outbox import Outbox
 from shared.work.outcomes import Outcomes
+from shared.work.payment_index import PaymentIndex
 from shared.work.payments import Payments
 from shared.work.refund_jobs import RefundJobs
 from shared.work.results import Done
@@ -79,6 +81,16 @@ class Runtime:
     def outcomes(self) -> Outcomes:
         """Give what our calls made, by their idempotency keys."""
         return Outcomes(self.store, self.settings)
+
+    @cached_property
+    def batches(self) -> Batches:
+        """Give the batches of refunds."""
+        return Batches(self.store, self.settings)
+
+    @cached_property
+    def payment_index(self) -> PaymentIndex:
+        """Give the index of payments."""
+        return PaymentIndex(self.store, self.payments, self.settings.indexed_metadata)
 
     @cached_property
     def payments(self) -> Payments:

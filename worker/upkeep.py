@@ -20,7 +20,7 @@ from shared.telemetry.logging import configure_logging, get_logger
 from shared.work.items import Claim
 from shared.work.liveness import RELAY, Signs, pulse
 from shared.work.results import Snooze
-from worker import payment_index, reap, reconcile, relay
+from worker import payment_index, reap, reconcile, refund_batches, relay
 from worker.runtime import Runtime
 
 log = get_logger(__name__)
@@ -53,6 +53,7 @@ DUTIES: dict[str, Callable[[Runtime], float]] = {
     "reconcile": _reconcile,
     "reap": _reap,
     "payment_index": payment_index.run_once,
+    refund_batches.DUTY: refund_batches.run_once,
 }
 
 

@@ -176,6 +176,23 @@ class StripeGateway:
             account,
         )
 
+    def balance(self, account: str | None = None) -> dict[str, int] | None:
+        """Read the available balance by currency; None where our key may not read it.
+
+        Raises as `payment`.
+        """
+        try:
+            found = self._call(
+                "balance.retrieve",
+                lambda: self._client.v1.balance.retrieve(None, _options(account)),
+                account,
+            )
+        except (CallerError, Misconfigured) as error:
+            if not permission_missing(error):
+                raise
+            return None
+        return {part["currency"]: int(part["amount"]) for part in found["available"]}
+
     def disputes_of(self, account: str | None = None, **owner: str) -> list[dict[str, Any]]:
         """List the disputes of `payment_intent=…` or `charge=…`, newest first.
 

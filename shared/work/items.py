@@ -91,6 +91,11 @@ class Claim:
         return f'{{"at_ms":{self.claimed_at_ms},{compact(kept)[1:]}'
 
 
+def ended_entry(claim: Claim) -> str:
+    """Spell the end of a claimed job for the batch that it is a member of; empty for any other."""
+    return f"{claim.id}:{claim.fence}" if "batch_id" in claim.fields else ""
+
+
 @dataclass(frozen=True)
 class Recording:
     """The values of a new item that `Work.record` writes, and its entry in the timeline."""
@@ -193,8 +198,9 @@ class Work:
 
         False when the claim was lost. Raises `Unavailable`.
         """
-        plan = self._plan(claim, result, result.reason)
-        dead = {"dead": self.store.keys.dead(self.kind)}
+        keys = self.store.keys
+        plan = self._plan(claim, result, result.reason) | {"ended": ended_entry(claim)}
+        dead = {"dead": keys.dead(self.kind), "ended_members": keys.ended_members()}
         return bool(self.store.run(self._marking("bury", claim, plan, dead)))
 
     def _plan(self, claim: Claim, result: Result, error: str) -> dict[str, Any]:
@@ -227,6 +233,20 @@ class Work:
             "queue": keys.queue(kind),
         }
         self.store.run(Call("wake", names, [item, kind.message, GUARD_MS]))
+
+    def hasten(self, item: str) -> str:
+        """Make a duty of upkeep due now; `due`, or `running` when it runs (it runs once more then).
+
+        Raises `Unavailable`.
+        """
+        keys, kind = self.store.keys, self.kind
+        names = {
+            "item": keys.item(kind, item),
+            "due": keys.due(kind),
+            "queue": keys.queue(kind),
+        }
+        args = [item, kind.message, GUARD_MS, self._lease_ms]
+        return str(self.store.run(Call("hasten", names, args)))
 
     def attempts(self, item: str) -> list[dict[str, Any]]:
         """List the attempts at an item and its redrives, oldest first. Raises `Unavailable`."""

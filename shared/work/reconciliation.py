@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, cast
 
-from shared.store.scripts import Call, Store, redis_errors
-from shared.work.items import GUARD_MS, LEASE_MS
+from shared.store.scripts import Store, redis_errors
+from shared.work.items import Work
 from shared.work.kinds import UPKEEP
 
 Json = dict[str, Any]
@@ -163,14 +163,7 @@ class Reconciliation:
 
         Raises `Unavailable`.
         """
-        keys = self._store.keys
-        names = {
-            "item": keys.item(UPKEEP, DUTY),
-            "due": keys.due(UPKEEP),
-            "queue": keys.queue(UPKEEP),
-        }
-        args = [DUTY, UPKEEP.message, GUARD_MS, LEASE_MS]
-        return str(self._store.run(Call("hasten", names, args)))
+        return Work(self._store, UPKEEP).hasten(DUTY)
 
     def report(self) -> Json:
         """Report the comparison: the last round, the one under way, each account's watermark.

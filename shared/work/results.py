@@ -31,6 +31,7 @@ class Established:
 class Done:
     """The item is finished: its last state, what is kept of it, what it established.
 
+    `ended` names the refund job whose batch is to hear of what an event said of its refund.
     `outcome` is for the log and the metrics where the state does not say enough; `details` go into
     the attempt that is kept and into its log line. With `delay_seconds` it established something
     and waits, as `State.RETRYING`: it begins anew after the delay.
@@ -42,6 +43,7 @@ class Done:
     established: Established | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     delay_seconds: float = 0.0
+    ended: str = ""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from shared.settings import Settings
 from shared.store.scripts import ATTEMPTS_LIMIT, TIMELINE_LIMIT, Call, Store
 from shared.telemetry.tally import FACTS
 from shared.work.breaker import OPEN_MS
-from shared.work.items import GUARD_MS, Claim
+from shared.work.items import GUARD_MS, Claim, ended_entry
 from shared.work.kinds import EVENTS, NOTIFICATIONS
 from shared.work.payment_index import members, scored
 from shared.work.payments import PaymentRecord, Payments, entry
@@ -120,6 +120,7 @@ class Settlement:
             "guard_ms": GUARD_MS,
             "open_ms": OPEN_MS,
             "delay_ms": round(done.delay_seconds * 1000),
+            "ended": done.ended or ended_entry(claim),
         }
 
     def _settle(
@@ -143,6 +144,7 @@ class Settlement:
             "notification_queue": keys.queue(NOTIFICATIONS),
             "notification_index": keys.index(NOTIFICATIONS),
             "breaker": keys.breaker(),
+            "ended_members": keys.ended_members(),
             "notification_item": [keys.item(NOTIFICATIONS, one) for one in staged],
         }
         return Call("settle", names, [NOTIFICATIONS.message, compact(plan)])

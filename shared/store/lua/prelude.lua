@@ -54,3 +54,63 @@ local function lives(name, most_ms)
   if left > most_ms then redis.call('DEL', name) end
   return left ~= -2 and left <= most_ms
 end
+
+-- Write a new notification behind the unfinished ones in its outbox, and ring if it is the first.
+local function stage(to, template, n, sequence, guard_ms, open_ms, now)
+  redis.call('HSET', to.item, 'id', n.id, 'attempts', 0, 'crashes', 0, 'fence', 0,
+    'recorded_at', now, 'sequence', sequence)
+  set(to.item, n.fields)
+  redis.call('ZADD', to.index, now, n.id)
+  if redis.call('RPUSH', to.outbox, n.id) > 1 then
+    redis.call('HSET', to.item, 'state', 'waiting')
+    return
+  end
+  redis.call('HSET', to.item, 'state', 'queued')
+  redis.call('ZADD', to.due, now + guard_ms, n.id)
+  if not lives(to.breaker, open_ms) then ring(to.queue, template, n.id, now) end
+end
+
+-- Count an amount against a ceiling of the last hour. Gives 0 when it fits, else after how many ms
+-- it may fit; then nothing is counted.
+local function spend(spending, amount, ceiling, hour_ms, now)
+  local spent = redis.call('HGETALL', spending)
+  local sum, oldest = 0, now
+  for i = 1, #spent, 2 do
+    local at = tonumber(spent[i])
+    if at <= now - hour_ms or at > now then
+      redis.call('HDEL', spending, spent[i])
+    else
+      sum, oldest = sum + tonumber(spent[i + 1]), math.min(oldest, at)
+    end
+  end
+  if sum + amount > ceiling then return oldest + hour_ms - now end
+  local minute = now - now % 60000
+  redis.call('HINCRBY', spending, string.format('%.0f', minute), string.format('%.0f', amount))
+  redis.call('PEXPIRE', spending, hour_ms)
+  return 0
+end
+
+-- The states of a batch's member, in the order of `MEMBER_STATES` in shared/work/batch_members.py;
+-- a state begins at its number times this in the set of places.
+local PLACES_A_STATE = 1000000
+local STATE_NUMBER = { not_begun = 0, begun = 1, waiting = 2, pending = 3, refunded = 4, failed = 5,
+  left_out = 6, dead = 7, late = 8 }
+
+-- Count a member of a batch, and its amount, in its state: by 1 or by -1.
+local function count_member(batch, member, by)
+  redis.call('HINCRBY', batch, 'count:' .. member.state, by)
+  if member.amount > 0 then
+    redis.call('HINCRBY', batch, 'amount:' .. member.state .. ':' .. member.currency,
+      string.format('%.0f', by * member.amount))
+  end
+end
+
+-- Put a member of a batch into a state, with its place and what is counted.
+local function move_member(batch, members, places, payment, member, changes)
+  count_member(batch, member, -1)
+  for name, value in pairs(changes) do member[name] = value end
+  count_member(batch, member, 1)
+  redis.call('HINCRBY', batch, 'revision', 1)
+  redis.call('HSET', members, payment, cjson.encode(member))
+  redis.call('ZADD', places, STATE_NUMBER[member.state] * PLACES_A_STATE + member.n, payment)
+end

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- KEYS item due body attempts payment payment_index timeline intent_of request_of outbox notification_due notification_queue notification_index breaker notification_item*
+-- KEYS item due body attempts payment payment_index timeline intent_of request_of outbox notification_due notification_queue notification_index breaker ended_members notification_item*
 -- Finish a claimed item together with all it means: the payment's new state, its timeline and
 -- the notifications that follow. All of it happens, or none. With a delay it is not the end: the
 -- item begins anew later, as if it had never been tried.
@@ -7,7 +7,7 @@
 --      payment? {id, revision, known, heard_at, index {add[], drop[]}}, names_charge?,
 --      names_request? (whether intent_of, request_of are to name the payment), payment_ms, timeline[], timeline_limit,
 --      notifications[] {id, fields, timeline} (one for each notification_item), guard_ms, open_ms,
---      delay_ms
+--      delay_ms, ended ('' unless a member of a batch came to an end with it)
 -- Returns {'settled', staged, suppressed}, {'lost'} (another worker holds or finished it), or
 -- {'moved'} (the payment changed since it was read: read again and decide again).
 local p = cjson.decode(ARGV[2])
@@ -55,21 +55,13 @@ for i, n in ipairs(p.notifications) do
     suppressed = suppressed + 1
   else
     staged = staged + 1
-    redis.call('HSET', notification, 'id', n.id, 'attempts', 0, 'crashes', 0, 'fence', 0,
-      'recorded_at', now, 'sequence', redis.call('HINCRBY', key.payment, 'sequence', 1))
-    set(notification, n.fields)
-    redis.call('ZADD', key.notification_index, now, n.id)
+    local to = { item = notification, index = key.notification_index, outbox = key.outbox,
+      due = key.notification_due, queue = key.notification_queue, breaker = key.breaker }
+    local sequence = redis.call('HINCRBY', key.payment, 'sequence', 1)
+    stage(to, ARGV[1], n, sequence, p.guard_ms, p.open_ms, now)
     p.timeline[#p.timeline + 1] = n.timeline
-    if redis.call('RPUSH', key.outbox, n.id) == 1 then
-      redis.call('HSET', notification, 'state', 'queued')
-      redis.call('ZADD', key.notification_due, now + p.guard_ms, n.id)
-      if not lives(key.breaker, p.open_ms) then
-        ring(key.notification_queue, ARGV[1], n.id, now)
-      end
-    else
-      redis.call('HSET', notification, 'state', 'waiting')
-    end
   end
 end
 append(key.timeline, p.timeline, now, p.timeline_limit, p.payment_ms)
+if p.ended ~= '' then redis.call('RPUSH', key.ended_members, p.ended) end
 return { 'settled', staged, suppressed }

@@ -1,0 +1,91 @@
+"""The answers about batches of refunds, from what is kept of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from api.batch_models import Batch, BatchMember, DryRun, Funds, LeftOutPayment
+from api.batch_plan import Plan
+from api.parts import parts
+from shared.facts import timestamp
+from shared.refund_terms import needed
+from shared.work.batch import OPEN, BatchRecord, BatchState, Member
+from shared.work.payments import moment
+
+# Payments that a dry run names as left out; the batch itself lists them all.
+MOST_LISTED = 1_000
+ENDED = (BatchState.COMPLETED, BatchState.CANCELED)
+
+
+def dry_run_answer(plan: Plan, available: dict[str, int] | None, *, needs_operator: bool) -> DryRun:
+    """Build the answer to a dry run; `available` is None where the balance may not be read."""
+    funds = [
+        Funds(currency=currency, needed=amount, **_compared(amount, currency, available))
+        for currency, amount in sorted(needed(plan.amounts(), plan.rates).items())
+    ]
+    left_out = plan.left_out
+    return DryRun(
+        dry_run=True,
+        payments=len(plan.refunded),
+        amounts=plan.amounts(),
+        left_out=dict(Counter(member.reason for member in left_out)),
+        left_out_payments=[
+            LeftOutPayment(payment_id=member.payment, reason=member.reason)
+            for member in left_out[:MOST_LISTED]
+        ],
+        funds=funds,
+        needs_operator=needs_operator,
+    )
+
+
+def _compared(
+    amount: int, currency: str, available: dict[str, int] | None
+) -> dict[str, int | None]:
+    if available is None:
+        return {"available": None, "missing": None}
+    there = available.get(currency, 0)
+    return {"available": there, "missing": max(0, amount - there)}
+
+
+def batch_answer(batch: BatchRecord) -> Batch:
+    """Build the answer about a batch as it stands."""
+    asked, now_ms = batch.request, parts().store.now_ms()
+    rate = batch.per_second(now_ms)
+    left = batch.count(*OPEN)
+    return Batch(
+        batch_id=batch.id,
+        state=batch.state.value,
+        paused_reason=batch.fields.get("paused_reason"),
+        missing=batch.missing,
+        event_id=asked["event_id"],
+        percent=asked["percent"],
+        amount=asked["amount"],
+        keep_fee=asked["keep_fee"],
+        expected_currency=asked["currency"],
+        reason=asked["reason"],
+        metadata=asked["metadata"],
+        account=batch.fields.get("account") or None,
+        total=batch.total,
+        done=batch.done,
+        counts=batch.counts,
+        amounts=batch.amounts,
+        per_second=None if rate is None else round(rate, 2),
+        estimated_end=timestamp(now_ms / 1000 + left / rate) if rate and left else None,
+        created=moment(batch.fields["recorded_at"]),
+        ended=moment(batch.fields["turned_at"]) if batch.state in ENDED else None,
+    )
+
+
+def member_answer(member: Member) -> BatchMember:
+    """Build the answer about a payment in a batch."""
+    return BatchMember(
+        payment_id=member.payment,
+        status=member.state.value,
+        amount=member.amount,
+        currency=member.currency or None,
+        reason=member.reason or None,
+        refund_request_id=member.job or None,
+        refund_id=member.refund_id or None,
+        failure_code=member.failure_code or None,
+        failure_message=member.failure_message or None,
+    )

@@ -1,0 +1,136 @@
+"""Plan a batch of refunds: which payments, what of each, what it needs, and who may start it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask import g
+
+from api.batch_models import StartBatch
+from api.parts import parts
+from shared.bearer_keys import OWN_ACCOUNT
+from shared.errors import CallerError
+from shared.payment_summary import PaymentSummary, summarise
+from shared.refund_terms import Rate, Terms, rates, share
+from shared.work.batch import Member, MemberState
+from shared.work.batches import Ceiling
+from shared.work.payment_index import PaymentFilter
+
+Json = dict[str, Any]
+# Payments read in one round trip.
+CHUNK = 500
+# Members of one batch: one script writes them all, and nobody else is served meanwhile
+# (measured: 100 ms for so many).
+MOST_MEMBERS = 50_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The members of a batch as they would begin now, and how their currencies settle."""
+
+    members: list[Member]
+    rates: dict[str, Rate]
+
+    @property
+    def refunded(self) -> list[Member]:
+        """Give the members that would be refunded."""
+        return [member for member in self.members if member.state is MemberState.NOT_BEGUN]
+
+    @property
+    def left_out(self) -> list[Member]:
+        """Give the members that would be left out."""
+        return [member for member in self.members if member.state is MemberState.LEFT_OUT]
+
+    def amounts(self) -> dict[str, int]:
+        """Sum what would be refunded, by currency."""
+        sums: dict[str, int] = {}
+        for member in self.refunded:
+            sums[member.currency] = sums.get(member.currency, 0) + member.amount
+        return sums
+
+
+def plan_batch(body: StartBatch, terms: Terms) -> Plan:
+    """Plan a batch from what is known of its payments. Raises `CallerError`, `Unavailable`."""
+    payments = list(_named(body.payments) if body.payments else _of_event(str(body.event_id)))
+    if len(payments) > MOST_MEMBERS:
+        raise CallerError(
+            f"A batch has at most {MOST_MEMBERS} payments; refund these in several batches.",
+            status=422,
+            code="batch_too_large",
+        )
+    members = [_member(payment, terms) for payment in payments]
+    plan = Plan(members, rates(payments))
+    _require_one_meaning(plan, terms)
+    return plan
+
+
+def _named(payment_ids: Sequence[str]) -> Iterator[PaymentSummary]:
+    """Read the payments named, each once; a charge stands for its payment intent."""
+    known = parts().payments
+    owners = (known.intent_of(one) or one if one[:3] != "pi_" else one for one in payment_ids)
+    ids = list(dict.fromkeys(owners))
+    for start in range(0, len(ids), CHUNK):
+        for record in known.read_many(ids[start : start + CHUNK]):
+            yield summarise(record.id, record.known)
+
+
+def _of_event(event_id: str) -> Iterator[PaymentSummary]:
+    """Read the payments of an event, of the accounts that this caller may act for."""
+    accounts = g.limits.accounts
+    wanted = PaymentFilter(metadata={"event_id": event_id}, accounts=accounts)
+    for found in parts().payment_index.walk(wanted, chunk_size=CHUNK):
+        yield found.summary
+
+
+def _member(payment: PaymentSummary, terms: Terms) -> Member:
+    part, currency = share(payment, terms), payment.currency or ""
+    if part.left_out:
+        return Member(payment.id, MemberState.LEFT_OUT, currency=currency, reason=part.left_out)
+    return Member(payment.id, MemberState.NOT_BEGUN, part.amount, currency)
+
+
+def _require_one_meaning(plan: Plan, terms: Terms) -> None:
+    """Refuse an amount for payments of several currencies: it would be another sum in each."""
+    currencies = sorted(plan.amounts())
+    if terms.has_fixed_amounts and terms.currency is None and len(currencies) > 1:
+        raise CallerError(
+            f"These payments are in {', '.join(currencies)}: name one in expected_currency, or "
+            "refund a percentage.",
+            status=422,
+            code="several_currencies",
+            param="expected_currency",
+        )
+
+
+def needs_operator(plan: Plan) -> bool:
+    """Say whether a batch is above what a caller's key may start (settings)."""
+    settings = parts().settings
+    ceilings = settings.batch_limits
+    too_many = len(plan.refunded) > settings.refund_batch_max_payments
+    return too_many or any(
+        amount > ceilings[currency]
+        for currency, amount in plan.amounts().items()
+        if currency in ceilings
+    )
+
+
+def ceilings_of(amounts: dict[str, int]) -> list[Ceiling]:
+    """Give the ceilings that a batch counts against. Raises `CallerError` 403 for a currency."""
+    limits = g.limits.refunds_per_hour
+    if limits is None:
+        return []
+    for currency in amounts:
+        if currency not in limits:
+            raise CallerError(
+                f"This key may not refund payments in {currency}.",
+                status=403,
+                code="currency_not_allowed",
+            )
+    return [Ceiling(g.caller, one, amount, limits[one]) for one, amount in amounts.items()]
+
+
+def account_name(account: str) -> str:
+    """Name an account as limits of callers do."""
+    return account or OWN_ACCOUNT

@@ -1,0 +1,259 @@
+"""Batches of refunds: try one out, start it, watch it, and stop it.
+
+An operator's key opens these routes, too: what a caller's key may not start alone, and what other
+callers started.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+from flask import Response, g, request
+from pydantic import ValidationError
+
+from api.access import require_caller_or_operator
+from api.batch_answers import batch_answer, dry_run_answer, member_answer
+from api.batch_models import (
+    BATCH_ID,
+    Batch,
+    BatchList,
+    BatchPath,
+    BatchQuery,
+    DryRun,
+    MemberPage,
+    MemberQuery,
+    RetryBatch,
+    StartBatch,
+)
+from api.batch_plan import Plan, ceilings_of, needs_operator, plan_batch
+from api.blueprints import ON_GET, ON_POST, guarded_blueprint
+from api.idempotency import IdempotentRequest, KeptAnswer
+from api.idempotent import idempotently
+from api.models import AccountHeader, MoneyHeaders
+from api.parts import parts
+from api.problems import documented, from_validation
+from api.reply import reply
+from api.request_context import trace
+from shared.canonical_json import compact
+from shared.errors import CallerError
+from shared.refund_terms import Terms
+from shared.work.batch import BatchRecord, BatchState, MemberState
+from shared.work.batches import CANCEL, PAUSE, RESUME, Batches, NewBatch, Turn, batch_id
+from shared.work.items import Work
+from shared.work.kinds import UPKEEP
+
+Json = dict[str, Any]
+DUTY = "refund_batches"
+REQUESTED = "requested"
+# The body may be left out, so that it is documented by hand.
+DOCUMENTED: Json = {
+    "requestBody": {
+        "required": False,
+        "content": {"application/json": {"schema": RetryBatch.model_json_schema()}},
+    }
+}
+batches = guarded_blueprint("refund_batch", "/api/refund/batches", require_caller_or_operator)
+
+
+@batches.post("", responses={200: DryRun, 202: Batch, **documented(409), **ON_POST})
+def start(header: MoneyHeaders, body: StartBatch) -> Response:
+    """Start a batch of refunds (202); with `dry_run` say what it would do (200)."""
+    if body.dry_run:
+        return reply(_dry_run(header, body))
+    response = idempotently(
+        header, body.model_dump(mode="json"), lambda asked: _start(header, body, asked)
+    )
+    started = (response.get_json() or {}).get("batch_id")
+    if started:
+        response.headers["Location"] = f"/api/refund/batches/{started}"
+    return response
+
+
+def _dry_run(header: AccountHeader, body: StartBatch) -> DryRun:
+    terms = _terms(header, body)
+    plan = plan_batch(body, terms)
+    available = parts().gateway.balance(terms.account or None)
+    return dry_run_answer(plan, available, needs_operator=needs_operator(plan))
+
+
+def _start(header: AccountHeader, body: StartBatch, asked: IdempotentRequest) -> KeptAnswer:
+    new, terms = batch_id(asked.scope, asked.key), _terms(header, body)
+    if _all().find(new) is None:
+        plan = plan_batch(body, terms)
+        _require_allowed(plan)
+        ceilings = ceilings_of(plan.amounts())
+        fields = _fields(body, terms, plan) | trace()
+        _all().record(NewBatch(new, fields, plan.members, ceilings))
+    _hasten()
+    return KeptAnswer(202, batch_answer(_all().read(new)).model_dump(mode="json"))
+
+
+def _terms(header: AccountHeader, body: StartBatch) -> Terms:
+    return Terms(
+        percent=body.percent,
+        amount=body.amount,
+        keep_fee=body.keep_fee,
+        currency=body.expected_currency,
+        account=header.stripe_account or "",
+    )
+
+
+def _require_allowed(plan: Plan) -> None:
+    """Refuse a batch that refunds nothing, or more than this key may. Raises `CallerError`."""
+    if not plan.refunded:
+        reasons = Counter(member.reason for member in plan.left_out)
+        raise CallerError(
+            "None of these payments can be refunded; dry_run says why.",
+            status=422,
+            code="nothing_to_refund",
+            left_out=dict(reasons),
+        )
+    if needs_operator(plan) and not g.is_operator:
+        raise CallerError(
+            "A batch of this size needs an operator's key (OPERATOR_KEYS).",
+            status=403,
+            code="operator_key_required",
+        )
+
+
+def _fields(body: StartBatch, terms: Terms, plan: Plan) -> dict[str, str]:
+    asked = terms.as_json() | {
+        "event_id": body.event_id,
+        "reason": body.reason,
+        "metadata": body.metadata,
+    }
+    rates = {name: [r.currency, r.settled, r.amount] for name, r in plan.rates.items()}
+    return {
+        "terms": compact(asked),
+        "settles": compact(rates),
+        "caller": g.caller,
+        "account": terms.account,
+    }
+
+
+@batches.get("", responses={200: BatchList, **ON_GET})
+def listed(query: BatchQuery) -> Response:
+    """List the batches this key may see, the newest first."""
+    found = [
+        batch_answer(batch)
+        for batch in _all().newest(query.limit)
+        if _may_see(batch) and query.event_id in (None, batch.request["event_id"])
+    ]
+    return reply(BatchList(data=found))
+
+
+@batches.get("/<batch_id>", responses={200: Batch, **documented(404), **ON_GET})
+def details(path: BatchPath) -> Response:
+    """Tell how a batch stands."""
+    return reply(batch_answer(_one(path)))
+
+
+@batches.get("/<batch_id>/refunds", responses={200: MemberPage, **documented(400, 404), **ON_GET})
+def members(path: BatchPath, query: MemberQuery) -> Response:
+    """List the payments of a batch as they came, of one status or of all.
+
+    While it runs, a payment may move from one status to another between two pages; a list of all
+    shows each once.
+    """
+    batch, after = _one(path), None
+    if query.starting_after is not None:
+        after = _all().number_of(batch.id, query.starting_after)
+    state = MemberState(query.status) if query.status else None
+    found = _all().members(batch.id, state, after, query.limit + 1)
+    page = [member_answer(member) for member in found[: query.limit]]
+    return reply(MemberPage(data=page, has_more=len(found) > query.limit))
+
+
+@batches.post("/<batch_id>/pause", responses={200: Batch, **documented(404, 409), **ON_POST})
+def pause(path: BatchPath) -> Response:
+    """Begin no more refunds until the batch is resumed; what was begun comes to its end."""
+    stop = replace(
+        PAUSE,
+        start=(BatchState.RUNNING, BatchState.PAUSED),
+        when=lambda batch: batch.fields.get("paused_reason") != REQUESTED,
+        fields={"paused_reason": REQUESTED},
+        drop=("missing", "look_at"),
+    )
+    return _turned(path, stop)
+
+
+@batches.post("/<batch_id>/resume", responses={200: Batch, **documented(404, 409), **ON_POST})
+def resume(path: BatchPath) -> Response:
+    """Go on with a paused batch, whatever paused it."""
+    return _turned(path, RESUME)
+
+
+@batches.post("/<batch_id>/cancel", responses={200: Batch, **documented(404, 409), **ON_POST})
+def cancel(path: BatchPath) -> Response:
+    """Begin no more refunds for good; what was begun comes to its end."""
+    return _turned(path, CANCEL)
+
+
+@batches.post(
+    "/<batch_id>/retry",
+    responses={200: Batch, **documented(404, 409), **ON_POST},
+    openapi_extensions=DOCUMENTED,
+)
+def retry(path: BatchPath) -> Response:
+    """Try the members that failed once more, or refund those that came late."""
+    try:
+        body = RetryBatch.model_validate(request.get_json(silent=True) or {})
+    except ValidationError as error:
+        return from_validation(error)
+    batch = _one(path)
+    states = [MemberState(name) for name in body.include]
+    if batch.count(*states) == 0 and "retry" not in batch.fields:
+        raise CallerError(
+            "No payment of this batch is to be tried once more.",
+            status=409,
+            code="nothing_to_retry",
+        )
+    once_more = Turn(
+        (BatchState.RUNNING, BatchState.PAUSED, BatchState.COMPLETED),
+        BatchState.RUNNING,
+        fields={
+            "retry": json.dumps(sorted(set(states))),
+            "retry_until": str(parts().store.now_ms()),
+        },
+        drop=("paused_reason", "missing", "look_at"),
+        resumes=True,
+    )
+    return _turned(path, once_more)
+
+
+def _turned(path: BatchPath, turn: Turn) -> Response:
+    """Turn a batch and answer how it stands; one that stands so already is no mistake."""
+    batch = _one(path)
+    outcome = _all().turn(batch.id, turn)
+    if outcome != turn.to:
+        raise CallerError(
+            f"This batch is {outcome}.", status=409, code="batch_unexpected_state", state=outcome
+        )
+    _hasten()
+    return reply(batch_answer(_all().read(batch.id)))
+
+
+def _one(path: BatchPath) -> BatchRecord:
+    """Read the batch in the path. Raises `CallerError` 404, also for another caller's."""
+    if re.fullmatch(BATCH_ID, path.batch_id):
+        found = _all().find(path.batch_id)
+        if found is not None and _may_see(found):
+            return found
+    raise CallerError("No batch has this id.", status=404, code="batch_not_found")
+
+
+def _may_see(batch: BatchRecord) -> bool:
+    return bool(g.is_operator or batch.fields["caller"] == g.caller)
+
+
+def _all() -> Batches:
+    return parts().batches
+
+
+def _hasten() -> None:
+    """Have upkeep look at the batches now; it looks soon in any case."""
+    Work(parts().store, UPKEEP).hasten(DUTY)

@@ -1,0 +1,21 @@
+#!lua
+-- KEYS batch batch_members batch_places batch_payments
+-- Add payments that were found by the last look to a running batch; one it has already is left.
+-- ARGV text… (each member's JSON; its payment and its number are filled in here)
+-- Returns how many were added.
+if redis.call('HGET', key.batch, 'state') ~= 'running' then return 0 end
+local added, now = 0, now_ms()
+for _, text in ipairs(ARGV) do
+  local member = cjson.decode(text)
+  if redis.call('HEXISTS', key.batch_members, member.payment) == 0 then
+    member.n = redis.call('RPUSH', key.batch_payments, member.payment) - 1
+    member.ended_at = now
+    redis.call('HSET', key.batch_members, member.payment, cjson.encode(member))
+    redis.call('ZADD', key.batch_places,
+      STATE_NUMBER[member.state] * PLACES_A_STATE + member.n, member.payment)
+    count_member(key.batch, member, 1)
+    redis.call('HINCRBY', key.batch, 'revision', 1)
+    added = added + 1
+  end
+end
+return added

@@ -1,0 +1,34 @@
+#!lua flags=allow-oom
+-- KEYS batch active_batches batch_members batch_places batch_payments notification_item notification_due notification_queue notification_index breaker outbox
+-- Turn a batch to a state and tell of it, in one step.
+-- ARGV template, plan: id, revision, from[], to, fields, drop[], resumed, active, keep_ms (0: for
+--      ever), notification? {id, fields}, guard_ms, open_ms
+-- Returns 'turned'; 'moved' when a member moved since it was read: read again and decide again; or
+-- the state of a batch that is not to be turned so.
+local p = cjson.decode(ARGV[2])
+local batch = redis.call('HMGET', key.batch, 'state', 'revision')
+local allowed = false
+for _, state in ipairs(p.from) do allowed = allowed or state == batch[1] end
+if not allowed then return batch[1] or 'unknown' end
+if (batch[2] or '0') ~= p.revision then return 'moved' end
+local now = now_ms()
+redis.call('HSET', key.batch, 'state', p.to, 'turned_at', now)
+redis.call('HINCRBY', key.batch, 'revision', 1)
+if #p.drop > 0 then redis.call('HDEL', key.batch, unpack(p.drop)) end
+if p.resumed then redis.call('HSET', key.batch, 'resumed_at', now) end
+set(key.batch, p.fields)
+if p.active then
+  redis.call('ZADD', key.active_batches, now, p.id)
+else
+  redis.call('ZREM', key.active_batches, p.id)
+end
+for _, name in ipairs({ key.batch, key.batch_members, key.batch_places, key.batch_payments }) do
+  if p.keep_ms > 0 then redis.call('PEXPIRE', name, p.keep_ms) else redis.call('PERSIST', name) end
+end
+if p.notification then
+  local to = { item = key.notification_item, index = key.notification_index, outbox = key.outbox,
+    due = key.notification_due, queue = key.notification_queue, breaker = key.breaker }
+  local sequence = redis.call('HINCRBY', key.batch, 'sequence', 1)
+  stage(to, ARGV[1], p.notification, sequence, p.guard_ms, p.open_ms, now)
+end
+return 'turned'

@@ -1,0 +1,20 @@
+"""Currencies: in which steps Stripe takes amounts, which are whole numbers of the smallest unit.
+
+Source: Stripe's "Supported currencies", on zero-decimal, three-decimal and special-case currencies.
+"""
+
+from __future__ import annotations
+
+# Amounts have three decimals, of which the last must be 0.
+THREE_DECIMALS = frozenset(("bhd", "jod", "kwd", "omr", "tnd"))
+THREE_DECIMAL_STEP = 10
+# They have no decimals any more, and are still given in hundredths.
+WITHOUT_HUNDREDTHS = frozenset(("isk", "ugx"))
+HUNDREDTHS = 100
+
+
+def step(currency: str) -> int:
+    """Give the smallest amount by which two amounts of a currency may differ at Stripe."""
+    if currency in THREE_DECIMALS:
+        return THREE_DECIMAL_STEP
+    return HUNDREDTHS if currency in WITHOUT_HUNDREDTHS else 1

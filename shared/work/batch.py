@@ -1,0 +1,169 @@
+"""A batch of refunds and its members as they are read: states, counts, amounts, progress."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from shared.canonical_json import compact
+from shared.refund_terms import Rate, Terms
+
+Json = dict[str, Any]
+
+
+class BatchState(StrEnum):
+    """Where a batch stands."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    CANCELED = "canceled"
+
+
+class MemberState(StrEnum):
+    """Where a member of a batch stands; `prelude.lua` numbers them in this order."""
+
+    NOT_BEGUN = "not_begun"
+    BEGUN = "begun"
+    WAITING = "waiting"
+    PENDING = "pending"
+    REFUNDED = "refunded"
+    FAILED = "failed"
+    LEFT_OUT = "left_out"
+    DEAD = "dead"
+    LATE = "late"
+
+    @property
+    def number(self) -> int:
+        """Give its number in the set of places."""
+        return MEMBER_STATES.index(self)
+
+
+MEMBER_STATES = tuple(MemberState)
+OPEN = (MemberState.NOT_BEGUN, MemberState.BEGUN, MemberState.WAITING)
+DONE = (
+    MemberState.PENDING,
+    MemberState.REFUNDED,
+    MemberState.FAILED,
+    MemberState.LEFT_OUT,
+    MemberState.DEAD,
+)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A payment in a batch: what goes back of it, and how that stands.
+
+    `n` is its number in the batch, `tries` how often it was tried before, `job` the refund job of
+    the latest try, `reason` why it is left out.
+    """
+
+    payment: str
+    state: MemberState
+    amount: int = 0
+    currency: str = ""
+    n: int = 0
+    tries: int = 0
+    job: str = ""
+    reason: str = ""
+    refund_id: str = ""
+    failure_code: str = ""
+    failure_message: str = ""
+    ended_at: int | None = None
+
+    @classmethod
+    def of(cls, kept: Json) -> Member:
+        """Read a member as it is kept."""
+        return cls(**kept | {"state": MemberState(kept["state"])})
+
+    def text(self, n: int) -> str:
+        """Give the member as it is kept under its number; what is empty is left out."""
+        kept = {name: value for name, value in vars(self).items() if value}
+        return compact(kept | {"n": n, "tries": self.tries, "amount": self.amount})
+
+    @property
+    def sum_name(self) -> str:
+        """Name the field of its batch that sums what the members of its state come to."""
+        return f"amount:{self.state}:{self.currency}"
+
+
+@dataclass(frozen=True)
+class BatchRecord:
+    """A batch as its hash says."""
+
+    id: str
+    fields: dict[str, str]
+
+    @property
+    def state(self) -> BatchState:
+        """Give its state."""
+        return BatchState(self.fields["state"])
+
+    @property
+    def request(self) -> Json:
+        """Give what was requested: the terms, `event_id`, `reason` and `metadata`."""
+        kept: Json = json.loads(self.fields["terms"])
+        return kept
+
+    @property
+    def terms(self) -> Terms:
+        """Give its terms."""
+        return Terms.of(self.request, self.fields.get("account", ""))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Count its members by state; every state is there."""
+        return {str(state): int(self.fields.get(f"count:{state}", 0)) for state in MEMBER_STATES}
+
+    def count(self, *states: MemberState) -> int:
+        """Count its members in some states."""
+        return sum(self.counts[state] for state in states)
+
+    @property
+    def total(self) -> int:
+        """Count its members, without those that came late and were not asked for."""
+        return sum(self.counts.values()) - self.count(MemberState.LATE)
+
+    @property
+    def done(self) -> int:
+        """Count the members of which nothing more is to come but by a person or a bank."""
+        return self.count(*DONE)
+
+    @property
+    def amounts(self) -> dict[str, dict[str, int]]:
+        """Sum what its members come to, by currency and then by state; what is 0 is left out."""
+        sums: dict[str, dict[str, int]] = {}
+        for name, value in self.fields.items():
+            if name.startswith("amount:") and int(value):
+                _, state, currency = name.split(":")
+                sums.setdefault(currency, {})[state] = int(value)
+        return sums
+
+    def open_amounts(self) -> dict[str, int]:
+        """Sum by currency what has not left the balance yet."""
+        return {
+            currency: sum(by_state.get(state, 0) for state in OPEN)
+            for currency, by_state in self.amounts.items()
+        }
+
+    @property
+    def rates(self) -> dict[str, Rate]:
+        """Give into which currency each of its currencies settled, and at what rate."""
+        kept = json.loads(self.fields.get("settles", "{}"))
+        return {currency: Rate(*rate) for currency, rate in kept.items()}
+
+    @property
+    def missing(self) -> dict[str, int] | None:
+        """Give what the balance lacked when it was last looked at, by currency; None: unknown."""
+        kept: dict[str, int] | None = json.loads(self.fields.get("missing", "null"))
+        return kept
+
+    def per_second(self, now_ms: int) -> float | None:
+        """Measure its rate since it was last resumed; None while it does not run."""
+        ran_ms = now_ms - int(self.fields.get("resumed_at", now_ms))
+        if self.state is not BatchState.RUNNING or ran_ms <= 0:
+            return None
+        done = self.done - int(self.fields.get("done_before", 0))
+        return max(0, done) * 1000 / ran_ms

@@ -1,0 +1,416 @@
+"""Batches of refunds: each recorded in one step with all its members, and counted as they move.
+
+    running ─> completed            members: not begun ─> begun ─> refunded, failed, left out, dead
+       │ └─> paused ─> running                 (waiting for balance, pending at the bank)
+       └─> canceled
+
+A member becomes an ordinary refund job, whose id is made from the batch, the payment and the try.
+The script that ends such a job hands its end over in the same step; upkeep moves the member
+(`worker/refund_batches.py`). Whatever moves a member counts it in the same script.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from shared.canonical_json import compact
+from shared.errors import CallerError, Unavailable
+from shared.keys import State
+from shared.settings import Settings
+from shared.store.scripts import TIMELINE_LIMIT, Call, Store, redis_errors
+from shared.work.batch import OPEN, BatchRecord, BatchState, Member, MemberState
+from shared.work.batch_notification import COMPLETED, PAUSED, STARTED, batch_notification
+from shared.work.breaker import OPEN_MS
+from shared.work.items import GUARD_MS, UNTRIED
+from shared.work.kinds import NOTIFICATIONS, REFUNDS, item_id
+from shared.work.payments import entry
+from shared.work.refund_jobs import RefundRequest
+
+Json = dict[str, Any]
+BATCH_PREFIX = "rb_"
+# By it an event about a refund tells a member's job from any other without another look.
+MEMBER_PREFIX = "rr_m"
+# 128 and 124 bits.
+BATCH_ID_LENGTH = 32
+MEMBER_ID_LENGTH = 31
+# How far apart the states lie in the set of places (`prelude.lua`), and so the most members.
+PLACES_A_STATE = 1_000_000
+HOUR_MS = 3_600_000
+# Times the members may move between our reading and our writing of a batch.
+MAX_RACES = 20
+
+
+def batch_id(scope: str, idempotency_key: str) -> str:
+    """Make a batch's id from the caller's scope and idempotency key."""
+    digest = hashlib.sha256(f"{scope}\n{idempotency_key}".encode()).hexdigest()
+    return BATCH_PREFIX + digest[:BATCH_ID_LENGTH]
+
+
+def member_job_id(batch: str, payment_id: str, tries: int) -> str:
+    """Make the id of a member's refund job: the same try is the same job for ever."""
+    digest = hashlib.sha256(f"{batch}\n{payment_id}\n{tries}".encode()).hexdigest()
+    return MEMBER_PREFIX + digest[:MEMBER_ID_LENGTH]
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """What a caller may have refunded within an hour in one currency."""
+
+    caller: str
+    currency: str
+    amount: int
+    ceiling: int
+
+
+@dataclass(frozen=True)
+class NewBatch:
+    """A batch to record: its fields, its members in order, and the ceilings it counts against."""
+
+    id: str
+    fields: dict[str, str]
+    members: Sequence[Member]
+    ceilings: Sequence[Ceiling] = ()
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A change of a batch's state: from which, to which, and what goes with it.
+
+    `when` must hold of the batch beside its state. `tells` is the type of the notification; `ends`
+    lets the batch be forgotten in due time; `active`: upkeep has something to do for it.
+    """
+
+    start: tuple[str, ...]
+    to: str
+    when: Callable[[BatchRecord], bool] = lambda _: True
+    fields: dict[str, str] = field(default_factory=dict)
+    drop: tuple[str, ...] = ()
+    resumes: bool = False
+    tells: str | None = None
+    ends: bool = False
+    active: bool = True
+
+
+class Batches:
+    """Record batches, read them, move their members and turn their states."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings
+        self._retention_ms = settings.payment_retention_seconds * 1000
+
+    def record(self, new: NewBatch) -> None:
+        """Record a batch with all its members in one step; an id that is known changes nothing.
+
+        Raises `CallerError` 429 when it is above a ceiling of its caller; `Unavailable` when it is
+        not certain that it was recorded.
+        """
+        keys, fields = self._store.keys, new.fields | counted(new.members)
+        fields |= {"state": BatchState.RUNNING}
+        fields |= {"done_before": fields.get(f"count:{MemberState.LEFT_OUT}", "0")}
+        told = self._told(BatchRecord(new.id, fields), STARTED)
+        plan = {
+            "id": new.id,
+            "fields": fields,
+            "notification": told,
+            "ceilings": [{"amount": c.amount, "ceiling": c.ceiling} for c in new.ceilings],
+            "hour_ms": HOUR_MS,
+            "guard_ms": GUARD_MS,
+            "open_ms": OPEN_MS,
+        }
+        names = (
+            self._names(new.id)
+            | self._telling(new.id, str(told["id"]))
+            | {
+                "batches": keys.batches(),
+                "active_batches": keys.active_batches(),
+                "batch_payments": keys.batch_payments(new.id),
+                "spending": [keys.spending(c.caller, c.currency) for c in new.ceilings],
+            }
+        )
+        flat: list[Any] = [NOTIFICATIONS.message, compact(plan)]
+        for number, member in enumerate(new.members):
+            flat += [member.payment, member.state.number, member.text(number)]
+        outcome, *rest = self._store.run_durably(Call("batch_record", names, flat))
+        if outcome == "ceiling":
+            raise CallerError(
+                "This key would pass its ceiling of refunds for this hour; nothing was refunded.",
+                status=429,
+                code="refund_ceiling_reached",
+                retry_after_seconds=int(rest[0]) / 1000,
+            )
+
+    def read(self, batch: str) -> BatchRecord:
+        """Read a batch. Raises `CallerError` 404 when there is none, `Unavailable`."""
+        found = self.find(batch)
+        if found is None:
+            raise CallerError("No batch has this id.", status=404, code="batch_not_found")
+        return found
+
+    def find(self, batch: str) -> BatchRecord | None:
+        """Read a batch; None when there is none. Raises `Unavailable`."""
+        fields = self._store.hash(self._store.keys.batch(item_id(batch)))
+        return BatchRecord(batch, fields) if fields else None
+
+    def active(self) -> list[str]:
+        """Name the batches that upkeep has something to do for. Raises `Unavailable`."""
+        with redis_errors():
+            return cast(
+                list[str], self._store.redis.zrange(self._store.keys.active_batches(), 0, -1)
+            )
+
+    def newest(self, limit: int) -> list[BatchRecord]:
+        """List the batches, the newest first. Raises `Unavailable`."""
+        with redis_errors():
+            found = self._store.redis.zrange(self._store.keys.batches(), 0, limit - 1, desc=True)
+            pipe = self._store.redis.pipeline(transaction=False)
+            for one in cast(list[str], found):
+                pipe.hgetall(self._store.keys.batch(one))
+            rows = cast(list[dict[str, str]], pipe.execute())
+        return [BatchRecord(fields["id"], fields) for fields in rows if fields]
+
+    def members(
+        self, batch: str, state: MemberState | None, after: int | None, limit: int
+    ) -> list[Member]:
+        """List members as they came, of one state or of all, after a number of theirs.
+
+        Raises `Unavailable`.
+        """
+        start = 0 if after is None else after + 1
+        keys = self._store.keys
+        with redis_errors():
+            if state is None:
+                name = keys.batch_payments(batch)
+                found: Any = self._store.redis.lrange(name, start, start + limit - 1)
+            else:
+                low = state.number * PLACES_A_STATE
+                bounds = (low + start, low + PLACES_A_STATE - 1)
+                name = keys.batch_places(batch)
+                found = self._store.redis.zrange(name, *bounds, byscore=True, offset=0, num=limit)
+        return self._read_members(batch, found)
+
+    def number_of(self, batch: str, payment_id: str) -> int:
+        """Give a payment's number among the members. Raises `CallerError` 400 when it is none."""
+        found = self._read_members(batch, [payment_id])
+        if not found:
+            raise CallerError(
+                "No payment of this batch has this id; start from the first page again.",
+                code="invalid_parameter",
+                param="starting_after",
+            )
+        return found[0].n
+
+    def absent(self, batch: str, payment_ids: Sequence[str]) -> list[str]:
+        """Give those of some payments that are no members. Raises `Unavailable`."""
+        if not payment_ids:
+            return []
+        with redis_errors():
+            name = self._store.keys.batch_members(batch)
+            texts = cast(list[str | None], self._store.redis.hmget(name, list(payment_ids)))
+        return [one for one, text in zip(payment_ids, texts, strict=True) if text is None]
+
+    def _read_members(self, batch: str, payment_ids: list[str]) -> list[Member]:
+        if not payment_ids:
+            return []
+        with redis_errors():
+            name = self._store.keys.batch_members(batch)
+            texts = cast(list[str | None], self._store.redis.hmget(name, payment_ids))
+        return [Member.of(json.loads(text)) for text in texts if text]
+
+    def begin(self, batch: BatchRecord, member: Member, request: RefundRequest) -> str:
+        """Record a member's refund job and move the member, in one step.
+
+        Returns `begun`, or the state of the batch or the member that forbids it.
+        """
+        job = member_job_id(batch.id, member.payment, member.tries)
+        queued = entry(
+            "refund_requested",
+            refund_request_id=job,
+            batch_id=batch.id,
+            amount=request.amount,
+            reason=request.reason,
+        )
+        fields = {
+            "id": job,
+            "state": State.QUEUED,
+            "payment_id": member.payment,
+            "account": request.account or "",
+            "expected_currency": request.expected_currency or "",
+            "request": json.dumps(request.params()),
+            "type": "refund",
+            "batch_id": batch.id,
+            "request_id": batch.fields.get("request_id", ""),
+        }
+        plan = {
+            "id": job,
+            "fields": UNTRIED | {name: value for name, value in fields.items() if value},
+            "guard_ms": GUARD_MS,
+            "entry": compact(queued),
+            "timeline_limit": TIMELINE_LIMIT,
+            "timeline_ttl_ms": self._retention_ms,
+            "account": request.account or "",
+        }
+        changes = {"state": MemberState.BEGUN, "job": job, "amount": request.amount}
+        return self._begin(batch.id, member.payment, job, plan | {"changes": changes})
+
+    def leave_out(self, batch: str, member: Member, reason: str) -> str:
+        """Leave a member out that was to be begun; return as `begin` does."""
+        changes = {"state": MemberState.LEFT_OUT, "reason": reason}
+        return self._begin(batch, member.payment, "rr_none", {"changes": changes})
+
+    def _begin(self, batch: str, payment_id: str, job: str, plan: Json) -> str:
+        keys, kind = self._store.keys, REFUNDS
+        names = self._names(batch) | {
+            "item": keys.item(kind, job),
+            "due": keys.due(kind),
+            "queue": keys.queue(kind),
+            "index": keys.index(kind),
+            "timeline": keys.timeline(payment_id),
+            "accounts": keys.accounts(),
+        }
+        args = [kind.message, compact(plan | {"payment": payment_id})]
+        return str(self._store.run(Call("batch_begin", names, args)))
+
+    def end(self, batch: str, payment_id: str, ended: str, changes: Json) -> None:
+        """Move a member to where its job stands, and take the hand-over from the list.
+
+        `ended` is the entry of the list, which begins with the job. Raises `Unavailable`.
+        """
+        names = self._names(batch) | {"ended_members": self._store.keys.ended_members()}
+        job = ended.partition(":")[0]
+        plan = {"payment": payment_id, "job": job, "entry": ended, "changes": changes}
+        self._store.run(Call("batch_end", names, [compact(plan)]))
+
+    def ended(self, limit: int) -> list[str]:
+        """Read what was handed over and not taken yet, the oldest first. Raises `Unavailable`."""
+        with redis_errors():
+            name = self._store.keys.ended_members()
+            return cast(list[str], self._store.redis.lrange(name, 0, limit - 1))
+
+    def drop(self, ended: str) -> None:
+        """Take a hand-over from the list that no batch waits for. Raises `Unavailable`."""
+        with redis_errors():
+            self._store.redis.lrem(self._store.keys.ended_members(), 1, ended)
+
+    def again(self, batch: str, state: MemberState, until_ms: int, members: list[Member]) -> int:
+        """Put members of a state that ended by a moment back to those not begun; count them."""
+        args = [until_ms, state, *(member.payment for member in members)]
+        return int(self._store.run(Call("batch_again", self._names(batch), args)))
+
+    def add(self, batch: str, members: Sequence[Member]) -> int:
+        """Add payments that the last look found; count the new ones. Raises `Unavailable`."""
+        names = self._names(batch) | {"batch_payments": self._store.keys.batch_payments(batch)}
+        texts = [member.text(0) for member in members]
+        return int(self._store.run(Call("batch_add", names, texts)))
+
+    def turn(self, batch: str, turn: Turn) -> str:
+        """Turn a batch's state and tell of it, in one step, as its members stand at that moment.
+
+        Returns the state it has now: the wanted one, or one from which it does not turn so.
+        Raises `CallerError` 404, `Unavailable`.
+        """
+        for _ in range(MAX_RACES):
+            read = self.read(batch)
+            if not turn.when(read):
+                return read.state
+            outcome = str(self._store.run(self._turning(read, turn)))
+            if outcome != "moved":
+                return turn.to if outcome == "turned" else outcome
+        raise Unavailable("The batch changed too often; try again.", code="batch_moving")
+
+    def _turning(self, read: BatchRecord, turn: Turn) -> Call:
+        fields = turn.fields | ({"done_before": str(read.done)} if turn.resumes else {})
+        after = BatchRecord(read.id, read.fields | fields | {"state": turn.to})
+        told = self._told(after, turn.tells) if turn.tells else None
+        plan = {
+            "id": read.id,
+            "revision": read.fields.get("revision", "0"),
+            "from": turn.start,
+            "to": turn.to,
+            "fields": fields,
+            "drop": turn.drop,
+            "resumed": turn.resumes,
+            "active": turn.active,
+            "keep_ms": self._retention_ms if turn.ends else 0,
+            "guard_ms": GUARD_MS,
+            "open_ms": OPEN_MS,
+        }
+        plan |= {"notification": told} if told else {}
+        keys = self._store.keys
+        names = self._names(read.id) | self._telling(read.id, str(told["id"]) if told else "none")
+        names |= {
+            "active_batches": keys.active_batches(),
+            "batch_payments": keys.batch_payments(read.id),
+        }
+        return Call("batch_turn", names, [NOTIFICATIONS.message, compact(plan)])
+
+    def _names(self, batch: str) -> dict[str, str | Sequence[str]]:
+        keys = self._store.keys
+        return {
+            "batch": keys.batch(batch),
+            "batch_members": keys.batch_members(batch),
+            "batch_places": keys.batch_places(batch),
+        }
+
+    def _telling(self, batch: str, notification: str) -> dict[str, str | Sequence[str]]:
+        keys, kind = self._store.keys, NOTIFICATIONS
+        return {
+            "notification_item": keys.item(kind, notification),
+            "notification_due": keys.due(kind),
+            "notification_queue": keys.queue(kind),
+            "notification_index": keys.index(kind),
+            "breaker": keys.breaker(),
+            "outbox": keys.outbox(batch),
+        }
+
+    def _told(self, batch: BatchRecord, type_: str) -> Json:
+        now = self._store.now_ms() // 1000
+        return batch_notification(batch, type_, now, livemode=self._settings.livemode)
+
+
+def counted(members: Sequence[Member]) -> dict[str, str]:
+    """Count new members by state, and what they come to, as the scripts go on counting."""
+    sums: dict[str, int] = {}
+    for member in members:
+        for name, by in ((f"count:{member.state}", 1), (member.sum_name, member.amount)):
+            sums[name] = sums.get(name, 0) + by
+    return {name: str(value) for name, value in sums.items() if value}
+
+
+def _is_through(batch: BatchRecord) -> bool:
+    return "retry" not in batch.fields and not batch.count(*OPEN)
+
+
+def _has_none_begun(batch: BatchRecord) -> bool:
+    return not batch.count(MemberState.BEGUN, MemberState.WAITING)
+
+
+PAUSE = Turn((BatchState.RUNNING,), BatchState.PAUSED, tells=PAUSED)
+COMPLETE = Turn(
+    (BatchState.RUNNING,),
+    BatchState.COMPLETED,
+    when=_is_through,
+    tells=COMPLETED,
+    ends=True,
+    active=False,
+)
+CANCEL = Turn((BatchState.RUNNING, BatchState.PAUSED), BatchState.CANCELED, drop=("paused_reason",))
+END_CANCELED = Turn(
+    (BatchState.CANCELED,),
+    BatchState.CANCELED,
+    when=_has_none_begun,
+    tells=COMPLETED,
+    ends=True,
+    active=False,
+)
+RESUME = Turn(
+    (BatchState.PAUSED,),
+    BatchState.RUNNING,
+    fields={"wake": "1"},
+    drop=("paused_reason", "missing", "look_at"),
+    resumes=True,
+)

@@ -1,0 +1,101 @@
+"""What a test of batches does: pay for an event, start a batch, let upkeep run, look at it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import requests
+from werkzeug.test import TestResponse
+
+from tests.integration.hands import Hands
+from worker import refund_batches
+
+Json = dict[str, Any]
+ROUNDS = 200
+
+
+def pay(hands: Hands, count: int, event_id: str = "evening", **fields: Any) -> list[str]:
+    """Take payments for an event, of which the service has heard; the fees are not known yet."""
+    asked = {"metadata": {"event_id": event_id}} | fields
+    paid = [hands.pay(**asked).get_json()["payment_intent_id"] for _ in range(count)]
+    hear(hands)
+    return paid
+
+
+def hear(hands: Hands) -> None:
+    """Deliver what Stripe has to say, and work it through."""
+    hands.deliver_events()
+    hands.work()
+
+
+def start(hands: Hands, key: str | None = None, **body: Any) -> TestResponse:
+    """Start a batch."""
+    headers = {"Idempotency-Key": key} if key else {}
+    return hands.client.post("/api/refund/batches", json=body, headers=headers)
+
+
+def started(hands: Hands, **body: Any) -> str:
+    """Start a batch that is accepted; give its id."""
+    answer = start(hands, **body)
+    assert answer.status_code == 202, answer.get_json()
+    return str(answer.get_json()["batch_id"])
+
+
+def look(hands: Hands, batch: str) -> Json:
+    """Give the batch as it stands."""
+    answer = hands.client.get(f"/api/refund/batches/{batch}")
+    assert answer.status_code == 200, answer.get_json()
+    return dict(answer.get_json())
+
+
+def members(hands: Hands, batch: str, **query: Any) -> list[Json]:
+    """List the members of a batch."""
+    answer = hands.client.get(f"/api/refund/batches/{batch}/refunds", query_string=query)
+    assert answer.status_code == 200, answer.get_json()
+    return list(answer.get_json()["data"])
+
+
+def post(hands: Hands, batch: str, verb: str, body: Json | None = None) -> TestResponse:
+    """Pause, resume, cancel or retry."""
+    path = f"/api/refund/batches/{batch}/{verb}"
+    return hands.client.post(path) if body is None else hands.client.post(path, json=body)
+
+
+def turn(hands: Hands) -> None:
+    """Let upkeep run once and the workers do what it began."""
+    refund_batches.run_once(hands.runtime)
+    hands.work()
+
+
+def run(hands: Hands, batch: str) -> Json:
+    """Let upkeep and the workers run until the batch rests; give it."""
+    for _ in range(ROUNDS):
+        turn(hands)
+        found = look(hands, batch)
+        if found["state"] != "running":
+            return found
+        time.sleep(0.01)
+    raise AssertionError(f"the batch does not come to an end: {found}")
+
+
+def refunded(hands: Hands, payment: str) -> list[int]:
+    """List the amounts that Stripe refunded of a payment."""
+    answer = requests.get(
+        f"{hands.sandbox}/v1/refunds",
+        params={"payment_intent": payment, "limit": 100},
+        headers={"Authorization": "Bearer sk_test_tests_0123456789"},
+        timeout=5,
+    )
+    return [refund["amount"] for refund in answer.json()["data"]]
+
+
+def set_balance(hands: Hands, **wanted: Any) -> None:
+    """Bring the balance at the sandbox to an amount; from then on it can run out."""
+    requests.post(f"{hands.sandbox}/_sandbox/balance", json=wanted, timeout=5).raise_for_status()
+
+
+def told_of(hands: Hands, batch: str) -> list[Json]:
+    """List what the event service was told of a batch itself."""
+    bodies = [item["body"] for item in hands.notifications()]
+    return [body for body in bodies if body["data"]["refund_batch_id"] == batch]

@@ -1,0 +1,244 @@
+"""Batches of refunds: recorded in one step, counted exactly, each payment refunded once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.integration import batching as b
+from tests.integration.hands import Hands
+from tests.integration.money import assert_as_documented
+
+Json = dict[str, Any]
+
+
+def counts(batch: Json) -> Json:
+    return {state: count for state, count in batch["counts"].items() if count}
+
+
+def test_all_payments_of_an_event_are_refunded_once_and_told(hands: Hands) -> None:
+    paid = b.pay(hands, 3)
+    other = b.pay(hands, 1, event_id="matinee")
+    batch = b.started(hands, event_id="evening", metadata={"because": "rain"})
+    found = b.run(hands, batch)
+
+    assert (found["state"], counts(found)) == ("completed", {"refunded": 3})
+    assert found["amounts"] == {"sgd": {"refunded": 3000}}
+    assert (found["total"], found["done"]) == (3, 3)
+    assert [b.refunded(hands, one) for one in paid] == [[1000]] * 3
+    assert b.refunded(hands, other[0]) == []
+    hands.deliver_events()
+    hands.work()
+    assert hands.told().count("refund.succeeded") == 3
+    told = b.told_of(hands, batch)
+    assert [body["type"] for body in told] == ["refund_batch.started", "refund_batch.completed"]
+    for body in told:
+        assert_as_documented(body)
+    assert told[0]["data"]["counts"]["not_begun"] == 3
+    assert told[1]["data"]["counts"]["refunded"] == 3
+    assert told[1]["data"]["event_id"] == "evening"
+    assert [body["sequence"] for body in told] == [1, 2]
+
+
+def test_a_member_is_a_refund_as_any_other(hands: Hands) -> None:
+    (payment,) = b.pay(hands, 1)
+    batch = b.started(hands, payments=[payment], reason="duplicate", metadata={"a": "b"})
+    b.run(hands, batch)
+    (member,) = b.members(hands, batch)
+    assert (member["payment_id"], member["status"]) == (payment, "refunded")
+    refund = hands.client.get(f"/api/refund/{member['refund_request_id']}").get_json()
+    assert refund["refund_id"] == member["refund_id"]
+    assert (refund["reason"], refund["metadata"]) == ("duplicate", {"a": "b"})
+
+
+def test_the_same_key_starts_one_batch(hands: Hands) -> None:
+    (payment,) = b.pay(hands, 1)
+    first = b.start(hands, key="k", payments=[payment])
+    again = b.start(hands, key="k", payments=[payment])
+    assert first.get_json() == again.get_json()
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert b.start(hands, key="k", event_id="evening").status_code == 422
+
+
+def test_a_dry_run_says_what_would_happen_and_does_nothing(hands: Hands) -> None:
+    b.set_balance(hands, settlement_currency=None)
+    paid = b.pay(hands, 2) + b.pay(hands, 1, currency="jpy", amount=500)
+    held = hands.pay("pm_card_chargeDeclined", metadata={"event_id": "evening"})
+    assert held.status_code == 402
+    b.hear(hands)
+    b.set_balance(hands, currency="sgd", available=1500)
+    answer = b.start(hands, event_id="evening", percent=50, dry_run=True)
+    assert answer.status_code == 200
+    found = answer.get_json()
+    assert found["payments"] == 3
+    assert found["amounts"] == {"sgd": 1000, "jpy": 250}
+    assert found["left_out"] == {"not_captured": 1}
+    funds = {one["currency"]: one for one in found["funds"]}
+    assert funds["sgd"] == {"currency": "sgd", "needed": 1000, "available": 1500, "missing": 0}
+    assert funds["jpy"]["needed"] == 250
+    assert [b.refunded(hands, one) for one in paid] == [[], [], []]
+    assert hands.client.get("/api/refund/batches").get_json()["data"] == []
+
+
+@pytest.mark.parametrize(
+    ("card", "reason"),
+    [("pm_card_createDispute", "disputed"), ("pm_card_visa", "already_refunded")],
+)
+def test_what_cannot_be_refunded_is_left_out_and_listed(
+    hands: Hands, card: str, reason: str
+) -> None:
+    (good,) = b.pay(hands, 1)
+    (bad,) = b.pay(hands, 1, payment_method=card)
+    if reason == "already_refunded":
+        hands.client.post("/api/refund/process", json={"payment_intent_id": bad})
+        hands.work()
+        b.hear(hands)
+    batch = b.started(hands, payments=[good, bad, "pi_unknown"])
+    found = b.run(hands, batch)
+    assert counts(found) == {"refunded": 1, "left_out": 2}
+    left_out = {
+        one["payment_id"]: one["reason"] for one in b.members(hands, batch, status="left_out")
+    }
+    assert left_out == {bad: reason, "pi_unknown": "unknown_payment"}
+
+
+def test_a_payment_refunded_by_hand_meanwhile_is_left_out_as_stripe_says(hands: Hands) -> None:
+    first, second = b.pay(hands, 2)
+    batch = b.started(hands, payments=[first, second])
+    hands.client.post("/api/refund/process", json={"payment_intent_id": first})
+    hands.work()  # the webhooks have not come: only Stripe knows
+    found = b.run(hands, batch)
+    assert counts(found) == {"refunded": 1, "left_out": 1}
+    (member,) = b.members(hands, batch, status="left_out")
+    assert (member["payment_id"], member["reason"]) == (first, "already_refunded")
+    assert b.refunded(hands, first) == [1000]
+
+
+def test_a_payment_that_came_late_is_listed_and_refunded_only_if_asked(hands: Hands) -> None:
+    b.pay(hands, 1)
+    batch = b.started(hands, event_id="evening")
+    (late,) = b.pay(hands, 1)
+    found = b.run(hands, batch)
+    assert counts(found) == {"refunded": 1, "late": 1}
+    assert b.refunded(hands, late) == []
+    (member,) = b.members(hands, batch, status="late")
+    assert (member["payment_id"], member["amount"]) == (late, 1000)
+
+    assert b.post(hands, batch, "retry", {"include": ["late"]}).status_code == 200
+    found = b.run(hands, batch)
+    assert counts(found) == {"refunded": 2}
+    assert b.refunded(hands, late) == [1000]
+
+
+def test_a_paused_batch_begins_nothing_until_it_is_resumed(hands: Hands) -> None:
+    paid = b.pay(hands, 2)
+    batch = b.started(hands, payments=paid)
+    assert b.post(hands, batch, "pause").get_json()["paused_reason"] == "requested"
+    assert b.post(hands, batch, "pause").status_code == 200
+    b.turn(hands)
+    assert counts(b.look(hands, batch)) == {"not_begun": 2}
+    assert b.post(hands, batch, "resume").get_json()["state"] == "running"
+    assert counts(b.run(hands, batch)) == {"refunded": 2}
+    hands.work()
+    types = [body["type"] for body in b.told_of(hands, batch)]
+    assert types == ["refund_batch.started", "refund_batch.paused", "refund_batch.completed"]
+
+
+def test_a_canceled_batch_ends_what_was_begun_and_begins_no_more(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.refund_batches.WINDOW", 1)
+    paid = b.pay(hands, 3)
+    batch = b.started(hands, payments=paid)
+    b.refund_batches.run_once(hands.runtime)
+    assert b.post(hands, batch, "cancel").status_code == 200
+    found = b.look(hands, batch)
+    assert (found["state"], counts(found)) == ("canceled", {"not_begun": 2, "begun": 1})
+    hands.work()
+    b.turn(hands)
+    b.turn(hands)
+    assert counts(b.look(hands, batch)) == {"not_begun": 2, "refunded": 1}
+    assert b.post(hands, batch, "resume").status_code == 409
+    hands.work()
+    *_, last = b.told_of(hands, batch)
+    assert (last["type"], last["data"]["status"]) == ("refund_batch.completed", "canceled")
+
+
+def test_a_batch_without_balance_pauses_says_what_is_missing_and_goes_on_when_it_comes(
+    hands: Hands,
+) -> None:
+    b.set_balance(hands, settlement_currency=None)
+    paid = b.pay(hands, 3)
+    b.set_balance(hands, currency="sgd", available=1200)
+    batch = b.started(hands, payments=paid)
+    found = b.run(hands, batch)
+    assert (found["state"], found["paused_reason"]) == ("paused", "insufficient_funds")
+    assert counts(found) == {"refunded": 1, "waiting": 2}
+    assert found["missing"] == {"sgd": 2000 - 200}
+    hands.work()
+    *_, told = b.told_of(hands, batch)
+    assert (told["type"], told["data"]["paused_reason"]) == (
+        "refund_batch.paused",
+        "insufficient_funds",
+    )
+    assert told["data"]["missing"] == found["missing"]
+
+    b.set_balance(hands, currency="sgd", available=5000)
+    b.hear(hands)
+    for _ in range(100):
+        b.turn(hands)
+        if b.look(hands, batch)["state"] == "completed":
+            break
+        b.time.sleep(0.05)
+    assert counts(b.look(hands, batch)) == {"refunded": 3}
+    assert [b.refunded(hands, one) for one in paid] == [[1000]] * 3
+
+
+def test_failed_members_are_tried_again_under_new_jobs_and_never_refunded_twice(
+    hands: Hands,
+) -> None:
+    paid = b.pay(hands, 2)
+    fault = {"match": {"method": "POST", "path_prefix": "/v1/refunds"}, "kind": "error"}
+    b.requests.post(
+        f"{hands.sandbox}/_sandbox/faults", json=fault | {"status": 400, "times": 1}, timeout=5
+    ).raise_for_status()
+    batch = b.started(hands, payments=paid)
+    assert counts(b.run(hands, batch)) == {"refunded": 1, "failed": 1}
+    (failed,) = b.members(hands, batch, status="failed")
+    assert failed["failure_code"]
+    assert b.post(hands, batch, "retry").status_code == 200
+    assert counts(b.run(hands, batch)) == {"refunded": 2}
+    again = {one["payment_id"]: one for one in b.members(hands, batch)}[failed["payment_id"]]
+    assert again["refund_request_id"] != failed["refund_request_id"]
+    assert [b.refunded(hands, one) for one in paid] == [[1000]] * 2
+    assert b.post(hands, batch, "retry").status_code == 409
+
+
+def test_a_refund_that_fails_late_is_counted_as_failed(hands: Hands) -> None:
+    (payment,) = b.pay(hands, 1)
+    batch = b.started(hands, payments=[payment])
+    b.run(hands, batch)
+    (member,) = b.members(hands, batch, status="refunded")
+    b.requests.post(
+        f"{hands.sandbox}/_sandbox/refunds/{member['refund_id']}/fail", json={}, timeout=5
+    ).raise_for_status()
+    b.hear(hands)
+    b.turn(hands)
+    found = b.look(hands, batch)
+    assert (found["state"], counts(found)) == ("completed", {"failed": 1})
+
+
+def test_members_are_paged_in_the_order_they_were_given(hands: Hands) -> None:
+    paid = b.pay(hands, 5)
+    batch = b.started(hands, payments=paid)
+    b.run(hands, batch)
+    for query in ({}, {"status": "refunded"}):
+        found: list[str] = []
+        while True:
+            after = {"starting_after": found[-1]} if found else {}
+            page = b.members(hands, batch, limit=2, **query, **after)
+            found += [one["payment_id"] for one in page]
+            if len(page) < 2:
+                break
+        assert found == paid

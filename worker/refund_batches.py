@@ -1,0 +1,298 @@
+"""The duty of upkeep for batches of refunds: hear of ends, begin the next members, turn states.
+
+Each step is one script that is safe to repeat, so that a process may die between any two of them.
+Members become refund jobs a few hundred at a time: the queue of refunds stays short for others, and
+a pause takes effect soon.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+from shared.facts import Fact
+from shared.payment_summary import summarise
+from shared.refund_terms import LEFT_OUT_BY_STRIPE, needed, share
+from shared.store.scripts import redis_errors
+from shared.stripe.event import Event
+from shared.work.batch import OPEN, BatchRecord, BatchState, Member, MemberState
+from shared.work.batches import (
+    COMPLETE,
+    END_CANCELED,
+    MEMBER_PREFIX,
+    PAUSE,
+    RESUME,
+    Turn,
+)
+from shared.work.kinds import REFUNDS
+from shared.work.payment_index import PaymentFilter
+from shared.work.refund_jobs import RefundRequest
+from worker.runtime import Runtime
+
+Json = dict[str, Any]
+DUTY = "refund_batches"
+# Refund jobs of batches that are under way at a time: eight seconds' work at Stripe's 25 a second.
+WINDOW = 200
+# Ends of jobs that one run hears of, and members put back or woken at a time: some milliseconds.
+CHUNK = 500
+# Between two runs while a batch is under way, and while none is.
+BUSY_SECONDS = 0.5
+IDLE_SECONDS = 15.0
+# Between two looks at a balance that did not suffice, in units of the settings' retry step.
+LOOK_FACTOR = 30
+INSUFFICIENT_FUNDS = "insufficient_funds"
+JOB_FIELDS = (
+    "batch_id",
+    "payment_id",
+    "state",
+    "result",
+    "failure_code",
+    "failure_message",
+    "pending_reason",
+)
+# Stripe's statuses of a refund that is made.
+STANDING = {
+    "succeeded": MemberState.REFUNDED,
+    "failed": MemberState.FAILED,
+    "canceled": MemberState.FAILED,
+}
+
+
+def run_once(runtime: Runtime) -> float:
+    """Do what there is to do for all batches; return the pause until the next run in seconds.
+
+    Raises `Unavailable`; whatever was done by then stays done.
+    """
+    heard = _hear(runtime)
+    found = [runtime.batches.find(one) for one in runtime.batches.active()]
+    batches = [batch for batch in found if batch is not None]
+    running = [one for one in batches if one.state is BatchState.RUNNING]
+    for batch in batches:
+        _look_after(runtime, batch, room=WINDOW // max(1, len(running)))
+    return BUSY_SECONDS if heard or batches else IDLE_SECONDS
+
+
+def ended_refund(runtime: Runtime, event: Event, facts: Iterable[Fact]) -> str:
+    """Spell the hand-over of an event that says how a member's refund stands; empty for any other.
+
+    The first such event comes while the job itself tells. Raises `Unavailable`.
+    """
+    if event.type == "refund.created":
+        return ""
+    for fact in facts:
+        job = runtime.refund_jobs.job_of(fact.subject) if fact.family == "refund" else None
+        if job and job.startswith(MEMBER_PREFIX):
+            return f"{job}:{event.id}"
+    return ""
+
+
+def _hear(runtime: Runtime) -> int:
+    """Move the members whose jobs or refunds came to an end; count what was handed over.
+
+    Those that wait for balance come last and after their batch is paused, so that it is paused
+    whatever happens, and what is missing is told of the rest alone.
+    """
+    ended = runtime.batches.ended(CHUNK)
+    jobs = _jobs(runtime, [one.partition(":")[0] for one in ended])
+    payments = [job["payment_id"] or "none" for job in jobs]
+    known = [record.known for record in runtime.payments.read_many(payments)]
+    standing = [standing_of(job, subjects) for job, subjects in zip(jobs, known, strict=True)]
+    handed = list(zip(ended, jobs, standing, strict=True))
+    waiting = [one for one in handed if one[2]["state"] == MemberState.WAITING]
+    for entry, job, changes in handed:
+        if changes["state"] != MemberState.WAITING:
+            _move(runtime, entry, job, changes)
+    for batch in sorted({str(job["batch_id"]) for _, job, _ in waiting if job["batch_id"]}):
+        _pause(runtime, batch)
+    for entry, job, changes in waiting:
+        _move(runtime, entry, job, changes)
+    return len(ended)
+
+
+def _move(runtime: Runtime, entry: str, job: dict[str, str | None], changes: Json) -> None:
+    if job["batch_id"] is None:
+        runtime.batches.drop(entry)
+    else:
+        runtime.batches.end(job["batch_id"], str(job["payment_id"]), entry, changes)
+
+
+def _jobs(runtime: Runtime, ids: Sequence[str]) -> list[dict[str, str | None]]:
+    with redis_errors():
+        pipe = runtime.store.redis.pipeline(transaction=False)
+        for one in ids:
+            pipe.hmget(runtime.store.keys.item(REFUNDS, one), *JOB_FIELDS)
+        rows = cast(list[list[str | None]], pipe.execute())
+    return [dict(zip(JOB_FIELDS, row, strict=True)) for row in rows]
+
+
+def standing_of(job: dict[str, str | None], known: Json) -> Json:
+    """Say where a member stands, from its refund job and what events said of its refund; pure."""
+    if job["state"] == "dead":
+        return {"state": MemberState.DEAD}
+    if job["result"]:
+        return _of_refund(json.loads(job["result"]), known)
+    if job["pending_reason"]:
+        return {"state": MemberState.WAITING}
+    if job["failure_code"]:
+        return _of_refusal(job["failure_code"], job["failure_message"] or "")
+    return {"state": MemberState.BEGUN}
+
+
+def _of_refund(made: Json, known: Json) -> Json:
+    """Read how a refund stands: as its events say, or as Stripe answered before they came."""
+    refund_id = str(made["id"])
+    heard = known.get("subjects", {}).get(refund_id)
+    refund = heard["snapshot"] | {"status": heard["status"]} if heard else made
+    state = STANDING.get(str(refund.get("status", "succeeded")), MemberState.PENDING)
+    if state is MemberState.PENDING and refund.get("pending_reason") == INSUFFICIENT_FUNDS:
+        state = MemberState.WAITING
+    failed = state is MemberState.FAILED
+    code = str(refund.get("failure_reason") or refund["status"]) if failed else ""
+    return {"state": state, "refund_id": refund_id, "failure_code": code}
+
+
+def _of_refusal(code: str, message: str) -> Json:
+    if reason := LEFT_OUT_BY_STRIPE.get(code):
+        return {"state": MemberState.LEFT_OUT, "reason": reason}
+    return {"state": MemberState.FAILED, "failure_code": code, "failure_message": message}
+
+
+def _look_after(runtime: Runtime, batch: BatchRecord, room: int) -> None:
+    if batch.state is BatchState.RUNNING:
+        _go_on(runtime, batch, room)
+    elif batch.state is BatchState.CANCELED:
+        runtime.batches.turn(batch.id, END_CANCELED)
+    elif _lacks_funds(batch):
+        _look_at_balance(runtime, batch)
+
+
+def _go_on(runtime: Runtime, batch: BatchRecord, room: int) -> None:
+    """Take the next step of a running batch."""
+    if "wake" in batch.fields:
+        _wake(runtime, batch)
+    if "retry" in batch.fields:
+        _put_back(runtime, batch)
+        return
+    _begin_next(runtime, batch, room - batch.count(MemberState.BEGUN))
+    if not batch.count(*OPEN):
+        _last_look(runtime, batch)
+        runtime.batches.turn(batch.id, COMPLETE)
+
+
+def _begin_next(runtime: Runtime, batch: BatchRecord, room: int) -> None:
+    """Begin as many members as there is room for, each as its payment stands now."""
+    if room <= 0 or not batch.count(MemberState.NOT_BEGUN):
+        return
+    members = runtime.batches.members(batch.id, MemberState.NOT_BEGUN, None, room)
+    records = runtime.payments.read_many([member.payment for member in members])
+    for member, record in zip(members, records, strict=True):
+        now = share(summarise(record.id, record.known), batch.terms) if record.known else None
+        if now and now.left_out:
+            outcome = runtime.batches.leave_out(batch.id, member, now.left_out)
+        else:
+            amount = min(member.amount, now.amount) if now else member.amount
+            outcome = runtime.batches.begin(batch, member, _request(batch, member, amount))
+        if outcome in (BatchState.PAUSED, BatchState.CANCELED):
+            return
+
+
+def _request(batch: BatchRecord, member: Member, amount: int) -> RefundRequest:
+    asked = batch.request
+    return RefundRequest(
+        payment_id=member.payment,
+        amount=amount,
+        reason=asked["reason"],
+        metadata=asked["metadata"],
+        account=batch.fields.get("account"),
+        expected_currency=member.currency,
+    )
+
+
+def _last_look(runtime: Runtime, batch: BatchRecord) -> None:
+    """List the event's payments that came while the batch ran; they are not refunded unasked."""
+    event_id = batch.request["event_id"]
+    if event_id is None:
+        return
+    wanted = PaymentFilter(metadata={"event_id": event_id})
+    found = {one.record.id: one.summary for one in runtime.payment_index.walk(wanted)}
+    for absent in _chunks(list(found), CHUNK):
+        late = [
+            Member(one, MemberState.LATE, part.amount, found[one].currency or "")
+            for one in runtime.batches.absent(batch.id, absent)
+            if not (part := share(found[one], batch.terms)).left_out
+        ]
+        if late:
+            runtime.batches.add(batch.id, late)
+
+
+def _chunks(values: list[str], size: int) -> Iterable[list[str]]:
+    return (values[start : start + size] for start in range(0, len(values), size))
+
+
+def _wake(runtime: Runtime, batch: BatchRecord) -> None:
+    """Have the jobs that wait for balance tried now."""
+    after: int | None = None
+    while members := runtime.batches.members(batch.id, MemberState.WAITING, after, CHUNK):
+        for member in members:
+            runtime.refund_jobs.work.wake(member.job)
+        after = members[-1].n
+    runtime.batches.turn(batch.id, _same(drop=("wake",)))
+
+
+def _put_back(runtime: Runtime, batch: BatchRecord) -> None:
+    """Put the members that are to be tried once more back to those not begun."""
+    until_ms = int(batch.fields["retry_until"])
+    for name in json.loads(batch.fields["retry"]):
+        state, after = MemberState(name), None
+        while members := runtime.batches.members(batch.id, state, after, CHUNK):
+            runtime.batches.again(batch.id, state, until_ms, members)
+            after = members[-1].n
+    runtime.batches.turn(batch.id, _same(drop=("retry", "retry_until")))
+
+
+def _same(**changes: Any) -> Turn:
+    return replace(Turn((BatchState.RUNNING,), BatchState.RUNNING), **changes)
+
+
+def _pause(runtime: Runtime, batch_id: str) -> None:
+    """Pause a running batch whose refunds wait for balance, and say how much is missing."""
+    batch = runtime.batches.find(batch_id)
+    if batch is not None and batch.state is BatchState.RUNNING:
+        looked = {"paused_reason": INSUFFICIENT_FUNDS} | _looked(runtime, batch)
+        runtime.batches.turn(batch_id, replace(PAUSE, fields=looked))
+
+
+def _look_at_balance(runtime: Runtime, batch: BatchRecord) -> None:
+    """Go on with a batch when the balance suffices for the rest of it, or look again later.
+
+    Where our key may not read the balance, it goes on when no refund of it waits any more.
+    """
+    if runtime.store.now_ms() < int(batch.fields.get("look_at", 0)):
+        return
+    looked = _looked(runtime, batch)
+    missing = json.loads(looked["missing"])
+    enough = not batch.count(MemberState.WAITING) if missing is None else not missing
+    turn = RESUME if enough else Turn((BatchState.PAUSED,), BatchState.PAUSED, fields=looked)
+    runtime.batches.turn(batch.id, replace(turn, when=_lacks_funds))
+
+
+def _lacks_funds(batch: BatchRecord) -> bool:
+    return batch.fields.get("paused_reason") == INSUFFICIENT_FUNDS
+
+
+def _looked(runtime: Runtime, batch: BatchRecord) -> dict[str, str]:
+    """Compare what is available at Stripe with what the batch still needs."""
+    available = runtime.gateway.balance(batch.fields.get("account"))
+    missing: dict[str, int] | None = None
+    if available is not None:
+        wanted = needed(batch.open_amounts(), batch.rates)
+        missing = {
+            currency: amount - available.get(currency, 0)
+            for currency, amount in wanted.items()
+            if amount > available.get(currency, 0)
+        }
+    pause_ms = round(LOOK_FACTOR * runtime.settings.retry_base_seconds * 1000)
+    look_at = runtime.store.now_ms() + pause_ms
+    return {"missing": json.dumps(missing), "look_at": str(look_at)}
