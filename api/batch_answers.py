@@ -49,7 +49,7 @@ def _compared(
 
 def batch_answer(batch: BatchRecord) -> Batch:
     """Build the answer about a batch as it stands."""
-    asked, now_ms = batch.request, parts().store.now_ms()
+    request, now_ms = batch.request, parts().store.now_ms()
     rate = batch.per_second(now_ms)
     left = batch.count(*OPEN)
     return Batch(
@@ -57,13 +57,13 @@ def batch_answer(batch: BatchRecord) -> Batch:
         state=batch.state.value,
         paused_reason=batch.fields.get("paused_reason"),
         missing=batch.missing,
-        event_id=asked["event_id"],
-        percent=asked["percent"],
-        amount=asked["amount"],
-        keep_fee=asked["keep_fee"],
-        expected_currency=asked["currency"],
-        reason=asked["reason"],
-        metadata=asked["metadata"],
+        event_id=request["event_id"],
+        percent=request["percent"],
+        amount=request["amount"],
+        keep_fee=request["keep_fee"],
+        expected_currency=request["currency"],
+        reason=request["reason"],
+        metadata=request["metadata"],
         account=batch.fields.get("account") or None,
         total=batch.total,
         done=batch.done,

@@ -80,8 +80,8 @@ def _of_event(event_id: str) -> Iterator[PaymentSummary]:
     """Read the payments of an event, of the accounts that this caller may act for."""
     accounts = g.limits.accounts
     wanted = PaymentFilter(metadata={"event_id": event_id}, accounts=accounts)
-    for found in parts().payment_index.walk(wanted, chunk_size=CHUNK):
-        yield found.summary
+    for payment in parts().payment_index.walk(wanted, chunk_size=CHUNK):
+        yield payment.summary
 
 
 def _member(payment: PaymentSummary, terms: Terms) -> Member:

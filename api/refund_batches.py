@@ -65,7 +65,7 @@ def start(header: MoneyHeaders, body: StartBatch) -> Response:
     if body.dry_run:
         return reply(_dry_run(header, body))
     response = idempotently(
-        header, body.model_dump(mode="json"), lambda asked: _start(header, body, asked)
+        header, body.model_dump(mode="json"), lambda attempt: _start(header, body, attempt)
     )
     started = (response.get_json() or {}).get("batch_id")
     if started:
@@ -80,8 +80,8 @@ def _dry_run(header: AccountHeader, body: StartBatch) -> DryRun:
     return dry_run_answer(plan, available, needs_operator=needs_operator(plan))
 
 
-def _start(header: AccountHeader, body: StartBatch, asked: IdempotentRequest) -> KeptAnswer:
-    new, terms = batch_id(asked.scope, asked.key), _terms(header, body)
+def _start(header: AccountHeader, body: StartBatch, attempt: IdempotentRequest) -> KeptAnswer:
+    new, terms = batch_id(attempt.scope, attempt.key), _terms(header, body)
     if _all().find(new) is None:
         plan = plan_batch(body, terms)
         _require_allowed(plan)
@@ -121,14 +121,14 @@ def _require_allowed(plan: Plan) -> None:
 
 
 def _fields(body: StartBatch, terms: Terms, plan: Plan) -> dict[str, str]:
-    asked = terms.as_json() | {
+    conditions = terms.as_json() | {
         "event_id": body.event_id,
         "reason": body.reason,
         "metadata": body.metadata,
     }
     rates = {name: [r.currency, r.settled, r.amount] for name, r in plan.rates.items()}
     return {
-        "terms": compact(asked),
+        "terms": compact(conditions),
         "settles": compact(rates),
         "caller": g.caller,
         "account": terms.account,
@@ -138,12 +138,12 @@ def _fields(body: StartBatch, terms: Terms, plan: Plan) -> dict[str, str]:
 @batches.get("", responses={200: BatchList, **ON_GET})
 def listed(query: BatchQuery) -> Response:
     """List the batches this key may see, the newest first."""
-    found = [
+    data = [
         batch_answer(batch)
         for batch in _all().newest(query.limit)
         if _may_see(batch) and query.event_id in (None, batch.request["event_id"])
     ]
-    return reply(BatchList(data=found))
+    return reply(BatchList(data=data))
 
 
 @batches.get("/<batch_id>", responses={200: Batch, **documented(404), **ON_GET})
@@ -163,9 +163,9 @@ def members(path: BatchPath, query: MemberQuery) -> Response:
     if query.starting_after is not None:
         after = _all().number_of(batch.id, query.starting_after)
     state = MemberState(query.status) if query.status else None
-    found = _all().members(batch.id, state, after, query.limit + 1)
-    page = [member_answer(member) for member in found[: query.limit]]
-    return reply(MemberPage(data=page, has_more=len(found) > query.limit))
+    chosen = _all().members(batch.id, state, after, query.limit + 1)
+    page = [member_answer(member) for member in chosen[: query.limit]]
+    return reply(MemberPage(data=page, has_more=len(chosen) > query.limit))
 
 
 @batches.post("/<batch_id>/pause", responses={200: Batch, **documented(404, 409), **ON_POST})
@@ -240,9 +240,9 @@ def _turned(path: BatchPath, turn: Turn) -> Response:
 def _one(path: BatchPath) -> BatchRecord:
     """Read the batch in the path. Raises `CallerError` 404, also for another caller's."""
     if re.fullmatch(BATCH_ID, path.batch_id):
-        found = _all().find(path.batch_id)
-        if found is not None and _may_see(found):
-            return found
+        batch = _all().find(path.batch_id)
+        if batch is not None and _may_see(batch):
+            return batch
     raise CallerError("No batch has this id.", status=404, code="batch_not_found")
 
 

@@ -170,16 +170,16 @@ def rates(payments: Iterable[PaymentSummary]) -> dict[str, Rate]:
 
     A currency of which nothing is known has none; its refunds are taken from its own balance.
     """
-    found: dict[str, Rate] = {}
+    by_currency: dict[str, Rate] = {}
     for one in payments:
         if one.currency is None or one.settlement_currency is None or not _received(one):
             continue
         gross = (one.net or 0) + (one.fee or 0)
-        so_far = found.get(one.currency, Rate(one.settlement_currency, 0, 0))
+        so_far = by_currency.get(one.currency, Rate(one.settlement_currency, 0, 0))
         if gross > 0 and so_far.currency == one.settlement_currency:
             settled, amount = so_far.settled + gross, so_far.amount + _received(one)
-            found[one.currency] = Rate(so_far.currency, settled, amount)
-    return found
+            by_currency[one.currency] = Rate(so_far.currency, settled, amount)
+    return by_currency
 
 
 def needed(amounts: dict[str, int], known_rates: dict[str, Rate]) -> dict[str, int]:

@@ -66,8 +66,8 @@ def run_once(runtime: Runtime) -> float:
     Raises `Unavailable`; whatever was done by then stays done.
     """
     heard = _hear(runtime)
-    found = [runtime.batches.find(one) for one in runtime.batches.active()]
-    batches = [batch for batch in found if batch is not None]
+    active = [runtime.batches.find(one) for one in runtime.batches.active()]
+    batches = [batch for batch in active if batch is not None]
     running = [one for one in batches if one.state is BatchState.RUNNING]
     for batch in batches:
         _look_after(runtime, batch, room=WINDOW // max(1, len(running)))
@@ -199,12 +199,12 @@ def _begin_next(runtime: Runtime, batch: BatchRecord, room: int) -> None:
 
 
 def _request(batch: BatchRecord, member: Member, amount: int) -> RefundRequest:
-    asked = batch.request
+    request = batch.request
     return RefundRequest(
         payment_id=member.payment,
         amount=amount,
-        reason=asked["reason"],
-        metadata=asked["metadata"],
+        reason=request["reason"],
+        metadata=request["metadata"],
         account=batch.fields.get("account"),
         expected_currency=member.currency,
     )
@@ -216,12 +216,12 @@ def _last_look(runtime: Runtime, batch: BatchRecord) -> None:
     if event_id is None:
         return
     wanted = PaymentFilter(metadata={"event_id": event_id})
-    found = {one.record.id: one.summary for one in runtime.payment_index.walk(wanted)}
-    for absent in _chunks(list(found), CHUNK):
+    summaries = {one.record.id: one.summary for one in runtime.payment_index.walk(wanted)}
+    for absent in _chunks(list(summaries), CHUNK):
         late = [
-            Member(one, MemberState.LATE, part.amount, found[one].currency or "")
+            Member(one, MemberState.LATE, part.amount, summaries[one].currency or "")
             for one in runtime.batches.absent(batch.id, absent)
-            if not (part := share(found[one], batch.terms)).left_out
+            if not (part := share(summaries[one], batch.terms)).left_out
         ]
         if late:
             runtime.batches.add(batch.id, late)

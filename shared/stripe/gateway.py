@@ -182,7 +182,7 @@ class StripeGateway:
         Raises as `payment`.
         """
         try:
-            found = self._call(
+            balance = self._call(
                 "balance.retrieve",
                 lambda: self._client.v1.balance.retrieve(None, _options(account)),
                 account,
@@ -191,7 +191,7 @@ class StripeGateway:
             if not permission_missing(error):
                 raise
             return None
-        return {part["currency"]: int(part["amount"]) for part in found["available"]}
+        return {part["currency"]: int(part["amount"]) for part in balance["available"]}
 
     def disputes_of(self, account: str | None = None, **owner: str) -> list[dict[str, Any]]:
         """List the disputes of `payment_intent=…` or `charge=…`, newest first.

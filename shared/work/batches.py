@@ -112,11 +112,11 @@ class Batches:
         keys, fields = self._store.keys, new.fields | counted(new.members)
         fields |= {"state": BatchState.RUNNING}
         fields |= {"done_before": fields.get(f"count:{MemberState.LEFT_OUT}", "0")}
-        told = self._told(BatchRecord(new.id, fields), STARTED)
+        notification = self._notification(BatchRecord(new.id, fields), STARTED)
         plan = {
             "id": new.id,
             "fields": fields,
-            "notification": told,
+            "notification": notification,
             "ceilings": [{"amount": c.amount, "ceiling": c.ceiling} for c in new.ceilings],
             "hour_ms": HOUR_MS,
             "guard_ms": GUARD_MS,
@@ -124,7 +124,7 @@ class Batches:
         }
         names = (
             self._names(new.id)
-            | self._telling(new.id, str(told["id"]))
+            | self._telling(new.id, str(notification["id"]))
             | {
                 "batches": keys.batches(),
                 "active_batches": keys.active_batches(),
@@ -146,10 +146,10 @@ class Batches:
 
     def read(self, batch: str) -> BatchRecord:
         """Read a batch. Raises `CallerError` 404 when there is none, `Unavailable`."""
-        found = self.find(batch)
-        if found is None:
+        record = self.find(batch)
+        if record is None:
             raise CallerError("No batch has this id.", status=404, code="batch_not_found")
-        return found
+        return record
 
     def find(self, batch: str) -> BatchRecord | None:
         """Read a batch; None when there is none. Raises `Unavailable`."""
@@ -166,9 +166,9 @@ class Batches:
     def newest(self, limit: int) -> list[BatchRecord]:
         """List the batches, the newest first. Raises `Unavailable`."""
         with redis_errors():
-            found = self._store.redis.zrange(self._store.keys.batches(), 0, limit - 1, desc=True)
+            ids = self._store.redis.zrange(self._store.keys.batches(), 0, limit - 1, desc=True)
             pipe = self._store.redis.pipeline(transaction=False)
-            for one in cast(list[str], found):
+            for one in cast(list[str], ids):
                 pipe.hgetall(self._store.keys.batch(one))
             rows = cast(list[dict[str, str]], pipe.execute())
         return [BatchRecord(fields["id"], fields) for fields in rows if fields]
@@ -185,24 +185,26 @@ class Batches:
         with redis_errors():
             if state is None:
                 name = keys.batch_payments(batch)
-                found: Any = self._store.redis.lrange(name, start, start + limit - 1)
+                payments: Any = self._store.redis.lrange(name, start, start + limit - 1)
             else:
                 low = state.number * PLACES_A_STATE
                 bounds = (low + start, low + PLACES_A_STATE - 1)
                 name = keys.batch_places(batch)
-                found = self._store.redis.zrange(name, *bounds, byscore=True, offset=0, num=limit)
-        return self._read_members(batch, found)
+                payments = self._store.redis.zrange(
+                    name, *bounds, byscore=True, offset=0, num=limit
+                )
+        return self._read_members(batch, payments)
 
     def number_of(self, batch: str, payment_id: str) -> int:
         """Give a payment's number among the members. Raises `CallerError` 400 when it is none."""
-        found = self._read_members(batch, [payment_id])
-        if not found:
+        listed = self._read_members(batch, [payment_id])
+        if not listed:
             raise CallerError(
                 "No payment of this batch has this id; start from the first page again.",
                 code="invalid_parameter",
                 param="starting_after",
             )
-        return found[0].n
+        return listed[0].n
 
     def absent(self, batch: str, payment_ids: Sequence[str]) -> list[str]:
         """Give those of some payments that are no members. Raises `Unavailable`."""
@@ -224,7 +226,8 @@ class Batches:
     def begin(self, batch: BatchRecord, member: Member, request: RefundRequest) -> str:
         """Record a member's refund job and move the member, in one step.
 
-        Returns `begun`, or the state of the batch or the member that forbids it.
+        Returns `begun`, or the state of the batch or the member that forbids it. Raises
+        `Unavailable`.
         """
         job = member_job_id(batch.id, member.payment, member.tries)
         queued = entry(
@@ -258,7 +261,10 @@ class Batches:
         return self._begin(batch.id, member.payment, job, plan | {"changes": changes})
 
     def leave_out(self, batch: str, member: Member, reason: str) -> str:
-        """Leave a member out that was to be begun; return as `begin` does."""
+        """Leave a member out that was to be begun; return as `begin` does.
+
+        Raises `Unavailable`.
+        """
         changes = {"state": MemberState.LEFT_OUT, "reason": reason}
         return self._begin(batch, member.payment, "rr_none", {"changes": changes})
 
@@ -297,7 +303,10 @@ class Batches:
             self._store.redis.lrem(self._store.keys.ended_members(), 1, ended)
 
     def again(self, batch: str, state: MemberState, until_ms: int, members: list[Member]) -> int:
-        """Put members of a state that ended by a moment back to those not begun; count them."""
+        """Put members of a state that ended by a moment back to those not begun; count them.
+
+        Raises `Unavailable`.
+        """
         args = [until_ms, state, *(member.payment for member in members)]
         return int(self._store.run(Call("batch_again", self._names(batch), args)))
 
@@ -325,7 +334,7 @@ class Batches:
     def _turning(self, read: BatchRecord, turn: Turn) -> Call:
         fields = turn.fields | ({"done_before": str(read.done)} if turn.resumes else {})
         after = BatchRecord(read.id, read.fields | fields | {"state": turn.to})
-        told = self._told(after, turn.tells) if turn.tells else None
+        notification = self._notification(after, turn.tells) if turn.tells else None
         plan = {
             "id": read.id,
             "revision": read.fields.get("revision", "0"),
@@ -339,9 +348,11 @@ class Batches:
             "guard_ms": GUARD_MS,
             "open_ms": OPEN_MS,
         }
-        plan |= {"notification": told} if told else {}
+        plan |= {"notification": notification} if notification else {}
         keys = self._store.keys
-        names = self._names(read.id) | self._telling(read.id, str(told["id"]) if told else "none")
+        names = self._names(read.id) | self._telling(
+            read.id, str(notification["id"]) if notification else "none"
+        )
         names |= {
             "active_batches": keys.active_batches(),
             "batch_payments": keys.batch_payments(read.id),
@@ -367,7 +378,7 @@ class Batches:
             "outbox": keys.outbox(batch),
         }
 
-    def _told(self, batch: BatchRecord, type_: str) -> Json:
+    def _notification(self, batch: BatchRecord, type_: str) -> Json:
         now = self._store.now_ms() // 1000
         return batch_notification(batch, type_, now, livemode=self._settings.livemode)
 
