@@ -14,6 +14,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Protocol, TypeVar
 
+from shared.key_fields import BATCH_FIELDS, ITEM_FIELDS
+
 INSTALLATION = "billing"
 
 
@@ -68,52 +70,6 @@ class Entry:
 
 SCHEMA: dict[str, Entry] = {}
 Method = TypeVar("Method", bound=Callable[..., str])
-
-ITEM_FIELDS = {
-    "id": "Stripe's event id, `rr_…`, `ntf_…` or the name of a duty.",
-    "state": "See the states.",
-    "type": "Stripe's event type, the notification's type, or `refund`.",
-    "payment_id": "The payment it belongs to, if that is known.",
-    "account": "The connected account it belongs to, if any.",
-    "attempts": "Attempts since it was recorded or redriven.",
-    "crashes": "Attempts that ended without a word.",
-    "fence": "Number of the claim; only the latest may mark the item.",
-    "token": "Makes a repeated claim the same claim.",
-    "recorded_at": "Milliseconds.",
-    "claimed_at": "Milliseconds: when the latest attempt began.",
-    "first_attempt_at": "Milliseconds.",
-    "lease_until": "Milliseconds; only while it is processed.",
-    "not_before": "Milliseconds; only while it waits for its time.",
-    "delay_ms": "The pause that `not_before` was computed from.",
-    "finished_at": "Milliseconds.",
-    "redriven_at": "Milliseconds.",
-    "redrive_token": "Makes a repeated redrive the same redrive.",
-    "error": "The last error.",
-    "deliveries": "How often the item was recorded.",
-    "source": "Of an event: `webhook`, `reconcile` or `redrive`.",
-    "created": "Stripe's second of the event or of the fact.",
-    "api_version": "Of an event.",
-    "object": "Of an event: the id of its object.",
-    "reason": "Of an ignored event.",
-    "request": "Of a refund job: the parameters of Stripe's call, JSON.",
-    "refund_id": "Of a refund job: the refund it made.",
-    "result": "Of a refund job: Stripe's refund, JSON.",
-    "amount": "Of a refund job that was refused or waits: what was to go back.",
-    "currency": "Of a refund job that was refused or waits.",
-    "pending_reason": "Of a refund job that waits: `insufficient_funds`.",
-    "expected_currency": "Of a refund job: the currency that its payment must have.",
-    "refusals": "Of a refund job: how often it was refused for lack of balance.",
-    "failure_code": "Of a refund job: Stripe's code of its refusal.",
-    "failure_message": "Of a refund job: Stripe's sentence.",
-    "decision": "Of a dead refund job: what a person found at Stripe, JSON.",
-    "body": "Of a notification: what is sent, JSON, but for `sequence`.",
-    "sequence": "Of a notification: its number within its payment.",
-    "request_id": "Of the request that caused it.",
-    "stripe_request_id": "Of an event: Stripe's request that caused it.",
-    "traceparent": "Of the request that caused it (W3C Trace Context).",
-    "batch_id": "Of a refund job: the batch that its payment is a member of.",
-    "again": "Of a duty: it was wanted once more while it ran.",
-}
 
 
 def entry(
@@ -322,25 +278,7 @@ class Keys:
         "hash",
         "A batch of refunds (`shared/work/batches.py`).",
         BATCH,
-        {
-            "id": "`rb_…`.",
-            "state": "`running`, `paused`, `completed` or `canceled`.",
-            "caller, account": "Whose it is, and the connected account it refunds for.",
-            "terms": "What was requested, JSON.",
-            "count:<state>": "How many members are in a state.",
-            "amount:<state>:<currency>": "What they come to.",
-            "settles": "Of a currency: into which one it settled, and at what rate, JSON.",
-            "revision": "Raised whenever a member moves or the batch turns.",
-            "sequence": "The number of its latest notification.",
-            "recorded_at, turned_at, resumed_at": "Milliseconds.",
-            "done_before": "How many members were done when it was resumed: for its rate.",
-            "paused_reason": "`requested` or `insufficient_funds`.",
-            "missing": "What the balance lacks by currency, JSON.",
-            "look_at": "Milliseconds: when the balance is looked at again.",
-            "retry": "States whose members are to be tried once more, JSON.",
-            "retry_until": "Milliseconds: those that ended by then.",
-            "wake": "The jobs that wait for balance are to be tried now.",
-        },
+        BATCH_FIELDS,
     )
     def batch(self, batch_id: str) -> str:
         """Name a batch of refunds."""

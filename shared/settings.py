@@ -10,14 +10,12 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from dotenv import dotenv_values
 from pydantic import (
-    AfterValidator,
     Field,
     SecretStr,
-    StringConstraints,
     ValidationError,
     field_validator,
 )
@@ -25,12 +23,22 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.bearer_keys import CallerLimits, unknown_callers
 from shared.errors import Misconfigured
-from shared.http_url import http_url
 from shared.keys import INSTALLATION
 from shared.live_safety import live_problems
 from shared.misspellings import misspellings
 from shared.processes import GUARDED, PROCESSES, Process, given_to, roles_of
-from shared.redis_url import redis_address
+from shared.setting_types import (
+    QUEUES,
+    HttpUrl,
+    Limit,
+    MetadataKey,
+    Names,
+    Queue,
+    RedisUrl,
+    Secrets,
+    amounts,
+    split,
+)
 from shared.signing_secrets import signing_problems
 
 ENV_FILE = ".env"
@@ -40,37 +48,6 @@ REQUIRED = ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "EVENT_SERVICE_URL")
 DAY_SECONDS = 86_400
 # Connecting to Stripe or to the event service is quick or hopeless.
 CONNECT_TIMEOUT_SECONDS = 3.0
-
-
-def _http_url(value: str) -> str:
-    # An empty variable is an unset one and never comes here: this is another process's.
-    return http_url(value) if value else value
-
-
-def _redis_url(value: str) -> str:
-    redis_address(value)
-    return value
-
-
-def _split(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
-
-
-def _amounts(limits: tuple[str, ...]) -> dict[str, int]:
-    return {name: int(amount) for name, amount in (limit.split(":") for limit in limits)}
-
-
-Queue = Literal["events", "refunds", "notifications", "upkeep"]
-QUEUES: tuple[Queue, ...] = get_args(Queue)
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-RedisUrl = Annotated[str, AfterValidator(_redis_url)]
-Names = Annotated[tuple[str, ...], NoDecode]
-# A currency and an amount in its smallest unit.
-Limit = Annotated[str, StringConstraints(pattern=r"^[a-z]{3}:[1-9][0-9]{0,11}$")]
-MetadataKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
-Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
 
 
 class Settings(BaseSettings):
@@ -350,7 +327,7 @@ class Settings(BaseSettings):
     )
     @classmethod
     def _comma_separated(cls, value: object) -> object:
-        return _split(value)
+        return split(value)
 
     @field_validator("caller_limits", mode="before")
     @classmethod
@@ -368,12 +345,12 @@ class Settings(BaseSettings):
     @property
     def warned_limits(self) -> dict[str, int]:
         """Give the largest amount of each currency that is refunded at a fraud warning."""
-        return _amounts(self.refund_warned_up_to)
+        return amounts(self.refund_warned_up_to)
 
     @property
     def batch_limits(self) -> dict[str, int]:
         """Give the amount of each currency above which a batch needs an operator's key."""
-        return _amounts(self.refund_batch_max_amount)
+        return amounts(self.refund_batch_max_amount)
 
     @property
     def livemode(self) -> bool:

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from shared.processes import GIVEN, GUARDED
-from shared.settings import QUEUES, Settings
+from shared.setting_types import QUEUES
+from shared.settings import Settings
 from shared.settings_documents import compose_environment
 from tests.conventions.tracked import ROOT
 

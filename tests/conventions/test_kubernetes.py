@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from shared.processes import GIVEN, GUARDED
-from shared.settings import QUEUES, Settings
+from shared.setting_types import QUEUES
+from shared.settings import Settings
 from tests.conventions.tracked import ROOT
 
 FOLDERS = ("base", "example")

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from shared.settings import QUEUES, Settings
+from shared.setting_types import QUEUES
+from shared.settings import Settings
 from shared.work.kinds import KINDS
 from tests.conventions.tracked import ROOT
 

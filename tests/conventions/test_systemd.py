@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from shared.processes import GIVEN, GUARDED
-from shared.settings import QUEUES
+from shared.setting_types import QUEUES
 from tests.conventions.tracked import ROOT
 
 FOLDER = ROOT / "deploy/systemd"

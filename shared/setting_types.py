@@ -1,0 +1,44 @@
+"""The types of the settings: addresses, lists, limits, secrets as the environment spells them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import AfterValidator, SecretStr, StringConstraints
+from pydantic_settings import NoDecode
+
+from shared.http_url import http_url
+from shared.redis_url import redis_address
+
+
+def _http_url(value: str) -> str:
+    # An empty variable is an unset one and never comes here: this is another process's.
+    return http_url(value) if value else value
+
+
+def _redis_url(value: str) -> str:
+    redis_address(value)
+    return value
+
+
+def split(value: object) -> object:
+    """Split a text at its commas; anything else is given back."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def amounts(limits: tuple[str, ...]) -> dict[str, int]:
+    """Read limits (`sgd:5000`) as amounts by currency, in the smallest unit."""
+    return {name: int(amount) for name, amount in (limit.split(":") for limit in limits)}
+
+
+Queue = Literal["events", "refunds", "notifications", "upkeep"]
+QUEUES: tuple[Queue, ...] = get_args(Queue)
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+RedisUrl = Annotated[str, AfterValidator(_redis_url)]
+Names = Annotated[tuple[str, ...], NoDecode]
+# A currency and an amount in its smallest unit.
+Limit = Annotated[str, StringConstraints(pattern=r"^[a-z]{3}:[1-9][0-9]{0,11}$")]
+MetadataKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
