@@ -16,7 +16,7 @@ from flask import Flask
 
 from api.answers import json_answer, mistake, problem_answer
 from api.health import HEALTHY, READY_SECONDS
-from api.http1 import Connection, Connections
+from api.http1 import LAST_REQUESTS_SECONDS, Connection, Connections
 from api.messages import Answer, Fault, Request
 from api.parts import EXTENSION, Parts
 from api.pools import Call, Pools
@@ -25,6 +25,7 @@ from api.request_context import identify, tell
 from api.webhook import ROUTE as WEBHOOK
 from api.webhook import WebhookDoor
 from shared.errors import BillingError, CallerError, Unavailable
+from shared.settings import Settings
 from shared.store.connection import connect_async
 from shared.store.pipe import Pipe
 from shared.telemetry.tally import HTTP_REQUESTS, HTTP_SECONDS, OTHER
@@ -33,6 +34,8 @@ from shared.telemetry.tally import HTTP_REQUESTS, HTTP_SECONDS, OTHER
 RECORD_SECONDS = 4.0
 # The application answers by the deadline; the front does, for one that does not, a moment later.
 AFTER_DEADLINE_SECONDS = 1.0
+# Time to write the last answers, and for whoever watches the process to see that it has ended.
+LAST_ANSWERS_SECONDS = 1.0
 # A refund that somebody waits for needs a moment to be recorded and read.
 BESIDE_WAIT_SECONDS = 3.0
 # Connections the kernel holds until we take them.
@@ -65,12 +68,12 @@ class Front:
             server = await loop.create_server(self._connections.accept, sock=one, backlog=BACKLOG)
             self._servers.append(server)
 
-    async def stop(self, seconds: float) -> None:
-        """Accept nothing more, finish what has begun, and end within so many seconds."""
+    async def stop(self) -> None:
+        """Accept nothing more, finish what has begun, and end within `grace_seconds`."""
         self._draining.set()
         for server in self._servers:
             server.close()
-        await self._connections.stop(seconds)
+        await self._connections.stop(grace_seconds(self._settings))
         self._pools.close()
         self._opening.cancel()
         await self._pipe.close()
@@ -156,6 +159,16 @@ class Front:
             return request.peer
         hops = request.header(b"x-forwarded-for").split(",")
         return (hops[-trusted].strip() if len(hops) >= trusted else "") or request.peer
+
+
+def grace_seconds(settings: Settings) -> float:
+    """Give the time in which an API process that is told to stop finishes what it has begun.
+
+    The last request may come a moment after that, and has its whole deadline. A refund that
+    somebody waits for is answered at once then: it goes on without them.
+    """
+    answered = settings.request_timeout_seconds + AFTER_DEADLINE_SECONDS
+    return LAST_REQUESTS_SECONDS + answered + LAST_ANSWERS_SECONDS
 
 
 def _too_slow() -> Unavailable:

@@ -159,6 +159,9 @@ class Connections:
                     connection.drop()
             await asyncio.sleep(STOP_SECONDS)
         self._timer.cancel()
+        for connection in [*self._waiting, *self._working]:
+            connection.drop()
+        await asyncio.sleep(0)  # the event loop closes what was dropped
 
 
 class Connection(asyncio.Protocol):

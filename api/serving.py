@@ -12,6 +12,7 @@ import os
 import resource
 import signal
 from collections.abc import Callable
+from math import ceil
 from typing import Any
 
 from flask import Flask
@@ -19,14 +20,11 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
-from api.front import BACKLOG, Front
+from api.front import BACKLOG, Front, grace_seconds
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
-# An API process that is told to stop finishes what it has begun for so long: longer than the
-# default deadline of a request, and less than the 30 s a container platform grants.
-GRACE_SECONDS = 28
 # A process whose event loop has not turned for so long hangs.
 HEARTBEAT_SECONDS = 10
 BEAT_SECONDS = 1.0
@@ -55,7 +53,7 @@ class Process(Worker):  # type: ignore[misc]  # gunicorn has no types
         front = Front(self.wsgi)
         await front.start([getattr(listening, "sock", listening) for listening in self.sockets])
         await stop.wait()
-        await front.stop(GRACE_SECONDS)
+        await front.stop()
         beat.cancel()
         log.info("api_process_stopped", pid=self.pid)
 
@@ -94,7 +92,7 @@ class Arbiter(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "workers": self._settings.api_workers,
             "worker_class": Process,
             "timeout": HEARTBEAT_SECONDS,
-            "graceful_timeout": GRACE_SECONDS + 1,
+            "graceful_timeout": ceil(grace_seconds(self._settings)) + 1,
             "control_socket_disable": True,
             "logger_class": Lines,
         }

@@ -30,6 +30,7 @@ from shared.errors import Misconfigured
 from shared.processes import own_environment
 from shared.settings import (
     ENV_FILE_VARIABLE,
+    Settings,
     env_file_variables,
     load_settings,
     misspelled_in_environment,
@@ -122,6 +123,12 @@ def _check_settings(environment: dict[str, str]) -> None:
         _complain(f"{name} is not a setting: do you mean {meant}?")
 
 
+def _seconds_beyond_default() -> float:
+    """Say how much longer than by default a request may take, and so the API when it stops."""
+    usual: float = Settings.model_fields["request_timeout_seconds"].default
+    return max(0.0, load_settings().request_timeout_seconds - usual)
+
+
 def _supervise(
     commands: dict[str, str],
     environment: dict[str, str],
@@ -131,7 +138,7 @@ def _supervise(
 ) -> int:
     # The Procfiles say "python": that has to be the one with our packages.
     path = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
-    supervisor = Supervisor()
+    supervisor = Supervisor(more_seconds=_seconds_beyond_default())
     for name, command in commands.items():
         own = own_environment(name, {**environment, "PATH": path})
         supervisor.add(name, command, own)

@@ -124,10 +124,12 @@ class Supervisor:
     """A loop over one queue of events: lines, ends, requests to stop.
 
     Everything runs until SIGTERM, SIGINT or the first end of a process; then all get SIGTERM, and
-    SIGKILL 30 s later. Nothing outlives it, also when it is itself killed (Linux).
+    SIGKILL 30 s later, or `more_seconds` after that where requests may take longer than by default.
+    Nothing outlives it, also when it is itself killed (Linux).
     """
 
-    def __init__(self, output: TextIO = sys.stdout) -> None:
+    def __init__(self, output: TextIO = sys.stdout, more_seconds: float = 0.0) -> None:
+        self._more_seconds = more_seconds
         self.death: Death | None = None
         self._output = Output(output)
         self._events: SimpleQueue[_Line | _End | _StopRequest] = SimpleQueue()
@@ -203,7 +205,7 @@ class Supervisor:
     def _stop(self) -> None:
         if self._kill_at is not None:
             return
-        self._kill_at = time.monotonic() + STOP_GRACE_SECONDS
+        self._kill_at = time.monotonic() + STOP_GRACE_SECONDS + self._more_seconds
         self._send_to_all(signal.SIGTERM)
 
     def _kill(self) -> None:

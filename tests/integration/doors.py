@@ -18,7 +18,6 @@ from api.front import Front
 from shared.settings import Settings
 from shared.store.scripts import Store
 
-STOP_SECONDS = 5.0
 ANSWER_SECONDS = 60.0
 _open: list[Door] = []
 
@@ -43,7 +42,7 @@ class Door:
         await front.start([self._listening])
         self._ready.set()
         await self._stop.wait()
-        await front.stop(STOP_SECONDS)
+        await front.stop()
 
     def close(self) -> None:
         """End the front."""

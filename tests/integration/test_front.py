@@ -6,19 +6,22 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from statistics import median
 
 import pytest
 from flask.testing import FlaskClient
 
+from api.front import grace_seconds
+from api.serving import Arbiter
 from local.embedded_valkey import valkey_binary
 from shared.settings import Settings
 from shared.store.scripts import Store
 from tests import servers
 from tests.conftest import make_settings
-from tests.integration.doors import open_door
+from tests.integration.doors import close_doors, open_door
 from tests.integration.hands import Hands
 from tests.servers import PATIENCE_SECONDS
 from tests.stopwatch import Stopwatch
@@ -27,6 +30,8 @@ GET = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
 POST = (
     b"POST /api/payment/process HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 )
+# What the contract promises of a request beyond what may wait.
+REFUSED_WITHIN_SECONDS = 0.1
 PAYMENT = {"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}
 
 
@@ -280,9 +285,14 @@ def test_payments_beyond_the_bound_are_refused_at_once_and_nobody_else_waits(
     made = len(hands.events())
     servers.wait_until(lambda: len(hands.events()) > made, "Stripe has the first in hand")
     key = {"Idempotency-Key": "order-1"}
-    refused = hands.client.post("/api/payment/process", json=PAYMENT, headers=key)
-    assert (refused.status_code, refused.get_json()["code"]) == (503, "too_busy")
-    assert refused.headers["Retry-After"] == "1"
+    taken = []
+    for _ in range(9):
+        with Stopwatch() as watch:
+            refused = hands.client.post("/api/payment/process", json=PAYMENT, headers=key)
+        taken.append(watch.seconds)
+        assert (refused.status_code, refused.get_json()["code"]) == (503, "too_busy")
+        assert refused.headers["Retry-After"] == "1"
+    assert median(taken) < REFUSED_WITHIN_SECONDS
     assert hands.client.get("/health").status_code == 200
     assert hands.client.get("/metrics").status_code == 200
     assert hands.client.get("/ops/queues").status_code == 200
@@ -359,3 +369,35 @@ def test_a_redis_that_hangs_is_named_in_time(frozen: FlaskClient) -> None:
         refused = frozen.post("/api/payment/process", json=PAYMENT)
     assert (refused.status_code, refused.get_json()["code"]) == (503, "store_unavailable")
     assert watch.seconds < 8
+
+
+@pytest.mark.parametrize("seconds", [5, 25, 120])
+def test_a_process_that_stops_has_time_for_the_longest_request(seconds: int) -> None:
+    settings = make_settings(request_timeout_seconds=seconds)
+    grace = grace_seconds(settings)
+    # Taken in its last second, and answered by the front a second after its deadline.
+    assert seconds + 2 < grace < seconds + 5
+    arbiter = Arbiter(settings, lambda: pytest.fail("it is not started"))
+    assert arbiter.cfg.graceful_timeout > grace
+
+
+def test_a_front_that_stops_waits_for_its_grace_and_no_longer(
+    hands: Hands, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hands.pay()
+    made = len(hands.events())
+    delay_payments(hands, 6, times=1)
+    monkeypatch.setattr("api.front.grace_seconds", lambda _: 1.0)
+    hands.client = open_door(settings.model_copy(update={"stripe_timeout_seconds": 20}))
+    payer = threading.Thread(target=lambda: suppress_errors(hands.pay))
+    payer.start()
+    servers.wait_until(lambda: len(hands.events()) > made, "Stripe has it in hand")
+    with Stopwatch() as watch:
+        close_doors()
+    assert 0.5 < watch.seconds < 4
+    payer.join()
+
+
+def suppress_errors(act: Callable[[], object]) -> None:
+    with suppress(Exception):
+        act()
