@@ -392,9 +392,11 @@ def test_a_front_that_stops_waits_for_its_grace_and_no_longer(
     payer = threading.Thread(target=lambda: suppress_errors(hands.pay))
     payer.start()
     servers.wait_until(lambda: len(hands.events()) > made, "Stripe has it in hand")
+    began = time.monotonic()
     with Stopwatch() as watch:
         close_doors()
-    assert 0.5 < watch.seconds < 4
+    assert time.monotonic() - began >= 1
+    assert watch.seconds < 4
     payer.join()
 
 
