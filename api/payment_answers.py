@@ -13,7 +13,7 @@ from api.models import CanceledPayment, Dispute, Payment, PaymentDetails, Paymen
 from api.parts import parts
 from api.refund_answers import moved_answer, refund_with_job
 from shared.errors import CallerError, Misconfigured, Unavailable
-from shared.facts import amount_refunded, disputed, disputes, fees, timestamp
+from shared.facts import amount_refunded, disputed, disputes, fees, refunds, timestamp
 from shared.stripe.amounts import as_intent, captured, given_back, moved, received
 from shared.stripe.event import reference
 from shared.stripe.translation import permission_missing
@@ -204,10 +204,5 @@ def details_remembered(payment_id: str, timeline: list[Json]) -> PaymentDetails:
 
 
 def _remembered_refunds(record: PaymentRecord) -> list[Json]:
-    """Give the refunds that events told of, in Stripe's form."""
-    return [
-        state["snapshot"]
-        | {"id": refund_id, "status": state["status"], "payment_intent": record.id}
-        for refund_id, state in record.known.get("subjects", {}).items()
-        if state["family"] == "refund" and not state["snapshot"].get("released_hold")
-    ]
+    """Give the refunds that events told of, in Stripe's form but for what they moved."""
+    return [refund | {"payment_intent": record.id} for refund in refunds(record.known)]

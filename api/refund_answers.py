@@ -24,7 +24,10 @@ def moved_answer(sums: Json) -> Json:
 def refund_answer(
     refund: Json, *, job: str | None = None, attempts: int = 0, account: str | None = None
 ) -> Refund:
-    """Build the answer from a refund in Stripe's form; `job` is our request that it came from."""
+    """Build the answer from a refund in Stripe's form, or as events told of it.
+
+    `job` is our request that it came from.
+    """
     intent = refund.get("payment_intent")
     return Refund(
         refund_request_id=job,
@@ -42,7 +45,7 @@ def refund_answer(
         attempts=attempts,
         created=refund.get("created"),
         metadata=refund.get("metadata") or {},
-        **moved_answer(moved(refund.get("balance_transaction"))),
+        **moved_answer(moved(refund.get("balance_transaction")) or refund),
     )
 
 

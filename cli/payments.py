@@ -50,6 +50,10 @@ def _show_money(subject: Json) -> None:
     for name in MONEY:
         if snapshot.get(name) is not None:
             output.print_line(f"  {name}: {output.amount(snapshot[name], currency)}")
+    for name in ("fee", "net"):
+        if snapshot.get(name) is not None:
+            moved = output.amount(snapshot[name], snapshot.get("settlement_currency"))
+            output.print_line(f"  {name}: {moved}")
     for name in ("reason", "failure_code", "pending_reason", "due_by"):
         if snapshot.get(name):
             output.print_line(f"  {name}: {printable(str(snapshot[name]))}")

@@ -19,6 +19,7 @@ from typing import Any
 from shared.canonical_json import compact
 from shared.notification import DATA_FIELDS
 from shared.stripe.amounts import REFUNDED_STATES
+from shared.unlisted_refunds import UNLISTED, foretelling, refunded, unexplained
 
 Json = dict[str, Any]
 # 130 bits of the key's hash: no collision in the lifetime of any business.
@@ -37,7 +38,7 @@ SPEAKERS = (
     "fraud_warning",
     "dispute_funds",
     "dispute",
-    "unlisted_refund",
+    UNLISTED,
     "refund",
     "settlement",
     "charge",
@@ -54,6 +55,7 @@ class Fact:
     `rank` orders the facts of a subject; the greatest is its state, and a lower one comes too late
     to be told. `tie` picks the state among facts of one rank, for which no order can be known;
     all of those are told. `type` is the notification's, None for what only the timeline tells.
+    `beside` is kept with the subject's state: what was told of it by others.
     """
 
     subject: str
@@ -68,6 +70,7 @@ class Fact:
     data: Json = field(default_factory=dict)
     livemode: bool = False
     stripe_event_id: str | None = None
+    beside: Json = field(default_factory=dict)
 
     @property
     def notification_id(self) -> str:
@@ -96,8 +99,9 @@ def advance(known: Json, facts: list[Fact]) -> Advance:
     subjects: Json = dict(known.get("subjects", {}))
     news: list[Fact] = []
     late: list[Fact] = []
-    for fact in facts:
-        stored = subjects.get(fact.subject)
+    for given in facts:
+        stored = subjects.get(given.subject)
+        fact, subjects = _told_once(given, subjects)
         if _wins(fact, stored):
             subjects[fact.subject] = _state(fact)
         (late if _late(fact, stored) else news).append(fact)
@@ -105,18 +109,42 @@ def advance(known: Json, facts: list[Fact]) -> Advance:
     return Advance(after, [_silence(fact, after) for fact in news], late)
 
 
+def _told_once(fact: Fact, subjects: Json) -> tuple[Fact, Json]:
+    """Leave out of a refund, or of a sum of refunds, what was told before by the other."""
+    stored = subjects.get(fact.subject)
+    if fact.family == UNLISTED:
+        return _sum_told_once(fact, subjects), subjects
+    if fact.family != "refund":
+        return fact, subjects
+    changes = {} if stored else foretelling(_state(fact), subjects)
+    if not changes and not (stored or {}).get("foretold"):
+        return fact, subjects
+    type_ = None if fact.status in REFUNDED_STATES else fact.type
+    return replace(fact, type=type_, beside={"foretold": True}), subjects | changes
+
+
+def _sum_told_once(fact: Fact, subjects: Json) -> Fact:
+    """Tell of a sum what nothing else told; again, what it told the first time."""
+    stored = subjects.get(fact.subject)
+    if stored:
+        beside = {name: stored.get(name, 0) for name in ("told", "ahead")}
+    else:
+        amount = unexplained(fact.snapshot, fact.happened_at, subjects)
+        beside = {"told": amount, "ahead": amount}
+    type_ = fact.type if beside["told"] else None
+    return replace(fact, type=type_, data=fact.data | {"amount": beside["told"]}, beside=beside)
+
+
 def _silence(fact: Fact, known: Json) -> Fact:
-    """Silence a refund of money that was only held, and one that its own events told before."""
+    """Silence a refund of money that was only held."""
     silent = fact.family == "refund" and let_go(known)
-    if fact.family == "unlisted_refund":
-        silent = _refunded_sum(known) >= fact.snapshot["amount_refunded"]
     return replace(fact, type=None) if silent else fact
 
 
 def _state(fact: Fact) -> Json:
     state = {"family": fact.family, "status": fact.status, "rank": [*fact.rank, *fact.tie]}
     context_fields = {name: fact.data[name] for name in CONTEXT_FIELDS if fact.data.get(name)}
-    return state | {"snapshot": fact.snapshot, "said": context_fields}
+    return state | {"snapshot": fact.snapshot, "said": context_fields} | fact.beside
 
 
 def _late(fact: Fact, stored: Json | None) -> bool:
@@ -153,24 +181,7 @@ def amount_refunded(known: Json) -> int:
     Only money that was captured is refunded: a hold that is released is not. Refunds that we may
     not list count as their charge's event says.
     """
-    if let_go(known):
-        return 0
-    unlisted = [
-        int(state["snapshot"]["amount_refunded"])
-        for state in known.get("subjects", {}).values()
-        if state["family"] == "unlisted_refund"
-    ]
-    return _refunded_sum(known) or max(unlisted, default=0)
-
-
-def _refunded_sum(known: Json) -> int:
-    return sum(
-        int(state["snapshot"].get("amount") or 0)
-        for state in known.get("subjects", {}).values()
-        if state["family"] == "refund"
-        and state["status"] in REFUNDED_STATES
-        and not state["snapshot"].get("released_hold")
-    )
+    return 0 if let_go(known) else refunded(known.get("subjects", {}))
 
 
 def let_go(known: Json) -> bool:
@@ -209,6 +220,18 @@ def disputes(known: Json) -> list[Json]:
             moved = max(moves, key=lambda move: move[0], default=([], {}))[1]
             entries.append({"id": subject, "status": state["status"]} | state["snapshot"] | moved)
     return sorted(entries, key=lambda dispute: int(dispute.get("created") or 0))
+
+
+def refunds(known: Json) -> list[Json]:
+    """List the refunds of captured money, each with its status and what it moved."""
+    subjects = known.get("subjects", {})
+    return [
+        {"id": subject, "status": state["status"]}
+        | state["snapshot"]
+        | subjects.get(f"{subject}:settlement", {}).get("snapshot", {})
+        for subject, state in subjects.items()
+        if state["family"] == "refund" and not state["snapshot"].get("released_hold")
+    ]
 
 
 def notification_body(fact: Fact, known: Json, payment_id: str) -> Json:

@@ -10,6 +10,7 @@ from typing import Any
 from shared.facts import Fact, context
 from shared.stripe.amounts import as_intent, charge_of, received
 from shared.stripe.event import Event, reference
+from shared.unlisted_refunds import UNLISTED
 from shared.work.outcomes import OUR_KEYS
 from shared.work.payments import PaymentRecord
 from worker import look_ups
@@ -19,7 +20,7 @@ Json = dict[str, Any]
 # What is told of these names the event and the user of their payment.
 NEEDS_CONTEXT = (
     "refund",
-    "unlisted_refund",
+    UNLISTED,
     "dispute",
     "dispute_funds",
     "fraud_warning",

@@ -83,9 +83,11 @@ def _ignored(reason: str) -> Done:
 
 def _read(runtime: Runtime, claim: Claim) -> Event:
     """Read the payload; one that is no longer kept comes from Stripe's archive of 30 days."""
+    read_at = claim.claimed_at_ms // 1000
     if claim.body is not None:
-        return parse_event(claim.body)
-    return parse_event(runtime.gateway.event(claim.id, claim.fields.get("account")))
+        return replace(parse_event(claim.body), read_at=read_at)
+    archived = runtime.gateway.event(claim.id, claim.fields.get("account"))
+    return replace(parse_event(archived), read_at=read_at)
 
 
 def _resolve(runtime: Runtime, event: Event) -> Event:

@@ -43,6 +43,7 @@ class Event:
     """One event; `object` is empty for a thin event until it has been fetched.
 
     `created` is in whole Unix seconds: Stripe promises no order finer than that, nor any at all.
+    `read_at` is when a worker reads it, by Redis's clock; 0 before.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Event:
     request_id: str | None = None
     related_url: str | None = None
     data: Json | None = None
+    read_at: int = 0
 
     @property
     def thin(self) -> bool:

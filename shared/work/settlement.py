@@ -184,6 +184,8 @@ def _request(claim: Claim) -> str:
 
 
 def _timeline(claim: Claim, done: Done, late: list[Fact]) -> list[Json]:
+    facts = done.established.facts if done.established else []
+    moved: Json = next((f.data for f in facts if f.data.get("net") is not None), {})
     ended = entry(
         f"{claim.kind.item}_{done.outcome if done.delay_seconds else done.state}",
         stripe_event_id=claim.id if claim.kind is EVENTS else None,
@@ -191,6 +193,7 @@ def _timeline(claim: Claim, done: Done, late: list[Fact]) -> list[Json]:
         type=claim.fields.get("type"),
         attempts=claim.attempts,
         reason=done.fields.get("reason") if done.state is State.IGNORED else None,
+        **{name: moved.get(name) for name in ("fee", "net", "settlement_currency")},
     )
     return [ended] + [
         entry("event_late", stripe_event_id=f.stripe_event_id, type=f.type, subject=f.subject)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from shared.errors import CallerError, Misconfigured, NotYet
@@ -10,7 +9,8 @@ from shared.facts import Fact
 from shared.stripe.amounts import as_intent, captured, items, moved, released
 from shared.stripe.event import Event, payment_of, reference
 from shared.stripe.gateway import StripeGateway
-from worker.handlers.refund import refund_fact
+from shared.unlisted_refunds import UNLISTED
+from worker.handlers.refund import booked_facts, refund_fact
 from worker.look_ups import refused
 from worker.registry import handles
 
@@ -82,14 +82,12 @@ def _refund_facts(event: Event, refunds: list[Json], hold: int) -> list[Fact]:
     first = refunds[0] if refunds else {}
     if hold and first.get("amount") == hold and not first.get("reason"):
         refunds = refunds[1:]
-    return [
-        refund_fact(
-            event,
-            refund | {"payment_intent": _intent(refund, event.object)},
-            happened_at=_made_at(refund, event),
-        )
-        for refund in refunds
-    ]
+    facts: list[Fact] = []
+    for refund in refunds:
+        named = refund | {"payment_intent": _intent(refund, event.object)}
+        facts.append(refund_fact(event, named, happened_at=_made_at(refund, event)))
+        facts += booked_facts(event, refund)
+    return facts
 
 
 def _made_at(refund: Json, event: Event) -> int:
@@ -137,7 +135,7 @@ def _unlisted(event: Event) -> Fact:
     `NotYet` until then.
     """
     charge = event.object
-    if time.time() - event.created < OWN_EVENTS_SECONDS:
+    if event.read_at - event.created < OWN_EVENTS_SECONDS:
         raise NotYet(
             "The refunds may not be listed; their own events may come.",
             code="refund_not_shown",
@@ -148,11 +146,14 @@ def _unlisted(event: Event) -> Fact:
     subject = f"{charge['id']}:refunded:{total}"
     return Fact(
         subject=subject,
-        family="unlisted_refund",
+        family=UNLISTED,
         status="succeeded",
         rank=(event.created,),
         happened_at=event.created,
-        snapshot={"amount_refunded": total - released(charge, event.api_version)},
+        snapshot={
+            "amount_refunded": total - released(charge, event.api_version),
+            "added": total - before,
+        },
         type="refund.succeeded",
         key=subject,
         data=_data(charge) | {"amount": total - before, "amount_received": None},

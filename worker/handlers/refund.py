@@ -27,7 +27,30 @@ def refund_changed(event: Event, stripe: StripeGateway) -> list[Fact]:
     if isinstance(booked, str) and _is_newly_booked(event):
         transaction = balance_transaction(stripe, booked, event.account)
         refund = refund | {"balance_transaction": transaction or booked}
-    return [refund_fact(event, refund, happened_at=event.created)]
+    return [refund_fact(event, refund, happened_at=event.created), *booked_facts(event, refund)]
+
+
+def booked_facts(event: Event, refund: Json) -> list[Fact]:
+    """Remember what a refund moved, if that is known: a subject of its own, which nothing undoes.
+
+    Not told by itself: the refund's notification has it where it is known by then.
+    """
+    sums = {} if releases_a_hold(refund) else moved(refund.get("balance_transaction"))
+    if not sums:
+        return []
+    return [
+        Fact(
+            subject=f"{refund['id']}:settlement",
+            family="refund_settlement",
+            status=str(refund.get("status", "succeeded")),
+            rank=(event.created,),
+            happened_at=event.created,
+            snapshot=sums,
+            data=sums,
+            livemode=event.livemode,
+            stripe_event_id=event.id,
+        )
+    ]
 
 
 def _is_newly_booked(event: Event) -> bool:

@@ -17,11 +17,20 @@ const STORIES = {
   }),
   event_received: (entry) => ({
     title: [entry.type, " received"],
-    notes: [`by ${entry.source}`, ended(entry), idLink(entry.stripe_event_id)],
+    notes: [
+      `by ${entry.source}`,
+      ended(entry),
+      ...moved(entry.end ?? entry),
+      idLink(entry.stripe_event_id),
+    ],
   }),
   event_processed: (entry) => ({
     title: [entry.type, " processed"],
-    notes: [`after ${counted(entry.attempts, "attempt")}`, idLink(entry.stripe_event_id)],
+    notes: [
+      `after ${counted(entry.attempts, "attempt")}`,
+      ...moved(entry),
+      idLink(entry.stripe_event_id),
+    ],
   }),
   event_ignored: (entry) => ({
     title: [entry.type, " ignored"],
@@ -74,6 +83,16 @@ export const told = (entry, currency) => STORIES[entry.kind]?.(entry, currency) 
 export function attempt(entry) {
   if (entry.outcome === undefined || entry.attempt === undefined) return decision(entry);
   return tried(entry, [], null);
+}
+
+/**
+ * Tell what an event's object moved on the balance, if the event says so.
+ * @param {Entry} entry
+ * @returns {Child[]}
+ */
+function moved({ fee, net, settlement_currency: currency }) {
+  if (net === undefined) return [];
+  return [`net ${money(net, currency)}`, fee ? `fee ${money(fee, currency)}` : null];
 }
 
 /**

@@ -1,0 +1,109 @@
+"""Refunds that we may not list: told from `charge.refunded`, which says how much and not which.
+
+A refund's own events say which, and may come before or after. Each money is told once: what a
+`charge.refunded` told is `ahead` until the refunds it stands for are known, and each of these is
+`foretold`: remembered, and told only if it fails. All of it is pure; `subjects` is what is known of
+a payment (`shared/facts.py`), amounts are in the currency's smallest unit, times in Unix seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from shared.stripe.amounts import REFUNDED_STATES
+
+Json = dict[str, Any]
+UNLISTED = "unlisted_refund"
+# A refund's second and that of the event about it differ by less than this.
+NEAR_SECONDS = 5
+# Refunds of one charge in that time that are told apart: all their sums are formed.
+MOST_TOGETHER = 12
+
+
+def unexplained(snapshot: Json, at: int, subjects: Json) -> int:
+    """Give how much a `charge.refunded` of a moment tells that is told by nothing else.
+
+    `amount_refunded` of the snapshot is the charge's sum by then, `added` what the event added.
+    Refunds of about the same time may have come before or after it: they are its own when their
+    amounts are what it tells.
+    """
+    total, added = snapshot["amount_refunded"], snapshot["added"]
+    refunds = [one for one in _refunds(subjects) if _counted(one, at)]
+    sure = sum(amount_of(one) for one in refunds if _made_at(one) < at - NEAR_SECONDS)
+    near = _sums([amount_of(one) for one in refunds if _made_at(one) >= at - NEAR_SECONDS])
+    before = [one for _, one in _unlisted(subjects) if _place(one) < ([at], total)]
+    left = total - sure - sum(ahead(one) for one in before)
+    if left <= 0 or left in near or added in near:
+        return 0
+    return int(min(left, added))
+
+
+def foretelling(refund: Json, subjects: Json) -> Json:
+    """Give the sum that told of a refund, by subject, no longer ahead of it; empty for none.
+
+    `refund` is the state of one that was not known before. A sum tells of one refund, at once.
+    """
+    for name, one in sorted(_unlisted(subjects), key=lambda named: _place(named[1])):
+        near = one["rank"][0] - _made_at(refund) < NEAR_SECONDS
+        if near and _counted(refund, one["rank"][0]) and ahead(one) == amount_of(refund):
+            return {name: one | {"ahead": 0}}
+    return {}
+
+
+def refunded(subjects: Json) -> int:
+    """Sum what is refunded, or being refunded, as far as it is known: by refunds and by sums."""
+    now = sum(amount_of(one) for one in _refunds(subjects) if counts(one))
+    told = now + sum(ahead(one) for _, one in _unlisted(subjects))
+    latest = max((one for _, one in _unlisted(subjects)), key=_place, default=None)
+    if latest is None:
+        return told
+    then = sum(amount_of(one) for one in _refunds(subjects) if _counted(one, latest["rank"][0]))
+    return int(max(told, latest["snapshot"]["amount_refunded"] + now - then))
+
+
+def counts(refund: Json) -> bool:
+    """Say whether the state of a refund is one of money that goes, or went, back."""
+    return refund["status"] in REFUNDED_STATES and not refund["snapshot"].get("released_hold")
+
+
+def amount_of(refund: Json) -> int:
+    """Give the amount of a refund."""
+    return int(refund["snapshot"].get("amount") or 0)
+
+
+def ahead(unlisted: Json) -> int:
+    """Give how much a sum told whose refund is not known yet."""
+    return int(unlisted.get("ahead", 0))
+
+
+def _sums(amounts: list[int]) -> set[int]:
+    """Give what some of the amounts come to, without none of them."""
+    sums: set[int] = set()
+    for amount in amounts[:MOST_TOGETHER]:
+        sums |= {amount} | {amount + one for one in sums}
+    return sums
+
+
+def _refunds(subjects: Json) -> Iterator[Json]:
+    return (one for one in subjects.values() if one["family"] == "refund")
+
+
+def _unlisted(subjects: Json) -> Iterator[tuple[str, Json]]:
+    return ((name, one) for name, one in subjects.items() if one["family"] == UNLISTED)
+
+
+def _place(unlisted: Json) -> tuple[list[int], int]:
+    """Give a sum's place among the charge's: by its second, then by what it comes to."""
+    return unlisted["rank"], int(unlisted["snapshot"]["amount_refunded"])
+
+
+def _made_at(refund: Json) -> int:
+    return int(refund["snapshot"].get("created") or 0)
+
+
+def _counted(refund: Json, at: int) -> bool:
+    """Say whether a refund was in the charge's sum at a moment: made by then, and not failed."""
+    if refund["snapshot"].get("released_hold") or _made_at(refund) > at:
+        return False
+    return counts(refund) or bool(refund["rank"][1] > at)

@@ -1,0 +1,64 @@
+"""Refunds that our key may not list: told by their sum after a while, and by their events once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.integration.hands import Hands
+from tests.integration.money import LONG_AGO, alone, brief, charge, event, intent, refund, told
+
+Json = dict[str, Any]
+PAID = event("payment_intent.succeeded", intent(amount_received=2000))
+
+
+def refunded(total: int, before: int = 0, at: int = LONG_AGO) -> Json:
+    previous = {"amount_refunded": before}
+    return event("charge.refunded", charge(amount_refunded=total), previous, created=at)
+
+
+def made(number: int, amount: int, at: int = LONG_AGO, **changes: Any) -> Json:
+    obj = refund(id=f"re_{number}", amount=amount, created=at, **changes)
+    return event("refund.created", obj, created=at)
+
+
+def test_a_refund_that_its_sum_told_of_is_not_told_again(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone(monkeypatch)
+    bodies = told(hands, PAID, refunded(700), made(1, 700), made(2, 300, LONG_AGO + 60))
+    assert brief(bodies[1:], "amount", "amount_refunded", "refund_id") == [
+        ("refund.succeeded", 700, 700, None),
+        ("refund.succeeded", 300, 1000, "re_2"),
+    ]
+
+
+def test_a_sum_tells_only_what_refunds_have_not_told(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone(monkeypatch)
+    later = LONG_AGO + 60
+    bodies = told(hands, PAID, made(1, 700), refunded(700), refunded(1000, 700, later))
+    assert brief(bodies[1:], "amount", "amount_refunded", "refund_id") == [
+        ("refund.succeeded", 700, 700, "re_1"),
+        ("refund.succeeded", 300, 1000, None),
+    ]
+
+
+def test_a_refund_that_its_sum_told_of_is_told_when_it_fails(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone(monkeypatch)
+    failed = refund(id="re_1", status="failed", failure_reason="lost_or_stolen_card")
+    bodies = told(
+        hands,
+        PAID,
+        refunded(700),
+        made(1, 700),
+        event("refund.failed", failed, created=LONG_AGO + 60),
+    )
+    assert brief(bodies[1:], "amount", "amount_refunded", "refund_id") == [
+        ("refund.succeeded", 700, 700, None),
+        ("refund.failed", 700, 0, "re_1"),
+    ]

@@ -1,0 +1,189 @@
+"""Refunds that may not be listed: whatever comes of sums and refunds, each money is told once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from shared.facts import Advance, Fact, advance, amount_refunded
+from shared.unlisted_refunds import UNLISTED
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Refund:
+    """A refund that was made in a second, and failed in a later one or never."""
+
+    id: str
+    amount: int
+    made_at: int
+    failed_at: int | None = None
+
+
+@dataclass(frozen=True)
+class Life:
+    """The refunds of a charge, and those that one `charge.refunded` tells together."""
+
+    refunds: list[Refund]
+    sums: list[Fact]
+
+    @property
+    def own(self) -> list[Fact]:
+        return [fact for refund in self.refunds for fact in own_facts(refund)]
+
+    def total(self, *, failed_too: bool) -> int:
+        counted = (r for r in self.refunds if failed_too or r.failed_at is None)
+        return sum(refund.amount for refund in counted)
+
+
+def own_facts(refund: Refund) -> list[Fact]:
+    made = own(refund, "succeeded", (1, refund.made_at))
+    failed = refund.failed_at
+    return [made] if failed is None else [made, own(refund, "failed", (2, failed))]
+
+
+def own(refund: Refund, status: str, rank: tuple[int, int]) -> Fact:
+    return Fact(
+        subject=refund.id,
+        family="refund",
+        status=status,
+        rank=rank,
+        happened_at=rank[1],
+        snapshot={"amount": refund.amount, "created": refund.made_at},
+        type=f"refund.{status}",
+        key=f"{refund.id}:{status}",
+        data={"amount": refund.amount},
+    )
+
+
+def sum_fact(total: int, added: int, at: int, number: int) -> Fact:
+    return Fact(
+        subject=f"ch_1:refunded:{number}",
+        family=UNLISTED,
+        status="succeeded",
+        rank=(at,),
+        happened_at=at,
+        snapshot={"amount_refunded": total, "added": added},
+        type="refund.succeeded",
+        key=f"ch_1:refunded:{number}",
+        data={"amount": added},
+    )
+
+
+@st.composite
+def lives(draw: st.DrawFn, *, may_fail: bool = False, together: bool = False) -> Life:
+    """Draw refunds some time apart, or two at once; `together`: several may be told by one event.
+
+    An event has the second of its refund, or the next one.
+    """
+    refunds, sums = [], []
+    now, said_at, added, counted = 100, 0, 0, 0
+    for number in range(draw(st.integers(1, 4))):
+        at_once = not together and number == 1 and draw(st.booleans())
+        now += 0 if at_once else draw(st.integers(10, 12))
+        amount = draw(st.integers(1, 4))
+        refunds.append(Refund(f"re_{number}", amount, now))
+        added += amount
+        counted += amount
+        if together and number < 3 and draw(st.booleans()):
+            continue
+        said_at = max(said_at, now + (1 if together else draw(st.integers(0, 1))))
+        sums.append(sum_fact(counted, added, said_at, number))
+        added = 0
+    if added:
+        sums.append(sum_fact(counted, added, now + 1, 9))
+    if may_fail:
+        failing = draw(st.sets(st.integers(0, len(refunds) - 1)))
+        later = {n: now + 2 + draw(st.integers(0, 2)) for n in failing}
+        refunds = [Refund(r.id, r.amount, r.made_at, later.get(n)) for n, r in enumerate(refunds)]
+    return Life(refunds, sums)
+
+
+def heard(facts: list[Fact]) -> tuple[list[Fact], Json]:
+    """Fold facts one by one; give what is told, each id once, and what is known."""
+    told: dict[str, Fact] = {}
+    known: Json = {}
+    for fact in facts:
+        step: Advance = advance(known, [fact])
+        known = step.known
+        for news in step.news:
+            if news.type:
+                told.setdefault(news.notification_id, news)
+    return list(told.values()), known
+
+
+def money(told: list[Fact], type_: str = "refund.succeeded") -> int:
+    return sum(fact.data["amount"] for fact in told if fact.type == type_)
+
+
+@given(st.data(), lives())
+def test_each_money_is_told_once_in_every_order(data: st.DataObject, life: Life) -> None:
+    told, known = heard(data.draw(st.permutations(life.own + life.sums)))
+    assert money(told) == life.total(failed_too=True)
+    assert amount_refunded(known) == life.total(failed_too=True)
+
+
+@given(st.data(), lives(), st.booleans())
+def test_either_kind_of_event_suffices(data: st.DataObject, life: Life, sums: bool) -> None:
+    told, known = heard(data.draw(st.permutations(life.sums if sums else life.own)))
+    assert money(told) == life.total(failed_too=True)
+    assert amount_refunded(known) == life.total(failed_too=True)
+
+
+@given(st.data(), lives())
+def test_each_money_is_told_once_where_some_refunds_are_never_heard_of(
+    data: st.DataObject, life: Life
+) -> None:
+    assume(len({refund.made_at for refund in life.refunds}) == len(life.refunds))
+    own = data.draw(st.lists(st.sampled_from(life.own), unique_by=lambda fact: fact.subject))
+    told, known = heard(data.draw(st.permutations(own + life.sums)))
+    assert money(told) == life.total(failed_too=True)
+    assert amount_refunded(known) == life.total(failed_too=True)
+
+
+@given(st.data(), lives(may_fail=True))
+def test_money_that_came_home_again_is_told_and_not_counted(
+    data: st.DataObject, life: Life
+) -> None:
+    told, known = heard(data.draw(st.permutations(life.own + life.sums)))
+    assert amount_refunded(known) == life.total(failed_too=False)
+    failed = life.total(failed_too=True) - life.total(failed_too=False)
+    assert money(told, "refund.failed") == failed
+    assert money(told) <= life.total(failed_too=True)
+
+
+@given(st.data(), lives(may_fail=True))
+def test_hearing_it_all_again_tells_nothing_new(data: st.DataObject, life: Life) -> None:
+    facts = data.draw(st.permutations(life.own + life.sums))
+    once, known = heard(facts)
+    twice, again = heard(facts + facts)
+    assert [fact.notification_id for fact in twice] == [fact.notification_id for fact in once]
+    assert again == known
+
+
+@given(st.data(), lives(together=True))
+def test_a_sum_of_several_known_refunds_is_not_told(data: st.DataObject, life: Life) -> None:
+    told, known = heard([*life.own, *data.draw(st.permutations(life.sums))])
+    assert all(fact.family == "refund" for fact in told)
+    assert money(told) == life.total(failed_too=True)
+    assert amount_refunded(known) == life.total(failed_too=True)
+
+
+def test_a_refund_that_was_told_as_a_sum_keeps_quiet_until_it_fails() -> None:
+    refund = Refund("re_1", 300, 100, failed_at=200)
+    succeeded, failed = own_facts(refund)
+    told, _ = heard([sum_fact(300, 300, 100, 1), succeeded, failed])
+    assert [(fact.type, fact.subject) for fact in told] == [
+        ("refund.succeeded", "ch_1:refunded:1"),
+        ("refund.failed", "re_1"),
+    ]
+
+
+def test_a_refund_before_our_time_is_not_told_with_the_next_one() -> None:
+    told, known = heard([sum_fact(1500, 500, 100, 1)])
+    assert money(told) == 500
+    assert amount_refunded(known) == 1500
