@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from shared.errors import Unavailable
 from shared.facts import amount_refunded, context, disputed
 from shared.keys import Keys
-from shared.store.pipe import Pipe
+from shared.store.pipe import Pipe, Receiver
 from shared.store.scripts import Call, Store
 from shared.stripe.gateway import StripeGateway
 from shared.work.items import Claim
@@ -121,23 +121,13 @@ class Turmoil:
             self.reach(f"after {call.script}")
             return answer
 
-        write = Pipe.run
-
-        async def dying_write(pipe: Pipe, call: Call) -> Any:
-            answer = await write(pipe, call)
-            if self.planned(f"twice {call.script}"):
-                answer = await write(pipe, call)
-            if self.planned(f"after {call.script}"):
-                # The front's death, as Stripe hears of it: no answer that it takes for one.
-                raise Unavailable("The process ended.", code="died")
-            return answer
+        self._install_at_the_door()
 
         def hear(_: object, claim: Claim) -> Answer:
             self.heard.append(body(claim))
             return Answer(status=200)
 
         self.patch.setattr(Store, "run", dying_run)
-        self.patch.setattr(Pipe, "run", dying_write)
         self.patch.setattr("worker.delivery.post", hear)
         self.patch.setattr(StripeGateway, "refunds_of", lambda _, __=None, **by: self.refunds(**by))
         self.patch.setattr(StripeGateway, "payment", lambda _, of, __=None: self.intent(of))
@@ -149,6 +139,26 @@ class Turmoil:
             return found
 
         self.patch.setattr(StripeGateway, "balance_transaction", booked)
+
+    def _install_at_the_door(self) -> None:
+        send = Pipe.send
+
+        def dying_send(pipe: Pipe, call: Call, receiver: Receiver) -> None:
+            def answer(result: Any) -> None:
+                if self.planned(f"after {call.script}"):
+                    # The front's death, as Stripe hears of it: no answer that it takes for one.
+                    result = Unavailable("The process ended.", code="died")
+                receiver(result)
+
+            def answer_or_repeat(result: Any) -> None:
+                if self.planned(f"twice {call.script}"):
+                    send(pipe, call, answer)
+                else:
+                    answer(result)
+
+            send(pipe, call, answer_or_repeat)
+
+        self.patch.setattr(Pipe, "send", dying_send)
 
     def planned(self, seam: str) -> bool:
         """Pass a seam; say whether something is to happen there this time."""
