@@ -54,12 +54,12 @@ def foretelling(refund: Json, subjects: Json) -> Json:
 def refunded(subjects: Json) -> int:
     """Sum what is refunded, or being refunded, as far as it is known: by refunds and by sums."""
     now = sum(amount_of(one) for one in _refunds(subjects) if counts(one))
-    told = now + sum(ahead(one) for _, one in _unlisted(subjects))
+    known = now + sum(ahead(one) for _, one in _unlisted(subjects))
     latest = max((one for _, one in _unlisted(subjects)), key=_place, default=None)
     if latest is None:
-        return told
+        return known
     then = sum(amount_of(one) for one in _refunds(subjects) if _counted(one, latest["rank"][0]))
-    return int(max(told, latest["snapshot"]["amount_refunded"] + now - then))
+    return int(max(known, latest["snapshot"]["amount_refunded"] + now - then))
 
 
 def counts(refund: Json) -> bool:
