@@ -8,6 +8,7 @@ from typing import Any
 from api.models import Refund
 from api.parts import parts
 from shared.facts import FEE_FIELDS, timestamp
+from shared.refund_metadata import callers_own
 from shared.stripe.amounts import moved
 from shared.work.refund_jobs import OPEN_STATES
 
@@ -44,7 +45,7 @@ def refund_answer(
         account=account,
         attempts=attempts,
         created=refund.get("created"),
-        metadata=refund.get("metadata") or {},
+        metadata=callers_own(refund.get("metadata")),
         **moved_answer(moved(refund.get("balance_transaction")) or refund),
     )
 

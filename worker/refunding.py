@@ -14,6 +14,7 @@ from shared.errors import (
 )
 from shared.facts import Fact, amount_refunded
 from shared.keys import State
+from shared.refund_metadata import callers_own
 from shared.stripe.amounts import received
 from shared.work.items import Claim
 from shared.work.outcomes import listed
@@ -185,7 +186,7 @@ class _Refusal:
                 "pending_reason": INSUFFICIENT_FUNDS if status == "pending" else None,
                 "failure_code": self._error.code,
                 "failure_message": self._error.detail,
-                "metadata": self._request.get("metadata") or {},
+                "metadata": callers_own(self._request.get("metadata")),
                 "account": self._claim.fields.get("account"),
             },
             livemode=self._livemode,

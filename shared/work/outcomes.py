@@ -8,11 +8,15 @@ under which key the request came that caused it, so an event of ours is proof of
 from __future__ import annotations
 
 from shared.errors import Unavailable
+from shared.refund_metadata import job_in
 from shared.settings import Settings
 from shared.store.scripts import Store
 from shared.stripe.event import Event
 from shared.stripe.gateway import StripeGateway
+from shared.telemetry.logging import get_logger
 from shared.work.refund_jobs import RefundJobs, job_of_key
+
+log = get_logger(__name__)
 
 # Every idempotency key of this service begins so.
 OUR_KEYS = "billing-"
@@ -35,9 +39,10 @@ class Outcomes:
     def remember(self, event: Event) -> None:
         """Remember the object that our call made, if this event names our idempotency key.
 
-        A refund job that was to ask again later is tried now: it will find what is remembered.
-        Raises `Unavailable`.
+        A refund job that was to ask again later is tried now: it will find what is remembered. One
+        that Redis lost is restored. Raises `Unavailable`.
         """
+        self._restore(event)
         made, key = str(event.object.get("id") or ""), event.request_key or ""
         if event.object.get("object") not in MAKING_TYPES or not key.startswith(OUR_KEYS):
             return
@@ -46,6 +51,12 @@ class Outcomes:
         if job and event.object["object"] == "refund":
             self._jobs.remember(made, job)
             self._jobs.work.wake(job)
+
+    def _restore(self, event: Event) -> None:
+        refund = event.object
+        job = job_in(refund.get("metadata")) if refund.get("object") == "refund" else None
+        if job and self._jobs.restore(job, refund, event.account):
+            log.warning("refund_job_restored", id=job, refund_id=refund["id"])
 
     def remembered(self, stripe_key: str) -> str | None:
         """Name the object that our call with this key made, if we processed its event.

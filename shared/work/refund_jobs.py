@@ -17,8 +17,10 @@ from typing import Any
 
 from shared.errors import CallerError, Unavailable
 from shared.keys import State
+from shared.refund_metadata import with_job
 from shared.settings import Settings
-from shared.store.scripts import Store
+from shared.store.scripts import Call, Store
+from shared.stripe.event import reference
 from shared.work.items import Recording, Work
 from shared.work.kinds import REFUNDS, item_id
 from shared.work.payments import entry
@@ -48,14 +50,14 @@ class RefundRequest:
     refund_application_fee: bool | None = None
     expected_currency: str | None = None
 
-    def params(self) -> Json:
-        """Build the parameters of Stripe's call."""
+    def params(self, job: str) -> Json:
+        """Build the parameters of Stripe's call, which name the job."""
         owner = "payment_intent" if self.payment_id.startswith("pi_") else "charge"
         params = {
             owner: self.payment_id,
             "amount": self.amount,
             "reason": self.reason,
-            "metadata": self.metadata,
+            "metadata": with_job(self.metadata, job),
         }
         flags = {
             "reverse_transfer": self.reverse_transfer,
@@ -87,6 +89,26 @@ def job_of_key(idempotency_key: str) -> str | None:
     return job.partition("-")[0] if ours else None
 
 
+def _fields_of(refund: Json) -> dict[str, str]:
+    """Give the fields of the job that made a refund, as far as the refund tells them."""
+    charge, intent = reference(refund.get("charge")), reference(refund.get("payment_intent"))
+    request = {
+        "payment_intent" if intent else "charge": intent or charge,
+        "amount": refund.get("amount"),
+        "reason": refund.get("reason"),
+        "metadata": refund.get("metadata"),
+    }
+    return {
+        "type": "refund",
+        "payment_id": intent or charge or "",
+        "request": json.dumps({name: value for name, value in request.items() if value}),
+        "result": json.dumps(refund),
+        "attempts": "1",
+        "crashes": "0",
+        "fence": "0",
+    }
+
+
 class RefundJobs:
     """Record refund jobs at the door, read them, and know which job a refund came from."""
 
@@ -110,7 +132,7 @@ class RefundJobs:
             "payment_id": request.payment_id,
             "account": request.account or "",
             "expected_currency": request.expected_currency or "",
-            "request": json.dumps(request.params()),
+            "request": json.dumps(request.params(job)),
             "type": "refund",
         }
         recorded = self.work.record(
@@ -131,6 +153,29 @@ class RefundJobs:
                 retry_after_seconds=30,
             )
         return recorded
+
+    def restore(self, job: str, refund: Json, account: str | None) -> bool:
+        """Restore a job from the refund it made, if Redis lost it; say whether it did.
+
+        A Redis that went back in time, or was emptied, forgets jobs that have reached Stripe; their
+        callers ask for them still. Raises `Unavailable`.
+        """
+        keys, settings = self._store.keys, self._settings
+        fields = _fields_of(refund) | {"account": account or ""}
+        names = {
+            "item": keys.item(REFUNDS, item_id(job)),
+            "index": keys.index(REFUNDS),
+            "refund_of": keys.refund_of(str(refund["id"])),
+        }
+        args = [
+            job,
+            settings.tombstone_retention_seconds * 1000,
+            settings.payment_retention_seconds * 1000,
+            str(refund["id"]),
+            int(refund.get("created") or 0) * 1000,
+            *(part for name, value in fields.items() if value for part in (name, value)),
+        ]
+        return bool(self._store.run(Call("restore", names, args)))
 
     def read(self, job: str) -> dict[str, str]:
         """Read a job's fields. Raises `CallerError` 404 when there is none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from shared.facts import Fact
+from shared.refund_metadata import callers_own
 from shared.stripe.amounts import moved, releases_a_hold
 from shared.stripe.event import Event, reference
 from shared.stripe.gateway import StripeGateway
@@ -88,12 +89,12 @@ def _snapshot(refund: Json) -> Json:
     names = ("amount", "currency", "reason", "failure_reason", "pending_reason", "created")
     kept = {name: refund.get(name) for name in names}
     kept["charge_id"] = reference(refund.get("charge"))
-    kept["metadata"] = refund.get("metadata") or {}
+    kept["metadata"] = callers_own(refund.get("metadata"))
     return kept
 
 
 def _data(refund: Json) -> Json:
-    metadata = refund.get("metadata") or {}
+    metadata = callers_own(refund.get("metadata"))
     return moved(refund.get("balance_transaction")) | {
         "payment_intent_id": reference(refund.get("payment_intent")),
         "charge_id": reference(refund.get("charge")),
