@@ -316,6 +316,16 @@ class Keys:
         """Name what is handed over from the end of refund jobs to their batches."""
         return self._name("batches", "ended")
 
+    @entry(
+        "string",
+        "What replicas must have before a notification is sent for the first time.",
+        "60 s",
+        also_written_by=("`put`",),
+    )
+    def confirmed(self) -> str:
+        """Name what is written only to be confirmed."""
+        return self._name("confirmed")
+
     @entry("string", "Lives while the event service is taken for ill.", "60 s")
     def breaker(self) -> str:
         """Name the open breaker."""

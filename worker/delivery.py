@@ -8,17 +8,20 @@ from collections.abc import Sequence
 
 from standardwebhooks.webhooks import Webhook
 
+from shared.errors import Unavailable
 from shared.keys import State
 from shared.telemetry.tally import DELIVERY_SECONDS
 from shared.telemetry.tracing import traceparent
 from shared.work.breaker import Breaker
 from shared.work.items import Claim
 from shared.work.outbox import body
-from shared.work.results import Dead, Done, Result, Retry
+from shared.work.results import Dead, Done, Result, Retry, Snooze
 from worker.event_service import Answer
-from worker.policy import backoff
+from worker.policy import backoff, reason_of
 from worker.runtime import Runtime
 
+# A replica that is away comes back within seconds, or somebody has to look.
+UNSURE_SECONDS = 2.0
 # While the event service is taken for ill, a notification waits this long without an attempt.
 PAUSE_SECONDS = (3.0, 10.0)
 USER_AGENT = "billing-service/1 (+standard-webhooks)"
@@ -27,6 +30,9 @@ _dice = random.SystemRandom()
 
 def deliver(runtime: Runtime, claim: Claim) -> Result:
     """Make one attempt to deliver a notification. Raises `Unavailable` when Redis is."""
+    unsure = _unsure(runtime, claim)
+    if unsure:
+        return Snooze(UNSURE_SECONDS, unsure)
     answer = post(runtime, claim)
     runtime.store.tally.observe(DELIVERY_SECONDS, claim.elapsed_seconds)
     details = {"status": answer.status, "answer": answer.text}
@@ -42,6 +48,21 @@ def deliver(runtime: Runtime, claim: Claim) -> Result:
         return Dead(answer.error, details)
     delay = backoff(claim, runtime.settings, answer.retry_after_seconds)
     return Retry(answer.error, min(delay, left), details)
+
+
+def _unsure(runtime: Runtime, claim: Claim) -> str:
+    """Say why the notification may not be sent yet; '' when it may.
+
+    Its sequence was counted in Redis. A fail-over that forgets it would give the number to another
+    notification, so before it leaves for the first time the required replicas have it.
+    """
+    if claim.attempts > 1:
+        return ""
+    try:
+        runtime.store.confirm()
+    except Unavailable as error:
+        return reason_of(error)
+    return ""
 
 
 def pause_ms() -> int:

@@ -35,6 +35,8 @@ PRELUDE = "prelude"
 RETRY_AFTER_SECONDS = 5
 # Replicas on a good network confirm within a millisecond or two.
 REPLICATION_TIMEOUT_MS = 1000
+# What is written only to be confirmed lives so long that a person who looks can see it.
+CONFIRMED_MS = 60_000
 # Entries kept of one payment's timeline and of one item's attempts: enough for a person to read.
 TIMELINE_LIMIT = 500
 ATTEMPTS_LIMIT = 100
@@ -211,6 +213,14 @@ class Store:
         if confirmed < self.replicas_required:
             raise not_replicated()
         return result
+
+    def confirm(self) -> None:
+        """Wait until the required replicas have everything that was written so far, by anybody.
+
+        Replication keeps the order of writes: who has the latest has all. Raises `Unavailable`.
+        """
+        if self.replicas_required:
+            self.run_durably(Call("put", {"made": self.keys.confirmed()}, ["1", CONFIRMED_MS]))
 
     def _script(self, name: str) -> Script:
         script = self._scripts.get(name)

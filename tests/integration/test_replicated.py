@@ -1,0 +1,135 @@
+"""A primary and a replica: what is told was counted on both, whichever of them is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from redis import Redis
+
+from shared.store.connection import open_store
+from shared.work.kinds import NOTIFICATIONS
+from tests.conftest import make_settings
+from tests.integration.doors import open_door
+from tests.integration.hands import Hands
+from tests.servers import valkey, wait_until
+from worker.runtime import Runtime
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Pair:
+    """Two servers, the second a replica of the first."""
+
+    primary: str
+    replica: str
+
+    def promote(self) -> None:
+        """Make the replica a primary as it stands: from here on it hears of nothing."""
+        with Redis.from_url(self.replica) as redis:
+            redis.replicaof("NO", "ONE")
+
+    @contextmanager
+    def frozen_replica(self) -> Iterator[None]:
+        """Freeze the replica for the length of the block."""
+        with Redis.from_url(self.replica) as redis:
+            pid = int(redis.info("server")["process_id"])
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    """Run both, empty, the replica up to date."""
+    with valkey(cluster=False) as primary:
+        port = str(urlsplit(primary).port)
+        with valkey("--replicaof", "127.0.0.1", port, cluster=False) as replica:
+            with Redis.from_url(replica) as redis:
+                wait_until(
+                    lambda: redis.info("replication")["master_link_status"] == "up",
+                    "the replica follows",
+                )
+            yield Pair(primary, replica)
+
+
+@contextmanager
+def working_on(url: str, sandbox: str, receiver: str, replicas: int = 1) -> Iterator[Hands]:
+    """Run the service on one of the servers."""
+    settings = make_settings(
+        redis_url=url,
+        stripe_api_base=sandbox,
+        event_service_url=receiver,
+        redis_replicas_required=replicas,
+        retry_base_seconds=0.05,
+    )
+    store = open_store(settings, "tests")
+    runtime = Runtime(settings, store)
+    yield Hands(open_door(settings, store), runtime, sandbox, receiver)
+    runtime.event_service.close()
+    store.redis.close()
+
+
+def sequences(hands: Hands) -> dict[str, set[int]]:
+    """Give every number that each notification was sent with."""
+    sent: dict[str, set[int]] = {}
+    for item in hands.notifications():
+        sent.setdefault(item["id"], set()).add(item["body"]["sequence"])
+    return sent
+
+
+def test_nothing_is_told_before_the_replica_has_it(pair: Pair, sandbox: str, receiver: str) -> None:
+    with working_on(pair.primary, sandbox, receiver) as hands:
+        assert hands.pay().status_code == 200
+        hands.deliver_events("payment_intent.succeeded")
+        with pair.frozen_replica():
+            while hands.ring():
+                pass
+            assert hands.told() == []
+            store = hands.runtime.store
+            (waiting,) = store.redis.zrange(store.keys.due(NOTIFICATIONS), 0, -1)
+            state = store.hash(store.keys.item(NOTIFICATIONS, str(waiting)))
+            assert (state["state"], state["attempts"]) == ("retrying", "0")
+        hands.work()
+        assert hands.told() == ["payment.succeeded"]
+
+
+def test_a_number_once_sent_stays_its_notifications_over_a_failover(
+    pair: Pair, sandbox: str, receiver: str
+) -> None:
+    """The primary goes on alone for a while, as the wrong side of a partition does."""
+    with working_on(pair.primary, sandbox, receiver) as hands:
+        payment = hands.pay().get_json()["payment_intent_id"]
+        created, *_ = (e for e in hands.events() if e["type"] == "payment_intent.succeeded")
+        hands.post_event(created)
+        pair.promote()
+        while hands.ring():  # the event is settled, and its notification is due
+            pass
+    with working_on(pair.replica, sandbox, receiver, replicas=0) as hands:
+        hands.runtime.gateway.create_refund(
+            params={"payment_intent": payment, "amount": 100}, idempotency_key="k"
+        )
+        refunded = [e for e in hands.events() if e["type"] == "refund.created"]
+        for event in [*refunded, created]:  # the other way round
+            hands.post_event(event)
+            hands.work()
+        sent = sequences(hands)
+    assert len(sent) == 2
+    assert all(len(numbers) == 1 for numbers in sent.values())
+    assert len(set.union(*sent.values())) == 2
+
+
+def test_one_server_without_required_replicas_waits_for_none(hands: Hands) -> None:
+    calls = []
+    hands.runtime.store.run_durably = calls.append  # type: ignore[method-assign,assignment]  # our own
+    hands.runtime.store.confirm()
+    assert calls == []
