@@ -12,7 +12,8 @@ from typing import Any
 FIELD = "billing_refund_request_id"
 # Stripe takes so many pairs; a caller who uses them all does without a way back.
 MOST_PAIRS = 50
-JOB_ID = re.compile(r"rr_[0-9a-f]{32}")
+# Of a request or of a member of a batch.
+JOB_ID = re.compile(r"rr_[0-9a-z]{32}")
 
 
 def with_job(metadata: Mapping[str, str] | None, job: str) -> dict[str, str]:

@@ -243,7 +243,7 @@ class Batches:
             "payment_id": member.payment,
             "account": request.account or "",
             "expected_currency": request.expected_currency or "",
-            "request": json.dumps(request.params()),
+            "request": json.dumps(request.params(job)),
             "type": "refund",
             "batch_id": batch.id,
             "request_id": batch.fields.get("request_id", ""),
