@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import cast
 
 from shared.errors import Unavailable
-from shared.store.scripts import Store, redis_errors
+from shared.store.scripts import Store
 from shared.work.doorbell import Bell, read_bell
 from shared.work.kinds import KINDS
 from worker.task_events import TaskEvents
@@ -59,13 +58,10 @@ class Bells:
         """Take the next bell; what is none is put back for Celery, which has a way with garbage."""
         name = self._store.keys.queue(KINDS[queue])
         try:
-            with redis_errors():
-                message = cast(str | None, self._store.redis.rpop(name))
-                if message is None:
-                    return None
-                bell = read_bell(message, KINDS[queue].message)
-                if bell is None:
-                    self._store.redis.rpush(name, message)
-                return bell
+            message = self._store.pop(name)
+            bell = read_bell(message, KINDS[queue].message) if message is not None else None
+            if message is not None and bell is None:
+                self._store.put_back(name, message)
         except Unavailable:
             return None  # Celery reads the same Redis, and tells of its outage
+        return bell

@@ -7,8 +7,9 @@ leaves here as `Unavailable`: nobody outside catches a Redis error.
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -16,11 +17,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from redis import Redis
-from redis.commands.core import Script
 from redis.exceptions import AuthenticationError as Login
 from redis.exceptions import (
     BusyLoadingError,
     NoPermissionError,
+    NoScriptError,
     ReadOnlyError,
     RedisError,
     ResponseError,
@@ -28,6 +29,7 @@ from redis.exceptions import (
 
 from shared.errors import Inconsistent, Unavailable
 from shared.keys import Keys, entry_of
+from shared.store.line import Line
 from shared.telemetry.tally import Tally
 
 LUA = Path(__file__).parent / "lua"
@@ -160,6 +162,12 @@ def script_source(name: str) -> str:
 
 
 @cache
+def script_hash(name: str) -> str:
+    """Give the hash under which Redis knows a script."""
+    return hashlib.sha1(script_source(name).encode(), usedforsecurity=False).hexdigest()
+
+
+@cache
 def together_source(name: str) -> str:
     """Assemble a script that does the work of another several times, each time for itself.
 
@@ -182,6 +190,15 @@ def _named_keys(name: str) -> str:
     return f"local key = {{ {', '.join(members)} }}"
 
 
+def _evaluate(exchange: Callable[..., Any], call: Call) -> Any:
+    """Run a script by its hash, and by its text on a Redis that does not know it (any more)."""
+    keys = call.flat_keys()
+    try:
+        return exchange("EVALSHA", script_hash(call.script), len(keys), *keys, *call.args)
+    except NoScriptError:
+        return exchange("EVAL", script_source(call.script), len(keys), *keys, *call.args)
+
+
 class Store:
     """Run the scripts and the plain reads; one per process, safe to share between threads."""
 
@@ -190,12 +207,12 @@ class Store:
         self.keys = keys or Keys()
         self.tally = Tally()
         self.replicas_required = replicas_required
-        self._scripts: dict[str, Script] = {}
+        self._line = Line(redis)
 
     def run(self, call: Call) -> Any:
         """Run a script atomically. Raises `Unavailable`; then it may or may not have run."""
         with redis_errors():
-            return self._script(call.script)(keys=call.flat_keys(), args=list(call.args))
+            return _evaluate(self._line.exchange, call)
 
     def run_durably(self, call: Call) -> Any:
         """Run a script and wait until the required replicas have what it wrote.
@@ -206,10 +223,7 @@ class Store:
         if not self.replicas_required:
             return self.run(call)
         with redis_errors():
-            pipe = self.redis.pipeline(transaction=False)
-            self._script(call.script)(keys=call.flat_keys(), args=list(call.args), client=pipe)
-            pipe.wait(self.replicas_required, REPLICATION_TIMEOUT_MS)
-            result, confirmed = pipe.execute()
+            result, confirmed = _evaluate(self._exchange_and_wait, call)
         if confirmed < self.replicas_required:
             raise not_replicated()
         return result
@@ -222,11 +236,11 @@ class Store:
         if self.replicas_required:
             self.run_durably(Call("put", {"made": self.keys.confirmed()}, ["1", CONFIRMED_MS]))
 
-    def _script(self, name: str) -> Script:
-        script = self._scripts.get(name)
-        if script is None:
-            script = self._scripts[name] = self.redis.register_script(script_source(name))
-        return script
+    def _exchange_and_wait(self, *command: Any) -> list[Any]:
+        pipe = self.redis.pipeline(transaction=False)
+        pipe.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py's
+        pipe.wait(self.replicas_required, REPLICATION_TIMEOUT_MS)
+        return pipe.execute()
 
     def put(self, name: str, value: str, seconds: int) -> None:
         """Keep a small text for a while, even when Redis is full: work needs it to come to its end.
@@ -238,7 +252,7 @@ class Store:
     def get(self, name: str) -> str | None:
         """Read a small text. Raises `Unavailable`."""
         with redis_errors():
-            return cast(str | None, self.redis.get(name))
+            return cast(str | None, self._line.exchange("GET", name))
 
     def hash(self, name: str) -> dict[str, str]:
         """Read a whole hash; empty when there is none. Raises `Unavailable`."""
@@ -248,7 +262,20 @@ class Store:
     def fields(self, name: str, *fields: str) -> list[str | None]:
         """Read some fields of a hash, None for each that is missing. Raises `Unavailable`."""
         with redis_errors():
-            return cast(list[str | None], self.redis.hmget(name, list(fields)))
+            return cast(list[str | None], self._line.exchange("HMGET", name, *fields))
+
+    def pop(self, name: str) -> str | None:
+        """Take the right end of a list, None when it is empty.
+
+        Raises `Unavailable`; then it may have been taken, and is lost.
+        """
+        with redis_errors():
+            return cast(str | None, self._line.exchange("RPOP", name))
+
+    def put_back(self, name: str, value: str) -> None:
+        """Put what was popped back at the right end of a list. Raises `Unavailable`."""
+        with redis_errors():
+            self._line.exchange("RPUSH", name, value)
 
     def entries(self, name: str) -> list[dict[str, Any]]:
         """Read a list of JSON objects, oldest first. Raises `Unavailable`."""

@@ -1,0 +1,85 @@
+"""The lean way to Redis: each caller gets its own answer, whatever breaks."""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from redis import Redis
+from redis.exceptions import ResponseError
+
+from shared.errors import Unavailable
+from shared.store.connection import open_store
+from shared.store.line import Line
+from shared.store.scripts import Call, Store
+from tests.conftest import make_settings
+
+CALLERS = 8
+EACH = 200
+
+
+@pytest.fixture
+def line(real_store: Store) -> Line:
+    """Give a line to a real server."""
+    return Line(real_store.redis)
+
+
+def test_callers_at_once_get_their_own_answers(line: Line) -> None:
+    def ask(caller: int) -> list[str]:
+        return [line.exchange("ECHO", f"{caller}:{number}") for number in range(EACH)]
+
+    with ThreadPoolExecutor(CALLERS) as pool:
+        answers = list(pool.map(ask, range(CALLERS)))
+    assert answers == [[f"{caller}:{n}" for n in range(EACH)] for caller in range(CALLERS)]
+
+
+def test_a_connection_that_the_server_closed_is_replaced(line: Line, real_store: Store) -> None:
+    mine = line.exchange("CLIENT", "ID")
+    real_store.redis.client_kill_filter(_id=str(mine), skipme=False)
+    assert line.exchange("PING") in ("PONG", True)
+    assert line.exchange("CLIENT", "ID") != mine
+
+
+def test_an_answer_that_came_too_late_is_nobodys(valkey_url: str) -> None:
+    store = open_store(make_settings(redis_url=valkey_url, redis_timeout_seconds=0.5), "late")
+    with Redis.from_url(valkey_url) as operator:
+        store.put("{billing}:late", "the late one", 60)
+        operator.client_pause(1_500, all=True)
+        with pytest.raises(Unavailable):
+            store.get("{billing}:late")
+        time.sleep(1.5)
+    assert store.get("{billing}:none") is None
+
+
+def test_a_server_that_lost_its_scripts_gets_them_again(real_store: Store) -> None:
+    names = {
+        "breaker": real_store.keys.breaker(),
+        "failing": real_store.keys.failing(),
+        "probe": real_store.keys.probe(),
+    }
+    for _ in range(2):
+        real_store.redis.script_flush()
+        real_store.run(Call("close", names))
+
+
+def test_an_error_answer_leaves_the_connection_usable(line: Line, real_store: Store) -> None:
+    real_store.redis.set("{billing}:text", "x")
+    mine = line.exchange("CLIENT", "ID")
+    with pytest.raises(ResponseError, match="wrong kind"):
+        line.exchange("RPOP", "{billing}:text")
+    assert line.exchange("CLIENT", "ID") == mine
+
+
+def test_a_fork_leaves_its_parents_connections_alone(line: Line) -> None:
+    mine = line.exchange("CLIENT", "ID")
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writer, str(line.exchange("CLIENT", "ID")).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs = int(os.read(reader, 100))
+    assert theirs != mine
+    assert line.exchange("CLIENT", "ID") == mine
