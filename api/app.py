@@ -9,7 +9,7 @@ from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 from pydantic import ValidationError
 
-from api import cancellation, hosts, problems, request_context  # noqa: F401  # adds its route
+from api import cancellation, hosts, ops_settings, problems, request_context  # noqa: F401  # routes
 from api import metrics as metrics_page
 from api.bodies import StrictJson
 from api.console import console

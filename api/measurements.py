@@ -72,6 +72,7 @@ def measure(store: Store) -> Iterator[Measurement]:
     yield from _queues(store)
     yield from _work(store)
     yield from _reconciliation(store)
+    yield from _endpoints(store)
     yield from _store(store)
     yield _gauge("billing_info", "What runs.", ("stripe_api_version",), {(API_VERSION,): 1.0})
 
@@ -142,6 +143,13 @@ def _reconciliation(store: Store) -> Iterator[Measurement]:
     behind = now / 1000 - min(marks) if marks else math.inf
     text = "How far the account that was compared least lies behind."
     yield _gauge("billing_reconcile_watermark_age_seconds", text, (), {(): behind})
+
+
+def _endpoints(store: Store) -> Iterator[Measurement]:
+    counts = Reconciliation(store).report()["endpoints"]
+    text = "Webhook endpoints with our path at Stripe; none while that is unknown."
+    samples = {(status,): float(count) for status, count in counts.items()}
+    yield _gauge("billing_webhook_endpoints", text, ("status",), samples)
 
 
 def _store(store: Store) -> Iterator[Measurement]:

@@ -223,6 +223,9 @@ class Comparison(Output):
     last_round: dict[str, int]
     total: dict[str, int]
     watermarks: dict[str, int | None]
+    endpoints: dict[str, int] = Field(
+        description="Webhook endpoints with our path at Stripe by status; empty while unknown."
+    )
 
 
 class ServiceInfo(Output):

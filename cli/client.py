@@ -40,10 +40,10 @@ class Client:
         variables = env_file_variables() | dict(os.environ)
         port = variables.get("PORT") or DEFAULT_PORT
         self.url = (url or f"http://127.0.0.1:{port}").rstrip("/")
-        secret = first_secret(key or variables.get("OPERATOR_KEYS", ""))
+        self.secret = first_secret(key or variables.get("OPERATOR_KEYS", ""))
         self._session = requests.Session()
-        if secret:
-            self._session.headers["Authorization"] = f"Bearer {secret}"
+        if self.secret:
+            self._session.headers["Authorization"] = f"Bearer {self.secret}"
 
     def get(self, path: str, **query: Any) -> Json:
         """Read; leaves out what was not given. Raises `Failed`."""

@@ -11,10 +11,12 @@ from cli import output
 from cli.client import Client, Failed
 from cli.dead_letters import letters
 from cli.events import events
+from cli.notifications import notifications
 from cli.options import AsJson, Key, Limit, Reason, Url
 from cli.payment_lists import payments
 from cli.payments import payment, refunds
-from doctor.examination import STATUS, Finding, examine
+from cli.stripe import stripe
+from doctor.examination import STATUS, Finding, Service, examine
 from shared.printable import printable
 from shared.version import VERSION
 
@@ -38,6 +40,8 @@ for name, group in (
     ("refunds", refunds),
     ("payment", payment),
     ("payments", payments),
+    ("notifications", notifications),
+    ("stripe", stripe),
 ):
     app.add_typer(group, name=name)
 
@@ -108,13 +112,25 @@ def audit(limit: Limit = 50, as_json: AsJson = False, url: Url = None, key: Key 
 
 
 @app.command()
-def doctor(as_json: AsJson = False) -> None:
+def doctor(
+    look_only: Annotated[
+        bool,
+        typer.Option(
+            "--look-only", help="Send no test event and no test notification through the service."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
     """Examine everything this installation depends on, and name a fix for each problem.
 
-    It asks Redis, Stripe and the event service by itself: run it where the service runs.
-    Exit status: 0 all is well, 1 warnings, 2 errors.
+    It asks Redis, Stripe and the event service by itself: run it where the service runs. It sends a
+    signed test event and a signed test notification through the running service; both are marked,
+    and neither has an effect. Exit status: 0 all is well, 1 warnings, 2 errors.
     """
-    findings = examine()
+    client = Client(url, key)
+    findings = examine(service=None if look_only else Service(client.url, client.secret))
     if as_json:
         output.as_json([vars(finding) for finding in findings])
     else:

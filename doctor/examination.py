@@ -1,69 +1,150 @@
 """The doctor: examines all that an installation depends on, and names the fix for each finding.
 
-It asks Redis, Stripe and the event service by itself, with the service's own settings: it has to
-work when nothing else does. Run it where the service runs.
+It asks Redis, Stripe and the event service by itself, so that it works when nothing else does. Of a
+service that answers it also tells whether it runs with the settings that are given here, and sends
+a marked event and a marked notification through it.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 
-import worker.handlers  # noqa: F401 - fills the registry
+from doctor.endpoints import WEBHOOK_PATH, enabled_addresses, examine_deliveries, examine_endpoints
+from doctor.rights import examine_key
+from doctor.running import examine_running
+from doctor.service import Service
+from doctor.trials import event_trial, forgery_trial, is_this_service, notification_trial
 from shared.errors import BillingError, Misconfigured, Unavailable
 from shared.printable import without_password
 from shared.settings import CONNECT_TIMEOUT_SECONDS, Settings, load_settings
 from shared.store.connection import open_store
 from shared.store.durability import Finding, inspect
+from shared.store.identity import identity_in, identity_of
 from shared.store.scripts import Store
 from shared.stripe.gateway import API_VERSION, StripeGateway
 from shared.work.dead_letters import DeadLetters
 from shared.work.liveness import alive
-from worker.registry import handled_types
 
-__all__ = ["STATUS", "Finding", "examine"]
+__all__ = ["STATUS", "Finding", "Service", "examine"]
 
 Json = dict[str, Any]
+Look = Callable[[], Iterator[Finding]]
 STATUS = {"ok": 0, "warning": 1, "error": 2}
-WEBHOOK_PATH = "/api/webhook"
 # Stripe's signatures hold for 300 s by our clock; a clock this far off will soon refuse them.
 SKEW_WARNING_SECONDS = 5
 SKEW_ERROR_SECONDS = 120
+# The alert ClockSkewed has the same figure.
+PROCESS_SKEW_SECONDS = 2
 SERVER_ERRORS = 500
 
 
-def examine(settings: Settings | None = None) -> list[Finding]:
+def examine(settings: Settings | None = None, service: Service | None = None) -> list[Finding]:
     """Examine everything; a part that cannot be examined is itself a finding.
 
-    Raises nothing: what is wrong, or does not answer, is among the findings.
+    With a `service` its settings are compared with these, and a signed test event and a signed
+    test notification are sent through it. Raises nothing: what is wrong, or does not answer, is
+    among the findings.
     """
     try:
         settings = settings or load_settings()
     except Misconfigured as error:
-        return [
-            Finding("error", "settings", line, "Set it in the environment or in .env.")
-            for line in error.detail.splitlines()
-        ]
+        fix = "Set it in the environment or in .env."
+        findings = [Finding("error", "settings", line, fix) for line in error.detail.splitlines()]
+        return findings + _all_of(_without_settings(service) if service else [])
     store = open_store(settings, "billing-doctor")
+    try:
+        return _all_of(_parts(settings, store, service))
+    finally:
+        store.redis.close()
+
+
+def _parts(
+    settings: Settings, store: Store, service: Service | None
+) -> list[tuple[str, Look, str]]:
+    """List what is examined: its area, the examination, and the fix when it cannot be made."""
     gateway = StripeGateway(settings, max_network_retries=0)
-    parts: list[tuple[str, Callable[[], Iterator[Finding]], str]] = [
+    check_redis = "Check REDIS_URL, and that Redis runs."
+    parts: list[tuple[str, Look, str]] = [
         ("settings", lambda: _settings(settings), ""),
-        ("redis", lambda: iter(inspect(store)), "Check REDIS_URL, and that Redis runs."),
+        ("redis", lambda: iter(inspect(store)), check_redis),
+        ("redis", lambda: _identity(settings, store, gateway), check_redis),
         ("workers", lambda: _processes(store), "Repair Redis first."),
-        ("stripe", lambda: _stripe(settings, gateway), "Check STRIPE_SECRET_KEY and the network."),
+        ("workers", lambda: _clocks(store), "Repair Redis first."),
+        ("stripe", lambda: _stripe(gateway), "Check STRIPE_SECRET_KEY and the network."),
+        ("stripe", lambda: examine_key(settings, gateway), "Check the network."),
+        ("stripe", lambda: _endpoints(settings, gateway), "Give the key Webhook Endpoints: read."),
         ("event service", lambda: _event_service(settings), ""),
     ]
+    if service is None:
+        return parts
+    start = "Start the API, or say where it is: --url, --key."
+    return [
+        *parts,
+        ("service", lambda: examine_running(settings, service), start),
+        ("test event", lambda: _event_trials(settings, gateway, service), start),
+        ("notification", lambda: notification_trial(service), start),
+        ("notification", lambda: _forgery(settings), "Check EVENT_SERVICE_URL."),
+    ]
+
+
+def _without_settings(service: Service) -> list[tuple[str, Look, str]]:
+    """List what can be examined where nothing is set: what the running service itself says."""
+    start = "Start the API, or say where it is: --url, --key."
+    return [
+        ("service", lambda: examine_running(None, service), start),
+        ("notification", lambda: notification_trial(service), start),
+    ]
+
+
+def _all_of(parts: list[tuple[str, Look, str]]) -> list[Finding]:
     findings: list[Finding] = []
     for area, look, fix in parts:
         try:
             findings += look()
         except BillingError as error:
             findings.append(Finding("error", area, str(error), fix))
-    store.redis.close()
     return findings
+
+
+def _event_trials(
+    settings: Settings, gateway: StripeGateway, service: Service
+) -> Iterator[Finding]:
+    """Send a test event to the API itself, and to every address that Stripe sends events to."""
+    direct = service.url + WEBHOOK_PATH
+    yield from event_trial(settings, service, direct)
+    try:
+        registered = enabled_addresses(gateway.webhook_endpoints())
+    except BillingError:
+        return  # told by the examination of the endpoints
+    for address in registered:
+        if address != direct:
+            yield from event_trial(settings, service, address)
+
+
+def _forgery(settings: Settings) -> Iterator[Finding]:
+    return forgery_trial(settings) if settings.event_service_secret else iter(())
+
+
+def _identity(settings: Settings, store: Store, gateway: StripeGateway) -> Iterator[Finding]:
+    """Compare whose data Redis holds with whose they should be; writes nothing."""
+    try:
+        account = gateway.account_id()
+    except BillingError:
+        account = ""  # told by the examination of Stripe
+    theirs, ours = identity_in(store), identity_of(settings, account)
+    known = [(asdict(theirs)[name], value) for name, value in asdict(ours).items() if value]
+    if any(written and written != value for written, value in known):
+        yield Finding(
+            "error",
+            "redis",
+            f"the data in this Redis are of another installation: {theirs}; this one is: {ours}",
+            "Correct REDIS_URL or STRIPE_SECRET_KEY, or give each its own INSTALLATION.",
+        )
 
 
 def _settings(settings: Settings) -> Iterator[Finding]:
@@ -119,56 +200,35 @@ def _processes(store: Store) -> Iterator[Finding]:
             yield Finding("warning", "dead letters", f"{count} {kind} were given up", fix)
 
 
-def _stripe(settings: Settings, gateway: StripeGateway) -> Iterator[Finding]:
+def _clocks(store: Store) -> Iterator[Finding]:
+    for process, seconds in alive(store).clocks.items():
+        if abs(seconds) > PROCESS_SKEW_SECONDS:
+            what = f"the clock of {process} differs from Redis's by {seconds:.1f} s"
+            yield Finding("warning", "workers", what, "Correct the clock of that host (NTP).")
+
+
+def _stripe(gateway: StripeGateway) -> Iterator[Finding]:
     theirs, ours = gateway.server_time()
     skew = abs(theirs - ours)
-    level = "ok" if skew <= SKEW_WARNING_SECONDS else "warning"
+    level: Any = "ok" if skew <= SKEW_WARNING_SECONDS else "warning"
     level = "error" if skew > SKEW_ERROR_SECONDS else level
     fix = "" if level == "ok" else "Correct the clock (NTP): webhooks are refused."
-    yield Finding(level, "stripe", f"Stripe answers; its clock and ours differ by {skew} s", fix)  # type: ignore[arg-type]  # a Level
+    yield Finding(level, "stripe", f"Stripe answers; its clock and ours differ by {skew} s", fix)
     yield Finding("ok", "stripe", f"this service speaks API version {API_VERSION}")
-    yield from _endpoints(settings, gateway.webhook_endpoints())
 
 
-def _endpoints(settings: Settings, endpoints: list[Json]) -> Iterator[Finding]:
-    ours = [e for e in endpoints if urlsplit(e["url"]).path.rstrip("/") == WEBHOOK_PATH]
-    enabled = [e for e in ours if e["status"] == "enabled"]
-    if not enabled:
-        what = "no enabled webhook endpoint has the path " + WEBHOOK_PATH
-        level = "error" if settings.livemode else "warning"
-        fix = "Register https://…/api/webhook with the types that bin/stripe-events prints "
-        yield Finding(level, "stripe", what, fix + "(or forward with stripe listen).")  # type: ignore[arg-type]  # a Level
-    for endpoint in enabled:
-        yield from _endpoint(settings, endpoint)
-
-
-def _endpoint(settings: Settings, endpoint: Json) -> Iterator[Finding]:
-    where = f"webhook endpoint {endpoint['id']} ({without_password(endpoint['url'])})"
-    if settings.livemode and not endpoint["url"].startswith("https://"):
-        yield Finding("error", "stripe", f"{where} is not https", "Register an https URL.")
-    missing = set(handled_types()) - set(endpoint["enabled_events"])
-    if "*" in endpoint["enabled_events"]:
-        missing = set()
-    if missing:
-        fix = "Enable the types that bin/stripe-events prints."
-        yield Finding(
-            "warning", "stripe", f"{where} does not send {', '.join(sorted(missing))}", fix
-        )
-    else:
-        yield Finding("ok", "stripe", f"{where} sends every type that this service handles")
-    version = endpoint.get("api_version")
-    if version not in (None, API_VERSION):
-        what = f"{where} sends API version {version}, this service speaks {API_VERSION}"
-        yield Finding(
-            "warning",
-            "stripe",
-            what,
-            "Create an endpoint of that version; see the upgrade in docs/runbook.md.",
-        )
+def _endpoints(settings: Settings, gateway: StripeGateway) -> Iterator[Finding]:
+    yield from examine_endpoints(settings, gateway.webhook_endpoints())
+    yield from examine_deliveries(gateway, int(time.time()))
 
 
 def _event_service(settings: Settings) -> Iterator[Finding]:
     address = without_password(settings.event_service_url)
+    if is_this_service(settings.event_service_url):
+        what = f"the event service at {address} is a billing API"
+        fix = "Set EVENT_SERVICE_URL to the service that takes notifications."
+        yield Finding("error", "event service", what, fix)
+        return
     try:
         answer = requests.get(
             settings.event_service_url,

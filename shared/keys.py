@@ -349,6 +349,7 @@ class Keys:
             "round": "The name of the round under way.",
             "round_seen, round_recorded, round_gap": "Counts of the round under way.",
             "seen, recorded, gap": "Counts of the last whole round.",
+            "endpoints_enabled, endpoints_disabled": "Webhook endpoints with our path at Stripe.",
             "total_seen, total_recorded, total_gap": "Counts of all rounds.",
             "completed_at": "Milliseconds.",
         },

@@ -25,6 +25,7 @@ from shared.stripe.gateway import PAGE_LIMIT
 from shared.telemetry.logging import get_logger
 from shared.work.kinds import EVENTS, item_id
 from shared.work.reconciliation import OWN, Place, Reconciliation
+from worker.endpoints import note_endpoints
 from worker.registry import handled_types
 from worker.runtime import Runtime
 
@@ -103,6 +104,7 @@ def run_once(
         return Reconciled(str(stop))
     counts = state.close_round()
     log.info("reconciled", **counts)
+    note_endpoints(runtime, state)
     return Reconciled("complete", **counts)
 
 

@@ -43,6 +43,12 @@ def identity_of(settings: Settings, account: str = "") -> Identity:
     return Identity(settings.mode, account=account)
 
 
+def identity_in(store: Store) -> Identity:
+    """Read whose data Redis holds; all empty for one that is new. Raises `Unavailable`."""
+    written = store.hash(store.keys.identity())
+    return Identity(**{name: written.get(name, "") for name in asdict(Identity())})
+
+
 def ensure_ours(store: Store, ours: Identity) -> None:
     """Write our identity into a Redis that has none; refuse the data of another identity.
 

@@ -327,6 +327,36 @@ class StripeGateway:
         )
         return cast(list[dict[str, Any]], page["data"])
 
+    def create_webhook_endpoint(
+        self, url: str, types: list[str], idempotency_key: str
+    ) -> dict[str, Any]:
+        """Register a webhook endpoint for these types, in our API version.
+
+        The answer has its signing `secret`, which Stripe never shows again. Raises as `payment`.
+        """
+        params: Any = {"url": url, "enabled_events": types, "api_version": API_VERSION}
+        params["description"] = "billing-service"
+        options = _options(None, idempotency_key)
+        return self._call(
+            "webhook_endpoints.create",
+            lambda: self._client.v1.webhook_endpoints.create(params, options),
+        )
+
+    def update_webhook_endpoint(self, endpoint_id: str, **changes: Any) -> dict[str, Any]:
+        """Change an endpoint's `url`, `enabled_events` or `disabled`. Raises as `payment`."""
+        params: Any = changes
+        return self._call(
+            "webhook_endpoints.update",
+            lambda: self._client.v1.webhook_endpoints.update(endpoint_id, params),
+        )
+
+    def try_call(self, method: str, path: str, **params: Any) -> None:
+        """Make one call for its outcome alone: what the doctor finds out a key's rights by.
+
+        Raises as `payment`.
+        """
+        self._ask("probe", lambda: self._client.raw_request(method, path, **params))
+
     def connected_accounts(self) -> Iterator[str]:
         """Name the accounts connected to ours (Stripe Connect), newest first.
 

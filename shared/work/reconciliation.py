@@ -19,6 +19,8 @@ DUTY = "reconcile"
 # Our own account, which has no name in Stripe's requests.
 OWN = "own"
 COUNTS = ("seen", "recorded", "gap")
+# What Stripe says of a webhook endpoint.
+ENDPOINT_STATUSES = ("enabled", "disabled")
 # The numbers of a place within a round; gone when the round is done with the account.
 WALK = ("position", "stretch", "refused", "dense")
 
@@ -158,6 +160,17 @@ class Reconciliation:
             pipe.execute()
         return counts
 
+    def note_endpoints(self, enabled: int, disabled: int) -> None:
+        """Keep how many webhook endpoints with our path Stripe serves, and how many it does not.
+
+        Raises `Unavailable`.
+        """
+        with redis_errors():
+            pipe = self._store.redis.pipeline(transaction=True)
+            pipe.hset(self._state, "endpoints_enabled", enabled)
+            pipe.hset(self._state, "endpoints_disabled", disabled)
+            pipe.execute()
+
     def demand(self) -> str:
         """Make a round due now and ring; `due`, or `running` when one runs (another follows).
 
@@ -179,6 +192,11 @@ class Reconciliation:
             "completed_at_ms": int(state["completed_at"]) if "completed_at" in state else None,
             "last_round": {name: int(state.get(name, 0)) for name in COUNTS},
             "total": {name: int(state.get(f"total_{name}", 0)) for name in COUNTS},
+            "endpoints": {
+                status: int(state[f"endpoints_{status}"])
+                for status in ENDPOINT_STATUSES
+                if f"endpoints_{status}" in state
+            },
             "watermarks": {name: place.watermark for name, place in places.items()},
         }
 

@@ -1,0 +1,60 @@
+"""`GET /ops/settings`: with what settings this API process runs, so that nobody has to guess."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response
+from pydantic import Field, SecretStr
+
+from api.blueprints import ON_GET
+from api.models import Output
+from api.ops import ops
+from api.parts import parts
+from api.reply import reply
+from shared.printable import without_password
+from shared.settings import Settings
+from shared.version import VERSION
+
+SET, NOT_SET = "set", "not set"
+
+
+class RunningSettings(Output):
+    """The settings of the API process that answers, by the names of their variables."""
+
+    version: str
+    mode: str = Field(description="Of the account: `live` or `test`.")
+    settings: dict[str, Any] = Field(
+        description="Passwords in URLs are masked. Of a secret only whether it is set is told, of "
+        "the Stripe key also its kind."
+    )
+
+
+@ops.get("/settings", responses={200: RunningSettings, **ON_GET})
+def settings() -> Response:
+    """Tell with which settings the API process that answers runs; secrets are left out."""
+    own = parts().settings
+    return reply(RunningSettings(version=VERSION, mode=own.mode, settings=shown(own)))
+
+
+def shown(own: Settings) -> dict[str, Any]:
+    """Give all settings by the names of their variables, with nothing in them that opens a door."""
+    return {
+        name.upper(): _shown(name, getattr(own, name)) for name in sorted(Settings.model_fields)
+    }
+
+
+def _shown(name: str, value: Any) -> Any:
+    if name == "stripe_secret_key":
+        return value.get_secret_value()[: len("sk_test")] or NOT_SET
+    if isinstance(value, SecretStr) or _holds_secrets(name):
+        return SET if value else NOT_SET
+    if isinstance(value, str) and "://" in value:
+        return without_password(value)
+    if isinstance(value, dict):
+        return {key: entry.model_dump(mode="json") for key, entry in value.items()}
+    return value
+
+
+def _holds_secrets(name: str) -> bool:
+    return "SecretStr" in str(Settings.model_fields[name].annotation)

@@ -1,0 +1,97 @@
+"""The webhook endpoints that are registered at Stripe: ours, enabled, whole, and delivered to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import worker.handlers  # noqa: F401 - fills the registry
+from shared.printable import without_password
+from shared.settings import Settings
+from shared.store.durability import Finding
+from shared.stripe.gateway import API_VERSION, StripeGateway
+from worker.registry import handled_types
+
+Json = dict[str, Any]
+WEBHOOK_PATH = "/api/webhook"
+REGISTER = "Run ./billing stripe register https://…/api/webhook (or forward with stripe listen)."
+# Stripe tries a first time within seconds; what is older than this was refused at least once.
+DELIVERED_BY_SECONDS = 120
+# Newest events that are looked at: one page.
+LOOKED_AT_SECONDS = 86_400
+TYPES_PER_CALL = 20
+
+
+def is_ours(endpoint: Json) -> bool:
+    """Say whether an endpoint has this service's path."""
+    return bool(urlsplit(endpoint["url"]).path.rstrip("/").endswith(WEBHOOK_PATH))
+
+
+def enabled_addresses(endpoints: list[Json]) -> list[str]:
+    """List the addresses to which Stripe sends this service's events."""
+    return [e["url"] for e in endpoints if is_ours(e) and e["status"] == "enabled"]
+
+
+def examine_endpoints(settings: Settings, endpoints: list[Json]) -> Iterator[Finding]:
+    """Examine the endpoints with our path; tell what others there are when there is none."""
+    ours = [e for e in endpoints if is_ours(e)]
+    for endpoint in ours:
+        if endpoint["status"] != "enabled":
+            what = f"{_named(endpoint)} is {endpoint['status']} at Stripe: it gets no events"
+            fix = "Find out why it refused them, then ./billing stripe register enables it again."
+            yield Finding(_level(settings), "stripe", what, fix)
+    if not enabled_addresses(endpoints):
+        what = "no enabled webhook endpoint has the path " + WEBHOOK_PATH
+        others = [without_password(e["url"]) for e in endpoints if not is_ours(e)]
+        what += f"; there are {', '.join(others)}" if others else ""
+        yield Finding(_level(settings), "stripe", what, REGISTER)
+    for endpoint in ours:
+        if endpoint["status"] == "enabled":
+            yield from _enabled(settings, endpoint)
+
+
+def _level(settings: Settings) -> Any:
+    return "error" if settings.livemode else "warning"
+
+
+def _named(endpoint: Json) -> str:
+    return f"webhook endpoint {endpoint['id']} ({without_password(endpoint['url'])})"
+
+
+def _enabled(settings: Settings, endpoint: Json) -> Iterator[Finding]:
+    where = _named(endpoint)
+    if settings.livemode and not endpoint["url"].startswith("https://"):
+        yield Finding("error", "stripe", f"{where} is not https", "Register an https URL.")
+    if endpoint["url"].endswith("/"):
+        what = f"{where} ends with a slash, which a proxy may answer with a redirect"
+        yield Finding("warning", "stripe", what, "./billing stripe register corrects it.")
+    missing = set(handled_types()) - set(endpoint["enabled_events"])
+    if missing and "*" not in endpoint["enabled_events"]:
+        what = f"{where} does not send {', '.join(sorted(missing))}"
+        yield Finding("warning", "stripe", what, "./billing stripe register enables them.")
+    else:
+        yield Finding("ok", "stripe", f"{where} sends every type that this service handles")
+    version = endpoint.get("api_version")
+    if version not in (None, API_VERSION):
+        what = f"{where} sends API version {version}, this service speaks {API_VERSION}"
+        fix = "Stripe cannot change it: ./billing stripe register makes a new endpoint."
+        yield Finding("warning", "stripe", what, fix)
+
+
+def examine_deliveries(gateway: StripeGateway, now: int) -> Iterator[Finding]:
+    """Tell how many of the newest events Stripe could not deliver to every endpoint."""
+    created = {"gte": now - LOOKED_AT_SECONDS, "lte": now - DELIVERED_BY_SECONDS}
+    types = list(handled_types())[:TYPES_PER_CALL]
+    page = next(gateway.events(created=created, types=types), [])
+    waiting = [event for event in page if event.get("pending_webhooks")]
+    if waiting:
+        what = f"Stripe has not delivered {len(waiting)} of the last {len(page)} events "
+        what += f"to every endpoint, {waiting[0]['id']} the latest"
+        fix = (
+            "Read the endpoint's attempts in Stripe's dashboard: 400 invalid_signature is a wrong "
+        )
+        fix += "STRIPE_WEBHOOK_SECRET, 404 a wrong path. Then ./billing reconcile."
+        yield Finding("warning", "stripe", what, fix)
+    elif page:
+        yield Finding("ok", "stripe", f"Stripe has delivered the last {len(page)} events")

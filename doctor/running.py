@@ -1,0 +1,71 @@
+"""The settings of the running service, by its own word, against those that are given here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from doctor.service import Service
+from shared.printable import without_password
+from shared.settings import Settings
+from shared.store.durability import Finding
+from shared.version import VERSION
+
+Json = dict[str, Any]
+# What decides whom the service talks to; other differences are its host's own matter.
+COMPARED = (
+    "REDIS_URL",
+    "INSTALLATION",
+    "STRIPE_API_BASE",
+    "EVENT_SERVICE_URL",
+    "EVENT_SERVICE_PATH",
+)
+GUARDS = {
+    "API_KEYS": "anybody who reaches the API can pay and refund",
+    "OPERATOR_KEYS": "/ops and /metrics are open, or closed, to all",
+}
+
+
+def examine_running(settings: Settings | None, service: Service) -> Iterator[Finding]:
+    """Tell how the running service is set, and what differs from here.
+
+    Raises `Unavailable` when it does not answer, `CallerError` when it refuses the operator key.
+    """
+    answer = service.get("/settings")
+    theirs = answer["settings"]
+    what = f"the service at {without_password(service.url)} answers: version {answer['version']}, "
+    yield Finding("ok", "service", f"{what}mode {answer['mode']}")
+    if answer["version"] != VERSION:
+        what = f"the service runs version {answer['version']}, this command line is {VERSION}"
+        yield Finding("warning", "service", what, "Finish the release (docs/releases.md).")
+    for name, danger in GUARDS.items():
+        if theirs[name] == "not set":
+            what = f"the running service has no {name}: {danger}"
+            yield Finding("warning", "service", what, f"Set {name} and restart the API.")
+    if settings is not None:
+        yield from _differences(settings, answer)
+
+
+def _differences(settings: Settings, answer: Json) -> Iterator[Finding]:
+    theirs = answer["settings"]
+    ours: Json = {name: getattr(settings, name.lower()) for name in COMPARED}
+    differing = {
+        name: (_shown(ours[name]), _shown(theirs[name]))
+        for name in COMPARED
+        if _shown(ours[name]) != _shown(theirs[name])
+    }
+    if answer["mode"] != settings.mode:
+        differing["STRIPE_SECRET_KEY"] = (f"mode {settings.mode}", f"mode {answer['mode']}")
+    for name, (here, there) in differing.items():
+        yield Finding(
+            "warning",
+            "service",
+            f"the running service has {name} {there}, and here it is {here}",
+            "What is examined here is not what runs: run the doctor with the service's settings.",
+        )
+    if not differing:
+        yield Finding("ok", "service", "it runs with the settings that are examined here")
+
+
+def _shown(value: Any) -> str:
+    return without_password(str(value or "")).rstrip("/") or "not set"

@@ -1,0 +1,381 @@
+"""The doctor's trials: a marked event and a marked notification through a service that runs."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+import requests
+from pydantic import SecretStr
+
+from doctor import trials
+from doctor.examination import examine
+from doctor.rights import RIGHTS, Right
+from doctor.service import Service
+from shared.settings import Settings
+from shared.store.connection import open_store
+from shared.store.durability import Finding
+from shared.store.identity import Identity, ensure_ours
+from shared.store.scripts import Store
+from shared.stripe.gateway import StripeGateway
+from shared.work.kinds import EVENTS, NOTIFICATIONS
+from tests.conftest import SIGNING_SECRET
+from tests.integration.doors import Door
+from tests.integration.hands import Hands
+from tests.integration.test_doctor import KEY, no_endpoint_is_left, register_endpoint, worst
+from worker import reconcile
+
+__all__ = ["no_endpoint_is_left"]
+Json = dict[str, Any]
+OPERATOR = "operator-key-0123"
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    keys = {"operator_keys": (SecretStr(OPERATOR),), "api_keys": (SecretStr("api-key-0123"),)}
+    return settings.model_copy(update=keys)
+
+
+@pytest.fixture
+def door(settings: Settings, real_store: Store) -> Iterator[Door]:
+    """Serve the API on a port."""
+    opened = Door(settings, real_store)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def service(door: Door) -> Service:
+    return Service(f"http://127.0.0.1:{door.port}", OPERATOR)
+
+
+@pytest.fixture
+def workers(hands: Hands) -> Iterator[None]:
+    """Do a worker's work beside the doctor, as long as the test lasts."""
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            hands.ring()
+            stop.wait(0.02)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    stop.set()
+    thread.join()
+
+
+@contextmanager
+def peer(answer: Callable[[BaseHTTPRequestHandler], tuple[int, Json]]) -> Iterator[str]:
+    """Run a server that gives every request a status and headers."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            status, headers = answer(self)
+            self.send_response(status)
+            for name, value in ({"Content-Length": "0"} | headers).items():
+                self.send_header(name, value)
+            self.end_headers()
+
+        do_GET = do_POST  # noqa: N815  # http.server's name
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def found(findings: list[Finding], words: str) -> Finding:
+    """Give the one finding with these words."""
+    (one,) = [f for f in findings if words in f.what]
+    return one
+
+
+def test_a_service_that_is_well_passes_both_trials_and_nothing_is_left_of_them(
+    settings: Settings, service: Service, workers: None, hands: Hands, sandbox: str
+) -> None:
+    register_endpoint(sandbox, url=f"{service.url}/api/webhook")
+    findings = examine(settings, service)
+    for area in ("service", "test event", "stripe"):
+        assert worst(findings, area).level == "ok", worst(findings, area)
+    assert found(findings, "accepted a test notification").level == "ok"
+    assert len([f for f in findings if f.area == "test event"]) == 1
+    told = hands.notifications()
+    assert [one["type"] for one in told] == ["test.notification"] * 2
+    assert [one["signature"] for one in told] == ["valid", "invalid"]
+    store = hands.runtime.store
+    assert store.redis.zcard(store.keys.due(EVENTS)) == 0
+    assert store.redis.zcard(store.keys.due(NOTIFICATIONS)) == 0
+    assert not list(store.redis.scan_iter("*:payment:*"))
+    event = next(store.redis.scan_iter("*evt_doctor*", _type="HASH"))
+    assert store.redis.hget(event, "state") == "ignored"
+
+
+def test_another_webhook_secret_is_found(
+    settings: Settings, service: Service, workers: None
+) -> None:
+    other = settings.model_copy(update={"stripe_webhook_secret": (SecretStr("whsec_other"),)})
+    finding = worst(examine(other, service), "test event")
+    assert (finding.level, "invalid_signature" in finding.what) == ("error", True)
+    assert "STRIPE_WEBHOOK_SECRET" in finding.fix
+    both = (SecretStr("whsec_other"), SecretStr(SIGNING_SECRET))
+    rotating = settings.model_copy(update={"stripe_webhook_secret": both})
+    assert worst(examine(rotating, service), "test event").level == "ok"
+
+
+@pytest.mark.usefixtures("workers")
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ((404, {}), "The path is wrong"),
+        ((308, {"Location": "/api/webhook"}), "Stripe follows none"),
+        ((502, {}), "the proxy in front"),
+    ],
+)
+def test_an_address_at_which_stripe_finds_nobody_is_found(
+    settings: Settings, service: Service, sandbox: str, answer: tuple[int, Json], words: str
+) -> None:
+    with peer(lambda _: answer) as address:
+        register_endpoint(sandbox, url=f"{address}/api/webhook/")
+        findings = examine(settings, service)
+    assert words in worst(findings, "test event").fix
+    assert found(findings, "ends with a slash").level == "warning"
+
+
+def test_an_endpoint_of_another_installation_is_found(
+    settings: Settings, service: Service, workers: None, sandbox: str
+) -> None:
+    with peer(lambda _: (200, {})) as address:
+        register_endpoint(sandbox, url=f"{address}/api/webhook")
+        findings = examine(settings, service)
+    assert "another installation" in worst(findings, "test event").fix
+
+
+def test_workers_that_do_nothing_are_found(
+    settings: Settings, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trials, "PATIENCE_SECONDS", 0.5)
+    findings = examine(settings, service)
+    assert "not processed" in worst(findings, "test event").what
+    assert "no notifier tried" in worst(findings, "notification").what
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (401, "EVENT_SERVICE_SECRET"),
+        (404, "EVENT_SERVICE_PATH"),
+        (307, "No redirect is followed"),
+        (500, "Read the log of the event service"),
+    ],
+)
+def test_an_event_service_that_does_not_accept_is_found(
+    settings: Settings, service: Service, hands: Hands, status: int, words: str
+) -> None:
+    with peer(lambda _: (status, {"Location": "/elsewhere"})) as address, answering(hands, address):
+        there = settings.model_copy(update={"event_service_url": address})
+        findings = examine(there, service)
+    finding = found(findings, "did not accept a test notification")
+    assert (finding.level, words in finding.fix) == ("error", True)
+    assert found(findings, "refuses a wrong signature").level == "ok"
+
+
+@contextmanager
+def answering(hands: Hands, address: str) -> Iterator[None]:
+    """Do a notifier's work for an event service elsewhere."""
+    from worker.runtime import Runtime
+
+    given = {"event_service_url": address, "retry_base_seconds": 3600.0}
+    hands.runtime = Runtime(hands.runtime.settings.model_copy(update=given), hands.runtime.store)
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            hands.ring()
+            stop.wait(0.02)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    stop.set()
+    thread.join()
+    hands.runtime.event_service.close()
+
+
+def test_an_event_service_that_is_a_billing_api_is_found(
+    settings: Settings, service: Service, workers: None
+) -> None:
+    itself = settings.model_copy(update={"event_service_url": service.url})
+    finding = worst(examine(itself, service), "event service")
+    assert (finding.level, "is a billing API" in finding.what) == ("error", True)
+
+
+def test_an_event_service_that_verifies_nothing_is_found(
+    settings: Settings, service: Service, workers: None
+) -> None:
+    assert found(examine(settings, service), "anybody can forge").level == "warning"
+
+
+def test_a_service_that_runs_with_other_settings_is_found(
+    settings: Settings, service: Service, workers: None, valkey_url: str
+) -> None:
+    elsewhere = settings.model_copy(
+        update={"redis_url": valkey_url.replace("/0", "/1"), "event_service_path": "/other"}
+    )
+    findings = [f for f in examine(elsewhere, service) if f.area == "service"]
+    differing = [f.what for f in findings if f.level == "warning"]
+    assert [what.split(" has ")[1].split(" ")[0] for what in differing] == [
+        "REDIS_URL",
+        "EVENT_SERVICE_PATH",
+    ]
+
+
+def test_without_settings_the_running_service_is_examined_all_the_same(
+    service: Service, workers: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "EVENT_SERVICE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    findings = examine(None, service)
+    assert found(findings, "answers: version").level == "ok"
+    assert found(findings, "accepted a test notification").level == "ok"
+
+
+def test_a_service_that_is_away_or_refuses_the_key_is_an_error(
+    settings: Settings, service: Service
+) -> None:
+    away = worst(examine(settings, Service("http://127.0.0.1:9", OPERATOR)), "service")
+    assert (away.level, "does not answer" in away.what) == ("error", True)
+    refused = worst(examine(settings, Service(service.url, "wrong")), "service")
+    assert (refused.level, "unauthorized" in refused.what) == ("error", True)
+
+
+def test_a_redis_of_another_installation_is_found(settings: Settings, real_store: Store) -> None:
+    ensure_ours(real_store, Identity("live", account="acct_other"))
+    finding = found(examine(settings), "of another installation")
+    assert (finding.level, "acct_other" in finding.what) == ("error", True)
+
+
+def test_a_clock_of_a_process_is_found(settings: Settings) -> None:
+    store = open_store(settings, "tests")
+    store.redis.hset(store.keys.clocks(), "host:1", 9000)
+    store.redis.close()
+    assert "host:1" in found(examine(settings), "differs from Redis's").what
+
+
+# The Stripe key.
+
+
+def test_a_secret_key_of_a_live_account_is_warned_of(settings: Settings) -> None:
+    live = settings.model_copy(update={"stripe_secret_key": SecretStr("sk_live_tests_0123456789")})
+    assert found(examine(live), "which may do everything").level == "warning"
+
+
+@pytest.mark.parametrize("right", RIGHTS, ids=lambda right: right.name)
+def test_a_right_that_a_restricted_key_lacks_is_named(
+    settings: Settings, sandbox: str, right: Right
+) -> None:
+    restricted = settings.model_copy(
+        update={"stripe_secret_key": SecretStr("rk_test_tests_0123456789")}
+    )
+    assert found(examine(restricted), "every right that is needed").level == "ok"
+    match = {"method": right.method.upper(), "path_prefix": right.path}
+    fault = {"match": match, "kind": "error", "status": 403, "times": None}
+    requests.post(f"{sandbox}/_sandbox/faults", json=fault, timeout=5).raise_for_status()
+    finding = found(examine(restricted), f"the right {right.name}")
+    requests.delete(f"{sandbox}/_sandbox/faults", timeout=5).raise_for_status()
+    assert finding.level == ("error" if right.required else "warning")
+
+
+def test_the_rights_are_found_out_without_an_effect(settings: Settings, sandbox: str) -> None:
+    restricted = settings.model_copy(
+        update={"stripe_secret_key": SecretStr("rk_test_tests_0123456789")}
+    )
+    examine(restricted)
+    for kind in ("payment_intents", "refunds", "events"):
+        listed = requests.get(f"{sandbox}/v1/{kind}", headers=KEY, timeout=5).json()
+        assert listed["data"] == [], kind
+
+
+# What is registered at Stripe.
+
+
+def test_a_disabled_endpoint_is_found(settings: Settings, sandbox: str) -> None:
+    register_endpoint(sandbox)
+    listed = requests.get(f"{sandbox}/v1/webhook_endpoints", headers=KEY, timeout=5).json()
+    requests.post(
+        f"{sandbox}/v1/webhook_endpoints/{listed['data'][0]['id']}",
+        data={"disabled": "true"},
+        headers=KEY,
+        timeout=5,
+    ).raise_for_status()
+    assert "it gets no events" in found(examine(settings), "is disabled at Stripe").what
+
+
+def test_endpoints_with_other_paths_are_named(settings: Settings, sandbox: str) -> None:
+    register_endpoint(sandbox, url="https://billing.example/webhooks/stripe")
+    finding = found(examine(settings), "no enabled webhook endpoint")
+    assert "https://billing.example/webhooks/stripe" in finding.what
+
+
+def test_events_that_stripe_could_not_deliver_are_found(
+    settings: Settings, sandbox: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("doctor.endpoints.DELIVERED_BY_SECONDS", -60)
+    with peer(lambda _: (400, {})) as address:
+        register_endpoint(sandbox, url=f"{address}/api/webhook")
+        body = {
+            "amount": 1000,
+            "currency": "sgd",
+            "payment_method": "pm_card_visa",
+            "confirm": "true",
+        }
+        body["automatic_payment_methods[enabled]"] = "true"
+        body["automatic_payment_methods[allow_redirects]"] = "never"
+        requests.post(
+            f"{sandbox}/v1/payment_intents", data=body, headers=KEY, timeout=5
+        ).raise_for_status()
+        finding = found(examine(settings), "Stripe has not delivered")
+    assert (finding.level, "invalid_signature" in finding.fix) == ("warning", True)
+
+
+def test_the_state_of_our_endpoint_is_measured_with_each_comparison(
+    hands: Hands, settings: Settings, sandbox: str
+) -> None:
+    def measured() -> dict[str, float]:
+        page = hands.client.get("/metrics", headers={"Authorization": f"Bearer {OPERATOR}"}).text
+        lines = re.findall(
+            r'^billing_webhook_endpoints\{status="(\w+)"\} (\S+)$', page, re.MULTILINE
+        )
+        return {status: float(value) for status, value in lines}
+
+    assert measured() == {}
+    register_endpoint(sandbox, url="https://another.example/hook")
+    register_endpoint(sandbox)
+    reconcile.run_once(hands.runtime)
+    assert measured() == {"enabled": 1, "disabled": 0}
+    for endpoint in StripeGateway(settings).webhook_endpoints():
+        StripeGateway(settings).update_webhook_endpoint(endpoint["id"], disabled=True)
+    reconcile.run_once(hands.runtime)
+    assert measured() == {"enabled": 0, "disabled": 1}
+
+
+def test_a_key_that_may_not_read_endpoints_rings_no_alarm(hands: Hands, sandbox: str) -> None:
+    match = {"path_prefix": "/v1/webhook_endpoints"}
+    fault = {"match": match, "kind": "error", "status": 403, "times": 1}
+    requests.post(f"{sandbox}/_sandbox/faults", json=fault, timeout=5).raise_for_status()
+    assert reconcile.run_once(hands.runtime).outcome == "complete"
+    counted = hands.runtime.store.tally.take()
+    assert not [series for series in counted if "stripe_permission_missing" in series[1]]

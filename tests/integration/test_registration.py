@@ -1,0 +1,179 @@
+"""`./billing stripe register`: the endpoint at Stripe, made or repaired, else left alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import requests
+
+from doctor.registration import webhook_url
+from shared.errors import CallerError
+from shared.stripe.gateway import API_VERSION
+from tests.integration.test_doctor import KEY, no_endpoint_is_left, register_endpoint
+from tests.servers import ROOT
+from worker.registry import handled_types
+
+__all__ = ["no_endpoint_is_left"]
+Json = dict[str, Any]
+ADDRESS = "https://billing.example"
+URL = ADDRESS + "/api/webhook"
+
+
+def billing(sandbox: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run `./billing stripe register` with the Stripe key and nothing else."""
+    environment = {
+        "STRIPE_SECRET_KEY": "rk_test_tests_0123456789",
+        "STRIPE_API_BASE": sandbox,
+        "BILLING_ENV_FILE": "",
+        "PATH": os.environ["PATH"],
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "cli", "stripe", "register", *arguments],
+        cwd=ROOT,
+        env=environment | variables,
+        capture_output=True,
+        text=True,
+        input="",
+        check=False,
+    )
+
+
+def endpoints(sandbox: str) -> list[Json]:
+    """List what is registered, oldest first."""
+    answer = requests.get(f"{sandbox}/v1/webhook_endpoints", headers=KEY, timeout=5)
+    return list(reversed(answer.json()["data"]))
+
+
+def change(sandbox: str, **fields: Any) -> None:
+    """Change the one endpoint as a person would in the dashboard."""
+    (endpoint,) = endpoints(sandbox)
+    address = f"{sandbox}/v1/webhook_endpoints/{endpoint['id']}"
+    requests.post(address, data=fields, headers=KEY, timeout=5).raise_for_status()
+
+
+@pytest.fixture
+def registered(sandbox: str) -> Json:
+    """Register once; give what the command printed as JSON."""
+    done = billing(sandbox, ADDRESS, "--yes", "--json")
+    assert done.returncode == 0, done.stderr
+    made: Json = json.loads(done.stdout)
+    return made
+
+
+def test_an_endpoint_is_made_with_the_exact_types_and_version(
+    sandbox: str, registered: Json
+) -> None:
+    (endpoint,) = endpoints(sandbox)
+    assert (endpoint["url"], endpoint["api_version"]) == (URL, API_VERSION)
+    assert sorted(endpoint["enabled_events"]) == sorted(handled_types())
+    assert registered["endpoint_id"] == endpoint["id"]
+    assert registered["secret"].startswith("whsec_")
+
+
+def test_the_secret_is_printed_once_and_never_again(sandbox: str) -> None:
+    first = billing(sandbox, ADDRESS, "--yes")
+    (secret,) = [line for line in first.stdout.splitlines() if "whsec_" in line]
+    assert secret.startswith("STRIPE_WEBHOOK_SECRET=whsec_")
+    again = billing(sandbox, ADDRESS, "--yes")
+    assert again.returncode == 0
+    assert "is as it should be" in again.stdout
+    assert "whsec_" not in again.stdout + again.stderr
+    assert len(endpoints(sandbox)) == 1
+
+
+def test_a_dry_run_and_a_no_change_nothing(sandbox: str) -> None:
+    dry = billing(sandbox, ADDRESS, "--dry-run")
+    assert (dry.returncode, "create an endpoint" in dry.stdout) == (0, True)
+    assert API_VERSION in dry.stdout
+    unconfirmed = billing(sandbox, ADDRESS)
+    assert (unconfirmed.returncode, "--yes" in unconfirmed.stderr) == (4, True)
+    assert endpoints(sandbox) == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        ({"url": URL + "/"}, "change its address"),
+        ({"disabled": "true"}, "enable it; it is disabled"),
+        ({"enabled_events[]": "payment_intent.succeeded"}, "add charge.dispute.created"),
+        ({"enabled_events[]": ["customer.created", *handled_types()]}, "remove customer.created"),
+        ({"enabled_events[]": "*"}, "remove *"),
+    ],
+)
+def test_what_is_wrong_with_it_is_repaired(
+    sandbox: str, registered: Json, damage: Json, words: str
+) -> None:
+    before = endpoints(sandbox)
+    change(sandbox, **damage)
+    assert endpoints(sandbox) != before
+    dry = billing(sandbox, ADDRESS, "--dry-run")
+    assert words in dry.stdout
+    assert endpoints(sandbox) != before
+    done = billing(sandbox, ADDRESS + "/api/webhook/", "--yes")
+    assert (done.returncode, words in done.stdout) == (0, True)
+    assert endpoints(sandbox) == before
+    assert "whsec_" not in done.stdout
+
+
+@pytest.mark.parametrize("version", [{"api_version": "2024-06-20"}, {}])
+def test_another_version_is_said_and_a_second_endpoint_is_made(sandbox: str, version: Json) -> None:
+    register_endpoint(sandbox, url=URL, **version)
+    (old,) = endpoints(sandbox)
+    done = billing(sandbox, ADDRESS, "--yes")
+    assert f"{old['id']} has this address with API version" in done.stdout
+    assert "Stripe cannot change" in done.stdout
+    assert "STRIPE_WEBHOOK_SECRET=whsec_" in done.stdout
+    both = endpoints(sandbox)
+    assert both[0] == old
+    assert [one["api_version"] for one in both[1:]] == [API_VERSION]
+    again = billing(sandbox, ADDRESS, "--yes")
+    assert "is as it should be" in again.stdout
+    assert len(endpoints(sandbox)) == 2
+
+
+def test_an_endpoint_of_somebody_else_is_left_alone(sandbox: str) -> None:
+    register_endpoint(sandbox, url="https://shop.example/api/webhook")
+    billing(sandbox, ADDRESS, "--yes")
+    assert [one["url"] for one in endpoints(sandbox)] == ["https://shop.example/api/webhook", URL]
+
+
+def test_refusals_say_why_and_have_their_status(sandbox: str) -> None:
+    assert billing(sandbox, "billing.example", "--yes").returncode == 1
+    assert "wrong_path" in billing(sandbox, ADDRESS + "/webhooks", "--yes").stderr
+    away = billing("http://127.0.0.1:9", ADDRESS, "--yes")
+    assert (away.returncode, "stripe_unreachable" in away.stderr) == (3, True)
+    match = {"method": "POST", "path_prefix": "/v1/webhook_endpoints"}
+    fault = {"match": match, "kind": "error", "status": 403, "times": 1}
+    requests.post(f"{sandbox}/_sandbox/faults", json=fault, timeout=5).raise_for_status()
+    refused = billing(sandbox, ADDRESS, "--yes")
+    assert (refused.returncode, "stripe_permission_missing" in refused.stderr) == (1, True)
+    assert "STRIPE_SECRET_KEY" in billing(sandbox, ADDRESS, STRIPE_SECRET_KEY="").stderr
+
+
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        ("https://billing.example", URL),
+        ("https://billing.example/", URL),
+        ("https://billing.example/api/webhook/", URL),
+        (
+            "https://x.example:8443/billing/api/webhook",
+            "https://x.example:8443/billing/api/webhook",
+        ),
+    ],
+)
+def test_an_address_is_completed(address: str, url: str) -> None:
+    assert webhook_url(address, livemode=True) == url
+
+
+@pytest.mark.parametrize(
+    "address", ["http://billing.example", "https://", "ftp://x", "https://x?a=1"]
+)
+def test_a_live_endpoint_has_an_https_address(address: str) -> None:
+    with pytest.raises(CallerError):
+        webhook_url(address, livemode=True)

@@ -1,0 +1,39 @@
+"""Our webhook endpoint at Stripe: looked at with each comparison, as Stripe may disable it.
+
+An endpoint that refused events for days is disabled; Stripe writes a mail about it, and from then
+on everything comes by reconcile alone, minutes late.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from shared.deadline import deadline
+from shared.errors import BillingError
+from shared.stripe.gateway import StripeGateway
+from shared.telemetry.logging import get_logger
+from shared.work.reconciliation import Reconciliation
+from worker.runtime import Runtime
+
+log = get_logger(__name__)
+WEBHOOK_PATH = "/api/webhook"
+# Stripe answers in under one; the lease of the comparison has no room for a slow answer.
+LOOK_SECONDS = 3.0
+
+
+def note_endpoints(runtime: Runtime, state: Reconciliation) -> None:
+    """Count the endpoints with our path that Stripe sends events to, and those it has disabled.
+
+    A key that may not read endpoints is no failure: then nothing is known, and no call is counted
+    as one that lacks a permission. Raises `Unavailable` when Redis is.
+    """
+    try:
+        with deadline(LOOK_SECONDS):
+            gateway = StripeGateway(runtime.settings, max_network_retries=0)
+            endpoints = gateway.webhook_endpoints()
+    except BillingError as error:
+        log.info("endpoints_unknown", error=str(error))
+        return
+    ours = [e for e in endpoints if urlsplit(e["url"]).path.rstrip("/").endswith(WEBHOOK_PATH)]
+    enabled = sum(e["status"] == "enabled" for e in ours)
+    state.note_endpoints(enabled, len(ours) - enabled)
