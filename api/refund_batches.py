@@ -36,13 +36,15 @@ from api.idempotent import idempotently
 from api.models import AccountHeader, MoneyHeaders
 from api.parts import parts
 from api.problems import documented, from_validation
+from api.redrive import AuditNote, Redrive
 from api.reply import reply
 from api.request_context import trace
 from shared.canonical_json import compact
 from shared.errors import CallerError
 from shared.refund_terms import Terms
 from shared.work.batch import BatchRecord, BatchState, MemberState
-from shared.work.batches import CANCEL, PAUSE, RESUME, Batches, NewBatch, Turn, batch_id
+from shared.work.batch_turns import CANCEL, PAUSE, RESUME, Turn
+from shared.work.batches import Batches, NewBatch, batch_id
 from shared.work.items import Work
 from shared.work.kinds import UPKEEP
 
@@ -88,6 +90,7 @@ def _start(header: AccountHeader, body: StartBatch, attempt: IdempotentRequest) 
         ceilings = ceilings_of(plan.amounts())
         fields = _fields(body, terms, plan) | trace()
         _all().record(NewBatch(new, fields, plan.members, ceilings))
+        _note("refund_batch_started", new)
     _hasten()
     return KeptAnswer(202, batch_answer(_all().read(new)).model_dump(mode="json"))
 
@@ -233,6 +236,7 @@ def _turned(path: BatchPath, turn: Turn) -> Response:
         raise CallerError(
             f"This batch is {outcome}.", status=409, code="batch_unexpected_state", state=outcome
         )
+    _note(f"refund_batch_{request.path.rpartition('/')[2]}", batch.id)
     _hasten()
     return reply(batch_answer(_all().read(batch.id)))
 
@@ -252,6 +256,13 @@ def _may_see(batch: BatchRecord) -> bool:
 
 def _all() -> Batches:
     return parts().batches
+
+
+def _note(action: str, batch: str) -> None:
+    """Keep in the audit what an operator did; a caller's deeds are in the batch."""
+    if g.is_operator:
+        redrive = Redrive(parts().store, parts().settings, parts().gateway)
+        redrive.note(AuditNote(key=g.caller, operator=g.get("operator", "")), action, id=batch)
 
 
 def _hasten() -> None:

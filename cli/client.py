@@ -1,4 +1,4 @@
-"""Call the service's `/ops` with an operator's key, and fail in words a person can act on.
+"""Call the service with an operator's key, and fail in words a person can act on.
 
 The command line goes through the API rather than to Redis: it needs one URL and one key instead of
 the password of Redis, works from any machine, and whatever it does is authorised and audited in one
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import getpass
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import requests
@@ -55,10 +56,25 @@ class Client:
         given = {k: v for k, v in body.items() if v is not None}
         return self._call("POST", path, json=signature | given)
 
+    def call(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, **given: Any
+    ) -> Json:
+        """Call a route outside of `/ops`, with what is given as its query or its body.
+
+        Raises `Failed`.
+        """
+        values = {name: value for name, value in given.items() if value is not None}
+        if method == "GET":
+            return self._request(method, path, params=values, headers=headers)
+        return self._request(method, path, json=values, headers=headers)
+
     def _call(self, method: str, path: str, **options: Any) -> Json:
+        return self._request(method, f"/ops{path}", **options)
+
+    def _request(self, method: str, path: str, **options: Any) -> Json:
         try:
             answer = self._session.request(
-                method, f"{self.url}/ops{path}", timeout=TIMEOUT_SECONDS, **options
+                method, self.url + path, timeout=TIMEOUT_SECONDS, **options
             )
             body: Json = answer.json()
         except (requests.RequestException, ValueError) as error:

@@ -15,6 +15,7 @@ from cli.notifications import notifications
 from cli.options import AsJson, Key, Limit, Reason, Url
 from cli.payment_lists import payments
 from cli.payments import payment, refunds
+from cli.refund_batches import batches
 from cli.stripe import stripe
 from doctor.examination import STATUS, Finding, Service, examine
 from shared.printable import printable
@@ -42,6 +43,7 @@ for name, group in (
     ("payments", payments),
     ("notifications", notifications),
     ("stripe", stripe),
+    ("refund-batch", batches),
 ):
     app.add_typer(group, name=name)
 

@@ -48,6 +48,11 @@ def as_json(value: Any) -> None:
     print_line(printable_lines(json.dumps(value, indent=2, ensure_ascii=False)))
 
 
+def json_line(value: Any) -> None:
+    """Print JSON in one line."""
+    print_line(printable_lines(json.dumps(value, ensure_ascii=False)))
+
+
 def print_line(*parts: str) -> None:
     """Print words of ours; a part that is a state has its colour on a terminal."""
     console = Console(highlight=False)

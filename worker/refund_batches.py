@@ -18,14 +18,8 @@ from shared.refund_terms import LEFT_OUT_BY_STRIPE, needed, share
 from shared.store.scripts import redis_errors
 from shared.stripe.event import Event
 from shared.work.batch import OPEN, BatchRecord, BatchState, Member, MemberState
-from shared.work.batches import (
-    COMPLETE,
-    END_CANCELED,
-    MEMBER_PREFIX,
-    PAUSE,
-    RESUME,
-    Turn,
-)
+from shared.work.batch_turns import COMPLETE, END_CANCELED, PAUSE, RESUME, Turn
+from shared.work.batches import MEMBER_PREFIX
 from shared.work.kinds import REFUNDS
 from shared.work.payment_index import PaymentFilter
 from shared.work.refund_jobs import RefundRequest

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from shared.canonical_json import compact
@@ -22,8 +23,9 @@ from shared.errors import CallerError, Unavailable
 from shared.keys import State
 from shared.settings import Settings
 from shared.store.scripts import TIMELINE_LIMIT, Call, Store, redis_errors
-from shared.work.batch import OPEN, BatchRecord, BatchState, Member, MemberState
-from shared.work.batch_notification import COMPLETED, PAUSED, STARTED, batch_notification
+from shared.work.batch import BatchRecord, BatchState, Member, MemberState
+from shared.work.batch_notification import STARTED, batch_notification
+from shared.work.batch_turns import Turn
 from shared.work.breaker import OPEN_MS
 from shared.work.items import GUARD_MS, UNTRIED
 from shared.work.kinds import NOTIFICATIONS, REFUNDS, item_id
@@ -40,6 +42,10 @@ MEMBER_ID_LENGTH = 31
 # How far apart the states lie in the set of places (`prelude.lua`), and so the most members.
 PLACES_A_STATE = 1_000_000
 HOUR_MS = 3_600_000
+# Members written by one script: two milliseconds of Redis's time.
+PIECE = 500
+# How long what was written aside lives, if the process dies before it is put in its place.
+ASIDE_MS = 600_000
 # Times the members may move between our reading and our writing of a batch.
 MAX_RACES = 20
 
@@ -76,25 +82,6 @@ class NewBatch:
     ceilings: Sequence[Ceiling] = ()
 
 
-@dataclass(frozen=True)
-class Turn:
-    """A change of a batch's state: from which, to which, and what goes with it.
-
-    `when` must hold of the batch beside its state. `tells` is the type of the notification; `ends`
-    lets the batch be forgotten in due time; `active`: upkeep has something to do for it.
-    """
-
-    start: tuple[str, ...]
-    to: str
-    when: Callable[[BatchRecord], bool] = lambda _: True
-    fields: dict[str, str] = field(default_factory=dict)
-    drop: tuple[str, ...] = ()
-    resumes: bool = False
-    tells: str | None = None
-    ends: bool = False
-    active: bool = True
-
-
 class Batches:
     """Record batches, read them, move their members and turn their states."""
 
@@ -109,33 +96,13 @@ class Batches:
         Raises `CallerError` 429 when it is above a ceiling of its caller; `Unavailable` when it is
         not certain that it was recorded.
         """
-        keys, fields = self._store.keys, new.fields | counted(new.members)
-        fields |= {"state": BatchState.RUNNING}
-        fields |= {"done_before": fields.get(f"count:{MemberState.LEFT_OUT}", "0")}
-        notification = self._notification(BatchRecord(new.id, fields), STARTED)
-        plan = {
-            "id": new.id,
-            "fields": fields,
-            "notification": notification,
-            "ceilings": [{"amount": c.amount, "ceiling": c.ceiling} for c in new.ceilings],
-            "hour_ms": HOUR_MS,
-            "guard_ms": GUARD_MS,
-            "open_ms": OPEN_MS,
-        }
-        names = (
-            self._names(new.id)
-            | self._telling(new.id, str(notification["id"]))
-            | {
-                "batches": keys.batches(),
-                "active_batches": keys.active_batches(),
-                "batch_payments": keys.batch_payments(new.id),
-                "spending": [keys.spending(c.caller, c.currency) for c in new.ceilings],
-            }
-        )
-        flat: list[Any] = [NOTIFICATIONS.message, compact(plan)]
-        for number, member in enumerate(new.members):
-            flat += [member.payment, member.state.number, member.text(number)]
-        outcome, *rest = self._store.run_durably(Call("batch_record", names, flat))
+        aside = f"{new.id}:{secrets.token_hex(8)}"
+        self._write_aside(aside, new.members)
+        outcome, *rest = self._store.run_durably(self._recording(new, aside))
+        if outcome == "incomplete":
+            raise Unavailable(
+                "The batch could not be recorded; try again.", code="batch_incomplete"
+            )
         if outcome == "ceiling":
             raise CallerError(
                 "This key would pass its ceiling of refunds for this hour; nothing was refunded.",
@@ -143,6 +110,47 @@ class Batches:
                 code="refund_ceiling_reached",
                 retry_after_seconds=int(rest[0]) / 1000,
             )
+
+    def _write_aside(self, aside: str, members: Sequence[Member]) -> None:
+        """Write members under names of their own, which nobody reads until they are renamed."""
+        keys = self._store.keys
+        names = {
+            "batch_members": keys.batch_members(aside),
+            "batch_places": keys.batch_places(aside),
+            "batch_payments": keys.batch_payments(aside),
+        }
+        for start in range(0, len(members), PIECE):
+            args: list[Any] = [start, ASIDE_MS]
+            for number, member in enumerate(members[start : start + PIECE], start):
+                args += [member.payment, member.state.number, member.text(number)]
+            self._store.run(Call("batch_stage", names, args))
+
+    def _recording(self, new: NewBatch, aside: str) -> Call:
+        fields = new.fields | counted(new.members) | {"state": BatchState.RUNNING}
+        fields |= {"done_before": fields.get(f"count:{MemberState.LEFT_OUT}", "0")}
+        notification = self._notification(BatchRecord(new.id, fields), STARTED)
+        plan = {
+            "id": new.id,
+            "fields": fields,
+            "notification": notification,
+            "members": len(new.members),
+            "ceilings": [{"amount": c.amount, "ceiling": c.ceiling} for c in new.ceilings],
+            "hour_ms": HOUR_MS,
+            "guard_ms": GUARD_MS,
+            "open_ms": OPEN_MS,
+        }
+        keys = self._store.keys
+        names = self._names(new.id) | self._telling(new.id, str(notification["id"]))
+        names |= {
+            "batches": keys.batches(),
+            "active_batches": keys.active_batches(),
+            "batch_payments": keys.batch_payments(new.id),
+            "new_batch_members": keys.batch_members(aside),
+            "new_batch_places": keys.batch_places(aside),
+            "new_batch_payments": keys.batch_payments(aside),
+            "spending": [keys.spending(c.caller, c.currency) for c in new.ceilings],
+        }
+        return Call("batch_record", names, [NOTIFICATIONS.message, compact(plan)])
 
     def read(self, batch: str) -> BatchRecord:
         """Read a batch. Raises `CallerError` 404 when there is none, `Unavailable`."""
@@ -390,38 +398,3 @@ def counted(members: Sequence[Member]) -> dict[str, str]:
         for name, by in ((f"count:{member.state}", 1), (member.sum_name, member.amount)):
             sums[name] = sums.get(name, 0) + by
     return {name: str(value) for name, value in sums.items() if value}
-
-
-def _is_through(batch: BatchRecord) -> bool:
-    return "retry" not in batch.fields and not batch.count(*OPEN)
-
-
-def _has_none_begun(batch: BatchRecord) -> bool:
-    return not batch.count(MemberState.BEGUN, MemberState.WAITING)
-
-
-PAUSE = Turn((BatchState.RUNNING,), BatchState.PAUSED, tells=PAUSED)
-COMPLETE = Turn(
-    (BatchState.RUNNING,),
-    BatchState.COMPLETED,
-    when=_is_through,
-    tells=COMPLETED,
-    ends=True,
-    active=False,
-)
-CANCEL = Turn((BatchState.RUNNING, BatchState.PAUSED), BatchState.CANCELED, drop=("paused_reason",))
-END_CANCELED = Turn(
-    (BatchState.CANCELED,),
-    BatchState.CANCELED,
-    when=_has_none_begun,
-    tells=COMPLETED,
-    ends=True,
-    active=False,
-)
-RESUME = Turn(
-    (BatchState.PAUSED,),
-    BatchState.RUNNING,
-    fields={"wake": "1"},
-    drop=("paused_reason", "missing", "look_at"),
-    resumes=True,
-)

@@ -1,13 +1,14 @@
 #!lua
--- KEYS batch batch_members batch_places batch_payments batches active_batches notification_item notification_due notification_queue notification_index breaker outbox spending*
--- Record a batch of refunds with all its members, and tell of it, in one step; an id that is known
--- changes nothing. What it comes to counts against its caller's ceilings, if he has any.
+-- KEYS batch batch_members batch_places batch_payments new_batch_members new_batch_places new_batch_payments batches active_batches notification_item notification_due notification_queue notification_index breaker outbox spending*
+-- Record a batch of refunds with all its members, which were written aside, and tell of it, in one
+-- step; an id that is known changes nothing. What it comes to counts against its caller's ceilings.
 -- ARGV template, plan: id, fields, notification {id, fields}, guard_ms, open_ms,
---      ceilings[] {amount, ceiling} (one for each spending), hour_ms; then for each member: its
---      payment, its state's number, its JSON text
--- Returns {'recorded'}, {'known'} or {'ceiling', after how many ms it may fit}.
+--      ceilings[] {amount, ceiling} (one for each spending), hour_ms, members (how many)
+-- Returns {'recorded'}, {'known'}, {'incomplete'} (what was written aside is not all there), or
+-- {'ceiling', after how many ms it may fit}.
 local p = cjson.decode(ARGV[2])
 if redis.call('EXISTS', key.batch) == 1 then return { 'known' } end
+if redis.call('LLEN', key.new_batch_payments) ~= p.members then return { 'incomplete' } end
 local now = now_ms()
 for i, one in ipairs(p.ceilings) do
   local wait_ms = spend(key.spending[i], one.amount, one.ceiling, p.hour_ms, now)
@@ -16,11 +17,11 @@ end
 redis.call('HSET', key.batch, 'id', p.id, 'recorded_at', now, 'resumed_at', now,
   'sequence', 1)
 set(key.batch, p.fields)
-for i = 3, #ARGV, 3 do
-  local n = (i - 3) / 3
-  redis.call('HSET', key.batch_members, ARGV[i], ARGV[i + 2])
-  redis.call('ZADD', key.batch_places, ARGV[i + 1] * PLACES_A_STATE + n, ARGV[i])
-  redis.call('RPUSH', key.batch_payments, ARGV[i])
+redis.call('RENAME', key.new_batch_members, key.batch_members)
+redis.call('RENAME', key.new_batch_places, key.batch_places)
+redis.call('RENAME', key.new_batch_payments, key.batch_payments)
+for _, name in ipairs({ key.batch_members, key.batch_places, key.batch_payments }) do
+  redis.call('PERSIST', name)
 end
 redis.call('ZADD', key.batches, now, p.id)
 redis.call('ZADD', key.active_batches, now, p.id)

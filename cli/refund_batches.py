@@ -1,0 +1,298 @@
+"""`./billing refund-batch`: refund an event, watch it, stop it, and report what became of it."""
+
+from __future__ import annotations
+
+import csv
+import secrets
+import sys
+import time
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from cli import output
+from cli.client import NOTHING_DONE, UNREACHABLE, Client, Failed
+from cli.options import AsJson, Key, Url, Yes
+from shared.printable import printable
+
+Json = dict[str, Any]
+ROUTE = "/api/refund/batches"
+# Between two looks at a batch that is watched.
+LOOK_SECONDS = 1.0
+PAGE = 1_000
+COLUMNS = (
+    "payment_id",
+    "status",
+    "amount",
+    "currency",
+    "reason",
+    "refund_request_id",
+    "refund_id",
+    "failure_code",
+    "failure_message",
+)
+# What a spreadsheet takes for a formula when a cell begins with it.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+batches = typer.Typer(help="Refund an event, or a list of payments, as one.", no_args_is_help=True)
+BatchId = Annotated[str, typer.Argument(help="Id of the batch: rb_….")]
+
+
+@batches.command("start")
+def start(
+    event: Annotated[
+        str | None, typer.Option("--event", help="All payments of this event.")
+    ] = None,
+    payment: Annotated[
+        list[str] | None, typer.Option("--payment", help="This payment (pi_…); may be repeated.")
+    ] = None,
+    percent: Annotated[
+        str | None,
+        typer.Option("--percent", help="Of what was received; default: all that is left."),
+    ] = None,
+    amount: Annotated[
+        int | None, typer.Option("--amount", help="Of each payment, in the smallest unit.")
+    ] = None,
+    keep_fee: Annotated[
+        str | None,
+        typer.Option("--keep-fee", help="Kept of each refund: an amount, or stripe_fee."),
+    ] = None,
+    currency: Annotated[
+        str | None, typer.Option("--currency", help="Only payments in this currency.")
+    ] = None,
+    account: Annotated[
+        str | None, typer.Option("--account", help="The connected account (acct_…), if any.")
+    ] = None,
+    reason: Annotated[
+        str | None,
+        typer.Option("--reason", help="Stripe's: duplicate, fraudulent or requested_by_customer."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would happen; refund nothing.")
+    ] = False,
+    idempotency_key: Annotated[
+        str | None,
+        typer.Option("--idempotency-key", help="The same key starts the same batch. Default: new."),
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch/--no-watch", help="On a terminal, follow it to its end.")
+    ] = True,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Show what a batch would refund, have it confirmed, start it, and follow it."""
+    request = {
+        "event_id": event,
+        "payments": payment or None,
+        "percent": percent,
+        "amount": amount,
+        "keep_fee": int(keep_fee) if keep_fee and keep_fee.isdecimal() else keep_fee,
+        "expected_currency": currency,
+        "reason": reason,
+    }
+    client = Client(url, key)
+    headers = {"Idempotency-Key": idempotency_key or f"cli-{secrets.token_hex(16)}"}
+    headers |= {"Stripe-Account": account} if account else {}
+    if dry_run or not yes:
+        preview = client.call("POST", ROUTE, headers, **request, dry_run=True)
+        if dry_run:
+            output.as_json(preview) if as_json else _show_preview(preview)
+            return
+        _confirm(preview, as_json=as_json)
+    batch = client.call("POST", ROUTE, headers, **request)
+    if watch and not as_json:
+        batch = _watch(client, batch)
+    _show(batch, as_json=as_json)
+
+
+def _confirm(preview: Json, *, as_json: bool) -> None:
+    """Show what would be refunded and have it confirmed. Raises `Failed`."""
+    if as_json or not sys.stdin.isatty():
+        raise Failed(
+            "Nothing was refunded: confirm with --yes, or look first with --dry-run.", NOTHING_DONE
+        )
+    _show_preview(preview)
+    if not typer.confirm(f"Refund these {preview['payments']} payments?"):
+        raise Failed("Nothing was refunded.", NOTHING_DONE)
+
+
+def _show_preview(preview: Json) -> None:
+    output.print_line(f"payments to refund: {preview['payments']}")
+    for currency, amount in preview["amounts"].items():
+        output.print_line(f"  {output.amount(amount, currency)}")
+    for reason, count in preview["left_out"].items():
+        output.print_line(f"left out: {count} {printable(reason)}")
+    for part in preview["funds"]:
+        available = output.amount(part["available"], part["currency"])
+        needed = output.amount(part["needed"], part["currency"])
+        lacking = f", missing: {part['missing']}" if part["missing"] else ""
+        output.print_line(f"balance needed: {needed}, available: {available}{lacking}")
+    if preview["needs_operator"]:
+        output.print_line("Only an operator's key may start it.")
+
+
+@batches.command("show")
+def show(
+    batch_id: BatchId,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="On a terminal, follow it to its end.")
+    ] = False,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Show how a batch stands: counts, amounts, rate and estimated end."""
+    client = Client(url, key)
+    batch = client.call("GET", f"{ROUTE}/{batch_id}")
+    if watch and not as_json:
+        batch = _watch(client, batch)
+    _show(batch, as_json=as_json)
+
+
+@batches.command("list")
+def list_batches(
+    event: Annotated[
+        str | None, typer.Option("--event", help="Only batches of this event.")
+    ] = None,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """List batches, newest first."""
+    page = Client(url, key).call("GET", ROUTE, event_id=event)
+    if as_json:
+        output.as_json(page)
+    elif not page["data"]:
+        output.print_line("There is no batch.")
+    else:
+        output.table(page["data"], "created", "batch_id", "state", "done", "total", "event_id")
+
+
+def _turn(verb: str, says: str) -> None:
+    """Add the command that posts a verb to a batch."""
+
+    @batches.command(verb, help=says)
+    def command(
+        batch_id: BatchId, as_json: AsJson = False, url: Url = None, key: Key = None
+    ) -> None:
+        _show(Client(url, key).call("POST", f"{ROUTE}/{batch_id}/{verb}"), as_json=as_json)
+
+
+_turn("pause", "Begin no more refunds until it is resumed.")
+_turn("resume", "Go on with a paused batch.")
+_turn("cancel", "Begin no more refunds for good; what was begun comes to its end.")
+
+
+@batches.command("retry")
+def retry(
+    batch_id: BatchId,
+    late: Annotated[
+        bool, typer.Option("--late", help="Refund those that came late, instead.")
+    ] = False,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Try the payments that failed once more."""
+    include = ["late" if late else "failed"]
+    batch = Client(url, key).call("POST", f"{ROUTE}/{batch_id}/retry", include=include)
+    _show(batch, as_json=as_json)
+
+
+@batches.command("report")
+def report(
+    batch_id: BatchId,
+    status: Annotated[
+        str | None, typer.Option("--status", help="Only payments in this status.")
+    ] = None,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Print every payment of a batch as CSV, or with --json a JSON object in each line."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    if not as_json:
+        writer.writerow(COLUMNS)
+    for member in _members(Client(url, key), batch_id, status):
+        if as_json:
+            output.json_line(member)
+        else:
+            writer.writerow([_csv_cell(member[name]) for name in COLUMNS])
+
+
+def _members(client: Client, batch_id: str, status: str | None) -> Iterator[Json]:
+    """Read all members of a batch, a page at a time."""
+    query: Json = {"limit": PAGE} | ({"status": status} if status else {})
+    while True:
+        page = client.call("GET", f"{ROUTE}/{batch_id}/refunds", **query)
+        yield from page["data"]
+        if not page["has_more"]:
+            return
+        query["starting_after"] = page["data"][-1]["payment_id"]
+
+
+def _csv_cell(value: Any) -> str:
+    """Give a cell as text that no spreadsheet takes for a formula."""
+    text = "" if value is None else printable(str(value))
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def _watch(client: Client, batch: Json) -> Json:
+    """Follow a batch with a bar until it rests, on a terminal; Ctrl-C stops watching it."""
+    console = Console()
+    if not console.is_terminal:
+        return batch
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[more]}"),
+    )
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("refunding", total=batch["total"], more="")
+        try:
+            for batch in _looks(client, batch):  # noqa: B020, PLR1704  # the latest is shown
+                progress.update(bar, completed=batch["done"], more=_more(batch))
+        except KeyboardInterrupt:
+            progress.update(bar, description="no longer watched; the batch goes on:")
+    return batch
+
+
+def _looks(client: Client, batch: Json) -> Iterator[Json]:
+    """Look at a batch until it rests; while the service does not answer, look again."""
+    yield batch
+    while batch["state"] == "running":
+        time.sleep(LOOK_SECONDS)
+        try:
+            batch = client.call("GET", f"{ROUTE}/{batch['batch_id']}")
+        except Failed as failure:
+            if failure.status != UNREACHABLE:
+                raise
+        yield batch
+
+
+def _more(batch: Json) -> str:
+    """Say at what rate a batch goes and how much failed."""
+    failed = batch["counts"]["failed"] + batch["counts"]["dead"]
+    rate = f"{batch['per_second'] or 0:.1f}/s"
+    return f"{rate}, {failed} failed" if failed else rate
+
+
+def _show(batch: Json, *, as_json: bool) -> None:
+    if as_json:
+        output.as_json(batch)
+        return
+    names = ("batch_id", "state", "paused_reason", "event_id", "done", "total", "estimated_end")
+    output.fields({name: batch[name] for name in names})
+    for status, count in batch["counts"].items():
+        if count:
+            output.print_line(f"  {status}: {count}")
+    for currency, sums in batch["amounts"].items():
+        for status, amount in sums.items():
+            output.print_line(f"  {printable(status)}: {output.amount(amount, currency)}")
+    for currency, amount in (batch["missing"] or {}).items():
+        output.print_line(f"missing: {output.amount(amount, currency)}")

@@ -1,0 +1,63 @@
+"""The turns a batch of refunds takes: from which state to which, and what is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from shared.work.batch import OPEN, BatchRecord, BatchState, MemberState
+from shared.work.batch_notification import COMPLETED, PAUSED
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A change of a batch's state: from which, to which, and what goes with it.
+
+    `when` must hold of the batch beside its state. `tells` is the type of the notification; `ends`
+    lets the batch be forgotten in due time; `active`: upkeep has something to do for it.
+    """
+
+    start: tuple[str, ...]
+    to: str
+    when: Callable[[BatchRecord], bool] = lambda _: True
+    fields: dict[str, str] = field(default_factory=dict)
+    drop: tuple[str, ...] = ()
+    resumes: bool = False
+    tells: str | None = None
+    ends: bool = False
+    active: bool = True
+
+
+def _is_through(batch: BatchRecord) -> bool:
+    return "retry" not in batch.fields and not batch.count(*OPEN)
+
+
+def _has_none_begun(batch: BatchRecord) -> bool:
+    return not batch.count(MemberState.BEGUN, MemberState.WAITING)
+
+
+PAUSE = Turn((BatchState.RUNNING,), BatchState.PAUSED, tells=PAUSED)
+COMPLETE = Turn(
+    (BatchState.RUNNING,),
+    BatchState.COMPLETED,
+    when=_is_through,
+    tells=COMPLETED,
+    ends=True,
+    active=False,
+)
+CANCEL = Turn((BatchState.RUNNING, BatchState.PAUSED), BatchState.CANCELED, drop=("paused_reason",))
+END_CANCELED = Turn(
+    (BatchState.CANCELED,),
+    BatchState.CANCELED,
+    when=_has_none_begun,
+    tells=COMPLETED,
+    ends=True,
+    active=False,
+)
+RESUME = Turn(
+    (BatchState.PAUSED,),
+    BatchState.RUNNING,
+    fields={"wake": "1"},
+    drop=("paused_reason", "missing", "look_at"),
+    resumes=True,
+)

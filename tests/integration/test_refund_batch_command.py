@@ -1,0 +1,87 @@
+"""`./billing refund-batch`, against the API over HTTP."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import threading
+
+import pytest
+
+from shared.settings import Settings
+from shared.store.scripts import Store
+from tests.integration import batching as b
+from tests.integration.doors import open_door
+from tests.integration.hands import Hands
+from tests.integration.test_command_line import Billing, Screen, make_keys
+
+
+@pytest.fixture
+def billing(settings: Settings, real_store: Store) -> Billing:
+    """Run commands as an operator, against a front that asks for keys."""
+    door = open_door(settings.model_copy(update=make_keys()), real_store)
+    return Billing(f"http://127.0.0.1:{door.application.wsgi_app.port}")
+
+
+@pytest.fixture
+def payments(hands: Hands) -> list[str]:
+    """Take three payments for an event."""
+    return b.pay(hands, 3)
+
+
+def test_nothing_is_refunded_before_it_is_confirmed(
+    hands: Hands, billing: Billing, payments: list[str]
+) -> None:
+    refused = billing("refund-batch", "start", "--event", "evening")
+    assert refused.returncode == 4
+    assert "--yes" in refused.stderr
+    shown = billing("refund-batch", "start", "--event", "evening", "--percent", "50", "--dry-run")
+    assert "payments to refund: 3" in shown.stdout
+    assert "1500 sgd" in shown.stdout
+    wrong = billing("refund-batch", "start", "--event", "evening", "--percent", "150", "--dry-run")
+    assert wrong.returncode == 1
+    assert "percent" in wrong.stderr
+    assert [b.refunded(hands, one) for one in payments] == [[], [], []]
+
+
+def test_a_batch_is_started_steered_and_reported(
+    hands: Hands, billing: Billing, payments: list[str]
+) -> None:
+    options = ("--event", "evening", "--keep-fee", "100", "--yes", "--idempotency-key", "k")
+    started = json.loads(billing("refund-batch", "start", *options, "--json").stdout)
+    again = json.loads(billing("refund-batch", "start", *options, "--json").stdout)
+    batch = started["batch_id"]
+    assert again["batch_id"] == batch
+    for verb, state in (("pause", "paused"), ("resume", "running")):
+        assert json.loads(billing("refund-batch", verb, batch, "--json").stdout)["state"] == state
+    b.turn(hands)
+    b.turn(hands)
+    shown = billing("refund-batch", "show", batch)
+    assert "completed" in shown.stdout
+    assert "refunded: 2700 sgd" in shown.stdout
+    rows = list(csv.DictReader(io.StringIO(billing("refund-batch", "report", batch).stdout)))
+    assert {row["payment_id"] for row in rows} == set(payments)
+    assert {(row["status"], row["amount"]) for row in rows} == {("refunded", "900")}
+    lines = billing("refund-batch", "report", batch, "--json").stdout.splitlines()
+    assert len([json.loads(line) for line in lines]) == 3
+    assert billing("refund-batch", "report", batch, "--status", "failed").stdout.count("\n") == 1
+    assert batch in billing("refund-batch", "list", "--event", "evening").stdout
+    assert "refund_batch_pause" in billing("audit").stdout
+    refused = billing("refund-batch", "cancel", batch)
+    assert (refused.returncode, "completed" in refused.stderr) == (1, True)
+
+
+def test_a_progress_bar_follows_a_batch_on_a_terminal(
+    hands: Hands, billing: Billing, payments: list[str]
+) -> None:
+    command = ("refund-batch", "start", "--event", "evening", "--yes")
+    screen = Screen(billing.environment, *command)
+    screen.read_until("0/3")
+    worker = threading.Thread(target=lambda: [b.turn(hands), b.turn(hands)])
+    worker.start()
+    rest = screen.rest()
+    worker.join()
+    assert screen.ended() == 0
+    assert "3/3" in rest
+    assert "state: completed" in rest

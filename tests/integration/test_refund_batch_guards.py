@@ -1,0 +1,181 @@
+"""Who may start, see and steer a batch of refunds, and how much it may come to."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from shared.bearer_keys import CallerLimits
+from shared.settings import Settings
+from shared.store.scripts import Store
+from tests.conftest import make_settings
+from tests.integration import batching as b
+from tests.integration.doors import open_door
+from tests.integration.hands import Hands
+
+Json = dict[str, Any]
+SHOP, KIOSK, OPERATOR = "shop-key", "kiosk-key", "operator-key"
+KEYS = {"api_keys": f"shop:{SHOP},kiosk:{KIOSK}", "operator_keys": f"kim:{OPERATOR}"}
+
+
+@pytest.fixture
+def door(settings: Settings, real_store: Store, request: pytest.FixtureRequest) -> FlaskClient:
+    """Serve with keys, and with what the test's marker changes."""
+    changes = getattr(request, "param", {})
+    keys = make_settings(**KEYS)
+    update = {name: getattr(keys, name) for name in KEYS} | changes
+    return open_door(settings.model_copy(update=update), real_store)
+
+
+def call(door: FlaskClient, key: str, path: str = "", body: Json | None = None) -> TestResponse:
+    headers = {"Authorization": f"Bearer {key}"}
+    route = f"/api/refund/batches{path}"
+    if body is None:
+        return door.get(route, headers=headers)
+    return door.post(route, json=body, headers=headers)
+
+
+SMALL = {"refund_batch_max_payments": 2}
+CHEAP = {"refund_batch_max_amount": ("sgd:2500",)}
+
+
+@pytest.mark.parametrize("door", [SMALL, CHEAP], indirect=True)
+def test_a_large_batch_needs_an_operators_key(hands: Hands, door: FlaskClient) -> None:
+    paid = b.pay(hands, 3)
+    few, many = {"payments": paid[:2]}, {"payments": paid}
+    dry = call(door, SHOP, body=many | {"dry_run": True})
+    assert (dry.status_code, dry.get_json()["needs_operator"]) == (200, True)
+    refused = call(door, SHOP, body=many)
+    assert (refused.status_code, refused.get_json()["code"]) == (403, "operator_key_required")
+    assert call(door, SHOP, body=few).status_code == 202
+    assert call(door, OPERATOR, body=many).status_code == 202
+
+
+def test_a_batch_is_seen_and_steered_by_its_caller_and_by_operators_alone(
+    hands: Hands, door: FlaskClient
+) -> None:
+    paid = b.pay(hands, 1)
+    batch = call(door, SHOP, body={"payments": paid}).get_json()["batch_id"]
+    for path in (f"/{batch}", f"/{batch}/refunds"):
+        statuses = [call(door, key, path).status_code for key in (SHOP, OPERATOR, KIOSK)]
+        assert statuses == [200, 200, 404]
+    assert call(door, KIOSK, f"/{batch}/pause", {}).status_code == 404
+    assert call(door, KIOSK).get_json()["data"] == []
+    assert len(call(door, OPERATOR).get_json()["data"]) == 1
+    assert call(door, "wrong", f"/{batch}").status_code == 401
+    assert door.get(f"/api/refund/batches/{batch}").status_code == 401
+
+
+LIMITED = {"shop": CallerLimits(refunds_per_hour={"sgd": 2500})}
+
+
+@pytest.mark.parametrize("door", [{"caller_limits": LIMITED}], indirect=True)
+def test_a_batch_counts_whole_against_the_ceiling_that_single_refunds_count_against(
+    hands: Hands, door: FlaskClient
+) -> None:
+    paid = b.pay(hands, 4)
+    single = {"payment_intent_id": paid[3], "amount": 600}
+    headers = {"Authorization": f"Bearer {SHOP}"}
+    refused = call(door, SHOP, body={"payments": paid[:3]})
+    assert (refused.status_code, refused.get_json()["code"]) == (429, "refund_ceiling_reached")
+    assert int(refused.headers["Retry-After"]) > 0
+    assert call(door, SHOP, body={"payments": paid[:2]}).status_code == 202
+    assert door.post("/api/refund/process", json=single, headers=headers).status_code == 429
+    yen = b.pay(hands, 1, currency="jpy", amount=500)
+    assert call(door, SHOP, body={"payments": yen}).get_json()["code"] == "currency_not_allowed"
+
+
+@pytest.mark.parametrize("door", [{"caller_limits": LIMITED}], indirect=True)
+def test_batches_at_the_same_time_do_not_pass_the_ceiling(hands: Hands, door: FlaskClient) -> None:
+    paid = b.pay(hands, 6)
+    statuses: list[int] = []
+    port = door.application.wsgi_app.port
+
+    def start(payments: list[str]) -> None:
+        answer = b.requests.post(
+            f"http://127.0.0.1:{port}/api/refund/batches",
+            json={"payments": payments},
+            headers={"Authorization": f"Bearer {SHOP}"},
+            timeout=30,
+        )
+        statuses.append(answer.status_code)
+
+    threads = [threading.Thread(target=start, args=([one],)) for one in paid]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(statuses) == [202, 202, 429, 429, 429, 429]
+
+
+READER = {"shop": CallerLimits(read_only=True)}
+ELSEWHERE = {"shop": CallerLimits(accounts=frozenset(("acct_1",)))}
+
+
+@pytest.mark.parametrize(
+    ("door", "code"),
+    [
+        ({"caller_limits": READER}, "read_only_caller"),
+        ({"caller_limits": ELSEWHERE}, "account_not_allowed"),
+    ],
+    indirect=["door"],
+)
+def test_a_callers_limits_hold_for_batches(hands: Hands, door: FlaskClient, code: str) -> None:
+    paid = b.pay(hands, 1)
+    refused = call(door, SHOP, body={"payments": paid})
+    assert (refused.status_code, refused.get_json()["code"]) == (403, code)
+
+
+def test_payments_of_another_account_are_left_out(hands: Hands) -> None:
+    (ours,) = b.pay(hands, 1)
+    answer = hands.client.post(
+        "/api/refund/batches",
+        json={"payments": [ours], "dry_run": True},
+        headers={"Stripe-Account": "acct_1"},
+    )
+    assert answer.get_json()["left_out"] == {"other_account": 1}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"event_id": "a", "payments": ["pi_1"]},
+        {"payments": []},
+        {"payments": ["rr_1"]},
+        {"event_id": ""},
+        {"event_id": "a", "percent": 0},
+        {"event_id": "a", "percent": 100.5},
+        {"event_id": "a", "percent": 12.345},
+        {"event_id": "a", "percent": 50, "amount": 5},
+        {"event_id": "a", "amount": 0},
+        {"event_id": "a", "keep_fee": -1},
+        {"event_id": "a", "keep_fee": "all"},
+        {"event_id": "a", "dry_run": "yes"},
+        {"event_id": "a", "reason": "because"},
+        {"event_id": "nobody"},
+    ],
+)
+def test_a_wrong_request_is_refused_and_records_nothing(hands: Hands, body: Json) -> None:
+    assert b.start(hands, **body).status_code == 422
+    assert hands.client.get("/api/refund/batches").get_json()["data"] == []
+
+
+def test_an_amount_has_one_meaning(hands: Hands) -> None:
+    paid = b.pay(hands, 1) + b.pay(hands, 1, currency="jpy", amount=500)
+    refused = b.start(hands, payments=paid, amount=100)
+    assert refused.get_json()["code"] == "several_currencies"
+    one = b.start(hands, payments=paid, amount=100, expected_currency="jpy", dry_run=True)
+    assert one.get_json()["amounts"] == {"jpy": 100}
+    assert one.get_json()["left_out"] == {"currency_mismatch": 1}
+
+
+def test_ten_thousand_payments_fit_into_one_request(hands: Hands) -> None:
+    ids = [f"pi_3{number:024d}" for number in range(10_000)]
+    answer = b.start(hands, payments=ids, dry_run=True)
+    assert answer.get_json()["left_out"] == {"unknown_payment": 10_000}
+    assert b.start(hands, payments=[*ids, "pi_one_more"], dry_run=True).status_code in (400, 422)
