@@ -285,6 +285,7 @@ class Batches:
             "index": keys.index(kind),
             "timeline": keys.timeline(payment_id),
             "accounts": keys.accounts(),
+            "ended_members": keys.ended_members(),
         }
         args = [kind.message, compact(plan | {"payment": payment_id})]
         return str(self._store.run(Call("batch_begin", names, args)))

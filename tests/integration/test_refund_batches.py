@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from shared.work.batches import member_job_id
+from shared.work.refund_jobs import stripe_key
 from tests.integration import batching as b
 from tests.integration.hands import Hands
 
@@ -239,3 +241,17 @@ def test_members_are_paged_in_the_order_they_were_given(hands: Hands) -> None:
             if len(page) < 2:
                 break
         assert found == paid
+
+
+def test_a_job_that_redis_lost_and_its_refund_restored_ends_its_member(hands: Hands) -> None:
+    (payment,) = b.pay(hands, 1)
+    batch = b.started(hands, payments=[payment])
+    store, jobs = hands.runtime.store, hands.runtime.refund_jobs
+    job = member_job_id(batch, payment, 0)
+    # As a Redis that went back in time: the refund was made, and its job and begin are unknown.
+    params = {"payment_intent": payment, "amount": 1000}
+    made = hands.runtime.gateway.create_refund(params=params, idempotency_key=stripe_key(job))
+    assert jobs.restore(job, made, None)
+    assert counts(b.run(hands, batch)) == {"refunded": 1}
+    assert b.refunded(hands, payment) == [1000]
+    assert store.redis.llen(store.keys.ended_members()) == 0

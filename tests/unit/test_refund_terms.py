@@ -33,7 +33,7 @@ def payment(**changes: object) -> PaymentSummary:
         "net": 941,
         "settlement_currency": "sgd",
     }
-    return PaymentSummary(**(made | changes))  # type: ignore[arg-type]
+    return PaymentSummary(**(made | changes))  # type: ignore[arg-type]  # fields by name
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 #!lua
--- KEYS batch batch_members batch_places item due queue index timeline accounts
+-- KEYS batch batch_members batch_places item due queue index timeline accounts ended_members
 -- Begin a member of a running batch: record its refund job, unless it is left out, and move the
 -- member, in one step.
 -- ARGV template, plan: payment, changes (of the member, its new state with them), id,
@@ -10,7 +10,11 @@ local state = redis.call('HGET', key.batch, 'state')
 if state ~= 'running' then return state or 'unknown' end
 local member = cjson.decode(redis.call('HGET', key.batch_members, p.payment))
 if member.state ~= 'not_begun' then return member.state end
-if p.changes.state == 'begun' and redis.call('EXISTS', key.item) == 0 then
+if p.changes.state == 'begun' and redis.call('EXISTS', key.item) == 1 then
+  -- Redis had lost the job, and it was restored from its refund: its end is handed over.
+  redis.call('HSET', key.item, 'batch_id', p.fields.batch_id, 'payment_id', p.payment)
+  redis.call('RPUSH', key.ended_members, p.id .. ':restored')
+elseif p.changes.state == 'begun' then
   local now = now_ms()
   redis.call('HSET', key.item, 'recorded_at', now)
   set(key.item, p.fields)
