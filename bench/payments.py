@@ -51,7 +51,7 @@ def main() -> None:
 
 def settling(stage: Stage, settings: Settings, store: Store) -> None:
     """Compare the script that settles with and without the index, event by event in turns."""
-    count = scaled(1_000, 20)
+    count = scaled(300, 20)
     events = story(stage)
     head(
         f"The script that settles: {count} payments, three events each",
@@ -131,7 +131,7 @@ def listing(stage: Stage, settings: Settings, store: Store) -> None:
     last = next(index.walk(PaymentFilter(until=NEWEST - count // 2))).record.id
     head(f"GET /api/payments over {count} payments", "which", "p50 ms", "p99 ms")
     for name, query in _queries(last, count).items():
-        times = _asked(stage, query)
+        times = _response_times(stage, query)
         row(name, *(f"{times[int(len(times) * share)] * 1000:.1f}" for share in (0.5, 0.99)))
 
 
@@ -153,7 +153,7 @@ def _queries(last: str, count: int) -> dict[str, Json]:
     }
 
 
-def _asked(stage: Stage, query: Json) -> list[float]:
+def _response_times(stage: Stage, query: Json) -> list[float]:
     times = []
     with requests.Session() as session:
         for _ in range(scaled(300, 20)):

@@ -19,6 +19,13 @@ export type KnownPayment = Schemas["KnownPayment"];
 export type AuditList = Schemas["AuditList"];
 export type PaymentList = Schemas["PaymentList"];
 export type PaymentRow = Schemas["PaymentRow"];
+export type PaymentSum = Schemas["PaymentSum"];
+export type PaymentSums = Schemas["PaymentSums"];
+export type Batch = Schemas["Batch"];
+export type BatchList = Schemas["BatchList"];
+export type BatchMember = Schemas["BatchMember"];
+export type MemberPage = Schemas["MemberPage"];
+export type DryRun = Schemas["DryRun"];
 export type PaymentWork = Schemas["PaymentWork"];
 export type WorkItem = Schemas["WorkItem"];
 export type RefundList = Schemas["RefundList"];
@@ -67,6 +74,14 @@ export interface Notice {
     reached: (stand: Stand | null) => void;
     away: (error: any, isShowing: boolean) => void;
     closed: () => void;
+}
+
+/** What a batch refunds of each payment of an event. */
+export interface BatchTerms {
+    event_id: string;
+    reason: string;
+    percent?: string;
+    keep_fee?: string;
 }
 
 /** Who decides, and why: both go into the audit. */

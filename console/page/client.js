@@ -46,16 +46,18 @@ export function get(path, query = {}, signal = undefined) {
   for (const [name, value] of Object.entries(query)) {
     if (value !== undefined && value !== "") search.set(name, String(value));
   }
-  return call("GET", search.size ? `${path}?${search}` : path, undefined, signal);
+  return call("GET", search.size ? `${path}?${search}` : path, {}, signal);
 }
 
 /**
  * Have something done.
  * @param {string} path
  * @param {object} body
+ * @param {Record<string, string>} headers
  * @returns {Promise<any>}
  */
-export const post = (path, body) => call("POST", path, JSON.stringify(body));
+export const post = (path, body, headers = {}) =>
+  call("POST", path, { body: JSON.stringify(body), headers });
 
 /** @returns {Record<string, string>} */
 function authorization() {
@@ -68,10 +70,10 @@ function authorization() {
 /**
  * @param {string} method
  * @param {string} path
- * @param {string | undefined} body
+ * @param {{ body?: string, headers?: Record<string, string> }} sent
  * @param {AbortSignal} [signal]
  */
-async function call(method, path, body, signal) {
+async function call(method, path, { body, headers = {} }, signal = undefined) {
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
   /** @type {RequestInit} */
   const options = {
@@ -80,6 +82,7 @@ async function call(method, path, body, signal) {
       Accept: "application/json",
       ...authorization(),
       ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+      ...headers,
     },
     body,
     cache: "no-store",

@@ -26,6 +26,7 @@ export function toast(text) {
  * @property {string} title
  * @property {Child} [body]
  * @property {{ element: HTMLElement, read: () => object } | null} [fields]
+ * @property {boolean} [signed] false for what the audit does not keep: no name, no reason
  * @property {string} confirm
  * @property {(said: Said & Record<string, any>) => Promise<string>} act
  */
@@ -34,11 +35,9 @@ export function toast(text) {
  * Ask before something is done; what `act` throws is shown in the dialog, which then stays open.
  * @param {Question} question
  */
-export function ask({ title, body = [], fields = null, confirm, act }) {
+export function ask({ title, body = [], fields = null, signed = true, confirm, act }) {
   const problem = h("p", { class: "problem", role: "alert", hidden: true });
-  const by = h("input", { id: "ask-by", maxlength: "100", autocomplete: "off" });
-  const reason = h("input", { id: "ask-reason", maxlength: "500", autocomplete: "off" });
-  by.value = operatorName();
+  const signature = signed ? signing() : UNSIGNED;
   const yes = h("button", { class: "primary" }, confirm);
   const no = button({}, () => dialog.close(), "Cancel");
   const form = h(
@@ -47,6 +46,29 @@ export function ask({ title, body = [], fields = null, confirm, act }) {
     h("h2", { id: "ask-title" }, title),
     body,
     fields?.element ?? null,
+    signature.element,
+    problem,
+    h("div", { class: "ends" }, no, yes),
+  );
+  const dialog = h("dialog", { "aria-labelledby": "ask-title" }, form);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const said = signature.read();
+    perform(dialog, { yes, problem }, () => act({ ...said, ...fields?.read() }));
+  });
+  open(dialog);
+  (firstToFill(form) ?? yes).focus();
+}
+
+/** What stands for name and reason where the audit keeps neither. */
+const UNSIGNED = { element: null, read: () => ({ by: "", reason: "" }) };
+
+/** Make the fields for who decides, and why. */
+function signing() {
+  const by = h("input", { id: "ask-by", maxlength: "100", autocomplete: "off" });
+  const reason = h("input", { id: "ask-reason", maxlength: "500", autocomplete: "off" });
+  by.value = operatorName();
+  const element = [
     h(
       "div",
       { class: "pair" },
@@ -54,20 +76,22 @@ export function ask({ title, body = [], fields = null, confirm, act }) {
       h("div", {}, h("label", { for: "ask-reason" }, "Reason"), reason),
     ),
     h("p", { class: "hint" }, "Both are kept in the audit."),
-    problem,
-    h("div", { class: "ends" }, no, yes),
-  );
-  const dialog = h("dialog", { "aria-labelledby": "ask-title" }, form);
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
+  ];
+  const read = () => {
     keepName(by.value.trim());
-    const said = { by: by.value.trim(), reason: reason.value.trim() };
-    perform(dialog, { yes, problem }, () => act({ ...said, ...fields?.read() }));
-  });
-  open(dialog);
-  /** @type {HTMLInputElement} */
-  const first = fields?.element.querySelector("input:not([type='radio'])") ?? by;
-  (first.value ? yes : first).focus();
+    return { by: by.value.trim(), reason: reason.value.trim() };
+  };
+  return { element, read };
+}
+
+/**
+ * Find the first field of a form, if a person has to fill it in.
+ * @param {HTMLFormElement} form
+ */
+function firstToFill(form) {
+  /** @type {HTMLInputElement | null} */
+  const first = form.querySelector("input:not([type='radio'], [hidden])");
+  return first?.value ? null : first;
 }
 
 /** @param {HTMLDialogElement} dialog */
@@ -92,7 +116,7 @@ async function perform(dialog, { yes, problem }, act) {
   try {
     const text = await act();
     dialog.close();
-    toast(text);
+    if (text) toast(text);
   } catch (error) {
     problem.textContent = visible(explained(error));
     problem.hidden = false;

@@ -6,7 +6,7 @@ import { address, addressOf, soughtIn } from "./router.js";
 const WRONG = "Type an id, an e-mail address, or a value of a payment's metadata.";
 const LEAST = 3;
 // Their pages are shown at once; anything else is looked for first.
-const OWN_PAGE = /^(pi|re|pyr|evt|rr|ntf)_\w+$/;
+const OWN_PAGE = /^(pi|re|pyr|rb|evt|rr|ntf)_\w+$/;
 
 export function lookUp() {
   const input = h("input", {

@@ -7,6 +7,8 @@ import { shell } from "./shell.js";
 import { signIn } from "./signin.js";
 import { mount } from "./stage.js";
 import { audit } from "./views/audit.js";
+import { batch } from "./views/batch.js";
+import { event } from "./views/event.js";
 import { events } from "./views/events.js";
 import { item } from "./views/item.js";
 import { letters } from "./views/letters.js";
@@ -23,7 +25,15 @@ import { refunds } from "./views/refunds.js";
 /** @type {Record<string, Make>} */
 const LISTS = { payments, refunds, notifications, events, "dead-letters": letters, audit };
 /** @type {Record<string, Make>} */
-const DETAILS = { events: item, items: item, payments: payment, refunds: refund, find: found };
+const DETAILS = {
+  events: item,
+  items: item,
+  payments: payment,
+  refunds: refund,
+  "event-payments": event,
+  "refund-batches": batch,
+  find: found,
+};
 
 /** @type {ReturnType<typeof mount> | null} */
 let current = null;

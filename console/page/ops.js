@@ -144,3 +144,57 @@ export const find = (text, signal) => get("find", { text }, signal);
  * @returns {Promise<T.Rates>}
  */
 export const rates = (hours, signal) => get("rates", { hours }, signal);
+
+/**
+ * @param {T.Asked} query
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<T.PaymentSums>}
+ */
+export const paymentSums = (query, signal) => get("payment-sums", query, signal);
+
+// The batches of refunds are callers' routes, too: an operator's key opens them.
+const BATCHES = "../api/refund/batches";
+
+/**
+ * @param {T.Asked} query
+ * @param {AbortSignal} signal
+ * @returns {Promise<T.BatchList>}
+ */
+export const batches = (query, signal) => get(BATCHES, query, signal);
+
+/**
+ * @param {string} id
+ * @param {AbortSignal} signal
+ * @returns {Promise<T.Batch>}
+ */
+export const batch = (id, signal) => get(`${BATCHES}/${encodeURIComponent(id)}`, {}, signal);
+
+/**
+ * @param {string} id
+ * @param {T.Asked} query
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<T.MemberPage>}
+ */
+export const batchMembers = (id, query, signal) =>
+  get(`${BATCHES}/${encodeURIComponent(id)}/refunds`, query, signal);
+
+/**
+ * Say what a batch would do.
+ * @param {T.BatchTerms} terms
+ * @returns {Promise<T.DryRun>}
+ */
+export const tryBatch = (terms) => post(BATCHES, { ...terms, dry_run: true });
+
+/**
+ * @param {T.BatchTerms} terms
+ * @param {string} key makes a repeated start the same start
+ * @returns {Promise<T.Batch>}
+ */
+export const startBatch = (terms, key) => post(BATCHES, terms, { "Idempotency-Key": key });
+
+/**
+ * @param {string} id
+ * @param {"pause" | "resume" | "cancel" | "retry"} turn
+ * @returns {Promise<T.Batch>}
+ */
+export const turnBatch = (id, turn) => post(`${BATCHES}/${encodeURIComponent(id)}/${turn}`, {});

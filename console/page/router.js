@@ -36,6 +36,7 @@ export function address(room, id = null, query = {}) {
 const ROOMS = [
   [/^(pi|ch|py|cs)_/, "payments"],
   [/^(re|pyr)_/, "refunds"],
+  [/^rb_/, "refund-batches"],
   [/^evt_/, "events"],
   [/^(rr|ntf)_/, "items"],
   [/^(req|du|dp)_/, "find"],
@@ -52,7 +53,7 @@ export function addressOf(id) {
 }
 
 // In an address of Stripe's dashboard the id of the object is the last one named.
-const ID = /\b(?:pi|ch|py|cs|re|pyr|du|dp|evt|rr|ntf|req)_\w+/g;
+const ID = /\b(?:pi|ch|py|cs|re|pyr|rb|du|dp|evt|rr|ntf|req)_\w+/g;
 const ADDRESS = /^https?:\/\//;
 
 /**

@@ -12,8 +12,8 @@ import { address } from "./router.js";
 /** @type {[string, string, Icon, string[]][]} */
 const ROOMS = [
   ["", "Overview", "overview", [""]],
-  ["payments", "Payments", "payments", ["payments", "find"]],
-  ["refunds", "Refunds", "refunds", ["refunds"]],
+  ["payments", "Payments", "payments", ["payments", "event-payments", "find"]],
+  ["refunds", "Refunds", "refunds", ["refunds", "refund-batches"]],
   ["notifications", "Notifications", "notifications", ["notifications"]],
   ["events", "Events", "events", ["events"]],
   ["dead-letters", "Dead letters", "letters", ["dead-letters", "items"]],

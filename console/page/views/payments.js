@@ -47,13 +47,13 @@ export const payments = ({ query }) =>
  * @param {Asked} asked
  * @param {AbortSignal} [signal]
  */
-async function named({ past, ...asked }, signal) {
+export async function named({ past, ...asked }, signal) {
   const found = await ops.payments({ ...asked, starting_after: past }, signal);
   return { ...found, data: found.data.map((row) => ({ ...row, id: row.payment_id })) };
 }
 
 /** @param {Row[]} rows */
-const paymentTable = (rows) =>
+export const paymentTable = (rows) =>
   table(
     "Payments",
     [
@@ -75,8 +75,10 @@ const paymentTable = (rows) =>
         ],
       },
       { name: "Status", show: (row) => (row.status ? pill(row.status) : "–") },
-      { name: "Customer", show: (row) => row.customer_email ?? row.user_id ?? "–" },
-      { name: "Event", show: (row) => row.event_id ?? "–" },
+      {
+        name: "Customer, event",
+        show: (row) => [row.customer_email ?? row.user_id ?? "–", eventLink(row.event_id)],
+      },
       {
         name: "Refunded",
         end: true,
@@ -93,6 +95,12 @@ const paymentTable = (rows) =>
     ],
     rows,
   );
+
+/** @param {string | null} id */
+const eventLink = (id) =>
+  id === null
+    ? null
+    : h("small", { class: "below" }, link(address("event-payments", id), {}, `Event ${id}`));
 
 /** @param {Row} row */
 const flags = (row) => [

@@ -1,0 +1,188 @@
+// Refunding an event: first what would happen, then a typed confirmation, then the batch.
+
+import { ask } from "./dialogs.js";
+import { h } from "./dom.js";
+import { counted, money, sentence } from "./format.js";
+import * as ops from "./ops.js";
+import { address } from "./router.js";
+
+/** @import { Child, DryRun } from "../types" */
+/** @typedef {import("../types").BatchTerms} Terms */
+
+const REASONS = ["requested_by_customer", "duplicate", "fraudulent"];
+
+/**
+ * Ask how much of each payment is to be refunded, and show what that would do.
+ * @param {string} eventId
+ */
+export function refundEvent(eventId) {
+  const { element, read } = termFields(eventId);
+  ask({
+    title: "Refund this event?",
+    body: h("p", {}, "First you see what would happen. Nothing is refunded yet."),
+    fields: { element, read },
+    signed: false,
+    confirm: "Show what would happen",
+    act: async () => {
+      const terms = read();
+      const plan = await ops.tryBatch(terms);
+      // The first question closes when this is over: the next one opens then.
+      setTimeout(() => confirmStart(eventId, terms, plan));
+      return "";
+    },
+  });
+}
+
+/** @param {string} eventId */
+function termFields(eventId) {
+  const share = select("refund-share", { all: "All that is left", percent: "A percentage" });
+  const percent = h("input", {
+    id: "refund-percent",
+    type: "number",
+    min: "0.01",
+    max: "100",
+    step: "0.01",
+    "aria-label": "Percentage",
+  });
+  const kept = select("refund-kept", { "": "Nothing", stripe_fee: "What Stripe took as its fee" });
+  const reason = select(
+    "refund-reason",
+    Object.fromEntries(REASONS.map((one) => [one, sentence(one)])),
+  );
+  const follow = () => {
+    percent.hidden = share.value !== "percent";
+    percent.required = !percent.hidden;
+  };
+  share.addEventListener("change", follow);
+  follow();
+  const element = h(
+    "div",
+    { class: "terms" },
+    row("refund-share", "How much of each payment", share, percent),
+    row("refund-kept", "Keep of each", kept),
+    row("refund-reason", "Reason", reason),
+  );
+  /** @returns {Terms} */
+  const read = () => ({
+    event_id: eventId,
+    reason: reason.value,
+    ...(percent.hidden ? {} : { percent: percent.value }),
+    ...(kept.value ? { keep_fee: kept.value } : {}),
+  });
+  return { element, read };
+}
+
+/**
+ * @param {string} id
+ * @param {Record<string, string>} options
+ */
+const select = (id, options) =>
+  h(
+    "select",
+    { id },
+    ...Object.entries(options).map(([value, label]) => h("option", { value }, label)),
+  );
+
+/**
+ * @param {string} id
+ * @param {string} label
+ * @param {...Child} controls
+ */
+const row = (id, label, ...controls) => h("div", {}, h("label", { for: id }, label), ...controls);
+
+/**
+ * Show what would happen, and start it when the event's id is typed.
+ * @param {string} eventId
+ * @param {Terms} terms
+ * @param {DryRun} plan
+ */
+function confirmStart(eventId, terms, plan) {
+  if (plan.payments === 0) {
+    ask({
+      title: "Nothing can be refunded",
+      body: leftOut(plan),
+      signed: false,
+      confirm: "Close",
+      act: async () => "",
+    });
+    return;
+  }
+  const typed = h("input", { id: "refund-typed", autocomplete: "off", spellcheck: "false" });
+  typed.required = true;
+  typed.addEventListener("input", () => {
+    typed.setCustomValidity(typed.value.trim() === eventId ? "" : `Type ${eventId}`);
+  });
+  // Made once: a start that is repeated because nobody answered is the same start.
+  const key = `console-${hex(crypto.getRandomValues(new Uint8Array(16)))}`;
+  const label = h("label", { for: "refund-typed" }, "Type ", h("code", {}, eventId), " to confirm");
+  ask({
+    title: `Refund ${counted(plan.payments, "payment")}?`,
+    body: [wouldRefund(plan), leftOut(plan), funds(plan)],
+    fields: { element: h("div", {}, label, typed), read: () => ({}) },
+    signed: false,
+    confirm: `Refund ${counted(plan.payments, "payment")}`,
+    act: async () => {
+      const { batch_id } = await ops.startBatch(terms, key);
+      location.hash = address("refund-batches", batch_id);
+      return `${counted(plan.payments, "payment")} will be refunded.`;
+    },
+  });
+}
+
+/** @param {Uint8Array} bytes */
+const hex = (bytes) => [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
+/** @param {DryRun} plan */
+const wouldRefund = ({ payments, amounts }) =>
+  h(
+    "ul",
+    { class: "plain", "aria-label": "What would be refunded" },
+    ...Object.entries(amounts).map(([currency, amount]) =>
+      h("li", {}, h("strong", {}, money(amount, currency))),
+    ),
+    h("li", {}, `goes back to the customers of ${counted(payments, "payment")}.`),
+  );
+
+/** @param {DryRun} plan */
+function leftOut({ left_out, left_out_payments }) {
+  const reasons = Object.entries(left_out);
+  if (reasons.length === 0) return null;
+  const ids = left_out_payments.map(({ payment_id, reason }) => `${payment_id}  ${reason}`);
+  return [
+    h("p", {}, "Left out:"),
+    h(
+      "ul",
+      { class: "plain", "aria-label": "Left out" },
+      ...reasons.map(([reason, number]) =>
+        h("li", {}, `${counted(number, "payment")}: ${reason.replaceAll("_", " ")}`),
+      ),
+    ),
+    h(
+      "details",
+      { class: "ids" },
+      h("summary", {}, "Their ids"),
+      h("pre", { tabindex: "0", role: "region", "aria-label": "Ids" }, ids.join("\n")),
+    ),
+  ];
+}
+
+/** @param {DryRun} plan */
+const funds = ({ funds: needed }) =>
+  needed.map(({ currency, needed: sum, available, missing }) =>
+    missing
+      ? h(
+          "p",
+          { class: "advice wait" },
+          `The balance at Stripe lacks ${money(missing, currency)}: it has ` +
+            `${money(available, currency)} of ${money(sum, currency)}. The batch pauses itself ` +
+            "when the balance ends, and goes on when money comes.",
+        )
+      : h(
+          "p",
+          {},
+          available === null
+            ? `It needs ${money(sum, currency)}; our key may not read the balance at Stripe.`
+            : `The balance at Stripe has ${money(available, currency)}; this needs ` +
+                `${money(sum, currency)}.`,
+        ),
+  );

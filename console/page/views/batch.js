@@ -1,0 +1,205 @@
+// A batch of refunds: how far it is, what became of each payment, and what can be done about it.
+
+import { actions } from "../batches.js";
+import { h, link } from "../dom.js";
+import { count, counted, duration, money, sentence, words } from "../format.js";
+import * as ops from "../ops.js";
+import { card, empty, facts, headCard, idLink, pill, when } from "../parts.js";
+import { address } from "../router.js";
+import { table } from "../table.js";
+import { PAGE } from "./search.js";
+
+/** @import { Batch, BatchMember, Child, MemberPage, Place, Tone, View } from "../../types" */
+
+/** @type {Record<string, Tone>} */
+const TONES = { refunded: "good", failed: "bad", dead: "bad", begun: "wait", late: "wait" };
+const STATES = [
+  ...["refunded", "pending", "begun", "waiting", "not_begun"],
+  ...["failed", "dead", "left_out", "late"],
+];
+
+/**
+ * @param {Place} place
+ * @param {{ refresh: () => void }} tools
+ * @returns {View<{ batch: Batch, page: MemberPage }>}
+ */
+export function batch({ id, query }, { refresh }) {
+  const batchId = id ?? "";
+  const asked = { status: query.status, starting_after: query.past, limit: PAGE };
+  return {
+    title: "Batch of refunds",
+    name: ({ batch: known }) => known.batch_id,
+    load: async (signal) => {
+      const [known, page] = await Promise.all([
+        ops.batch(batchId, signal),
+        ops.batchMembers(batchId, asked, signal),
+      ]);
+      return { batch: known, page };
+    },
+    draw: ({ batch: known, page }) => [
+      head(known, refresh),
+      card("By state", {}, countTable(known)),
+      membersCard(known, page, query),
+    ],
+    missing: (error) => empty(error.message, "Batches are listed on the page of their event."),
+  };
+}
+
+/**
+ * Show how far a batch is, as a bar and in figures.
+ * @param {Batch} known
+ */
+export const progressOf = ({ batch_id, done, total }) => {
+  const text = `${count(done)} of ${count(total)}`;
+  const label = `Progress of ${batch_id}`;
+  return h(
+    "span",
+    { class: "progress" },
+    h("progress", { value: done, max: Math.max(total, 1), "aria-label": label }, text),
+    h("span", {}, text),
+  );
+};
+
+/**
+ * @param {Batch} known
+ * @param {() => void} refresh
+ */
+function head(known, refresh) {
+  const { event_id } = known;
+  return headCard(
+    "Batch",
+    {
+      title: [
+        event_id
+          ? link(address("event-payments", event_id), {}, `Event ${event_id}`)
+          : counted(known.total, "payment"),
+        " ",
+        pill(known.state, known.state === "paused" ? "wait" : undefined),
+      ],
+      id: known.batch_id,
+      actions: actions(known, refresh),
+    },
+    progressOf(known),
+    known.state === "paused" ? h("p", { class: "advice wait" }, pausedBecause(known)) : null,
+    facts([
+      ["Refunded", sums(known, ["refunded", "pending"])],
+      ["Still to refund", sums(known, ["not_begun", "begun", "waiting"])],
+      ["Failed", sums(known, ["failed", "dead"])],
+      ["Speed", known.per_second ? `${known.per_second} a second` : null],
+      ["Ends", known.estimated_end && remaining(known.estimated_end)],
+      ["Started", when(known.created)],
+      ["Ended", known.ended && when(known.ended)],
+      ["Reason", known.reason && sentence(known.reason)],
+    ]),
+  );
+}
+
+/** @param {string} end */
+function remaining(end) {
+  const seconds = (new Date(end).getTime() - Date.now()) / 1000;
+  return seconds > 0 ? `in about ${duration(seconds)}` : "soon";
+}
+
+/** @param {Batch} known */
+function pausedBecause({ paused_reason, missing }) {
+  if (paused_reason !== "insufficient_funds") return "Paused. What was begun comes to its end.";
+  const lacks = Object.entries(missing ?? {}).map(([currency, lack]) => money(lack, currency));
+  const much = lacks.length ? `: ${lacks.join(", ")} is missing` : "";
+  return `The balance at Stripe is too small${much}. It goes on by itself when money comes.`;
+}
+
+/**
+ * Add up what members in some states come to, by currency; null when it is nothing.
+ * @param {Batch} known
+ * @param {string[]} states
+ * @returns {Child}
+ */
+function sums({ amounts }, states) {
+  const texts = Object.entries(amounts)
+    .map(([currency, own]) => ({
+      currency,
+      sum: states.reduce((total, state) => total + (own[state] ?? 0), 0),
+    }))
+    .filter(({ sum }) => sum > 0)
+    .map(({ currency, sum }) => h("div", {}, money(sum, currency)));
+  return texts.length ? texts : null;
+}
+
+/** @param {Batch} known */
+const countTable = (known) =>
+  table(
+    "Payments by state",
+    [
+      {
+        name: "State",
+        show: (state) =>
+          link(
+            address("refund-batches", known.batch_id, { status: state }),
+            {},
+            pill(state, TONES[state]),
+          ),
+      },
+      { name: "Payments", end: true, show: (state) => count(known.counts[state]) },
+      { name: "Amount", end: true, show: (state) => sums(known, [state]) ?? "–" },
+    ],
+    STATES.filter((state) => known.counts[state]),
+    "dense",
+  );
+
+/**
+ * @param {Batch} known
+ * @param {MemberPage} page
+ * @param {Record<string, string>} query
+ */
+function membersCard(known, page, query) {
+  const title = query.status ? `Payments: ${words(query.status)}` : "Payments";
+  const here = address("refund-batches", known.batch_id);
+  const all = query.status ? link(here, { class: "more" }, "All states") : null;
+  return card(
+    title,
+    { actions: all },
+    page.data.length ? memberTable(page.data) : empty("None", "No payment is in this state now."),
+    pages(known, page, query),
+  );
+}
+
+/**
+ * Lead to the first and to the next page.
+ * @param {Batch} known
+ * @param {MemberPage} page
+ * @param {Record<string, string>} query
+ */
+function pages({ batch_id }, { data, has_more }, { past, ...search }) {
+  const last = data.at(-1);
+  const next = has_more && last ? { ...search, past: last.payment_id } : null;
+  if (!past && next === null) return null;
+  /** @param {Record<string, string>} query */
+  const here = (query) => address("refund-batches", batch_id, query);
+  return h(
+    "nav",
+    { class: "pager", "aria-label": "Pages" },
+    past ? link(here(search), { class: "button" }, "First") : h("span", {}),
+    next && link(here(next), { class: "button" }, "More"),
+  );
+}
+
+/** @param {BatchMember[]} rows */
+const memberTable = (rows) =>
+  table(
+    "Payments of the batch",
+    [
+      { name: "Payment", phone: "span", show: (row) => idLink(row.payment_id) },
+      { name: "State", show: (row) => pill(row.status, TONES[row.status]) },
+      {
+        name: "Why",
+        phone: "span",
+        show: (row) => {
+          const why = row.failure_message ?? row.failure_code ?? row.reason;
+          return why && h("span", { class: "error" }, sentence(why));
+        },
+      },
+      { name: "Refund", phone: "none", show: (row) => idLink(row.refund_id) },
+      { name: "Amount", end: true, show: (row) => money(row.amount, row.currency) },
+    ],
+    rows,
+  );

@@ -1,0 +1,168 @@
+// An event that tickets were sold for: its payments, what they sum up to, and refunding all of it.
+
+import { button, h, link } from "../dom.js";
+import { count, counted, money, words } from "../format.js";
+import * as ops from "../ops.js";
+import { card, empty, facts, headCard, pill, when } from "../parts.js";
+import { refundEvent } from "../refunding.js";
+import { address } from "../router.js";
+import { table } from "../table.js";
+import { progressOf } from "./batch.js";
+import { named, paymentTable } from "./payments.js";
+
+/** @import { Batch, Child, PaymentRow, PaymentSum, PaymentSums, Place, View } from "../../types" */
+/** @typedef {PaymentRow & { id: string }} Row */
+/** @typedef {{ sums: PaymentSums, rows: Row[], batches: Batch[] }} Sales */
+
+const NEWEST = 20;
+// Adding up ten thousand payments takes the service a second: it is not asked at each turn.
+const SUMS_LAST_MS = 30_000;
+
+/**
+ * @param {Place} place
+ * @returns {View<Sales>}
+ */
+export function event({ id }) {
+  const name = id ?? "";
+  const sums = remembered((signal) => ops.paymentSums({ event_id: name }, signal));
+  return {
+    title: "Event",
+    name: () => name,
+    load: async (signal) => {
+      const [known, newest, started] = await Promise.all([
+        sums(signal),
+        named({ event_id: name, limit: NEWEST }, signal),
+        ops.batches({ event_id: name }, signal),
+      ]);
+      return { sums: known, rows: newest.data, batches: started.data };
+    },
+    draw: (sales) => drawn(name, sales),
+  };
+}
+
+/**
+ * Load something, and give it again for a while instead of loading it anew.
+ * @template Data
+ * @param {(signal: AbortSignal) => Promise<Data>} load
+ */
+function remembered(load) {
+  /** @type {{ data: Data, until: number } | null} */
+  let last = null;
+  return async (/** @type {AbortSignal} */ signal) => {
+    if (last === null || Date.now() > last.until) {
+      last = { data: await load(signal), until: Date.now() + SUMS_LAST_MS };
+    }
+    return last.data;
+  };
+}
+
+/**
+ * @param {string} name
+ * @param {Sales} sales
+ */
+function drawn(name, { sums, rows, batches }) {
+  if (sums.payments === 0) {
+    return empty(
+      "No payment names this event",
+      "A payment belongs to an event by event_id in its metadata.",
+    );
+  }
+  const all = link(address("payments", null, { event_id: name }), { class: "more" }, "All of them");
+  return [
+    headCard(
+      "Event",
+      {
+        title: counted(sums.payments, "payment") + (sums.complete ? "" : ", and more"),
+        id: name,
+        actions: button({ class: "primary" }, () => refundEvent(name), "Refund this event"),
+      },
+      facts([
+        ["Received", byCurrency(sums.sums, "amount_received")],
+        ["Refunded", byCurrency(sums.sums, "amount_refunded")],
+        ["Stripe's fees", settled(sums, "fee")],
+        ["Net, before refunds", settled(sums, "net")],
+      ]),
+      sums.complete ? null : h("p", { class: "hint" }, "Only the newest are summed up."),
+    ),
+    batches.length ? card("Refunds of this event", {}, batchTable(batches)) : null,
+    card("By status", {}, sumTable(sums.sums)),
+    card(`Newest ${counted(rows.length, "payment")}`, { actions: all }, paymentTable(rows)),
+  ];
+}
+
+/**
+ * Add the sums of each currency up.
+ * @param {PaymentSum[]} sums
+ * @param {"amount_received" | "amount_refunded"} field
+ */
+function byCurrency(sums, field) {
+  /** @type {Record<string, number>} */
+  const totals = {};
+  for (const sum of sums) {
+    if (sum.currency) totals[sum.currency] = (totals[sum.currency] ?? 0) + sum[field];
+  }
+  return lines(Object.entries(totals).map(([currency, total]) => money(total, currency)));
+}
+
+/**
+ * @param {PaymentSums} sums
+ * @param {"fee" | "net"} field
+ */
+const settled = (sums, field) =>
+  lines(sums.settled.map((one) => money(one[field], one.settlement_currency))) ?? "not known yet";
+
+/** @param {string[]} texts */
+const lines = (texts) => (texts.length ? texts.map((text) => h("div", {}, text)) : null);
+
+/** @param {PaymentSum[]} sums */
+const sumTable = (sums) =>
+  table(
+    "Sums by status",
+    [
+      { name: "Status", show: (sum) => (sum.status ? pill(sum.status) : "not known") },
+      {
+        name: "Payments",
+        end: true,
+        show: (sum) => [
+          count(sum.payments),
+          sum.disputed > 0 && [" ", pill(counted(sum.disputed, "dispute"), "bad")],
+        ],
+      },
+      { name: "Received", end: true, show: (sum) => money(sum.amount_received, sum.currency) },
+      { name: "Refunded", end: true, show: (sum) => money(sum.amount_refunded, sum.currency) },
+    ],
+    sums,
+    "dense",
+  );
+
+/** @param {Batch[]} batches */
+const batchTable = (batches) =>
+  table(
+    "Batches of refunds",
+    [
+      {
+        name: "Batch",
+        phone: "span",
+        show: (batch) => [
+          link(address("refund-batches", batch.batch_id), { class: "title" }, asked(batch)),
+          h("small", { class: "id" }, batch.batch_id),
+        ],
+      },
+      { name: "State", show: (batch) => pill(batch.state) },
+      { name: "Progress", phone: "span", show: (batch) => progressOf(batch) },
+      { name: "Started", end: true, show: (batch) => when(batch.created) },
+    ],
+    batches,
+  );
+
+/**
+ * Say what a batch refunds of each payment.
+ * @param {Batch} batch
+ * @returns {Child}
+ */
+function asked({ percent, amount, keep_fee, reason }) {
+  const share = percent ? `${percent} %` : amount ? `${count(amount)} of each` : "All that is left";
+  const kept =
+    keep_fee === null ? "" : keep_fee === "stripe_fee" ? ", less Stripe's fee" : ", less a fee";
+  return `${share}${kept}${reason ? `, ${words(reason)}` : ""}`;
+}

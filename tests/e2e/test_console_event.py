@@ -1,0 +1,170 @@
+"""An event in the console: its payments, what they sum up to, and refunding all of it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e import axe
+from tests.e2e.console_window import (
+    DESKTOP,
+    KEY,
+    PHONE,
+    Window,
+    console_service,
+    ops,
+    paid,
+    windows,
+)
+from tests.e2e.running import Service
+from tests.servers import wait_until
+
+pytestmark = pytest.mark.browser
+PATIENCE_MS = 30_000
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with console_service(tmp_path_factory.mktemp("event")) as found:
+        yield found
+
+
+@pytest.fixture
+def window(browser: Browser, running: Service) -> Iterator[Window]:
+    yield from windows(browser, running.url(), DESKTOP)
+
+
+@pytest.fixture
+def phone(browser: Browser, running: Service) -> Iterator[Window]:
+    yield from windows(browser, running.url(), PHONE, color_scheme="dark")
+
+
+def sold(running: Service, event: str, count: int) -> list[str]:
+    """Sell so many tickets of an event at 10.00 SGD each, and let one card be declined."""
+    metadata = {"event_id": event}
+    sales = [paid(running, amount=1000, currency="sgd", metadata=metadata) for _ in range(count)]
+    running.pay("pm_card_chargeDeclined", amount=1000, currency="sgd", metadata=metadata)
+    known = {"event_id": event, "status": "requires_payment_method"}
+    wait_until(lambda: ops(running, "payments", **known)["data"], "the declined one to be known")
+    return sales
+
+
+def batches(running: Service, path: str = "", **query: str) -> requests.Response:
+    headers = {"Authorization": f"Bearer {KEY}"}
+    address = f"{running.url()}/api/refund/batches{path}"
+    return requests.get(address, params=query, headers=headers, timeout=10)
+
+
+def ask_for_refund(page: Page) -> None:
+    page.get_by_role("button", name="Refund this event").click()
+    page.get_by_role("button", name="Show what would happen").click()
+
+
+def report(page: Page, folder: Path) -> dict[str, dict[str, str]]:
+    """Take a batch's report away; give its rows by payment."""
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Report CSV").click()
+    kept = folder / "report.csv"
+    download.value.save_as(kept)
+    rows = csv.DictReader(io.StringIO(kept.read_text("utf-8-sig")))
+    return {row["payment_id"]: row for row in rows}
+
+
+def test_an_event_shows_its_payments_and_their_sums(window: Window, running: Service) -> None:
+    sales = sold(running, "sums", 3)
+    page = window.sign_in("#/payments?event_id=sums")
+    page.get_by_role("link", name="Event sums").first.click()
+    expect(page.get_by_role("heading", name="4 payments", exact=True)).to_be_visible()
+    expect(page.get_by_label("Event", exact=True)).to_contain_text("30.00 SGD")
+    row = page.get_by_role("table", name="Sums by status").get_by_role("row")
+    expect(row.filter(has_text="succeeded")).to_contain_text("3")
+    for payment in sales:
+        expect(page.get_by_role("table", name="Payments").get_by_text(payment)).to_be_visible()
+    assert axe.violations(page) == []
+
+
+def test_an_event_is_refunded_after_a_dry_run_and_a_typed_confirmation(
+    window: Window, running: Service, tmp_path: Path
+) -> None:
+    sales = sold(running, "whole", 3)
+    page = window.sign_in("#/event-payments/whole")
+    ask_for_refund(page)
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("heading", name="Refund 3 payments?")).to_be_visible()
+    expect(dialog.get_by_label("What would be refunded")).to_contain_text("30.00 SGD")
+    expect(dialog.get_by_label("Left out")).to_contain_text("1 payment: not captured")
+    assert axe.violations(page) == []
+    start = dialog.get_by_role("button", name="Refund 3 payments")
+    for wrong in ("", "Whole", "whole2"):
+        dialog.get_by_label("Type whole").fill(wrong)
+        start.click()
+        expect(dialog).to_be_visible()
+    assert batches(running, event_id="whole").json()["data"] == []
+    dialog.get_by_label("Type whole").fill("whole")
+    start.click()
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("completed")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_role("progressbar")).to_have_text("4 of 4")
+    expect(page.get_by_label("Batch", exact=True)).to_contain_text("30.00 SGD")
+    assert axe.violations(page) == []
+    rows = report(page, tmp_path)
+    assert len(rows) == 4
+    for payment in sales:
+        assert (rows[payment]["status"], rows[payment]["amount"]) == ("refunded", "1000")
+        assert rows[payment]["refund_id"].startswith("re_")
+    page.go_back()
+    expect(page.get_by_role("table", name="Batches of refunds")).to_contain_text("completed")
+
+
+def test_a_batch_is_paused_resumed_and_canceled(window: Window, running: Service) -> None:
+    sold(running, "stops", 2)
+    faults = f"{running.url('SANDBOX_PORT')}/_sandbox/faults"
+    match = {"method": "POST", "path_prefix": "/v1/refunds"}
+    slow = {"kind": "delay", "delay_seconds": 4, "match": match, "times": None}
+    requests.post(faults, json=slow, timeout=5).raise_for_status()
+    page = window.sign_in("#/event-payments/stops")
+    ask_for_refund(page)
+    page.get_by_label("Type stops").fill("stops")
+    page.get_by_role("button", name="Refund 2 payments").click()
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_text("Paused. What was begun")).to_be_visible(timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible(timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    page.get_by_role("button", name="Cancel the batch").click()
+    expect(page.get_by_text("canceled", exact=True)).to_be_visible(timeout=PATIENCE_MS)
+    (batch,) = batches(running, event_id="stops").json()["data"]
+    assert batch["state"] == "canceled"
+    requests.delete(faults, timeout=5)
+
+
+def test_an_event_where_nothing_is_left_says_so(window: Window, running: Service) -> None:
+    metadata = {"event_id": "nothing"}
+    running.pay("pm_card_chargeDeclined", amount=1000, currency="sgd", metadata=metadata)
+    wait_until(lambda: ops(running, "payments", event_id="nothing")["data"], "it to be known")
+    page = window.sign_in("#/event-payments/nothing")
+    ask_for_refund(page)
+    expect(page.get_by_role("heading", name="Nothing can be refunded")).to_be_visible()
+    page.get_by_role("button", name="Close").click()
+    window.go("#/event-payments/unknown")
+    expect(page.get_by_text("No payment names this event")).to_be_visible()
+
+
+def test_a_phone_shows_an_event_without_a_sideways_scroll(phone: Window, running: Service) -> None:
+    sold(running, "phone", 1)
+    page = phone.sign_in("#/event-payments/phone")
+    ask_for_refund(page)
+    page.get_by_label("Type phone").fill("phone")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.get_by_role("button", name="Refund 1 payment").click()
+    page.wait_for_url("**/refund-batches/**")
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert axe.violations(page) == []
