@@ -34,6 +34,7 @@ from shared.telemetry.tally import (
     HTTP_REQUESTS,
     HTTP_SECONDS,
     OTHER_MODE_EVENTS,
+    OWN_ACCOUNT,
     WEBHOOK_SECONDS,
     WEBHOOKS,
     Tally,
@@ -163,7 +164,7 @@ class WebhookDoor:
         endpoint that refuses events is disabled after days.
         """
         mode = "live" if event.livemode else "test"
-        self._tally.count(OTHER_MODE_EVENTS, mode=mode, account=event.account or "own")
+        self._tally.count(OTHER_MODE_EVENTS, mode=mode, account=event.account or OWN_ACCOUNT)
         return "other_mode"
 
     def _tell(self, visit: Visit, status: int, result: str) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import worker.handlers  # noqa: F401 - fills the registry
+from shared.errors import CallerError, Misconfigured
 from shared.printable import without_password
 from shared.settings import Settings
 from shared.store.durability import Finding
+from shared.stripe.endpoints import WEBHOOK_PATH, is_ours, thin_endpoints
 from shared.stripe.gateway import API_VERSION, StripeGateway
+from worker.lost_events import GENERATION_FAILURE
 from worker.registry import handled_types
 
 Json = dict[str, Any]
-WEBHOOK_PATH = "/api/webhook"
 REGISTER = "Run ./billing stripe register https://…/api/webhook (or forward with stripe listen)."
 # Stripe tries a first time within seconds; what is older than this was refused at least once.
 DELIVERED_BY_SECONDS = 120
@@ -23,14 +24,22 @@ LOOKED_AT_SECONDS = 86_400
 TYPES_PER_CALL = 20
 
 
-def is_ours(endpoint: Json) -> bool:
-    """Say whether an endpoint has this service's path."""
-    return bool(urlsplit(endpoint["url"]).path.rstrip("/").endswith(WEBHOOK_PATH))
-
-
 def enabled_addresses(endpoints: list[Json]) -> list[str]:
     """List the addresses to which Stripe sends this service's events."""
     return [e["url"] for e in endpoints if is_ours(e) and e["status"] == "enabled"]
+
+
+def endpoints_of(gateway: StripeGateway) -> tuple[list[Json], str]:
+    """List the webhook endpoints and the destinations of thin events.
+
+    Where our key may not read the latter, the list lacks them, and the refusal is given, too.
+    Raises as the gateway.
+    """
+    endpoints = gateway.webhook_endpoints()
+    try:
+        return endpoints + thin_endpoints(gateway), ""
+    except (CallerError, Misconfigured) as error:
+        return endpoints, str(error)
 
 
 def examine_endpoints(settings: Settings, endpoints: list[Json]) -> Iterator[Finding]:
@@ -56,7 +65,8 @@ def _level(settings: Settings) -> Any:
 
 
 def _named(endpoint: Json) -> str:
-    return f"webhook endpoint {endpoint['id']} ({without_password(endpoint['url'])})"
+    kind = "event destination" if endpoint.get("thin") else "webhook endpoint"
+    return f"{kind} {endpoint['id']} ({without_password(endpoint['url'])})"
 
 
 def _enabled(settings: Settings, endpoint: Json) -> Iterator[Finding]:
@@ -66,10 +76,15 @@ def _enabled(settings: Settings, endpoint: Json) -> Iterator[Finding]:
     if endpoint["url"].endswith("/"):
         what = f"{where} ends with a slash, which a proxy may answer with a redirect"
         yield Finding("warning", "stripe", what, "./billing stripe register corrects it.")
-    missing = set(handled_types()) - set(endpoint["enabled_events"])
+    thin = endpoint.get("thin", False)
+    missing = {*handled_types(), *([GENERATION_FAILURE] if thin else [])}
+    missing -= set(endpoint["enabled_events"])
     if missing and "*" not in endpoint["enabled_events"]:
         what = f"{where} does not send {', '.join(sorted(missing))}"
-        yield Finding("warning", "stripe", what, "./billing stripe register enables them.")
+        fix = "./billing stripe register enables them."
+        if thin:
+            fix = "Enable the types that bin/stripe-events --thin prints."
+        yield Finding("warning", "stripe", what, fix)
     else:
         yield Finding("ok", "stripe", f"{where} sends every type that this service handles")
     version = endpoint.get("api_version")

@@ -14,7 +14,13 @@ from typing import Any
 
 import requests
 
-from doctor.endpoints import WEBHOOK_PATH, enabled_addresses, examine_deliveries, examine_endpoints
+from doctor.endpoints import (
+    enabled_addresses,
+    endpoints_of,
+    examine_deliveries,
+    examine_endpoints,
+)
+from doctor.other_mode import events_of_other_mode
 from doctor.rights import examine_key
 from doctor.running import examine_running
 from doctor.service import Service
@@ -26,6 +32,7 @@ from shared.store.connection import open_store
 from shared.store.durability import Finding, inspect
 from shared.store.identity import identity_in, identity_of
 from shared.store.scripts import Store
+from shared.stripe.endpoints import WEBHOOK_PATH
 from shared.stripe.gateway import API_VERSION, StripeGateway
 from shared.work.dead_letters import DeadLetters
 from shared.work.liveness import alive
@@ -75,6 +82,7 @@ def _parts(
         ("redis", lambda: _identity(settings, store, gateway), check_redis),
         ("workers", lambda: _processes(store), "Repair Redis first."),
         ("workers", lambda: _clocks(store), "Repair Redis first."),
+        ("stripe", lambda: events_of_other_mode(store), "Repair Redis first."),
         ("stripe", lambda: _stripe(gateway), "Check STRIPE_SECRET_KEY and the network."),
         ("stripe", lambda: examine_key(settings, gateway), "Check the network."),
         ("stripe", lambda: _endpoints(settings, gateway), "Give the key Webhook Endpoints: read."),
@@ -118,7 +126,7 @@ def _event_trials(
     direct = service.url + WEBHOOK_PATH
     yield from event_trial(settings, service, direct)
     try:
-        registered = enabled_addresses(gateway.webhook_endpoints())
+        registered = enabled_addresses(endpoints_of(gateway)[0])
     except BillingError:
         return  # told by the examination of the endpoints
     for address in registered:
@@ -218,7 +226,11 @@ def _stripe(gateway: StripeGateway) -> Iterator[Finding]:
 
 
 def _endpoints(settings: Settings, gateway: StripeGateway) -> Iterator[Finding]:
-    yield from examine_endpoints(settings, gateway.webhook_endpoints())
+    endpoints, refusal = endpoints_of(gateway)
+    if refusal and not enabled_addresses(endpoints):
+        what = f"destinations of thin events cannot be listed: {refusal}"
+        yield Finding("warning", "stripe", what, "Give the key Event Destinations: read.")
+    yield from examine_endpoints(settings, endpoints)
     yield from examine_deliveries(gateway, int(time.time()))
 
 

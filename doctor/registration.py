@@ -13,10 +13,10 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import worker.handlers  # noqa: F401 - fills the registry
-from doctor.endpoints import WEBHOOK_PATH
 from shared.errors import CallerError
 from shared.printable import without_password
 from shared.settings import Settings, load_settings
+from shared.stripe.endpoints import WEBHOOK_PATH
 from shared.stripe.gateway import API_VERSION, StripeGateway
 from worker.registry import handled_types
 

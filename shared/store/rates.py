@@ -17,6 +17,8 @@ from shared.telemetry.tally import (
     EVENT_OUTCOMES,
     HTTP_REQUESTS,
     NOTIFICATION_DELAY,
+    OTHER_MODE_EVENTS,
+    OWN_ACCOUNT,
     WEBHOOKS,
     Series,
 )
@@ -26,7 +28,17 @@ BUCKET_SECONDS = 300
 # Buckets that are kept: a day of them.
 BUCKETS = 288
 # What is counted, in the order of the script's keys.
-COUNTED = ("events", "payments", "declines", "refunds", "notifications", "failures", "delays")
+COUNTED = (
+    "events",
+    "payments",
+    "declines",
+    "refunds",
+    "notifications",
+    "failures",
+    "other_mode",
+    "other_mode_connected",
+    "delays",
+)
 EXACT = {
     (WEBHOOKS.name, ("recorded",)): "events",
     (EVENT_OUTCOMES.name, ("payment_intent.succeeded", "processed")): "payments",
@@ -44,6 +56,8 @@ def rate_of(series: Series) -> str | None:
         return None if part == "sum" else "delays"
     if name == ATTEMPTS.name and values[1] in FAILED_OUTCOMES:
         return "failures"
+    if name == OTHER_MODE_EVENTS.name:
+        return "other_mode" if values[1] == OWN_ACCOUNT else "other_mode_connected"
     if name == HTTP_REQUESTS.name and values[2].startswith("5"):
         return "failures"
     return EXACT.get((name, values))

@@ -357,6 +357,16 @@ class StripeGateway:
         """
         self._ask("probe", lambda: self._client.raw_request(method, path, **params))
 
+    def event_destinations(self) -> list[dict[str, Any]]:
+        """List the event destinations of the account (API v2), with their URLs.
+
+        An account has 16 at most. Raises as `payment`.
+        """
+        params: Any = {"include": ["webhook_endpoint.url"], "limit": PAGE_LIMIT}
+        list_ = self._client.v2.core.event_destinations.list
+        page = self._call("event_destinations.list", lambda: list_(params))
+        return cast(list[dict[str, Any]], page["data"])
+
     def connected_accounts(self) -> Iterator[str]:
         """Name the accounts connected to ours (Stripe Connect), newest first.
 

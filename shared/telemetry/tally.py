@@ -76,6 +76,8 @@ STRIPE_LOWERED = Metric("billing_stripe_lowered", "How often a 429 lowered the b
 OTHER_VERSION_EVENTS = Metric(
     "billing_events_other_version", "Events of another API version than ours.", ("api_version",)
 )
+# The label of our own account, which events do not name.
+OWN_ACCOUNT = "own"
 OTHER_MODE_EVENTS = Metric(
     "billing_events_other_mode",
     "Webhooks of another mode than our key's: acknowledged, not recorded.",

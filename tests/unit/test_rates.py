@@ -23,6 +23,8 @@ from shared.telemetry.tally import DELAY_BUCKETS
         (("billing_attempts", ("events", "dead"), ""), "failures"),
         (("billing_http_requests", ("/api/webhook", "POST", "503"), ""), "failures"),
         (("billing_http_requests", ("/api/webhook", "POST", "400"), ""), None),
+        (("billing_events_other_mode", ("test", "own"), ""), "other_mode"),
+        (("billing_events_other_mode", ("test", "acct_1"), ""), "other_mode_connected"),
         (("billing_notification_delay_seconds", (), "3"), "delays"),
         (("billing_notification_delay_seconds", (), "sum"), None),
     ],

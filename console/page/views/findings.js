@@ -3,8 +3,9 @@
 
 import { count, counted, duration } from "../format.js";
 import { address } from "../router.js";
+import { HOURS, sumOf } from "./rates.js";
 
-/** @import { Comparison, Queue, Stand, Tone } from "../../types" */
+/** @import { Comparison, Queue, Rates, Stand, Tone } from "../../types" */
 /**
  * @typedef {object} Finding
  * @property {Tone} tone
@@ -24,8 +25,9 @@ const STALE_SECONDS = 3_600;
  * List what needs a person, the worst first.
  * @param {Stand} stand
  * @param {Comparison} reconcile
+ * @param {Rates} rates
  */
-export function findings(stand, reconcile) {
+export function findings(stand, reconcile, rates) {
   return [
     silent(stand.workers === 0 ? stand.data : stand.data.filter(isSilent)),
     upkeep(stand.upkeep_seconds_ago),
@@ -34,6 +36,7 @@ export function findings(stand, reconcile) {
     ...stand.data.filter((queue) => queue.overdue_seconds > LATE_SECONDS).map(late),
     stale(reconcile),
     gap(reconcile),
+    otherMode(sumOf(rates, "other_mode")),
   ].filter((finding) => finding !== null);
 }
 
@@ -147,5 +150,21 @@ const gap = ({ last_round: { gap: missed } }) =>
         what: `${counted(missed, "event")} came by no webhook`,
         fix: "They were found in Stripe's archive and recorded. Do deliveries fail?",
         runbook: "ReconcileGap",
+      }
+    : null;
+
+/**
+ * Those of connected accounts come by Stripe's design and need nobody.
+ * @param {number} events
+ * @returns {Finding | null}
+ */
+const otherMode = (events) =>
+  events > 0
+    ? {
+        tone: "wait",
+        about: "events",
+        what: `${counted(events, "event")} of the other mode in ${HOURS} hours`,
+        fix: "None was recorded. One of our own endpoints is of the wrong mode.",
+        runbook: "EventsOfAnotherMode",
       }
     : null;

@@ -44,7 +44,7 @@ export function overview(_, { refresh }) {
       return { reconcile, latest, letters, rates };
     },
     draw: ({ reconcile, latest, letters, rates }, stand) => {
-      const found = findings(stand, reconcile);
+      const found = findings(stand, reconcile, rates);
       return [
         health(found),
         figures(stand, found),

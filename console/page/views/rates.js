@@ -17,7 +17,11 @@ const DRAWN = [
   ["events", "Events", "none"],
   ["notifications", "Notifications", "none"],
   ["failures", "Failed tries", "wait"],
+  ["other_mode", "Of the other mode", "wait"],
+  ["other_mode_connected", "Other mode, connected accounts", "none"],
 ];
+// What most installations never have is drawn only when there is some.
+const RARE = new Set(["other_mode", "other_mode_connected"]);
 // The drawing's own units: a bar is one wide and at most so high.
 const HEIGHT = 24;
 
@@ -32,10 +36,20 @@ export const rateCard = (rates) =>
     h(
       "ul",
       { class: "rates" },
-      ...DRAWN.map(([name, title, tone]) => rate(rates, rates.counts[name] ?? [], title, tone)),
+      ...DRAWN.filter(([name]) => !RARE.has(name) || sumOf(rates, name) > 0).map(
+        ([name, title, tone]) => rate(rates, rates.counts[name] ?? [], title, tone),
+      ),
       delay(rates),
     ),
   );
+
+/**
+ * Sum what was counted of a rate in all hours that are drawn.
+ * @param {Rates} rates
+ * @param {string} name
+ */
+export const sumOf = (rates, name) =>
+  (rates.counts[name] ?? []).reduce((one, other) => one + other, 0);
 
 /**
  * @param {Rates} rates

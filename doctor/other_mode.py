@@ -1,0 +1,38 @@
+"""Events of the other mode that came here: acknowledged, recorded nowhere, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from shared.store import figures, rates
+from shared.store.durability import Finding
+from shared.store.scripts import Store
+from shared.telemetry.tally import OTHER_MODE_EVENTS, OWN_ACCOUNT
+
+# Accounts that are named: a platform may have thousands.
+MOST_ACCOUNTS = 5
+
+
+def events_of_other_mode(store: Store) -> Iterator[Finding]:
+    """Tell how many events of the other mode came in the last day, and of which accounts ever.
+
+    Those of connected accounts come by Stripe's design. Raises `Unavailable`.
+    """
+    _, counts, _ = rates.read(store, rates.BUCKETS)
+    own, connected = sum(counts["other_mode"]), sum(counts["other_mode_connected"])
+    if own:
+        what = f"{own} events of our own account in the other mode came within a day; none was "
+        what += "recorded"
+        fix = "Remove the endpoint of that mode at Stripe, or give this service that mode's key."
+        yield Finding("warning", "stripe", what, fix)
+    if connected:
+        what = f"{connected} events of connected accounts in the other mode came within a day, as "
+        what += f"Stripe sends them; none was recorded. So far, by account: {_by_account(store)}"
+        yield Finding("ok", "stripe", what)
+
+
+def _by_account(store: Store) -> str:
+    counted = next(one for one in figures.read(store) if one.metric is OTHER_MODE_EVENTS).counts
+    named = ((n, account) for (_, account), n in counted.items() if account != OWN_ACCOUNT)
+    most = sorted(named, reverse=True)[:MOST_ACCOUNTS]
+    return ", ".join(f"{account} {number:.0f}" for number, account in most)
