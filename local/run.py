@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from redis.exceptions import RedisError
-
 from local.data_dir import DataDir
 from local.embedded_valkey import EmbeddedValkey, ValkeyFailed
 from local.output import write
@@ -35,7 +33,6 @@ from shared.settings import (
     load_settings,
     misspelled_in_environment,
 )
-from shared.store.connection import connect
 
 ROOT = Path(__file__).resolve().parent.parent
 UNUSABLE = 2  # exit status: nothing was started, a person has to change something
@@ -108,6 +105,11 @@ def _run(*, sandbox: bool) -> int:
 
 def _say_if_away() -> None:
     """Tell a person that Redis does not answer yet; every process waits for it by itself."""
+    # Half a second of a start; with a Redis of our own nobody here speaks to it.
+    from redis.exceptions import RedisError
+
+    from shared.store.connection import connect
+
     try:
         with connect(load_settings(), "billing-start") as redis:
             redis.ping()

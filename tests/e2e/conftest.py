@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.e2e.console_window import console_service
 from tests.e2e.running import Service, service
 from tests.e2e.stand_ins import STAND_IN, Run, different_ports
 from tests.servers import PATIENCE_SECONDS, ROOT
@@ -34,6 +35,13 @@ expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 def open_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Run the whole service as `make run` does, for all tests that ask for nothing else."""
     with service(tmp_path_factory.mktemp("service")) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Run the whole service for the console's tests; each leaves no dead letter behind."""
+    with console_service(tmp_path_factory.mktemp("console")) as found:
         yield found
 
 

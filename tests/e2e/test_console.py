@@ -17,7 +17,6 @@ from tests.e2e.console_window import (
     KEY,
     PHONE,
     Window,
-    console_service,
     let_die,
     ops,
     paid,
@@ -28,14 +27,13 @@ from tests.e2e.parts import billing
 from tests.e2e.running import Service
 from tests.servers import wait_until
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console")]
 ATTACK = "<img src=x onerror=\"alert('owned')\"><script>alert('owned')</script>"
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with console_service(tmp_path_factory.mktemp("console")) as found:
-        yield found
+def running(console: Service) -> Service:
+    return console
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from tests.e2e.console_window import (
     DESKTOP,
     KEY,
     Window,
-    console_service,
     let_die,
     ops,
     paid,
@@ -27,15 +26,14 @@ from tests.e2e.console_window import (
 from tests.e2e.running import Service
 from tests.servers import wait_until
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console")]
 EVENT = "concert-7"
 GUEST = "kim@example.com"
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with console_service(tmp_path_factory.mktemp("lists")) as found:
-        yield found
+def running(console: Service) -> Service:
+    return console
 
 
 @pytest.fixture

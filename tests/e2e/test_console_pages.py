@@ -20,17 +20,17 @@ from tests.e2e.console_window import (
     EXPECTED,
     PHONE,
     Window,
-    console_service,
     let_die,
     ops,
     paid,
+    redrive_all,
     windows,
 )
 from tests.e2e.parts import billing
 from tests.e2e.running import Json, Service
 from tests.servers import valkey
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console")]
 # Turns the order of what follows around, rings a bell, shows nothing.
 HIDDEN = "paid\u202edeliaf\u0007 \u200bfree"
 LISTS = ["", "payments", "refunds", "notifications", "events", "dead-letters", "audit"]
@@ -38,9 +38,8 @@ LOOKS: list[tuple[Any, str]] = [(DESKTOP, "light"), (PHONE, "dark")]
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with console_service(tmp_path_factory.mktemp("pages")) as found:
-        yield found
+def running(console: Service) -> Service:
+    return console
 
 
 @pytest.fixture
@@ -49,7 +48,7 @@ def window(browser: Browser, running: Service) -> Iterator[Window]:
 
 
 @pytest.fixture(scope="module")
-def places(running: Service) -> list[str]:
+def places(running: Service) -> Iterator[list[str]]:
     """Let everything happen that a page shows, and name a page of each kind."""
     payment = paid(running, metadata={"event_id": "123"})
     disputed = running.pay("pm_card_createDispute").json()["payment_intent_id"]
@@ -62,7 +61,8 @@ def places(running: Service) -> list[str]:
     event = ops(running, "events", payment_id=payment)["data"][0]["id"]
     details = [f"payments/{payment}", f"payments/{disputed}", f"refunds/{refund['refund_id']}"]
     details += [f"items/{refund['refund_request_id']}", f"items/{letter}", f"events/{event}"]
-    return [*LISTS, *details, "find/example.com", "payments/pi_unknown"]
+    yield [*LISTS, *details, "find/example.com", "payments/pi_unknown"]
+    redrive_all(running)
 
 
 def settled(page: Page) -> None:

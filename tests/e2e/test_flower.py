@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.e2e.running import Service, service
-from tests.servers import free_port, wait_until
+from tests.e2e.console_window import let_die, redrive_all
+from tests.e2e.running import Service
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("open service")]
+pytestmark = pytest.mark.browser
 EMAIL = "somebody-private@example.com"
 
 
+@pytest.mark.xdist_group("open service")
 def test_flower_shows_workers_and_tasks_but_no_customer(
     browser: Browser, open_service: Service
 ) -> None:
@@ -38,15 +37,13 @@ def test_flower_shows_workers_and_tasks_but_no_customer(
     page.close()
 
 
-def test_what_was_given_up_is_among_the_failed_tasks(browser: Browser, tmp_path: Path) -> None:
-    nobody = f"http://127.0.0.1:{free_port()}"
-    hopeless = {"EVENT_SERVICE_URL": nobody, "NOTIFICATION_MAX_AGE_SECONDS": "1"}
-    with service(tmp_path, LOG_LEVEL="INFO", **hopeless) as running:
-        payment = running.pay("pm_card_visa").json()["payment_intent_id"]
-        wait_until(lambda: "outcome=dead" in running.log.read_text(), "the notification is dead")
-        page = browser.new_page()
-        page.goto(f"{running.url('FLOWER_PORT')}/tasks?state=FAILURE")
-        expect(page.get_by_text("FAILURE").first).to_be_visible()
-        assert payment not in page.content()
-        page.close()
-    assert "Traceback" not in running.log.read_text()
+@pytest.mark.xdist_group("console")
+def test_what_was_given_up_is_among_the_failed_tasks(browser: Browser, console: Service) -> None:
+    (payment,) = let_die(console, 1)
+    page = browser.new_page()
+    page.goto(f"{console.url('FLOWER_PORT')}/tasks?state=FAILURE")
+    expect(page.get_by_text("FAILURE").first).to_be_visible()
+    assert payment not in page.content()
+    page.close()
+    redrive_all(console)
+    assert "Traceback" not in console.log.read_text()

@@ -46,7 +46,8 @@ def test_the_curl_commands_work_as_printed(running: Service, tmp_path: Path) -> 
     assert (refund["status"], refund["amount"]) == ("succeeded", 400)
     assert done.stdout.count('"verified":true') == 2
     told = running.told(payment["payment_intent_id"], "payment.succeeded", "refund.succeeded")
-    assert [item["body"]["sequence"] for item in told] == [1, 2]
+    told_all = running.notifications(payment_intent_id=payment["payment_intent_id"])
+    assert [item["body"]["sequence"] for item in told_all] == list(range(1, len(told_all) + 1))
     assert {item["signature"] for item in told} == {"valid"}
     assert told[0]["body"]["data"]["event_id"] == "123"
 

@@ -19,8 +19,9 @@ Json = dict[str, Any]
 RECONNECT_SECONDS = 15.0
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
+    # One for all: each test leaves every process running, and asks after its own payments.
     # Reconcile out of the way: what is proven here may not be its doing.
     # Few threads, so that a slow machine, too, has work left when it is to have some.
     with Stage(RECONCILE_INTERVAL_SECONDS="3600", WORKER_CONCURRENCY="4") as stage:
@@ -62,14 +63,21 @@ def told(stage: Stage) -> set[str]:
     }
 
 
-def webhook_answers(stage: Stage) -> list[int | None]:
-    books = requests.get(f"{stage.sandbox}/_sandbox/books", timeout=10).json()
-    return [attempt["status"] for sent in books["deliveries"] for attempt in sent["attempts"]]
+def deliveries(stage: Stage) -> list[Json]:
+    sent: list[Json] = requests.get(f"{stage.sandbox}/_sandbox/books", timeout=10).json()[
+        "deliveries"
+    ]
+    return sent
 
 
-def lapsed(stage: Stage, kind: Kind) -> dict[str, str]:
-    """Give the items that had to wait until somebody's lease ended."""
-    ids = stage.redis.zrange(Keys().index(kind), 0, -1)
+def now_ms(stage: Stage) -> int:
+    seconds, micros = stage.redis.time()
+    return int(seconds * 1000 + micros // 1000)
+
+
+def lapsed(stage: Stage, kind: Kind, since_ms: int) -> dict[str, str]:
+    """Give the items recorded since then that had to wait until somebody's lease ended."""
+    ids = stage.redis.zrange(Keys().index(kind), since_ms, "+inf", byscore=True)
     crashes = {item: stage.redis.hget(Keys().item(kind, item), "crashes") for item in ids}
     return {item: count for item, count in crashes.items() if count != "0"}
 
@@ -78,11 +86,12 @@ def lapsed(stage: Stage, kind: Kind) -> dict[str, str]:
 def test_a_worker_told_to_stop_finishes_or_hands_back_what_it_holds(stage: Stage) -> None:
     first, second = stage.roles("worker")
     second.stop()
+    began_ms = now_ms(stage)
     slowly = {"status": 200, "delay_seconds": 1.5}
     requests.post(f"{stage.receiver}/_control/faults", json=slowly, timeout=5).raise_for_status()
     paid = {pay(stage, number) for number in range(40)}
     # More than its threads can hold: the rest is fetched in advance or in the queue.
-    wait_until(lambda: told(stage), "the first is told", PATIENCE_SECONDS)
+    wait_until(lambda: told(stage) & paid, "the first is told", PATIENCE_SECONDS)
 
     second.start()
     with Stopwatch() as watch:
@@ -90,14 +99,16 @@ def test_a_worker_told_to_stop_finishes_or_hands_back_what_it_holds(stage: Stage
     assert first.process is not None
     assert first.process.returncode == 0
     assert watch.seconds < 10, "tasks are bounded, so is a stop"
-    assert told(stage) != paid, "there was work in hand"
+    assert not told(stage) >= paid, "there was work in hand"
 
-    wait_until(lambda: told(stage) == paid, "the other worker tells the rest", PATIENCE_SECONDS)
+    wait_until(lambda: told(stage) >= paid, "the other worker tells the rest", PATIENCE_SECONDS)
     wait_until(
         lambda: not stage.redis.zcard(Keys().due(NOTIFICATIONS)), "all is marked", PATIENCE_SECONDS
     )
-    assert lapsed(stage, EVENTS) == {}
-    assert lapsed(stage, NOTIFICATIONS) == {}
+    assert lapsed(stage, EVENTS, began_ms) == {}
+    assert lapsed(stage, NOTIFICATIONS, began_ms) == {}
+    requests.delete(f"{stage.receiver}/_control/faults", timeout=5).raise_for_status()
+    first.start()
 
 
 @pytest.mark.slow
@@ -120,22 +131,33 @@ def test_the_store_restarts_and_everybody_reconnects_within_seconds(stage: Stage
 def test_a_webhook_that_cannot_be_recorded_is_refused_and_processed_when_it_comes_again(
     stage: Stage,
 ) -> None:
+    before = len(deliveries(stage))
     stage.services["valkey"].kill()
     payment = pay_at_stripe(stage)
-    wait_until(lambda: 503 in webhook_answers(stage), "the webhook is refused", PATIENCE_SECONDS)
-    assert set(webhook_answers(stage)) <= {503, None}
+
+    def answers() -> list[int | None]:
+        sent = deliveries(stage)[before:]
+        return [attempt["status"] for delivery in sent for attempt in delivery["attempts"]]
+
+    wait_until(lambda: 503 in answers(), "the webhook is refused", PATIENCE_SECONDS)
+    assert set(answers()) <= {503, None}
     stage.services["valkey"].start()
     wait_until(lambda: payment in told(stage), "Stripe sends it again", PATIENCE_SECONDS)
-    assert 200 in webhook_answers(stage)
+    assert 200 in answers()
 
 
 @pytest.mark.slow
 def test_messages_lost_with_a_queue_are_rung_for_again(stage: Stage) -> None:
     for worker in stage.roles("worker"):
         worker.stop()
+    others = stage.redis.zcard(Keys().due(EVENTS))
     paid = {pay(stage, number) for number in range(5)}
-    wait_until(lambda: stage.redis.zcard(Keys().due(EVENTS)) >= 10, "events wait", PATIENCE_SECONDS)
+    wait_until(
+        lambda: stage.redis.zcard(Keys().due(EVENTS)) >= others + 10,
+        "events wait",
+        PATIENCE_SECONDS,
+    )
     stage.redis.delete(*(Keys().queue(kind) for kind in KINDS.values()))
     for worker in stage.roles("worker"):
         worker.start()
-    wait_until(lambda: told(stage) == paid, "all is told all the same", PATIENCE_SECONDS)
+    wait_until(lambda: told(stage) >= paid, "all is told all the same", PATIENCE_SECONDS)
