@@ -41,10 +41,14 @@ class Stopwatch:
         self._look()
 
     @property
+    def clock_seconds(self) -> float:
+        """Give the clock's seconds since the beginning, or of the whole block when it is over."""
+        return time.monotonic() - self._began if self._took is None else self._took
+
+    @property
     def seconds(self) -> float:
-        """Give the seconds since the beginning, or of the whole block when it is over."""
-        took = time.monotonic() - self._began if self._took is None else self._took
-        return took / max(1.0, self._wall / self._cpu)
+        """Give how many of them it takes on a machine with nothing else to do, at most."""
+        return self.clock_seconds / max(1.0, self._wall / self._cpu)
 
     def _look_again_and_again(self) -> None:
         while not self._end.wait(PAUSE_SECONDS):
