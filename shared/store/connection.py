@@ -142,6 +142,9 @@ def connect_async(settings: Settings, client_name: str) -> AsyncRedis:
 def _always(client_name: str) -> dict[str, Any]:
     return {
         "decode_responses": True,
+        # What is no text is read and written back as it is: a message taken from a queue that
+        # raised when it is read would be lost.
+        "encoding_errors": "surrogateescape",
         "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
         "client_name": client_name,
     }
