@@ -311,7 +311,7 @@ def dead_refund(hands: Hands, *, made: bool) -> tuple[str, str]:
         "/api/refund/process", json={"payment_intent_id": payment, "amount": 300}
     ).get_json()["refund_request_id"]
     if made:
-        params = {"payment_intent": payment, "amount": 300}
+        params = json.loads(hands.runtime.refund_jobs.read(job)["request"])
         hands.runtime.gateway.create_refund(params=params, idempotency_key=stripe_key(job))
     work = hands.runtime.refund_jobs.work
     work.bury(claimed(work, job), Dead("refund_outcome_unknown: look it up"))
