@@ -1,6 +1,6 @@
 # Each target calls a script in bin/; CI calls the same ones.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all demo chaos bench slow lint format contract audit check lock sbom images clean
+.PHONY: help run test test-all demo chaos explore bench slow lint format contract audit check lock sbom images clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ bench: ## run the benchmarks and print their figures (ARGS="--short webhook" for
 
 chaos: ## kill processes at random under traffic and audit what became of it (ARGS="--kills 50")
 	@bin/chaos $(ARGS)
+
+explore: ## try every order of the steps of the real scripts and workers (ARGS="--wide --seconds 1200")
+	@bin/explore $(ARGS)
 
 slow: ## have clients and peers take their time, and print what other callers notice
 	@bin/slow $(ARGS)

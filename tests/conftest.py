@@ -17,7 +17,7 @@ from tests.servers import valkey
 
 HERE = Path(__file__).resolve().parent
 # The folders in the order of what their files take, so that no long file is begun last.
-LONGEST_FIRST = ("e2e", "contract", "integration", "unit", "conventions")
+LONGEST_FIRST = ("e2e", "explore", "contract", "integration", "unit", "conventions")
 SIGNING_SECRET = "whsec_testing_only_0123456789"
 NOTIFICATION_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 

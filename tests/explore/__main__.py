@@ -1,0 +1,40 @@
+"""`python -m tests.explore`: explore every setting and print a table; status 1 on a violation."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from tests.explore.explorer import explore, story, table
+from tests.explore.settings import SETTINGS
+
+
+def main() -> int:
+    """Explore what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="bin/explore", description=__doc__)
+    parser.add_argument("settings", nargs="*", help="parts of names of settings; all without")
+    parser.add_argument("--seconds", type=float, default=60, help="CPU seconds for all settings")
+    parser.add_argument("--wide", action="store_true", help="let more go wrong on each path")
+    parser.add_argument("--list", action="store_true", help="list the settings and end")
+    asked = parser.parse_args()
+    chosen = [one for one in SETTINGS if _named(one.name, asked.settings)]
+    if asked.list or not chosen:
+        sys.stdout.write("\n".join(one.name for one in SETTINGS) + "\n")
+        return 0 if asked.list else 2
+    reports, left = [], asked.seconds
+    for number, one in enumerate(chosen):
+        report = explore(one, left / (len(chosen) - number), wide=asked.wide)
+        left = max(0.0, left - report.seconds)
+        reports.append(report)
+        if report.violation:
+            sys.stdout.write(story(report) + "\n\n")
+    sys.stdout.write(table(reports) + "\n")
+    return int(any(report.violation for report in reports))
+
+
+def _named(name: str, parts: list[str]) -> bool:
+    return not parts or any(part in name for part in parts)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

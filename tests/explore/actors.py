@@ -1,0 +1,216 @@
+"""Actors: the product's own Python, stopped before each of its calls to the store or to a peer.
+
+An actor is a function and the answers its calls got so far. To go on it is run again from its
+beginning: the answers it had are given again, so it comes to the same place, and stops at the call
+after them. That makes any place of any actor a small number, which a state can hold, and a place
+is reached by real execution once only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from unittest.mock import patch
+
+from redis import Redis
+from redis.exceptions import ConnectionError as Broken
+
+from shared.errors import BillingError
+from shared.store import scripts
+from shared.store.scripts import Store
+from shared.work.items import Claim
+from tests.explore.snapshots import Command
+
+# The answers to a call whose connection broke, so that it is sent again, and to one that was not
+# answered in time, so that it is not: either may have run, and its caller cannot know.
+BROKEN = "broken"
+UNANSWERED = "unanswered"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What an actor does: the name of its function, its arguments, its token."""
+
+    name: str
+    args: tuple[str, ...]
+    token: str
+
+
+@dataclass(frozen=True)
+class PeerCall:
+    """A call to somebody else than the store."""
+
+    name: str
+    args: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an actor stands: before a call, or at its end with what it returned."""
+
+    spec: Spec
+    answers: tuple[str, ...]
+    call: Command | PeerCall | None
+    result: Any = None
+
+
+class _Stopped(BaseException):
+    """Ends a run before a call; nothing of ours catches it."""
+
+    def __init__(self, call: Command | PeerCall) -> None:
+        super().__init__()
+        self.call = call
+
+
+class Connection:
+    """The connection of whichever actor runs; it is also the pool that gives it."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._command: tuple[Any, ...] = ()
+
+    def make_connection(self) -> Connection:
+        return self
+
+    def send_command(self, *command: Any) -> None:
+        self._command = command
+
+    def read_response(self) -> Any:
+        return self._stage.answer(self._stage.command(self._command))
+
+    def disconnect(self) -> None:
+        pass
+
+
+class Client(Redis):
+    """The client of whichever actor runs."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(decode_responses=True)
+        self._stage = stage
+        self.connection_pool = Connection(stage)
+
+    def execute_command(self, *args: Any, **_: Any) -> Any:
+        return self._stage.answer(self._stage.command(args))
+
+    def close(self) -> None:
+        """Close nothing."""
+
+
+class Stage:
+    """Run actors, and number the places they come to."""
+
+    def __init__(self) -> None:
+        self.places: list[Place | None] = [None]
+        self.actors: dict[str, Callable[..., Any]] = {}
+        # Peers' answers are JSON text; what makes them what the product's code expects.
+        self.translate: dict[str, Callable[[Any], Any]] = {}
+        self.store = Store(Client(self))
+        self._scripts: dict[str, str] = {}
+        self._begun: dict[Spec, int] = {}
+        self._next: dict[tuple[int, str], int] = {}
+        self._answers: Iterator[str] = iter(())
+        self._token = ""
+        self._tokens = 0
+        self.runs = 0
+
+    def begin(self, spec: Spec) -> int:
+        """Give the place where an actor stops first."""
+        number = self._begun.get(spec)
+        if number is None:
+            number = self._begun[spec] = self._number(self._run(spec, ()))
+        return number
+
+    def go_on(self, place: int, answer: str) -> int:
+        """Give the place where an actor stops after its call was answered."""
+        number = self._next.get((place, answer))
+        if number is None:
+            at = self.places[place]
+            assert at is not None
+            number = self._number(self._run(at.spec, (*at.answers, answer)))
+            self._next[place, answer] = number
+        return number
+
+    def _number(self, place: Place) -> int:
+        self.places.append(place)
+        return len(self.places) - 1
+
+    def _run(self, spec: Spec, answers: tuple[str, ...]) -> Place:
+        self.runs += 1
+        self._answers, self._token, self._tokens = iter(answers), spec.token, 0
+        try:
+            result = self.actors[spec.name](*spec.args)
+        except _Stopped as stopped:
+            return Place(spec, answers, stopped.call)
+        except BillingError as error:
+            return Place(spec, answers, None, error)
+        return Place(spec, answers, None, result)
+
+    def answer(self, call: Command | PeerCall) -> Any:
+        """Give the recorded answer to a call, or stop before it when there is none."""
+        text = next(self._answers, None)
+        if text is None:
+            raise _Stopped(call)
+        if text == BROKEN:
+            raise Broken("the connection broke")
+        if text == UNANSWERED:
+            raise TimeoutError("no answer in time")
+        found = json.loads(text)
+        return self.translate[call.name](found) if isinstance(call, PeerCall) else found
+
+    def peer(self, name: str, *args: Any) -> Any:
+        """Call a peer; its answer is one of those that the search lets it give."""
+        return self.answer(PeerCall(name, json.dumps(args)))
+
+    def command(self, args: tuple[Any, ...]) -> Command:
+        """Give what a client was told to send, and the keys it names."""
+        if args[0] != "EVALSHA":
+            return Command(args[0].lower(), args, args[1:2])
+        if not self._scripts:
+            self._scripts = {scripts.script_hash(name): name for name in scripts.script_names()}
+        name = self._scripts[args[1]]
+        return Command(name, args, args[3 : 3 + args[2]], scripts.script_source(name))
+
+    def token(self, _: int = 0) -> str:
+        """Give a token that no other actor has."""
+        self._tokens += 1
+        return f"{self._token}{'' if self._tokens == 1 else f'.{self._tokens}'}"
+
+
+class LatestMoment:
+    """Dice that always choose the longest pause: a test of order needs no shorter one."""
+
+    def uniform(self, _: float, longest: float) -> float:
+        return longest
+
+
+def _without_flags(source: Callable[[str], str]) -> Callable[[str], str]:
+    return cache(lambda name: source(name).partition("\n")[2])
+
+
+def _hash(source: str) -> str:
+    return hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+
+
+@contextmanager
+def still(stage: Stage, dice: tuple[str, ...]) -> Iterator[None]:
+    """Take chance and the host's clock away: the same answers lead to the same place."""
+    # Fakeredis knows no script flags: their line is left out.
+    plain = _without_flags(scripts.script_source)
+    with ExitStack() as stack:
+        for target, name, value in (
+            (secrets, "token_hex", stage.token),
+            (Claim, "elapsed_seconds", 0.0),
+            (scripts, "script_source", plain),
+            (scripts, "script_hash", lambda name: _hash(plain(name))),
+        ):
+            stack.enter_context(patch.object(target, name, value))
+        for name in dice:
+            stack.enter_context(patch(name, LatestMoment()))
+        yield

@@ -1,0 +1,378 @@
+"""The search: every order of every step, breadth first, each state once.
+
+States that differ only in how long ago something was, or in the name of a token, are taken for
+one. That may leave an order out; it cannot make one up, for each state is reached by execution.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass, field, fields, replace
+from typing import Any, Protocol
+
+from shared.work.items import GUARD_MS
+from tests.explore.actors import BROKEN, UNANSWERED, PeerCall, Place, Spec, Stage
+from tests.explore.snapshots import (
+    BEGINNING_MS,
+    NOTHING,
+    Command,
+    Effect,
+    Snapshots,
+    Violated,
+    expire,
+)
+
+MOMENT = re.compile(r"\b17\d{11}(?:\.0)?\b")
+TOKEN = re.compile(r"any-\w+")
+IDLE = 0
+# Rounds of relay and work after which work that goes on will not end.
+MOST_ROUNDS = 200
+
+
+@dataclass(frozen=True)
+class State:
+    """A state: the time, the store, where each actor stands, the world outside, what may happen."""
+
+    now_ms: int
+    snapshot: tuple[int, ...]
+    actors: tuple[int, ...]
+    world: tuple[Any, ...]
+    left: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: what happened, in words, and the state after it."""
+
+    label: str
+    state: State
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How often each thing may happen on one path."""
+
+    deaths: int = 0
+    # Calls to Redis whose connection breaks, or that are not answered in time.
+    breaks: int = 0
+    ticks: int = 0
+    sweeps: int = 0
+    # Answers of the event service or Stripe that are no good.
+    faults: int = 0
+    repeats: int = 0
+    redrives: int = 0
+
+
+@dataclass(frozen=True)
+class Option:
+    """One answer that a peer may give: in words, as JSON text, and the world after it."""
+
+    label: str
+    answer: str
+    world: tuple[Any, ...]
+    cost: str = ""
+
+
+class Setting(Protocol):
+    """A configuration: who acts, on what, what may go wrong how often, what must hold."""
+
+    name: str
+    stage: Stage
+    snapshots: Snapshots
+    slots: Sequence[str]
+    budget: Budget
+    ages_ms: Sequence[int]
+    horizon_ms: int
+
+    def world(self) -> tuple[Any, ...]:
+        """Give the world at the beginning."""
+
+    def prepare(self, state: State) -> State:
+        """Give the state at the beginning."""
+
+    def begins(self, state: State) -> Iterator[tuple[int, str, Spec, str]]:
+        """List what idle slots may begin: slot, words, actor, and what it costs."""
+
+    def options(self, state: State, call: PeerCall) -> Iterator[Option]:
+        """List the answers a peer may give to a call, the good one first."""
+
+    def ended(self, state: State, place: Place) -> tuple[Any, ...]:
+        """Give the world after an actor came to its end."""
+
+    def moments(self, state: State) -> Iterator[int]:
+        """List the moments, in milliseconds, to which time may move."""
+
+    def check(self, state: State) -> None:
+        """Raise `Violated` for a state that must not be."""
+
+    def check_step(self, before: State, place: Place, effect: Effect, after: State) -> None:
+        """Raise `Violated` for a step that must not be."""
+
+    def drained(self, state: State) -> State:
+        """Let everybody die, then everything go well; give the state in which nothing is left.
+
+        Raises `Violated` when there is none, or it is a wrong one.
+        """
+
+
+@dataclass
+class Report:
+    """What a search did."""
+
+    name: str
+    states: int = 0
+    transitions: int = 0
+    exhausted: bool = False
+    depth: int = 0
+    seconds: float = 0.0
+    violation: str = ""
+    path: list[str] = field(default_factory=list)
+
+
+class Search:
+    """Search one setting."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        self._names = [one.name for one in fields(Budget)]
+        self._canon: dict[tuple[int, int], int] = {}
+        self._texts: dict[str, int] = {repr(None): NOTHING}
+        self._places: dict[tuple[int, int], int] = {}
+        self._seen: dict[tuple[Any, ...], None] = {}
+        self._ends: set[tuple[Any, ...]] = set()
+        self._parents: list[tuple[int, str]] = []
+
+    def run(self, cpu_seconds: float) -> Report:
+        """Search until all is seen, a bound is reached, or an invariant is broken."""
+        report = Report(self.setting.name)
+        begun = time.process_time()
+        try:
+            self._search(report, begun + cpu_seconds)
+        finally:
+            report.seconds = time.process_time() - begun
+        return report
+
+    def _search(self, report: Report, until: float) -> None:
+        first = self._beginning()
+        waiting: deque[tuple[int, int, State]] = deque()
+        if not self._add(waiting, report, (-1, 0), Step("the beginning", first)):
+            return
+        while waiting:
+            if time.process_time() > until or not self._expand(waiting, report):
+                return
+        report.exhausted = True
+
+    def _expand(self, waiting: deque[tuple[int, int, State]], report: Report) -> bool:
+        """Take every step from the next state; False when one breaks an invariant."""
+        number, report.depth, state = waiting.popleft()
+        try:
+            for step in self._steps(state):
+                report.transitions += 1
+                if not self._add(waiting, report, (number, report.depth + 1), step):
+                    return False
+        except Violated as broken:
+            self._violated(report, number, broken)
+            return False
+        return True
+
+    def _beginning(self) -> State:
+        setting = self.setting
+        slots = (IDLE,) * len(setting.slots)
+        budget = astuple(setting.budget)
+        return setting.prepare(State(BEGINNING_MS, (), slots, setting.world(), budget))
+
+    def _add(
+        self,
+        waiting: deque[tuple[int, int, State]],
+        report: Report,
+        at: tuple[int, int],
+        step: Step,
+    ) -> bool:
+        """Keep a state that is new, and check it; False when it breaks an invariant."""
+        key = self._key(step.state)
+        if key in self._seen:
+            return True
+        self._seen[key] = None
+        parent, depth = at
+        self._parents.append((parent, step.label))
+        report.states += 1
+        number = report.states - 1
+        try:
+            self.setting.check(step.state)
+            self._check_end(step.state)
+        except Violated as broken:
+            self._violated(report, number, broken)
+            return False
+        waiting.append((number, depth, step.state))
+        return True
+
+    def _violated(self, report: Report, number: int, broken: Violated) -> None:
+        report.violation = str(broken)
+        path = []
+        while number >= 0:
+            number, label = self._parents[number]
+            path.append(label)
+        report.path = [*reversed(path), *broken.labels]
+
+    def _check_end(self, state: State) -> None:
+        """Check that from here everything ends, unless it is known of this store already."""
+        alone = replace(state, actors=(IDLE,) * len(state.actors), left=())
+        key = self._key(alone)
+        if key not in self._ends:
+            self.setting.drained(state)
+            self._ends.add(key)
+
+    def _key(self, state: State) -> tuple[Any, ...]:
+        now, canon = state.now_ms, self._canon
+        store = []
+        for number in state.snapshot:
+            found = canon.get((number, now))
+            if found is None:
+                found = canon[number, now] = self._canonical(self._told(number, now), now)
+            store.append(found)
+        while store and store[-1] == NOTHING:
+            store.pop()
+        actors = sorted(self._place(place, now) for place in state.actors)
+        world = self._canonical(repr(state.world), now)
+        return (tuple(store), tuple(actors), world, state.left)
+
+    def _told(self, number: int, now: int) -> str:
+        """Spell a value; of what is due soon it does not matter which is due first."""
+        value = self.setting.snapshots.values[number]
+        if value and value[0] == "zset":
+            soon = tuple(
+                (one, min(at, now) if at <= now + GUARD_MS else at) for one, at in value[1]
+            )
+            return repr(soon)
+        return repr(value)
+
+    def _place(self, place: int, now: int) -> int:
+        found = self._places.get((place, now))
+        if found is None:
+            at = self.setting.stage.places[place]
+            text = repr(at and (at.spec, at.answers))
+            found = self._places[place, now] = self._canonical(text, now)
+        return found
+
+    def _canonical(self, text: str, now: int) -> int:
+        """Give a text a number, after each moment became what matters of it now."""
+
+        def matters(found: re.Match[str]) -> str:
+            ahead = int(float(found[0])) - now
+            if ahead > self.setting.horizon_ms:
+                return "far"
+            if ahead > 0:
+                return f"+{ahead}"
+            return f"-{sum(-ahead >= age for age in self.setting.ages_ms)}"
+
+        text = TOKEN.sub("any", MOMENT.sub(matters, text))
+        return self._texts.setdefault(text, len(self._texts))
+
+    def _steps(self, state: State) -> Iterator[Step]:
+        for slot, place in enumerate(state.actors):
+            if place != IDLE:
+                yield from self._goes_on(state, slot, place)
+        for slot, label, spec, cost in self.setting.begins(state):
+            after = self._spent(state, cost)
+            if after is not None:
+                place = self.setting.stage.begin(spec)
+                yield from self._goes_on(after, slot, place, f"{label}: ")
+        for moment in self.setting.moments(state):
+            after = self._spent(state, "ticks")
+            if after is not None and moment > state.now_ms:
+                yield Step(f"{moment - state.now_ms} ms pass", self._at(after, moment))
+
+    def _at(self, state: State, moment: int) -> State:
+        snapshot = expire(self.setting.snapshots, state.snapshot, moment)
+        return replace(state, now_ms=moment, snapshot=snapshot)
+
+    def _spent(self, state: State, cost: str) -> State | None:
+        """Give the state in which one of what may happen is used up; None when none is left."""
+        if not cost:
+            return state
+        index = self._names.index(cost)
+        if state.left[index] == 0:
+            return None
+        left = [*state.left]
+        left[index] -= 1
+        return replace(state, left=tuple(left))
+
+    def _goes_on(self, state: State, slot: int, number: int, begun: str = "") -> Iterator[Step]:
+        place = self.setting.stage.places[number]
+        assert place is not None
+        call, name = place.call, self.setting.slots[slot]
+        if isinstance(call, PeerCall):
+            for option in self.setting.options(state, call):
+                after = self._spent(state, option.cost)
+                if after is not None:
+                    words = f"{begun}{name} {call.name} {call.args}: {option.label}"
+                    heard = replace(after, world=option.world)
+                    yield Step(words, self._moved(heard, slot, number, option.answer))
+        elif call is not None:
+            yield from self._calls(state, slot, number, begun)
+        if not begun and (dead := self._spent(state, "deaths")) is not None:
+            yield Step(f"{name} dies", _put(dead, slot, IDLE))
+
+    def _calls(self, state: State, slot: int, number: int, begun: str) -> Iterator[Step]:
+        place = self.setting.stage.places[number]
+        assert place is not None
+        assert isinstance(place.call, Command)
+        snapshots, call = self.setting.snapshots, place.call
+        words = f"{begun}{self.setting.slots[slot]} {_named(call)}"
+        effect = snapshots.run(state.snapshot, state.now_ms, call)
+        ran = replace(state, snapshot=snapshots.written(state.snapshot, effect))
+        label = f"{words} -> {_short(effect.answer)}"
+        after = self._moved(ran, slot, number, effect.answer)
+        self._check_step(label, (state, place, effect, after))
+        yield Step(label, after)
+        if (broken := self._spent(ran, "breaks")) is not None:
+            unsent = replace(state, left=broken.left)
+            for what, after, answer in (
+                ("answer lost", broken, BROKEN),
+                ("run, not answered in time", broken, UNANSWERED),
+                ("not run, not answered in time", unsent, UNANSWERED),
+            ):
+                yield Step(f"{words}, {what}", self._moved(after, slot, number, answer))
+
+    def _check_step(self, label: str, step: tuple[State, Place, Effect, State]) -> None:
+        try:
+            self.setting.check_step(*step)
+        except Violated as broken:
+            broken.labels = [label]
+            raise
+
+    def _moved(self, state: State, slot: int, number: int, answer: str) -> State:
+        """Put an actor where it stops after an answer; one at its end leaves its slot."""
+        after = self.setting.stage.go_on(number, answer)
+        place = self.setting.stage.places[after]
+        assert place is not None
+        if place.call is None:
+            ended = _put(state, slot, IDLE)
+            return replace(ended, world=self.setting.ended(ended, place))
+        return _put(state, slot, after)
+
+
+def _put(state: State, slot: int, place: int) -> State:
+    actors = [*state.actors]
+    actors[slot] = place
+    return replace(state, actors=tuple(actors))
+
+
+def _named(call: Command) -> str:
+    return " ".join((call.name, *(_last(key) for key in call.keys[:1])))
+
+
+def told(call: Command, answer: str) -> str:
+    """Tell a command and its answer in a line."""
+    return f"{_named(call)} -> {_short(answer)}"
+
+
+def _last(key: str) -> str:
+    return key.partition(":")[2]
+
+
+def _short(answer: str) -> str:
+    return answer if len(answer) < 60 else f"{answer[:57]}..."

@@ -1,0 +1,50 @@
+"""Every order of every step, as far as a minute goes; and faults that the search must find."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from shared.store import scripts
+from tests.explore.events import OneFactTwice, Redriven, TwoFacts
+from tests.explore.explorer import explore, story
+from tests.explore.service import Service
+from tests.explore.settings import SETTINGS
+
+# Of this process, for each setting; all are exhausted in less.
+MOST_SECONDS = 30
+# A script, a change to it, the setting that finds it, and the invariant that it breaks.
+FAULTS = {
+    "no fence": ("prelude", r"\w+\[1\] == fence and ", "", TwoFacts, 8),
+    "no lease": ("claim", "lease_left > 0 and", "false and", TwoFacts, 9),
+    "no dedupe": ("settle", r"redis.call\('EXISTS', notification\) == 1", "false", OneFactTwice, 2),
+    "no revision": ("settle", r"if p.payment and \(", "if false and (", TwoFacts, 14),
+    "no due entry": ("record", r"schedule\(key.due, [^,]*, ", "ring(", TwoFacts, 1),
+    "no follower": ("release", "if follower and", "if false and", TwoFacts, 13),
+    "no token": ("claim", r"if item\[4\] ~= token then", "if true then", OneFactTwice, 10),
+    "forgotten": ("redrive", r"redis.call\('PERSIST', name\)", "local _ = 0", Redriven, 4),
+    "undeclared": ("settle", r"append\(key.timeline", "append(key.item .. 's'", TwoFacts, 16),
+}
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda one: one.name)
+def test_no_order_of_steps_breaks_an_invariant(setting: type[Service]) -> None:
+    report = explore(setting, MOST_SECONDS)
+    assert not report.violation, story(report)
+    assert report.exhausted
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_found_by_the_shortest_path(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    script, text, other, setting, number = FAULTS[fault]
+    whole = scripts.script_source
+
+    def faulty(name: str) -> str:
+        return re.sub(text, other, whole(name)) if script in (name, "prelude") else whole(name)
+
+    assert any(faulty(name) != whole(name) for name in scripts.script_names())
+    monkeypatch.setattr(scripts, "script_source", faulty)
+    report = explore(setting, MOST_SECONDS)
+    assert report.violation.startswith(f"invariant {number}:"), story(report)
+    assert len(report.path) > 1
