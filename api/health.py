@@ -11,7 +11,7 @@ from api.openapi import operation_name
 from api.parts import parts
 from api.reply import reply
 from shared.errors import Unavailable
-from shared.work.liveness import alive
+from shared.work.liveness import Alive, alive
 
 # Byte for byte as it is promised: the simplest of probes compares texts.
 HEALTHY = b'{"status": "healthy", "service": "billing-service"}'
@@ -36,8 +36,17 @@ def ready() -> Response:
     except Unavailable:
         return reply(Readiness(status="unavailable", checks={"redis": "unreachable"}), 503)
     # Without these the door still does its whole work: it records. So they are told, no more.
-    silent = signs.silent_queues()
-    workers = "ok" if not silent else "silent: " + ", ".join(silent)
     upkeep = "silent" if signs.upkeep_is_silent() else "ok"
-    checks = {"redis": "ok", "workers": workers, "upkeep": upkeep}
+    checks = {"redis": "ok", "workers": _workers(signs), "upkeep": upkeep}
     return reply(Readiness(status="ready", checks=checks))
+
+
+def _workers(signs: Alive) -> str:
+    """Judge the workers in a few words; without upkeep nobody can tell whether they are there."""
+    if signs.upkeep_is_silent() and signs.quiet_queues():
+        return "unknown while upkeep is silent"
+    if silent := signs.silent_queues():
+        return "silent: " + ", ".join(silent)
+    if stuck := signs.stuck_processes():
+        return "stuck: " + ", ".join(stuck)
+    return "ok"

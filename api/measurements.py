@@ -99,6 +99,9 @@ def _queues(store: Store) -> Iterator[Measurement]:
         (),
         {(): _age(stand["upkeep_seconds_ago"])},
     )
+    stuck = {(): float(len(stand["stuck"]))}
+    text = "Workers none of whose threads got anywhere for longer than a lease."
+    yield _gauge("billing_workers_stuck", text, (), stuck)
     offsets = {(who,): seconds for who, seconds in alive(store).clocks.items()}
     text = "By how much the clock of a process is ahead of Redis's."
     yield _gauge("billing_clock_ahead_seconds", text, ("process",), offsets)

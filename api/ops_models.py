@@ -238,7 +238,10 @@ class ServiceInfo(Output):
 
 
 class Queue(Output):
-    """One queue: messages in it, open items, those that are due, dead letters, its consumers."""
+    """One queue: messages in it, open items, those that are due, dead letters, its consumers.
+
+    `silent`: no worker serves it. That cannot be told of an idle queue while upkeep is silent.
+    """
 
     name: str
     depth: int
@@ -247,18 +250,22 @@ class Queue(Output):
     overdue_seconds: float
     dead: int
     consumers: int
+    silent: bool
     consumed_seconds_ago: float | None
 
 
 class QueueList(Output):
     """All queues, and the processes that serve any of them.
 
-    `upkeep_seconds_ago` is the last sign of life of a relay.
+    `upkeep_seconds_ago` is the last sign of life of a relay; `stuck` are workers none of whose
+    threads got anywhere for longer than a lease.
     """
 
     data: list[Queue]
     workers: int
+    stuck: list[str]
     breaker_open: bool
+    upkeep_silent: bool
     upkeep_seconds_ago: float | None
 
 

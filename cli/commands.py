@@ -99,6 +99,11 @@ def queues(as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
     columns = ("depth", "open", "due", "overdue_seconds", "dead", "consumed_seconds_ago")
     output.table(answer["data"], "name", *columns)
     output.print_line("breaker:", "open" if answer["breaker_open"] else "closed")
+    output.print_line("upkeep:", "silent" if answer["upkeep_silent"] else "ok")
+    for name in (row["name"] for row in answer["data"] if row["silent"]):
+        output.print_line("no worker serves:", name)
+    for process in answer["stuck"]:
+        output.print_line("stuck worker:", process)
 
 
 @app.command()

@@ -35,7 +35,7 @@ from shared.store.scripts import Store
 from shared.stripe.endpoints import WEBHOOK_PATH
 from shared.stripe.gateway import API_VERSION, StripeGateway
 from shared.work.dead_letters import DeadLetters
-from shared.work.liveness import alive
+from shared.work.liveness import Alive, alive
 
 __all__ = ["STATUS", "Finding", "Service", "examine"]
 
@@ -181,31 +181,48 @@ def _settings(settings: Settings) -> Iterator[Finding]:
 
 def _processes(store: Store) -> Iterator[Finding]:
     signs = alive(store)
-    for queue in signs.queues:
-        if queue in signs.silent_queues():
-            yield Finding(
-                "error",
-                "workers",
-                f"no worker serves the queue {queue}",
-                "Start or restart a worker: python -m worker.",
-            )
-        else:
-            yield Finding(
-                "ok", "workers", f"{len(signs.queues[queue])} worker(s) serve the queue {queue}"
-            )
-    if signs.upkeep_is_silent():
+    yield _upkeep(signs)
+    yield from (_workers_of(queue, signs) for queue in signs.queues)
+    for process in signs.stuck_processes():
         yield Finding(
+            "error",
+            "workers",
+            f"the worker {process} is stuck: none of its threads gets anywhere",
+            "Restart it, and keep its log: others do its work when its leases end.",
+        )
+    for kind, count in DeadLetters(store).count().items():
+        if count:
+            fix = f"List them: ./billing dead-letters list --kind {kind}"
+            yield Finding("warning", "dead letters", f"{count} {kind} were given up", fix)
+
+
+def _upkeep(signs: Alive) -> Finding:
+    if signs.upkeep_is_silent():
+        return Finding(
             "error",
             "upkeep",
             "no upkeep process runs: retries and lost doorbells wait",
             "Start upkeep: python -m worker.upkeep.",
         )
-    else:
-        yield Finding("ok", "upkeep", f"{len(signs.upkeep)} process(es) run")
-    for kind, count in DeadLetters(store).count().items():
-        if count:
-            fix = f"List them: ./billing dead-letters list --kind {kind}"
-            yield Finding("warning", "dead letters", f"{count} {kind} were given up", fix)
+    return Finding("ok", "upkeep", f"{len(signs.upkeep)} process(es) run")
+
+
+def _workers_of(queue: str, signs: Alive) -> Finding:
+    if queue in signs.silent_queues():
+        return Finding(
+            "error",
+            "workers",
+            f"no worker serves the queue {queue}",
+            "Start or restart a worker: python -m worker.",
+        )
+    if queue in signs.quiet_queues():
+        return Finding(
+            "warning",
+            "workers",
+            f"whether a worker serves the queue {queue} cannot be told without upkeep",
+            "Start upkeep first: it rings on idle queues.",
+        )
+    return Finding("ok", "workers", f"{len(signs.queues[queue])} worker(s) serve the queue {queue}")
 
 
 def _clocks(store: Store) -> Iterator[Finding]:

@@ -409,7 +409,7 @@ class Keys:
 
     @entry("sorted set", "Processes by their last sign of life on a queue.", "10 minutes")
     def signs(self, name: str) -> str:
-        """Name the signs of life on a queue, or of the relays (`relay`)."""
+        """Name the signs of life on a queue or of relays (`relay`), or of workers `stuck`."""
         return self._name("alive", name)
 
     @entry("list", "The last 100 messages on queues that no worker could read, JSON.", "30 days")

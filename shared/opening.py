@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from shared.deadline import deadline
 from shared.errors import BillingError, Unavailable
 from shared.settings import Settings
@@ -38,9 +40,20 @@ def ensure_usable(store: Store, settings: Settings) -> Identity:
     return ours
 
 
-def begin(store: Store, settings: Settings, ours: Identity) -> Flusher:
-    """Each second, add this process's counts to Redis and check whose data it holds."""
-    return Flusher(store, watch=Watch(store, settings, ours)).start()
+def begin(
+    store: Store, settings: Settings, ours: Identity, also: Callable[[], None] = lambda: None
+) -> Flusher:
+    """Each second, add this process's counts to Redis and check whose data it holds.
+
+    `also` is done each second, too; it raises nothing.
+    """
+    identity = Watch(store, settings, ours)
+
+    def watch() -> None:
+        also()
+        identity()
+
+    return Flusher(store, watch=watch).start()
 
 
 class Watch:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import cache, partial
 
 from celery.signals import setup_logging, worker_init
+from celery.worker.control import inspect_command
 
 from shared.errors import CallerError, Misconfigured, Unavailable
 from shared.opening import begin, ensure_usable
@@ -23,6 +24,7 @@ from worker.bells import Bells, GivenUp
 from worker.broker import Aside
 from worker.garbage import put_aside
 from worker.jobs import JOBS
+from worker.progress import Progress, Watchdog, longest_lease_seconds
 from worker.queue_app import queue_app
 from worker.run import run
 from worker.runtime import Runtime
@@ -56,7 +58,7 @@ def _begin(**_: object) -> None:
     except Misconfigured as error:
         refuse_start("The worker", error)
     Aside.put = partial(put_aside, store)
-    begin(store, settings, ours)
+    begin(store, settings, ours, Watchdog(progress(), signs()))
 
 
 @cache
@@ -72,6 +74,18 @@ def signs() -> Signs:
 
 
 @cache
+def progress() -> Progress:
+    """Give what knows whether this process gets anywhere."""
+    return Progress(longest_lease_seconds(settings))
+
+
+@inspect_command()
+def progress_of_worker(_: object) -> dict[str, bool]:
+    """Answer `python -m worker.ping`: whether this worker is stuck."""
+    return {"stuck": progress().is_stuck()}
+
+
+@cache
 def bells() -> Bells:
     """Give what serves this process's queues."""
     return Bells(runtime().store, task_events, _work)
@@ -84,8 +98,9 @@ def _work(queue: str, item_id: str) -> str | None:
     of somebody else's, with an id that is none, is dropped.
     """
     try:
-        signs().give(queue)
-        return None if item_id == PULSE_ID else run(JOBS[queue], runtime(), item_id)
+        with progress().attempt():
+            signs().give(queue)
+            return None if item_id == PULSE_ID else run(JOBS[queue], runtime(), item_id)
     except (Unavailable, CallerError) as error:
         log.warning("work_interrupted", id=item_id, error=str(error))
         return None

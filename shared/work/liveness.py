@@ -3,6 +3,9 @@
 A worker gives a sign on a queue whenever it runs a task of it, at most once in a few seconds; on an
 idle queue the relay rings with a pulse, a message for no item. So a sign says that messages of this
 queue reach a task, and nothing less: not that a process exists or a connection is open.
+
+Upkeep is judged first: while no relay sweeps, an idle queue gets no pulse, and its silence says
+nothing of its workers.
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ SILENT_SECONDS = 45.0
 FORGOTTEN_MS = 600_000
 # Not a queue: the relay itself.
 RELAY = "relay"
+# Not a queue either: here a worker says that none of its threads gets anywhere.
+STUCK = "stuck"
 # How far in the future a sign may lie: the clocks of two Redis servers may differ by so much. One
 # further ahead was given before the clock was set back, and says nothing.
 AHEAD_SECONDS = 5.0
@@ -76,20 +81,30 @@ def pulse(store: Store) -> None:
 class Alive:
     """Who gave signs of life: seconds since the last, by process; empty when nobody did.
 
-    `clocks` says by how many seconds the clock of each process is ahead of Redis's.
+    `stuck` are signs of the contrary. `clocks` says by how many seconds the clock of each process
+    is ahead of Redis's.
     """
 
     queues: dict[str, dict[str, float]]
     upkeep: dict[str, float]
+    stuck: dict[str, float]
     clocks: dict[str, float]
 
-    def silent_queues(self) -> list[str]:
-        """List the queues without a recent sign of a worker."""
+    def upkeep_is_silent(self) -> bool:
+        """Say whether no relay gave a recent sign; then nothing is known of idle queues."""
+        return is_silent(self.upkeep)
+
+    def quiet_queues(self) -> list[str]:
+        """List the queues without a recent sign of a worker, whatever the reason."""
         return [name for name, signs in self.queues.items() if is_silent(signs)]
 
-    def upkeep_is_silent(self) -> bool:
-        """Say whether no relay gave a recent sign."""
-        return is_silent(self.upkeep)
+    def silent_queues(self) -> list[str]:
+        """List the queues that no worker serves, as far as that can be told."""
+        return [] if self.upkeep_is_silent() else self.quiet_queues()
+
+    def stuck_processes(self) -> list[str]:
+        """List the workers none of whose threads got anywhere lately."""
+        return sorted(who for who, age in self.stuck.items() if is_recent(age))
 
 
 def is_silent(signs: dict[str, float]) -> bool:
@@ -106,11 +121,11 @@ def alive(store: Store) -> Alive:
     """Read all signs of life. Raises `Unavailable`."""
     with redis_errors():
         pipe = store.redis.pipeline(transaction=False)
-        for name in (*KINDS, RELAY):
+        for name in (*KINDS, RELAY, STUCK):
             pipe.zrange(store.keys.signs(name), 0, -1, withscores=True)
         rows = cast(list[list[tuple[str, float]]], pipe.execute())
     now = store.now_ms()
-    *queues, upkeep = [{who: (now - at) / 1000 for who, at in row} for row in rows]
+    *queues, upkeep, stuck = [{who: (now - at) / 1000 for who, at in row} for row in rows]
     offsets = store.hash(store.keys.clocks())
     clocks = {who: int(offset) / 1000 for who, offset in offsets.items()}
-    return Alive(dict(zip(KINDS, queues, strict=True)), upkeep, clocks)
+    return Alive(dict(zip(KINDS, queues, strict=True)), upkeep, stuck, clocks)

@@ -28,6 +28,7 @@ def queues(store: Store) -> Json:
         pipe.exists(keys.breaker())
         *figures, breaker = pipe.execute()
     signs = alive(store)
+    silent = signs.silent_queues()
     at_work = {
         name: {who for who, age in seen.items() if is_recent(age)}
         for name, seen in signs.queues.items()
@@ -45,6 +46,7 @@ def queues(store: Store) -> Json:
                 "overdue_seconds": overdue,
                 "dead": dead,
                 "consumers": len(at_work[kind.name]),
+                "silent": kind.name in silent,
                 "consumed_seconds_ago": min(signs.queues[kind.name].values(), default=None),
             }
         )
@@ -52,5 +54,7 @@ def queues(store: Store) -> Json:
         "data": rows,
         "workers": len(set().union(*at_work.values())),
         "breaker_open": bool(breaker),
+        "stuck": signs.stuck_processes(),
+        "upkeep_silent": signs.upkeep_is_silent(),
         "upkeep_seconds_ago": min(signs.upkeep.values(), default=None),
     }

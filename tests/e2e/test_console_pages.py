@@ -106,7 +106,9 @@ def test_each_page_has_one_heading_and_a_title_of_its_own(
 
 STAND: Json = {
     "workers": 1,
+    "stuck": [],
     "breaker_open": False,
+    "upkeep_silent": False,
     "upkeep_seconds_ago": 1.0,
     "data": [
         {
@@ -117,6 +119,7 @@ STAND: Json = {
             "overdue_seconds": 0.0,
             "dead": 0,
             "consumers": 1,
+            "silent": False,
             "consumed_seconds_ago": 3.0,
         }
         for name in ("events", "refunds", "notifications", "upkeep")
@@ -136,12 +139,11 @@ def stand(queue: int = 0, **changes: Any) -> Json:
     "found",
     [
         stand(),
-        stand(workers=0),
-        stand(workers=0, consumers=0, consumed_seconds_ago=50.0),  # before the alert is due
-        stand(3, consumers=0, consumed_seconds_ago=None),
-        stand(consumed_seconds_ago=61.0),
-        stand(upkeep_seconds_ago=None),
-        stand(upkeep_seconds_ago=61.0),
+        stand(workers=0, consumers=0, silent=True, consumed_seconds_ago=50.0),
+        stand(3, consumers=0, silent=True, consumed_seconds_ago=None),
+        stand(stuck=["host:1"]),
+        stand(upkeep_silent=True, upkeep_seconds_ago=None),
+        stand(upkeep_silent=True, upkeep_seconds_ago=61.0, workers=0),
         stand(breaker_open=True),
         stand(1, dead=1),
         stand(3, dead=1),

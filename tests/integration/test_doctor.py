@@ -17,7 +17,15 @@ from shared.store.durability import Finding, ensure_durable, inspect
 from shared.store.scripts import Store
 from shared.stripe.gateway import StripeGateway
 from shared.work.kinds import EVENTS, KINDS
-from shared.work.liveness import FORGOTTEN_MS, RELAY, Signs, alive, pulse
+from shared.work.liveness import (
+    FORGOTTEN_MS,
+    RELAY,
+    STUCK,
+    Signs,
+    alive,
+    process_name,
+    pulse,
+)
 from tests import servers
 from tests.conftest import make_settings
 from tests.integration.hands import Hands
@@ -153,7 +161,7 @@ def test_silence_is_found_and_dead_letters_are_mentioned(
 ) -> None:
     bury(real_store, "evt_1")
     findings = examine(settings)
-    assert worst(findings, "workers").level == "error"
+    assert worst(findings, "workers").level == "warning"  # without upkeep it cannot be told
     assert worst(findings, "upkeep").level == "error"
     assert worst(findings, "dead letters").what == "1 events were given up"
     everyone_lives(real_store)
@@ -249,6 +257,50 @@ def test_whoever_is_silent_for_long_is_forgotten(store: Store) -> None:
     Signs(store).give(RELAY)
     assert not alive(store).upkeep_is_silent()
     assert "old:1" not in alive(store).upkeep
+
+
+def test_upkeep_is_judged_before_workers(
+    hands: Hands, settings: Settings, real_store: Store
+) -> None:
+    """Without upkeep nobody rings on idle queues, so their silence says nothing of workers."""
+    found = [f for f in examine(settings) if f.area in ("upkeep", "workers")]
+    assert [f.area for f in found if f.level == "error"] == ["upkeep"]
+    assert found[0].area == "upkeep"
+    assert all("cannot be told" in f.what for f in found[1:])
+    told = hands.client.get("/ops/queues").get_json()
+    assert told["upkeep_silent"]
+    assert not any(row["silent"] for row in told["data"])
+    checks = hands.client.get("/health/ready").get_json()["checks"]
+    assert (checks["workers"], checks["upkeep"]) == ("unknown while upkeep is silent", "silent")
+    Signs(real_store).give(RELAY)
+    found = [f for f in examine(settings) if f.area in ("upkeep", "workers")]
+    assert [f.area for f in found if f.level == "error"] == ["workers"] * len(KINDS)
+    told = hands.client.get("/ops/queues").get_json()
+    assert all(row["silent"] for row in told["data"])
+    checks = hands.client.get("/health/ready").get_json()["checks"]
+    assert checks["workers"] == "silent: " + ", ".join(KINDS)
+
+
+def test_workers_that_gave_signs_are_there_with_or_without_upkeep(hands: Hands) -> None:
+    for kind in KINDS.values():
+        Signs(hands.runtime.store).give(kind.name)
+    checks = hands.client.get("/health/ready").get_json()["checks"]
+    assert (checks["workers"], checks["upkeep"]) == ("ok", "silent")
+
+
+def test_a_stuck_worker_is_told_everywhere(
+    hands: Hands, settings: Settings, real_store: Store
+) -> None:
+    everyone_lives(real_store)
+    Signs(real_store).give(RELAY)
+    Signs(real_store).give(STUCK)
+    (finding,) = [f for f in examine(settings) if "stuck" in f.what]
+    assert finding.level == "error"
+    checks = hands.client.get("/health/ready").get_json()["checks"]
+    assert checks["workers"].startswith("stuck: ")
+    assert hands.client.get("/ops/queues").get_json()["stuck"]
+    real_store.redis.zadd(real_store.keys.signs(STUCK), {process_name(): 1})
+    assert hands.client.get("/ops/queues").get_json()["stuck"] == []
 
 
 def test_a_relays_sign_is_no_sign_of_a_worker(store: Store) -> None:

@@ -17,7 +17,6 @@ import { HOURS, sumOf } from "./rates.js";
  */
 
 // The alert rules' own limits (deploy/prometheus/alerts.yml).
-const SILENT_SECONDS = 60;
 const LATE_SECONDS = 60;
 const STALE_SECONDS = 3_600;
 
@@ -29,8 +28,9 @@ const STALE_SECONDS = 3_600;
  */
 export function findings(stand, reconcile, rates) {
   return [
-    silent(stand.workers === 0 ? stand.data : stand.data.filter(isSilent)),
-    upkeep(stand.upkeep_seconds_ago),
+    upkeep(stand.upkeep_silent),
+    silent(stand.data.filter((queue) => queue.silent)),
+    stuck(stand.stuck),
     breaker(stand.breaker_open),
     dead(stand.data),
     ...stand.data.filter((queue) => queue.overdue_seconds > LATE_SECONDS).map(late),
@@ -39,14 +39,6 @@ export function findings(stand, reconcile, rates) {
     otherMode(sumOf(rates, "other_mode")),
   ].filter((finding) => finding !== null);
 }
-
-/**
- * Say whether nobody consumes a queue: its workers are counted by signs that are younger than the
- * limit of the alert, so none of them is left before the alert is due.
- * @param {Queue} queue
- */
-export const isSilent = ({ consumers, consumed_seconds_ago: seconds }) =>
-  consumers === 0 || seconds === null || seconds > SILENT_SECONDS;
 
 /**
  * @param {Queue[]} queues
@@ -64,18 +56,33 @@ const silent = (queues) =>
       };
 
 /**
- * @param {number | null} seconds
+ * @param {boolean} isSilent
  * @returns {Finding | null}
  */
-const upkeep = (seconds) =>
-  seconds !== null && seconds <= SILENT_SECONDS
-    ? null
-    : {
+const upkeep = (isSilent) =>
+  isSilent
+    ? {
         tone: "bad",
         about: "upkeep",
         what: "No upkeep runs",
         fix: "Retries, lost doorbells and reconcile wait. Start python -m worker.upkeep.",
         runbook: "UpkeepSilent",
+      }
+    : null;
+
+/**
+ * @param {string[]} processes
+ * @returns {Finding | null}
+ */
+const stuck = (processes) =>
+  processes.length === 0
+    ? null
+    : {
+        tone: "bad",
+        about: "workers",
+        what: `Stuck: ${processes.join(", ")}`,
+        fix: "None of its threads gets anywhere. Restart it; others do its work meanwhile.",
+        runbook: "WorkerStuck",
       };
 
 /**

@@ -9,7 +9,7 @@ import { address } from "../router.js";
 import { table } from "../table.js";
 import { causes, SURVEYED } from "./causes.js";
 import { eventTable } from "./events.js";
-import { findings, isSilent } from "./findings.js";
+import { findings } from "./findings.js";
 import { HOURS, rateCard } from "./rates.js";
 
 /** @import { Comparison, ItemList, Place, Queue, Rates, Stand, View } from "../../types" */
@@ -195,7 +195,7 @@ const deadCell = (row) =>
 function sign(row) {
   const seconds = row.consumed_seconds_ago;
   const text = seconds === null ? "never" : `${duration(Math.round(seconds))} ago`;
-  return isSilent(row) ? pill(text, "bad") : text;
+  return row.silent ? pill(text, "bad") : text;
 }
 
 /**
