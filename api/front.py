@@ -11,6 +11,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from flask import Flask
 
@@ -51,32 +52,43 @@ class Front:
         self._settings = parts.settings
         self._tally = parts.store.tally
         self._draining = parts.draining
-        self._clock = asyncio.get_running_loop().time
+        self._loop = asyncio.get_running_loop()
+        self._clock = self._loop.time
         client = connect_async(self._settings, "billing-api")
         self._pipe = Pipe(client, "record", parts.store.replicas_required, RECORD_SECONDS)
         self._webhooks = WebhookDoor(self._settings, parts.inbox, self._pipe, self._tally)
         self._pools = Pools(self._settings)
         self._connections = Connections(self._settings, self.serve, self.refusal)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[tuple[socket.socket, asyncio.Server]] = []
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
         """Begin to accept."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         self._opening = loop.create_task(self._pipe.open())
         for one in sockets:
             server = await loop.create_server(self._connections.accept, sock=one, backlog=BACKLOG)
-            self._servers.append(server)
+            self._servers.append((one, server))
 
     async def stop(self) -> None:
         """Accept nothing more, finish what has begun, and end within `grace_seconds`."""
         self._draining.set()
-        for server in self._servers:
-            server.close()
+        await self._close_door()
         await self._connections.stop(grace_seconds(self._settings))
         self._pools.close()
         self._opening.cancel()
         await self._pipe.close()
+
+    async def _close_door(self) -> None:
+        """Stop listening, and take everybody whom the kernel has connected: it would reset them."""
+        for listening, _ in self._servers:
+            self._loop.remove_reader(listening)
+        await asyncio.sleep(0)  # the server makes connections of those it has accepted
+        for listening, server in self._servers:
+            clients = _connected(listening)
+            server.close()
+            for client in clients:
+                await self._loop.connect_accepted_socket(self._connections.accept, client)
 
     def refusal(self, fault: Fault) -> Answer:
         """Answer a request that never became whole."""
@@ -96,7 +108,7 @@ class Front:
         if request.path.removesuffix("/") == WEBHOOK and request.method == "POST":
             self._webhooks.receive(request, self._address(request), connection.answer)
             return
-        task = asyncio.get_running_loop().create_task(self._answer(connection, request))
+        task = self._loop.create_task(self._answer(connection, request))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -159,6 +171,17 @@ class Front:
             return request.peer
         hops = request.header(b"x-forwarded-for").split(",")
         return (hops[-trusted].strip() if len(hops) >= trusted else "") or request.peer
+
+
+def _connected(listening: socket.socket) -> list[socket.socket]:
+    """Take the clients that the kernel has connected and we have not seen."""
+    taken = []
+    with suppress(BlockingIOError):
+        while True:
+            client, _ = listening.accept()
+            client.setblocking(False)
+            taken.append(client)
+    return taken
 
 
 def grace_seconds(settings: Settings) -> float:

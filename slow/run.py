@@ -11,11 +11,11 @@ from typing import Any
 from chaos.stage import Stage, free_ports
 from slow.probe import Probes, Seen
 from slow.relay import Relay
-from slow.troubles import MARKS
+from slow.troubles import MARKS, Act
 
 ROLES = ("valkey", "sandbox", "api")
 PROBE_SECONDS = 12.0
-Trouble = Callable[[Stage, Relay], AbstractContextManager[None]]
+Trouble = Callable[[Stage, Relay], AbstractContextManager[Act | None]]
 
 
 @contextmanager
@@ -43,6 +43,6 @@ def probe(
     stage: Stage, redis: Relay, trouble: Trouble, seconds: float = PROBE_SECONDS
 ) -> dict[str, Seen]:
     """Bring a trouble and give what each probe saw while it lasted."""
-    with trouble(stage, redis), Probes(stage.api) as probes:
-        time.sleep(seconds)
+    with trouble(stage, redis) as act, Probes(stage.api) as probes:
+        (act or time.sleep)(seconds)
     return probes.seen

@@ -9,24 +9,28 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from urllib.parse import urlsplit
 
 import psutil
 import requests
 
-from chaos.stage import Stage
-from slow.probe import PATIENCE_SECONDS, pay
+from chaos.stage import Stage, wait_until
+from slow.probe import OK, PATIENCE_SECONDS, pay, status
 from slow.relay import Manner, Relay
 
+# What a trouble does in the main thread, for so many seconds, while the probes go on.
+Act = Callable[[float], None]
 MANY, HUNDREDS, PAYERS, SPENDERS = 2_000, 200, 64, 4
 STRIPE_SECONDS = 8.0
 REDIS_FROZEN_SECONDS = 20.0
-SLOW, DRIP = "slowly, please", "drop by drop"
+BUYERS, LEISURE_SECONDS, SIGNALS = 8, 2.0, 2
+SLOW, DRIP, LEISURELY = "slowly, please", "drop by drop", "at leisure"
 # As it stands in the form that the SDK sends.
 MARKS = {
     b"slowly": Manner(delay_seconds=STRIPE_SECONDS),
     b"drop+by": Manner(drips=True),
+    b"leisure": Manner(delay_seconds=LEISURE_SECONDS),
 }
 HEAD = b"POST /api/webhook HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 HALF_HEAD = HEAD + b"X-More: "
@@ -148,6 +152,45 @@ def process_stopped(stage: Stage, _: Relay) -> Iterator[None]:
             serving[-1].resume()
 
 
+def hung_up(stage: Stage, _: Relay) -> AbstractContextManager[Act]:
+    """Have the API replace its processes again and again, with payments in hand."""
+    return _signalled(stage, signal.SIGHUP)
+
+
+def terminated(stage: Stage, _: Relay) -> AbstractContextManager[Act]:
+    """Stop the API and start it anew, with payments in hand."""
+    return _signalled(stage, signal.SIGTERM)
+
+
+def terminal_closed(stage: Stage, _: Relay) -> AbstractContextManager[Act]:
+    """Stop the API as a closed terminal does, by both signals, and start it anew."""
+    return _signalled(stage, signal.SIGHUP, signal.SIGTERM)
+
+
+@contextmanager
+def _signalled(stage: Stage, *numbers: signal.Signals) -> Iterator[Act]:
+    """Send signals a few times while payments wait for Stripe; each must be answered 200."""
+    statuses: list[int | str] = []
+
+    def act(seconds: float) -> None:
+        for _ in range(SIGNALS):
+            time.sleep(seconds / SIGNALS)
+            for number in numbers:
+                stage.services["api"].send(number)
+            if signal.SIGTERM in numbers:
+                _start_anew(stage)
+
+    with crowd(BUYERS, lambda: statuses.append(status(lambda: pay(stage.api, LEISURELY)))):
+        yield act
+    if set(statuses) != {OK}:
+        raise AssertionError(f"payments in hand were answered {statuses}")
+
+
+def _start_anew(stage: Stage) -> None:
+    wait_until(lambda: not stage.services["api"].alive, "the API ends", PATIENCE_SECONDS)
+    stage.services["api"].start()
+
+
 @contextmanager
 def held(stage: Stage, count: int, first: bytes) -> Iterator[None]:
     """Hold so many connections, on each of which something was sent."""
@@ -214,4 +257,7 @@ TROUBLES = (
     redis_slow,
     costly_texts,
     process_stopped,
+    hung_up,
+    terminated,
+    terminal_closed,
 )

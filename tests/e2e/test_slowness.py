@@ -73,6 +73,25 @@ def test_whoever_is_slow_holds_nobody_up(
         assert seen["webhook"].p99 < REDIS_ANSWER_SECONDS, str(seen["webhook"])
 
 
+@pytest.fixture
+def stage_and_redis() -> Iterator[tuple[Stage, Relay]]:
+    with staged() as found:
+        yield found
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "trouble", [troubles.hung_up, troubles.terminated, troubles.terminal_closed]
+)
+def test_no_request_fails_when_the_service_is_replaced_or_stopped(
+    stage_and_redis: tuple[Stage, Relay], trouble: Trouble
+) -> None:
+    seen = probe(*stage_and_redis, trouble, SECONDS)
+    for name, found in seen.items():
+        assert found.seconds, name
+        assert not found.failures, (name, found.failures)
+
+
 def serving(api: Service) -> list[psutil.Process]:
     """List the API's processes that serve: those that have no children."""
     family = psutil.Process(api.pid).children(recursive=True)
@@ -80,9 +99,8 @@ def serving(api: Service) -> list[psutil.Process]:
 
 
 @pytest.fixture
-def stage() -> Iterator[Stage]:
-    with staged() as (found, _):
-        yield found
+def stage(stage_and_redis: tuple[Stage, Relay]) -> Stage:
+    return stage_and_redis[0]
 
 
 def test_a_process_that_hangs_is_replaced_and_swallows_nothing(stage: Stage) -> None:

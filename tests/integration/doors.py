@@ -6,7 +6,8 @@ import asyncio
 import http.client
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import quote
 from wsgiref.types import StartResponse
@@ -45,9 +46,25 @@ class Door:
         await front.stop()
 
     def close(self) -> None:
-        """End the front."""
-        self._loop.call_soon_threadsafe(self._stop.set)
+        """End the front, unless it has ended."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
+
+    @contextmanager
+    def stopping(self) -> Iterator[None]:
+        """Keep the event loop busy during the block, and have it stop right behind."""
+        busy, end = threading.Event(), threading.Event()
+
+        def stop() -> None:
+            busy.set()
+            end.wait(ANSWER_SECONDS)
+            self._stop.set()
+
+        self._loop.call_soon_threadsafe(stop)
+        busy.wait(ANSWER_SECONDS)
+        yield
+        end.set()
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Send the request over HTTP and give the answer as it came."""

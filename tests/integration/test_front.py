@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -403,3 +404,13 @@ def test_a_front_that_stops_waits_for_its_grace_and_no_longer(
 def suppress_errors(act: Callable[[], object]) -> None:
     with suppress(Exception):
         act()
+
+
+def test_whom_the_kernel_has_connected_is_answered_though_the_front_stops(
+    client: FlaskClient,
+) -> None:
+    door: Any = client.application.wsgi_app
+    with ExitStack() as stack:
+        with door.stopping():
+            lines = [stack.enter_context(talk(client, GET + b"\r\n")) for _ in range(20)]
+        assert [status_of(everything(line)) for line in lines] == [200] * 20
