@@ -35,10 +35,10 @@ class RequestLines:
             asyncio.get_running_loop().call_soon(self._write)
         now = datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00")
         self._lines.append(
-            f'{{"method": "POST", "route": "{route}", "status": {status}, '
-            f'"duration_ms": {seconds * 1000:.1f}, "result": "{result}", '
-            f'"request_id": "{identity.request_id}", "event": "request", "process": "api", '
-            f'"level": "info", "logger": "api.request_context", "timestamp": "{now}Z"}}\n'
+            f'{{"method":"POST","route":"{route}","status":{status},'
+            f'"duration_ms":{seconds * 1000:.1f},"result":"{result}",'
+            f'"request_id":"{identity.request_id}","event":"request","process":"api",'
+            f'"level":"info","timestamp":"{now}Z"}}\n'
         )
 
     def _write(self) -> None:

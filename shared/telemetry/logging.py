@@ -31,6 +31,10 @@ SHORTEST_SECRET = 6
 SECRET_SHAPES = re.compile(r"\b(?:sk|rk|whsec)_[A-Za-z0-9_+/=]{8,}|_secret_[A-Za-z0-9]{8,}")
 
 
+# A payment has a dozen lines: blanks would be a tenth of them.
+JSON_RENDERER = structlog.processors.JSONRenderer(separators=(",", ":"))
+
+
 def redact(text: str) -> str:
     """Replace secrets and card numbers in a line that is about to be written."""
     return redact_card_numbers(SECRET_SHAPES.sub(REDACTED, text))
@@ -67,12 +71,12 @@ def configure_logging(settings: Settings, process: str) -> None:
         structlog.contextvars.merge_contextvars,
         _process_name(process),
         structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
+        _logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
     written: list[structlog.typing.Processor] = [
-        structlog.processors.JSONRenderer() if settings.log_format == "json" else _text,
+        JSON_RENDERER if settings.log_format == "json" else _text,
         Redactor(_known_secrets(settings)),
     ]
     _format_libraries(settings, bound, written)
@@ -122,6 +126,15 @@ def _escaped(name: str, value: Any) -> Any:
     if not isinstance(value, str):
         return value  # rendered by `repr`, which escapes
     return printable_lines(value) if name in TRACEBACKS else printable(value)
+
+
+def _logger_name(
+    logger: Any, method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Name the module, but not on our own everyday lines, whose event says what wrote them."""
+    if isinstance(logger, LineWriter) and method == "info":
+        return event
+    return structlog.stdlib.add_logger_name(logger, method, event)
 
 
 def _process_name(process: str) -> structlog.typing.Processor:

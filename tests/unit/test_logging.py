@@ -48,7 +48,8 @@ def lines(*arguments: str) -> list[str]:
 def test_each_line_is_json_with_its_process_logger_level_and_time() -> None:
     ours, library, failed = (json.loads(line) for line in lines("json", "INFO"))
     assert (ours["event"], ours["id"], ours["status"]) == ("work_attempt", "evt_1", 200)
-    assert (ours["process"], ours["logger"], ours["level"]) == ("worker", "ours", "info")
+    assert (ours["process"], failed["logger"], ours["level"]) == ("worker", "ours", "info")
+    assert "logger" not in ours, "an everyday line says by its event what wrote it"
     assert (library["process"], library["logger"], library["level"]) == (
         *("worker", "library"),
         "warning",

@@ -1,0 +1,46 @@
+"""One line for each request and each attempt, and no more than a payment is worth."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.running import service
+from tests.servers import wait_until
+
+Json = dict[str, Any]
+PAYMENTS = 20
+# What docs/going-live.md plans with, and a little: it was 7 kB once.
+MOST_BYTES = 3_300
+OURS = re.compile(r"^\S+ (?:api|worker|notifier|upkeep) +\| (\{.*\})$", re.MULTILINE)
+METADATA = {"event_id": "123", "user_id": "456"}
+
+
+def lines_of(text: str) -> list[tuple[Json, int]]:
+    """Give the lines of our own processes, each with its length in bytes."""
+    return [(json.loads(line), len(line.encode()) + 1) for line in OURS.findall(text)]
+
+
+@pytest.mark.long
+def test_a_payments_whole_life_has_one_line_for_each_step(tmp_path: Path) -> None:
+    with service(tmp_path, LOG_FORMAT="json") as running:
+        before = len(running.log.read_text())
+        for _ in range(PAYMENTS):
+            paid = running.pay("pm_card_visa", metadata=METADATA, customer_email="a@example.com")
+            assert paid.status_code == 200
+        settled = lambda: running.notifications(type="payment.settled")  # noqa: E731  # one use
+        wait_until(lambda: len(settled()) == PAYMENTS, "the fees of all payments")
+        text = running.log.read_text()[before:]
+    lines = lines_of(text)
+    events = Counter(line["event"] for line, _ in lines)
+    assert events["request"] == 5 * PAYMENTS
+    attempts = [line["id"] for line, _ in lines if line["event"] == "work_attempt"]
+    of_payments = [one for one in attempts if one.startswith(("evt_", "ntf_"))]
+    assert len(of_payments) <= 6.5 * PAYMENTS, "four events, two notifications, a few snoozes"
+    assert len(lines) <= 12 * PAYMENTS
+    assert sum(size for _, size in lines) <= MOST_BYTES * PAYMENTS
