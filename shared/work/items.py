@@ -42,27 +42,29 @@ class Claim:
     id: str
     fields: dict[str, str]
     body: str | None
+    # The number of this claim; a later one makes it worthless.
+    fence: str
+    # The attempts, this one included.
+    attempts: int
+    # The attempts that ended without a result: the worker died or hung.
+    crashes: int
+    # When it was claimed, by Redis's clock.
+    claimed_at_ms: int
     started: float = field(default_factory=time.monotonic)
 
-    @property
-    def fence(self) -> str:
-        """Give the number of this claim; a later one makes it worthless."""
-        return self.fields["fence"]
-
-    @property
-    def attempts(self) -> int:
-        """Count the attempts, this one included."""
-        return int(self.fields["attempts"])
-
-    @property
-    def crashes(self) -> int:
-        """Count the attempts that ended without a result: the worker died or hung."""
-        return int(self.fields.get("crashes", 0))
-
-    @property
-    def claimed_at_ms(self) -> int:
-        """Give when it was claimed, by Redis's clock."""
-        return int(self.fields["claimed_at"])
+    @classmethod
+    def of(cls, kind: Kind, item: str, fields: dict[str, str], body: str | None) -> Claim:
+        """Make a claim of what the script gave: the item's fields, and its payload."""
+        return cls(
+            kind,
+            item,
+            fields,
+            body,
+            fence=fields["fence"],
+            attempts=int(fields["attempts"]),
+            crashes=int(fields.get("crashes", 0)),
+            claimed_at_ms=int(fields["claimed_at"]),
+        )
 
     @property
     def elapsed_seconds(self) -> float:
@@ -117,6 +119,13 @@ class Work:
         self.store = store
         self.kind = kind
         self._lease_ms = lease_ms
+        keys = store.keys
+        # What every claim names.
+        self._for_claims = {
+            "due": keys.due(kind),
+            "breaker": keys.breaker(),
+            "probe": keys.probe(),
+        }
 
     def record(self, new: Recording) -> str:
         """Record and schedule an item in one atomic step; `recorded`, `known` or `full`.
@@ -163,12 +172,9 @@ class Work:
         `CallerError` for an id that is none.
         """
         keys, kind = self.store.keys, self.kind
-        names = {
+        names = self._for_claims | {
             "item": keys.item(kind, item_id(item)),
-            "due": keys.due(kind),
             "body": keys.body(kind, item),
-            "breaker": keys.breaker(),
-            "probe": keys.probe(),
         }
         token = secrets.token_hex(8)
         args = [item, self._lease_ms, token, pause_ms, PROBE_MS, OPEN_MS]
@@ -176,7 +182,7 @@ class Work:
         if not answer:
             return None
         flat, body = answer
-        return Claim(kind, item, dict(zip(flat[::2], flat[1::2], strict=True)), body)
+        return Claim.of(kind, item, dict(zip(flat[::2], flat[1::2], strict=True)), body)
 
     def postpone(self, claim: Claim, result: Retry | Snooze) -> bool:
         """Hand a claimed item back for later; False when the claim was lost.

@@ -44,6 +44,16 @@ class Settlement:
         self._store = store
         self._settings = settings
         self._payments = Payments(store, settings.payment_retention_seconds)
+        keys = store.keys
+        # What every settlement names.
+        self._fixed = {
+            "payment_index": keys.payment_index(),
+            "notification_due": keys.due(NOTIFICATIONS),
+            "notification_queue": keys.queue(NOTIFICATIONS),
+            "notification_index": keys.index(NOTIFICATIONS),
+            "breaker": keys.breaker(),
+            "ended_members": keys.ended_members(),
+        }
 
     def finish(self, claim: Claim, done: Done) -> bool:
         """Finish the item and all it means in one step; False when the claim was lost.
@@ -68,8 +78,9 @@ class Settlement:
     ) -> tuple[Advance | None, Call]:
         plan, established = self._end(claim, done), done.established
         if established is None:
-            of_no_payment = Established(claim.fields.get("payment_id", ""), [])
-            return None, self._settle(claim, plan, of_no_payment, [])
+            of_payment = Established(claim.fields.get("payment_id", ""), [])
+            plan["timeline"] = _timeline(claim, done, []) if of_payment.payment_id else []
+            return None, self._settle(claim, plan, of_payment, [])
         payment_id = established.payment_id
         record = record or self._payments.read(payment_id)
         known = record.known.get("context", {})
@@ -79,7 +90,7 @@ class Settlement:
             "payment": self._payment(claim, record, step.known),
             "names_charge": established.charge_id is not None,
             "names_request": bool(_request(claim)),
-            "timeline": [compact(item) for item in _timeline(claim, done, step.late)],
+            "timeline": _timeline(claim, done, step.late),
             "notifications": [one.plan for one in staged],
         }
         return step, self._settle(claim, plan, established, [one.id for one in staged])
@@ -114,7 +125,6 @@ class Settlement:
             "tombstone_ms": self._settings.tombstone_retention_seconds * 1000,
             "body_ms": self._settings.payload_retention_seconds * 1000,
             "payment_ms": self._settings.payment_retention_seconds * 1000,
-            "timeline": [compact(item) for item in _timeline(claim, done, [])],
             "timeline_limit": TIMELINE_LIMIT,
             "notifications": [],
             "guard_ms": GUARD_MS,
@@ -127,24 +137,17 @@ class Settlement:
         self, claim: Claim, plan: Json, established: Established, staged: list[str]
     ) -> Call:
         keys, kind, payment_id = self._store.keys, claim.kind, established.payment_id
-        if not payment_id:
-            plan |= {"timeline": []}
-        names = {
+        names: dict[str, str | list[str]] = {
+            **self._fixed,
             "item": keys.item(kind, claim.id),
             "due": keys.due(kind),
             "body": keys.body(kind, claim.id),
             "attempts": keys.attempts(kind, claim.id),
             "payment": keys.payment(payment_id),
-            "payment_index": keys.payment_index(),
             "timeline": keys.timeline(payment_id),
             "intent_of": keys.intent_of(established.charge_id or ""),
             "request_of": keys.request_of(_request(claim)),
             "outbox": keys.outbox(payment_id),
-            "notification_due": keys.due(NOTIFICATIONS),
-            "notification_queue": keys.queue(NOTIFICATIONS),
-            "notification_index": keys.index(NOTIFICATIONS),
-            "breaker": keys.breaker(),
-            "ended_members": keys.ended_members(),
             "notification_item": [keys.item(NOTIFICATIONS, one) for one in staged],
         }
         return Call("settle", names, [NOTIFICATIONS.message, compact(plan)])
@@ -183,7 +186,7 @@ def _request(claim: Claim) -> str:
     return claim.fields.get("stripe_request_id" if claim.kind is EVENTS else "request_id", "")
 
 
-def _timeline(claim: Claim, done: Done, late: list[Fact]) -> list[Json]:
+def _timeline(claim: Claim, done: Done, late: list[Fact]) -> list[str]:
     facts = done.established.facts if done.established else []
     moved: Json = next((f.data for f in facts if f.data.get("net") is not None), {})
     ended = entry(
@@ -195,7 +198,8 @@ def _timeline(claim: Claim, done: Done, late: list[Fact]) -> list[Json]:
         reason=done.fields.get("reason") if done.state is State.IGNORED else None,
         **{name: moved.get(name) for name in ("fee", "net", "settlement_currency")},
     )
-    return [ended] + [
+    after = [
         entry("event_late", stripe_event_id=f.stripe_event_id, type=f.type, subject=f.subject)
         for f in late
     ]
+    return [compact(item) for item in (ended, *after)]
