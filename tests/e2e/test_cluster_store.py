@@ -19,8 +19,12 @@ def test_the_service_lives_on_a_store_of_an_earlier_release(tmp_path: Path, clus
     with valkey(cluster=cluster) as url, Redis.from_url(url, decode_responses=True) as redis:
         old_store(redis)
         with service(tmp_path, REDIS_URL=url) as running:
-            paid = running.pay("pm_card_visa").json()["payment_intent_id"]
+            metadata = {"event_id": "concert-7"}
+            paid = running.pay("pm_card_visa", metadata=metadata).json()["payment_intent_id"]
             running.told(paid, "payment.succeeded")
+            of_event = f"{running.url()}/api/payments?event_id=concert-7&status=succeeded"
+            page = requests.get(of_event, timeout=10).json()
+            assert [payment["id"] for payment in page["data"]] == [paid]
             body = {"payment_intent_id": paid, "amount": 300}
             refunded = requests.post(
                 f"{running.url()}/api/refund/process",
@@ -30,8 +34,8 @@ def test_the_service_lives_on_a_store_of_an_earlier_release(tmp_path: Path, clus
             )
             assert refunded.json()["status"] == "succeeded"
             running.told(paid, "payment.succeeded", "refund.succeeded")
-            page = f"{running.url('FLOWER_PORT')}/workers"
-            wait_until(lambda: _roles(page) == {"worker", "notifications"}, "Flower sees both")
+            workers = f"{running.url('FLOWER_PORT')}/workers"
+            wait_until(lambda: _roles(workers) == {"worker", "notifications"}, "Flower sees both")
         assert list(redis.scan_iter("billing:*")) == []
         strangers = {name for name in redis.scan_iter("*") if not name.startswith("{billing}:")}
         assert strangers == {"somebody:else"}, "Celery's own keys have the prefix, too"

@@ -16,9 +16,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 
 from examples.receivers.receiver import apply
+from shared.work.payment_index import members
 from tests.integration import lives
 from tests.integration.hands import Hands
-from tests.integration.turmoil import SEAMS, Outcome, Plan, Turmoil, plans
+from tests.integration.turmoil import SEAMS, Outcome, Plan, Turmoil, payment_of_key, plans
 
 Json = dict[str, Any]
 EXAMPLES = int(os.environ.get("CONVERGENCE_EXAMPLES", "12"))
@@ -178,10 +179,20 @@ def test_every_order_repeat_delay_and_death_ends_in_the_same_truth(
         outcome = turmoil.live(plan)
         assert outcome.state == (calm_second if plan.one_second else calm).state
         assert_well_told(outcome, telling, patient=plan.patient)
+        assert_index_is_in_step(turmoil.hands)
         before = calm_second if plan.one_second else calm
         assert_a_receiver_ends_well(first_hearings(before), first_hearings(outcome))
 
     live_through()
+
+
+def assert_index_is_in_step(hands: Hands) -> None:
+    """Compare what payments are found by with what is known of them."""
+    store, payments = hands.runtime.store, hands.runtime.payments
+    ids = {payment_of_key(name) for name in store.redis.keys("*:payment:*")}
+    indexed = hands.runtime.settings.indexed_metadata
+    wanted = {one for record in payments.read_many(sorted(ids)) for one in members(record, indexed)}
+    assert set(store.redis.zrange(store.keys.payment_index(), 0, -1)) == wanted
 
 
 def lived(hands: Hands, sandbox: str, telling: Telling, monkeypatch: pytest.MonkeyPatch) -> Turmoil:
