@@ -31,7 +31,7 @@ from worker.relay import ensure_duties, sweep
 from worker.run import run
 
 Json = dict[str, Any]
-EXAMPLES = int(os.environ.get("CONVERGENCE_EXAMPLES", "8"))
+EXAMPLES = int(os.environ.get("CONVERGENCE_EXAMPLES", "4"))
 LOOK_LONGER = "CONVERGENCE_EXAMPLES" in os.environ
 # Scripts before and after which a process may die, and whose answer may be lost so that the client
 # sends them twice; and Stripe's refund, after which a worker may die.

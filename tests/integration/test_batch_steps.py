@@ -1,0 +1,194 @@
+"""Each step of a batch does nothing when it comes twice, late, or from a reading that is old."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from shared.errors import CallerError
+from shared.settings import Settings
+from shared.store.scripts import Call, Store
+from shared.work.batch import BatchRecord, Member, MemberState
+from shared.work.batch_turns import CANCEL, COMPLETE, PAUSE, RESUME
+from shared.work.batches import Batches, Ceiling, NewBatch, batch_id, member_job_id
+from shared.work.kinds import REFUNDS
+from shared.work.refund_jobs import RefundRequest
+
+Json = dict[str, Any]
+BATCH = batch_id("caller", "key")
+TERMS = (
+    '{"percent":null,"amount":null,"keep_fee":null,"currency":null,'
+    '"event_id":null,"reason":null,"metadata":{}}'
+)
+FIELDS = {"terms": TERMS, "caller": "shop", "account": ""}
+
+
+@pytest.fixture
+def batches(real_store: Store, settings: Settings) -> Batches:
+    """Give a batch of three members."""
+    found = Batches(real_store, settings)
+    found.record(new(3))
+    return found
+
+
+def new(count: int, *ceilings: Ceiling) -> NewBatch:
+    members = [Member(f"pi_{n}", MemberState.NOT_BEGUN, 100, "sgd") for n in range(count)]
+    return NewBatch(BATCH, dict(FIELDS), members, ceilings)
+
+
+def first(batches: Batches) -> Member:
+    return batches.members(BATCH, None, None, 1)[0]
+
+
+def begin(batches: Batches, member: Member) -> str:
+    request = RefundRequest(payment_id=member.payment, amount=100)
+    return batches.begin(batches.read(BATCH), member, request)
+
+
+def end(batches: Batches, member: Member, state: MemberState, tries: int = 0) -> None:
+    job = member_job_id(BATCH, member.payment, tries)
+    batches.end(BATCH, member.payment, f"{job}:1", {"state": state})
+
+
+def counts(batches: Batches) -> Json:
+    return {name: count for name, count in batches.read(BATCH).counts.items() if count}
+
+
+def test_a_batch_recorded_twice_counts_once_against_its_ceiling(
+    real_store: Store, settings: Settings
+) -> None:
+    batches = Batches(real_store, settings)
+    ceiling = Ceiling("shop", "sgd", 300, 500)
+    batches.record(new(3, ceiling))
+    batches.record(new(3, ceiling))
+    assert counts(batches) == {"not_begun": 3}
+    spent = real_store.hash(real_store.keys.spending("shop", "sgd"))
+    assert list(spent.values()) == ["300"]
+
+
+def test_a_batch_above_a_ceiling_is_recorded_nowhere(real_store: Store, settings: Settings) -> None:
+    batches = Batches(real_store, settings)
+    with pytest.raises(CallerError, match="ceiling"):
+        batches.record(new(3, Ceiling("shop", "sgd", 300, 299)))
+    assert batches.find(BATCH) is None
+    assert batches.active() == []
+
+
+def test_a_piece_that_is_written_twice_is_there_once(
+    real_store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.work.batches.PIECE", 2)
+    run = Store.run
+
+    def twice(store: Store, call: Call) -> Any:
+        run(store, call)
+        return run(store, call)
+
+    monkeypatch.setattr(Store, "run", twice)
+    batches = Batches(real_store, settings)
+    batches.record(new(5))
+    assert [m.payment for m in batches.members(BATCH, None, None, 10)] == [
+        f"pi_{n}" for n in range(5)
+    ]
+
+
+def test_a_member_that_came_to_its_end_is_not_begun_by_an_old_reading(batches: Batches) -> None:
+    member = first(batches)
+    assert begin(batches, member) == "begun"
+    end(batches, member, MemberState.REFUNDED)
+    assert begin(batches, member) == "refunded"
+    assert counts(batches) == {"not_begun": 2, "refunded": 1}
+
+
+@pytest.mark.parametrize(("turn", "state"), [(PAUSE, "paused"), (CANCEL, "canceled")])
+def test_nothing_is_begun_in_a_batch_that_does_not_run(
+    batches: Batches, real_store: Store, turn: Any, state: str
+) -> None:
+    assert batches.turn(BATCH, turn) == state
+    assert begin(batches, first(batches)) == state
+    assert counts(batches) == {"not_begun": 3}
+    assert not real_store.redis.zcard(real_store.keys.due(REFUNDS))
+
+
+def test_the_end_of_an_earlier_try_moves_nothing(batches: Batches) -> None:
+    member = first(batches)
+    begin(batches, member)
+    end(batches, member, MemberState.FAILED)
+    failed = batches.members(BATCH, MemberState.FAILED, None, 10)
+    assert batches.again(BATCH, MemberState.FAILED, 2**52, failed) == 1
+    assert begin(batches, first(batches)) == "begun"
+    end(batches, member, MemberState.DEAD)
+    assert counts(batches) == {"not_begun": 2, "begun": 1}
+    end(batches, member, MemberState.REFUNDED, tries=1)
+    assert counts(batches) == {"not_begun": 2, "refunded": 1}
+
+
+def test_a_member_that_failed_after_the_retry_was_asked_for_is_left_alone(
+    batches: Batches,
+) -> None:
+    member = first(batches)
+    begin(batches, member)
+    end(batches, member, MemberState.FAILED)
+    (failed,) = batches.members(BATCH, MemberState.FAILED, None, 10)
+    assert failed.ended_at is not None
+    assert batches.again(BATCH, MemberState.FAILED, failed.ended_at - 1, [failed]) == 0
+    assert batches.again(BATCH, MemberState.FAILED, failed.ended_at, [failed]) == 1
+
+
+def test_a_batch_with_open_members_is_not_completed(batches: Batches) -> None:
+    assert batches.turn(BATCH, COMPLETE) == "running"
+    assert batches.read(BATCH).state == "running"
+
+
+def test_a_batch_turns_only_as_it_was_read(
+    batches: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A retry that comes between the look and the turn is not passed over."""
+    for member in batches.members(BATCH, None, None, 10):
+        begin(batches, member)
+        end(batches, member, MemberState.FAILED)
+    read = Batches.read
+    late: list[BatchRecord] = []
+
+    def read_and_be_late(these: Batches, name: str) -> BatchRecord:
+        found = read(these, name)
+        if not late:
+            late.append(found)
+            retried = these.members(BATCH, MemberState.FAILED, None, 10)
+            these.again(BATCH, MemberState.FAILED, 2**52, retried)
+        return found
+
+    monkeypatch.setattr(Batches, "read", read_and_be_late)
+    assert batches.turn(BATCH, COMPLETE) == "running"
+    assert counts(batches) == {"not_begun": 3}
+
+
+def test_resuming_measures_the_rate_anew(batches: Batches, real_store: Store) -> None:
+    begin(batches, first(batches))
+    end(batches, first(batches), MemberState.REFUNDED)
+    batches.turn(BATCH, PAUSE)
+    assert batches.read(BATCH).per_second(real_store.now_ms()) is None
+    batches.turn(BATCH, RESUME)
+    assert batches.read(BATCH).per_second(real_store.now_ms() + 10_000) == 0.0
+
+
+def test_what_ended_is_kept_as_long_as_payments_and_retry_keeps_it(
+    batches: Batches, real_store: Store, settings: Settings
+) -> None:
+    for member in batches.members(BATCH, None, None, 10):
+        begin(batches, member)
+        end(batches, member, MemberState.FAILED)
+    batches.turn(BATCH, COMPLETE)
+    keys = real_store.keys
+    names = [
+        name(BATCH)
+        for name in (keys.batch, keys.batch_members, keys.batch_places, keys.batch_payments)
+    ]
+    lives = settings.payment_retention_seconds
+    assert all(lives - 60 < real_store.redis.ttl(name) <= lives for name in names)
+    assert batches.active() == []
+    batches.turn(BATCH, replace(RESUME, start=("completed",)))
+    assert {real_store.redis.ttl(name) for name in names} == {-1}
+    assert batches.active() == [BATCH]
