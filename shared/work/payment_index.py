@@ -218,7 +218,7 @@ class PaymentIndex:
         records = self._payments.read_many([place.id for place, _ in chunk])
         for record, (_, member) in zip(records, chunk, strict=True):
             payment = _listed(record)
-            if member not in members(record, self._indexed):
+            if member not in _members(payment, self._indexed):
                 self._forget(record, member)
             if record.known and wanted.admits(payment):
                 yield payment
@@ -243,9 +243,13 @@ def _place(payment: ListedPayment) -> Place:
 
 def members(record: PaymentRecord, indexed: tuple[str, ...]) -> list[str]:
     """Give the members of the index that what is known of a payment makes; none for nothing."""
+    return _members(_listed(record), indexed)
+
+
+def _members(payment: ListedPayment, indexed: tuple[str, ...]) -> list[str]:
+    record, one = payment.record, payment.summary
     if not record.known:
         return []
-    one = summarise(record.id, record.known)
     terms = [(ALL, "")]
     terms += [(f"metadata.{key}", one.metadata[key]) for key in indexed if one.metadata.get(key)]
     terms += [(EMAIL, one.customer_email.lower())] if one.customer_email else []
