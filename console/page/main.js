@@ -8,6 +8,7 @@ import { signIn } from "./signin.js";
 import { mount } from "./stage.js";
 import { audit } from "./views/audit.js";
 import { batch } from "./views/batch.js";
+import { batches } from "./views/batches.js";
 import { event } from "./views/event.js";
 import { events } from "./views/events.js";
 import { item } from "./views/item.js";
@@ -23,7 +24,15 @@ import { refunds } from "./views/refunds.js";
 /** @typedef {(place: Place, tools: { refresh: () => void, service: Service }) => View} Make */
 
 /** @type {Record<string, Make>} */
-const LISTS = { payments, refunds, notifications, events, "dead-letters": letters, audit };
+const LISTS = {
+  payments,
+  refunds,
+  "refund-batches": batches,
+  notifications,
+  events,
+  "dead-letters": letters,
+  audit,
+};
 /** @type {Record<string, Make>} */
 const DETAILS = {
   events: item,

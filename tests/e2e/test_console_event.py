@@ -123,6 +123,21 @@ def test_an_event_is_refunded_after_a_dry_run_and_a_typed_confirmation(
     expect(page.get_by_role("table", name="Batches of refunds")).to_contain_text("completed")
 
 
+def test_all_batches_are_listed_and_each_leads_to_its_page(
+    window: Window, running: Service
+) -> None:
+    sold(running, "listed", 1)
+    page = window.sign_in("#/event-payments/listed")
+    ask_for_refund(page)
+    page.get_by_label("Type listed").fill("listed")
+    page.get_by_role("button", name="Refund 1 payment").click()
+    page.wait_for_url("**/refund-batches/**")
+    window.go("#/refunds")
+    page.get_by_role("link", name="Batches").click()
+    page.get_by_role("link", name="Event listed, all that is left").click()
+    expect(page.get_by_role("heading", name="Event listed")).to_be_visible()
+
+
 def test_a_batch_is_paused_resumed_and_canceled(window: Window, running: Service) -> None:
     sold(running, "stops", 2)
     faults = f"{running.url('SANDBOX_PORT')}/_sandbox/faults"

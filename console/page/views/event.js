@@ -1,16 +1,16 @@
 // An event that tickets were sold for: its payments, what they sum up to, and refunding all of it.
 
 import { button, h, link } from "../dom.js";
-import { count, counted, money, words } from "../format.js";
+import { count, counted, money } from "../format.js";
 import * as ops from "../ops.js";
-import { card, empty, facts, headCard, pill, when } from "../parts.js";
+import { card, empty, facts, headCard, pill } from "../parts.js";
 import { refundEvent } from "../refunding.js";
 import { address } from "../router.js";
 import { table } from "../table.js";
-import { progressOf } from "./batch.js";
+import { batchTable } from "./batches.js";
 import { named, paymentTable } from "./payments.js";
 
-/** @import { Batch, Child, PaymentRow, PaymentSum, PaymentSums, Place, View } from "../../types" */
+/** @import { Batch, PaymentRow, PaymentSum, PaymentSums, Place, View } from "../../types" */
 /** @typedef {PaymentRow & { id: string }} Row */
 /** @typedef {{ sums: PaymentSums, rows: Row[], batches: Batch[] }} Sales */
 
@@ -134,35 +134,3 @@ const sumTable = (sums) =>
     sums,
     "dense",
   );
-
-/** @param {Batch[]} batches */
-const batchTable = (batches) =>
-  table(
-    "Batches of refunds",
-    [
-      {
-        name: "Batch",
-        phone: "span",
-        show: (batch) => [
-          link(address("refund-batches", batch.batch_id), { class: "title" }, asked(batch)),
-          h("small", { class: "id" }, batch.batch_id),
-        ],
-      },
-      { name: "State", show: (batch) => pill(batch.state) },
-      { name: "Progress", phone: "span", show: (batch) => progressOf(batch) },
-      { name: "Started", end: true, show: (batch) => when(batch.created) },
-    ],
-    batches,
-  );
-
-/**
- * Say what a batch refunds of each payment.
- * @param {Batch} batch
- * @returns {Child}
- */
-function asked({ percent, amount, keep_fee, reason }) {
-  const share = percent ? `${percent} %` : amount ? `${count(amount)} of each` : "All that is left";
-  const kept =
-    keep_fee === null ? "" : keep_fee === "stripe_fee" ? ", less Stripe's fee" : ", less a fee";
-  return `${share}${kept}${reason ? `, ${words(reason)}` : ""}`;
-}

@@ -33,6 +33,7 @@ export const refunds = ({ query }) =>
     query,
     fields: FIELDS,
     at: "recorded_at",
+    actions: link(address("refund-batches"), { class: "button" }, "Batches"),
     load: ops.refunds,
     show: refundTable,
     nothing: ["No refunds yet", "Refunds that are requested here show up with their amounts."],

@@ -1,0 +1,61 @@
+// All batches of refunds, the newest first, and how far each is.
+
+import { h, link } from "../dom.js";
+import { count, counted, words } from "../format.js";
+import * as ops from "../ops.js";
+import { empty, pill, when } from "../parts.js";
+import { address } from "../router.js";
+import { table } from "../table.js";
+import { progressOf } from "./batch.js";
+
+/** @import { Batch, BatchList, View } from "../../types" */
+
+const NEWEST = 100;
+
+/** @returns {View<BatchList>} */
+export const batches = () => ({
+  title: "Batches of refunds",
+  load: (signal) => ops.batches({ limit: NEWEST }, signal),
+  draw: ({ data }) =>
+    data.length === 0
+      ? empty("No batches yet", "An event is refunded as a batch, from the event's page.")
+      : [
+          h("p", { class: "hint" }, counted(data.length, "batch", "batches")),
+          h("section", { class: "card", "aria-label": "List of batches" }, batchTable(data)),
+        ],
+});
+
+/** @param {Batch[]} rows */
+export const batchTable = (rows) =>
+  table(
+    "Batches of refunds",
+    [
+      {
+        name: "Batch",
+        phone: "span",
+        show: (batch) => [
+          link(address("refund-batches", batch.batch_id), { class: "title" }, nameOf(batch)),
+          h("small", { class: "id" }, batch.batch_id),
+        ],
+      },
+      { name: "State", show: (batch) => pill(batch.state) },
+      { name: "Progress", phone: "span", show: (batch) => progressOf(batch) },
+      { name: "Started", end: true, show: (batch) => when(batch.created) },
+    ],
+    rows,
+  );
+
+/**
+ * Say what a batch is about, and what it refunds of each payment.
+ * @param {Batch} batch
+ */
+function nameOf({ event_id, total, percent, amount, keep_fee, reason }) {
+  const whose = event_id ? `Event ${event_id}` : counted(total, "payment");
+  const share = percent ? `${percent} %` : amount ? `${count(amount)} of each` : "all that is left";
+  return [whose, share, keep_fee === null ? "" : keptOf(keep_fee), reason && words(reason)]
+    .filter(Boolean)
+    .join(", ");
+}
+
+/** @param {string | number} fee */
+const keptOf = (fee) => (fee === "stripe_fee" ? "less Stripe's fee" : "less a fee");
