@@ -51,6 +51,9 @@ class Line:
 
 def _exchange(connection: Any, command: tuple[Any, ...]) -> Any:
     try:
+        # Nothing to do for one that is connected; else Sentinels are asked for the primary here,
+        # and nowhere else.
+        connection.connect()
         connection.send_command(*command)
         return connection.read_response()
     except ResponseError:
