@@ -6,6 +6,7 @@ Checked when a process starts and whenever `./billing doctor` or a scrape of the
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -20,6 +21,7 @@ log = get_logger(__name__)
 Level = Literal["ok", "warning", "error"]
 # Scripts declare flags (`allow-oom`) in their first line: since Redis 7.0.
 OLDEST_REDIS = (7, 0)
+MIN_REPLICAS = "min-replicas-to-write"
 # Above this share of its limit Redis is nearly full.
 NEARLY_FULL = 0.8
 
@@ -59,9 +61,16 @@ def memory(store: Store) -> Memory | None:
 
 
 def inspect(store: Store) -> list[Finding]:
-    """Examine every setting of Redis the service depends on. Raises `Unavailable`."""
+    """Examine every setting of Redis the service depends on, and its replicas.
+
+    Raises `Unavailable`.
+    """
     used = memory(store)
-    return [*inspect_settings(store), *([] if used is None else [_fullness(used)])]
+    return [
+        *inspect_settings(store),
+        *_replication(store),
+        *([] if used is None else [_fullness(used)]),
+    ]
 
 
 def inspect_settings(store: Store) -> list[Finding]:
@@ -93,7 +102,7 @@ def _config(store: Store) -> dict[str, str]:
     """Read the settings; empty where a provider forbids it, as managed ones do."""
     try:
         config: dict[str, str] = {}
-        for name in ("appendonly", "appendfsync", "maxmemory-policy"):
+        for name in ("appendonly", "appendfsync", "maxmemory-policy", MIN_REPLICAS):
             config |= cast(dict[str, str], store.redis.config_get(name))
     except RedisError:
         return {}
@@ -148,6 +157,62 @@ def _eviction(policy: str | None) -> Finding:
         return Finding("ok", "redis", "maxmemory-policy noeviction")
     what = f"maxmemory-policy {policy or 'unknown'}: a full Redis would delete work"
     return Finding("error", "redis", what, "Set maxmemory-policy noeviction.")
+
+
+def _replication(store: Store) -> Iterator[Finding]:
+    """Compare the replicas that follow with those that must confirm what is accepted."""
+    info, required = _info(store, "replication"), store.replicas_required
+    if info is None:
+        return
+    following = int(info.get("connected_slaves", 0))
+    if required or following:
+        yield _replicas(following, required)
+    if required and following > required:
+        yield _min_replicas(_config(store).get(MIN_REPLICAS))
+
+
+def _replicas(following: int, required: int) -> Finding:
+    what = f"{following} replica(s) follow, REDIS_REPLICAS_REQUIRED is {required}"
+    if not required:
+        return Finding(
+            "warning",
+            "redis",
+            f"{what}: a fail-over can lose what was just accepted",
+            "Set REDIS_REPLICAS_REQUIRED=1.",
+        )
+    if following < required:
+        return Finding(
+            "error",
+            "redis",
+            f"{what}: webhooks and refunds are answered 503, and nothing is told",
+            "Start the missing replica, or see why it does not follow.",
+        )
+    if following == required:
+        return Finding(
+            "warning",
+            "redis",
+            f"{what}: while one is away, webhooks and refunds are answered 503",
+            "Run one replica more than are required.",
+        )
+    return Finding("ok", "redis", what)
+
+
+def _min_replicas(configured: str | None) -> Finding:
+    if configured is None:
+        return Finding(
+            "warning",
+            "redis",
+            f"{MIN_REPLICAS} unknown: CONFIG is forbidden here",
+            "Ask the provider whether a primary without replicas refuses writes.",
+        )
+    if int(configured):
+        return Finding("ok", "redis", f"{MIN_REPLICAS} {configured}")
+    return Finding(
+        "warning",
+        "redis",
+        f"{MIN_REPLICAS} 0: a primary that is cut off works on what a fail-over will forget",
+        f"Set {MIN_REPLICAS} 1 and min-replicas-max-lag 10.",
+    )
 
 
 def _fullness(usage: Memory) -> Finding:

@@ -48,7 +48,7 @@ class Parts:
 
 
 @contextmanager
-def billing(folder: Path, redis_url: str) -> Iterator[Parts]:
+def billing(folder: Path, redis_url: str, **settings: str) -> Iterator[Parts]:
     """Run API, worker, upkeep, sandbox and receiver on the given Redis."""
     port = free_port()
     with ExitStack() as stack:
@@ -66,7 +66,7 @@ def billing(folder: Path, redis_url: str) -> Iterator[Parts]:
             "EVENT_SERVICE_SECRET": NOTIFICATION_SECRET,
             "RECONCILE_INTERVAL_SECONDS": "5",
             "PORT": str(port),
-        }
+        } | settings
         url = f"http://127.0.0.1:{port}"
         parts = Parts(url, heard, stripe, folder, environment, stack)
         for name, module in (("api", "api"), ("worker", "worker"), ("upkeep", "worker.upkeep")):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ class Cluster:
 
     primary: Any
     replica_port: int
+    sentinel_port: int
     url: str
     log: list[str] = field(default_factory=list)
 
@@ -58,7 +60,7 @@ def cluster(folder: Path) -> Iterator[Cluster]:
             with Redis(port=port, decode_responses=True) as sentinel:
                 wait_until(partial(_sees_all, sentinel), "the Sentinels see one another")
         hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
-        yield Cluster(primary, second, f"sentinel://{hosts}/0?service=billing")
+        yield Cluster(primary, second, ports[0], f"sentinel://{hosts}/0?service=billing")
 
 
 def _synchronised(client: Redis) -> bool:
@@ -117,3 +119,81 @@ def test_a_failover_under_load_loses_nothing(tmp_path: Path) -> None:
 
         wait_until(lambda: len(told()) >= PAYMENTS, "each payment is told")
         assert sorted(told()) == sorted(paid)
+
+
+def _ordered(sentinel: Redis) -> bool:
+    try:
+        return bool(sentinel.execute_command("SENTINEL", "FAILOVER", "billing"))
+    except RedisError:  # it is not yet sure of the replica
+        return False
+
+
+def refund_as_a_good_client(url: str, payment: str, number: int) -> tuple[str, float]:
+    """Refund a little under one key until it is accepted; give the job and the seconds of 503."""
+    body, refused_at = {"payment_intent_id": payment, "amount": 1}, None
+    for _ in range(480):
+        try:
+            answer = requests.post(
+                f"{url}/api/refund/process",
+                json=body,
+                headers={"Idempotency-Key": f"refund-{number}"},
+                timeout=20,
+            )
+        except requests.ConnectionError:
+            time.sleep(0.25)
+            continue
+        if answer.status_code == 202:
+            waited = 0.0 if refused_at is None else time.monotonic() - refused_at
+            return str(answer.json()["refund_request_id"]), waited
+        assert answer.status_code in (409, 503), answer.text
+        refused_at = refused_at or time.monotonic()
+        time.sleep(0.25)
+    raise AssertionError(f"refund {number} was never accepted")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.long
+def test_a_failover_leaves_no_caller_in_the_dark_and_misleads_no_receiver(tmp_path: Path) -> None:
+    """The primary goes on while the replica is promoted: a partition, or a command."""
+    jobs: list[tuple[str, float]] = []
+    with (
+        cluster(tmp_path) as redis,
+        billing(tmp_path, redis.url, REDIS_REPLICAS_REQUIRED="1") as parts,
+    ):
+        payments = [pay_as_a_good_client(parts.url, number) for number in range(4)]
+
+        def refund() -> None:
+            jobs.extend(
+                refund_as_a_good_client(parts.url, payments[number % 4], number)
+                for number in range(60)
+            )
+
+        refunding = threading.Thread(target=refund)
+        refunding.start()
+        wait_until(lambda: len(jobs) >= 20, "a third is accepted")
+        with Redis(port=redis.sentinel_port) as sentinel:
+            wait_until(lambda: _ordered(sentinel), "the fail-over begins")
+        refunding.join(200)
+        assert len({job for job, _ in jobs}) == 60
+
+        def unknown() -> list[str]:
+            answers = {j: requests.get(f"{parts.url}/api/refund/{j}", timeout=20) for j, _ in jobs}
+            return [
+                job
+                for job, answer in answers.items()
+                if answer.status_code != 200 or answer.json()["status"] != "succeeded"
+            ]
+
+        wait_until(lambda: not unknown(), "each refund that was accepted is known and made")
+        wait_until(lambda: len(parts.told("refund.succeeded")) >= 60, "each is told")
+        sent: dict[tuple[str, int], set[str]] = {}
+        numbers: dict[str, set[int]] = {}
+        for item in requests.get(f"{parts.receiver}/notifications", timeout=5).json()["data"]:
+            body = item["body"]
+            where = (str(body["data"]["payment_intent_id"]), int(body["sequence"]))
+            sent.setdefault(where, set()).add(item["id"])
+            numbers.setdefault(item["id"], set()).add(int(body["sequence"]))
+    assert [where for where, ids in sent.items() if len(ids) > 1] == []
+    assert [one for one, found in numbers.items() if len(found) > 1] == []
+    (tmp_path / "seconds-of-503").write_text(f"{max(waited for _, waited in jobs):.1f}")

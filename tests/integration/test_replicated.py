@@ -7,14 +7,20 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from redis import Redis
+from redis.exceptions import RedisError
 
+from local.embedded_valkey import valkey_binary
+from shared.errors import Unavailable
 from shared.store.connection import open_store
+from shared.store.durability import inspect
 from shared.work.kinds import NOTIFICATIONS
+from tests import servers
 from tests.conftest import make_settings
 from tests.integration.doors import open_door
 from tests.integration.hands import Hands
@@ -133,3 +139,93 @@ def test_one_server_without_required_replicas_waits_for_none(hands: Hands) -> No
     hands.runtime.store.run_durably = calls.append  # type: ignore[method-assign,assignment]  # our own
     hands.runtime.store.confirm()
     assert calls == []
+
+
+def what_is_found(url: str, required: int) -> dict[str, str]:
+    """Give the levels of what the doctor finds about replicas, by its first words."""
+    store = open_store(make_settings(redis_url=url, redis_replicas_required=required), "tests")
+    found = {f.what: f.level for f in inspect(store) if "replica" in f.what}
+    store.redis.close()
+    return {what.partition(":")[0]: level for what, level in found.items()}
+
+
+def test_replicas_are_compared_with_those_that_must_confirm(pair: Pair) -> None:
+    found = what_is_found(pair.primary, 0)
+    assert found == {"1 replica(s) follow, REDIS_REPLICAS_REQUIRED is 0": "warning"}
+    found = what_is_found(pair.primary, 1)
+    assert found == {"1 replica(s) follow, REDIS_REPLICAS_REQUIRED is 1": "warning"}
+    found = what_is_found(pair.primary, 2)
+    assert found == {"1 replica(s) follow, REDIS_REPLICAS_REQUIRED is 2": "error"}
+
+
+def test_a_primary_that_goes_on_alone_is_found(pair: Pair) -> None:
+    port = str(urlsplit(pair.primary).port)
+    with valkey("--replicaof", "127.0.0.1", port, cluster=False):
+        with Redis.from_url(pair.primary) as redis:
+            wait_until(
+                lambda: redis.info("replication")["connected_slaves"] == 2,
+                "both follow",
+            )
+            found = what_is_found(pair.primary, 1)
+            assert found == {
+                "2 replica(s) follow, REDIS_REPLICAS_REQUIRED is 1": "ok",
+                "min-replicas-to-write 0": "warning",
+            }
+            redis.config_set("min-replicas-to-write", 1)
+        assert what_is_found(pair.primary, 1)["min-replicas-to-write 1"] == "ok"
+
+
+def test_one_server_alone_has_no_finding_about_replicas(valkey_url: str) -> None:
+    assert what_is_found(valkey_url, 0) == {}
+
+
+@pytest.fixture
+def watched(pair: Pair, tmp_path: Path) -> Iterator[str]:
+    """Have a Sentinel watch the pair; give the URL that asks it for the primary."""
+    port, primary = servers.free_port(), urlsplit(pair.primary).port
+    configuration = tmp_path / "sentinel.conf"
+    configuration.write_text(
+        f"port {port}\nbind 127.0.0.1\nsentinel monitor billing 127.0.0.1 {primary} 1\n"
+    )
+    server = [str(valkey_binary()), str(configuration), "--sentinel"]
+    with servers.process(*server, log=tmp_path / "log"), Redis(port=port) as sentinel:
+        wait_until(lambda: _knows_replica(sentinel), "the Sentinel knows both")
+        yield f"sentinel://127.0.0.1:{port}/0?service=billing"
+
+
+def _knows_replica(sentinel: Redis) -> bool:
+    try:
+        return len(sentinel.sentinel_slaves("billing")) == 1
+    except RedisError:  # it has not started yet
+        return False
+
+
+def _ordered(sentinel: Redis) -> bool:
+    try:
+        return bool(sentinel.execute_command("SENTINEL", "FAILOVER", "billing"))
+    except RedisError:  # it is not yet sure of the replica
+        return False
+
+
+def test_scripts_and_reads_follow_the_primary_that_sentinels_name(watched: str, pair: Pair) -> None:
+    store = open_store(make_settings(redis_url=watched), "tests")
+    name = store.keys.made("k")
+    store.put(name, "before", 60)
+    assert store.get(name) == "before"
+    with Redis.from_url(pair.replica) as replica:
+        wait_until(lambda: replica.get(name) == b"before", "the replica has it")
+    port = urlsplit(watched).port
+    with Redis(port=int(str(port))) as sentinel:
+        wait_until(lambda: _ordered(sentinel), "the fail-over begins")
+
+    def written() -> bool:
+        try:
+            store.put(name, "after", 60)
+        except Unavailable:
+            return False
+        with Redis.from_url(pair.replica) as promoted:
+            return promoted.get(name) == b"after"
+
+    wait_until(written, "the promoted server is written to")
+    assert store.get(name) == "after"
+    store.redis.close()
