@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,9 +17,11 @@ from cli.payment_lists import payments
 from cli.payments import payment, refunds
 from cli.refund_batches import batches
 from cli.stripe import stripe
-from doctor.examination import STATUS, Finding, Service, examine
 from shared.printable import printable
 from shared.version import VERSION
+
+if TYPE_CHECKING:
+    from doctor.examination import Finding
 
 Json = dict[str, Any]
 # Between two looks at a comparison that is waited for.
@@ -136,6 +138,9 @@ def doctor(
     signed test event and a signed test notification through the running service; both are marked,
     and neither has an effect. Exit status: 0 all is well, 1 warnings, 2 errors.
     """
+    # It brings all that it examines, for which no other command is to wait.
+    from doctor.examination import STATUS, Service, examine
+
     client = Client(url, key)
     findings = examine(service=None if look_only else Service(client.url, client.secret))
     if as_json:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli import output
 from cli.client import NOTHING_DONE, REFUSED, UNREACHABLE, Failed
 from cli.options import AsJson, Yes
-from doctor.registration import Plan, Registered, Registration
 from shared.errors import BillingError, Unavailable
 from shared.printable import printable
+
+if TYPE_CHECKING:
+    from doctor.registration import Plan, Registered
 
 stripe = typer.Typer(help="Set up what this service needs at Stripe.", no_args_is_help=True)
 
@@ -37,6 +39,9 @@ def register(
     Uses STRIPE_SECRET_KEY, which needs the right Webhook Endpoints: write. Shows first what it
     would do. Running it again changes nothing that is right.
     """
+    # It brings Stripe's SDK, for which no other command is to wait.
+    from doctor.registration import Registered, Registration
+
     try:
         registration = Registration()
         plan = registration.plan(address)
