@@ -41,6 +41,8 @@ ROUTES = [
     ("POST", "/ops/notifications/test"),
     ("GET", "/ops/find?text=pi_1"),
     ("GET", "/ops/rates"),
+    ("GET", "/ops/payment-sums"),
+    ("GET", "/ops/settings"),
 ]
 
 
