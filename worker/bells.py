@@ -21,7 +21,7 @@ from worker.task_events import TaskEvents
 # fast as they did alone.
 MOST = 10
 # After this long the thread goes back to Celery, which may have brought it another queue's message.
-LONGEST_SECONDS = 0.5
+LONGEST_SECONDS = 0.2
 
 
 class GivenUp(Exception):

@@ -12,10 +12,12 @@ from threading import BoundedSemaphore
 from typing import Any
 
 from shared.telemetry.logging import get_logger
+from worker.bells import LONGEST_SECONDS
 
 log = get_logger(__name__)
-# A good event service answers sooner: then all happens as if there were no second thread.
-LET_GO_SECONDS = 0.2
+# A good event service answers sooner: then all happens as if there were no second thread. Not
+# before a thread that serves bells is done, or more deliveries would be under way than are meant.
+LET_GO_SECONDS = LONGEST_SECONDS + 0.05
 # Attempts in the air at a time. One waits for ten seconds at most, in about 50 kB.
 MOST = 128
 
