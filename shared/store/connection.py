@@ -66,9 +66,9 @@ class _InTime:
             self._ends_at = time.monotonic() + max(limit, LAST_WORDS_SECONDS)
         super().send_packed_command(command, check_health)  # type: ignore[misc]  # of the mixed-in
 
-    def disconnect(self, *args: Any) -> None:
+    def disconnect(self, *args: Any, **options: Any) -> None:
         self._ends_at = math.inf  # the next handshake is no part of the call that ended
-        super().disconnect(*args)  # type: ignore[misc]  # see above
+        super().disconnect(*args, **options)  # type: ignore[misc]  # see above
 
     def read_response(self, *args: Any, timeout: Any = SENTINEL, **options: Any) -> Any:
         if timeout is SENTINEL and self._ends_at < math.inf:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from local.embedded_valkey import valkey_binary
 from shared.errors import Unavailable
 from shared.store.connection import open_store
 from shared.store.durability import inspect
+from shared.store.scripts import Store
 from shared.work.kinds import NOTIFICATIONS
 from tests import servers
 from tests.conftest import make_settings
@@ -229,3 +231,14 @@ def test_scripts_and_reads_follow_the_primary_that_sentinels_name(watched: str, 
     wait_until(written, "the promoted server is written to")
     assert store.get(name) == "after"
     store.redis.close()
+
+
+def test_a_connection_whose_health_check_fails_is_replaced(
+    real_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As each one's does that has been idle for long when its server is gone."""
+    real_store.get("{billing}:x")
+    real_store.redis.client_kill_filter(_type="normal", skipme=True)
+    checked_at = time.monotonic() + 3600
+    monkeypatch.setattr("redis.connection.time.monotonic", lambda: checked_at)
+    assert real_store.get("{billing}:x") is None
