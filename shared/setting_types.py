@@ -40,5 +40,19 @@ RedisUrl = Annotated[str, AfterValidator(_redis_url)]
 Names = Annotated[tuple[str, ...], NoDecode]
 # A currency and an amount in its smallest unit.
 Limit = Annotated[str, StringConstraints(pattern=r"^[a-z]{3}:[1-9][0-9]{0,11}$")]
-MetadataKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
+# Filters of lists of payments, beside which each indexed key is one.
+FILTERS = frozenset(
+    ("account", "dead", "disputed", "email", "limit", "since", "starting_after", "status", "until")
+)
+
+
+def _indexable(key: str) -> str:
+    if key in FILTERS:
+        raise ValueError(f"{key} is a filter of payments already")
+    return key
+
+
+MetadataKey = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,40}$"), AfterValidator(_indexable)
+]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode]

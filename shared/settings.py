@@ -235,7 +235,8 @@ class Settings(BaseSettings):
     indexed_metadata: Annotated[tuple[MetadataKey, ...], NoDecode] = Field(
         ("event_id", "user_id", "order_id"),
         description="Metadata keys by whose values payments are listed (`GET /api/payments?"
-        "event_id=…`), separated by commas.",
+        "event_id=…`), separated by commas; `event_id` is one of them, for batches of refunds "
+        "need it.",
         max_length=10,
     )
     idempotency_retention_seconds: int = Field(
@@ -328,6 +329,13 @@ class Settings(BaseSettings):
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         return split(value)
+
+    @field_validator("indexed_metadata")
+    @classmethod
+    def _has_event_id(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "event_id" not in value:
+            raise ValueError("event_id must be one of the keys")
+        return value
 
     @field_validator("caller_limits", mode="before")
     @classmethod

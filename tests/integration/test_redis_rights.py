@@ -22,6 +22,7 @@ from tests.conftest import make_settings
 from tests.integration.doors import open_door
 from tests.integration.hands import Hands
 from tests.servers import process, wait_until
+from worker import payment_index
 from worker.relay import run_once
 from worker.runtime import Runtime
 
@@ -66,6 +67,8 @@ def test_the_documented_rights_are_enough_for_the_whole_service(
     hands.client.post("/api/refund/process", json={"payment_intent_id": payment})
     hands.work()
     run_once(store)
+    payment_index.run_once(runtime)
+    assert hands.client.get("/api/payments").get_json()["data"]
     assert "payment.succeeded" in hands.told()
     assert not [finding for finding in inspect(store) if "NOPERM" in finding.what]
     runtime.event_service.close()

@@ -101,6 +101,13 @@ def test_what_is_unsafe_may_not_serve(
     assert problems(monkeypatch, **variables).startswith(named)
 
 
+@pytest.mark.parametrize("keys", ["user_id", "event_id,status", "event_id,a b", "event_id,limit"])
+def test_payments_are_indexed_by_event_and_by_no_name_of_a_filter(
+    monkeypatch: pytest.MonkeyPatch, keys: str
+) -> None:
+    assert "INDEXED_METADATA" in problems(monkeypatch, INDEXED_METADATA=keys)
+
+
 def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     secrets = {"API_KEYS": "planted-api-key", "OPERATOR_KEYS": "planted-operator-key"}
     settings = load(monkeypatch, **secrets)

@@ -10,8 +10,9 @@ import { moment, PAGE, pageOf, pageQuery, pager, pattern, searchForm } from "./s
 /** @import { Asked, Child, Load, Query, View } from "../../types" */
 /** @import { Field } from "./search.js" */
 
-// Rows in a file: as many as the service gives at a time.
-const MOST_IN_A_FILE = 1_000;
+// Rows that the service gives at a time, and rows in a file of a list that goes on by ids.
+const MOST_AT_ONCE = 1_000;
+const MOST_IN_A_FILE = 20_000;
 
 /**
  * @template {{ id: string }} Row
@@ -117,13 +118,30 @@ const exporter = (list) => button({}, () => takeAway(list), icon("save"), "Expor
  */
 async function takeAway({ room, thing, query, byId, load }) {
   const { until, ...rest } = searched(query);
-  const all = { ...rest, until: byId ? until : undefined, limit: MOST_IN_A_FILE };
+  const all = { ...rest, until: byId ? until : undefined, limit: MOST_AT_ONCE };
   try {
-    const { data, complete } = await load(all);
-    save(`${room}.csv`, csv(data));
+    const { rows, complete } = await everything(all, load, byId ? MOST_IN_A_FILE : 1);
+    save(`${room}.csv`, csv(rows));
     const hint = complete ? "" : "; there are more: narrow the search for the others";
-    toast(`${counted(data.length, thing)} exported${hint}`);
+    toast(`${counted(rows.length, thing)} exported${hint}`);
   } catch (error) {
     toast(explained(error));
+  }
+}
+
+/**
+ * Load page after page until there are so many rows; say whether these are all.
+ * @template {{ id: string }} Row
+ * @param {Asked} asked
+ * @param {Load<Row>} load
+ * @param {number} most
+ */
+async function everything(asked, load, most) {
+  /** @type {Row[]} */
+  const rows = [];
+  for (;;) {
+    const { data, complete } = await load({ ...asked, past: rows.at(-1)?.id });
+    rows.push(...data);
+    if (complete || data.length === 0 || rows.length >= most) return { rows, complete };
   }
 }
