@@ -25,6 +25,7 @@ from shared.work.results import Done
 from shared.work.settlement import Settlement
 from shared.work.stripe_budget import Budget, Priority
 from worker.event_service import EventService
+from worker.stripe_lines import StripeLines
 
 
 @dataclass(frozen=True)
@@ -42,24 +43,30 @@ class Runtime:
     @cached_property
     def gateway(self) -> StripeGateway:
         """Give the gateway of events and upkeep; it leaves retrying to the worker's policy."""
-        return self._gateway(Priority.LOOK_UPS)
+        return self._gateway(Priority.LOOK_UPS, self._lines.for_look_ups)
 
     @cached_property
     def refund_gateway(self) -> StripeGateway:
         """Give the gateway of refund jobs, whose calls come last."""
-        return self._gateway(Priority.REFUNDS)
+        return self._gateway(Priority.REFUNDS, self._lines.for_refunds)
 
     @cached_property
     def _seats(self) -> BoundedSemaphore:
         """Give the threads that may wait for Stripe's rate at a time: the others go on."""
         return BoundedSemaphore(max(1, self.settings.worker_concurrency // 2))
 
-    def _gateway(self, priority: Priority) -> StripeGateway:
+    @cached_property
+    def _lines(self) -> StripeLines:
+        """Give the lines to Stripe, which leave threads to work that needs none."""
+        return StripeLines(self.settings.worker_concurrency)
+
+    def _gateway(self, priority: Priority, lines: int) -> StripeGateway:
         return StripeGateway(
             self.settings,
             max_network_retries=0,
             observe=self.store.tally.stripe_call,
             budget=Budget(self.store, self.settings, priority, self._seats),
+            line=lambda: self._lines.hold(lines),
         )
 
     @cached_property

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
@@ -37,7 +38,8 @@ class StripeGateway:
     `max_network_retries` overrides the settings: a request that someone waits for lets the SDK
     try again by itself, a worker leaves retrying to its own policy.
     `observe(operation, result, seconds)` is told of every call. With a `budget`, calls are made
-    within Stripe's rate limits; every call may then raise `OverBudget`, if the budget does.
+    within Stripe's rate limits, and each is made in a `line`, which bounds how many are made at a
+    time; every call may then raise `OverBudget`, if one of these does.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class StripeGateway:
         max_network_retries: int | None = None,
         observe: Observer | None = None,
         budget: CallBudget | None = None,
+        line: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         retries = settings.stripe_max_network_retries
         bases = {"api": settings.stripe_api_base} if settings.stripe_api_base else None
@@ -58,6 +61,7 @@ class StripeGateway:
         )
         self._observe = observe
         self._budget = budget
+        self._line = line
 
     def create_payment(
         self,
@@ -395,9 +399,13 @@ class StripeGateway:
         return _plain(self._ask(operation, call, account))
 
     def _ask(self, operation: str, call: Callable[[], Any], account: str | None = None) -> Any:
+        with self._line():
+            if self._budget:
+                self._budget.draw(account, operation)
+            return self._ask_now(operation, call, account)
+
+    def _ask_now(self, operation: str, call: Callable[[], Any], account: str | None) -> Any:
         """Call the SDK; give its own object, translate its errors, tell the observer."""
-        if self._budget:
-            self._budget.draw(account, operation)
         started = time.perf_counter()
         result = "ok"
         try:
