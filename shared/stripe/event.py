@@ -8,10 +8,10 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from types import NoneType
 from typing import Any
 
 from shared.errors import CallerError
+from shared.stripe.forms import ID, require_amounts, require_object
 
 Json = dict[str, Any]
 THIN_OBJECT = "v2.core.event"
@@ -20,20 +20,8 @@ THIN_PREFIX = "v1."
 # What names its charge, and the charge's payment intent if it has one.
 OF_A_CHARGE = ("refund", "dispute", "radar.early_fraud_warning", "review")
 OURS = (*OF_A_CHARGE, "payment_intent", "charge", "checkout.session")
-# What the worker reads of an object: amounts, whole numbers, and parts, objects themselves.
-AMOUNTS = (
-    "amount",
-    "amount_received",
-    "amount_capturable",
-    "amount_captured",
-    "amount_refunded",
-    "amount_total",
-)
-WHOLE = (int, NoneType)  # by its very type: a bool is an int, too
-PARTS = ("metadata", "last_payment_error", "customer_details", "evidence_details")
-# Ids, types, accounts and versions become keys, labels and log fields: no room for anything else.
+# Types, accounts and versions become keys, labels and log fields: no room for anything else.
 NAME = re.compile(r"[A-Za-z0-9_.\-]{1,255}")
-ID = re.compile(r"[A-Za-z0-9_]{3,128}")
 # The last second that every JSON reader holds exactly (2**53).
 LATEST = 9_007_199_254_740_992
 
@@ -118,7 +106,7 @@ def _snapshot(raw: Json) -> Event:
     _require_forms(raw["data"]["object"])
     previous = _object(raw["data"].get("previous_attributes"))
     if previous:
-        _require_whole(previous)
+        require_amounts(previous)
     return Event(
         id=_name(raw["id"]),
         type=_name(raw["type"]),
@@ -129,7 +117,7 @@ def _snapshot(raw: Json) -> Event:
         api_version=_optional(raw.get("api_version")),
         previous=previous,
         request_key=_request_key(raw.get("request")),
-        request_id=reference(raw.get("request")),
+        request_id=_request_id(raw.get("request")),
     )
 
 
@@ -144,30 +132,33 @@ def _thin(raw: Json) -> Event:
         object={},
         account=_account(raw.get("context")),
         request_key=_request_key((raw.get("reason") or {}).get("request")),
-        request_id=reference((raw.get("reason") or {}).get("request")),
+        request_id=_request_id((raw.get("reason") or {}).get("request")),
         related_url=reference(related.get("url")),
         data=_object(raw.get("data")),
     )
 
 
 def _require_forms(obj: Json) -> None:
-    """Refuse an object of ours whose amounts are no numbers, or whose parts are no objects."""
-    if obj.get("object") not in OURS:
-        return
-    _require_whole(obj)
-    for name in PARTS:
-        _object(obj.get(name))
-
-
-def _require_whole(obj: Json) -> None:
-    for name in AMOUNTS:
-        if type(obj.get(name)) not in WHOLE:
-            raise ValueError("expected a whole number")
+    """Refuse an object of ours that is not as Stripe makes them."""
+    kind = obj.get("object")
+    if kind is not None and not isinstance(kind, str):
+        raise ValueError("expected the name of a kind of object")
+    if kind in OURS:
+        require_object(obj)
 
 
 def _request_key(request: object) -> str | None:
     """Give the idempotency key of the request that caused the event; old versions give an id."""
-    return reference(request.get("idempotency_key")) if isinstance(request, dict) else None
+    return _printable(request.get("idempotency_key")) if isinstance(request, dict) else None
+
+
+def _request_id(request: object) -> str | None:
+    return _printable(request.get("id") if isinstance(request, dict) else request)
+
+
+def _printable(value: object) -> str | None:
+    """Give a text that a log can show; it only adorns the event, which is taken without it."""
+    return value if isinstance(value, str) and value and value.isprintable() else None
 
 
 def _account(context: object) -> str | None:

@@ -1,0 +1,119 @@
+"""The forms of what is read of Stripe's objects: refused at the door, not found out in a worker."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import NoneType
+from typing import Any
+
+Json = dict[str, Any]
+Forms = Mapping[str, tuple[type, ...]]
+# Ids become keys, labels and log fields: no room for anything else.
+ID = re.compile(r"[A-Za-z0-9_]{3,128}")
+# The largest whole number that every JSON reader holds exactly (2**53).
+LARGEST = 9_007_199_254_740_992
+WHOLE = (int, NoneType)  # by its very type: a bool is an int, too
+TEXT = (str, NoneType)
+PART = (dict, NoneType)
+REFERENCE = (str, dict, NoneType)
+LISTED = (dict, list, NoneType)
+AMOUNTS = (
+    "amount",
+    "amount_received",
+    "amount_capturable",
+    "amount_captured",
+    "amount_refunded",
+    "amount_total",
+)
+TEXTS = (
+    "cancellation_reason",
+    "closed_reason",
+    "currency",
+    "description",
+    "failure_code",
+    "failure_message",
+    "failure_reason",
+    "fraud_type",
+    "opened_reason",
+    "payment_status",
+    "pending_reason",
+    "reason",
+    "receipt_email",
+    "receipt_url",
+    "status",
+)
+# What people write; all other texts are Stripe's own words.
+WRITTEN = ("description", "email", "failure_message", "message", "receipt_email", "receipt_url")
+PARTS = ("metadata", "last_payment_error", "customer_details", "evidence_details")
+REFERENCES = (
+    "id",
+    "charge",
+    "payment_intent",
+    "latest_charge",
+    "payment_method",
+    "balance_transaction",
+)
+OBJECT: Forms = {
+    **dict.fromkeys((*AMOUNTS, "created", "evidence_due_by"), WHOLE),
+    **dict.fromkeys(TEXTS, TEXT),
+    **dict.fromkeys(PARTS, PART),
+    **dict.fromkeys(REFERENCES, REFERENCE),
+    **dict.fromkeys(("refunds", "charges", "balance_transactions"), LISTED),
+}
+ERROR: Forms = {
+    **dict.fromkeys(("code", "decline_code", "message"), TEXT),
+    **dict.fromkeys(("charge", "payment_method"), REFERENCE),
+}
+BOOKED: Forms = {**dict.fromkeys(("fee", "net", "available_on"), WHOLE), "currency": TEXT}
+REFUND: Forms = {
+    name: OBJECT[name] for name in ("amount", "created", "status", "reason", "metadata")
+}
+
+
+def require_amounts(obj: Json) -> None:
+    """Require whole numbers, or nothing, where amounts stand. Raises `ValueError`."""
+    for name in AMOUNTS:
+        if type(obj.get(name)) not in WHOLE:
+            raise ValueError(f"unexpected form: {name}")
+
+
+def require_object(obj: Json) -> None:
+    """Require that all we read of an object has the form that Stripe gives it.
+
+    What Stripe chooses from (a status, a code) is ASCII; what people write may be anything, even
+    half of a surrogate pair. Raises `ValueError`.
+    """
+    _require(obj, OBJECT)
+    for name in REFERENCES:
+        _require_id(obj.get(name))
+    _require(obj.get("last_payment_error") or {}, ERROR)
+    _require(obj.get("customer_details") or {}, {"email": TEXT})
+    if not all(type(value) in TEXT for value in (obj.get("metadata") or {}).values()):
+        raise ValueError("unexpected form: metadata")
+    for booked in (obj.get("balance_transaction"), *_members(obj.get("balance_transactions"))):
+        _require(booked if isinstance(booked, dict) else {}, BOOKED)
+    for refund in _members(obj.get("refunds")):
+        _require(refund, REFUND)
+        _require_id(refund.get("id") or 0)
+
+
+def _members(listed: Any) -> list[Any]:
+    """Give the members of a list object, or of the bare array of the oldest versions."""
+    members = listed.get("data") if isinstance(listed, dict) else listed
+    return [one for one in members if isinstance(one, dict)] if isinstance(members, list) else []
+
+
+def _require(obj: Json, forms: Forms) -> None:
+    for name, allowed in forms.items():
+        value = obj.get(name)
+        if type(value) not in allowed or (type(value) is int and abs(value) > LARGEST):
+            raise ValueError(f"unexpected form: {name}")
+        if isinstance(value, str) and name not in WRITTEN and not value.isascii():
+            raise ValueError(f"unexpected form: {name}")
+
+
+def _require_id(value: object) -> None:
+    named = value.get("id") if isinstance(value, dict) else value
+    if named not in (None, "") and not (isinstance(named, str) and ID.fullmatch(named)):
+        raise ValueError("expected an id")
