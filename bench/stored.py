@@ -98,12 +98,12 @@ class Filling:
         event = f"evt_{next(iter(redis.scan_iter('{billing}:event:*'))).partition('evt_')[2]}"
         event = event.partition(":")[0]
         payment = redis.hget(Keys().item(EVENTS, event), "payment_id")
-        told = [
+        notifications = [
             name
             for name in redis.scan_iter("{billing}:notification:ntf_*")
             if redis.type(name) == "hash" and redis.hget(name, "payment_id") == payment
         ]
-        ids = (event, str(payment), str(told[0]).rpartition(":")[2])
+        ids = (event, str(payment), str(notifications[0]).rpartition(":")[2])
         names = [
             name
             for name in redis.scan_iter("{billing}:*")
