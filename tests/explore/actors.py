@@ -78,6 +78,9 @@ class Connection:
     def make_connection(self) -> Connection:
         return self
 
+    def connect(self) -> None:
+        pass
+
     def send_command(self, *command: Any) -> None:
         self._command = command
 
