@@ -1,0 +1,261 @@
+"""Every command that README and docs tell a person to type: it runs, here or in the test named.
+
+A command that is in no list of this file fails, so that none is written down that nobody ran.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.documents import Command, blocks, mentioned, typed
+from tests.e2e.running import Service, service
+from tests.servers import ROOT, free_port, process, wait_until
+
+# Commands by their beginning, the test that runs them or holds them against what they name, and a
+# word of it. Those of another machine (an engine, a cluster, systemd) are only read there.
+ELSEWHERE = (
+    ("make run", "tests/e2e/test_installation.py", "run"),
+    ("make demo", "tests/e2e/test_demo.py", "local.demo"),
+    ("python app.py", "tests/e2e/running.py", "app.py"),
+    ("pip install -r requirements.txt", "tests/e2e/test_installation.py", "requirements.txt"),
+    ("docker-compose.yml", "tests/conventions/test_containers.py", "docker-compose.yml"),
+    ("docker build", "tests/e2e/test_images.py", "Dockerfile"),
+    ("docker run", "tests/e2e/test_images.py", "Dockerfile"),
+    ("docker compose", "tests/conventions/test_containers.py", "docker-compose.yml"),
+    ("docker buildx", "tests/conventions/test_supply_chain.py", "FROM"),
+    ("FLOWER_BASIC_AUTH=user:password docker", "tests/conventions/test_containers.py", "flower"),
+    ("kubectl", "tests/conventions/test_kubernetes.py", "kustomiz"),
+    ("useradd", "tests/conventions/test_systemd.py", "README"),
+    ("python3 -m venv /opt", "tests/conventions/test_systemd.py", "README"),
+    ("/opt/billing", "tests/conventions/test_systemd.py", "README"),
+    ("install -m 0644", "tests/conventions/test_systemd.py", "README"),
+    ("systemctl", "tests/conventions/test_systemd.py", "README"),
+    ("stripe listen", "tests/contract/test_listen.py", "listen"),
+    ("stripe trigger", "tests/contract/test_trigger.py", "trigger"),
+    ("bin/stripe-cli", "tests/e2e/test_readme_story.py", "Stripe's own command line"),
+    ("bin/chaos", "tests/e2e/test_chaos.py", "chaos"),
+    ("bin/slow", "tests/e2e/test_slowness.py", "slow"),
+    ("bin/store-docs", "tests/conventions/test_store_schema.py", "store"),
+    ("bin/notification-docs", "tests/conventions/test_notification_documents.py", "markdown"),
+    ("bin/manifests", "tests/conventions/test_kubernetes.py", "bin/manifests"),
+    ("bin/lint-console", "tests/conventions/test_console_files.py", "console"),
+)
+# What nobody but a person with an account, or at a terminal, can do; and names of programs alone.
+NOBODY = ("stripe login", "stripe …", "stripe", "make", "./billing")
+# What a person would put in the place of each.
+PLACEHOLDERS = {"https://…/api/webhook": "https://b.example", "https://…": "https://b.example"}
+URL = "https://b.example"
+# Commands of `./billing` that end otherwise than with 0 on a service that is well.
+ENDS = (
+    ("dead-letters redrive", 4),  # there is none, and nobody confirms
+    ("refunds resolve ID", 2),  # and how it ended, as the text beside it says
+    ("refunds resolve rr_", 1),  # the job is not dead
+    ("refund-batch start", 1),  # of what is missing
+    ("stripe register", 4),  # nobody confirms
+    ("refund-batch pause", 1),  # it has ended
+    ("doctor", 1),  # warns of open doors
+)
+# A wrong command line, as `./billing` says it.
+USAGE = 2
+NAMES_ALONE = re.compile(r"\./billing [a-z-]+( [a-z-]+)?")
+
+
+def everything() -> list[Command]:
+    return [*typed(), *mentioned()]
+
+
+def texts(beginning: str) -> list[str]:
+    """List the different commands with this beginning."""
+    return sorted({c.text for c in everything() if c.text.startswith(beginning)})
+
+
+RUN_HERE = (
+    "./billing ",
+    "make ",
+    "bin/bench",
+    "bin/stripe-events",
+    "openssl ",
+    "echo ",
+    "python -m ",
+)
+
+
+def test_every_command_is_run_here_or_in_the_test_named() -> None:
+    known = [*RUN_HERE, *(beginning for beginning, _, _ in ELSEWHERE)]
+    curls = ("curl https://billing.example.com/health/ready",)
+    unknown = {
+        (command.page, command.text)
+        for command in everything()
+        if not command.text.startswith(tuple(known)) and command.text not in (*NOBODY, *curls)
+    }
+    assert unknown == set()
+
+
+@pytest.mark.parametrize(("beginning", "test", "word"), ELSEWHERE)
+def test_the_test_named_is_there_and_is_about_it(beginning: str, test: str, word: str) -> None:
+    assert word in (ROOT / test).read_text()
+    assert any(c.text.startswith(beginning) for c in everything()), "no document names it any more"
+
+
+@pytest.mark.parametrize("command", texts("make "))
+def test_every_target_of_make_is_there(command: str) -> None:
+    words = [word for word in command.split() if "=" in word or command.split().index(word) < 2]
+    done = subprocess.run(
+        ["make", "-n", *words[1:]], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", [*texts("bin/bench"), *texts("bin/chaos"), *texts("bin/slow")])
+def test_every_script_is_there_with_what_it_is_given(command: str) -> None:
+    script, *arguments = command.split()
+    assert os.access(ROOT / script, os.X_OK)
+    if script == "bin/bench":
+        assert all((ROOT / "bench" / f"{name}.py").exists() for name in arguments)
+
+
+def test_every_module_that_is_started_is_there() -> None:
+    modules = [command.split()[2] for command in texts("python -m ")]
+    assert modules
+    assert [name for name in modules if find_spec(name) is None] == []
+
+
+@pytest.mark.parametrize("command", [*texts("openssl "), *texts("echo "), *texts("bin/stripe-")])
+def test_what_needs_no_service_runs_as_it_stands(command: str) -> None:
+    if command.startswith("bin/stripe-cli"):
+        pytest.skip("run by tests/e2e/test_readme_story.py")
+    environment = os.environ | {"PYTHON": sys.executable}
+    done = subprocess.run(
+        ["bash", "-ec", command], cwd=ROOT, env=environment, capture_output=True, check=False
+    )
+    assert (done.returncode, bool(done.stdout)) == (0, True)
+
+
+# On a service that runs.
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Service:
+    with service(tmp_path_factory.mktemp("service")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def names(running: Service) -> dict[str, str]:
+    """Make one of everything that the documents name; give each by its placeholder."""
+    paid = running.pay("pm_card_visa", metadata={"event_id": "123", "user_id": "456"}).json()
+    payment = paid["payment_intent_id"]
+    running.told(payment, "payment.succeeded")
+    refunded = requests.post(
+        f"{running.url()}/api/refund/process",
+        json={"payment_intent_id": payment, "amount": 300},
+        headers={"Prefer": "wait=10"},
+        timeout=20,
+    ).json()
+    event = requests.get(f"{running.url()}/ops/events", timeout=5).json()["data"][0]["id"]
+    batch = requests.post(
+        f"{running.url()}/api/refund/batches", json={"event_id": "123"}, timeout=20
+    ).json()["batch_id"]
+    address = f"{running.url()}/api/refund/batches/{batch}"
+    state = lambda: requests.get(address, timeout=5).json()["state"]  # noqa: E731  # one use
+    wait_until(lambda: state() == "completed", "the batch ends")
+    return {
+        "pi_…": payment,
+        "evt_…": event,
+        "rr_…": refunded["refund_request_id"],
+        "re_…": refunded["refund_id"],
+        "refund-batch": batch,
+        "payment": payment,
+        "refunds": refunded["refund_request_id"],
+        "events": event,
+        "dead-letters": event,
+    }
+
+
+def filled(command: str, names: dict[str, str]) -> list[str]:
+    """Put in what the placeholders stand for."""
+    for placeholder, value in (PLACEHOLDERS | names).items():
+        if "…" in placeholder:
+            command = command.replace(placeholder, value)
+    words = shlex.split(command)[1:]
+    subject = names.get(words[0], "")
+    places = {"ID": subject, "ID…": subject, "URL": URL}
+    return [places.get(word, word) for word in words]
+
+
+def ends_with(command: str) -> int:
+    return next((status for part, status in ENDS if command.startswith(f"./billing {part}")), 0)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("command", texts("./billing "))
+def test_every_command_of_billing_does_what_it_is_named_for(
+    running: Service, names: dict[str, str], command: str
+) -> None:
+    expected = ends_with(command)
+    if "--dry-run" in command and "register" in command:
+        expected = 0
+    words = filled(command, names)
+    done = billing(running, *words)
+    if done.returncode == USAGE and NAMES_ALONE.fullmatch(command):
+        done, expected = billing(running, *words, "--help"), 0  # only its name is mentioned
+    assert done.returncode == expected, done.stdout + done.stderr
+
+
+def billing(running: Service, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run `./billing` beside the service, as from another window."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(running.log.parent),
+        "SHELL": "/bin/bash",
+        "PYTHON": sys.executable,
+        "DATA_DIR": str(running.log.parent / "data"),
+    }
+    return subprocess.run(
+        # A shell that waits: the installation of completion looks for it.
+        ["bash", "-c", '"$0" "$@"; exit $?', str(ROOT / "billing"), *words],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.long
+def test_the_blocks_of_shell_run_as_printed(running: Service, tmp_path: Path) -> None:
+    for block in blocks():
+        if block.page == "README.md":
+            continue  # tests/e2e/test_readme_story.py runs them in their order
+        if "examples/receivers" in block.text:
+            run_receiver(block.text, tmp_path)
+            continue
+        done = subprocess.run(
+            ["bash", "-ec", running.translated(block.text)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, block.page
+        assert '"code"' not in done.stdout, done.stdout
+
+
+def run_receiver(text: str, folder: Path) -> None:
+    """Start the receiver as the document says, on a free port, until it listens."""
+    port, log = free_port(), folder / "receiver.log"
+    command = text.replace("PORT=5000", f"PORT={port} JOURNAL={folder}/journal")
+    with process("bash", "-c", f"exec env {command.strip()}", log=log):
+        wait_until(lambda: f"127.0.0.1:{port}" in log.read_text(), "the receiver listens")
+        assert requests.get(f"http://127.0.0.1:{port}", timeout=5).json() == {}
