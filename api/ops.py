@@ -36,6 +36,7 @@ from api.ops_models import (
     Search,
     ServiceInfo,
     Signed,
+    StoreFinding,
 )
 from api.parts import parts
 from api.problems import documented
@@ -44,6 +45,7 @@ from api.refund import look_up
 from api.reply import reply
 from shared.errors import CallerError
 from shared.settings import Settings
+from shared.store.durability import alarming
 from shared.stripe.gateway import API_VERSION
 from shared.work.dead_letters import LETTER_KINDS, DeadLetters, ItemFilter, SearchResult
 from shared.work.queues import queues as read_queues
@@ -158,7 +160,14 @@ def refund(header: AccountHeader, path: OpsRefundPath) -> Response:
 @ops.get("/queues", responses={200: QueueList, **ON_GET})
 def queues() -> Response:
     """Tell how much waits in each queue and who consumes it."""
-    return reply(QueueList(**read_queues(parts().store)))
+    store = parts().store
+    findings = [
+        StoreFinding(
+            level="error" if one.level == "error" else "warning", what=one.what, fix=one.fix
+        )
+        for one in alarming(store)
+    ]
+    return reply(QueueList(**read_queues(store), store_findings=findings))
 
 
 @ops.get("/reconcile", responses={200: Comparison, **ON_GET})

@@ -254,6 +254,14 @@ class Queue(Output):
     consumed_seconds_ago: float | None
 
 
+class StoreFinding(Output):
+    """What is wrong with Redis, and its fix."""
+
+    level: Literal["warning", "error"]
+    what: str
+    fix: str
+
+
 class QueueList(Output):
     """All queues, and the processes that serve any of them.
 
@@ -267,6 +275,9 @@ class QueueList(Output):
     breaker_open: bool
     upkeep_silent: bool
     upkeep_seconds_ago: float | None
+    store_findings: list[StoreFinding] = Field(
+        description="Settings of Redis that can lose work, and what its last start left out."
+    )
 
 
 class KnownPayment(Output):

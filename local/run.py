@@ -96,6 +96,7 @@ def _run(*, sandbox: bool) -> int:
         if "REDIS_URL" not in environment:
             valkey = stack.enter_context(EmbeddedValkey(folder, data))
             environment["REDIS_URL"] = valkey.url
+            _keep_notice(valkey)
         else:
             _say_if_away()
         write_run_file(data.path / "run.env", environment)
@@ -115,6 +116,21 @@ def _say_if_away() -> None:
             redis.ping()
     except RedisError as error:
         _complain(f"Redis does not answer yet ({error}). All processes start and wait for it.")
+
+
+def _keep_notice(valkey: EmbeddedValkey) -> None:
+    """Have the console and the doctor show what this start left out, beside our own output."""
+    notice = valkey.notice()
+    if notice is None:
+        return
+    from shared.store.connection import open_store
+    from shared.store.durability import note_dropped
+
+    store = open_store(
+        load_settings().model_copy(update={"redis_url": valkey.url}), "billing-start"
+    )
+    note_dropped(store, notice)
+    store.redis.close()
 
 
 def _check_settings(environment: dict[str, str]) -> None:

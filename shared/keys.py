@@ -412,6 +412,16 @@ class Keys:
         """Name the signs of life on a queue or of relays (`relay`), or of workers `stuck`."""
         return self._name("alive", name)
 
+    @entry(
+        "string",
+        "What the embedded Valkey left out at its last start after a crash.",
+        "a day",
+        also_written_by=("shared/store/durability.py",),
+    )
+    def dropped(self) -> str:
+        """Name what a start of Redis left out."""
+        return self._name("dropped")
+
     @entry("list", "The last 100 messages on queues that no worker could read, JSON.", "30 days")
     def garbage(self) -> str:
         """Name what was put aside from the queues."""

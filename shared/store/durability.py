@@ -24,6 +24,8 @@ OLDEST_REDIS = (7, 0)
 MIN_REPLICAS = "min-replicas-to-write"
 # Above this share of its limit Redis is nearly full.
 NEARLY_FULL = 0.8
+# A person who looks once a day sees it.
+DROPPED_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,30 @@ def inspect(store: Store) -> list[Finding]:
     Raises `Unavailable`.
     """
     used = memory(store)
-    return [
-        *inspect_settings(store),
-        *_replication(store),
-        *([] if used is None else [_fullness(used)]),
-    ]
+    fullness = [] if used is None else [_fullness(used)]
+    return [*inspect_settings(store), *_replication(store), *fullness, *dropped(store)]
+
+
+def alarming(store: Store) -> list[Finding]:
+    """List what an operator has to know at once: settings that lose work, and what was left out.
+
+    Raises `Unavailable`.
+    """
+    errors = [finding for finding in inspect_settings(store) if finding.level == "error"]
+    return [*errors, *dropped(store)]
+
+
+def note_dropped(store: Store, text: str) -> None:
+    """Keep for a day what a start of Redis left out. Raises `Unavailable`."""
+    with redis_errors():
+        store.redis.set(store.keys.dropped(), text, ex=DROPPED_SECONDS)
+
+
+def dropped(store: Store) -> list[Finding]:
+    """Give what the last start of Redis left out, for a day. Raises `Unavailable`."""
+    text = store.get(store.keys.dropped())
+    fix = "Whoever waited for the answer asks again; ./billing reconcile fetches lost events."
+    return [Finding("warning", "redis", text, fix)] if text else []
 
 
 def inspect_settings(store: Store) -> list[Finding]:

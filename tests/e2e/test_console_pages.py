@@ -109,6 +109,7 @@ STAND: Json = {
     "stuck": [],
     "breaker_open": False,
     "upkeep_silent": False,
+    "store_findings": [],
     "upkeep_seconds_ago": 1.0,
     "data": [
         {
@@ -148,6 +149,10 @@ def stand(queue: int = 0, **changes: Any) -> Json:
         stand(1, dead=1),
         stand(3, dead=1),
         stand(2, overdue_seconds=600.0, due=5),
+        stand(
+            store_findings=[{"level": "error", "what": "append-only file off", "fix": "Set it."}]
+        ),
+        stand(store_findings=[{"level": "warning", "what": "A crash tore it.", "fix": "Ask."}]),
     ],
 )
 def test_all_is_well_never_stands_beside_a_red_number(window: Window, found: Json) -> None:

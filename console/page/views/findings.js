@@ -31,6 +31,8 @@ export function findings(stand, reconcile, rates) {
     upkeep(stand.upkeep_silent),
     silent(stand.data.filter((queue) => queue.silent)),
     stuck(stand.stuck),
+    ...stand.store_findings.map(store),
+    disabled(reconcile),
     breaker(stand.breaker_open),
     dead(stand.data),
     ...stand.data.filter((queue) => queue.overdue_seconds > LATE_SECONDS).map(late),
@@ -84,6 +86,33 @@ const stuck = (processes) =>
         fix: "None of its threads gets anywhere. Restart it; others do its work meanwhile.",
         runbook: "WorkerStuck",
       };
+
+/**
+ * @param {Stand["store_findings"][number]} finding
+ * @returns {Finding}
+ */
+const store = ({ level, what, fix }) => ({
+  tone: level === "error" ? "bad" : "wait",
+  about: "redis",
+  what: `Redis: ${what}`,
+  fix,
+  runbook: level === "error" ? "StoreNotDurable" : "Lost Redis",
+});
+
+/**
+ * @param {Comparison} reconcile
+ * @returns {Finding | null}
+ */
+const disabled = ({ endpoints: { enabled, disabled: off } }) =>
+  off && !enabled
+    ? {
+        tone: "bad",
+        about: "webhooks",
+        what: "Stripe has disabled our webhook endpoint",
+        fix: "Events come by the comparison alone, minutes late. ./billing doctor finds the cause.",
+        runbook: "WebhookEndpointDisabled",
+      }
+    : null;
 
 /**
  * @param {boolean} open
