@@ -77,6 +77,7 @@ export const paymentTable = (rows) =>
       { name: "Status", show: (row) => (row.status ? pill(row.status) : "–") },
       {
         name: "Customer, event",
+        phone: "span",
         show: (row) => [row.customer_email ?? row.user_id ?? "–", eventLink(row.event_id)],
       },
       {
@@ -85,13 +86,7 @@ export const paymentTable = (rows) =>
         phone: "none",
         show: (row) => (row.amount_refunded ? money(row.amount_refunded, row.currency) : "–"),
       },
-      {
-        name: "Created",
-        end: true,
-        phone: "none",
-        show: (row) => when(row.created * 1000),
-      },
-      { name: "Last news", end: true, show: (row) => when(row.heard_at) },
+      { name: "Created", end: true, show: (row) => when(row.created * 1000) },
     ],
     rows,
   );
