@@ -1,7 +1,7 @@
 """The duty of upkeep for batches of refunds: hear of ends, begin the next members, turn states.
 
 Each step is one script that is safe to repeat, so that a process may die between any two of them.
-Members become refund jobs a few hundred at a time: the queue of refunds stays short for others, and
+Members become refund jobs a hundred at a time: the queue of refunds stays short for others, and
 a pause takes effect soon.
 """
 
@@ -27,8 +27,8 @@ from worker.runtime import Runtime
 
 Json = dict[str, Any]
 DUTY = "refund_batches"
-# Refund jobs of batches that are under way at a time: eight seconds' work at Stripe's 25 a second.
-WINDOW = 200
+# Refund jobs of batches that are under way at a time: four seconds' work at Stripe's 25 a second.
+WINDOW = 100
 # Ends of jobs that one run hears of, and members put back or woken at a time: some milliseconds.
 CHUNK = 500
 # Between two runs while a batch is under way, and while none is.
