@@ -22,7 +22,7 @@ from doctor.endpoints import (
 )
 from doctor.other_mode import events_of_other_mode
 from doctor.rights import examine_key
-from doctor.running import examine_running
+from doctor.running import GUARDS, examine_running
 from doctor.service import Service
 from doctor.trials import event_trial, forgery_trial, is_this_service, notification_trial
 from shared.errors import BillingError, Misconfigured, Unavailable
@@ -77,7 +77,7 @@ def _parts(
     gateway = StripeGateway(settings, max_network_retries=0)
     check_redis = "Check REDIS_URL, and that Redis runs."
     parts: list[tuple[str, Look, str]] = [
-        ("settings", lambda: _settings(settings), ""),
+        ("settings", lambda: _settings(settings, service), ""),
         ("redis", lambda: iter(inspect(store)), check_redis),
         ("redis", lambda: _identity(settings, store, gateway), check_redis),
         ("workers", lambda: _processes(store), "Repair Redis first."),
@@ -155,7 +155,8 @@ def _identity(settings: Settings, store: Store, gateway: StripeGateway) -> Itera
         )
 
 
-def _settings(settings: Settings) -> Iterator[Finding]:
+def _settings(settings: Settings, service: Service | None) -> Iterator[Finding]:
+    """Examine what is set here; who may come in, the running service tells itself."""
     mode = "live: real money" if settings.livemode else "test"
     yield Finding("ok", "settings", f"Stripe key: {mode}")
     if settings.stripe_api_base:
@@ -164,19 +165,16 @@ def _settings(settings: Settings) -> Iterator[Finding]:
             "settings",
             f"the sandbox at {without_password(settings.stripe_api_base)} stands for Stripe",
         )
-    for name, given, fix in (
-        ("API_KEYS", settings.api_keys, "anybody who reaches the API can pay and refund"),
-        (
-            "OPERATOR_KEYS",
-            settings.operator_keys,
-            "/ops and /metrics are open, or closed, to all",
-        ),
-        ("EVENT_SERVICE_SECRET", settings.event_service_secret, "notifications are not signed"),
-    ):
+    secret = ("EVENT_SERVICE_SECRET", settings.event_service_secret, "notifications are not signed")
+    keys = (
+        ("API_KEYS", settings.api_keys, GUARDS["API_KEYS"]),
+        ("OPERATOR_KEYS", settings.operator_keys, GUARDS["OPERATOR_KEYS"]),
+    )
+    for name, given, danger in [secret, *(keys if service is None else ())]:
         if given:
             yield Finding("ok", "settings", f"{name} is set")
         else:
-            yield Finding("warning", "settings", f"{name} is not set: {fix}", f"Set {name}.")
+            yield Finding("warning", "settings", f"{name} is not set: {danger}", f"Set {name}.")
 
 
 def _processes(store: Store) -> Iterator[Finding]:

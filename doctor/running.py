@@ -42,6 +42,8 @@ def examine_running(settings: Settings | None, service: Service) -> Iterator[Fin
         if theirs[name] == "not set":
             what = f"the running service has no {name}: {danger}"
             yield Finding("warning", "service", what, f"Set {name} and restart the API.")
+        else:
+            yield Finding("ok", "service", f"the running service has {name}")
     if settings is not None:
         yield from _differences(settings, answer)
 
