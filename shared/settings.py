@@ -121,7 +121,8 @@ class Settings(BaseSettings):
     redis_replicas_required: int = Field(
         0,
         description="Replicas that must confirm an event or a refund job before its request is "
-        "answered. Set 1 with Sentinel: otherwise a fail-over can lose what was just accepted.",
+        "answered, and the `sequence` of a notification before it is sent. Set 1 with Sentinel: "
+        "otherwise a fail-over can lose what was just accepted.",
         ge=0,
     )
     host: str = Field("127.0.0.1", description="Address the API binds to.")
