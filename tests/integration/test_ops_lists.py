@@ -304,7 +304,8 @@ def test_rates_tell_what_was_counted_and_how_long_it_took(hands: Hands) -> None:
     flush(hands.runtime.store)
     found = got(hands, "rates", hours=1)
     assert set(found["counts"]) == {
-        *("events", "payments", "declines", "refunds", "notifications", "failures")
+        *("events", "payments", "declines", "refunds", "notifications", "failures"),
+        *("other_mode", "other_mode_connected"),
     }
     assert sum(found["counts"]["payments"]) == 1
     assert {len(row) for row in found["counts"].values()} == {12}
