@@ -18,6 +18,7 @@ from typing import Any
 
 from shared.canonical_json import compact
 from shared.notification import DATA_FIELDS
+from shared.released_holds import marked
 from shared.stripe.amounts import REFUNDED_STATES
 from shared.unlisted_refunds import UNLISTED, foretelling, refunded, unexplained
 
@@ -105,7 +106,7 @@ def advance(known: Json, facts: list[Fact]) -> Advance:
         if _wins(fact, stored):
             subjects[fact.subject] = _state(fact)
         (late if _late(fact, stored) else news).append(fact)
-    after = {"subjects": subjects, "context": known.get("context", {})}
+    after = {"subjects": marked(subjects), "context": known.get("context", {})}
     return Advance(after, [_silence(fact, after) for fact in news], late)
 
 
@@ -137,8 +138,10 @@ def _sum_told_once(fact: Fact, subjects: Json) -> Fact:
 
 def _silence(fact: Fact, known: Json) -> Fact:
     """Silence a refund of money that was only held."""
-    silent = fact.family == "refund" and let_go(known)
-    return replace(fact, type=None) if silent else fact
+    if fact.family != "refund":
+        return fact
+    held = known["subjects"][fact.subject]["snapshot"].get("released_hold")
+    return replace(fact, type=None) if held or let_go(known) else fact
 
 
 def _state(fact: Fact) -> Json:

@@ -86,6 +86,16 @@ def releases_a_hold(refund: Json) -> bool:
     return held or refund.get("reason") == RELEASED_HOLD
 
 
+def moved_nothing(refund: Json, api_version: str | None) -> bool:
+    """Say whether a refund of an old version succeeded without a balance transaction.
+
+    Then it may release held money without saying so: others say how much was held.
+    """
+    old = bool(api_version) and str(api_version) < NO_REFUND_OF_A_HOLD_SINCE
+    booked = refund.get("balance_transaction", True)
+    return old and booked is None and refund.get("status") == "succeeded"
+
+
 def released(charge: Json, api_version: str | None) -> int:
     """Give how much of `amount_refunded` an old version counts that was never captured."""
     if not api_version or api_version >= NO_REFUND_OF_A_HOLD_SINCE:

@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.facts import Fact
 from shared.refund_metadata import callers_own
-from shared.stripe.amounts import moved, releases_a_hold
+from shared.stripe.amounts import moved, moved_nothing, releases_a_hold
 from shared.stripe.event import Event, reference
 from shared.stripe.gateway import StripeGateway
 from shared.telemetry.logging import get_logger
@@ -76,7 +76,8 @@ def refund_fact(event: Event, refund: Json, *, happened_at: int) -> Fact:
         status=status,
         rank=(STAGES.get(status, 0), event.created),
         happened_at=happened_at,
-        snapshot=_snapshot(refund) | {"released_hold": hold},
+        snapshot=_snapshot(refund)
+        | {"released_hold": hold, "unbooked": moved_nothing(refund, event.api_version)},
         type=f"refund.{status}" if known and not hold else None,
         key=f"{refund_id}:{status}",
         data=_data(refund),
