@@ -1,0 +1,27 @@
+"""The list of mutants fits the sources, and the page of what kills them has them all."""
+
+import re
+
+import pytest
+
+from tests.mutants.catalogue import Mutant, mutants
+from tests.mutants.page import PAGE
+from tests.mutants.trial import ROOT
+
+
+@pytest.mark.parametrize("mutant", mutants(), ids=lambda mutant: mutant.label)
+def test_a_mutant_changes_its_file_in_one_place(mutant: Mutant) -> None:
+    whole = (ROOT / mutant.file).read_text()
+    assert mutant.applied_to(whole) != whole
+    assert all((ROOT / test).exists() for test in mutant.tests)
+
+
+def test_each_mutant_has_a_name_of_its_own() -> None:
+    labels = [mutant.label for mutant in mutants()]
+    assert len(set(labels)) == len(labels)
+
+
+def test_the_page_has_a_row_for_each_mutant_and_no_other() -> None:
+    rows = re.findall(r"^\| (.+?) \| .+ \|$", PAGE.read_text(), re.MULTILINE)
+    names = [name for name in rows if name not in ("change", "---")]
+    assert names == [mutant.name for mutant in mutants()]
