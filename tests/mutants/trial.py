@@ -83,10 +83,10 @@ def copy_of_the_tree(folder: Path) -> Iterator[Path]:
 
 def import_everything_foreign() -> None:
     """Import what the tests use, so that each fork has it."""
-    import fakeredis  # noqa: F401
-    import hypothesis  # noqa: F401
+    import fakeredis  # noqa: F401 - each fork has it then
+    import hypothesis  # noqa: F401 - each fork has it then
 
-    import worker.upkeep  # noqa: F401
+    import worker.upkeep  # noqa: F401 - each fork has it then
 
 
 def tried(copy: Path, arguments: Iterable[str], log: Path) -> Verdict:
