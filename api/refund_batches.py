@@ -29,7 +29,7 @@ from api.batch_models import (
     RetryBatch,
     StartBatch,
 )
-from api.batch_plan import Plan, ceilings_of, needs_operator, plan_batch
+from api.batch_plan import Plan, ceilings_of, is_above_limits, needs_operator, plan_batch
 from api.blueprints import ON_GET, ON_POST, guarded_blueprint
 from api.idempotency import IdempotentRequest, KeptAnswer
 from api.idempotent import idempotently
@@ -37,6 +37,7 @@ from api.models import AccountHeader, MoneyHeaders
 from api.parts import parts
 from api.problems import documented, from_validation
 from api.redrive import AuditNote, Redrive
+from api.refund_ceiling import spend
 from api.reply import reply
 from api.request_context import trace
 from shared.canonical_json import compact
@@ -116,11 +117,31 @@ def _require_allowed(plan: Plan) -> None:
             left_out=dict(reasons),
         )
     if needs_operator(plan) and not g.is_operator:
-        raise CallerError(
-            "A batch of this size needs an operator's key (OPERATOR_KEYS).",
-            status=403,
-            code="operator_key_required",
-        )
+        raise _needs_operator()
+
+
+def _require_late_allowed(batch: BatchRecord) -> None:
+    """Count those that came late against the guards: they were no part of what was started.
+
+    Raises `CallerError` 403, 429.
+    """
+    amounts = {
+        name: sums[MemberState.LATE]
+        for name, sums in batch.amounts.items()
+        if MemberState.LATE in sums
+    }
+    if is_above_limits(batch.count(MemberState.LATE), amounts) and not g.is_operator:
+        raise _needs_operator()
+    for one in ceilings_of(amounts):
+        spend(batch.id, one.currency, one.amount, one.ceiling)
+
+
+def _needs_operator() -> CallerError:
+    return CallerError(
+        "A batch of this size needs an operator's key (OPERATOR_KEYS).",
+        status=403,
+        code="operator_key_required",
+    )
 
 
 def _fields(body: StartBatch, terms: Terms, plan: Plan) -> dict[str, str]:
@@ -215,6 +236,8 @@ def retry(path: BatchPath) -> Response:
             status=409,
             code="nothing_to_retry",
         )
+    if MemberState.LATE in states:
+        _require_late_allowed(batch)
     once_more = Turn(
         (BatchState.RUNNING, BatchState.PAUSED, BatchState.COMPLETED),
         BatchState.RUNNING,

@@ -34,9 +34,17 @@ def check_ceiling(job: str, payment_id: str, amount: int | None, account: str | 
         )
     refunded = (intent.get("latest_charge") or {}).get("amount_refunded") or 0
     amount = amount or max(0, received(intent) - refunded)
+    spend(job, currency, amount, ceilings[currency])
+
+
+def spend(once: str, currency: str, amount: int, ceiling: int) -> None:
+    """Count an amount against the caller's ceiling, unless a refund job of this id is recorded.
+
+    Raises `CallerError` 429, `Unavailable`.
+    """
     keys = parts().store.keys
-    names = {"spending": keys.spending(g.caller, currency), "item": keys.item(REFUNDS, job)}
-    args = [amount, ceilings[currency], HOUR_MS]
+    names = {"spending": keys.spending(g.caller, currency), "item": keys.item(REFUNDS, once)}
+    args = [amount, ceiling, HOUR_MS]
     if wait_ms := int(parts().store.run(Call("spend", names, args))):
         raise CallerError(
             "This key has reached its ceiling of refunds for this hour; nothing was refunded.",

@@ -9,12 +9,15 @@ import pytest
 
 from shared.errors import CallerError
 from shared.settings import Settings
+from shared.store.connection import connect
 from shared.store.scripts import Call, Store
 from shared.work.batch import BatchRecord, Member, MemberState
 from shared.work.batch_turns import CANCEL, COMPLETE, PAUSE, RESUME
 from shared.work.batches import Batches, Ceiling, NewBatch, batch_id, member_job_id
 from shared.work.kinds import REFUNDS
 from shared.work.refund_jobs import RefundRequest
+from tests import servers
+from tests.conftest import make_settings
 
 Json = dict[str, Any]
 BATCH = batch_id("caller", "key")
@@ -192,3 +195,20 @@ def test_what_ended_is_kept_as_long_as_payments_and_retry_keeps_it(
     batches.turn(BATCH, replace(RESUME, start=("completed",)))
     assert {real_store.redis.ttl(name) for name in names} == {-1}
     assert batches.active() == [BATCH]
+
+
+def test_every_step_runs_on_a_server_in_cluster_mode() -> None:
+    with servers.valkey(cluster=True) as url:
+        settings = make_settings(redis_url=url)
+        with connect(settings, "tests") as client:
+            batches = Batches(Store(client), settings)
+            batches.record(new(3, Ceiling("shop", "sgd", 300, 500)))
+            member = first(batches)
+            assert begin(batches, member) == "begun"
+            end(batches, member, MemberState.FAILED)
+            failed = batches.members(BATCH, MemberState.FAILED, None, 10)
+            assert batches.again(BATCH, MemberState.FAILED, 2**52, failed) == 1
+            assert batches.add(BATCH, [Member("pi_late", MemberState.LATE, 100, "sgd")]) == 1
+            assert batches.leave_out(BATCH, member, "disputed") == "begun"
+            assert batches.turn(BATCH, PAUSE) == "paused"
+            assert counts(batches) == {"not_begun": 2, "left_out": 1, "late": 1}

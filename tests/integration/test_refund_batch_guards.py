@@ -112,6 +112,22 @@ def test_batches_at_the_same_time_do_not_pass_the_ceiling(hands: Hands, door: Fl
     assert sorted(statuses) == [202, 202, 429, 429, 429, 429]
 
 
+@pytest.mark.parametrize("door", [{"caller_limits": LIMITED}], indirect=True)
+def test_payments_that_came_late_count_against_the_ceiling_too(
+    hands: Hands, door: FlaskClient
+) -> None:
+    b.pay(hands, 2)
+    batch = call(door, SHOP, body={"event_id": "evening"}).get_json()["batch_id"]
+    b.pay(hands, 1)
+    for _ in range(3):
+        b.turn(hands)
+    assert call(door, SHOP, f"/{batch}").get_json()["counts"]["late"] == 1
+    late = {"include": ["late"]}
+    refused = call(door, SHOP, f"/{batch}/retry", late)
+    assert (refused.status_code, refused.get_json()["code"]) == (429, "refund_ceiling_reached")
+    assert call(door, OPERATOR, f"/{batch}/retry", late).status_code == 200
+
+
 READER = {"shop": CallerLimits(read_only=True)}
 ELSEWHERE = {"shop": CallerLimits(accounts=frozenset(("acct_1",)))}
 
