@@ -23,7 +23,7 @@ from shared.work.batch import MEMBER_STATES
 MOST_NAMED = 10_000
 # Stripe's own limit on a value of metadata.
 LONGEST_EVENT_ID = 500
-BATCH_ID = r"^rb_[0-9a-f]{32}$"
+BATCH_ID = r"^rb_[0-9a-z]{32}$"
 MemberStateName = Literal[
     "not_begun",
     "begun",

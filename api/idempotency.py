@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.canonical_json import compact
+from shared.digest_ids import digest_id
 from shared.errors import CallerError
 from shared.settings import Settings
 from shared.store.scripts import Call, Store
@@ -28,6 +29,8 @@ LEASE_MS = 10_000
 # An hour less than the least time Stripe remembers a key.
 RESUMABLE_MS = 23 * 3600 * 1000
 MAX_KEY_LENGTH = 255
+# 192 bits: enough that two requests never share a key at Stripe.
+STRIPE_KEY_LENGTH = 48
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class IdempotentRequest:
     @property
     def stripe_key(self) -> str:
         """Derive the key Stripe sees: the same request gives the same key for ever."""
-        return f"billing-{self.digest[:48]}"
+        return digest_id("billing-", f"{self.scope}\n{self.key}", STRIPE_KEY_LENGTH)
 
     @property
     def digest(self) -> str:

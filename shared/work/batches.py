@@ -11,7 +11,6 @@ The script that ends such a job hands its end over in the same step; upkeep move
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from shared.canonical_json import compact
+from shared.digest_ids import digest_id
 from shared.errors import CallerError, Unavailable
 from shared.keys import State
 from shared.settings import Settings
@@ -52,14 +52,12 @@ MAX_RACES = 20
 
 def batch_id(scope: str, idempotency_key: str) -> str:
     """Make a batch's id from the caller's scope and idempotency key."""
-    digest = hashlib.sha256(f"{scope}\n{idempotency_key}".encode()).hexdigest()
-    return BATCH_PREFIX + digest[:BATCH_ID_LENGTH]
+    return digest_id(BATCH_PREFIX, f"{scope}\n{idempotency_key}", BATCH_ID_LENGTH)
 
 
 def member_job_id(batch: str, payment_id: str, tries: int) -> str:
     """Make the id of a member's refund job: the same try is the same job for ever."""
-    digest = hashlib.sha256(f"{batch}\n{payment_id}\n{tries}".encode()).hexdigest()
-    return MEMBER_PREFIX + digest[:MEMBER_ID_LENGTH]
+    return digest_id(MEMBER_PREFIX, f"{batch}\n{payment_id}\n{tries}", MEMBER_ID_LENGTH)
 
 
 @dataclass(frozen=True)

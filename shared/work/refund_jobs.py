@@ -10,11 +10,11 @@ refund.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any
 
+from shared.digest_ids import digest_id
 from shared.errors import CallerError, Unavailable
 from shared.keys import State
 from shared.refund_metadata import with_job
@@ -69,8 +69,7 @@ class RefundRequest:
 
 def job_id(scope: str, idempotency_key: str) -> str:
     """Make a job's id from the caller's scope and idempotency key."""
-    digest = hashlib.sha256(f"{scope}\n{idempotency_key}".encode()).hexdigest()
-    return JOB_PREFIX + digest[:JOB_ID_LENGTH]
+    return digest_id(JOB_PREFIX, f"{scope}\n{idempotency_key}", JOB_ID_LENGTH)
 
 
 def stripe_key(refund_request_id: str, refusals: int = 0) -> str:
