@@ -25,7 +25,7 @@ from shared.errors import BillingError
 from shared.store import scripts
 from shared.store.scripts import Store
 from shared.work.items import Claim
-from tests.explore.snapshots import Command
+from tests.explore.snapshots import Command, Violated
 
 # The answers to a call whose connection broke, so that it is sent again, and to one that was not
 # answered in time, so that it is not: either may have run, and its caller cannot know.
@@ -153,6 +153,9 @@ class Stage:
             return Place(spec, answers, stopped.call)
         except BillingError as error:
             return Place(spec, answers, None, error)
+        except Exception as error:
+            defect = f"{spec.name} met {type(error).__name__}: {error}"
+            raise Violated(f"invariant 15: {defect}") from error
         return Place(spec, answers, None, result)
 
     def answer(self, call: Command | PeerCall) -> Any:

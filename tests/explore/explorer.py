@@ -21,7 +21,7 @@ def explore(kind: type[Service], cpu_seconds: float, *, wide: bool = False) -> R
     setting = kind()
     if wide:
         setting.budget = setting.wide
-    with _quiet(), still(setting.stage, DICE), setting.snapshots.clock():
+    with _quiet(), still(setting.stage, DICE), setting.snapshots.clock(), setting.patched():
         return Search(setting).run(cpu_seconds)
 
 

@@ -16,6 +16,8 @@ from tests.explore.views import KEYS, OPEN, WORKED, View
 MOVED = '["moved"]'
 NO_ANSWERS = (BROKEN, UNANSWERED)
 MARKING = ("settle", "release", "postpone", "bury")
+# What a claim counts.
+COUNTED = ("attempts", "crashes", "fence", "state")
 # Sent twice they give the same answer twice: it gives a right, which a lost answer may not cost.
 ASKING = ("claim", "redrive", "begin")
 # Sent twice they count, or tell a person, twice; nothing is decided by what they write.
@@ -57,7 +59,8 @@ def _check_index(view: View, kind: Kind, one: str, item: dict[str, str]) -> None
         is_open = state in OPEN
         demand(is_open == (at is not None), 1, f"{one} is {state or 'gone'} and due at {at}")
     if at is not None:
-        awaited = float(item.get("lease_until") or item.get("not_before") or 0)
+        # A breaker puts off an item whose holder is gone: it has a lapsed lease and a pause.
+        awaited = max(float(item.get(name) or 0) for name in ("lease_until", "not_before"))
         latest = max(awaited, now + GUARD_MS)
         demand(at <= latest, 3, f"{one} is {state}, looked at in {at - now} ms, not {latest - now}")
     if state == "processing":
@@ -89,15 +92,15 @@ def _subject(item: dict[str, str]) -> str:
     return str([data.get(name) for name in names])
 
 
-def check_marks(view: View, place: Place, effect: Effect) -> None:
+def check_marks(view: View, after: View, place: Place, effect: Effect) -> None:
     """Check that who holds no claim any more changes nothing, and none is lent twice."""
     call = place.call
     if not isinstance(call, Command):
         return
     if call.name == "claim":
-        _check_claim(view, call, effect)
+        _check_claim(view, after, call, effect)
     if call.name in MARKING:
-        held = _claim_of(place)
+        held = claim_of(place)
         item = view.read(call.keys[0]) or {}
         mine = (item.get("fence"), item.get("state")) == (held.get("fence"), "processing")
         words = f"{call.name} of {call.keys[0]} by fence {held.get('fence')}"
@@ -106,10 +109,13 @@ def check_marks(view: View, place: Place, effect: Effect) -> None:
         demand(moved or mine == bool(effect.writes), 8, f"{words} changed nothing, and it held it")
 
 
-def _check_claim(view: View, call: Command, effect: Effect) -> None:
-    if effect.answer in ("null", "0", "false"):
-        return
+def _check_claim(view: View, after: View, call: Command, effect: Effect) -> None:
     item, now = view.read(call.keys[0]) or {}, view.state.now_ms
+    if effect.answer == "null":
+        then = after.read(call.keys[0]) or {}
+        same = [item.get(name) == then.get(name) for name in COUNTED]
+        demand(all(same), 22, f"{call.keys[0]} was refused, and counted")
+        return
     if item.get("token") == call.args[3 + call.args[2] + 2]:
         return
     lent = item.get("state") == "processing" and float(item["lease_until"]) > now
@@ -131,7 +137,8 @@ def _pairs(flat: list[Any]) -> zip[tuple[Any, Any]]:
     return zip(flat[::2], flat[1::2], strict=True)
 
 
-def _claim_of(place: Place) -> dict[str, str]:
+def claim_of(place: Place) -> dict[str, str]:
+    """Read the claim that an actor was given; empty before it has one."""
     for answer in place.answers:
         found = None if answer in NO_ANSWERS else json.loads(answer)
         if isinstance(found, list) and found and isinstance(found[0], list):

@@ -64,6 +64,9 @@ class Budget:
     faults: int = 0
     repeats: int = 0
     redrives: int = 0
+    # Callers' requests, and days that pass at once.
+    asks: int = 0
+    days: int = 0
 
 
 @dataclass(frozen=True)
@@ -96,14 +99,14 @@ class Setting(Protocol):
     def begins(self, state: State) -> Iterator[tuple[int, str, Spec, str]]:
         """List what idle slots may begin: slot, words, actor, and what it costs."""
 
-    def options(self, state: State, call: PeerCall) -> Iterator[Option]:
-        """List the answers a peer may give to a call, the good one first."""
+    def options(self, state: State, place: Place) -> Iterator[Option]:
+        """List the answers a peer may give to an actor's call, the good one first."""
 
     def ended(self, state: State, place: Place) -> tuple[Any, ...]:
         """Give the world after an actor came to its end."""
 
-    def moments(self, state: State) -> Iterator[int]:
-        """List the moments, in milliseconds, to which time may move."""
+    def moments(self, state: State) -> Iterator[tuple[int, str]]:
+        """List the moments, in milliseconds, to which time may move, and what each costs."""
 
     def check(self, state: State) -> None:
         """Raise `Violated` for a state that must not be."""
@@ -280,8 +283,8 @@ class Search:
             if after is not None:
                 place = self.setting.stage.begin(spec)
                 yield from self._goes_on(after, slot, place, f"{label}: ")
-        for moment in self.setting.moments(state):
-            after = self._spent(state, "ticks")
+        for moment, cost in self.setting.moments(state):
+            after = self._spent(state, cost)
             if after is not None and moment > state.now_ms:
                 yield Step(f"{moment - state.now_ms} ms pass", self._at(after, moment))
 
@@ -305,7 +308,7 @@ class Search:
         assert place is not None
         call, name = place.call, self.setting.slots[slot]
         if isinstance(call, PeerCall):
-            for option in self.setting.options(state, call):
+            for option in self.setting.options(state, place):
                 after = self._spent(state, option.cost)
                 if after is not None:
                     words = f"{begun}{name} {call.name} {call.args}: {option.label}"

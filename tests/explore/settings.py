@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from tests.explore.breaker import Breaker
 from tests.explore.events import OneFactTwice, Redriven, TwoFacts
+from tests.explore.idempotency import Idempotency
+from tests.explore.refunds import Refunds, RefundsHeard
 
-SETTINGS = (TwoFacts, OneFactTwice, Redriven)
+SETTINGS = (TwoFacts, OneFactTwice, Redriven, Refunds, RefundsHeard, Idempotency, Breaker)

@@ -7,11 +7,15 @@ import re
 import pytest
 
 from shared.store import scripts
+from tests.explore.breaker import Breaker
 from tests.explore.events import OneFactTwice, Redriven, TwoFacts
 from tests.explore.explorer import explore, story
+from tests.explore.idempotency import Idempotency
+from tests.explore.refunds import Refunds
 from tests.explore.service import Service
 from tests.explore.settings import SETTINGS
 
+REQUEST = "api.idempotency.IdempotentRequest"
 # Of this process, for each setting; all are exhausted in less.
 MOST_SECONDS = 30
 # A script, a change to it, the setting that finds it, and the invariant that it breaks.
@@ -24,7 +28,21 @@ FAULTS = {
     "no follower": ("release", "if follower and", "if false and", TwoFacts, 13),
     "no token": ("claim", r"if item\[4\] ~= token then", "if true then", OneFactTwice, 10),
     "forgotten": ("redrive", r"redis.call\('PERSIST', name\)", "local _ = 0", Redriven, 4),
+    "no end of a key": ("begin", r"> resumable_ms", "> 1e15", Idempotency, 19),
+    "no probe": ("claim", r"or not redis.call\('SET', key.probe, [^)]*\)", "", Breaker, 21),
+    "no close": ("release", r"redis.call\('DEL', key.breaker,", "redis.call('DEL',", Breaker, 23),
     "undeclared": ("settle", r"append\(key.timeline", "append(key.item .. 's'", TwoFacts, 16),
+}
+# The same for Python: a name, what it becomes, the setting and the invariant.
+SLIPS = {
+    "a key for each try": ("worker.refunding._key", lambda claim: claim.fence, Refunds, 17),
+    "no memory's end": ("worker.refunding.SAFE_TO_REPEAT_SECONDS", 1e9, Refunds, 17),
+    "a key for each caller": (
+        f"{REQUEST}.stripe_key",
+        property(lambda r: r.token),
+        Idempotency,
+        19,
+    ),
 }
 
 
@@ -48,3 +66,11 @@ def test_a_fault_is_found_by_the_shortest_path(fault: str, monkeypatch: pytest.M
     report = explore(setting, MOST_SECONDS)
     assert report.violation.startswith(f"invariant {number}:"), story(report)
     assert len(report.path) > 1
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_a_slip_in_python_is_found(slip: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, value, setting, number = SLIPS[slip]
+    monkeypatch.setattr(name, value)
+    report = explore(setting, MOST_SECONDS)
+    assert report.violation.startswith(f"invariant {number}:"), story(report)

@@ -1,0 +1,125 @@
+"""Stripe as an actor: it acts and answers, acts and does not answer, refuses, repeats its errors.
+
+What it promises is its own: under one idempotency key it acts once and gives the same answer again,
+errors 500 included, and after 24 hours it may have forgotten the key
+(https://docs.stripe.com/api/idempotent_requests).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass, replace
+from typing import Any
+
+from shared.errors import BillingError, CallerError, PaymentDeclined, Unavailable
+from tests.explore.actors import Stage
+from tests.explore.search import Option
+
+Json = dict[str, Any]
+# After so long Stripe may have forgotten a key; in a search it has.
+FORGETS_MS = 24 * 3_600_000
+ERRORS: dict[str, BillingError] = {
+    "no answer": Unavailable(
+        "Stripe did not answer.", code="stripe_unreachable", outcome_known=False
+    ),
+    "error 500": Unavailable("Stripe has a problem.", code="stripe_error", outcome_known=False),
+    "limited": Unavailable("Stripe limits our rate.", code="stripe_rate_limited"),
+    "refused": CallerError("The charge is disputed.", code="charge_disputed"),
+    "no balance": CallerError("The balance does not suffice.", code="balance_insufficient"),
+    "declined": PaymentDeclined("The card was declined.", decline_code="generic_decline"),
+}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What Stripe keeps under an idempotency key, and since when."""
+
+    key: str
+    answer: str
+    at_ms: int
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What Stripe has made, by the key of the request that made it, and what it keeps."""
+
+    made: tuple[tuple[str, str], ...] = ()
+    kept: tuple[Kept, ...] = ()
+
+    def frozen(self) -> tuple[Any, ...]:
+        """Give it as a part of a state's world."""
+        return astuple(self)
+
+    @classmethod
+    def of(cls, world: Any) -> Ledger:
+        """Read it from a state's world."""
+        made, kept = world
+        return cls(made, tuple(Kept(*one) for one in kept))
+
+    def answers(self, key: str, now_ms: int, prefix: str) -> Iterator[tuple[str, Ledger, str]]:
+        """List what may follow a request that makes something: words, the ledger, the cost."""
+        known = [one for one in self.kept if one.key == key and now_ms - one.at_ms < FORGETS_MS]
+        if known:
+            yield known[0].answer, self, ""
+            return
+        others = tuple(one for one in self.kept if one.key != key)
+
+        def keep(answer: str) -> Ledger:
+            return replace(self, kept=(*others, Kept(key, answer, now_ms)))
+
+        name = f"{prefix}_{len(self.made) + 1}"
+        made = (*self.made, (name, key))
+        acted = replace(keep(name), made=made)
+        yield name, acted, ""
+        yield "no answer", acted, "faults"
+        yield "error 500", replace(keep("error 500"), made=made), "faults"
+        yield "error 500", keep("error 500"), "faults"
+        yield "no answer", self, "faults"
+        for refusal in self.refusals(prefix):
+            yield refusal, keep(refusal), "faults"
+
+    @staticmethod
+    def refusals(prefix: str) -> tuple[str, ...]:
+        """List how Stripe may refuse."""
+        return ("refused", "no balance") if prefix == "re" else ("declined",)
+
+
+class Gateway:
+    """The gateway's calls that settings make, put to the search."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    def create_refund(self, *, idempotency_key: str, **_: Any) -> Json:
+        return self._object("create_refund", idempotency_key)
+
+    def refund(self, refund_id: str, _: str | None = None) -> Json:
+        return self._object("refund", refund_id)
+
+    def events(self, _: str | None = None, **__: Any) -> Iterator[list[Json]]:
+        found: list[list[str]] = self._stage.peer("events")
+        yield [
+            {"request": {"idempotency_key": key}, "data": {"object": {"id": made}}}
+            for made, key in found
+        ]
+
+    def payment(self, intent_id: str, _: str | None = None) -> Json:
+        return self._object("payment", intent_id)
+
+    def _object(self, call: str, argument: str) -> Json:
+        found: Json = self._stage.peer(call, argument)
+        return found
+
+
+def translated(found: Any) -> Any:
+    """Give what Stripe answered as the gateway does: an object, or an error that is raised."""
+    if isinstance(found, dict) and (error := ERRORS.get(str(found.get("error")))):
+        raise error
+    return found
+
+
+def option(words: str, found: Any, world: tuple[Any, ...], cost: str = "") -> Option:
+    """Build an option of an answer of Stripe's."""
+    answer = {"error": words} if words in ERRORS else found
+    return Option(words, json.dumps(answer), world, cost)
