@@ -167,6 +167,7 @@ class ItemDetails(Output):
     api_version: str | None = None
     reason: str | None = Field(None, description="Why an event was ignored.")
     refund_id: str | None = None
+    batch_id: str | None = Field(None, description="Of a refund job that is a batch's member.")
     result: str | None = Field(None, description="Stripe's refund, as JSON text.")
     amount: str | None = None
     currency: str | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from tests.conventions.tracked import ROOT
 from tests.integration.doors import open_door
 from tests.integration.hands import Hands
 from tests.integration.test_dead_letters import bury, dead_refund
+from tests.servers import wait_until
 
 Json = dict[str, Any]
 CONTRACT: Json = json.loads((ROOT / "docs" / "api" / "openapi.json").read_text())
@@ -94,8 +96,10 @@ def test_every_answer_has_the_fields_of_its_contract(
     witness.get("/health/ready")
     of_other_payments(witness, hands)
     of_operations(witness, payment, refund)
+    of_batches(witness, hands)
     of_dead_letters(witness, hands, real_store)
-    assert not set(documented()) - witness.seen
+    missing = ", ".join(sorted(set(documented()) - witness.seen))
+    assert not missing
 
 
 def of_other_payments(witness: Witness, hands: Hands) -> None:
@@ -106,8 +110,37 @@ def of_other_payments(witness: Witness, hands: Hands) -> None:
     assert witness.get(rule, payment_intent_id=disputed)["disputes"]
 
 
+def of_batches(witness: Witness, hands: Hands) -> None:
+    of_event = {"metadata": {"event_id": "gala"}}
+    payment = hands.pay(**of_event).get_json()["payment_intent_id"]
+    hands.pay("pm_card_threeDSecure2Required", **of_event)
+    hands.deliver_events()
+    hands.work()
+    assert len(witness.get("/api/payments", event_id="gala")["data"]) == 2
+    wait_until(partial(fee_is_known, witness, hands), "Stripe's event with the fee")
+    begun = {"event_id": "gala"}
+    tried = witness.post("/api/refund/batches", body=begun | {"dry_run": True})
+    assert (tried["payments"], len(tried["left_out_payments"])) == (1, 1)
+    batch = witness.post("/api/refund/batches", 202, begun)["batch_id"]
+    rule = "/api/refund/batches/{batch_id}"
+    for action in ("pause", "resume", "cancel"):
+        witness.post(f"{rule}/{action}", batch_id=batch)
+    witness.get(rule, batch_id=batch)
+    assert witness.get("/api/refund/batches")["data"]
+    members = witness.get(f"{rule}/refunds", batch_id=batch)["data"]
+    assert payment in [member["payment_id"] for member in members]
+
+
+def fee_is_known(witness: Witness, hands: Hands) -> bool:
+    hands.deliver_events()
+    hands.work()
+    return bool(witness.get("/ops/payment-sums")["settled"])
+
+
 def of_operations(witness: Witness, payment: str, refund: str) -> None:
     witness.get("/ops/service")
+    witness.get("/ops/settings")
+    witness.get("/schemas/notifications")
     witness.get("/ops/refunds/{refund_id}", refund_id=refund)
     event = witness.get("/ops/events")["data"][0]["id"]
     witness.get("/ops/items/{item_id}", item_id=event)
