@@ -33,6 +33,8 @@ FAULTS = {
     "no close": ("release", r"redis.call\('DEL', key.breaker,", "redis.call('DEL',", Breaker, 23),
     "undeclared": ("settle", r"append\(key.timeline", "append(key.item .. 's'", TwoFacts, 16),
 }
+# Faults that lie at the end of a long path.
+DEEP = ("no probe", "no close")
 # The same for Python: a name, what it becomes, the setting and the invariant.
 SLIPS = {
     "a key for each try": ("worker.refunding._key", lambda claim: claim.fence, Refunds, 17),
@@ -53,7 +55,9 @@ def test_no_order_of_steps_breaks_an_invariant(setting: type[Service]) -> None:
     assert report.exhausted
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "fault", [pytest.param(one, marks=[pytest.mark.long] * (one in DEEP)) for one in FAULTS]
+)
 def test_a_fault_is_found_by_the_shortest_path(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     script, text, other, setting, number = FAULTS[fault]
     whole = scripts.script_source
