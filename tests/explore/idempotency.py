@@ -47,7 +47,8 @@ class Idempotency(Service):
     ages_ms = (0, 23 * 3_600_000, 24 * 3_600_000, 48 * 3_600_000)
     horizon_ms = 3 * 24 * 3_600_000
     budget = Budget(asks=3, faults=1, deaths=1, ticks=1, days=1)
-    wide = Budget(asks=4, faults=2, deaths=2, ticks=3, days=2, breaks=1)
+    # Two days are the end of a key: then the same request is another one.
+    wide = Budget(asks=4, faults=2, deaths=2, ticks=3, days=1, breaks=1)
 
     def __init__(self) -> None:
         super().__init__()
