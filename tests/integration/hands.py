@@ -71,7 +71,7 @@ class Hands:
         )
 
     def traces(self) -> list[str]:
-        """Name all keys but the budget's, which an earlier test's calls to Stripe may reach late."""
+        """Name all keys but the budget's, which earlier calls to Stripe may reach late."""
         names = cast(list[str], self.runtime.store.redis.keys("*"))
         return [name for name in names if ":budget:" not in name]
 
