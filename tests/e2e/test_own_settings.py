@@ -49,7 +49,8 @@ def test_no_process_holds_what_is_anothers(tmp_path: Path) -> None:
         run = next(
             process
             for process in psutil.Process().children()
-            if process.status() != psutil.STATUS_ZOMBIE and "app.py" in " ".join(process.cmdline())
+            if process.status() != psutil.STATUS_ZOMBIE
+            and process.environ().get("DATA_DIR") == str(tmp_path / "data")
         )
         found = processes_of(run)
         assert set(found) == {*GIVEN, "valkey"}

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from shared.errors import CallerError
+from shared.refund_metadata import callers_own
 from shared.settings import Settings
 from shared.store.scripts import Store
 from shared.stripe.gateway import StripeGateway
@@ -146,6 +147,7 @@ def test_a_warned_payment_is_refunded_whole_and_once(
     warnings = [event(created, warning(), account="acct_1Seller") for _ in range(2)]
     assert work(hands, *warnings) == ["payment.fraud_warning"]
     assert len({refund.pop("key") for refund in asked}) == len(asked) == 1
+    assert callers_own(asked[0].pop("metadata")) == {}
     assert asked == [
         {"payment_intent": "pi_1", "reason": "fraudulent", "account": "acct_1Seller"},
     ]

@@ -11,6 +11,7 @@ import requests
 from werkzeug.test import TestResponse
 
 from shared.errors import CallerError, Unavailable
+from shared.refund_metadata import FIELD
 from shared.stripe.gateway import StripeGateway
 from tests.integration.hands import Hands
 from tests.integration.money import LONG_AGO, alone, charge, dispute, event, intent, refund
@@ -204,7 +205,8 @@ def test_a_payment_that_is_a_charge_alone_is_shown_verified_and_refunded(
     answer = hands.client.post("/api/refund/process", json={"payment_intent_id": "ch_1"})
     assert answer.status_code == 202
     hands.work()
-    assert asked == [{"charge": "ch_1"}]
+    metadata = {FIELD: answer.get_json()["refund_request_id"]}
+    assert asked == [{"charge": "ch_1", "metadata": metadata}]
     unreachable()
     same(first, shown(hands, "ch_1"))
 
@@ -375,10 +377,12 @@ def test_what_connect_wants_is_handed_to_stripe(
     assert hands.pay(**connect).status_code == 200
     back = {"reverse_transfer": True, "refund_application_fee": False}
     body = {"payment_intent_id": "pi_1"} | back
-    assert hands.client.post("/api/refund/process", json=body).status_code == 202
+    answer = hands.client.post("/api/refund/process", json=body)
+    assert answer.status_code == 202
     hands.work()
     assert {name: asked[0][name] for name in connect} == connect
-    assert asked[1] == {"payment_intent": "pi_1"} | back
+    metadata = {FIELD: answer.get_json()["refund_request_id"]}
+    assert asked[1] == {"payment_intent": "pi_1", "metadata": metadata} | back
 
 
 @pytest.mark.parametrize(
