@@ -118,7 +118,11 @@ def test_the_documented_rights_are_enough_for_the_processes(
     users: dict[str, str], valkey_url: str, tmp_path: Path
 ) -> None:
     (port,) = free_ports(1)
-    settings = {"STRIPE_SECRET_KEY": "sk_test_tests_0123456789", "BILLING_ENV_FILE": ""}
+    settings = {
+        "STRIPE_SECRET_KEY": "sk_test_tests_0123456789",
+        "WORKER_QUEUES": "events",
+        "BILLING_ENV_FILE": "",
+    }
     commands = {
         "worker": ["worker"],
         "upkeep": ["worker.upkeep"],
