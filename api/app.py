@@ -24,7 +24,7 @@ from api.refund import refunds
 from api.refund_batches import batches
 from api.routing import IdConverter
 from api.schemas import schemas
-from api.webhook import webhooks
+from api.webhook_contract import webhooks
 from shared.settings import Settings
 from shared.store.connection import open_store
 from shared.store.scripts import Store

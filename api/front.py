@@ -23,12 +23,12 @@ from api.parts import EXTENSION, Parts
 from api.pools import Call, Pools
 from api.refund import LONGEST_WAIT_SECONDS
 from api.request_context import identify, tell
-from api.webhook import ROUTE as WEBHOOK
 from api.webhook import WebhookDoor
 from shared.errors import BillingError, CallerError, Unavailable
 from shared.settings import Settings
 from shared.store.connection import connect_async
 from shared.store.pipe import Pipe
+from shared.stripe.endpoints import WEBHOOK_PATH
 from shared.telemetry.tally import HTTP_REQUESTS, HTTP_SECONDS, OTHER
 
 # Stripe waits 10 s for an answer to a webhook; the rest is for a second process's queue.
@@ -105,7 +105,7 @@ class Front:
             connection.answer(self._health(request))
             return
         # An endpoint that was registered with a slash at its end gets its events, too.
-        if request.path.removesuffix("/") == WEBHOOK and request.method == "POST":
+        if request.path.removesuffix("/") == WEBHOOK_PATH and request.method == "POST":
             self._webhooks.receive(request, self._address(request), connection.answer)
             return
         task = self._loop.create_task(self._answer(connection, request))

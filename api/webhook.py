@@ -10,24 +10,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
-
-from flask import Response
-from flask_openapi3.blueprint import APIBlueprint
-from flask_openapi3.models.tag import Tag
 
 from api.answers import json_answer, mistake, problem_answer
 from api.bad_signatures import BadSignatures
 from api.messages import Answer, Request
-from api.models import Received
-from api.openapi import operation_name
-from api.problems import documented
 from api.request_context import Identity, identify
 from api.request_lines import RequestLines
-from shared.errors import BillingError, CallerError, Inconsistent, Unavailable
+from shared.errors import BillingError, CallerError, Unavailable
 from shared.hosts import is_known_host
 from shared.settings import Settings
 from shared.store.pipe import Pipe
+from shared.stripe.endpoints import WEBHOOK_PATH
 from shared.stripe.event import Event, parse_event
 from shared.stripe.signature import BadlySigned, read_signature
 from shared.telemetry.tally import (
@@ -41,45 +34,12 @@ from shared.telemetry.tally import (
 )
 from shared.work.inbox import Inbox
 
-webhooks = APIBlueprint(
-    "webhook", __name__, abp_tags=[Tag(name="webhook")], operation_id_callback=operation_name
-)
-ROUTE = "/api/webhook"
-SIGNATURE = "Stripe-Signature"
-# The body is read raw, for the signature covers its bytes; so it is documented by hand.
-DOCUMENTED: dict[str, Any] = {
-    "parameters": [
-        {
-            "name": SIGNATURE,
-            "in": "header",
-            "required": True,
-            "description": "Stripe's `t=…,v1=…` over the raw body.",
-            "schema": {"type": "string"},
-        }
-    ],
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": {"type": "object"}}},
-    },
-}
 # Stripe comes again by itself; this tells anyone else.
 FULL_RETRY_SECONDS = 30
 ANSWERS = {
     result: f'{{"received":true,"result":"{result}"}}\n'.encode()
     for result in ("recorded", "duplicate", "other_mode")
 }
-
-
-@webhooks.post(
-    ROUTE,
-    responses={200: Received, **documented(400, 413, 429, 500, 503)},
-    openapi_extensions=DOCUMENTED,
-    # An endpoint that was registered with a slash at its end gets its events, too.
-    strict_slashes=False,
-)
-def receive() -> Response:
-    """Record a signed event. 200 means that it is safe on disk; anything else, that it is not."""
-    raise Inconsistent("The front answers this route; here it is only documented.")
 
 
 @dataclass(slots=True)
@@ -107,7 +67,7 @@ class WebhookDoor:
     def receive(self, request: Request, address: str, answer: Callable[[Answer], None]) -> None:
         """Have one webhook answered, whatever happens: at once, or when Redis has taken it."""
         identity = identify(
-            request.header(b"x-request-id"), request.header(b"traceparent"), f"POST {ROUTE}"
+            request.header(b"x-request-id"), request.header(b"traceparent"), f"POST {WEBHOOK_PATH}"
         )
         visit = Visit(request, address, identity, answer)
         self._go_on(visit, partial(self._admit, visit))
@@ -170,11 +130,11 @@ class WebhookDoor:
     def _tell(self, visit: Visit, status: int, result: str) -> None:
         seconds = time.perf_counter() - visit.request.began_at
         visit.identity.end(status)
-        self._tally.count(HTTP_REQUESTS, route=ROUTE, method="POST", status=str(status))
-        self._tally.observe(HTTP_SECONDS, seconds, route=ROUTE)
+        self._tally.count(HTTP_REQUESTS, route=WEBHOOK_PATH, method="POST", status=str(status))
+        self._tally.observe(HTTP_SECONDS, seconds, route=WEBHOOK_PATH)
         self._tally.count(WEBHOOKS, result=result)
         self._tally.observe(WEBHOOK_SECONDS, seconds)
-        self._lines.tell(ROUTE, status, seconds, result, visit.identity)
+        self._lines.tell(WEBHOOK_PATH, status, seconds, result, visit.identity)
 
 
 def _result_of(outcome: list[str] | Unavailable) -> str:
