@@ -105,11 +105,11 @@ def _members(listed: Any) -> list[Any]:
 
 
 def _require(obj: Json, forms: Forms) -> None:
-    for name, allowed in forms.items():
-        value = obj.get(name)
-        if type(value) not in allowed or (type(value) is int and abs(value) > LARGEST):
+    for name in forms.keys() & obj.keys():
+        value = obj[name]
+        if type(value) not in forms[name] or (type(value) is int and abs(value) > LARGEST):
             raise ValueError(f"unexpected form: {name}")
-        if isinstance(value, str) and name not in WRITTEN and not value.isascii():
+        if isinstance(value, str) and not value.isascii() and name not in WRITTEN:
             raise ValueError(f"unexpected form: {name}")
 
 
