@@ -35,7 +35,7 @@ def commands(*headings: str) -> list[str]:
 
 
 def test_the_curl_commands_work_as_printed(running: Service, tmp_path: Path) -> None:
-    blocks = commands("Pay", "Look and verify", "Refund", "See what the event service received")
+    blocks = commands("Pay", "Read and verify", "Refund", "See what the event service received")
     script = running.translated("set -e\n" + "\n".join(blocks))
     done = subprocess.run(
         ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
