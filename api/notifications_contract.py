@@ -29,7 +29,7 @@ def add_notifications(document: Json) -> None:
 def _operation(name: str) -> Json:
     return {
         "operationId": name.replace(".", "_"),
-        "summary": TYPES[name].says,
+        "summary": TYPES[name].meaning,
         "tags": ["notifications"],
         "externalDocs": {"description": "Its JSON Schema.", "url": address(name)},
         "requestBody": {

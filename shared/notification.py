@@ -1,6 +1,6 @@
-"""The notification's body: the one model behind what is sent, the contract and the table in docs.
+"""The model of a notification's body: it builds what is sent, the contract and the page in docs.
 
-python -m shared.notification      writes the table of every type and its fields
+`python -m shared.notification` writes the table of every type and its fields.
 """
 
 from __future__ import annotations
@@ -18,25 +18,29 @@ class NotificationData(BaseModel):
     """The data of a notification; a field that does not apply, or is not known yet, is null."""
 
     payment_intent_id: str | None = Field(
-        description="Null for a charge or a checkout session without a payment intent.",
+        description="The payment intent; null for a charge or a checkout session without one.",
         examples=["pi_3QxYzA"],
     )
     charge_id: str | None = Field(description="The charge.", examples=["ch_3QxYzA"])
     refund_id: str | None = Field(
-        description="Null when Stripe made no refund, or does not let us list it.",
+        description="The refund; null when Stripe made none, or does not let us list it.",
         examples=["re_3QxYzA"],
     )
     refund_request_id: str | None = Field(
-        description="The refund job, when Stripe refused the refund or lets it wait.",
+        description="The refund job, when Stripe refused the refund or has not made it yet.",
         examples=["rr_0123456789abcdef0123456789abcdef"],
     )
     dispute_id: str | None = Field(description="The dispute.", examples=["du_1QxYzA"])
-    checkout_session_id: str | None = Field(description="The session.", examples=["cs_test_a1"])
+    checkout_session_id: str | None = Field(
+        description="The checkout session.", examples=["cs_test_a1"]
+    )
     refund_batch_id: str | None = Field(
-        description="The batch of refunds that it is about.",
+        description="The batch of refunds.",
         examples=["rb_0123456789abcdef0123456789abcdef"],
     )
-    fraud_warning_id: str | None = Field(description="The warning.", examples=["issfr_1QxYzA"])
+    fraud_warning_id: str | None = Field(
+        description="The early fraud warning.", examples=["issfr_1QxYzA"]
+    )
     review_id: str | None = Field(description="The review.", examples=["prv_1QxYzA"])
     account: str | None = Field(
         description="The connected account (Stripe Connect); null for our own.",
@@ -45,7 +49,7 @@ class NotificationData(BaseModel):
     status: str = Field(description="Stripe's status of the object.", examples=["succeeded"])
     amount: int | None = Field(
         description="Amount requested: of a payment the amount to pay, of a refund or a dispute "
-        "its own amount; smallest unit.",
+        "its own amount; in the smallest unit.",
         examples=[2000],
     )
     currency: str | None = Field(description="ISO 4217, of `amount`.", examples=["sgd"])
@@ -57,12 +61,13 @@ class NotificationData(BaseModel):
         description="Amount that is held and can still be captured.", examples=[0]
     )
     amount_refunded: int = Field(
-        description="Amount of the payment refunded, or being refunded, as far as known then; 0 of "
-        "a batch, which has `amounts`.",
+        description="Amount of the payment that is refunded or being refunded, as far as known at "
+        "that time; 0 for a batch, which has `amounts`.",
         examples=[0],
     )
     fee: int | None = Field(
-        description="Stripe's fee, in the settlement currency; of a dispute, of all its movements.",
+        description="Stripe's fee, in the settlement currency; for a dispute the fees of all its "
+        "movements.",
         examples=[88],
     )
     net: int | None = Field(
@@ -76,7 +81,8 @@ class NotificationData(BaseModel):
         description="When the net can be paid out, RFC 3339.", examples=["2026-11-28T00:00:00Z"]
     )
     reason: str | None = Field(
-        description="Why: of a refund, a dispute, a review (opened or closed) or a fraud warning.",
+        description="Reason of a refund, a dispute, a review (opened or closed) or a fraud "
+        "warning.",
         examples=["requested_by_customer"],
     )
     pending_reason: str | None = Field(
@@ -88,7 +94,7 @@ class NotificationData(BaseModel):
         examples=[{"not_begun": 0, "begun": 0, "refunded": 198, "failed": 1, "left_out": 1}],
     )
     amounts: dict[str, dict[str, int]] | None = Field(
-        description="Sums of a batch's payments, by currency and then by state.",
+        description="Sums of a batch's payments, by currency and within it by state.",
         examples=[{"sgd": {"refunded": 198000, "failed": 1000}}],
     )
     paused_reason: str | None = Field(
@@ -109,7 +115,7 @@ class NotificationData(BaseModel):
         examples=["2026-12-10T23:59:59Z"],
     )
     failure_code: str | None = Field(
-        description="Stripe's code; of a dispute its reason.", examples=["insufficient_funds"]
+        description="Stripe's code; for a dispute its reason.", examples=["insufficient_funds"]
     )
     failure_message: str | None = Field(
         description="Stripe's explanation.", examples=["Your card has insufficient funds."]
@@ -117,14 +123,18 @@ class NotificationData(BaseModel):
     customer_email: str | None = Field(
         description="Address that the receipt was sent to.", examples=["customer@example.com"]
     )
-    event_id: str | None = Field(description="From the payment's metadata.", examples=["123"])
-    user_id: str | None = Field(description="From the payment's metadata.", examples=["456"])
+    event_id: str | None = Field(
+        description="`event_id` of the payment's metadata: the concert.", examples=["123"]
+    )
+    user_id: str | None = Field(
+        description="`user_id` of the payment's metadata.", examples=["456"]
+    )
     metadata: dict[str, str] = Field(
         description="Metadata of the object; empty when there is none.",
         examples=[{"event_id": "123", "user_id": "456"}],
     )
     stripe_event_id: str | None = Field(
-        description="Stripe's event behind the notification; null when Stripe sent none.",
+        description="Stripe's event that caused the notification; null when there was none.",
         examples=["evt_1QxYzA"],
     )
 
@@ -133,7 +143,7 @@ class Notification(BaseModel):
     """One notification, as it is posted to the event service (Standard Webhooks)."""
 
     id: str = Field(
-        description="Stable over retries and rebuilds: dedupe on it.",
+        description="The same at every retry and after a rebuild: dedupe on it.",
         examples=["ntf_ivaonftkjtjhzsrcrlkvt3dpfy"],
     )
     type: str
@@ -169,10 +179,10 @@ _BATCH = ("refund_batch_id", "counts", "amounts")
 
 
 @dataclass(frozen=True)
-class Telling:
-    """What one type of notification says, and which fields of its own it fills."""
+class NotificationType:
+    """The meaning of one type of notification, and the fields that only it fills."""
 
-    says: str
+    meaning: str
     own_always: tuple[str, ...]
     own_sometimes: tuple[str, ...]
 
@@ -187,105 +197,115 @@ class Telling:
         return (*_ANY, *self.own_sometimes)
 
 
-def _payment(says: str, *more: str) -> Telling:
-    return Telling(says, _PAYMENT, (*_PAYMENT_MAY, *more))
+def _payment(meaning: str, *more: str) -> NotificationType:
+    return NotificationType(meaning, _PAYMENT, (*_PAYMENT_MAY, *more))
 
 
-def _refund(says: str, *more: str) -> Telling:
-    return Telling(says, _REFUND, (*_REFUND_MAY, *more))
+def _refund(meaning: str, *more: str) -> NotificationType:
+    return NotificationType(meaning, _REFUND, (*_REFUND_MAY, *more))
 
 
-def _dispute(says: str) -> Telling:
-    return Telling(says, _DISPUTE, _DISPUTE_MAY)
+def _dispute(meaning: str) -> NotificationType:
+    return NotificationType(meaning, _DISPUTE, _DISPUTE_MAY)
 
 
-def _batch(says: str, always: tuple[str, ...] = (), more: tuple[str, ...] = ()) -> Telling:
-    return Telling(says, (*_BATCH, *always), ("reason", *more))
+def _batch(
+    meaning: str, always: tuple[str, ...] = (), more: tuple[str, ...] = ()
+) -> NotificationType:
+    return NotificationType(meaning, (*_BATCH, *always), ("reason", *more))
 
 
-def _session(says: str) -> Telling:
-    return Telling(says, ("checkout_session_id",), _SESSION_MAY)
+def _session(meaning: str) -> NotificationType:
+    return NotificationType(meaning, ("checkout_session_id",), _SESSION_MAY)
 
 
 FAILURE = ("failure_code", "failure_message")
 # A refund without an id: refused, waiting for balance, or one that we may not list.
 UNLISTED = ("refund_id", "refund_request_id", "amount", "currency")
-# No event of Stripe's is behind it: an operator sends it (POST /ops/notifications/test).
+# No event of Stripe's causes it: an operator sends it (POST /ops/notifications/test).
 TEST = "test.notification"
-TYPES: dict[str, Telling] = {
+TYPES: dict[str, NotificationType] = {
     "payment.succeeded": _payment("The payment succeeded: `amount_received` was captured."),
     "payment.failed": _payment("An attempt failed; the customer may try again.", *FAILURE),
-    "payment.canceled": _payment("It can no longer be paid.", "cancellation_reason"),
+    "payment.canceled": _payment(
+        "The payment was canceled; nobody can pay it any more.", "cancellation_reason"
+    ),
     "payment.processing": _payment("A bank debit is under way; it may take days."),
     "payment.requires_action": _payment("The customer must authenticate (3D Secure)."),
-    "payment.authorized": _payment("Money is held: `amount_capturable` of it."),
+    "payment.authorized": _payment("The amount `amount_capturable` is held."),
     "payment.partially_captured": _payment(
         "A part of the held money was captured, the rest is still held."
     ),
-    "payment.settled": Telling(
+    "payment.settled": NotificationType(
         "Stripe's fee and the net amount are known.",
         ("charge_id", "amount", "currency", "amount_received", *_FEES[:3]),
         ("available_on",),
     ),
-    "payment.fraud_warning": Telling(
+    "payment.fraud_warning": NotificationType(
         "The card's issuer reports fraud; a refund in time avoids the dispute. `status` is "
         "`actionable` or `not_actionable`.",
         ("fraud_warning_id",),
         ("charge_id", "reason"),
     ),
-    "payment.review_opened": Telling(
+    "payment.review_opened": NotificationType(
         "Stripe or a rule of yours asks a person to review the payment.",
         ("review_id",),
         _REVIEW_MAY,
     ),
-    "payment.review_closed": Telling(
-        "The review ended: `reason` says how.", ("review_id",), _REVIEW_MAY
+    "payment.review_closed": NotificationType(
+        "The review ended: `reason` is the result.", ("review_id",), _REVIEW_MAY
     ),
-    "refund.pending": Telling(
-        "The money is on its way back; or Stripe lets it wait, see `pending_reason`.",
+    "refund.pending": NotificationType(
+        "The money is on its way back, or the refund waits: see `pending_reason`.",
         (),
         (*UNLISTED, *_REFUND_MAY, "pending_reason", *FAILURE),
     ),
-    "refund.requires_action": _refund("The customer must act to get it.", "pending_reason"),
-    "refund.succeeded": Telling("The money was returned.", (), (*UNLISTED, *_REFUND_MAY)),
-    "refund.failed": Telling(
+    "refund.requires_action": _refund(
+        "The customer must act to receive the refund.", "pending_reason"
+    ),
+    "refund.succeeded": NotificationType("The money was returned.", (), (*UNLISTED, *_REFUND_MAY)),
+    "refund.failed": NotificationType(
         "Stripe refused the refund, or the bank returned it: the money is in our balance again.",
         (),
         (*UNLISTED, *_REFUND_MAY, *FAILURE),
     ),
-    "refund.canceled": _refund("It was canceled before it went out.", *FAILURE),
-    "refund_batch.started": _batch("A batch of refunds was accepted: it begins."),
+    "refund.canceled": _refund("The refund was canceled before the money left.", *FAILURE),
+    "refund_batch.started": _batch("A batch of refunds was accepted and begins."),
     "refund_batch.paused": _batch(
-        "It begins no more refunds until it is resumed, or until the balance suffices again.",
+        "The batch begins no more refunds until it is resumed, or the balance is high enough.",
         ("paused_reason",),
         ("missing",),
     ),
     "refund_batch.completed": _batch(
-        "All its refunds came to an end; `status` is `canceled` if the rest was not to be begun."
+        "All refunds of the batch have ended; `status` is `canceled` if the batch was canceled."
     ),
-    "dispute.opened": _dispute("A bank asks, or takes the money back: answer until `due_by`."),
+    "dispute.opened": _dispute(
+        "The bank asks about the payment or takes the money back: answer before `due_by`."
+    ),
     "dispute.updated": _dispute("The state of the dispute changed: see `status`."),
     "dispute.won": _dispute("The bank decided for you."),
     "dispute.lost": _dispute("The bank decided for the customer."),
-    "dispute.closed": _dispute("It ended without a decision."),
-    "dispute.funds_withdrawn": _dispute("The money left the balance: `net` in all so far."),
+    "dispute.closed": _dispute("The dispute ended without a decision."),
+    "dispute.funds_withdrawn": _dispute(
+        "The money left the balance; `net` is the sum of all movements so far."
+    ),
     "dispute.funds_reinstated": _dispute(
-        "The money was returned to the balance: `net` in all so far."
+        "The money was returned to the balance; `net` is the sum of all movements so far."
     ),
     "checkout.completed": _session(
         "The customer completed the session; a delayed payment may still come."
     ),
-    "checkout.expired": _session("The session was abandoned."),
+    "checkout.expired": _session("The session expired without a payment."),
     "checkout.payment_succeeded": _session("The delayed payment succeeded."),
     "checkout.payment_failed": _session("The delayed payment failed."),
-    TEST: Telling("An operator tests the delivery; it is about no payment.", (), ()),
+    TEST: NotificationType("An operator tests the delivery; it belongs to no payment.", (), ()),
 }
 
 
 def example(name: str) -> Json:
-    """Give an example of a type: its fields filled, the others null."""
-    telling = TYPES[name]
-    filled = {*telling.always, *telling.sometimes}
+    """Build an example of a type: its own fields are filled, all others are null."""
+    type_ = TYPES[name]
+    filled = {*type_.always, *type_.sometimes}
     data: Json = {
         field: info.examples[0] if field in filled and info.examples else None
         for field, info in NotificationData.model_fields.items()
@@ -321,13 +341,13 @@ _STATUSES = {
 
 
 def markdown() -> str:
-    """Render the page of the docs: every type with the fields it fills, and every field."""
-    rows = [*_INTRODUCTION, "| Type | Says | Always filled | Null when unknown |"]
+    """Render the page of the docs: every type with its fields, and every field."""
+    rows = [*_INTRODUCTION, "| Type | Meaning | Always filled | Null when unknown |"]
     rows.append("| --- | --- | --- | --- |")
-    for name, telling in TYPES.items():
-        filled, perhaps = _names(telling.own_always), _names(telling.own_sometimes)
-        rows.append(f"| `{name}` | {telling.says} | {filled} | {perhaps} |")
-    rows += ["", "| Field | Means |", "| --- | --- |"]
+    for name, type_ in TYPES.items():
+        filled, perhaps = _names(type_.own_always), _names(type_.own_sometimes)
+        rows.append(f"| `{name}` | {type_.meaning} | {filled} | {perhaps} |")
+    rows += ["", "| Field | Meaning |", "| --- | --- |"]
     rows += [f"| `{n}` | {f.description} |" for n, f in NotificationData.model_fields.items()]
     return "\n".join(rows) + "\n"
 
@@ -339,15 +359,15 @@ def _names(fields: tuple[str, ...]) -> str:
 _INTRODUCTION = (
     "# Notifications",
     "",
-    "Every type of notification and what its `data` holds. Times are RFC 3339 in UTC, amounts in",
-    "the smallest unit of the currency beside them.",
+    "This page lists every type of notification and the fields of its `data`. Times are RFC 3339",
+    "in UTC, amounts in the smallest unit of the currency beside them.",
     "",
-    f"Every type fills {_names(_ALWAYS)}, and each of",
-    f"{_names(_ANY)} where it is known.",
-    "A type's own fields are in its row; all other fields are null in it.",
+    f"Every type fills {_names(_ALWAYS)}; it also fills each of",
+    f"{_names(_ANY)} when the value is known.",
+    "The row of a type lists its other fields; all fields that the row does not name are null.",
     "",
-    "Generated by `bin/notification-docs` from `shared/notification.py`, the model behind what is",
-    "sent; tests hold every notification against this table.",
+    "`bin/notification-docs` generates this page from `shared/notification.py`, the model that",
+    "builds every notification; tests compare every notification with this table.",
     "",
 )
 

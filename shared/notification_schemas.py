@@ -23,17 +23,17 @@ def address(name: str) -> str:
 def schema(name: str) -> Json:
     """Give the JSON Schema (2020-12) of a type.
 
-    A field that a type always fills may not be null in it, one that is none of the type's must be.
+    A field that the type always fills may not be null; a field that it never fills must be null.
     Further fields are allowed: a later version may add some. Raises `KeyError` for another name.
     """
-    telling = TYPES[name]
+    type_ = TYPES[name]
     document = Notification.model_json_schema(mode="serialization")
     fields = document["properties"]
     return {
         "$schema": DIALECT,
         "$id": address(name),
         "title": name,
-        "description": telling.says,
+        "description": type_.meaning,
         "type": "object",
         "required": list(fields),
         "properties": {
@@ -42,7 +42,7 @@ def schema(name: str) -> Json:
             "timestamp": fields["timestamp"] | TIMESTAMP,
             "sequence": fields["sequence"] | {"minimum": 1},
             "livemode": fields["livemode"],
-            "data": _data(telling.always, telling.sometimes),
+            "data": _data(type_.always, type_.sometimes),
         },
     }
 

@@ -1,77 +1,79 @@
-// What the runbook says of a dead letter (docs/runbook.md, "Dead letters"; a test compares them).
+// The runbook's advice on dead letters (docs/runbook.md, "Dead letters"; a test compares both).
 
 /** @type {{ of: RegExp, error: RegExp, means: string, act: string, instead?: string }[]} */
 const RULES = [
   {
     of: /./,
     error: /^defect: /,
-    means: "an error of our own making, five attempts",
+    means: "a defect of this service failed five attempts",
     act: "the log has its traceback; fix, release, redrive",
   },
   {
     of: /./,
     error: /crash_limit/,
-    means: "five workers died or hung on it",
+    means: "five workers died or hung on the item",
     act: "look at memory and at the payload before a redrive",
   },
   {
     of: /events/,
     error: /stripe_key_refused/,
-    means: "our key was refused while the event needed a look-up",
-    act: "new key, redrive",
+    means: "Stripe refused our key while the event needed a look-up",
+    act: "set a new key, redrive",
   },
   {
     of: /events/,
     error: /not_yet/,
-    means: "a fact it needs did not come within an hour",
+    means: "a fact that the event needs did not arrive within an hour",
     act: "./billing reconcile --wait, redrive",
   },
   {
     of: /events/,
     error: /inconsistent|unreadable_body/,
-    means: "an object we do not understand",
-    act: "show it; a defect: fix, release, redrive",
+    means: "the service cannot read the object",
+    act: "show it; this is a defect: fix, release, redrive",
   },
   {
     of: /events/,
     error: /resource_missing/,
-    means: "the object, or an event over 30 days old, is gone at Stripe",
-    act: "leave it; nothing can be told",
+    means: "Stripe no longer has the object, or the event is over 30 days old",
+    act: "leave it; there is nothing to notify",
   },
   {
     of: /events/,
     error: /unavailable|stripe_/,
-    means: "Stripe or Redis was ill for longer than all attempts",
-    act: "when it is well, redrive",
+    means: "Stripe or Redis was down for longer than all attempts",
+    act: "redrive when it works again",
   },
   {
     of: /notifications/,
     error: /the event service answered 410/,
-    means: "it said 410 Gone: it wants this one no more, so it was not tried again",
-    act: "ask its owner whether that was meant; if not, redrive",
+    means: "the event service answered 410 Gone, so the notification was not tried again",
+    act: "ask its owner whether that was intended; if not, redrive",
   },
   {
     of: /notifications/,
     error: /the event service answered 4/,
-    means: "it refused this one for 72 h",
-    act: "ask its owner; the answer is in the attempts; redrive when it would be taken",
+    means: "the event service refused this notification for 72 h",
+    act:
+      "ask its owner; the answer is in the attempts; redrive when the event service would " +
+      "accept it",
   },
   {
     of: /notifications/,
     error: /no_answer|answered 5|dns|connect_|tls|reset|not_http/,
-    means: "it was ill for 72 h",
+    means: "the event service was down for 72 h",
     act:
-      "redrive all: --kind notifications; those of a payment go in order, " +
-      "behind what is under way",
+      "redrive all: --kind notifications; those of a payment go in order, after its " +
+      "notifications under way",
   },
   {
     of: /refunds/,
     error: /refund_outcome_unknown/,
-    means: "begun over 23 h ago without an answer: Stripe may have forgotten the key",
+    means: "the job began over 23 h ago and got no answer: Stripe may have forgotten the key",
     act: "see below",
     instead:
-      "a redrive looks for a refund made under the job's key and makes one only if there is " +
-      "none; if you know better from Stripe's dashboard, resolve it",
+      "a redrive looks for a refund made under the job's key and makes one only if it finds" +
+      " none; if Stripe's dashboard shows the outcome, resolve the job with it",
   },
   {
     of: /refunds/,
@@ -82,16 +84,19 @@ const RULES = [
   {
     of: /refunds/,
     error: /^stripe_error/,
-    means: "Stripe failed with a 500, and keeps that answer under the key for 24 h",
-    act: "redrive when those are over: it looks for the refund first. If it cannot wait, see below",
+    means: "Stripe failed with a 500, and repeats that answer under the key for 24 h",
+    act:
+      "redrive after the 24 h: the redrive looks for the refund first. If it cannot wait, " +
+      "see below",
     instead:
-      "redrive when those are over: it looks for the refund first; if it cannot wait and " +
-      "Stripe's dashboard shows none, resolve it as failed and request a new one",
+      "redrive after the 24 h: the redrive looks for the refund first; if it cannot wait " +
+      "and Stripe's dashboard shows no refund, resolve the job as failed and request a new " +
+      "one",
   },
   {
     of: /refunds/,
     error: /unavailable|stripe_/,
-    means: "Stripe was ill for longer than all attempts",
+    means: "Stripe was down for longer than all attempts",
     act: "redrive: the key is the same",
   },
 ];
@@ -106,7 +111,7 @@ export function adviceOn(kind, error) {
   return rule ? { means: rule.means, act: rule.instead ?? rule.act } : null;
 }
 
-// After these names the next words say what it was: the defect, or the event service's status.
+// After these names the next words belong to the cause: the defect, or the event service's status.
 const SAYS_MORE = new Set(["defect", "status"]);
 
 /**

@@ -49,7 +49,7 @@ def test_the_page_has_no_script_or_style_of_its_own():
 
 def test_the_advice_is_the_runbooks():
     runbook = (ROOT / "docs" / "runbook.md").read_text()
-    table = runbook[runbook.index("| Kind, error | Means | Do |") :].partition("\n\n")[0]
+    table = runbook[runbook.index("| Kind, error | Meaning | Do |") :].partition("\n\n")[0]
     rows = [[cell.strip() for cell in line.split("|")[2:4]] for line in table.splitlines()[2:]]
     advice = (FOLDER / "advice.js").read_text()
     advice = re.sub(r'" \+\s*"', "", advice)

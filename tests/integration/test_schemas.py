@@ -45,11 +45,11 @@ def test_a_schema_takes_its_type_and_no_other_and_no_wrong_null(
     checks.validate(body | {"field_of_tomorrow": 1})
     wrong = [body | {"type": "payment.unheard_of"}, body | {"sequence": 0}]
     wrong += [body | {"id": "evt_1"}, body | {"timestamp": "yesterday"}]
-    telling, data = TYPES[name], body["data"]
-    wrong += [body | {"data": data | {field: None}} for field in telling.always]
-    others = set(data) - {*telling.always, *telling.sometimes}
+    type_, data = TYPES[name], body["data"]
+    wrong += [body | {"data": data | {field: None}} for field in type_.always]
+    others = set(data) - {*type_.always, *type_.sometimes}
     wrong += [body | {"data": data | {field: "something"}} for field in others]
     wrong += [{k: v for k, v in body.items() if k != left_out} for left_out in body]
     assert [one for one in wrong if checks.is_valid(one)] == []
-    for field in telling.sometimes:
+    for field in type_.sometimes:
         checks.validate(body | {"data": data | {field: None}})
