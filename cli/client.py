@@ -16,7 +16,7 @@ import requests
 
 from shared.bearer_keys import first_secret
 from shared.printable import printable, without_password
-from shared.settings import env_file_variables
+from shared.env_file import env_file_variables
 
 Json = dict[str, Any]
 TIMEOUT_SECONDS = (3.0, 60.0)

@@ -25,6 +25,16 @@ STOP_LIMIT_SECONDS = (
 SOCKET = "valkey.sock"
 # How the server's log says that it left out an unfinished last command.
 DROPPED_COMMAND = ("aof-load-truncated is enabled", "AOF loaded anyway")
+# How it says that files of it are damaged or missing.
+UNREADABLE_DATA = (
+    "AOF MANIFEST FILE ERROR",
+    "Bad file format",
+    "the AOF file",
+    "append only file",
+    "append-only dir",
+    "loading DB",
+    "Internal error in RDB",
+)
 POLL_SECONDS = 0.05  # between two looks at a starting server: unnoticeable to a person
 LAST_LINES = 20  # of the log, shown when it dies: enough for its own crash summary
 
@@ -127,10 +137,27 @@ class EmbeddedValkey:
         give_up_at = time.monotonic() + START_LIMIT_SECONDS
         while not _answers(self.socket):
             if self._process.poll() is not None or time.monotonic() > give_up_at:
-                raise ValkeyFailed(
-                    "\n".join(["the embedded Valkey did not start:", *self.last_lines()])
-                )
+                raise ValkeyFailed(self._why_it_did_not_start())
             time.sleep(POLL_SECONDS)
+
+
+    def _why_it_did_not_start(self) -> str:
+        lines = self.last_lines()
+        if not any(words in "\n".join(lines) for words in UNREADABLE_DATA):
+            return "\n".join(["The embedded Valkey did not start:", *lines])
+        return (
+            f"The embedded Valkey cannot read its data in {self._dir}: a file is damaged or "
+            "missing.\nNothing was changed. Put a copy of the folder in its place; or move it away "
+            "and start again: then the service\nrebuilds what Stripe knows of the last 30 days, and "
+            "refund jobs that had not reached Stripe are lost\n(docs/runbook.md, Lost Redis). "
+            f"Valkey's own words are in {self._log_path}:\n\n  {_said_last(lines)}"
+        )
+
+
+def _said_last(lines: list[str]) -> str:
+    """Give the last line that tells of a fault, without process number and time."""
+    faults = [line for line in lines if " # " in line] or lines[-1:]
+    return faults[-1].rpartition(" # ")[2].strip() if faults else ""
 
 
 def _options(socket_path: Path) -> list[str]:

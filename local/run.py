@@ -19,24 +19,19 @@ from local.surroundings import (
     for_sandbox,
     listening_ports,
     owner_of_data,
+    port_problems,
     refuse_busy,
     with_defaults,
     write_run_file,
 )
 from local.welcome import announce, places, things_to_try
+from shared.env_file import ENV_FILE_VARIABLE, env_file_variables
 from shared.errors import Misconfigured
 from shared.processes import own_environment
-from shared.settings import (
-    ENV_FILE_VARIABLE,
-    Settings,
-    env_file_variables,
-    load_settings,
-    misspelled_in_environment,
-)
+from shared.settings import Settings, load_settings, misspelled
 
 ROOT = Path(__file__).resolve().parent.parent
 UNUSABLE = 2  # exit status: nothing was started, a person has to change something
-FAILED = 1  # exit status: it was started and something died
 PORT_OF = {
     "api": "PORT",
     "flower": "FLOWER_PORT",
@@ -71,7 +66,13 @@ def run(*, sandbox: bool) -> int:
         return UNUSABLE
     except ValkeyFailed as error:
         _complain(str(error))
-        return FAILED
+        return UNUSABLE
+    except OSError as error:
+        # Of a file in the data directory, whichever: a person has put something else there.
+        why = (error.strerror or str(error)).lower()
+        what = f"{error.filename or 'A file'} cannot be used ({why})."
+        _complain(f"The service cannot start:\n\n{_indented(what)}\n")
+        return UNUSABLE
 
 
 def _run(*, sandbox: bool) -> int:
@@ -80,7 +81,7 @@ def _run(*, sandbox: bool) -> int:
     given = dict(os.environ) if sandbox else {**env_file_variables(), **os.environ}
     environment = with_defaults(given, sandbox=sandbox)
     if not sandbox:
-        _check_settings(environment)
+        _check_settings(environment, sandbox=False)
         environment["STRIPE_MODE"] = owner_of_data(environment, sandbox=False)
     with ExitStack() as stack:
         data = DataDir(Path(environment["DATA_DIR"]))
@@ -88,10 +89,9 @@ def _run(*, sandbox: bool) -> int:
         folder = data.folder_of(owner_of_data(environment, sandbox=sandbox))
         if sandbox:
             environment = for_sandbox(environment, folder)
-            _check_settings(environment)
+            _check_settings(environment, sandbox=True)
         commands = _commands(environment, sandbox=sandbox)
-        variables = [PORT_OF[name] for name in commands if name in PORT_OF]
-        refuse_busy(listening_ports(environment, variables))
+        refuse_busy(listening_ports(environment, _port_variables(commands)))
         valkey = None
         if "REDIS_URL" not in environment:
             valkey = stack.enter_context(EmbeddedValkey(folder, data))
@@ -133,12 +133,26 @@ def _keep_notice(valkey: EmbeddedValkey) -> None:
     store.redis.close()
 
 
-def _check_settings(environment: dict[str, str]) -> None:
-    environment[ENV_FILE_VARIABLE] = ""  # it has been read, or must not be
+def _check_settings(environment: dict[str, str], *, sandbox: bool) -> None:
+    """Raise `Misconfigured` with all that is wrong: settings, the `.env` file, ports."""
     os.environ.update(environment)
-    load_settings()
-    for name, meant in misspelled_in_environment().items():
-        _complain(f"{name} is not a setting: do you mean {meant}?")
+    if sandbox:
+        os.environ[ENV_FILE_VARIABLE] = ""  # it is of an account, and must not be read
+    wrong = port_problems(environment, _port_variables(_commands(environment, sandbox=sandbox)))
+    try:
+        load_settings()
+    except Misconfigured as error:
+        wrong = [line for line in wrong if line.split()[0] not in error.detail]
+        wrong += error.detail.splitlines()
+    if wrong:
+        raise Misconfigured("\n".join(sorted(wrong)), code="settings_invalid")
+    environment[ENV_FILE_VARIABLE] = os.environ[ENV_FILE_VARIABLE] = ""  # it has been read
+    for line in misspelled(os.environ):
+        _complain(line)
+
+
+def _port_variables(commands: Mapping[str, str]) -> list[str]:
+    return [PORT_OF[name] for name in commands if name in PORT_OF]
 
 
 def _seconds_beyond_default() -> float:
@@ -178,7 +192,7 @@ def _commands(environment: Mapping[str, str], *, sandbox: bool) -> dict[str, str
     commands = read_procfile(ROOT / "Procfile")
     if sandbox:
         commands |= read_procfile(ROOT / "Procfile.sandbox")
-        if environment["EVENT_SERVICE_URL"] != _receiver_url(environment):
+        if environment.get("EVENT_SERVICE_URL") != _receiver_url(environment):
             del commands["receiver"]
     return commands
 

@@ -77,19 +77,29 @@ def for_sandbox(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
     return {**replaceable, **environment, **own}
 
 
+def port_problems(environment: Mapping[str, str], variables: list[str]) -> list[str]:
+    """List the variables that should be ports and are none, a line each."""
+    return [
+        f"{variable} is not valid: {environment[variable]} is not a port (1 to {HIGHEST_PORT})"
+        for variable in variables
+        if not _is_port(environment[variable])
+    ]
+
+
+def _is_port(value: str) -> bool:
+    return value.isascii() and value.isdecimal() and 0 < int(value) <= HIGHEST_PORT
+
+
 def listening_ports(environment: Mapping[str, str], variables: list[str]) -> list[Port]:
-    """Give the ports this run will listen on; raises `Refused` for what is no port."""
-    ports, wrong = [], []
-    for variable in variables:
-        value = environment[variable]
-        if value.isdecimal() and 0 < int(value) <= HIGHEST_PORT:
-            host = environment.get("HOST", LOOPBACK) if variable == "PORT" else LOOPBACK
-            ports.append(Port(variable, host, int(value)))
-        else:
-            wrong.append(f"{variable}={value} is not a port (1 to {HIGHEST_PORT})")
-    if wrong:
-        raise Refused("\n".join(wrong))
-    return ports
+    """Give the ports this run will listen on; `port_problems` has found nothing."""
+    return [
+        Port(
+            variable,
+            environment.get("HOST", LOOPBACK) if variable == "PORT" else LOOPBACK,
+            int(environment[variable]),
+        )
+        for variable in variables
+    ]
 
 
 def refuse_busy(ports: list[Port]) -> None:

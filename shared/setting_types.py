@@ -38,8 +38,21 @@ QUEUES: tuple[Queue, ...] = get_args(Queue)
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 RedisUrl = Annotated[str, AfterValidator(_redis_url)]
 Names = Annotated[tuple[str, ...], NoDecode]
+PATH = r"^/"
+INSTALLATION_NAME = r"^[a-z0-9][a-z0-9_-]{0,30}$"
 # A currency and an amount in its smallest unit.
-Limit = Annotated[str, StringConstraints(pattern=r"^[a-z]{3}:[1-9][0-9]{0,11}$")]
+LIMIT = r"^[a-z]{3}:[1-9][0-9]{0,11}$"
+Limit = Annotated[str, StringConstraints(pattern=LIMIT)]
+# How Stripe lets a metadata key be that can stand in a query string as it is.
+METADATA_KEY = r"^[A-Za-z0-9_-]{1,40}$"
+# Each pattern in words, for whoever wrote something else.
+FORMS = {
+    PATH: "it begins with a slash",
+    INSTALLATION_NAME: "it has up to 31 small letters, digits, - and _, and begins with none of "
+    "the last two",
+    LIMIT: "write each as a currency and an amount in its smallest unit: sgd:5000",
+    METADATA_KEY: "each key has up to 40 letters, digits, - and _",
+}
 # Filters of lists of payments, beside which each indexed key is one.
 FILTERS = frozenset(
     ("account", "dead", "disputed", "email", "limit", "since", "starting_after", "status", "until")
@@ -53,6 +66,6 @@ def _indexable(key: str) -> str:
 
 
 MetadataKey = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,40}$"), AfterValidator(_indexable)
+    str, StringConstraints(pattern=METADATA_KEY), AfterValidator(_indexable)
 ]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode]

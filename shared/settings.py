@@ -8,26 +8,36 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from dotenv import dotenv_values
 from pydantic import (
     Field,
     SecretStr,
     ValidationError,
     field_validator,
 )
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.bearer_keys import CallerLimits, unknown_callers
+from shared.env_file import (
+    ENV_FILE,
+    ENV_FILE_VARIABLE,
+    env_file_problems,
+    env_file_variables,
+    readable,
+)
 from shared.errors import Misconfigured
 from shared.keys import INSTALLATION
 from shared.live_safety import live_problems
 from shared.misspellings import misspellings
 from shared.processes import GUARDED, PROCESSES, Process, given_to, roles_of
 from shared.setting_types import (
+    FORMS,
+    INSTALLATION_NAME,
+    PATH,
     QUEUES,
     HttpUrl,
     Limit,
@@ -41,9 +51,6 @@ from shared.setting_types import (
 )
 from shared.signing_secrets import signing_problems
 
-ENV_FILE = ".env"
-# Names another file; empty, none is read. `python app.py` has read it for all its processes.
-ENV_FILE_VARIABLE = "BILLING_ENV_FILE"
 REQUIRED = ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "EVENT_SERVICE_URL")
 DAY_SECONDS = 86_400
 # Connecting to Stripe or to the event service is quick or hopeless.
@@ -67,7 +74,7 @@ class Settings(BaseSettings):
     event_service_url: HttpUrl = Field(description="Base URL of the event service.")
 
     event_service_path: str = Field(
-        "/api/billing/notifications", description="Path that takes notifications.", pattern="^/"
+        "/api/billing/notifications", description="Path that takes notifications.", pattern=PATH
     )
     event_service_secret: Secrets = Field(
         (), description="Secret(s) that sign notifications, `whsec_<base64>` (Standard Webhooks)."
@@ -109,7 +116,7 @@ class Settings(BaseSettings):
         INSTALLATION,
         description="Namespace of every key and queue in Redis: one Redis may serve several "
         "installations of different names.",
-        pattern=r"^[a-z0-9][a-z0-9_-]{0,30}$",
+        pattern=INSTALLATION_NAME,
     )
     redis_timeout_seconds: float = Field(
         3.0,
@@ -377,7 +384,7 @@ def load_settings(*processes: Process, env_file: str | None = ENV_FILE) -> Setti
 
     With `processes`, only what those are given is read and needed: the secrets of others are empty
     whatever the environment holds. Raises `Misconfigured` (an operator must act) whose text has one
-    line per variable.
+    line per problem, which begins with the variable or the file.
     """
     own = given_to(processes or PROCESSES)
     withheld = {name.lower() for name in GUARDED - own} & set(Settings.model_fields)
@@ -386,8 +393,11 @@ def load_settings(*processes: Process, env_file: str | None = ENV_FILE) -> Setti
     settings, problems = _read(env_file, {name: _NOTHING[name] for name in withheld})
     not_judged = {problem.split()[0] for problem in problems} | (GUARDED - own)
     problems += [line for line in _unsafe(settings) if line.split()[0] not in not_judged]
-    problems += _misspelled(env_file)
+    if env_file is not None:
+        problems += env_file_problems(env_file) + misspelled(env_file_variables(env_file))
     if problems:
+        # Alone, a name in the shell is no reason to refuse; here it may be the one that is missing.
+        problems += misspelled(os.environ)
         raise Misconfigured("\n".join(sorted(set(problems))), code="settings_invalid")
     return settings
 
@@ -403,35 +413,40 @@ def load_worker_settings(env_file: str | None = ENV_FILE) -> Settings:
 
 def _read(env_file: str | None, withheld: Mapping[str, Any]) -> tuple[Settings, list[str]]:
     """Read all; what is not valid is a problem and left empty, so that the rest can be judged."""
+    env_file = readable(env_file) if env_file else None
     try:
         return Settings(_env_file=env_file, **withheld), []
     except ValidationError as error:
-        errors = {str(item["loc"][0]).lower(): item for item in error.errors()}
-        problems = [_problem(name.upper(), i["type"], i["msg"]) for name, i in errors.items()]
         fields = Settings.model_fields
-        empty = {name: _NOTHING.get(name, fields[name].default) for name in errors}
+        wrong = {str(item["loc"][0]).lower() for item in error.errors()}
+        empty = {name: _NOTHING.get(name, fields[name].default) for name in wrong}
+        problems = [_problem(item) for item in error.errors()]
         return Settings(_env_file=env_file, **{**withheld, **empty}), problems
 
 
-def _misspelled(env_file: str | None) -> list[str]:
-    """List what `.env` sets and nobody reads; a shell or a platform may set what it likes."""
-    corrections = misspellings(env_file_variables(env_file) if env_file else {}, _known_names())
+def misspelled(variables: Iterable[str]) -> list[str]:
+    """List the variables that are nearly settings, a line each that says what is meant."""
+    corrections = misspellings(variables, _known_names())
     return [f"{name} is not a setting: do you mean {meant}?" for name, meant in corrections.items()]
-
-
-def misspelled_in_environment() -> dict[str, str]:
-    """Give the variables of the environment that are nearly settings, each with what is meant."""
-    return misspellings(os.environ, _known_names())
 
 
 def _known_names() -> set[str]:
     return {name.upper() for name in Settings.model_fields} | GUARDED | set(_OF_OTHERS)
 
 
-def _problem(name: str, kind: str, message: str) -> str:
-    if kind == "missing":
-        return f"{name} is not set: {_description(name)}"
-    return f"{name} is not valid: {message}"
+def _problem(error: ErrorDetails) -> str:
+    """Say in a line what is wrong with a setting, and where in it when it has parts with names."""
+    name, *place = error["loc"]
+    variable = str(name).upper()
+    if error["type"] == "missing":
+        return f"{variable} is not set: {_description(variable)}"
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "string_pattern_mismatch":
+        message = FORMS[error["ctx"]["pattern"]]
+    if error["type"] == "extra_forbidden":
+        message = "there is no limit of this name"
+    where = ".".join(part for part in place if isinstance(part, str))
+    return f"{variable} is not valid: {where}{': ' if where else ''}{message}"
 
 
 def _description(name: str) -> str:
@@ -486,7 +501,3 @@ _OF_OTHERS = (
     "SANDBOX_WEBHOOK_URL",
 )
 
-
-def env_file_variables(path: str = ENV_FILE) -> dict[str, str]:
-    """Give the variables of a `.env` file; empty when there is none."""
-    return {name: value for name, value in dotenv_values(path).items() if value is not None}

@@ -189,6 +189,43 @@ def test_a_misspelled_name_in_the_shell_is_named_and_no_reason_to_refuse(start):
     assert "OPERATER_KEYS is not a setting: do you mean OPERATOR_KEYS?" in run.output
 
 
+def test_all_that_is_wrong_is_told_at_once_wherever_it_is_written(start, folder):
+    (folder / ".env").write_text('API_KEY=key\nEVENT_SERVICE_URL="http://a.example\n')
+    run = start("app.py", STRIPE_SECRET_KEY="pk_test_1", FLOWER_PORT="x", OPERATER_KEYS="key")
+    assert run.ended() == 2
+    for problem in (
+        ".env line 2 cannot be read: a line is NAME=value",
+        "API_KEY is not a setting: do you mean API_KEYS?",
+        "EVENT_SERVICE_URL is not set",
+        "FLOWER_PORT is not valid: x is not a port",
+        "OPERATER_KEYS is not a setting: do you mean OPERATOR_KEYS?",
+        "STRIPE_SECRET_KEY is not valid",
+        "STRIPE_WEBHOOK_SECRET is not set",
+    ):
+        assert run.output.count(problem) == 1, problem
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfeS\x00", "A=ä".encode("latin-1")])
+def test_an_env_file_that_is_no_text_is_named(start, folder, content):
+    (folder / ".env").write_bytes(content)
+    run = start("app.py")
+    assert run.ended() == 2
+    assert ".env cannot be read: it is no text in UTF-8" in run.output
+    assert "Traceback" not in run.output
+
+
+def test_a_misspelled_name_in_the_env_file_alone_is_refused(start, folder):
+    (folder / ".env").write_text("OPERATER_KEYS=key\n")
+    run = start(
+        "app.py",
+        STRIPE_SECRET_KEY="sk_test_of_an_account",
+        STRIPE_WEBHOOK_SECRET="whsec_of_an_endpoint",
+        EVENT_SERVICE_URL="http://127.0.0.1:9",
+    )
+    assert run.ended() == 2
+    assert "OPERATER_KEYS is not a setting: do you mean OPERATOR_KEYS?" in run.output
+
+
 def test_why_it_cannot_start_is_said_where_errors_are_said(folder, environment):
     done = subprocess.run(
         [sys.executable, "app.py"],

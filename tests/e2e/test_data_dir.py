@@ -5,6 +5,7 @@ The supervisor and the embedded Valkey are the real ones, the processes stand-in
 
 import os
 import shlex
+import shutil
 import stat
 from pathlib import Path
 
@@ -179,3 +180,48 @@ def test_a_torn_last_command_is_told(start, folder):
     run = start().ready()
     assert "A crash tore the last command" in run.output
     assert left(folder) == b"whole"
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:20])
+
+
+def put_file(path: Path) -> None:
+    shutil.rmtree(path)
+    path.touch()
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("appendonly.aof.manifest", lambda path: path.write_text("garbage\n")),
+        ("appendonly.aof.1.base.rdb", Path.unlink),
+        ("appendonly.aof.1.base.rdb", cut),
+        ("appendonly.aof.1.incr.aof", lambda path: path.write_text("garbage\n")),
+        ("", put_file),
+    ],
+)
+def test_a_damaged_store_is_told_in_sentences_with_what_to_do(start, folder, name, damage):
+    start().ready().end()
+    store = folder / ".data" / "sandbox" / "valkey"
+    damage(store / "appendonlydir" / name)
+    run = start()
+    assert run.ended() == 2
+    assert f"cannot read its data in {store}" in run.output
+    assert "move it away" in run.output
+    assert len(run.output.splitlines()) < 10
+
+
+@pytest.mark.parametrize("name", ["run.env", "sandbox/valkey", "sandbox/valkey/valkey.log"])
+def test_what_lies_in_the_place_of_a_file_is_named(start, folder, name):
+    start().ready().end()
+    path = folder / ".data" / name
+    if path.is_dir():
+        put_file(path)
+    else:
+        path.unlink(missing_ok=True)
+        path.mkdir()
+    run = start()
+    assert run.ended() == 2
+    assert f"{path} cannot be used" in run.output
+    assert "Traceback" not in run.output

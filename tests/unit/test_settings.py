@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from shared.errors import Misconfigured
 from shared.misspellings import misspellings
 from shared.processes import GIVEN, Process
+from shared.setting_types import FORMS
 from shared.settings import (
     QUEUES,
     Settings,
@@ -217,6 +218,45 @@ def test_a_misspelled_name_in_the_file_is_a_problem(monkeypatch, tmp_path) -> No
         "API_KEY is not a setting: do you mean API_KEYS?",
         "OPERATER_KEYS is not a setting: do you mean OPERATOR_KEYS?",
     ]
+
+
+def test_a_misspelled_name_in_the_shell_is_told_beside_what_is_missing(monkeypatch) -> None:
+    monkeypatch.setenv("STRIPE_WEBHOOK_SECRT", "whsec_one")
+    assert load(monkeypatch), "alone it is no reason to refuse"
+    told = problems(monkeypatch, STRIPE_WEBHOOK_SECRET="")
+    assert "STRIPE_WEBHOOK_SECRT is not a setting: do you mean STRIPE_WEBHOOK_SECRET?" in told
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("CALLER_LIMITS", '{"shop": {"acounts": []}}', "shop.acounts: there is no limit of this"),
+        ("REFUND_WARNED_UP_TO", "sgd", "sgd:5000"),
+        ("INSTALLATION", "Ours", "small letters"),
+        ("INDEXED_METADATA", "event_id,a b", "letters, digits"),
+        ("EVENT_SERVICE_PATH", "notify", "begins with a slash"),
+        ("EVENT_SERVICE_URL", "ftp://x", "is not valid: must be an http"),
+    ],
+)
+def test_what_is_wrong_with_a_value_is_told_in_words(monkeypatch, variable, value, told) -> None:
+    text = problems(monkeypatch, **{variable: value})
+    assert text.startswith(f"{variable} is not valid: ")
+    assert told in text
+    assert "^" not in text, "no regular expression"
+
+
+def test_a_pattern_of_a_setting_has_words() -> None:
+    with pytest.raises(ValidationError) as refused:
+        Settings(
+            _env_file=None,
+            installation="?",
+            event_service_path="?",
+            indexed_metadata=("?",),
+            refund_warned_up_to=("?",),
+            refund_batch_max_amount=("?",),
+        )
+    patterns = {error["ctx"]["pattern"] for error in refused.value.errors() if "ctx" in error}
+    assert patterns == set(FORMS)
 
 
 @pytest.mark.parametrize("name", ["REDIS_PORT", "API_PORT", "HOSTNAME", "PATH", "HOME", "PORTS"])
