@@ -15,8 +15,8 @@ from typing import Any
 import requests
 
 from shared.bearer_keys import first_secret
-from shared.printable import printable, without_password
 from shared.env_file import env_file_variables
+from shared.printable import printable, without_password
 
 Json = dict[str, Any]
 TIMEOUT_SECONDS = (3.0, 60.0)

@@ -30,20 +30,28 @@ def register(
     address: Annotated[
         str, typer.Argument(help="Public address of the API: https://billing.example.com.")
     ],
+    thin: Annotated[
+        bool, typer.Option("--thin", help="Make a destination of thin events (API v2).")
+    ] = False,
+    connect: Annotated[
+        bool,
+        typer.Option("--connect", help="Make one for the events of connected accounts."),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done.")] = False,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Create or repair the webhook endpoint at Stripe: address, types of events, API version.
 
-    Uses STRIPE_SECRET_KEY, which needs the right Webhook Endpoints: write. Shows first what it
-    would do. Running it again changes nothing that is right.
+    Uses STRIPE_SECRET_KEY, which needs the right Webhook Endpoints: write; with --thin, Event
+    Destinations: write. Shows first what it would do. Running it again changes nothing that is
+    right.
     """
     # It brings Stripe's SDK, for which no other command is to wait.
-    from doctor.registration import Registered, Registration
+    from doctor.registration import Registered, Registration, Wanted
 
     try:
-        registration = Registration()
+        registration = Registration(Wanted(thin=thin, connect=connect))
         plan = registration.plan(address)
         if not as_json:
             _show_plan(plan)

@@ -10,7 +10,14 @@ from shared.errors import CallerError, Misconfigured
 from shared.printable import without_password
 from shared.settings import Settings
 from shared.store.durability import Finding
-from shared.stripe.endpoints import WEBHOOK_PATH, is_ours, thin_endpoints
+from shared.stripe.endpoints import (
+    ACCOUNTS,
+    SELF,
+    WEBHOOK_PATH,
+    is_ours,
+    snapshot_endpoints,
+    thin_endpoints,
+)
 from shared.stripe.gateway import API_VERSION, StripeGateway
 from worker.lost_events import GENERATION_FAILURE
 from worker.registry import handled_types
@@ -35,7 +42,7 @@ def endpoints_of(gateway: StripeGateway) -> tuple[list[Json], str]:
     Where our key may not read the latter, the list lacks them, and the refusal is given, too.
     Raises as the gateway.
     """
-    endpoints = gateway.webhook_endpoints()
+    endpoints = snapshot_endpoints(gateway)
     try:
         return endpoints + thin_endpoints(gateway), ""
     except (CallerError, Misconfigured) as error:
@@ -50,14 +57,32 @@ def examine_endpoints(settings: Settings, endpoints: list[Json]) -> Iterator[Fin
             what = f"{_named(endpoint)} is {endpoint['status']} at Stripe: it gets no events"
             fix = "Find out why it refused them, then ./billing stripe register enables it again."
             yield Finding(_level(settings), "stripe", what, fix)
-    if not enabled_addresses(endpoints):
+    enabled = [e for e in ours if e["status"] == "enabled"]
+    if not any(SELF in e["sources"] for e in enabled):
         what = "no enabled webhook endpoint has the path " + WEBHOOK_PATH
+        what += " and gets the events of our own account" if enabled else ""
         others = [without_password(e["url"]) for e in endpoints if not is_ours(e)]
         what += f"; there are {', '.join(others)}" if others else ""
         yield Finding(_level(settings), "stripe", what, REGISTER)
-    for endpoint in ours:
-        if endpoint["status"] == "enabled":
-            yield from _enabled(settings, endpoint)
+    for endpoint in enabled:
+        yield from _enabled(settings, endpoint)
+
+
+def examine_connected(gateway: StripeGateway, endpoints: list[Json]) -> Iterator[Finding]:
+    """Tell of connected accounts (Stripe Connect) whose events no endpoint gets.
+
+    A key that may not list accounts is no fault: who has none needs no such right.
+    """
+    enabled = [e for e in endpoints if is_ours(e) and e["status"] == "enabled"]
+    if any(ACCOUNTS in e["sources"] for e in enabled):
+        return
+    try:
+        account = next(gateway.connected_accounts(), None)
+    except (CallerError, Misconfigured):
+        return
+    if account is not None:
+        what = f"no enabled webhook endpoint gets the events of connected accounts ({account})"
+        yield Finding("warning", "stripe", what, REGISTER + " With --connect.")
 
 
 def _level(settings: Settings) -> Any:
@@ -66,6 +91,7 @@ def _level(settings: Settings) -> Any:
 
 def _named(endpoint: Json) -> str:
     kind = "event destination" if endpoint.get("thin") else "webhook endpoint"
+    kind += " for connected accounts" if endpoint["sources"] == [ACCOUNTS] else ""
     return f"{kind} {endpoint['id']} ({without_password(endpoint['url'])})"
 
 
@@ -83,7 +109,7 @@ def _enabled(settings: Settings, endpoint: Json) -> Iterator[Finding]:
         what = f"{where} does not send {', '.join(sorted(missing))}"
         fix = "./billing stripe register enables them."
         if thin:
-            fix = "Enable the types that bin/stripe-events --thin prints."
+            fix = "./billing stripe register --thin enables them."
         yield Finding("warning", "stripe", what, fix)
     else:
         yield Finding("ok", "stripe", f"{where} sends every type that this service handles")

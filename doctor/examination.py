@@ -17,6 +17,7 @@ import requests
 from doctor.endpoints import (
     enabled_addresses,
     endpoints_of,
+    examine_connected,
     examine_deliveries,
     examine_endpoints,
 )
@@ -35,7 +36,7 @@ from shared.store.scripts import Store
 from shared.stripe.endpoints import WEBHOOK_PATH
 from shared.stripe.gateway import API_VERSION, StripeGateway
 from shared.work.dead_letters import DeadLetters
-from shared.work.liveness import Alive, alive
+from shared.work.liveness import Alive, alive, is_recent
 
 __all__ = ["STATUS", "Finding", "Service", "examine"]
 
@@ -48,6 +49,10 @@ SKEW_ERROR_SECONDS = 120
 # The alert ClockSkewed has the same figure.
 PROCESS_SKEW_SECONDS = 2
 SERVER_ERRORS = 500
+# What several parts run into; it is told once, and what its text advises is for callers of the API.
+STRIPE_AWAY = "stripe_unreachable"
+STRIPE_IS_AWAY = "Stripe does not answer"
+CHECK_NETWORK = "Check the network, and STRIPE_API_BASE where it is set."
 
 
 def examine(settings: Settings | None = None, service: Service | None = None) -> list[Finding]:
@@ -114,6 +119,11 @@ def _all_of(parts: list[tuple[str, Look, str]]) -> list[Finding]:
     for area, look, fix in parts:
         try:
             findings += look()
+        except Unavailable as error:
+            if error.code != STRIPE_AWAY:
+                findings.append(Finding("error", area, str(error), fix))
+            elif not any(finding.what == STRIPE_IS_AWAY for finding in findings):
+                findings.append(Finding("error", area, STRIPE_IS_AWAY, CHECK_NETWORK))
         except BillingError as error:
             findings.append(Finding("error", area, str(error), fix))
     return findings
@@ -166,9 +176,11 @@ def _settings(settings: Settings, service: Service | None) -> Iterator[Finding]:
             f"the sandbox at {without_password(settings.stripe_api_base)} stands for Stripe",
         )
     secret = ("EVENT_SERVICE_SECRET", settings.event_service_secret, "notifications are not signed")
+    is_closed = settings.livemode or settings.api_keys
+    ops = "nobody can use /ops and the console" if is_closed else GUARDS["OPERATOR_KEYS"]
     keys = (
         ("API_KEYS", settings.api_keys, GUARDS["API_KEYS"]),
-        ("OPERATOR_KEYS", settings.operator_keys, GUARDS["OPERATOR_KEYS"]),
+        ("OPERATOR_KEYS", settings.operator_keys, ops),
     )
     for name, given, danger in [secret, *(keys if service is None else ())]:
         if given:
@@ -202,7 +214,7 @@ def _upkeep(signs: Alive) -> Finding:
             "no upkeep process runs: retries and lost doorbells wait",
             "Start upkeep: python -m worker.upkeep.",
         )
-    return Finding("ok", "upkeep", f"{len(signs.upkeep)} process(es) run")
+    return Finding("ok", "upkeep", f"{_recent(signs.upkeep)} process(es) run")
 
 
 def _workers_of(queue: str, signs: Alive) -> Finding:
@@ -220,7 +232,13 @@ def _workers_of(queue: str, signs: Alive) -> Finding:
             f"whether a worker serves the queue {queue} cannot be told without upkeep",
             "Start upkeep first: it rings on idle queues.",
         )
-    return Finding("ok", "workers", f"{len(signs.queues[queue])} worker(s) serve the queue {queue}")
+    count = _recent(signs.queues[queue])
+    return Finding("ok", "workers", f"{count} worker(s) serve the queue {queue}")
+
+
+def _recent(signs: dict[str, float]) -> int:
+    """Count whoever gave a sign just now: one that ended is remembered for minutes."""
+    return sum(map(is_recent, signs.values()))
 
 
 def _clocks(store: Store) -> Iterator[Finding]:
@@ -246,6 +264,7 @@ def _endpoints(settings: Settings, gateway: StripeGateway) -> Iterator[Finding]:
         what = f"destinations of thin events cannot be listed: {refusal}"
         yield Finding("warning", "stripe", what, "Give the key Event Destinations: read.")
     yield from examine_endpoints(settings, endpoints)
+    yield from examine_connected(gateway, endpoints)
     yield from examine_deliveries(gateway, int(time.time()))
 
 

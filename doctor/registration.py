@@ -1,8 +1,9 @@
 """Registration of the webhook endpoint at Stripe: what is to be changed, and the change.
 
-The endpoint has exactly the types that this service handles and its API version. Stripe cannot
-change an endpoint's version: for another version a second endpoint is made, and the first goes on
-until a person disables it; an event that comes by both is processed once.
+The endpoint has exactly the types that this service handles and its API version; a destination of
+thin events has the types and no version. Stripe cannot change an endpoint's version, nor whose
+events it gets: for another version a second endpoint is made, and the first goes on until a person
+disables it; an event that comes by both is processed once.
 """
 
 from __future__ import annotations
@@ -16,11 +17,46 @@ import worker.handlers  # noqa: F401 - fills the registry
 from shared.errors import CallerError
 from shared.printable import without_password
 from shared.settings import Settings, load_settings
-from shared.stripe.endpoints import WEBHOOK_PATH
+from shared.stripe.endpoints import (
+    ACCOUNTS,
+    SELF,
+    WEBHOOK_PATH,
+    snapshot_endpoints,
+    thin_endpoints,
+)
 from shared.stripe.gateway import API_VERSION, StripeGateway
-from worker.registry import handled_types
+from worker.lost_events import GENERATION_FAILURE
+from worker.registry import handled_types, thin_types
 
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be registered: an endpoint of snapshots or of thin events, and whose events."""
+
+    thin: bool = False
+    connect: bool = False
+
+    @property
+    def source(self) -> str:
+        """Name whose events it gets, in Stripe's words."""
+        return ACCOUNTS if self.connect else SELF
+
+    @property
+    def version(self) -> str | None:
+        """Give the API version it sends; thin events have none."""
+        return None if self.thin else API_VERSION
+
+    @property
+    def types(self) -> set[str]:
+        """Give its types by our names."""
+        return {*handled_types(), *([GENERATION_FAILURE] if self.thin else [])}
+
+    def describe(self) -> str:
+        """Say in words what it is."""
+        kind = "a destination of thin events" if self.thin else "an endpoint"
+        return kind + (" for connected accounts" if self.connect else "")
 
 
 @dataclass(frozen=True)
@@ -46,7 +82,8 @@ class Registered:
 class Registration:
     """Plan and make the registration of one address. Needs `STRIPE_SECRET_KEY` alone."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, wanted: Wanted, settings: Settings | None = None) -> None:
+        self._wanted = wanted
         self._settings = settings or load_settings("worker")
         self._gateway = StripeGateway(self._settings)
 
@@ -55,31 +92,56 @@ class Registration:
 
         Raises `CallerError` for an address that cannot be one, and what the gateway raises.
         """
+        wanted = self._wanted
         url = webhook_url(address, livemode=self._settings.livemode)
-        listed = self._gateway.webhook_endpoints()
-        same = [e for e in listed if e["url"].rstrip("/") == url]
-        usable = [e for e in same if e.get("api_version") == API_VERSION]
+        listed = (thin_endpoints if wanted.thin else snapshot_endpoints)(self._gateway)
+        same = [e for e in listed if e["url"].rstrip("/") == url and wanted.source in e["sources"]]
+        usable = [e for e in same if e.get("api_version") == wanted.version]
         notes = [*map(_other_version, (e for e in same if e not in usable))]
         if not usable:
-            step = f"create an endpoint for {without_password(url)} with {len(handled_types())} "
-            step += f"types of events, in API version {API_VERSION}"
+            step = f"create {wanted.describe()} at {without_password(url)} with "
+            step += f"{len(wanted.types)} types of events"
+            step += f", in API version {wanted.version}" if wanted.version else ""
             return Plan("create", url, steps=(step,), notes=tuple(notes))
         chosen = min(usable, key=lambda e: (e["status"] != "enabled", e["url"] != url))
         notes += [f"{e['id']} has the same address: disable it" for e in usable if e is not chosen]
-        changes, steps = _changes(chosen, url)
+        changes, steps = _changes(chosen, url, wanted)
         action = "update" if steps else "nothing"
         return Plan(action, url, chosen["id"], changes, tuple(steps), tuple(notes))
 
     def carry_out(self, plan: Plan) -> Registered:
         """Do what a plan says; for `nothing`, nothing. Raises what the gateway raises."""
         if plan.action == "create":
-            made = self._gateway.create_webhook_endpoint(
-                plan.url, list(handled_types()), f"billing-register-{secrets.token_hex(16)}"
-            )
-            return Registered(str(made["id"]), str(made.get("secret", "")))
-        if plan.action == "update":
+            return self._create(plan.url)
+        if plan.action == "update" and self._wanted.thin:
+            self._update_thin(plan.endpoint_id, plan.changes)
+        elif plan.action == "update":
             self._gateway.update_webhook_endpoint(plan.endpoint_id, **plan.changes)
         return Registered(plan.endpoint_id)
+
+    def _create(self, url: str) -> Registered:
+        key = f"billing-register-{secrets.token_hex(16)}"
+        if self._wanted.thin:
+            source = self._wanted.source
+            made = self._gateway.create_event_destination(url, thin_types(), source, key)
+            secret = made["webhook_endpoint"].get("signing_secret")
+        else:
+            connect = self._wanted.connect
+            made = self._gateway.create_webhook_endpoint(url, handled_types(), key, connect=connect)
+            secret = made.get("secret")
+        return Registered(str(made["id"]), str(secret or ""))
+
+    def _update_thin(self, destination_id: str, changes: Json) -> None:
+        """Make the changes of an endpoint to a destination, which has other names for them."""
+        fields: Json = {}
+        if "url" in changes:
+            fields["webhook_endpoint"] = {"url": changes["url"]}
+        if "enabled_events" in changes:
+            fields["enabled_events"] = thin_types()
+        if fields:
+            self._gateway.update_event_destination(destination_id, **fields)
+        if "disabled" in changes:
+            self._gateway.enable_event_destination(destination_id)
 
 
 def webhook_url(address: str, *, livemode: bool) -> str:
@@ -109,17 +171,17 @@ def _other_version(endpoint: Json) -> str:
     )
 
 
-def _changes(endpoint: Json, url: str) -> tuple[Json, list[str]]:
-    wanted, present = set(handled_types()), set(endpoint["enabled_events"])
+def _changes(endpoint: Json, url: str, wanted: Wanted) -> tuple[Json, list[str]]:
+    present = set(endpoint["enabled_events"])
     changes: Json = {}
     steps = []
     if endpoint["url"] != url:
         changes["url"] = url
         steps.append(f"change its address to {without_password(url)}")
-    if present != wanted:
-        changes["enabled_events"] = list(handled_types())
-        steps += [f"add {name}" for name in sorted(wanted - present)]
-        steps += [f"remove {name}" for name in sorted(present - wanted)]
+    if present != wanted.types:
+        changes["enabled_events"] = sorted(wanted.types)
+        steps += [f"add {name}" for name in sorted(wanted.types - present)]
+        steps += [f"remove {name}" for name in sorted(present - wanted.types)]
     if endpoint["status"] != "enabled":
         changes["disabled"] = False
         steps.append(f"enable it; it is {endpoint['status']}")

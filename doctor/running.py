@@ -22,7 +22,7 @@ COMPARED = (
 )
 GUARDS = {
     "API_KEYS": "anybody who reaches the API can pay and refund",
-    "OPERATOR_KEYS": "/ops and /metrics are open, or closed, to all",
+    "OPERATOR_KEYS": "anybody who reaches the API can use /ops and the console",
 }
 
 

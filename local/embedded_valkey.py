@@ -140,17 +140,16 @@ class EmbeddedValkey:
                 raise ValkeyFailed(self._why_it_did_not_start())
             time.sleep(POLL_SECONDS)
 
-
     def _why_it_did_not_start(self) -> str:
         lines = self.last_lines()
         if not any(words in "\n".join(lines) for words in UNREADABLE_DATA):
             return "\n".join(["The embedded Valkey did not start:", *lines])
         return (
-            f"The embedded Valkey cannot read its data in {self._dir}: a file is damaged or "
-            "missing.\nNothing was changed. Put a copy of the folder in its place; or move it away "
-            "and start again: then the service\nrebuilds what Stripe knows of the last 30 days, and "
-            "refund jobs that had not reached Stripe are lost\n(docs/runbook.md, Lost Redis). "
-            f"Valkey's own words are in {self._log_path}:\n\n  {_said_last(lines)}"
+            f"The embedded Valkey cannot read its data in {self._dir}: a file is damaged\n"
+            "or missing. Nothing was changed. Put a copy of the folder in its place; or move it\n"
+            "away and start again: then the service rebuilds what Stripe knows of the last 30\n"
+            "days, and refund jobs that had not reached Stripe are lost (docs/runbook.md, Lost\n"
+            f"Redis). The end of {self._log_path}:\n\n  {_said_last(lines)}"
         )
 
 

@@ -62,4 +62,3 @@ def _fault(binding: Binding) -> str:
     if binding.error and binding.original.string.count("\n") > 1:
         return "a quotation mark that it opens is not closed there"
     return "a line is NAME=value, and quotation marks come in pairs"
-

@@ -65,7 +65,5 @@ def _indexable(key: str) -> str:
     return key
 
 
-MetadataKey = Annotated[
-    str, StringConstraints(pattern=METADATA_KEY), AfterValidator(_indexable)
-]
+MetadataKey = Annotated[str, StringConstraints(pattern=METADATA_KEY), AfterValidator(_indexable)]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode]

@@ -500,4 +500,3 @@ _OF_OTHERS = (
     "SANDBOX_STATE",
     "SANDBOX_WEBHOOK_URL",
 )
-

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from shared.errors import Inconsistent
 from shared.facts import Fact
-from shared.stripe.event import Event
+from shared.stripe.event import THIN_PREFIX, Event
 from shared.stripe.gateway import StripeGateway
+from worker.lost_events import GENERATION_FAILURE
 
 Handler = Callable[[Event, StripeGateway], list[Fact]]
 _handlers: dict[str, Handler] = {}
@@ -38,3 +39,8 @@ def handler_of(event_type: str) -> Handler | None:
 def handled_types() -> list[str]:
     """List the types to subscribe a webhook endpoint to, sorted."""
     return sorted(_handlers)
+
+
+def thin_types() -> list[str]:
+    """List the types for a destination of thin events: ours, and Stripe's notice of a lost one."""
+    return [*(THIN_PREFIX + event_type for event_type in handled_types()), GENERATION_FAILURE]

@@ -24,7 +24,7 @@ def register(scope: Scope, given: Json, secret: str | None = None) -> Json:
         "id": ids.new_id("webhook_endpoint"),
         "object": "webhook_endpoint",
         "api_version": given.get("api_version"),
-        "application": None,
+        "application": _application(scope) if given.get("connect") else None,
         "created": scope.now,
         "description": given.get("description"),
         "enabled_events": given["enabled_events"],
@@ -37,6 +37,11 @@ def register(scope: Scope, given: Json, secret: str | None = None) -> Json:
     note["secrets"] = [{"secret": secret or ids.signing_secret(), "until": None}]
     note["connect"] = given.get("connect", False)
     return scope.put("webhook_endpoint", endpoint)
+
+
+def _application(scope: Scope) -> str:
+    """Name the platform's Connect application: the one sign of whose events an endpoint gets."""
+    return "ca_" + scope.account.id.removeprefix("acct_")
 
 
 def _check_reach(scope: Scope, url: str) -> None:

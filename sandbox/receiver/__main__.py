@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 DEFAULT_PORT: Final = 5050
 OK: Final = 200
+UNAUTHORIZED: Final = 401
 SIGNED_HEADERS: Final = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
@@ -67,6 +68,11 @@ class Receiver:
             return "unchecked"
         valid = any(_verifies(secret, headers, payload) for secret in self.secrets)
         return "valid" if valid else "invalid"
+
+    def answer_to(self, signature: str) -> int:
+        """Return the status for a signature: what cannot be ours is refused, as docs demand."""
+        is_refused = signature == "invalid" or (signature == "missing" and self.secrets)
+        return UNAUTHORIZED if is_refused else OK
 
     def failure_for(self, body: Json) -> Failure | None:
         """Return the failure this notification meets, and count it as met."""
@@ -112,8 +118,8 @@ async def _take(request: web.Request) -> web.Response:
     failure = receiver.failure_for(body)
     if failure is not None:
         await asyncio.sleep(failure.delay_seconds)
-    status = OK if failure is None else failure.status
     signature = receiver.verdict(headers, payload)
+    status = failure.status if failure else receiver.answer_to(signature)
     notification_id = headers.get("webhook-id") or body.get("id")
     receiver.notifications.add(
         {

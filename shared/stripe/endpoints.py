@@ -10,11 +10,25 @@ from shared.stripe.gateway import StripeGateway
 
 Json = dict[str, Any]
 WEBHOOK_PATH = "/api/webhook"
+# Whose events an endpoint gets, in Stripe's words: our account's, or connected accounts'.
+SELF, ACCOUNTS = "@self", "@accounts"
 
 
 def is_ours(endpoint: Json) -> bool:
     """Say whether an endpoint has this service's path; the door takes one slash at its end."""
     return urlsplit(endpoint["url"]).path.removesuffix("/").endswith(WEBHOOK_PATH)
+
+
+def snapshot_endpoints(gateway: StripeGateway) -> list[Json]:
+    """List the webhook endpoints, each with whose events it gets. Raises as the gateway.
+
+    Stripe names an application of those that get the connected accounts' events, and of no others;
+    `connect` itself is never shown.
+    """
+    return [
+        {**one, "thin": False, "sources": [ACCOUNTS if one.get("application") else SELF]}
+        for one in gateway.webhook_endpoints()
+    ]
 
 
 def thin_endpoints(gateway: StripeGateway) -> list[Json]:
@@ -31,6 +45,7 @@ def thin_endpoints(gateway: StripeGateway) -> list[Json]:
             "enabled_events": [name.removeprefix(THIN_PREFIX) for name in one["enabled_events"]],
             "api_version": None,
             "thin": True,
+            "sources": one.get("events_from") or [SELF],
         }
         for one in gateway.event_destinations()
         if one["event_payload"] == "thin" and (one.get("webhook_endpoint") or {}).get("url")

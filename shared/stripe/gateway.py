@@ -26,6 +26,8 @@ from shared.telemetry.tracing import SpanKind, span
 
 API_VERSION: str = stripe.api_version or ""
 PAGE_LIMIT = 100
+# How an endpoint that we made is named in Stripe's dashboard.
+SERVICE = "billing-service"
 # A million objects: a list that is longer never ends.
 MOST_PAGES = 10_000
 
@@ -332,14 +334,15 @@ class StripeGateway:
         return cast(list[dict[str, Any]], page["data"])
 
     def create_webhook_endpoint(
-        self, url: str, types: list[str], idempotency_key: str
+        self, url: str, types: list[str], idempotency_key: str, *, connect: bool = False
     ) -> dict[str, Any]:
         """Register a webhook endpoint for these types, in our API version.
 
-        The answer has its signing `secret`, which Stripe never shows again. Raises as `payment`.
+        With `connect` it gets the events of connected accounts instead of our own. The answer has
+        its signing `secret`, which Stripe never shows again. Raises as `payment`.
         """
         params: Any = {"url": url, "enabled_events": types, "api_version": API_VERSION}
-        params["description"] = "billing-service"
+        params |= {"description": SERVICE, "connect": connect}
         options = _options(None, idempotency_key)
         return self._call(
             "webhook_endpoints.create",
@@ -353,6 +356,37 @@ class StripeGateway:
             "webhook_endpoints.update",
             lambda: self._client.v1.webhook_endpoints.update(endpoint_id, params),
         )
+
+    def create_event_destination(
+        self, url: str, types: list[str], source: str, idempotency_key: str
+    ) -> dict[str, Any]:
+        """Register a destination of thin events (API v2) for the events of one source.
+
+        The answer has its signing secret, which Stripe never shows again. Raises as `payment`.
+        """
+        params: Any = {
+            "name": SERVICE,
+            "type": "webhook_endpoint",
+            "event_payload": "thin",
+            "events_from": [source],
+            "enabled_events": types,
+            "webhook_endpoint": {"url": url},
+            "include": ["webhook_endpoint.signing_secret"],
+        }
+        create = self._client.v2.core.event_destinations.create
+        options = _options(None, idempotency_key)
+        return self._call("event_destinations.create", lambda: create(params, options))
+
+    def update_event_destination(self, destination_id: str, **changes: Any) -> dict[str, Any]:
+        """Change a destination's `enabled_events` or `webhook_endpoint`. Raises as `payment`."""
+        update = self._client.v2.core.event_destinations.update
+        params: Any = changes
+        return self._call("event_destinations.update", lambda: update(destination_id, params))
+
+    def enable_event_destination(self, destination_id: str) -> dict[str, Any]:
+        """Have Stripe send events to a destination again. Raises as `payment`."""
+        enable = self._client.v2.core.event_destinations.enable
+        return self._call("event_destinations.enable", lambda: enable(destination_id))
 
     def try_call(self, method: str, path: str, **params: Any) -> None:
         """Make one call for its outcome alone: what the doctor finds out a key's rights by.

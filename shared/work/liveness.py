@@ -82,7 +82,7 @@ class Alive:
     """Who gave signs of life: seconds since the last, by process; empty when nobody did.
 
     `stuck` are signs of the contrary. `clocks` says by how many seconds the clock of each process
-    is ahead of Redis's.
+    that lives is ahead of Redis's.
     """
 
     queues: dict[str, dict[str, float]]
@@ -126,6 +126,7 @@ def alive(store: Store) -> Alive:
         rows = cast(list[list[tuple[str, float]]], pipe.execute())
     now = store.now_ms()
     *queues, upkeep, stuck = [{who: (now - at) / 1000 for who, at in row} for row in rows]
+    living = {who for signs in (*queues, upkeep) for who, age in signs.items() if is_recent(age)}
     offsets = store.hash(store.keys.clocks())
-    clocks = {who: int(offset) / 1000 for who, offset in offsets.items()}
+    clocks = {who: int(offset) / 1000 for who, offset in offsets.items() if who in living}
     return Alive(dict(zip(KINDS, queues, strict=True)), upkeep, stuck, clocks)

@@ -259,6 +259,28 @@ def test_whoever_is_silent_for_long_is_forgotten(store: Store) -> None:
     assert "old:1" not in alive(store).upkeep
 
 
+def test_whoever_ended_is_not_counted_and_its_clock_is_nobodys(
+    settings: Settings, real_store: Store
+) -> None:
+    everyone_lives(real_store)
+    Signs(real_store).give(RELAY)
+    ended = real_store.now_ms() - 60_000
+    for name in (*KINDS, RELAY):
+        real_store.redis.zadd(real_store.keys.signs(name), {"ended:1": ended, "ended:2": ended})
+    real_store.redis.hset(real_store.keys.clocks(), "ended:1", 90_000)
+    found = [f for f in examine(settings) if f.area in ("upkeep", "workers")]
+    assert [f.level for f in found] == ["ok"] * (1 + len(KINDS))
+    assert all(f.what.startswith("1 ") for f in found)
+    assert "ended:1" not in alive(real_store).clocks
+
+
+def test_a_stripe_that_is_away_is_told_once_and_not_as_a_missing_right(settings: Settings) -> None:
+    away = settings.model_copy(update={"stripe_api_base": "http://127.0.0.1:9"})
+    (finding,) = [f for f in examine(away) if f.area == "stripe"]
+    assert (finding.level, finding.what) == ("error", "Stripe does not answer")
+    assert "network" in finding.fix
+
+
 def test_upkeep_is_judged_before_workers(
     hands: Hands, settings: Settings, real_store: Store
 ) -> None:

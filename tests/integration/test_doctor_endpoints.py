@@ -20,8 +20,8 @@ from shared.work.reconciliation import Reconciliation
 from tests.conftest import make_settings
 from tests.integration.hands import Hands
 from worker.endpoints import note_endpoints
-from worker.handlers.__main__ import thin_types
 from worker.lost_events import GENERATION_FAILURE
+from worker.registry import thin_types
 
 Json = dict[str, Any]
 KEY = {"Authorization": "Bearer sk_test_tests_0123456789"}
@@ -99,6 +99,25 @@ def test_a_key_that_may_not_list_destinations_is_told_so(at_stripe: Settings) ->
         requests.delete(faults, timeout=5).raise_for_status()
     assert "cannot be listed" in what
     assert "no enabled webhook endpoint" in none
+
+
+def test_an_endpoint_of_connected_accounts_stands_for_none_of_our_own(at_stripe: Settings) -> None:
+    register(at_stripe, "snapshot", data={"url": URL, "enabled_events[]": "*", "connect": "true"})
+    (what,) = not_well(at_stripe)
+    assert what.endswith("gets the events of our own account")
+    thin(at_stripe)
+    assert not_well(at_stripe) == []
+
+
+def test_connected_accounts_that_nobody_hears_of_are_told(
+    at_stripe: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thin(at_stripe)
+    monkeypatch.setattr(StripeGateway, "connected_accounts", lambda _: iter(["acct_1Other"]))
+    (what,) = not_well(at_stripe)
+    assert what.endswith("gets the events of connected accounts (acct_1Other)")
+    register(at_stripe, "snapshot", data={"url": URL, "enabled_events[]": "*", "connect": "true"})
+    assert not_well(at_stripe) == []
 
 
 def test_a_comparison_knows_a_thin_destination(at_stripe: Settings, hands: Hands) -> None:

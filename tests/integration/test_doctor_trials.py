@@ -225,7 +225,11 @@ def test_an_event_service_that_is_a_billing_api_is_found(
 def test_an_event_service_that_verifies_nothing_is_found(
     settings: Settings, service: Service, workers: None
 ) -> None:
-    assert found(examine(settings, service), "anybody can forge").level == "warning"
+    assert found(examine(settings, service), "refuses a wrong signature (401)").level == "ok"
+    with peer(lambda _: (200, {})) as address:
+        there = settings.model_copy(update={"event_service_url": address})
+        findings = examine(there, service)
+    assert found(findings, "anybody can forge").level == "warning"
 
 
 def test_a_service_that_runs_with_other_settings_is_found(
@@ -271,6 +275,7 @@ def test_a_redis_of_another_installation_is_found(settings: Settings, real_store
 def test_a_clock_of_a_process_is_found(settings: Settings) -> None:
     store = open_store(settings, "tests")
     store.redis.hset(store.keys.clocks(), "host:1", 9000)
+    store.redis.zadd(store.keys.signs("relay"), {"host:1": store.now_ms()})
     store.redis.close()
     assert "host:1" in found(examine(settings), "differs from Redis's").what
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ from shared.errors import CallerError
 from shared.stripe.gateway import API_VERSION
 from tests.integration.test_doctor import KEY, no_endpoint_is_left, register_endpoint
 from tests.servers import ROOT
-from worker.registry import handled_types
+from worker.lost_events import GENERATION_FAILURE
+from worker.registry import handled_types, thin_types
 
 __all__ = ["no_endpoint_is_left"]
 Json = dict[str, Any]
@@ -177,3 +179,93 @@ def test_an_address_is_completed(address: str, url: str) -> None:
 def test_a_live_endpoint_has_an_https_address(address: str) -> None:
     with pytest.raises(CallerError):
         webhook_url(address, livemode=True)
+
+
+# Thin events, and the events of connected accounts.
+
+
+def destinations(sandbox: str) -> list[Json]:
+    """List the event destinations with their addresses, oldest first."""
+    address = f"{sandbox}/v2/core/event_destinations?include[0]=webhook_endpoint.url"
+    return list(reversed(requests.get(address, headers=KEY, timeout=5).json()["data"]))
+
+
+@pytest.fixture(autouse=True)
+def no_destination_is_left(sandbox: str) -> Iterator[None]:
+    yield
+    for one in destinations(sandbox):
+        address = f"{sandbox}/v2/core/event_destinations/{one['id']}"
+        requests.delete(address, headers=KEY, timeout=5).raise_for_status()
+
+
+@pytest.mark.parametrize(
+    ("options", "source"), [(["--thin"], "@self"), (["--thin", "--connect"], "@accounts")]
+)
+def test_a_thin_destination_is_made_once_and_its_secret_printed(
+    sandbox: str, options: list[str], source: str
+) -> None:
+    dry = billing(sandbox, ADDRESS, *options, "--dry-run")
+    assert (dry.returncode, "create a destination of thin events" in dry.stdout) == (0, True)
+    assert destinations(sandbox) == []
+    done = billing(sandbox, ADDRESS, *options, "--yes", "--json")
+    made = json.loads(done.stdout)
+    (one,) = destinations(sandbox)
+    assert (one["id"], one["event_payload"]) == (made["endpoint_id"], "thin")
+    assert (one["events_from"], one["webhook_endpoint"]["url"]) == ([source], URL)
+    assert sorted(one["enabled_events"]) == sorted(thin_types())
+    address = f"{sandbox}/v2/core/event_destinations/{one['id']}"
+    shown = requests.get(
+        f"{address}?include[0]=webhook_endpoint.signing_secret", headers=KEY, timeout=5
+    )
+    assert made["secret"].startswith("whsec_")
+    assert shown.json()["webhook_endpoint"]["signing_secret"] == made["secret"]
+    again = billing(sandbox, ADDRESS, *options, "--yes")
+    assert "is as it should be" in again.stdout
+    assert len(destinations(sandbox)) == 1
+    assert endpoints(sandbox) == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        ({"webhook_endpoint": {"url": URL + "/"}}, "change its address"),
+        ({"enabled_events": ["v1.charge.refunded"]}, "add charge.dispute.created"),
+        ({"enabled_events": ["*"]}, f"add {GENERATION_FAILURE}"),
+        ("disable", "enable it; it is disabled"),
+    ],
+)
+def test_a_thin_destination_is_repaired(sandbox: str, damage: Json | str, words: str) -> None:
+    billing(sandbox, ADDRESS, "--thin", "--yes")
+    (before,) = destinations(sandbox)
+    address = f"{sandbox}/v2/core/event_destinations/{before['id']}"
+    if isinstance(damage, str):
+        requests.post(f"{address}/{damage}", headers=KEY, timeout=5).raise_for_status()
+    else:
+        requests.post(address, json=damage, headers=KEY, timeout=5).raise_for_status()
+    dry = billing(sandbox, ADDRESS, "--thin", "--dry-run")
+    assert words in dry.stdout
+    done = billing(sandbox, ADDRESS, "--thin", "--yes")
+    assert (done.returncode, words in done.stdout) == (0, True)
+    (after,) = destinations(sandbox)
+    kept = ("id", "status", "webhook_endpoint", "events_from")
+    assert [after[name] for name in kept] == [before[name] for name in kept]
+    assert sorted(after["enabled_events"]) == sorted(before["enabled_events"])
+
+
+def test_an_endpoint_of_connected_accounts_is_another_than_our_own(
+    sandbox: str, registered: Json
+) -> None:
+    done = billing(sandbox, ADDRESS, "--connect", "--yes")
+    assert "create an endpoint for connected accounts" in done.stdout
+    assert "STRIPE_WEBHOOK_SECRET=whsec_" in done.stdout
+    own, connected = endpoints(sandbox)
+    assert (own["application"], own["id"]) == (None, registered["endpoint_id"])
+    assert connected["application"]
+    for options in ([], ["--connect"]):
+        assert "is as it should be" in billing(sandbox, ADDRESS, *options, "--yes").stdout
+    assert len(endpoints(sandbox)) == 2
+    address = f"{sandbox}/v1/webhook_endpoints/{connected['id']}"
+    requests.post(address, data={"disabled": "true"}, headers=KEY, timeout=5).raise_for_status()
+    assert "is as it should be" in billing(sandbox, ADDRESS, "--yes").stdout
+    assert connected["id"] in billing(sandbox, ADDRESS, "--connect", "--yes").stdout
+    assert [one["status"] for one in endpoints(sandbox)] == ["enabled", "enabled"]

@@ -6,10 +6,8 @@ import argparse
 import json
 import sys
 
-from shared.stripe.event import THIN_PREFIX
 from shared.stripe.gateway import API_VERSION
-from worker.lost_events import GENERATION_FAILURE
-from worker.registry import handled_types
+from worker.registry import handled_types, thin_types
 
 
 def main(arguments: list[str]) -> None:
@@ -25,11 +23,6 @@ def main(arguments: list[str]) -> None:
         sys.stdout.write("\n".join(types) + "\n")
     else:
         sys.stdout.write((thin_request if options.thin else request_for)(options.curl))
-
-
-def thin_types() -> list[str]:
-    """List the types for a destination of thin events: ours, and Stripe's notice of a lost one."""
-    return [*(THIN_PREFIX + event_type for event_type in handled_types()), GENERATION_FAILURE]
 
 
 def request_for(url: str) -> str:
