@@ -18,7 +18,6 @@ from pydantic import (
     ValidationError,
     field_validator,
 )
-from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.bearer_keys import CallerLimits, unknown_callers
@@ -34,8 +33,8 @@ from shared.keys import INSTALLATION
 from shared.live_safety import live_problems
 from shared.misspellings import misspellings
 from shared.processes import GUARDED, PROCESSES, Process, given_to, roles_of
+from shared.setting_problems import in_words
 from shared.setting_types import (
-    FORMS,
     INSTALLATION_NAME,
     PATH,
     QUEUES,
@@ -420,7 +419,7 @@ def _read(env_file: str | None, withheld: Mapping[str, Any]) -> tuple[Settings, 
         fields = Settings.model_fields
         wrong = {str(item["loc"][0]).lower() for item in error.errors()}
         empty = {name: _NOTHING.get(name, fields[name].default) for name in wrong}
-        problems = [_problem(item) for item in error.errors()]
+        problems = [in_words(item, fields) for item in error.errors()]
         return Settings(_env_file=env_file, **{**withheld, **empty}), problems
 
 
@@ -432,21 +431,6 @@ def misspelled(variables: Iterable[str]) -> list[str]:
 
 def _known_names() -> set[str]:
     return {name.upper() for name in Settings.model_fields} | GUARDED | set(_OF_OTHERS)
-
-
-def _problem(error: ErrorDetails) -> str:
-    """Say in a line what is wrong with a setting, and where in it when it has parts with names."""
-    name, *place = error["loc"]
-    variable = str(name).upper()
-    if error["type"] == "missing":
-        return f"{variable} is not set: {_description(variable)}"
-    message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "string_pattern_mismatch":
-        message = FORMS[error["ctx"]["pattern"]]
-    if error["type"] == "extra_forbidden":
-        message = "there is no limit of this name"
-    where = ".".join(part for part in place if isinstance(part, str))
-    return f"{variable} is not valid: {where}{': ' if where else ''}{message}"
 
 
 def _description(name: str) -> str:
