@@ -20,7 +20,10 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     try:
-        from local.run import run
+        from shared.lasting_imports import lasting_imports
+
+        with lasting_imports():
+            from local.run import run
     except ModuleNotFoundError as error:
         sys.stderr.write(
             f"The service cannot start: Python finds no module {error.name!r} "

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from functools import cache, partial
 
-from flask_openapi3.openapi import OpenAPI
+from shared.lasting_imports import lasting_imports
 
-from api.app import create_app
-from api.parts import EXTENSION
-from api.serving import Arbiter, raise_file_limit
-from shared.errors import Misconfigured
-from shared.opening import begin, ensure_usable
-from shared.refusal import refuse_start
-from shared.settings import Settings, load_settings
-from shared.store.connection import open_store
-from shared.store.identity import Identity
-from shared.stripe.gateway import API_VERSION
-from shared.telemetry.logging import configure_logging, get_logger
-from shared.telemetry.tracing import configure_tracing
+with lasting_imports():
+    from flask_openapi3.openapi import OpenAPI
+
+    from api.app import create_app
+    from api.parts import EXTENSION
+    from api.serving import Arbiter, raise_file_limit
+    from shared.errors import Misconfigured
+    from shared.opening import begin, ensure_usable
+    from shared.refusal import refuse_start
+    from shared.settings import Settings, load_settings
+    from shared.store.connection import open_store
+    from shared.store.identity import Identity
+    from shared.stripe.gateway import API_VERSION
+    from shared.telemetry.logging import configure_logging, get_logger
+    from shared.telemetry.tracing import configure_tracing
 
 # Files a process needs beside its clients' connections: Redis, Stripe, logs, itself.
 OWN_FILES = 256

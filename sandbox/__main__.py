@@ -1,6 +1,7 @@
 """Run the sandbox: `python -m sandbox`."""
 
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -64,5 +65,6 @@ def _register_endpoint(world: World) -> None:
 
 
 if __name__ == "__main__":
+    gc.freeze()  # what is imported stays: looking through it made the end as long as the start
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     asyncio.run(serve())

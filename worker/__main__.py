@@ -9,6 +9,7 @@ from functools import partial
 from celery.signals import worker_shutting_down
 
 from shared.errors import Misconfigured
+from shared.lasting_imports import lasting_imports
 from shared.refusal import refuse_start
 from shared.settings import Settings
 from shared.telemetry.logging import configure_logging, get_logger
@@ -20,7 +21,8 @@ log = get_logger(__name__)
 def main() -> None:
     """Serve the queues until SIGTERM; exit 2 with every problem of the settings named."""
     try:
-        from worker.app import app, settings
+        with lasting_imports():
+            from worker.app import app, settings
     except Misconfigured as error:
         refuse_start("The worker", error)
     # Celery sets its logging up after it has connected to Redis; ours is to be there before.

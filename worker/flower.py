@@ -5,6 +5,7 @@ Flower itself answers under any `Host`, and so to any web page by DNS rebinding.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from http import HTTPStatus
@@ -45,6 +46,7 @@ def main() -> None:
         refuse_start("Flower", error)
     GuardedFlower.allowed_hosts = settings.allowed_hosts
     flower.command.Flower = GuardedFlower
+    gc.freeze()  # what is imported stays: shared.lasting_imports tells what that spares
     sys.argv = ["celery", "--app", "worker.watched_queues", "flower", *sys.argv[1:]]
     celery()
 

@@ -6,6 +6,7 @@ due work like any other, which a worker claims, so that only one does each at a 
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 from collections.abc import Callable
@@ -82,6 +83,7 @@ def serve(store: Store, settings: Settings, stop: threading.Event) -> None:
 
 def main() -> None:
     """Relay until SIGTERM or SIGINT; exit 2 with every problem of the settings named."""
+    gc.freeze()  # what is imported stays: shared.lasting_imports tells what that spares
     try:
         settings = load_settings("upkeep")
     except Misconfigured as error:

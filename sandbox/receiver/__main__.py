@@ -5,6 +5,7 @@
 """
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -213,5 +214,6 @@ async def serve() -> None:
 
 
 if __name__ == "__main__":
+    gc.freeze()  # what is imported stays: looking through it made the end as long as the start
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     asyncio.run(serve())
