@@ -117,7 +117,10 @@ def from_validation(error: ValidationError) -> Response:
     """Name every field that is wrong, and never its value."""
     failures = error.errors(include_input=False, include_url=False, include_context=False)
     errors = [
-        {"param": ".".join(str(part) for part in item["loc"]) or "body", "message": item["msg"]}
+        {
+            "param": ".".join(str(part) for part in item["loc"]) or "body",
+            "message": item["msg"].removeprefix("Value error, "),
+        }
         for item in failures[:MOST_ERRORS]
     ]
     first = errors[0]

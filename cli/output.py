@@ -1,7 +1,8 @@
 """Print for a person, or with `--json` for a script.
 
-On a terminal, tables fit its width and states have colours (`NO_COLOR` turns them off); elsewhere
-every cell is whole, one row a line. Whatever comes from others is escaped first.
+On a terminal, tables fit its width and states have colours (`NO_COLOR` turns them off): long texts
+are cut first, and where that does not do, every row becomes a block of lines, for no id is torn.
+Elsewhere every cell is whole, one row a line. Whatever comes from others is escaped first.
 """
 
 from __future__ import annotations
@@ -35,10 +36,8 @@ COLOURS = {
 }
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+\+00:00")
 # What gives way on a narrow terminal; ids and states never do.
-CUT = ("error", "reason", "what")
-# Columns that a terminal usually has, those between two columns of a table, and the fewest that
-# still say something of a long text.
-USUAL_COLUMNS = 80
+CUT = ("error", "reason", "what", "customer_email")
+# Columns between two columns of a table, and the fewest that still say something of a long text.
 GAP = 2
 NARROWEST = 12
 
@@ -71,7 +70,11 @@ def table(rows: list[Json], *columns: str) -> None:
     console = Console(highlight=False)
     if console.is_terminal:
         shorter = [[_to_the_second(cell) for cell in row] for row in cells]
-        console.print(_fitting(titles, shorter, columns, console.width))
+        room = _room(titles, shorter, columns, console.width)
+        if room is None:
+            _print_blocks(console, titles, shorter)
+        else:
+            console.print(_fitting(titles, shorter, columns, room))
         return
     lines = [titles, *cells]
     widths = [max(len(line[number]) for line in lines) for number in range(len(columns))]
@@ -81,28 +84,45 @@ def table(rows: list[Json], *columns: str) -> None:
 
 
 def _fitting(
-    titles: list[str], cells: list[list[str]], columns: tuple[str, ...], width: int
+    titles: list[str], cells: list[list[str]], columns: tuple[str, ...], room: int
 ) -> Table:
-    """Build a table in which long texts give way first, and ids only on a narrow terminal."""
+    """Build a table in which long texts are cut to their room."""
     fitting = Table(box=None, header_style="bold", pad_edge=False)
-    room = _room(titles, cells, columns, width)
     for title, column in zip(titles, columns, strict=True):
-        if column in CUT:
-            fitting.add_column(title, overflow="ellipsis", no_wrap=True, max_width=room)
-        else:
-            whole = column == "id" and width >= USUAL_COLUMNS
-            fitting.add_column(title, overflow="fold", no_wrap=whole)
+        width = room if column in CUT else None
+        fitting.add_column(title, overflow="ellipsis", no_wrap=True, max_width=width)
     for row in cells:
         fitting.add_row(*(styled(cell) for cell in row))
     return fitting
 
 
-def _room(titles: list[str], cells: list[list[str]], columns: tuple[str, ...], width: int) -> int:
-    """Say how wide each column of long texts may be when all others are shown whole."""
+def _print_blocks(console: Console, titles: list[str], cells: list[list[str]]) -> None:
+    """Print each row as a block, a line for each field, with an empty line between two."""
+    for number, row in enumerate(cells):
+        if number:
+            console.print()
+        block = Table(box=None, show_header=False, pad_edge=False)
+        block.add_column(style="bold", no_wrap=True)
+        block.add_column(overflow="fold")
+        for title, cell in zip(titles, row, strict=True):
+            block.add_row(title, styled(cell))
+        console.print(block)
+
+
+def _room(
+    titles: list[str], cells: list[list[str]], columns: tuple[str, ...], width: int
+) -> int | None:
+    """Say how wide each column of long texts may be when all others are shown whole.
+
+    None where the table does not fit at all.
+    """
     by_column = zip(columns, zip(titles, *cells, strict=True), strict=True)
-    others = [max(map(len, texts)) for column, texts in by_column if column not in CUT]
-    left = width - sum(others) - GAP * (len(columns) - 1)
-    return max(NARROWEST, left // max(1, len(columns) - len(others)))
+    widths = [(column in CUT, max(map(len, texts))) for column, texts in by_column]
+    texts = [wide for gives_way, wide in widths if gives_way]
+    others = sum(wide for gives_way, wide in widths if not gives_way)
+    room = (width - others - GAP * (len(columns) - 1)) // max(1, len(texts))
+    fewest = min(NARROWEST, max(texts, default=0))
+    return room if room >= fewest else None
 
 
 def fields(item: Json) -> None:

@@ -33,7 +33,8 @@ def show_payment(
         output.as_json(payment)
         return
     subjects: dict[str, Json] = payment["known"].get("subjects", {})
-    for name, subject in subjects.items():
+    # The payment first, whatever its id; then what became of its money.
+    for name, subject in sorted(subjects.items(), key=lambda one: one[1]["family"] != "payment"):
         output.print_line(
             f"{printable(name)}: {printable(subject['family'])} {printable(subject['status'])}"
         )
@@ -54,9 +55,11 @@ def _show_money(subject: Json) -> None:
         if snapshot.get(name) is not None:
             moved = output.amount(snapshot[name], snapshot.get("settlement_currency"))
             output.print_line(f"  {name}: {moved}")
-    for name in ("reason", "failure_code", "pending_reason", "due_by"):
+    for name in ("reason", "failure_code", "pending_reason"):
         if snapshot.get(name):
             output.print_line(f"  {name}: {printable(str(snapshot[name]))}")
+    if snapshot.get("due_by"):
+        output.print_line(f"  due_by: {output.second(snapshot['due_by'])}")
 
 
 def _show_metadata(subjects: dict[str, Json]) -> None:

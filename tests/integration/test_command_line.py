@@ -260,18 +260,36 @@ def test_nothing_that_others_sent_steers_the_terminal(billing: Billing, real_sto
     )
 
 
-@pytest.mark.parametrize("columns", [40, 80, 200])
+LONG_ID = "evt_1TnbZLKdfU3hXEhNB0a2CqRy"
+LISTS = (("dead-letters", "list"), ("events", "list"), ("payments", "list"))
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 200])
 def test_a_table_fits_the_terminal_and_ids_are_whole(
-    billing: Billing, real_store: Store, columns: int
+    billing: Billing, real_store: Store, hands: Hands, columns: int
 ) -> None:
-    event_id = "evt_1TnbZLKdfU3hXEhNB0a2CqRy"
-    bury(real_store, event_id, error="the event service answered with status 500 " * 5)
-    screen = Screen(billing.environment, "dead-letters", "list", columns=columns)
+    bury(real_store, LONG_ID, error="the event service answered with status 500 " * 5)
+    payment = paid(hands, customer_email="a.long.address@a-long-domain.example.com")
+    for arguments in LISTS:
+        screen = Screen(billing.environment, *arguments, columns=columns)
+        text = screen.rest()
+        lines = [line for line in text.splitlines() if "go on with" not in line]
+        assert max(map(len, lines)) <= columns, text
+        expected = payment if "payments" in arguments else LONG_ID
+        # Of 40 columns, a title and an id of 28 leave no room for the longest titles.
+        assert columns < 60 or expected in text, text
+        assert screen.ended() == 0
+
+
+def test_where_no_table_fits_each_row_is_a_block(billing: Billing, real_store: Store) -> None:
+    for number in (1, 2):
+        bury(real_store, f"{LONG_ID}{number}", error="gone")
+    screen = Screen(billing.environment, "events", "list", columns=60)
     text = screen.rest()
-    assert max(len(line) for line in text.splitlines()) <= columns
-    assert columns < 80 or event_id in text
-    assert "ERROR" in text
     assert screen.ended() == 0
+    blocks = [block.split() for block in text.strip().split("\n\n")]
+    assert [LONG_ID + "2" in blocks[0], LONG_ID + "1" in blocks[1]] == [True, True]
+    assert all(block.count("STATE") == 1 for block in blocks)
 
 
 def test_states_have_colours_on_a_terminal_only(billing: Billing, real_store: Store) -> None:
@@ -299,6 +317,8 @@ def test_the_payments_of_an_event_are_listed_and_summed_up(billing: Billing, han
         for amount in (1000, 250)
     ]
     paid(hands, metadata={"event_id": "8"})
+    shown = billing("payment", "show", made[0]).stdout
+    assert shown.startswith(f"{made[0]}: payment succeeded"), "the payment goes first"
     told = billing("payments", "list", "--event", "7").stdout.splitlines()
     assert told[0].split()[:3] == ["CREATED", "PAYMENT", "ID"]
     assert [line.split()[1:5] for line in told[1:]] == [
