@@ -15,6 +15,7 @@ from tests import servers
 from tests.conftest import NOTIFICATION_SECRET, make_settings
 from tests.integration.doors import close_doors, open_door
 from tests.integration.hands import Hands
+from tests.warm import WarmCommands, warm_commands
 from worker.runtime import Runtime
 
 
@@ -30,6 +31,13 @@ def sandbox(sandbox_server: str) -> str:
     """Give the sandbox, empty."""
     requests.post(f"{sandbox_server}/_sandbox/reset", timeout=5).raise_for_status()
     return sandbox_server
+
+
+@pytest.fixture(scope="session")
+def commands() -> Iterator[WarmCommands]:
+    """Give the command line, imported once for this test process."""
+    with warm_commands() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,7 @@ from tests.integration.hands import Hands
 from tests.integration.test_dead_letters import bury, bury_notifications
 from tests.integration.test_payment_index import paid
 from tests.servers import PATIENCE_SECONDS, ROOT
+from tests.warm import WarmCommands
 
 KEY = "operator-key-0123456789"
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
@@ -35,7 +36,8 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 class Billing:
     """Run `./billing` as a script would, or on a terminal with the same environment."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, commands: WarmCommands) -> None:
+        self._commands = commands
         self.environment = {
             "BILLING_URL": url,
             "BILLING_OPERATOR_KEY": KEY,
@@ -44,15 +46,7 @@ class Billing:
         }
 
     def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "cli", *arguments],
-            cwd=ROOT,
-            env=self.environment | environment,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
+        return self._commands.run(*arguments, environment=self.environment | environment)
 
 
 class Screen:
@@ -107,14 +101,14 @@ class Screen:
 
 
 @pytest.fixture
-def billing(settings: Settings, real_store: Store) -> Iterator[Billing]:
+def billing(settings: Settings, real_store: Store, commands: WarmCommands) -> Iterator[Billing]:
     """Run `./billing` as a person would, against this test's service."""
     guarded = settings.model_copy(update=make_keys())
     server = make_server("127.0.0.1", 0, create_app(guarded, real_store), threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
 
-    yield Billing(f"http://127.0.0.1:{server.port}")
+    yield Billing(f"http://127.0.0.1:{server.port}", commands)
     server.shutdown()
     thread.join()
     server.server_close()

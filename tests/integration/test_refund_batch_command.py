@@ -15,13 +15,14 @@ from tests.integration import batching as b
 from tests.integration.doors import open_door
 from tests.integration.hands import Hands
 from tests.integration.test_command_line import Billing, Screen, make_keys
+from tests.warm import WarmCommands
 
 
 @pytest.fixture
-def billing(settings: Settings, real_store: Store) -> Billing:
+def billing(settings: Settings, real_store: Store, commands: WarmCommands) -> Billing:
     """Run commands as an operator, against a front that asks for keys."""
     door = open_door(settings.model_copy(update=make_keys()), real_store)
-    return Billing(f"http://127.0.0.1:{door.application.wsgi_app.port}")
+    return Billing(f"http://127.0.0.1:{door.application.wsgi_app.port}", commands)
 
 
 @pytest.fixture

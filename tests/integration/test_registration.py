@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +15,7 @@ from doctor.registration import webhook_url
 from shared.errors import CallerError
 from shared.stripe.gateway import API_VERSION
 from tests.integration.test_doctor import KEY, no_endpoint_is_left, register_endpoint
-from tests.servers import ROOT
+from tests.warm import WarmCommands
 from worker.lost_events import GENERATION_FAILURE
 from worker.registry import handled_types, thin_types
 
@@ -26,23 +25,27 @@ ADDRESS = "https://billing.example"
 URL = ADDRESS + "/api/webhook"
 
 
-def billing(sandbox: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+class Billing:
     """Run `./billing stripe register` with the Stripe key and nothing else."""
-    environment = {
-        "STRIPE_SECRET_KEY": "rk_test_tests_0123456789",
-        "STRIPE_API_BASE": sandbox,
-        "BILLING_ENV_FILE": "",
-        "PATH": os.environ["PATH"],
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "cli", "stripe", "register", *arguments],
-        cwd=ROOT,
-        env=environment | variables,
-        capture_output=True,
-        text=True,
-        input="",
-        check=False,
-    )
+
+    def __init__(self, sandbox: str, commands: WarmCommands) -> None:
+        self._commands = commands
+        self._environment = {
+            "STRIPE_SECRET_KEY": "rk_test_tests_0123456789",
+            "STRIPE_API_BASE": sandbox,
+            "BILLING_ENV_FILE": "",
+            "PATH": os.environ["PATH"],
+        }
+
+    def __call__(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return self._commands.run(
+            "stripe", "register", *arguments, environment=self._environment | variables
+        )
+
+
+@pytest.fixture
+def billing(sandbox: str, commands: WarmCommands) -> Billing:
+    return Billing(sandbox, commands)
 
 
 def endpoints(sandbox: str) -> list[Json]:
@@ -59,9 +62,9 @@ def change(sandbox: str, **fields: Any) -> None:
 
 
 @pytest.fixture
-def registered(sandbox: str) -> Json:
+def registered(sandbox: str, billing: Billing) -> Json:
     """Register once; give what the command printed as JSON."""
-    done = billing(sandbox, ADDRESS, "--yes", "--json")
+    done = billing(ADDRESS, "--yes", "--json")
     assert done.returncode == 0, done.stderr
     made: Json = json.loads(done.stdout)
     return made
@@ -77,22 +80,22 @@ def test_an_endpoint_is_made_with_the_exact_types_and_version(
     assert registered["secret"].startswith("whsec_")
 
 
-def test_the_secret_is_printed_once_and_never_again(sandbox: str) -> None:
-    first = billing(sandbox, ADDRESS, "--yes")
+def test_the_secret_is_printed_once_and_never_again(sandbox: str, billing: Billing) -> None:
+    first = billing(ADDRESS, "--yes")
     (secret,) = [line for line in first.stdout.splitlines() if "whsec_" in line]
     assert secret.startswith("STRIPE_WEBHOOK_SECRET=whsec_")
-    again = billing(sandbox, ADDRESS, "--yes")
+    again = billing(ADDRESS, "--yes")
     assert again.returncode == 0
     assert "is as it should be" in again.stdout
     assert "whsec_" not in again.stdout + again.stderr
     assert len(endpoints(sandbox)) == 1
 
 
-def test_a_dry_run_and_a_no_change_nothing(sandbox: str) -> None:
-    dry = billing(sandbox, ADDRESS, "--dry-run")
+def test_a_dry_run_and_a_no_change_nothing(sandbox: str, billing: Billing) -> None:
+    dry = billing(ADDRESS, "--dry-run")
     assert (dry.returncode, "create an endpoint" in dry.stdout) == (0, True)
     assert API_VERSION in dry.stdout
-    unconfirmed = billing(sandbox, ADDRESS)
+    unconfirmed = billing(ADDRESS)
     assert (unconfirmed.returncode, "--yes" in unconfirmed.stderr) == (4, True)
     assert endpoints(sandbox) == []
 
@@ -108,53 +111,55 @@ def test_a_dry_run_and_a_no_change_nothing(sandbox: str) -> None:
     ],
 )
 def test_what_is_wrong_with_it_is_repaired(
-    sandbox: str, registered: Json, damage: Json, words: str
+    sandbox: str, registered: Json, damage: Json, words: str, billing: Billing
 ) -> None:
     before = endpoints(sandbox)
     change(sandbox, **damage)
     assert endpoints(sandbox) != before
-    dry = billing(sandbox, ADDRESS, "--dry-run")
+    dry = billing(ADDRESS, "--dry-run")
     assert words in dry.stdout
     assert endpoints(sandbox) != before
-    done = billing(sandbox, ADDRESS + "/api/webhook/", "--yes")
+    done = billing(ADDRESS + "/api/webhook/", "--yes")
     assert (done.returncode, words in done.stdout) == (0, True)
     assert endpoints(sandbox) == before
     assert "whsec_" not in done.stdout
 
 
 @pytest.mark.parametrize("version", [{"api_version": "2024-06-20"}, {}])
-def test_another_version_is_said_and_a_second_endpoint_is_made(sandbox: str, version: Json) -> None:
+def test_another_version_is_said_and_a_second_endpoint_is_made(
+    sandbox: str, version: Json, billing: Billing
+) -> None:
     register_endpoint(sandbox, url=URL, **version)
     (old,) = endpoints(sandbox)
-    done = billing(sandbox, ADDRESS, "--yes")
+    done = billing(ADDRESS, "--yes")
     assert f"{old['id']} has this address with API version" in done.stdout
     assert "Stripe cannot change" in done.stdout
     assert "STRIPE_WEBHOOK_SECRET=whsec_" in done.stdout
     both = endpoints(sandbox)
     assert both[0] == old
     assert [one["api_version"] for one in both[1:]] == [API_VERSION]
-    again = billing(sandbox, ADDRESS, "--yes")
+    again = billing(ADDRESS, "--yes")
     assert "is as it should be" in again.stdout
     assert len(endpoints(sandbox)) == 2
 
 
-def test_an_endpoint_of_somebody_else_is_left_alone(sandbox: str) -> None:
+def test_an_endpoint_of_somebody_else_is_left_alone(sandbox: str, billing: Billing) -> None:
     register_endpoint(sandbox, url="https://shop.example/api/webhook")
-    billing(sandbox, ADDRESS, "--yes")
+    billing(ADDRESS, "--yes")
     assert [one["url"] for one in endpoints(sandbox)] == ["https://shop.example/api/webhook", URL]
 
 
-def test_refusals_say_why_and_have_their_status(sandbox: str) -> None:
-    assert billing(sandbox, "billing.example", "--yes").returncode == 1
-    assert "wrong_path" in billing(sandbox, ADDRESS + "/webhooks", "--yes").stderr
-    away = billing("http://127.0.0.1:9", ADDRESS, "--yes")
+def test_refusals_say_why_and_have_their_status(sandbox: str, billing: Billing) -> None:
+    assert billing("billing.example", "--yes").returncode == 1
+    assert "wrong_path" in billing(ADDRESS + "/webhooks", "--yes").stderr
+    away = billing(ADDRESS, "--yes", STRIPE_API_BASE="http://127.0.0.1:9")
     assert (away.returncode, "stripe_unreachable" in away.stderr) == (3, True)
     match = {"method": "POST", "path_prefix": "/v1/webhook_endpoints"}
     fault = {"match": match, "kind": "error", "status": 403, "times": 1}
     requests.post(f"{sandbox}/_sandbox/faults", json=fault, timeout=5).raise_for_status()
-    refused = billing(sandbox, ADDRESS, "--yes")
+    refused = billing(ADDRESS, "--yes")
     assert (refused.returncode, "stripe_permission_missing" in refused.stderr) == (1, True)
-    assert "STRIPE_SECRET_KEY" in billing(sandbox, ADDRESS, STRIPE_SECRET_KEY="").stderr
+    assert "STRIPE_SECRET_KEY" in billing(ADDRESS, STRIPE_SECRET_KEY="").stderr
 
 
 @pytest.mark.parametrize(
@@ -202,12 +207,12 @@ def no_destination_is_left(sandbox: str) -> Iterator[None]:
     ("options", "source"), [(["--thin"], "@self"), (["--thin", "--connect"], "@accounts")]
 )
 def test_a_thin_destination_is_made_once_and_its_secret_printed(
-    sandbox: str, options: list[str], source: str
+    sandbox: str, options: list[str], source: str, billing: Billing
 ) -> None:
-    dry = billing(sandbox, ADDRESS, *options, "--dry-run")
+    dry = billing(ADDRESS, *options, "--dry-run")
     assert (dry.returncode, "create a destination of thin events" in dry.stdout) == (0, True)
     assert destinations(sandbox) == []
-    done = billing(sandbox, ADDRESS, *options, "--yes", "--json")
+    done = billing(ADDRESS, *options, "--yes", "--json")
     made = json.loads(done.stdout)
     (one,) = destinations(sandbox)
     assert (one["id"], one["event_payload"]) == (made["endpoint_id"], "thin")
@@ -219,7 +224,7 @@ def test_a_thin_destination_is_made_once_and_its_secret_printed(
     )
     assert made["secret"].startswith("whsec_")
     assert shown.json()["webhook_endpoint"]["signing_secret"] == made["secret"]
-    again = billing(sandbox, ADDRESS, *options, "--yes")
+    again = billing(ADDRESS, *options, "--yes")
     assert "is as it should be" in again.stdout
     assert len(destinations(sandbox)) == 1
     assert endpoints(sandbox) == []
@@ -234,17 +239,19 @@ def test_a_thin_destination_is_made_once_and_its_secret_printed(
         ("disable", "enable it; it is disabled"),
     ],
 )
-def test_a_thin_destination_is_repaired(sandbox: str, damage: Json | str, words: str) -> None:
-    billing(sandbox, ADDRESS, "--thin", "--yes")
+def test_a_thin_destination_is_repaired(
+    sandbox: str, damage: Json | str, words: str, billing: Billing
+) -> None:
+    billing(ADDRESS, "--thin", "--yes")
     (before,) = destinations(sandbox)
     address = f"{sandbox}/v2/core/event_destinations/{before['id']}"
     if isinstance(damage, str):
         requests.post(f"{address}/{damage}", headers=KEY, timeout=5).raise_for_status()
     else:
         requests.post(address, json=damage, headers=KEY, timeout=5).raise_for_status()
-    dry = billing(sandbox, ADDRESS, "--thin", "--dry-run")
+    dry = billing(ADDRESS, "--thin", "--dry-run")
     assert words in dry.stdout
-    done = billing(sandbox, ADDRESS, "--thin", "--yes")
+    done = billing(ADDRESS, "--thin", "--yes")
     assert (done.returncode, words in done.stdout) == (0, True)
     (after,) = destinations(sandbox)
     kept = ("id", "status", "webhook_endpoint", "events_from")
@@ -253,19 +260,19 @@ def test_a_thin_destination_is_repaired(sandbox: str, damage: Json | str, words:
 
 
 def test_an_endpoint_of_connected_accounts_is_another_than_our_own(
-    sandbox: str, registered: Json
+    sandbox: str, registered: Json, billing: Billing
 ) -> None:
-    done = billing(sandbox, ADDRESS, "--connect", "--yes")
+    done = billing(ADDRESS, "--connect", "--yes")
     assert "create an endpoint for connected accounts" in done.stdout
     assert "STRIPE_WEBHOOK_SECRET=whsec_" in done.stdout
     own, connected = endpoints(sandbox)
     assert (own["application"], own["id"]) == (None, registered["endpoint_id"])
     assert connected["application"]
     for options in ([], ["--connect"]):
-        assert "is as it should be" in billing(sandbox, ADDRESS, *options, "--yes").stdout
+        assert "is as it should be" in billing(ADDRESS, *options, "--yes").stdout
     assert len(endpoints(sandbox)) == 2
     address = f"{sandbox}/v1/webhook_endpoints/{connected['id']}"
     requests.post(address, data={"disabled": "true"}, headers=KEY, timeout=5).raise_for_status()
-    assert "is as it should be" in billing(sandbox, ADDRESS, "--yes").stdout
-    assert connected["id"] in billing(sandbox, ADDRESS, "--connect", "--yes").stdout
+    assert "is as it should be" in billing(ADDRESS, "--yes").stdout
+    assert connected["id"] in billing(ADDRESS, "--connect", "--yes").stdout
     assert [one["status"] for one in endpoints(sandbox)] == ["enabled", "enabled"]
