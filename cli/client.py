@@ -1,8 +1,7 @@
-"""Call the service with an operator's key, and fail in words a person can act on.
+"""Call the service with an operator's key, and say what to do when a call fails.
 
-The command line goes through the API rather than to Redis: it needs one URL and one key instead of
-the password of Redis, works from any machine, and whatever it does is authorised and audited in one
-place.
+The command line calls the API rather than Redis: it needs one URL and one key instead of the
+password of Redis, works from any machine, and the API authorises and audits all that it does.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ Json = dict[str, Any]
 TIMEOUT_SECONDS = (3.0, 60.0)
 DEFAULT_PORT = "5001"
 # Exit statuses, as the help and docs/command-line.md list them: the service refused; the command
-# line itself is wrong; the service did not answer; there was nothing to do, or nobody confirmed.
+# line itself is wrong; the service did not answer; there was nothing to do, or no confirmation.
 REFUSED, USAGE, UNREACHABLE, NOTHING_DONE = 1, 2, 3, 4
 
 
 class Failed(Exception):
-    """A command that could not do its work; carries what to tell the person and the exit status."""
+    """A command that failed; carries the text for the person, and the exit status."""
 
     def __init__(self, text: str, status: int) -> None:
         super().__init__(text)
@@ -47,11 +46,11 @@ class Client:
             self._session.headers["Authorization"] = f"Bearer {self.secret}"
 
     def get(self, path: str, **query: Any) -> Json:
-        """Read; leaves out what was not given. Raises `Failed`."""
+        """Send a GET with the query values that are not None. Raises `Failed`."""
         return self._call("GET", path, params={k: v for k, v in query.items() if v is not None})
 
     def post(self, path: str, reason: str = "", **body: Any) -> Json:
-        """Have something done, in the name of whoever is logged in. Raises `Failed`."""
+        """Send a POST in the name of the user who is logged in. Raises `Failed`."""
         signature = {"by": getpass.getuser(), "reason": reason}
         given = {k: v for k, v in body.items() if v is not None}
         return self._call("POST", path, json=signature | given)
@@ -59,7 +58,7 @@ class Client:
     def call(
         self, method: str, path: str, headers: Mapping[str, str] | None = None, **given: Any
     ) -> Json:
-        """Call a route outside of `/ops`, with what is given as its query or its body.
+        """Call a route outside of `/ops`; the values that are not None are its query or body.
 
         Raises `Failed`.
         """

@@ -1,4 +1,4 @@
-"""The command line: what an operator can look at and do."""
+"""The commands of `./billing` and its groups."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from doctor.examination import Finding
 
 Json = dict[str, Any]
-# Between two looks at a comparison that is waited for.
+# Pause between two requests while the command waits for a comparison.
 LOOK_SECONDS = 0.5
 EPILOG = (
     "Exit status: 0 done; 1 the service refused, or an id is unknown; 2 the command line is wrong; "
@@ -32,7 +32,7 @@ EPILOG = (
     "2 errors.) See docs/command-line.md."
 )
 app = typer.Typer(
-    help="Look at the billing service's work, and redrive what was given up.",
+    help="Show the work of the billing service, and redrive dead letters.",
     epilog=EPILOG,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -65,7 +65,7 @@ def options(
         ),
     ] = False,
 ) -> None:
-    """Look at the billing service's work, and redrive what was given up."""
+    """Show the work of the billing service, and redrive dead letters."""
     del version  # its callback has done everything
 
 
@@ -134,11 +134,11 @@ def doctor(
 ) -> None:
     """Examine everything this installation depends on, and name a fix for each problem.
 
-    It asks Redis, Stripe and the event service by itself: run it where the service runs. It sends a
-    signed test event and a signed test notification through the running service; both are marked,
-    and neither has an effect. Exit status: 0 all is well, 1 warnings, 2 errors.
+    The doctor connects to Redis, Stripe and the event service: run it where the service runs. It
+    sends a signed test event and a signed test notification through the running service; both are
+    marked as tests and have no effect. Exit status: 0 all is well, 1 warnings, 2 errors.
     """
-    # It brings all that it examines, for which no other command is to wait.
+    # Imported here, because it imports all that it examines and would slow every other command.
     from doctor.examination import STATUS, Service, examine
 
     client = Client(url, key)
@@ -158,7 +158,7 @@ def _show_finding(finding: Finding) -> None:
 
 
 def main() -> None:
-    """Run a command; on failure say why on standard error and end with the status that says it."""
+    """Run a command; when it fails, print why on standard error and end with its exit status."""
     try:
         app(prog_name="billing")
     except Failed as failure:

@@ -1,4 +1,4 @@
-"""`./billing dead-letters`: work that was given up and waits for a person."""
+"""`./billing dead-letters`: work that was given up and needs an operator."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def list_letters(
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """List dead letters, newest first; the times are when they died."""
+    """List dead letters, newest first; times are when the work was given up."""
     page = Client(url, key).get(
         "/dead-letters",
         kind=kind,
@@ -86,7 +86,7 @@ def redrive(
     until: Until = None,
     limit: Limit = 100,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be redriven and change nothing.")
+        bool, typer.Option("--dry-run", help="Show the items to redrive and change nothing.")
     ] = False,
     reason: Reason = "",
     yes: Yes = False,
@@ -94,9 +94,9 @@ def redrive(
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Process dead letters again: the ids given, or all of a --kind that match.
+    """Process dead letters again: those with the given ids, or all of a --kind that match.
 
-    Exactly the items that were shown before the confirmation are redriven.
+    The command redrives exactly the items that it shows before the confirmation.
     """
     if bool(ids) == (kind is not None):
         raise typer.BadParameter("give either ids or --kind")
@@ -121,7 +121,7 @@ def redrive(
 
 
 def _confirmed(preview: Json, as_json: bool) -> list[str]:
-    """Show what would be redriven and have it confirmed; give its ids. Raises `Failed`."""
+    """Show the items to redrive and ask for confirmation; give their ids. Raises `Failed`."""
     if as_json or not sys.stdin.isatty():
         raise Failed(
             "Nothing was redriven: confirm with --yes, or look first with --dry-run.", NOTHING_DONE
@@ -134,7 +134,7 @@ def _confirmed(preview: Json, as_json: bool) -> list[str]:
 
 
 def _report(result: Json, as_json: bool) -> None:
-    """Tell what a redrive did or would do. Raises `Failed` when it did nothing, or knew not all."""
+    """Print the result of a redrive. Raises `Failed` when it did nothing or an id is unknown."""
     unknown = [item for item, state in result["skipped"].items() if state == UNKNOWN]
     if as_json:
         output.as_json(result)
@@ -160,7 +160,7 @@ def _tell(result: Json) -> None:
 
 
 def show_page(page: Json, as_json: bool, nouns: str, *columns: str) -> None:
-    """Show a page of a list in words and columns, and whether there is more."""
+    """Print a page of a list as a table, and whether there are more rows."""
     if as_json:
         output.as_json(page)
         return
@@ -177,6 +177,6 @@ def show_page(page: Json, as_json: bool, nouns: str, *columns: str) -> None:
 
 
 def show_item(item_id: str, as_json: bool, client: Client) -> None:
-    """Show one item whole."""
+    """Print one item with all its fields."""
     item = client.get(f"/items/{item_id}")
     output.as_json(item) if as_json else output.fields(item)

@@ -1,4 +1,4 @@
-"""`./billing events`: what Stripe told us."""
+"""`./billing events`: the events that Stripe sent."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from cli.options import (
 )
 from shared.printable import printable
 
-events = typer.Typer(help="List, inspect and redrive events of Stripe's.", no_args_is_help=True)
+events = typer.Typer(help="List, inspect and redrive Stripe's events.", no_args_is_help=True)
 
 
 @events.command("list")
@@ -43,7 +43,7 @@ def list_events(
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """List events of any state, newest first; the times are when they were recorded."""
+    """List events of any state, newest first; times are when they were recorded."""
     page = Client(url, key).get(
         "/events",
         state=state,
@@ -78,7 +78,7 @@ def redrive_event(
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Process an event again, whether it is dead or done.
+    """Process a dead or finished event again.
 
     An event that is unknown here is fetched from Stripe.
     """

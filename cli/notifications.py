@@ -1,4 +1,4 @@
-"""`./billing notifications`: what is sent to the event service."""
+"""`./billing notifications`: a test of the event service."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ def send_test(
         output.as_json(staged)
     else:
         output.print_line(
-            f"{staged['id']} is on its way; ./billing dead-letters show {staged['id']}"
+            f"{staged['id']} is on its way. ./billing dead-letters show {staged['id']}"
         )
         output.print_line("shows each attempt with the event service's answer.")

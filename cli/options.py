@@ -9,7 +9,7 @@ import typer
 
 
 class Kind(StrEnum):
-    """What an item is."""
+    """The kinds of items."""
 
     EVENTS = "events"
     REFUNDS = "refunds"
@@ -17,7 +17,7 @@ class Kind(StrEnum):
 
 
 class EventState(StrEnum):
-    """Where an event stands."""
+    """The states of an event."""
 
     RECEIVED = "received"
     PROCESSING = "processing"
@@ -62,7 +62,5 @@ Until = Annotated[
     str | None, typer.Option("--until", help="Only items up to this time (RFC 3339).")
 ]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Stop after this many items.")]
-Reason = Annotated[
-    str, typer.Option("--reason", help="Why you do this; the audit keeps your words.")
-]
+Reason = Annotated[str, typer.Option("--reason", help="Your reason, for the audit log.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]

@@ -53,7 +53,7 @@ def json_line(value: Any) -> None:
 
 
 def print_line(*parts: str) -> None:
-    """Print words of ours; a part that is a state has its colour on a terminal."""
+    """Print texts of this program; on a terminal a state has its colour."""
     console = Console(highlight=False)
     console.print(Text(" ").join(styled(part) for part in parts), soft_wrap=True)
 
@@ -126,7 +126,7 @@ def _room(
 
 
 def fields(item: Json) -> None:
-    """Print one item, a line for each field, what is nested as JSON below its name."""
+    """Print one item, a line for each field; a nested value is printed as JSON."""
     for name, value in item.items():
         if isinstance(value, (dict, list)):
             print_line(f"{printable(name)}:")
@@ -138,17 +138,17 @@ def fields(item: Json) -> None:
 
 
 def amount(value: int | None, currency: str | None) -> str:
-    """Write an amount as Stripe counts it, in the currency's smallest unit."""
+    """Format an amount in the currency's smallest unit, as Stripe does."""
     return "-" if value is None else f"{value} {printable(currency or '')}".rstrip()
 
 
 def second(unix_seconds: int) -> str:
-    """Write a Unix time as RFC 3339, in UTC."""
+    """Format a Unix time as RFC 3339, in UTC."""
     return datetime.fromtimestamp(unix_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _to_the_second(cell: str) -> str:
-    """Shorten a time (RFC 3339, UTC, with milliseconds) to what a person reads."""
+    """Shorten a time (RFC 3339, UTC, with milliseconds) to whole seconds."""
     return f"{cell[:19]}Z" if TIME.fullmatch(cell) else cell
 
 

@@ -1,4 +1,4 @@
-"""`./billing payments`: whose payments there are, and what they sum up to."""
+"""`./billing payments`: lists and sums of payments."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from cli.options import AsJson, Key, Limit, Url
 
 Json = dict[str, Any]
 payments = typer.Typer(
-    help="List payments, and sum them up, as their events told of them.", no_args_is_help=True
+    help="List payments, or sum them up, as Stripe's events reported them.", no_args_is_help=True
 )
 COLUMNS = ("created", "payment_id", "status", "amount", "refunded", "customer_email", "event_id")
 
 
 class Status(StrEnum):
-    """How a payment stands at Stripe."""
+    """Stripe's statuses of a payment."""
 
     REQUIRES_PAYMENT_METHOD = "requires_payment_method"
     REQUIRES_CONFIRMATION = "requires_confirmation"
@@ -35,16 +35,21 @@ User = Annotated[str | None, typer.Option("--user", help="Only payments of this 
 Order = Annotated[str | None, typer.Option("--order", help="Only payments of this order_id.")]
 Metadata = Annotated[
     list[str] | None,
-    typer.Option("--metadata", help="Another key of INDEXED_METADATA with its value: seat=12."),
+    typer.Option(
+        "--metadata", help="Only payments with this value of a key in INDEXED_METADATA: seat=12."
+    ),
 ]
 Email = Annotated[str | None, typer.Option("--email", help="Only payments of this customer.")]
 InStatus = Annotated[Status | None, typer.Option("--status", help="Only payments in this status.")]
 Disputed = Annotated[
-    bool | None, typer.Option("--disputed/--undisputed", help="Only with, or without, a dispute.")
+    bool | None,
+    typer.Option("--disputed/--undisputed", help="Only payments with a dispute, or without one."),
 ]
 Since = Annotated[
     str | None,
-    typer.Option("--since", help="Only payments made since (RFC 3339): 2026-11-23T00:00:00Z."),
+    typer.Option(
+        "--since", help="Only payments made since this time (RFC 3339): 2026-11-23T00:00:00Z."
+    ),
 ]
 Until = Annotated[
     str | None, typer.Option("--until", help="Only payments made before this time (RFC 3339).")
@@ -66,7 +71,7 @@ def list_payments(
     since: Since = None,
     until: Until = None,
     after: Annotated[
-        str | None, typer.Option("--after", help="Go on after this payment, for the next page.")
+        str | None, typer.Option("--after", help="Continue after this payment, for the next page.")
     ] = None,
     limit: Limit = 50,
     as_json: AsJson = False,
@@ -97,7 +102,7 @@ def list_payments(
         output.table([_row(payment) for payment in page["data"]], *COLUMNS)
         if not page["complete"]:
             last = page["data"][-1]["payment_id"]
-            output.print_line(f"There may be more; go on with --after {last}.")
+            output.print_line(f"There may be more payments; continue with --after {last}.")
 
 
 @payments.command("sums")
@@ -115,7 +120,7 @@ def sum_payments(
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Sum payments up by status and currency, with Stripe's fees and the net."""
+    """Sum payments up by status and currency, with Stripe's fees and net amounts."""
     sums = Client(url, key).get(
         "/payment-sums",
         event_id=event,

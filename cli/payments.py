@@ -1,4 +1,4 @@
-"""`./billing payment` and `./billing refunds`: the story of a payment, and dead refund jobs."""
+"""`./billing payment` and `./billing refunds`: one payment, and dead refund jobs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from cli.options import AsJson, Key, Reason, Url
 from shared.printable import printable
 
 Json = dict[str, Any]
-payment = typer.Typer(help="Show what is known of a payment.", no_args_is_help=True)
-refunds = typer.Typer(help="Decide on refund jobs that nobody else can.", no_args_is_help=True)
-# What of the payment's last known state is money, in the order it is read.
+payment = typer.Typer(help="Show a payment with its history.", no_args_is_help=True)
+refunds = typer.Typer(help="Decide the outcome of dead refund jobs.", no_args_is_help=True)
+# Fields of a payment that are about money, in the order in which they are printed.
 MONEY = ("amount", "amount_received", "amount_capturable", "amount_total")
 
 
@@ -27,7 +27,7 @@ def show_payment(
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Show a payment's amounts, metadata, refunds and disputes, and all that happened to it."""
+    """Show a payment's amounts, metadata, refunds, disputes and timeline."""
     payment = Client(url, key).get(f"/payments/{payment_id}")
     if as_json:
         output.as_json(payment)
@@ -63,7 +63,7 @@ def _show_money(subject: Json) -> None:
 
 
 def _show_metadata(subjects: dict[str, Json]) -> None:
-    """Show the payment's metadata; each subject of one payment repeats it."""
+    """Print the payment's metadata once, though each object of the payment repeats it."""
     metadata: Json = {}
     for subject in subjects.values():
         metadata |= subject.get("snapshot", {}).get("metadata") or {}

@@ -1,4 +1,4 @@
-"""`./billing refund-batch`: refund an event, watch it, stop it, and report what became of it."""
+"""`./billing refund-batch`: start, watch, stop and report batches of refunds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shared.printable import printable
 
 Json = dict[str, Any]
 ROUTE = "/api/refund/batches"
-# Between two looks at a batch that is watched.
+# Pause between two requests while a batch is watched.
 LOOK_SECONDS = 1.0
 PAGE = 1_000
 COLUMNS = (
@@ -34,30 +34,38 @@ COLUMNS = (
     "failure_code",
     "failure_message",
 )
-# What a spreadsheet takes for a formula when a cell begins with it.
+# A spreadsheet reads a cell that begins with one of these as a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-batches = typer.Typer(help="Refund an event, or a list of payments, as one.", no_args_is_help=True)
+batches = typer.Typer(
+    help="Refund all payments of an event, or a list of payments, in one batch.",
+    no_args_is_help=True,
+)
 BatchId = Annotated[str, typer.Argument(help="Id of the batch: rb_….")]
 
 
 @batches.command("start")
 def start(
     event: Annotated[
-        str | None, typer.Option("--event", help="All payments of this event.")
+        str | None, typer.Option("--event", help="Refund all payments of this event.")
     ] = None,
     payment: Annotated[
-        list[str] | None, typer.Option("--payment", help="This payment (pi_…); may be repeated.")
+        list[str] | None,
+        typer.Option("--payment", help="Refund this payment (pi_…); may be repeated."),
     ] = None,
     percent: Annotated[
         str | None,
-        typer.Option("--percent", help="Of what was received; default: all that is left."),
+        typer.Option(
+            "--percent",
+            help="Refund this percentage of the amount received. Default: all that is left.",
+        ),
     ] = None,
     amount: Annotated[
-        int | None, typer.Option("--amount", help="Of each payment, in the smallest unit.")
+        int | None,
+        typer.Option("--amount", help="Refund this amount of each payment, in the smallest unit."),
     ] = None,
     keep_fee: Annotated[
         str | None,
-        typer.Option("--keep-fee", help="Kept of each refund: an amount, or stripe_fee."),
+        typer.Option("--keep-fee", help="Keep this of each refund: an amount, or stripe_fee."),
     ] = None,
     currency: Annotated[
         str | None, typer.Option("--currency", help="Only payments in this currency.")
@@ -67,24 +75,29 @@ def start(
     ] = None,
     reason: Annotated[
         str | None,
-        typer.Option("--reason", help="Stripe's: duplicate, fraudulent or requested_by_customer."),
+        typer.Option(
+            "--reason", help="Stripe's reason: duplicate, fraudulent or requested_by_customer."
+        ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would happen; refund nothing.")
+        bool, typer.Option("--dry-run", help="Show the refunds and make none.")
     ] = False,
     idempotency_key: Annotated[
         str | None,
-        typer.Option("--idempotency-key", help="The same key starts the same batch. Default: new."),
+        typer.Option(
+            "--idempotency-key", help="The same key starts no second batch. Default: a new key."
+        ),
     ] = None,
     watch: Annotated[
-        bool, typer.Option("--watch/--no-watch", help="On a terminal, follow it to its end.")
+        bool,
+        typer.Option("--watch/--no-watch", help="On a terminal, show progress until the end."),
     ] = True,
     yes: Yes = False,
     as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Show what a batch would refund, have it confirmed, start it, and follow it."""
+    """Show the refunds of a batch, ask for confirmation, start it and show its progress."""
     request = {
         "event_id": event,
         "payments": payment or None,
@@ -110,7 +123,7 @@ def start(
 
 
 def _confirm(preview: Json, *, as_json: bool) -> None:
-    """Show what would be refunded and have it confirmed. Raises `Failed`."""
+    """Show the refunds and ask for confirmation. Raises `Failed`."""
     if as_json or not sys.stdin.isatty():
         raise Failed(
             "Nothing was refunded: confirm with --yes, or look first with --dry-run.", NOTHING_DONE
@@ -132,20 +145,20 @@ def _show_preview(preview: Json) -> None:
         lacking = f", missing: {part['missing']}" if part["missing"] else ""
         output.print_line(f"balance needed: {needed}, available: {available}{lacking}")
     if preview["needs_operator"]:
-        output.print_line("Only an operator's key may start it.")
+        output.print_line("Only an operator's key may start this batch.")
 
 
 @batches.command("show")
 def show(
     batch_id: BatchId,
     watch: Annotated[
-        bool, typer.Option("--watch", help="On a terminal, follow it to its end.")
+        bool, typer.Option("--watch", help="On a terminal, show progress until the end.")
     ] = False,
     as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Show how a batch stands: counts, amounts, rate and estimated end."""
+    """Show the progress of a batch: counts, amounts, rate and estimated end."""
     client = Client(url, key)
     batch = client.call("GET", f"{ROUTE}/{batch_id}")
     if watch and not as_json:
@@ -167,7 +180,7 @@ def list_batches(
     if as_json:
         output.as_json(page)
     elif not page["data"]:
-        output.print_line("There is no batch.")
+        output.print_line("No batches found.")
     else:
         output.table(page["data"], "created", "batch_id", "state", "done", "total", "event_id")
 
@@ -182,22 +195,22 @@ def _turn(verb: str, says: str) -> None:
         _show(Client(url, key).call("POST", f"{ROUTE}/{batch_id}/{verb}"), as_json=as_json)
 
 
-_turn("pause", "Begin no more refunds until it is resumed.")
-_turn("resume", "Go on with a paused batch.")
-_turn("cancel", "Begin no more refunds for good; what was begun comes to its end.")
+_turn("pause", "Begin no more refunds until the batch is resumed.")
+_turn("resume", "Continue a paused batch.")
+_turn("cancel", "Begin no more refunds, for good; refunds that have begun are completed.")
 
 
 @batches.command("retry")
 def retry(
     batch_id: BatchId,
     late: Annotated[
-        bool, typer.Option("--late", help="Refund those that came late, instead.")
+        bool, typer.Option("--late", help="Refund the payments that came late instead.")
     ] = False,
     as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Try the payments that failed once more."""
+    """Refund the failed payments once more."""
     include = ["late" if late else "failed"]
     batch = Client(url, key).call("POST", f"{ROUTE}/{batch_id}/retry", include=include)
     _show(batch, as_json=as_json)
@@ -236,13 +249,13 @@ def _members(client: Client, batch_id: str, status: str | None) -> Iterator[Json
 
 
 def _csv_cell(value: Any) -> str:
-    """Give a cell as text that no spreadsheet takes for a formula."""
+    """Format a cell so that no spreadsheet reads it as a formula."""
     text = "" if value is None else printable(str(value))
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def _watch(client: Client, batch: Json) -> Json:
-    """Follow a batch with a bar until it rests, on a terminal; Ctrl-C stops watching it."""
+    """Show a progress bar until the batch no longer runs; Ctrl-C ends the bar, not the batch."""
     console = Console()
     if not console.is_terminal:
         return batch
@@ -258,12 +271,12 @@ def _watch(client: Client, batch: Json) -> Json:
             for batch in _looks(client, batch):  # noqa: B020, PLR1704  # the latest is shown
                 progress.update(bar, completed=batch["done"], more=_more(batch))
         except KeyboardInterrupt:
-            progress.update(bar, description="no longer watched; the batch goes on:")
+            progress.update(bar, description="no longer watched; the batch continues:")
     return batch
 
 
 def _looks(client: Client, batch: Json) -> Iterator[Json]:
-    """Look at a batch until it rests; while the service does not answer, look again."""
+    """Read a batch until it no longer runs; when the service does not answer, read again."""
     yield batch
     while batch["state"] == "running":
         time.sleep(LOOK_SECONDS)
@@ -276,7 +289,7 @@ def _looks(client: Client, batch: Json) -> Iterator[Json]:
 
 
 def _more(batch: Json) -> str:
-    """Say at what rate a batch goes and how much failed."""
+    """Describe the rate of a batch and how many refunds failed."""
     failed = batch["counts"]["failed"] + batch["counts"]["dead"]
     rate = f"{batch['per_second'] or 0:.1f}/s"
     return f"{rate}, {failed} failed" if failed else rate

@@ -1,4 +1,4 @@
-"""`./billing stripe`: what is to be set up at Stripe."""
+"""`./billing stripe`: the set-up at Stripe."""
 
 from __future__ import annotations
 
@@ -31,23 +31,25 @@ def register(
         str, typer.Argument(help="Public address of the API: https://billing.example.com.")
     ],
     thin: Annotated[
-        bool, typer.Option("--thin", help="Make a destination of thin events (API v2).")
+        bool, typer.Option("--thin", help="Register a destination of thin events (API v2).")
     ] = False,
     connect: Annotated[
         bool,
-        typer.Option("--connect", help="Make one for the events of connected accounts."),
+        typer.Option("--connect", help="Register for the events of connected accounts."),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the changes and make none.")
+    ] = False,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Create or repair the webhook endpoint at Stripe: address, types of events, API version.
 
-    Uses STRIPE_SECRET_KEY, which needs the right Webhook Endpoints: write; with --thin, Event
-    Destinations: write. Shows first what it would do. Running it again changes nothing that is
-    right.
+    The command uses STRIPE_SECRET_KEY, which needs the right Webhook Endpoints: write; with --thin,
+    Event Destinations: write. It shows the changes and asks before it makes them. Run again, it
+    changes only what is wrong.
     """
-    # It brings Stripe's SDK, for which no other command is to wait.
+    # Imported here, because it imports Stripe's SDK and would slow every other command.
     from doctor.registration import Registered, Registration, Wanted
 
     try:
@@ -67,7 +69,7 @@ def register(
 
 
 def _confirm(as_json: bool) -> None:
-    """Have the plan confirmed. Raises `Failed`."""
+    """Ask for confirmation of the plan. Raises `Failed`."""
     if as_json or not sys.stdin.isatty():
         raise Failed("Nothing was done: confirm with --yes.", NOTHING_DONE)
     if not typer.confirm("Do this at Stripe?"):
@@ -77,7 +79,7 @@ def _confirm(as_json: bool) -> None:
 def _show_plan(plan: Plan) -> None:
     about = f" {plan.endpoint_id}" if plan.endpoint_id else ""
     if plan.action == "nothing":
-        output.print_line(f"Endpoint{about} is as it should be: {printable(plan.url)}")
+        output.print_line(f"Endpoint{about} needs no change: {printable(plan.url)}")
     else:
         output.print_line(f"To {plan.action} the endpoint{about}:")
     for step in plan.steps:

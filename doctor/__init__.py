@@ -1,1 +1,1 @@
-"""The doctor: examines everything an installation depends on, when nothing else may work."""
+"""The doctor: examines everything an installation depends on, also when the service is down."""

@@ -1,4 +1,4 @@
-"""The webhook endpoints that are registered at Stripe: ours, enabled, whole, and delivered to."""
+"""Examine the webhook endpoints at Stripe: address, status, types, and recent deliveries."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from worker.registry import handled_types
 
 Json = dict[str, Any]
 REGISTER = "Run ./billing stripe register https://…/api/webhook (or forward with stripe listen)."
-# Stripe tries a first time within seconds; what is older than this was refused at least once.
+# Stripe first tries within seconds; an undelivered event older than this was refused at least once.
 DELIVERED_BY_SECONDS = 120
-# Newest events that are looked at: one page.
+# Number of newest events to examine: one page.
 LOOKED_AT_SECONDS = 86_400
 TYPES_PER_CALL = 20
 
@@ -39,8 +39,8 @@ def enabled_addresses(endpoints: list[Json]) -> list[str]:
 def endpoints_of(gateway: StripeGateway) -> tuple[list[Json], str]:
     """List the webhook endpoints and the destinations of thin events.
 
-    Where our key may not read the latter, the list lacks them, and the refusal is given, too.
-    Raises as the gateway.
+    When our key may not read destinations, the list lacks them, and the refusal is returned too.
+    Raises the gateway's errors.
     """
     endpoints = snapshot_endpoints(gateway)
     try:
@@ -50,12 +50,15 @@ def endpoints_of(gateway: StripeGateway) -> tuple[list[Json], str]:
 
 
 def examine_endpoints(settings: Settings, endpoints: list[Json]) -> Iterator[Finding]:
-    """Examine the endpoints with our path; tell what others there are when there is none."""
+    """Examine the endpoints with our path; when there is none, list the others."""
     ours = [e for e in endpoints if is_ours(e)]
     for endpoint in ours:
         if endpoint["status"] != "enabled":
             what = f"{_named(endpoint)} is {endpoint['status']} at Stripe: it gets no events"
-            fix = "Find out why it refused them, then ./billing stripe register enables it again."
+            fix = (
+                "Find out why the endpoint refused events, then enable it again: "
+                "./billing stripe register."
+            )
             yield Finding(_level(settings), "stripe", what, fix)
     enabled = [e for e in ours if e["status"] == "enabled"]
     if not any(SELF in e["sources"] for e in enabled):
@@ -115,13 +118,13 @@ def _enabled(settings: Settings, endpoint: Json) -> Iterator[Finding]:
         yield Finding("ok", "stripe", f"{where} sends every type that this service handles")
     version = endpoint.get("api_version")
     if version not in (None, API_VERSION):
-        what = f"{where} sends API version {version}, this service speaks {API_VERSION}"
+        what = f"{where} sends API version {version}, this service uses {API_VERSION}"
         fix = "Stripe cannot change it: ./billing stripe register makes a new endpoint."
         yield Finding("warning", "stripe", what, fix)
 
 
 def examine_deliveries(gateway: StripeGateway, now: int) -> Iterator[Finding]:
-    """Tell how many of the newest events Stripe could not deliver to every endpoint."""
+    """Report how many of the newest events Stripe could not deliver to every endpoint."""
     created = {"gte": now - LOOKED_AT_SECONDS, "lte": now - DELIVERED_BY_SECONDS}
     types = list(handled_types())[:TYPES_PER_CALL]
     page = next(gateway.events(created=created, types=types), [])

@@ -1,8 +1,8 @@
 """The doctor: examines all that an installation depends on, and names the fix for each finding.
 
-It asks Redis, Stripe and the event service by itself, so that it works when nothing else does. Of a
-service that answers it also tells whether it runs with the settings that are given here, and sends
-a marked event and a marked notification through it.
+It connects to Redis, Stripe and the event service itself, so that it works when the service is
+down. When the service answers, the doctor also compares its settings with those of this shell, and
+sends a test event and a test notification through it.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ __all__ = ["STATUS", "Finding", "Service", "examine"]
 Json = dict[str, Any]
 Look = Callable[[], Iterator[Finding]]
 STATUS = {"ok": 0, "warning": 1, "error": 2}
-# Stripe's signatures hold for 300 s by our clock; a clock this far off will soon refuse them.
+# Seconds. A signature is valid for 300 s by our clock; a clock this far off will soon refuse them.
 SKEW_WARNING_SECONDS = 5
 SKEW_ERROR_SECONDS = 120
-# The alert ClockSkewed has the same figure.
+# Seconds. The alert ClockSkewed has the same limit.
 PROCESS_SKEW_SECONDS = 2
 SERVER_ERRORS = 500
 # What several parts run into; it is told once, and what its text advises is for callers of the API.
@@ -58,9 +58,8 @@ CHECK_NETWORK = "Check the network, and STRIPE_API_BASE where it is set."
 def examine(settings: Settings | None = None, service: Service | None = None) -> list[Finding]:
     """Examine everything; a part that cannot be examined is itself a finding.
 
-    With a `service` its settings are compared with these, and a signed test event and a signed
-    test notification are sent through it. Raises nothing: what is wrong, or does not answer, is
-    among the findings.
+    With a `service`, its settings are compared with those of this shell, and a signed test event
+    and a signed test notification are sent through it. Raises nothing: each problem is a finding.
     """
     try:
         settings = settings or load_settings()
@@ -78,7 +77,7 @@ def examine(settings: Settings | None = None, service: Service | None = None) ->
 def _parts(
     settings: Settings, store: Store, service: Service | None
 ) -> list[tuple[str, Look, str]]:
-    """List what is examined: its area, the examination, and the fix when it cannot be made."""
+    """List the examinations: area, function, and the fix when the function cannot be run."""
     gateway = StripeGateway(settings, max_network_retries=0)
     check_redis = "Check REDIS_URL, and that Redis runs."
     parts: list[tuple[str, Look, str]] = [
@@ -106,7 +105,7 @@ def _parts(
 
 
 def _without_settings(service: Service) -> list[tuple[str, Look, str]]:
-    """List what can be examined where nothing is set: what the running service itself says."""
+    """List the examinations that need no settings here: those of the running service."""
     start = "Start the API, or say where it is: --url, --key."
     return [
         ("service", lambda: examine_running(None, service), start),

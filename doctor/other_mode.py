@@ -1,4 +1,4 @@
-"""Events of the other mode that came here: acknowledged, recorded nowhere, counted."""
+"""Report events of the other mode, which the service acknowledges, counts and does not record."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from shared.store.durability import Finding
 from shared.store.scripts import Store
 from shared.telemetry.tally import OTHER_MODE_EVENTS, OWN_ACCOUNT
 
-# Accounts that are named: a platform may have thousands.
+# Most accounts to name in a finding: a platform may have thousands.
 MOST_ACCOUNTS = 5
 
 
 def events_of_other_mode(store: Store) -> Iterator[Finding]:
-    """Tell how many events of the other mode came in the last day, and of which accounts ever.
+    """Report the events of the other mode in the last day, and all accounts that they came from.
 
-    Those of connected accounts come by Stripe's design. Raises `Unavailable`.
+    Stripe sends those of connected accounts by design. Raises `Unavailable`.
     """
     _, counts, _ = rates.read(store, rates.BUCKETS)
     own, connected = sum(counts["other_mode"]), sum(counts["other_mode_connected"])

@@ -1,9 +1,9 @@
-"""Registration of the webhook endpoint at Stripe: what is to be changed, and the change.
+"""Registration of the webhook endpoint at Stripe: plan the changes, and make them.
 
 The endpoint has exactly the types that this service handles and its API version; a destination of
-thin events has the types and no version. Stripe cannot change an endpoint's version, nor whose
-events it gets: for another version a second endpoint is made, and the first goes on until a person
-disables it; an event that comes by both is processed once.
+thin events has the types and no version. Stripe cannot change an endpoint's version, nor the
+accounts whose events it gets: for another version a second endpoint is made, and the first still
+works until a person disables it; an event that comes by both is processed once.
 """
 
 from __future__ import annotations
@@ -33,35 +33,35 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be registered: an endpoint of snapshots or of thin events, and whose events."""
+    """What to register: an endpoint of snapshots or of thin events, for one or all accounts."""
 
     thin: bool = False
     connect: bool = False
 
     @property
     def source(self) -> str:
-        """Name whose events it gets, in Stripe's words."""
+        """Name the accounts whose events it gets, in Stripe's words."""
         return ACCOUNTS if self.connect else SELF
 
     @property
     def version(self) -> str | None:
-        """Give the API version it sends; thin events have none."""
+        """Give the API version of its events; thin events have none."""
         return None if self.thin else API_VERSION
 
     @property
     def types(self) -> set[str]:
-        """Give its types by our names."""
+        """Give its types by their names in this service."""
         return {*handled_types(), *([GENERATION_FAILURE] if self.thin else [])}
 
     def describe(self) -> str:
-        """Say in words what it is."""
+        """Describe it in words."""
         kind = "a destination of thin events" if self.thin else "an endpoint"
         return kind + (" for connected accounts" if self.connect else "")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done: `create`, `update` or `nothing`, with each step in words."""
+    """The planned action, `create`, `update` or `nothing`, with a description of each step."""
 
     action: str
     url: str
@@ -73,14 +73,14 @@ class Plan:
 
 @dataclass(frozen=True)
 class Registered:
-    """The endpoint at Stripe; `secret` is given when it was made, and never again."""
+    """The endpoint at Stripe; `secret` is set only when the endpoint was created."""
 
     endpoint_id: str
     secret: str = ""
 
 
 class Registration:
-    """Plan and make the registration of one address. Needs `STRIPE_SECRET_KEY` alone."""
+    """Plan and make the registration of one address. Needs only `STRIPE_SECRET_KEY`."""
 
     def __init__(self, wanted: Wanted, settings: Settings | None = None) -> None:
         self._wanted = wanted
@@ -88,9 +88,9 @@ class Registration:
         self._gateway = StripeGateway(self._settings)
 
     def plan(self, address: str) -> Plan:
-        """Compare what is registered with what should be; changes nothing.
+        """Compare the registered endpoint with the one that is needed; changes nothing.
 
-        Raises `CallerError` for an address that cannot be one, and what the gateway raises.
+        Raises `CallerError` for an invalid address, and the gateway's errors.
         """
         wanted = self._wanted
         url = webhook_url(address, livemode=self._settings.livemode)
@@ -110,7 +110,7 @@ class Registration:
         return Plan(action, url, chosen["id"], changes, tuple(steps), tuple(notes))
 
     def carry_out(self, plan: Plan) -> Registered:
-        """Do what a plan says; for `nothing`, nothing. Raises what the gateway raises."""
+        """Make the changes of a plan. Raises the gateway's errors."""
         if plan.action == "create":
             return self._create(plan.url)
         if plan.action == "update" and self._wanted.thin:
@@ -145,9 +145,10 @@ class Registration:
 
 
 def webhook_url(address: str, *, livemode: bool) -> str:
-    """Give the address of the webhook: the path is added, and a slash at the end left out.
+    """Build the address of the webhook: add the path, and remove a slash at the end.
 
-    Raises `CallerError` for what is no address, has another path, or is not https in live mode.
+    Raises `CallerError` for a text that is no address, has another path, or is not https in live
+    mode.
     """
     parts = urlsplit(address)
     path = parts.path.rstrip("/") or WEBHOOK_PATH

@@ -1,7 +1,7 @@
-"""The rights of a restricted key: each found out by one call that has no effect.
+"""Check each right of a restricted key by one call that has no effect.
 
-Stripe refuses a call that the key may not make with 403 before it reads the parameters; so a call
-that could write is made without what it would need, or for an object that does not exist.
+Stripe refuses a call that the key may not make with 403 before it reads the parameters. So a call
+that could write omits a required parameter, or names an object that does not exist.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NO_OBJECT = "billing_doctor"
 
 @dataclass(frozen=True)
 class Right:
-    """A permission as Stripe's dashboard names it, the call that needs it, and what for."""
+    """A permission as Stripe's dashboard names it, a call that needs it, and its purpose."""
 
     name: str
     method: str
@@ -64,13 +64,13 @@ RIGHTS = (
 
 
 def examine_key(settings: Settings, gateway: StripeGateway) -> Iterator[Finding]:
-    """Examine what the Stripe key may do. Raises `Unavailable` when Stripe is."""
+    """Examine the rights of the Stripe key. Raises `Unavailable` when Stripe does not answer."""
     key = settings.stripe_secret_key.get_secret_value()
     if key.startswith("sk_live_"):
         yield Finding(
             "warning",
             "stripe",
-            "the Stripe key is a secret key, which may do everything to the account",
+            "the Stripe key is a secret key, which has every right on the account",
             "Make a restricted key with the rights that docs/going-live.md lists.",
         )
     if not key.startswith("rk_"):
@@ -79,10 +79,10 @@ def examine_key(settings: Settings, gateway: StripeGateway) -> Iterator[Finding]
     for right in missing:
         level: Any = "error" if right.required else "warning"
         what = f"the restricted key lacks the right {right.name}, which {right.needed_for} need"
-        fix = "Give it the right in Stripe's dashboard; docs/going-live.md lists all."
+        fix = "Give the key this right in Stripe's dashboard; docs/going-live.md lists all rights."
         yield Finding(level, "stripe", what, fix)
     if not missing:
-        yield Finding("ok", "stripe", "the restricted key has every right that is needed")
+        yield Finding("ok", "stripe", "the restricted key has every right that this service needs")
 
 
 def _is_missing(gateway: StripeGateway, right: Right) -> bool:

@@ -1,4 +1,4 @@
-"""The settings of the running service, by its own word, against those that are given here."""
+"""Compare the settings that the running service reports with those of this shell."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.store.durability import Finding
 from shared.version import VERSION
 
 Json = dict[str, Any]
-# What decides whom the service talks to; other differences are its host's own matter.
+# Settings that decide which systems the service talks to; others may differ from host to host.
 COMPARED = (
     "REDIS_URL",
     "INSTALLATION",
@@ -27,7 +27,7 @@ GUARDS = {
 
 
 def examine_running(settings: Settings | None, service: Service) -> Iterator[Finding]:
-    """Tell how the running service is set, and what differs from here.
+    """Report the settings of the running service, and those that differ from this shell's.
 
     Raises `Unavailable` when it does not answer, `CallerError` when it refuses the operator key.
     """
@@ -63,10 +63,13 @@ def _differences(settings: Settings, answer: Json) -> Iterator[Finding]:
             "warning",
             "service",
             f"the running service has {name} {there}, and here it is {here}",
-            "What is examined here is not what runs: run the doctor with the service's settings.",
+            "The doctor examines other systems than the service uses: run it "
+            "with the service's settings.",
         )
     if not differing:
-        yield Finding("ok", "service", "it runs with the settings that are examined here")
+        yield Finding(
+            "ok", "service", "the running service has the settings that the doctor examines"
+        )
 
 
 def _shown(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""The running service, as the doctor reaches it: over HTTP, with an operator's key."""
+"""Calls of the doctor to the running service, over HTTP, with an operator's key."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from shared.errors import BillingError, CallerError, Unavailable
 from shared.printable import without_password
 
 Json = dict[str, Any]
-# To connect, and for each read: `/ops` answers from Redis in milliseconds.
+# Seconds to connect, and for each read: `/ops` answers from Redis in milliseconds.
 TIMEOUT_SECONDS = (3.0, 15.0)
 
 
 class Service:
-    """Ask one running API."""
+    """Call one running API."""
 
     def __init__(self, url: str, operator_key: str | None) -> None:
         self.url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {operator_key}"} if operator_key else {}
 
     def get(self, path: str) -> Json:
-        """Read what `/ops` tells. Raises `Unavailable` and `CallerError`."""
+        """Send a GET to a route of `/ops`. Raises `Unavailable` and `CallerError`."""
         return self._ask("GET", path)
 
     def post(self, path: str, body: Json) -> Json:
-        """Have `/ops` do something. Raises `Unavailable` and `CallerError`."""
+        """Send a POST to a route of `/ops`. Raises `Unavailable` and `CallerError`."""
         return self._ask("POST", path, body)
 
     def _ask(self, method: str, path: str, body: Json | None = None) -> Json:
@@ -35,7 +35,7 @@ class Service:
             parsed: Json = answer.json()
         except ValueError as error:
             raise Unavailable(
-                f"what answers at {without_password(self.url)} is not this service",
+                f"the server at {without_password(self.url)} is not this service",
                 code="not_the_service",
             ) from error
         if not answer.ok:
@@ -44,7 +44,7 @@ class Service:
 
 
 def send(method: str, url: str, **options: Any) -> requests.Response:
-    """Send one request and follow no redirect. Raises `Unavailable` when nothing answers."""
+    """Send one request and follow no redirect. Raises `Unavailable` without an answer."""
     try:
         return requests.request(
             method, url, timeout=TIMEOUT_SECONDS, allow_redirects=False, **options

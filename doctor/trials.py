@@ -1,7 +1,7 @@
 """Trials: a signed event and a signed notification through the running service.
 
-Both are marked, belong to no payment and have no effect: the event is of a type that nobody handles
-and ends `ignored`, the notification is a `test.notification`.
+Both are marked as tests, belong to no payment and have no effect: the event has a type without a
+handler and ends `ignored`, the notification is a `test.notification`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from shared.stripe.signature import sign
 
 Json = dict[str, Any]
 EVENT_TYPE = "billing.test_event"
-# A service that is well does either in less than a second; this is a busy one's.
+# Seconds. An idle service does either in less than one; this allows for a busy one.
 PATIENCE_SECONDS = 15.0
 LOOK_SECONDS = 0.2
 DONE = ("processed", "ignored")
@@ -53,7 +53,7 @@ def event_trial(settings: Settings, service: Service, address: str) -> Iterator[
         yield Finding(
             "error",
             "test event",
-            f"{where} was answered 200, and the service at {service.url} does not know it",
+            f"{where} was answered 200, but the service at {service.url} does not know it",
             "The address leads to another installation: correct the endpoint's URL at Stripe.",
         )
         return
@@ -79,7 +79,7 @@ def _event(event_id: str, settings: Settings) -> str:
 
 
 def _signed(body: str, settings: Settings) -> dict[str, str]:
-    """Sign with every secret that is given here, as Stripe does while one is being rotated."""
+    """Sign with every secret that is set here, as Stripe does during a rotation."""
     given = [secret.get_secret_value().encode() for secret in settings.stripe_webhook_secret]
     signature = sign(body.encode(), given, int(time.time()))
     return {"Stripe-Signature": signature, "Content-Type": "application/json"}
@@ -94,8 +94,8 @@ def _refused_event(where: str, answer: requests.Response) -> Finding:
             "error",
             "test event",
             f"{what}, a redirect to {place}",
-            "Stripe follows none: register the final address (./billing stripe register), or mend "
-            "the proxy.",
+            "Stripe follows no redirect: register the final address (./billing stripe register), "
+            "or correct the proxy.",
         )
     fix = _EVENT_FIXES.get(code) or (
         "The path is wrong, or a proxy does not pass it on: register https://…/api/webhook."
@@ -116,7 +116,7 @@ _EVENT_FIXES = {
 
 
 def notification_trial(service: Service) -> Iterator[Finding]:
-    """Have a signed test notification sent to the event service, and tell what it answered."""
+    """Have a signed test notification sent to the event service, and report its answer."""
     staged = str(service.post("/notifications/test", {"by": "doctor", "reason": "doctor"})["id"])
 
     def attempt() -> Json:
@@ -138,14 +138,16 @@ def notification_trial(service: Service) -> Iterator[Finding]:
 def _refused_notification(made: Json) -> Finding:
     status, error = made.get("status"), made.get("error") or made["outcome"]
     what = f"the event service did not accept a test notification: {error}"
-    fix = "Read the log of the event service; the notification is tried again."
+    fix = "Read the log of the event service; the service tries the notification again."
     if status in (400, 401, 403):
         fix = "Give both sides the same EVENT_SERVICE_SECRET, and compare their clocks."
     elif status in (404, 405):
         fix = "Correct EVENT_SERVICE_URL and EVENT_SERVICE_PATH."
     elif status in REDIRECTS:
-        fix = "No redirect is followed: set EVENT_SERVICE_URL and EVENT_SERVICE_PATH to the final "
-        fix += "address."
+        fix = (
+            "The service follows no redirect: set EVENT_SERVICE_URL and EVENT_SERVICE_PATH to the "
+            "final address."
+        )
     elif status is None:
         fix = "Check EVENT_SERVICE_URL, its name, its port and the network."
     return Finding("error", "notification", what, fix)
@@ -167,7 +169,7 @@ def forgery_trial(settings: Settings) -> Iterator[Finding]:
             "warning",
             "notification",
             "the event service accepts a wrong signature: anybody can forge a notification",
-            "Verify webhook-signature there (docs/receiver.md).",
+            "Make the event service verify webhook-signature (docs/receiver.md).",
         )
     else:
         what = f"the event service refuses a wrong signature ({answer.status_code})"
@@ -175,7 +177,7 @@ def forgery_trial(settings: Settings) -> Iterator[Finding]:
 
 
 def _forged() -> Json:
-    """Give a test notification that no outbox holds."""
+    """Build a test notification that is in no outbox."""
     data = dict.fromkeys(TYPES[TEST].sometimes) | {"metadata": {"test": "true"}}
     name = base64.b32encode(secrets.token_bytes(20)).decode().lower()[:NOTIFICATION_ID_LENGTH]
     body = example(TEST)
@@ -183,7 +185,7 @@ def _forged() -> Json:
 
 
 def is_this_service(address: str) -> bool:
-    """Say whether a billing API answers at an address: its health has its name."""
+    """Say whether a billing API answers at an address: `/health` has its name."""
     try:
         answer = send("GET", address.rstrip("/") + "/health")
         return bool(answer.json().get("service") == "billing-service")

@@ -73,10 +73,12 @@ class Settings(BaseSettings):
     event_service_url: HttpUrl = Field(description="Base URL of the event service.")
 
     event_service_path: str = Field(
-        "/api/billing/notifications", description="Path that takes notifications.", pattern=PATH
+        "/api/billing/notifications", description="Path that receives notifications.", pattern=PATH
     )
     event_service_secret: Secrets = Field(
-        (), description="Secret(s) that sign notifications, `whsec_<base64>` (Standard Webhooks)."
+        (),
+        description="Secret(s) that sign notifications, `whsec_<base64>` (Standard Webhooks); "
+        "several, separated by commas, while one is being rotated.",
     )
     api_keys: Secrets = Field(
         (),
@@ -91,7 +93,7 @@ class Settings(BaseSettings):
     )
     caller_limits: Annotated[dict[str, CallerLimits], NoDecode] = Field(
         {},
-        description="Limits of callers by name, as JSON: "
+        description="Limits of each caller by name, as JSON: "
         '`{"shop": {"accounts": ["own", "acct_1"], "refunds_per_hour": {"sgd": 500000}, '
         '"read_only": false}}`; a field that is left out sets no limit.',
     )
@@ -103,8 +105,8 @@ class Settings(BaseSettings):
     )
     allow_insecure_event_service: bool = Field(
         False,
-        description="With a live Stripe key: allow notifications without a signature, or over "
-        "http to another host.",
+        description="Allow unsigned notifications, and notifications over http to another host, "
+        "also with a live Stripe key.",
     )
     redis_url: RedisUrl = Field(
         "redis://127.0.0.1:6379/0",
@@ -119,8 +121,8 @@ class Settings(BaseSettings):
     )
     redis_timeout_seconds: float = Field(
         3.0,
-        description="Total deadline of one call to Redis; after it a request is answered 503, and "
-        "a worker tries again later.",
+        description="Total deadline of one call to Redis. When it passes, a request is answered "
+        "503, and a worker tries again later.",
         gt=0,
         le=30,
     )
@@ -145,8 +147,8 @@ class Settings(BaseSettings):
     )
     stripe_mode: Literal["test", "live"] | None = Field(
         None,
-        description="Mode of the account, for processes that are not given the Stripe key: they "
-        "refuse to work on the Redis data of the other mode.",
+        description="Mode of the account, for processes without the Stripe key: they refuse to "
+        "work on the Redis data of the other mode.",
     )
     stripe_timeout_seconds: float = Field(
         10.0, description="Deadline of one try of a call to Stripe.", gt=0, le=80
@@ -158,16 +160,16 @@ class Settings(BaseSettings):
         le=120,
     )
     stripe_max_network_retries: int = Field(
-        2, description="Tries the SDK makes after the first, with the same key.", ge=0, le=5
+        2, description="Repetitions of a failed call by the SDK, with the same key.", ge=0, le=5
     )
     stripe_rate_limit: int = Field(
         100,
-        description="Calls a second that Stripe allows to one account. All processes share them: "
-        "payments first, then look-ups, refunds last.",
+        description="Calls per second that Stripe allows to one account. All processes share "
+        "them: payments come first, then look-ups, refunds last.",
         ge=1,
     )
     stripe_endpoint_rate_limit: int = Field(
-        25, description="Calls a second that Stripe allows to one endpoint of an account.", ge=1
+        25, description="Calls per second that Stripe allows to one endpoint of an account.", ge=1
     )
     event_service_timeout_seconds: float = Field(
         10.0, description="Deadline of one delivery attempt.", gt=0, le=30
@@ -193,15 +195,15 @@ class Settings(BaseSettings):
     others_payments: Literal["tell", "list", "ignore"] = Field(
         "tell",
         description="What to do with payments on the account that this service did not make "
-        "(another shop did, or a person in the dashboard; ours are recognised by their request, or "
-        "by `event_id` or `user_id` in their metadata): `tell` the event service of them, only "
-        "`list` them, or `ignore` them.",
+        "(but another shop, or a person in the dashboard): `tell` the event service, only `list` "
+        "them, or `ignore` them. A payment of this service is recognised by its request, or by "
+        "`event_id` or `user_id` in its metadata.",
     )
     refund_warned_up_to: Annotated[tuple[Limit, ...], NoDecode] = Field(
         (),
         description="Refund a payment at once when its card's issuer warns of fraud, if the amount "
         "not yet refunded is no more than this: `sgd:5000,usd:4000`, in the smallest unit. "
-        "Without it no payment is refunded because of a warning.",
+        "When it is not set, no payment is refunded because of a warning.",
     )
     refund_batch_max_payments: int = Field(
         1000, description="Payments above which a batch of refunds needs an operator's key.", ge=0
@@ -209,16 +211,16 @@ class Settings(BaseSettings):
     refund_batch_max_amount: Annotated[tuple[Limit, ...], NoDecode] = Field(
         (),
         description="Amounts above which a batch of refunds needs an operator's key: "
-        "`sgd:5000000,usd:4000000`, in the smallest unit. Without it none does for its amount.",
+        "`sgd:5000000,usd:4000000`, in the smallest unit. When it is not set, amounts are not "
+        "limited.",
     )
     refund_balance_wait_seconds: int = Field(
         7 * DAY_SECONDS,
-        description="How long a refund job waits while the Stripe balance is insufficient, before "
-        "it fails.",
+        description="How long a refund job waits for balance at Stripe before it fails.",
         ge=0,
     )
     notification_max_age_seconds: int = Field(
-        72 * 3600, description="Age at which an undelivered notification is given up.", ge=1
+        72 * 3600, description="Age at which a notification becomes a dead letter.", ge=1
     )
     retry_base_seconds: float = Field(
         1.0, description="First step of the exponential retry delay.", gt=0
@@ -229,8 +231,8 @@ class Settings(BaseSettings):
     )
     tombstone_retention_seconds: int = Field(
         31 * DAY_SECONDS,
-        description="How long a finished event, notification or refund job is remembered; "
-        "longer than Stripe's 30 days, so that reconciling repeats nothing.",
+        description="How long a finished event, notification or refund job is kept. Keep it above "
+        "Stripe's 30 days, or reconciling processes old events again.",
         ge=3600,
     )
     payment_retention_seconds: int = Field(
@@ -241,9 +243,9 @@ class Settings(BaseSettings):
     )
     indexed_metadata: Annotated[tuple[MetadataKey, ...], NoDecode] = Field(
         ("event_id", "user_id", "order_id"),
-        description="Metadata keys by whose values payments are listed (`GET /api/payments?"
-        "event_id=…`), separated by commas; `event_id` is one of them, for batches of refunds "
-        "need it.",
+        description="Metadata keys by whose values payments can be listed (`GET /api/payments?"
+        "event_id=…`), separated by commas; `event_id` must be among them, because batches of "
+        "refunds need it.",
         max_length=10,
     )
     idempotency_retention_seconds: int = Field(
@@ -257,13 +259,13 @@ class Settings(BaseSettings):
     )
     task_events: bool = Field(
         True,
-        description="Send Celery's task events, which Flower shows; costs a worker about a "
+        description="Send Celery's task events, which Flower shows. They cost a worker about a "
         "sixteenth of its throughput.",
     )
     worker_queues: Annotated[tuple[Queue, ...], NoDecode] = Field(
         QUEUES,
         description="Queues that this worker process serves. Give `notifications` to a worker of "
-        "its own, so that a slow event service delays nothing else.",
+        "its own, so that a slow event service does not delay other work.",
         min_length=1,
     )
     worker_concurrency: int = Field(16, description="Threads of one worker process.", ge=1, le=256)
@@ -278,21 +280,22 @@ class Settings(BaseSettings):
     api_waiting: int = Field(
         32,
         description="Payment requests that may wait for a thread in one API process, and as many "
-        "refund requests; one more is answered 503 at once, and nothing is done for it.",
+        "refund requests. One more is answered 503 at once and has no effect.",
         ge=0,
         le=10_000,
     )
     request_timeout_seconds: float = Field(
         25.0,
-        description="Total deadline of a request and all its calls; after it the answer is 503, "
-        "and the outcome is found out later. `Prefer: wait` sets its own for a refund.",
+        description="Total deadline of a request with all its calls. When it passes, the answer "
+        "is 503, and the caller learns the outcome by repeating the request with its "
+        "`Idempotency-Key`. `Prefer: wait` sets the deadline of a refund request.",
         gt=1,
         le=120,
     )
     max_connections: int = Field(
         4096,
-        description="Connections of one API process; when one more comes, the connection that has "
-        "sent no request for the longest time is closed.",
+        description="Connections of one API process. When one more comes, the connection that has "
+        "been without a request for the longest time is closed.",
         ge=16,
     )
     trusted_proxies: int = Field(
@@ -312,7 +315,7 @@ class Settings(BaseSettings):
         None, description="File that the upkeep process touches at each sweep, for a health check."
     )
     otel_exporter_otlp_endpoint: HttpUrl | None = Field(
-        None, description="OTLP/HTTP endpoint for traces; without it none are made."
+        None, description="OTLP/HTTP endpoint for traces; when it is not set, none are made."
     )
     log_format: Literal["json", "text"] = Field(
         "json", description="Format of log lines: `json` or `text`."
@@ -351,7 +354,7 @@ class Settings(BaseSettings):
 
     @property
     def mode(self) -> str:
-        """Give the account's mode, `live` or `test`; empty where nothing says it."""
+        """Give the account's mode, `live` or `test`; empty when no setting says it."""
         key = self.stripe_secret_key.get_secret_value()
         if key:
             return "live" if "_live_" in key else "test"
@@ -359,12 +362,12 @@ class Settings(BaseSettings):
 
     @property
     def warned_limits(self) -> dict[str, int]:
-        """Give the largest amount of each currency that is refunded at a fraud warning."""
+        """Give, by currency, the largest amount that is refunded at a fraud warning."""
         return amounts(self.refund_warned_up_to)
 
     @property
     def batch_limits(self) -> dict[str, int]:
-        """Give the amount of each currency above which a batch needs an operator's key."""
+        """Give, by currency, the amount above which a batch needs an operator's key."""
         return amounts(self.refund_batch_max_amount)
 
     @property
@@ -465,7 +468,7 @@ def _unsafe(settings: Settings) -> list[str]:
     return problems
 
 
-# What stands for a setting that this process is not given.
+# Values of the settings that this process is not given.
 _NOTHING: dict[str, Any] = {
     "stripe_secret_key": SecretStr(""),
     "stripe_webhook_secret": (),
@@ -474,7 +477,7 @@ _NOTHING: dict[str, Any] = {
     "api_keys": (),
     "operator_keys": (),
 }
-# What Flower, the sandbox, ./billing and app.py read.
+# Variables that Flower, the sandbox, ./billing and app.py read.
 _OF_OTHERS = (
     "BILLING_URL",
     "FLOWER_PORT",

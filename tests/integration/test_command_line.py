@@ -321,7 +321,7 @@ def test_the_payments_of_an_event_are_listed_and_summed_up(billing: Billing, han
     ]
     page = json.loads(billing("payments", "list", "--event", "7", "--limit", "1", "--json").stdout)
     assert [row["payment_id"] for row in page["data"]] == [made[1]]
-    assert "go on with --after" in billing("payments", "list", "--limit", "1").stdout
+    assert "continue with --after" in billing("payments", "list", "--limit", "1").stdout
     after = billing("payments", "list", "--event", "7", "--after", made[1]).stdout
     assert made[0] in after
     assert made[1] not in after

@@ -140,7 +140,7 @@ def test_another_webhook_secret_is_found(
     ("answer", "words"),
     [
         ((404, {}), "The path is wrong"),
-        ((308, {"Location": "/api/webhook"}), "Stripe follows none"),
+        ((308, {"Location": "/api/webhook"}), "Stripe follows no redirect"),
         ((502, {}), "the proxy in front"),
     ],
 )
@@ -177,7 +177,7 @@ def test_workers_that_do_nothing_are_found(
     [
         (401, "EVENT_SERVICE_SECRET"),
         (404, "EVENT_SERVICE_PATH"),
-        (307, "No redirect is followed"),
+        (307, "The service follows no redirect"),
         (500, "Read the log of the event service"),
     ],
 )
@@ -285,7 +285,7 @@ def test_a_clock_of_a_process_is_found(settings: Settings) -> None:
 
 def test_a_secret_key_of_a_live_account_is_warned_of(settings: Settings) -> None:
     live = settings.model_copy(update={"stripe_secret_key": SecretStr("sk_live_tests_0123456789")})
-    assert found(examine(live), "which may do everything").level == "warning"
+    assert found(examine(live), "which has every right").level == "warning"
 
 
 @pytest.mark.parametrize("right", RIGHTS, ids=lambda right: right.name)
@@ -295,7 +295,7 @@ def test_a_right_that_a_restricted_key_lacks_is_named(
     restricted = settings.model_copy(
         update={"stripe_secret_key": SecretStr("rk_test_tests_0123456789")}
     )
-    assert found(examine(restricted), "every right that is needed").level == "ok"
+    assert found(examine(restricted), "every right that this service needs").level == "ok"
     match = {"method": right.method.upper(), "path_prefix": right.path}
     fault = {"match": match, "kind": "error", "status": 403, "times": None}
     requests.post(f"{sandbox}/_sandbox/faults", json=fault, timeout=5).raise_for_status()
