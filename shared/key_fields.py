@@ -66,4 +66,5 @@ BATCH_FIELDS = {
     "retry": "States whose members are to be tried once more, JSON.",
     "retry_until": "Milliseconds: those that ended by then.",
     "wake": "The jobs that wait for balance are to be tried now.",
+    "closed": "The end of a canceled batch was told.",
 }

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from shared.work.batch import OPEN, BatchRecord, BatchState, MemberState
 from shared.work.batch_notification import COMPLETED, PAUSED
 
+# The field that says that the end of a canceled batch was told.
+CLOSED = "closed"
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -33,7 +36,13 @@ def _is_through(batch: BatchRecord) -> bool:
 
 
 def _has_none_begun(batch: BatchRecord) -> bool:
-    return not batch.count(MemberState.BEGUN, MemberState.WAITING)
+    """Say whether a canceled batch is through, and its end was not told yet.
+
+    Its state stays the same, so that the state alone would let a second upkeep, or a script that
+    is sent twice, tell of it once more.
+    """
+    begun = batch.count(MemberState.BEGUN, MemberState.WAITING)
+    return not begun and CLOSED not in batch.fields
 
 
 PAUSE = Turn((BatchState.RUNNING,), BatchState.PAUSED, tells=PAUSED)
@@ -50,6 +59,7 @@ END_CANCELED = Turn(
     (BatchState.CANCELED,),
     BatchState.CANCELED,
     when=_has_none_begun,
+    fields={CLOSED: "1"},
     tells=COMPLETED,
     ends=True,
     active=False,

@@ -12,7 +12,7 @@ from shared.settings import Settings
 from shared.store.connection import connect
 from shared.store.scripts import Call, Store
 from shared.work.batch import BatchRecord, Member, MemberState
-from shared.work.batch_turns import CANCEL, COMPLETE, PAUSE, RESUME
+from shared.work.batch_turns import CANCEL, COMPLETE, END_CANCELED, PAUSE, RESUME
 from shared.work.batches import Batches, Ceiling, NewBatch, batch_id, member_job_id
 from shared.work.kinds import REFUNDS
 from shared.work.refund_jobs import RefundRequest
@@ -50,9 +50,12 @@ def begin(batches: Batches, member: Member) -> str:
     return batches.begin(batches.read(BATCH), member, request)
 
 
-def end(batches: Batches, member: Member, state: MemberState, tries: int = 0) -> None:
-    job = member_job_id(BATCH, member.payment, tries)
-    batches.end(BATCH, member.payment, f"{job}:1", {"state": state})
+def end(batches: Batches, member: Member, state: MemberState, tries: int = 0) -> str:
+    """Hand the end of a member's job over, as its script does, and take it; give the entry."""
+    entry = f"{member_job_id(BATCH, member.payment, tries)}:1"
+    batches._store.redis.rpush(batches._store.keys.ended_members(), entry)
+    batches.end(BATCH, member.payment, entry, {"state": state})
+    return entry
 
 
 def counts(batches: Batches) -> Json:
@@ -128,6 +131,17 @@ def test_the_end_of_an_earlier_try_moves_nothing(batches: Batches) -> None:
     assert counts(batches) == {"not_begun": 2, "refunded": 1}
 
 
+def test_an_end_that_was_taken_already_moves_nothing(batches: Batches) -> None:
+    """By an upkeep that read the list, and hung while another took it and a person retried."""
+    member = first(batches)
+    begin(batches, member)
+    entry = end(batches, member, MemberState.FAILED)
+    failed = batches.members(BATCH, MemberState.FAILED, None, 10)
+    assert batches.again(BATCH, MemberState.FAILED, 2**52, failed) == 1
+    batches.end(BATCH, member.payment, entry, {"state": MemberState.FAILED})
+    assert counts(batches) == {"not_begun": 3}
+
+
 def test_a_member_that_failed_after_the_retry_was_asked_for_is_left_alone(
     batches: Batches,
 ) -> None:
@@ -143,6 +157,14 @@ def test_a_member_that_failed_after_the_retry_was_asked_for_is_left_alone(
 def test_a_batch_with_open_members_is_not_completed(batches: Batches) -> None:
     assert batches.turn(BATCH, COMPLETE) == "running"
     assert batches.read(BATCH).state == "running"
+
+
+def test_the_end_of_a_canceled_batch_is_told_once(batches: Batches, real_store: Store) -> None:
+    """By whoever comes first: a second upkeep, or the same one whose connection broke."""
+    batches.turn(BATCH, CANCEL)
+    assert [batches.turn(BATCH, END_CANCELED) for _ in range(2)] == ["canceled", "canceled"]
+    told = real_store.redis.lrange(real_store.keys.outbox(BATCH), 0, -1)
+    assert len(told) == len(["started", "completed"])
 
 
 def test_a_batch_turns_only_as_it_was_read(
