@@ -102,6 +102,33 @@ class Client(Redis):
     def execute_command(self, *args: Any, **_: Any) -> Any:
         return self._stage.answer(self._stage.command(args))
 
+    def pipeline(self, transaction: Any = True, shard_hint: Any = None) -> Any:
+        """Give a pipeline; others' commands may run between its own."""
+        assert not transaction, "nothing that is explored needs a transaction"
+        return Pipeline(self)
+
+    def close(self) -> None:
+        """Close nothing."""
+
+
+class Pipeline(Redis):
+    """Commands that are sent together and run one after the other."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(decode_responses=True)
+        self._client = client
+        self._queued: list[Callable[[], Any]] = []
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Queue a command."""
+        self._queued.append(lambda: self._client.execute_command(*args, **options))
+        return self
+
+    def execute(self) -> list[Any]:
+        """Run what is queued."""
+        queued, self._queued = self._queued, []
+        return [run() for run in queued]
+
     def close(self) -> None:
         """Close nothing."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from shared.work.batches import BATCH_PREFIX
 from shared.work.items import GUARD_MS
 from shared.work.kinds import NOTIFICATIONS, Kind
 from tests.explore.actors import BROKEN, UNANSWERED, Place
@@ -81,7 +82,9 @@ def check_outboxes(view: View) -> None:
         demand(live == [*outbox[:1]], 2, f"{live} are live, the first is {outbox[:1]}")
         numbers = sorted(int(item["sequence"]) for _, item in own)
         demand(numbers == [*range(1, len(own) + 1)], 7, f"{payment_id} has sequence {numbers}")
-        facts = [(item["type"], _subject(item)) for _, item in own]
+        # A batch pauses more than once; that each time is told once is asked of the step itself.
+        is_batch = payment_id.startswith(BATCH_PREFIX)
+        facts = [(item["type"], _subject(item)) for _, item in own if not is_batch]
         demand(len(facts) == len({*facts}), 6, f"a fact of {payment_id} has two ids: {facts}")
 
 

@@ -234,13 +234,17 @@ class Service:
     def _drained(self, state: State) -> State:
         for _ in range(MOST_ROUNDS):
             state, worked = self._round(state)
-            ahead = [at for k in self.kinds for at in self.view(state).due(k).values()]
+            ahead = self.awaited(self.view(state))
             if not worked and not ahead:
                 self._check_end(state)
                 return state
             if not worked:
                 state = self._later(state, int(min(ahead)))
         raise Violated("invariant 13: work goes on and on")
+
+    def awaited(self, view: View) -> list[float]:
+        """List the moments at which something is to be done, in milliseconds."""
+        return [at for kind in self.kinds for at in view.due(kind).values()]
 
     def _later(self, state: State, at: int) -> State:
         now = max(state.now_ms, at)

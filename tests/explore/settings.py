@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from tests.explore.batches import BatchCanceled, BatchOfTwo, BatchTurned
 from tests.explore.breaker import Breaker
 from tests.explore.events import OneFactTwice, Redriven, TwoFacts
 from tests.explore.idempotency import Idempotency
 from tests.explore.refunds import Refunds, RefundsHeard
 
-SETTINGS = (TwoFacts, OneFactTwice, Redriven, Refunds, RefundsHeard, Idempotency, Breaker)
+SETTINGS = (
+    TwoFacts,
+    OneFactTwice,
+    Redriven,
+    Refunds,
+    RefundsHeard,
+    Idempotency,
+    Breaker,
+    BatchOfTwo,
+    BatchTurned,
+    BatchCanceled,
+)

@@ -21,6 +21,7 @@ import fakeredis._socket._base
 import fakeredis.commands_mixins.server_mixin
 from fakeredis._core._database import Item
 from fakeredis.model import ExpiringMembersSet, Hash, ZSet
+from redis.crc import key_slot
 from redis.exceptions import NoScriptError, ResponseError
 
 from shared.keys import Keys
@@ -159,6 +160,8 @@ class Snapshots:
         self, places: list[int], held: tuple[int, ...], now_ms: int, command: Command
     ) -> Effect:
         self.ran += 1
+        if len({key_slot(name.encode()) for name in command.keys}) > 1:
+            raise Violated(f"invariant 16: {command.name} has keys in several slots of a cluster")
         self._now_ms = now_ms
         keys = _Declared()
         keys.declared = frozenset(name.encode() for name in command.keys)

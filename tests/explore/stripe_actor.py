@@ -82,7 +82,7 @@ class Ledger:
     @staticmethod
     def refusals(prefix: str) -> tuple[str, ...]:
         """List how Stripe may refuse."""
-        return ("refused", "no balance") if prefix == "re" else ("declined",)
+        return ("refused", "no balance") if prefix.startswith("re") else ("declined",)
 
 
 class Gateway:

@@ -7,6 +7,8 @@ import re
 import pytest
 
 from shared.store import scripts
+from shared.work.batch import MemberState
+from tests.explore.batches import BatchCanceled, BatchOfTwo, BatchTurned
 from tests.explore.breaker import Breaker
 from tests.explore.events import OneFactTwice, Redriven, TwoFacts
 from tests.explore.explorer import explore, story
@@ -31,14 +33,24 @@ FAULTS = {
     "no end of a key": ("begin", r"> resumable_ms", "> 1e15", Idempotency, 19),
     "no probe": ("claim", r"or not redis.call\('SET', key.probe, [^)]*\)", "", Breaker, 21),
     "no close": ("release", r"redis.call\('DEL', key.breaker,", "redis.call('DEL',", Breaker, 23),
+    "begun twice": ("batch_begin", r"if member.state ~= 'not_begun'", "if false", BatchTurned, 10),
+    "miscounted": ("prelude", r"count_member\(batch, member, -1\)", "", BatchOfTwo, 25),
+    "taken twice": ("batch_end", r"== 0 then return end", "< 0 then return end", BatchOfTwo, 10),
     "undeclared": ("settle", r"append\(key.timeline", "append(key.item .. 's'", TwoFacts, 16),
 }
 # Faults that lie at the end of a long path.
-DEEP = ("no probe", "no close")
+DEEP = ("no probe", "no close", "taken twice")
 # The same for Python: a name, what it becomes, the setting and the invariant.
 SLIPS = {
     "a key for each try": ("worker.refunding._key", lambda claim: claim.fence, Refunds, 17),
     "no memory's end": ("worker.refunding.SAFE_TO_REPEAT_SECONDS", 1e9, Refunds, 17),
+    "a refund taken for a failure": (
+        "worker.refund_batches.STANDING",
+        {"succeeded": MemberState.FAILED},
+        BatchOfTwo,
+        24,
+    ),
+    "no end of a batch": ("shared.work.batch_turns.CLOSED", "none", BatchCanceled, 26),
     "a key for each caller": (
         f"{REQUEST}.stripe_key",
         property(lambda r: r.token),

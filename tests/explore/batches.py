@@ -1,0 +1,263 @@
+"""A batch of refunds: upkeep, workers and a person move it, and each payment goes back once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from flask import Flask, Response, g
+
+from api import refund_batches as doors
+from api.batch_models import BatchPath
+from api.parts import EXTENSION, Parts
+from shared.errors import CallerError
+from shared.work.batch import OPEN, BatchRecord, BatchState, Member, MemberState
+from shared.work.batch_turns import CLOSED
+from shared.work.batches import PLACES_A_STATE, Batches, NewBatch, batch_id, member_job_id
+from shared.work.kinds import EVENTS, REFUNDS
+from shared.work.refund_jobs import job_of_key
+from tests.explore.actors import PeerCall, Place, Spec
+from tests.explore.events import made
+from tests.explore.invariants import demand
+from tests.explore.refunds import REFUND
+from tests.explore.search import IDLE, Budget, Option, State
+from tests.explore.service import Service, event_of
+from tests.explore.snapshots import Command, Effect
+from tests.explore.stripe_actor import Gateway, Ledger, option, translated
+from tests.explore.views import KEYS, View
+from worker import refund_batches
+
+Json = dict[str, Any]
+PAYMENTS = ("pi_1", "pi_2")
+RAW = [made(f"evt_{one}", "payment_intent.succeeded", id=one) for one in PAYMENTS]
+BATCH = batch_id("shop", "key")
+TERMS = dict.fromkeys(("percent", "amount", "keep_fee", "currency", "event_id", "reason"))
+FIELDS = {"terms": json.dumps(TERMS | {"metadata": {}}), "caller": "shop", "account": ""}
+ENOUGH, NOTHING_LEFT = {"sgd": 10**9}, {"sgd": 0}
+TURNS: dict[str, Callable[[BatchPath], Response]] = {
+    "pause": doors.pause,
+    "resume": doors.resume,
+    "cancel": doors.cancel,
+    "retry": doors.retry,
+}
+MOST_TRIES = 3
+# What a notification of a batch itself tells of.
+TOLD_OF = ("state", "paused_reason", CLOSED)
+MADE = (MemberState.REFUNDED,)
+NOT_MADE = (MemberState.FAILED, MemberState.LEFT_OUT, MemberState.NOT_BEGUN)
+
+
+class Paying(Gateway):
+    """The gateway's calls for refunds of several payments, and for the balance."""
+
+    def create_refund(self, *, params: Json, idempotency_key: str, **_: Any) -> Json:
+        found: Json = self._stage.peer("create_refund", idempotency_key, params["payment_intent"])
+        return found
+
+    def balance(self, _: str | None) -> dict[str, int]:
+        found: dict[str, int] = self._stage.peer("balance")
+        return found
+
+
+class BatchOfTwo(Service):
+    """Refund two payments by one batch."""
+
+    name = "a batch of two refunds"
+    slots = ("worker 1", "worker 2", "nobody", "the relay", "a person")
+    kinds = (REFUNDS,)
+    budget = Budget(faults=1)
+    wide = Budget(faults=2, deaths=1, ticks=2, breaks=1)
+    payments = PAYMENTS
+    # How many run at a time: a second one believes that the first, which hangs, has died.
+    upkeeps = 1
+    verbs: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        self.events = [event_of(raw) for raw in RAW if raw["data"]["object"]["id"] in self.payments]
+        super().__init__()
+        gateway = Paying(self.stage)
+        self.runtime.__dict__.update(gateway=gateway, refund_gateway=gateway)
+        for call in ("create_refund", "refund", "events", "payment", "balance"):
+            self.stage.translate[call] = translated
+        self.stage.actors |= {"start": self._start, "upkeep": self._upkeep, "turn": self._turn}
+        self._batches = Batches(self.stage.store, self.settings)
+        self._app = Flask("explore")
+        self._app.extensions[EXTENSION] = Parts.build(self.settings, self.stage.store)
+
+    def _start(self) -> None:
+        money = RAW[0]["data"]["object"]
+        members = [
+            Member(one, MemberState.NOT_BEGUN, money["amount_received"], money["currency"])
+            for one in self.payments
+        ]
+        self._batches.record(NewBatch(BATCH, dict(FIELDS), members))
+
+    def _upkeep(self) -> None:
+        refund_batches.run_once(self.runtime)
+
+    def _turn(self, verb: str) -> str:
+        """Do what a person asks for, as the door does; give its status, or why it is refused."""
+        with self._app.test_request_context(f"/api/refund/batches/{BATCH}/{verb}", method="POST"):
+            g.is_operator, g.caller = False, "shop"
+            try:
+                return str(TURNS[verb](BatchPath(batch_id=BATCH)).status_code)
+            except CallerError as error:
+                return error.code
+
+    def body(self, event_id: str) -> str:
+        return json.dumps(next(raw for raw in RAW if raw["id"] == event_id))
+
+    def world(self) -> tuple[Any, ...]:
+        return (*super().world(), Ledger().frozen())
+
+    def prepare(self, state: State) -> State:
+        """Hear of the payments and record the batch: the search begins with it."""
+        for event in self.events:
+            state, _ = self.complete(state, Spec("record", (event.id,), ""))
+            spec = Spec("work", (EVENTS.name, event.id), self.token(state))
+            state, _ = self.complete(state, spec)
+        return self.complete(state, Spec("start", (), "aside"))[0]
+
+    def begins(self, state: State) -> Iterator[tuple[int, str, Spec, str]]:
+        yield from (begun for begun in super().begins(state) if begun[2].name == "work")
+        idle = [slot for slot in range(self.workers) if state.actors[slot] == IDLE]
+        running = sum(self._is_upkeep(place) for place in state.actors)
+        for slot in idle[: running < self.upkeeps]:
+            yield slot, "upkeep", Spec("upkeep", (), ""), ""
+        if state.actors[-1] == IDLE:
+            for verb in self.verbs:
+                yield len(self.slots) - 1, f"asks to {verb}", Spec("turn", (verb,), ""), "asks"
+
+    def _is_upkeep(self, number: int) -> bool:
+        place = self.stage.places[number]
+        return place is not None and place.spec.name == "upkeep"
+
+    def redrivable(self, view: View) -> Iterator[str]:
+        yield from view.dead(REFUNDS)
+
+    def is_late(self, state: State, place: Place) -> bool:
+        return place.spec.name == "work" and super().is_late(state, place)
+
+    def stripe(self, state: State, call: PeerCall) -> Iterator[Option]:
+        ledger = Ledger.of(state.world[1])
+        if call.name == "create_refund":
+            key, payment = json.loads(call.args)
+            for words, after, cost in ledger.answers(key, state.now_ms, f"re_{payment}"):
+                world = (state.world[0], after.frozen())
+                yield option(words, self._refund(words), world, cost)
+        if call.name == "refund":
+            [name] = json.loads(call.args)
+            yield option("shown", self._refund(name), state.world)
+        if call.name == "events":
+            yield option("listed", ledger.made, state.world)
+        if call.name == "balance":
+            yield option("enough", ENOUGH, state.world)
+            yield option("nothing left", NOTHING_LEFT, state.world, "faults")
+
+    def _refund(self, name: str) -> Json:
+        return {**REFUND, "id": name, "status": "succeeded"}
+
+    def check(self, state: State) -> None:
+        super().check(state)
+        view, ledger = self.view(state), Ledger.of(state.world[1])
+        for one in self.payments:
+            names = [name for name, key in ledger.made if job_of_key(key) in _jobs(one)]
+            demand(len(names) <= 1, 24, f"of {one} the batch made the refunds {names}")
+            member = members(view)[one]
+            if member.state in MADE:
+                demand([member.refund_id] == names, 24, f"{one} is {member.state} by {names}")
+            if member.state in NOT_MADE:
+                demand(not names, 24, f"{one} is {member.state} and has the refund {names}")
+        _check_counts(view)
+
+    def check_step(self, before: State, place: Place, effect: Effect, after: State) -> None:
+        super().check_step(before, place, effect, after)
+        if isinstance(place.call, Command) and place.call.name == "batch_turn":
+            then, now = record(self.view(before)), record(self.view(after))
+            told = int(now.fields["sequence"]) - int(then.fields["sequence"])
+            stood, stands = ([b.fields.get(f) for f in TOLD_OF] for b in (then, now))
+            demand(told <= (stood != stands), 26, f"the batch stays {stands}: told once more")
+
+    def _round(self, state: State) -> tuple[State, bool]:
+        """Let upkeep run beside the relay and the worker."""
+        before = _moved(self.view(state))
+        state, _ = self.complete(state, Spec("upkeep", (), ""))
+        state, worked = super()._round(state)
+        return state, worked or _moved(self.view(state)) != before
+
+    def awaited(self, view: View) -> list[float]:
+        """Wait for the next look at the balance, too."""
+        batch = record(view)
+        looks = batch.fields.get("paused_reason") == refund_batches.INSUFFICIENT_FUNDS
+        return super().awaited(view) + [float(batch.fields.get("look_at", 0))] * looks
+
+    def check_goal(self, view: View) -> None:
+        batch = record(view)
+        stopped = batch.fields.get("paused_reason") == doors.REQUESTED
+        ended = batch.state in (BatchState.COMPLETED, BatchState.CANCELED) or stopped
+        demand(ended, 13, f"nothing is due, and the batch is {batch.state}")
+        for one, member in members(view).items():
+            begun = member.state in OPEN and member.state is not MemberState.NOT_BEGUN
+            left = stopped or not begun
+            demand(left, 13, f"nothing is due, and the member {one} is {member.state}")
+        demand(not view.read(KEYS.ended_members()), 13, "an end of a job was never heard of")
+
+
+class BatchTurned(BatchOfTwo):
+    """Refund one payment by a batch that a person turns."""
+
+    name = "a batch of one refund, and a person"
+    payments = PAYMENTS[:1]
+    verbs = tuple(TURNS)
+    budget = Budget(faults=1, asks=1)
+    wide = Budget(faults=2, asks=2, deaths=1, ticks=1, redrives=1)
+
+
+class BatchCanceled(BatchTurned):
+    """Cancel a batch while two run upkeep for it."""
+
+    name = "a batch that is canceled, and two upkeeps"
+    verbs = ("cancel",)
+    upkeeps = 2
+    budget = Budget(asks=1)
+    wide = Budget(asks=1, faults=1, breaks=1)
+
+
+def record(view: View) -> BatchRecord:
+    """Read the batch."""
+    return BatchRecord(BATCH, view.read(KEYS.batch(BATCH)) or {})
+
+
+def members(view: View) -> dict[str, Member]:
+    """Read its members."""
+    kept = view.read(KEYS.batch_members(BATCH)) or {}
+    return {one: Member.of(json.loads(text)) for one, text in kept.items()}
+
+
+def _jobs(payment: str) -> list[str]:
+    return [member_job_id(BATCH, payment, tries) for tries in range(MOST_TRIES)]
+
+
+def _moved(view: View) -> tuple[Any, ...]:
+    batch = record(view).fields
+    return batch.get("revision"), batch.get("state"), view.read(KEYS.ended_members())
+
+
+def _check_counts(view: View) -> None:
+    """Check that a batch's counts, sums and places are those of its members."""
+    batch, own = record(view), members(view)
+    counts: dict[str, int] = {}
+    sums: dict[str, int] = {}
+    places = {}
+    for one, member in own.items():
+        counts[member.state] = counts.get(member.state, 0) + 1
+        sums[member.sum_name] = sums.get(member.sum_name, 0) + member.amount
+        places[one] = float(member.state.number * PLACES_A_STATE + member.n)
+    told = {name: count for name, count in batch.counts.items() if count}
+    demand(told == counts, 25, f"the batch counts {told}, and it is {counts}")
+    summed = {f: int(v) for f, v in batch.fields.items() if f.startswith("amount:") and int(v)}
+    demand(summed == {f: v for f, v in sums.items() if v}, 25, f"the batch sums {summed}")
+    demand(view.read(KEYS.batch_places(BATCH)) == places, 25, f"the places are not {places}")
+    over = batch.state is BatchState.COMPLETED and batch.count(*OPEN)
+    demand(not over, 25, f"the batch is completed, and its members are {counts}")
