@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests.mutants import results
 from tests.mutants.catalogue import Mutant, mutants
-from tests.mutants.page import PAGE, killers_before, written
-from tests.mutants.trial import Verdict, copy_of_the_tree, import_everything_foreign, tried
+from tests.mutants.page import PAGE, written
+from tests.mutants.results import Result
+from tests.mutants.trial import Ground, explored, ground, import_everything_foreign, tested
 
-# More tests that fail without a mutant say that the tree is not worth trying.
-MOST_RED = 5
 # Asked when a mutant's own tests notice nothing: whatever works on items, all through.
 REST = [
     "tests/unit",
@@ -29,74 +31,106 @@ REST = [
 
 def main() -> int:
     """Try what the command line asks for; 1 if one survived without an explanation."""
-    parser = argparse.ArgumentParser(prog="bin/mutants", description=__doc__)
-    parser.add_argument("parts", nargs="*", help="parts of labels (claim.lua, fence); all without")
-    parser.add_argument("--own", action="store_true", help="ask each mutant's own tests alone")
-    parser.add_argument("--first", type=int, default=None, help="of its own, ask so many files")
-    parser.add_argument("--green", action="store_true", help="take it that all is well without")
-    parser.add_argument("--no-page", action="store_true", help="leave docs/mutants.md as it is")
-    asked = parser.parse_args()
+    asked = _parser().parse_args()
     chosen = [one for one in mutants() if _is_asked_for(one, asked.parts)]
     import_everything_foreign()
-    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-        log = Path(folder) / "log"
-        with copy_of_the_tree(Path(folder)) as copy:
-            red = [] if asked.green else _red_without_a_mutant(copy, chosen, log)
-            rest = [] if asked.own else REST
-            attempt = Attempt(copy, log, rest, red, asked.first)
-            verdicts = {one.label: attempt.at(one) for one in chosen}
-    if not asked.no_page:
-        PAGE.write_text(written(verdicts))
-    survivors = [one for one in chosen if not verdicts[one.label].killer]
-    unexplained = [one.label for one in survivors if not one.survives]
-    _say(f"{len(chosen)} mutants, {len(survivors)} survived, {len(unexplained)} unexplained")
-    _say("\n".join(unexplained))
-    return int(bool(unexplained))
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ground(Path(folder)) as place:
+        attempt = Attempt(place, own=asked.own, both=asked.both)
+        todo = [one for one in chosen if asked.again or not attempt.is_done(one)]
+        _believe(place, _tried(asked.seconds, attempt, todo))
+    known = results.read()
+    PAGE.write_text(written(known))
+    return _conclusion(chosen, known)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bin/mutants", description=__doc__)
+    parser.add_argument("parts", nargs="*", help="parts of labels (claim.lua, fence); all without")
+    parser.add_argument("--again", action="store_true", help="try those with a result again, too")
+    parser.add_argument("--own", action="store_true", help="ask each mutant's own tests alone")
+    parser.add_argument("--both", action="store_true", help="ask the tests of the explorer's, too")
+    parser.add_argument("--seconds", type=float, default=1e9, help="begin none after so long")
+    return parser
 
 
 def _is_asked_for(mutant: Mutant, parts: list[str]) -> bool:
     return not parts or any(part in mutant.label for part in parts)
 
 
-def _red_without_a_mutant(copy: Path, chosen: list[Mutant], log: Path) -> list[str]:
-    """List the tests that fail anyway: they are not asked. Too many end the run."""
-    found = tried(copy, sorted({test for one in chosen for test in one.tests}), log)
-    if len(found.failed) > MOST_RED:
-        raise SystemExit(f"without a mutant fail {found.failed}:\n{log.read_text()[-3000:]}")
-    _say(f"without a mutant fail {list(found.failed)} ({found.seconds:.0f} s)")
-    return [f"--deselect={name}" for name in found.failed]
+def _tried(seconds: float, attempt: Attempt, todo: list[Mutant]) -> list[str]:
+    """Try one after the other and keep each result, until the time is over; list the labels."""
+    until = time.monotonic() + seconds
+    for number, one in enumerate(todo):
+        if time.monotonic() > until:
+            _say(f"the time is over; {one.label} and those after it were not tried")
+            return [done.label for done in todo[:number]]
+        begun = time.monotonic()
+        result = attempt.at(one)
+        results.write(results.read() | {one.label: result})
+        spent = time.monotonic() - begun
+        _say(f"{spent:5.0f} s  {one.label}: {result.killer or 'SURVIVED'}")
+    return [one.label for one in todo]
+
+
+def _believe(place: Ground, labels: list[str]) -> None:
+    """Forget what was said to be killed by a test that fails without a mutant, too."""
+    known = results.read()
+    killers = sorted(name for label in labels if "::" in (name := known[label].tests or ""))
+    red = tested(place, sorted({*killers})) if killers else []
+    _say(f"without a mutant fail: {red}")
+    results.write({k: v for k, v in known.items() if k not in labels or v.tests not in red})
+
+
+def _conclusion(chosen: list[Mutant], known: dict[str, Result]) -> int:
+    done = [one for one in chosen if one.label in known and known[one.label].is_final]
+    survivors = [one for one in done if not known[one.label].killer]
+    unexplained = [one.label for one in survivors if not one.survives]
+    _say(f"{len(done)} of {len(chosen)} mutants tried, {len(survivors)} survived")
+    _say("\n".join(("unexplained:", *unexplained)) if unexplained else "all explained")
+    return int(bool(unexplained))
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """What a mutant is tried on: the copy, the rest of the tests, and those that are not asked."""
+    """How mutants are tried: on which copy, and whom they meet."""
 
-    copy: Path
-    log: Path
-    rest: list[str]
-    red: list[str]
-    first: int | None = None
+    place: Ground
+    own: bool = False
+    both: bool = False
 
-    def at(self, mutant: Mutant) -> Verdict:
-        """Try one: on what killed it the last time, then on its own tests, then on the rest."""
-        file = self.copy / mutant.file
+    def is_done(self, mutant: Mutant) -> bool:
+        """Say whether its result is known, as far as this attempt would look."""
+        result = results.read().get(mutant.label)
+        if not result or not result.is_of(mutant):
+            return False
+        if self.both:
+            return result.tests is not None
+        return result.is_final or self.own
+
+    def at(self, mutant: Mutant) -> Result:
+        """Try one: on the explorer, on the test that killed it before, on its own, on the rest."""
+        file = self.place.copy / mutant.file
         whole = file.read_text()
         file.write_text(mutant.applied_to(whole))
-        others = [test for test in self.rest if test not in mutant.tests]
-        seconds, found = 0.0, Verdict()
         try:
-            for tests in (
-                killers_before().get(mutant.label, []),
-                mutant.tests[: self.first],
-                others,
-            ):
-                if tests and not found.killer:
-                    found = tried(self.copy, ["-x", *tests, *self.red], self.log)
-                    seconds += found.seconds
+            explorer = explored(self.place, mutant.explorer)
+            found = Result(mutant.digest, explorer)
+            if explorer and not self.both:
+                return found
+            killer = next(self._killers(mutant), "")
+            return found if self.own and not killer else replace(found, tests=killer)
         finally:
             file.write_text(whole)
-        _say(f"{seconds:5.0f} s  {mutant.label}: {found.killer or 'SURVIVED'}")
-        return Verdict(found.failed, seconds)
+
+    def _killers(self, mutant: Mutant) -> Iterator[str]:
+        """Name the first test that fails; one that fails the first time is asked again."""
+        before = results.read().get(mutant.label)
+        if before and before.tests and "::" in before.tests:
+            yield from tested(self.place, ["-x", before.tests])
+        rest = [] if self.own else [one for one in REST if one not in mutant.tests]
+        for tests in filter(None, (mutant.tests, rest)):
+            for name in tested(self.place, ["-x", *tests])[:1]:
+                yield from tested(self.place, ["-x", name]) if "::" in name else [name]
 
 
 def _say(text: str) -> None:

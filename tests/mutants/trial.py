@@ -1,4 +1,4 @@
-"""Try tests on a changed copy of the tree, up to the first that fails.
+"""Try the explorer and tests on a changed copy of the tree, up to the first that fails.
 
 Each try is a fork of this process, which has everything imported that is not ours: a try costs its
 tests and little more.
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # What a try may take before a mutant counts as one that hangs; the slowest file needs a minute.
 LIMIT_SECONDS = 900.0
 LOOK_SECONDS = 0.05
+# CPU seconds for one configuration of the explorer; each is exhausted in less without a mutant.
+EXPLORER_SECONDS = 15.0
 OURS = ("tests", "shared", "worker", "api", "sandbox", "local", "cli", "doctor", "chaos", "slow")
 # In the order given; plugins are imported already.
 SWITCHES = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:schemathesis"]
@@ -33,16 +35,16 @@ HANGS = "does not end"
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What became of a try: the tests that failed, and the seconds it took."""
+class Ground:
+    """Where tries happen: a copy of the tree, and a file for what a try prints."""
 
-    failed: tuple[str, ...] = ()
-    seconds: float = 0.0
+    copy: Path
+    log: Path
 
     @property
-    def killer(self) -> str:
-        """Name the first that failed, '' if none did."""
-        return self.failed[0] if self.failed else ""
+    def told(self) -> Path:
+        """Give the file in which a try names what failed, a line each."""
+        return self.log.with_suffix(".failed")
 
 
 class Failures:
@@ -63,7 +65,7 @@ class Failures:
 
 
 @contextmanager
-def copy_of_the_tree(folder: Path) -> Iterator[Path]:
+def ground(folder: Path) -> Iterator[Ground]:
     """Copy what is under version control, and what is about to be."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
@@ -77,7 +79,7 @@ def copy_of_the_tree(folder: Path) -> Iterator[Path]:
         if (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, copy / name)
-    yield copy
+    yield Ground(copy, folder / "log")
     shutil.rmtree(copy)
 
 
@@ -89,51 +91,89 @@ def import_everything_foreign() -> None:
     import worker.upkeep  # noqa: F401 - each fork has it then
 
 
-def tried(copy: Path, arguments: Iterable[str], log: Path) -> Verdict:
-    """Run tests in a fork, as the arguments of pytest say."""
-    began = time.monotonic()
-    told = log.with_suffix(".killer")
-    told.unlink(missing_ok=True)
+def tested(on: Ground, arguments: Iterable[str]) -> list[str]:
+    """Run tests as the arguments of pytest say; name those that failed."""
+    given = [*SWITCHES, *arguments]
+
+    def run() -> list[str]:
+        failures = Failures()
+        status = pytest.main(given, plugins=[failures])
+        if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            raise RuntimeError(f"pytest ended with {status}")
+        return failures.names
+
+    return _in_a_fork(on, run)
+
+
+def explored(on: Ground, parts: Iterable[str]) -> str:
+    """Search the configurations whose names hold one of the parts; say what was broken."""
+    wanted = tuple(parts)
+
+    def run() -> list[str]:
+        from tests.explore.explorer import explore
+        from tests.explore.settings import SETTINGS
+
+        for kind in (one for part in wanted for one in SETTINGS if part in one.name):
+            broken = _broken(lambda kind=kind: explore(kind, EXPLORER_SECONDS).violation)
+            if broken:
+                return [f"{broken.partition(':')[0]} in {kind.name}"]
+        return []
+
+    return next(iter(_in_a_fork(on, run)), "") if wanted else ""
+
+
+def _broken(search: Callable[[], str]) -> str:
+    """Give the invariant that is broken, or the error that ends the search."""
+    try:
+        return search()
+    except Exception as error:  # noqa: BLE001 - an explorer that cannot go on fails its test, too
+        traceback.print_exc()
+        return type(error).__name__
+
+
+def _in_a_fork(on: Ground, run: Callable[[], list[str]]) -> list[str]:
+    """Give what a function names in a fork that has the copy's modules."""
+    on.told.unlink(missing_ok=True)
     pid = os.fork()
     if pid == 0:
-        try:
-            _be_the_try(copy, list(arguments), log, told)
-        except BaseException:  # noqa: BLE001 - a fork that went on would be a second of us
-            log.write_text(traceback.format_exc())
-        finally:
-            os._exit(pytest.ExitCode.INTERNAL_ERROR)
-    ended = _wait(pid)
-    if ended not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, None):
-        raise RuntimeError(f"pytest ended with {ended}:\n{log.read_text()}")
-    failed = [HANGS] if ended is None else told.read_text().splitlines()
-    return Verdict(tuple(failed), time.monotonic() - began)
+        _be_the_try(on, run)
+    if not _ended(pid):
+        return [HANGS]
+    if not on.told.exists():
+        raise RuntimeError(f"a try ended without a word:\n{on.log.read_text()}")
+    return on.told.read_text().splitlines()
 
 
-def _wait(pid: int) -> int | None:
-    """Wait for a fork, and give its status; None when it had to be killed with all it started."""
+def _ended(pid: int) -> bool:
+    """Wait for a fork; False when it had to be killed with all it started."""
     until = time.monotonic() + LIMIT_SECONDS
     while time.monotonic() < until:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            return True
         time.sleep(LOOK_SECONDS)
     os.killpg(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    return None
+    return False
 
 
-def _be_the_try(copy: Path, arguments: list[str], log: Path, told: Path) -> None:
-    os.setsid()
-    with log.open("w") as output:
-        os.dup2(output.fileno(), 1)
-        os.dup2(output.fileno(), 2)
-    for name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
-        del sys.modules[name]
-    sys.path[:] = [str(copy), *(p for p in sys.path if Path(p or ".").resolve() != ROOT)]
-    sys.dont_write_bytecode = True  # a change within a second of another would not be seen
-    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-    os.chdir(copy)
-    failures = Failures()
-    status = pytest.main([*SWITCHES, *arguments], plugins=[failures])
-    told.write_text("\n".join(failures.names))
-    os._exit(int(status))
+def _be_the_try(on: Ground, run: Callable[[], list[str]]) -> None:
+    try:
+        os.setsid()
+        with on.log.open("w") as output:
+            os.dup2(output.fileno(), 1)
+            os.dup2(output.fileno(), 2)
+        for name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
+            del sys.modules[name]
+        sys.path[:] = [
+            str(on.copy),
+            *(p for p in sys.path if Path(p or ".").resolve() != ROOT),
+        ]
+        sys.dont_write_bytecode = True  # a change within a second of another would not be seen
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+        os.chdir(on.copy)
+        on.told.write_text("\n".join(run()))
+    except BaseException:  # noqa: BLE001 - a fork that went on would be a second of us
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(0)
