@@ -1,1 +1,1 @@
-"""The HTTP door: parse, call `shared`, shape the answer."""
+"""The HTTP API: parse requests, call `shared`, build answers."""

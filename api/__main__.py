@@ -1,4 +1,4 @@
-"""`python -m api`: the HTTP door, in as many processes as the settings say."""
+"""`python -m api`: the HTTP API, in as many processes as `API_WORKERS` says."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ with lasting_imports():
     from shared.telemetry.logging import configure_logging, get_logger
     from shared.telemetry.tracing import configure_tracing
 
-# Files a process needs beside its clients' connections: Redis, Stripe, logs, itself.
+# Open files of a process besides its clients' connections: Redis, Stripe, logs, code.
 OWN_FILES = 256
 
 
@@ -35,7 +35,7 @@ def _settings() -> Settings:
 
 
 def application(ours: Identity) -> OpenAPI:
-    """Build the application in each serving process; whose we are is known since the start."""
+    """Build the application in each serving process; `ours` was compared at the start."""
     settings = _settings()
     configure_logging(settings, "api")
     configure_tracing(settings, "api")
@@ -52,14 +52,14 @@ def _require_usable_store(settings: Settings) -> Identity:
 
 
 def main() -> None:
-    """Serve until SIGTERM; exit with every problem of the settings named."""
+    """Serve until SIGTERM; exit with a message that names every problem of the settings."""
     settings = _settings()
     configure_logging(settings, "api")
     log = get_logger(__name__)
     log.info("api_starting", port=settings.port, stripe_api_version=API_VERSION)
     ours = _require_usable_store(settings)
     if not settings.api_keys:
-        log.warning("api_is_open", detail="API_KEYS is not set: anyone who reaches it may pay")
+        log.warning("api_is_open", detail="API_KEYS is not set: anyone who reaches the API can pay")
     if raise_file_limit() - OWN_FILES < settings.max_connections:
         log.warning("few_open_files", detail="The limit of open files is below MAX_CONNECTIONS")
     Arbiter(settings, partial(application, ours)).run()

@@ -1,4 +1,4 @@
-"""Who may come in and do what: bearer keys, several at once for rotation, and a caller's limits."""
+"""Access by bearer keys (several at once for rotation), and the limits of each caller."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.errors import CallerError, Unavailable
 OPEN = "open"
 BEARER: list[dict[str, list[Any]]] = [{"bearer": []}]
 UNLIMITED = CallerLimits()
-# Routes that take a POST and change nothing.
+# Routes with POST that change nothing.
 READING = ("payment.verify", "refund.verify")
 
 
@@ -40,9 +40,9 @@ def require_caller() -> None:
 
 
 def require_caller_or_operator() -> None:
-    """Admit a caller, within its limits, or an operator, who has none; `g.is_operator` says which.
+    """Admit a caller within its limits, or an operator without limits, and set `g.is_operator`.
 
-    Where no key is set at all, whoever comes is both. Raises `CallerError` 401, 403, 429.
+    When no key is set at all, every caller is also an operator. Raises `CallerError` 401, 403, 429.
     """
     settings = parts().settings
     if _shows_one_of(settings.operator_keys):
@@ -54,28 +54,28 @@ def require_caller_or_operator() -> None:
 
 
 def _shows_one_of(entries: Iterable[SecretStr]) -> bool:
-    """Say whether the request shows one of some keys."""
+    """Say whether the request carries one of these keys."""
     given = request.headers.get("Authorization", "").partition(" ")[2].encode()
     matches = [hmac.compare_digest(key.secret.encode(), given) for key in bearer_keys(entries)]
     return any(matches)
 
 
 def require_account(account: str | None) -> None:
-    """Refuse what belongs to an account that this caller may not act for (None: our own).
+    """Refuse a request for an account that this caller may not act for (None: our own).
 
     Raises `CallerError` 403.
     """
     accounts = g.limits.accounts
     if accounts is not None and (account or OWN_ACCOUNT) not in accounts:
         raise CallerError(
-            "This key may not act for this account; name one that it may in Stripe-Account.",
+            "This key may not act for this account; name an allowed account in Stripe-Account.",
             status=403,
             code="account_not_allowed",
         )
 
 
 def account_of(payment_id: str, named: str | None) -> str | None:
-    """Give the connected account of a payment: as the caller names it, or as we know of it.
+    """Give the connected account of a payment: the one that the caller names, or the stored one.
 
     Raises `CallerError` 403 when this caller may not act for it.
     """
@@ -90,9 +90,9 @@ def account_of(payment_id: str, named: str | None) -> str | None:
 
 
 def require_operator() -> None:
-    """Admit an operator; closed when no operator key is set and real money is at stake.
+    """Admit an operator; refuse everybody when no operator key is set and the key is live.
 
-    For the audit `g.caller` is a fingerprint of the key and `g.operator` its name, if it has one.
+    For the audit log `g.caller` is a fingerprint of the key, and `g.operator` its name or empty.
     """
     settings = parts().settings
     open_allowed = not settings.livemode and not settings.api_keys
@@ -108,15 +108,13 @@ def _admit(entries: Iterable[SecretStr], *, open_allowed: bool) -> BearerKey:
         if open_allowed:
             return BearerKey(OPEN, "")
         variable = "OPERATOR_KEYS" if request.path.startswith(("/ops", "/metrics")) else "API_KEYS"
-        raise CallerError(
-            f"This route is closed until {variable} is set.", status=403, code="forbidden"
-        )
+        raise CallerError(f"Set {variable} to use this route.", status=403, code="forbidden")
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not given:
         raise CallerError("Send Authorization: Bearer <key>.", status=401, code="unauthorized")
-    # Every key is compared, so that the time taken tells nothing.
+    # Every key is compared, so that the duration reveals nothing.
     matches = [key for key in keys if hmac.compare_digest(key.secret.encode(), given.encode())]
     if not matches:
         parts().bad_keys.count(request.remote_addr or "unknown")
-        raise CallerError("This key is not valid here.", status=401, code="unauthorized")
+        raise CallerError("This key is not valid for this route.", status=401, code="unauthorized")
     return matches[0]

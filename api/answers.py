@@ -1,4 +1,4 @@
-"""Answers of the front: what is said without the application, in the same shape as it says it."""
+"""Answers that the front gives without the application, in the same form as the application's."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
 JSON = "application/json"
-MISTAKE = "This is our mistake. Report the request_id; retry is safe."
+MISTAKE = "The service failed. Report the request_id; a retry is safe."
 _ALWAYS = list(SECURITY_HEADERS.items())
 
 
 def json_answer(request_id: str, body: bytes, status: int = 200, media: str = JSON) -> Answer:
-    """Give an answer with the headers that every answer of ours has."""
+    """Build an answer with the headers that all answers have."""
     return Answer(status, [("content-type", media), ("X-Request-Id", request_id), *_ALWAYS], body)
 
 
 def problem_answer(request_id: str, error: BillingError) -> Answer:
-    """Give an error as its problem document."""
+    """Build the problem document of an error."""
     fields: dict[str, Any] = {
         name: value for name, value in error.fields.items() if name != "retry_after_seconds"
     }
@@ -36,6 +36,6 @@ def problem_answer(request_id: str, error: BillingError) -> Answer:
 
 
 def mistake(defect: Exception) -> BillingError:
-    """Log a defect of ours, and give what its caller is told."""
+    """Log a defect, and give the error to answer with."""
     log.error("request_failed", error=type(defect).__name__, exc_info=defect)
     return BillingError(MISTAKE)

@@ -1,4 +1,4 @@
-"""The application: `create_app(settings)` wires the doors to the parts."""
+"""The application: `create_app(settings)` registers the routes and builds the parts."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def create_app(settings: Settings, store: Store | None = None) -> OpenAPI:
         static_folder=None,
     )
     app.url_map.converters["id"] = IdConverter
-    app.url_map.merge_slashes = False  # another path is not found, instead of a page that redirects
+    app.url_map.merge_slashes = False  # a path with two slashes is not found, instead of redirected
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json = StrictJson(app)
     app.json.sort_keys = False

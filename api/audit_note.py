@@ -1,4 +1,4 @@
-"""Who had something done, as the audit keeps it: from the operator's key and what he says."""
+"""The audit note of a request: the operator's key, name and reason."""
 
 from __future__ import annotations
 

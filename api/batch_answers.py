@@ -1,4 +1,4 @@
-"""The answers about batches of refunds, from what is kept of them."""
+"""Answers about batches of refunds, built from their records in Redis."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from shared.refund_terms import needed
 from shared.work.batch import OPEN, BatchRecord, BatchState, Member
 from shared.work.payments import moment
 
-# Payments that a dry run names as left out; the batch itself lists them all.
+# Most left-out payments that a dry run names; the batch itself lists them all.
 MOST_LISTED = 1_000
 ENDED = (BatchState.COMPLETED, BatchState.CANCELED)
 
 
 def dry_run_answer(plan: Plan, available: dict[str, int] | None, *, needs_operator: bool) -> DryRun:
-    """Build the answer to a dry run; `available` is None where the balance may not be read."""
+    """Build the answer to a dry run; `available` is None when our key may not read the balance."""
     funds = [
         Funds(currency=currency, needed=amount, **_compared(amount, currency, available))
         for currency, amount in sorted(needed(plan.amounts(), plan.rates).items())
@@ -48,7 +48,7 @@ def _compared(
 
 
 def batch_answer(batch: BatchRecord) -> Batch:
-    """Build the answer about a batch as it stands."""
+    """Build the answer about a batch in its current state."""
     request, now_ms = batch.request, parts().store.now_ms()
     rate = batch.per_second(now_ms)
     left = batch.count(*OPEN)

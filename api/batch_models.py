@@ -19,7 +19,7 @@ from api.models import (
 )
 from shared.work.batch import MEMBER_STATES
 
-# Ids that a body may name: what fits into its 384 KB, and with `event_id` there is no such limit.
+# Most ids in a body: they fit into 384 KB. With `event_id` there is no such limit.
 MOST_NAMED = 10_000
 # Stripe's own limit on a value of metadata.
 LONGEST_EVENT_ID = 500
@@ -40,36 +40,40 @@ PAGE = 100
 
 
 class StartBatch(Input):
-    """A batch of refunds to make: of one event, or of the payments named.
+    """A batch of refunds to make, for one event or for a list of payments.
 
-    Without `percent` and `amount` all that is left of each payment is refunded.
+    Without `percent` and `amount` the batch refunds all that is left of each payment.
     """
 
     event_id: str | None = Field(
-        None, min_length=1, max_length=LONGEST_EVENT_ID, description="All payments of this event."
+        None,
+        min_length=1,
+        max_length=LONGEST_EVENT_ID,
+        description="Refund all payments of this event.",
     )
     payments: list[PaymentId] | None = Field(
-        None, min_length=1, max_length=MOST_NAMED, description="Or these payments."
+        None, min_length=1, max_length=MOST_NAMED, description="Or refund these payments."
     )
     percent: Annotated[Decimal, Field(gt=0, le=100, decimal_places=2)] | None = Field(
         None,
-        description="Of what was received of each payment, rounded down; never more than is left.",
+        description="Percentage of the amount received of each payment, rounded down; never "
+        "more than is left.",
     )
     amount: Amount | None = Field(
-        None, description="Of each payment, in the smallest unit; never more than is left."
+        None, description="Amount of each payment, in the smallest unit; never more than is left."
     )
     keep_fee: (
         Annotated[int, Field(strict=True, ge=0, le=LARGEST_AMOUNT)] | Literal["stripe_fee"] | None
     ) = Field(
         None,
-        description="What is kept of each refund: an amount, or `stripe_fee`: what Stripe took.",
+        description="Amount to keep of each refund, or `stripe_fee` to keep Stripe's fee.",
     )
     expected_currency: Currency | None = Field(
         None, description="Leave out the payments in another currency."
     )
     reason: Reason | None = None
-    metadata: Metadata = Field(default_factory=dict, description="Of each refund.")
-    dry_run: StrictBool = Field(False, description="Say what would happen; refund nothing.")
+    metadata: Metadata = Field(default_factory=dict, description="Metadata of each refund.")
+    dry_run: StrictBool = Field(False, description="Show the refunds and make none.")
 
     @model_validator(mode="after")
     def _one_of_each(self) -> StartBatch:
@@ -81,19 +85,19 @@ class StartBatch(Input):
 
 
 class RetryBatch(Input):
-    """Which members are tried once more; without a choice, those that failed."""
+    """The members to refund once more: by default those that failed."""
 
     include: list[Literal["failed", "late"]] = Field(["failed"], min_length=1, max_length=2)
 
 
 class BatchPath(BaseModel):
-    """The batch in the path."""
+    """The id of the batch in the path."""
 
     batch_id: str = Field(json_schema_extra={"pattern": BATCH_ID})
 
 
 class BatchQuery(BaseModel):
-    """Which batches: those of one event, or all."""
+    """A filter of batches: those of one event, or all."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
@@ -102,7 +106,7 @@ class BatchQuery(BaseModel):
 
 
 class MemberQuery(BaseModel):
-    """Which members, and where a page goes on: after a payment of it."""
+    """A filter of members, and the payment after which the page begins."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
@@ -112,11 +116,13 @@ class MemberQuery(BaseModel):
 
 
 class Funds(Output):
-    """What the refunds need of the balance at Stripe in one currency; null: not known."""
+    """The balance that the refunds need in one currency; null when it is not known."""
 
     currency: str
     needed: int
-    available: int | None = Field(description="At Stripe now; null when our key may not read it.")
+    available: int | None = Field(
+        description="Balance at Stripe now; null when our key may not read it."
+    )
     missing: int | None
 
 
@@ -128,25 +134,29 @@ class LeftOutPayment(Output):
 
 
 class DryRun(Output):
-    """What a batch would do now."""
+    """The refunds that a batch would make now."""
 
     dry_run: Literal[True]
-    payments: int = Field(description="How many would be refunded.")
-    amounts: dict[str, int] = Field(description="What they come to, by currency.")
-    left_out: dict[str, int] = Field(description="How many would be left out, by reason.")
-    left_out_payments: list[LeftOutPayment] = Field(description="The first 1,000 of them.")
+    payments: int = Field(description="Number of payments to refund.")
+    amounts: dict[str, int] = Field(description="Sums of these refunds, by currency.")
+    left_out: dict[str, int] = Field(description="Number of payments left out, by reason.")
+    left_out_payments: list[LeftOutPayment] = Field(
+        description="The first 1,000 payments left out."
+    )
     funds: list[Funds]
-    needs_operator: bool = Field(description="True when only an operator's key may start it.")
+    needs_operator: bool = Field(
+        description="True when only an operator's key may start the batch."
+    )
 
 
 class Batch(Output):
-    """A batch as it stands."""
+    """The current state of a batch."""
 
     batch_id: str
     state: Literal["running", "paused", "completed", "canceled"]
     paused_reason: str | None = Field(description="`requested` or `insufficient_funds`.")
     missing: dict[str, int] | None = Field(
-        description="What the balance lacked by currency when it was last looked at."
+        description="Amounts that the balance lacked at the last check, by currency."
     )
     event_id: str | None
     percent: str | None
@@ -156,14 +166,16 @@ class Batch(Output):
     reason: str | None
     metadata: dict[str, str]
     account: str | None = Field(description="The connected account, if any.")
-    total: int = Field(description="Its members, without those that came late.")
-    done: int = Field(description="Members with an end: `total` when it is through.")
-    counts: dict[str, int] = Field(description="Members by status.")
+    total: int = Field(description="Number of members, without late ones.")
+    done: int = Field(description="Members that have ended; equals `total` at the end.")
+    counts: dict[str, int] = Field(description="Number of members by status.")
     amounts: dict[str, dict[str, int]] = Field(
-        description="What they come to, by currency and then by status."
+        description="Sums of the refunds, by currency and within it by status."
     )
-    per_second: float | None = Field(description="Since it was last resumed; null: not running.")
-    estimated_end: str | None = Field(description="RFC 3339; null when nothing tells.")
+    per_second: float | None = Field(
+        description="Refunds per second since the last resume; null when the batch does not run."
+    )
+    estimated_end: str | None = Field(description="RFC 3339; null when it cannot be estimated.")
     created: str
     ended: str | None
 
@@ -181,7 +193,7 @@ class BatchMember(Output):
     status: MemberStateName
     amount: int
     currency: str | None
-    reason: str | None = Field(description="Why it is left out.")
+    reason: str | None = Field(description="Why the payment is left out.")
     refund_request_id: str | None
     refund_id: str | None
     failure_code: str | None
@@ -189,7 +201,7 @@ class BatchMember(Output):
 
 
 class MemberPage(Output):
-    """A page of members; it goes on after the last of them."""
+    """A page of members; the next page begins after the last of them."""
 
     data: list[BatchMember]
     has_more: bool

@@ -1,4 +1,4 @@
-"""Plan a batch of refunds: which payments, what of each, what it needs, and who may start it."""
+"""Plan a batch of refunds: payments, amounts, balance needed, and who may start the batch."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from shared.work.payment_index import PaymentFilter
 Json = dict[str, Any]
 # Payments read in one round trip.
 CHUNK = 500
-# Members of one batch: writing them takes about two seconds, reading their payments several more,
-# and a request has 25.
+# Most members of one batch: writing them takes about 2 s, reading their payments several more, and
+# a request has 25 s.
 MOST_MEMBERS = 50_000
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The members of a batch as they would begin now, and how their currencies settle."""
+    """The members of a batch as they would begin now, and the rates of settlement."""
 
     members: list[Member]
     rates: dict[str, Rate]
@@ -43,7 +43,7 @@ class Plan:
         return [member for member in self.members if member.state is MemberState.LEFT_OUT]
 
     def amounts(self) -> dict[str, int]:
-        """Sum what would be refunded, by currency."""
+        """Sum the refunds, by currency."""
         sums: dict[str, int] = {}
         for member in self.refunded:
             sums[member.currency] = sums.get(member.currency, 0) + member.amount
@@ -51,7 +51,7 @@ class Plan:
 
 
 def plan_batch(body: StartBatch, terms: Terms) -> Plan:
-    """Plan a batch from what is known of its payments. Raises `CallerError`, `Unavailable`."""
+    """Plan a batch from the stored payments. Raises `CallerError`, `Unavailable`."""
     payments = list(_named(body.payments) if body.payments else _of_event(str(body.event_id)))
     if len(payments) > MOST_MEMBERS:
         raise CallerError(
@@ -66,7 +66,7 @@ def plan_batch(body: StartBatch, terms: Terms) -> Plan:
 
 
 def _named(payment_ids: Sequence[str]) -> Iterator[PaymentSummary]:
-    """Read the payments named, each once; a charge stands for its payment intent."""
+    """Read each named payment once; a charge stands for its payment intent."""
     known = parts().payments
     owners = (known.intent_of(one) or one if one[:3] != "pi_" else one for one in payment_ids)
     ids = list(dict.fromkeys(owners))
@@ -91,7 +91,7 @@ def _member(payment: PaymentSummary, terms: Terms) -> Member:
 
 
 def _require_one_meaning(plan: Plan, terms: Terms) -> None:
-    """Refuse an amount for payments of several currencies: it would be another sum in each."""
+    """Refuse one amount for payments of several currencies: its value would differ in each."""
     currencies = sorted(plan.amounts())
     if terms.has_fixed_amounts and terms.currency is None and len(currencies) > 1:
         raise CallerError(
@@ -104,12 +104,12 @@ def _require_one_meaning(plan: Plan, terms: Terms) -> None:
 
 
 def needs_operator(plan: Plan) -> bool:
-    """Say whether a batch is above what a caller's key may start (settings)."""
+    """Say whether a batch is above the limits for a caller's key (settings)."""
     return is_above_limits(len(plan.refunded), plan.amounts())
 
 
 def is_above_limits(payments: int, amounts: dict[str, int]) -> bool:
-    """Say whether so many payments, or these amounts by currency, need an operator's key."""
+    """Say whether this number of payments, or these amounts, need an operator's key."""
     settings = parts().settings
     limits = settings.batch_limits
     too_much = any(amount > limits.get(name, amount) for name, amount in amounts.items())

@@ -1,4 +1,4 @@
-"""The blueprints of resources behind a key: who may ask, what is refused, what is documented."""
+"""Blueprints of resources behind a key: access, refusals and their documentation."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from api.bodies import require_clean_json
 from api.openapi import operation_name
 from api.problems import documented
 
-# Problems that any request behind a key may be answered with; a POST adds those of its body.
+# Problems with which any request behind a key may be answered; a POST adds those of its body.
 ON_GET = documented(401, 403, 422, 429, 500, 503)
 ON_POST = documented(400, 413, 415) | ON_GET
 
 
 def money_blueprint(name: str) -> APIBlueprint:
-    """Give the blueprint of `/api/<name>`, guarded by a caller's key and against card data."""
+    """Build the blueprint of `/api/<name>`, which needs a caller's key and refuses card data."""
     return callers_blueprint(name, f"/api/{name}", f"{name}s")
 
 
 def callers_blueprint(name: str, prefix: str, tag: str) -> APIBlueprint:
-    """Give a blueprint at a path, guarded by a caller's key and against card data."""
+    """Build a blueprint at a path, which needs a caller's key and refuses card data."""
     return guarded_blueprint(name, prefix, require_caller, tag)
 
 
 def operations_blueprint(name: str) -> APIBlueprint:
-    """Give a blueprint of `/ops`, guarded by an operator's key and against card data."""
+    """Build a blueprint of `/ops`, which needs an operator's key and refuses card data."""
     return guarded_blueprint(name, "/ops", require_operator, "operations")
 
 
 def guarded_blueprint(
     name: str, prefix: str, guard: Callable[[], None], tag: str = "refunds"
 ) -> APIBlueprint:
-    """Give a blueprint guarded by what `guard` demands and against card data."""
+    """Build a blueprint that calls `guard` before each request and refuses card data."""
     blueprint = APIBlueprint(
         name,
         __name__,

@@ -1,4 +1,4 @@
-"""What a body may be: bounded, JSON, an object of real text, and free of card data."""
+"""Rules for a body: a JSON object within limits, valid Unicode, no card data."""
 
 from __future__ import annotations
 
@@ -15,39 +15,40 @@ from shared.errors import CallerError
 
 Json = dict[str, Any]
 CARD_FIELDS = frozenset({"card", "card_number", "cvc", "cvv", "number", "pan"})
-# A card's code is three or four digits that look like anything: its name alone gives it away.
+# A card's code is three or four digits like any others: only the field's name shows what it is.
 CODE_FIELDS = frozenset({"cvc", "cvv", "cvc2", "cvv2", "csc", "cvn", "security_code"})
-# Routes whose requests say all in their address.
+# Routes whose requests need no body.
 BODY_OPTIONAL = (
     "payment.cancel",
     *(f"refund_batch.{verb}" for verb in ("pause", "resume", "cancel", "retry")),
 )
 KEPT_HEADERS = ("Idempotency-Key", "Stripe-Account")
 NOT_JSON = "The body is not a JSON object."
-# Fifty metadata values of 500 characters, each written as an escape, are 300 KB; in UTF-8 a third.
+# Bytes. Fifty metadata values of 500 characters, all as escapes, are 300 KB; in UTF-8 a third.
 MOST_BYTES = 393_216
-# Metadata in a body is two deep; whoever needs more sends something else.
+# Metadata in a body is two levels deep; no request of this API needs more than ten.
 DEEPEST = 10
-# A thousand ids to redrive, or fifty pairs of metadata, and some names.
+# Values in a body: a thousand ids to redrive, or fifty pairs of metadata, and some fields.
 MOST_VALUES = 1_200
 # A batch of refunds names ten thousand payments, and little else.
 MANY_VALUES = {"refund_batch.start": 10_200}
-# The longest text any field takes is a URL of 2,048. Looking at a text costs more than its length.
+# Characters. The longest text of a field is a URL of 2,048; the search for card numbers in a text
+# takes more than linear time.
 LONGEST_TEXT = 4_096
 
 
 class StrictJson(DefaultJSONProvider):
-    """Read JSON that has one meaning: no name twice in an object, no number that is none."""
+    """Read JSON with one meaning: no name twice in an object, no NaN, no Infinity."""
 
     def loads(self, s: str | bytes, **options: Any) -> Any:
-        """Parse. Raises `CallerError` for a name that stands twice, `ValueError` for no JSON."""
+        """Parse JSON. Raises `CallerError` for a name used twice, `ValueError` for other text."""
         return json.loads(s, object_pairs_hook=_object, parse_constant=_no_number, **options)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> Json:
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        raise CallerError("A name stands twice in one JSON object.", code="invalid_json")
+        raise CallerError("One JSON object has the same name twice.", code="invalid_json")
     return fields
 
 
@@ -56,10 +57,10 @@ def _no_number(_: str) -> float:
 
 
 def raw_body(*, cache: bool = True) -> bytes:
-    """Read the body whole. Raises 413 also for one that came in chunks, without its length."""
+    """Read the whole body. Raises 413, also for a body in chunks without a length."""
     data = request.get_data(cache=cache)
     limit = current_app.config["MAX_CONTENT_LENGTH"]
-    # Werkzeug stops at the limit, and then nobody knows whether there was more.
+    # Werkzeug stops at the limit, and then it is unknown whether the body was longer.
     if request.content_length is None and len(data) >= limit:
         raise RequestEntityTooLarge
     return data
@@ -69,7 +70,7 @@ def require_clean_json() -> None:
     """Refuse a request that carries card data, and a POST whose body is not a JSON object.
 
     Raises `CallerError`: 415 for another media type, 400 for a body that is no JSON object or no
-    Unicode, 400 `raw_card_data_refused` for one that carries a card number, in any place.
+    valid Unicode, 400 `raw_card_data_refused` for a request with a card number in any place.
     """
     if place := _card_data_beside_body():
         raise _card_refusal(place)
@@ -113,7 +114,7 @@ def _card_refusal(place: str) -> CallerError:
 
 
 def _require_modest(body: Json) -> None:
-    """Refuse what is too deep, too many or too long before any text is looked at."""
+    """Refuse a body that is too deep or has too many or too long values, before any other check."""
     most_values = MANY_VALUES.get(request.endpoint or "", MOST_VALUES)
     for number, (depth, value, path) in enumerate(_values(body, 1, "")):
         if depth > DEEPEST:
@@ -131,7 +132,7 @@ def _require_modest(body: Json) -> None:
 
 
 def _values(value: Any, depth: int, path: str) -> Iterator[tuple[int, Any, str]]:
-    """Walk through a value, one at a time, names of members included."""
+    """Yield every value inside a value, the names of members included."""
     yield depth, value, path
     if isinstance(value, dict):
         for name, member in value.items():
@@ -143,7 +144,7 @@ def _values(value: Any, depth: int, path: str) -> Iterator[tuple[int, Any, str]]
 
 
 def _card_data_beside_body() -> str | None:
-    """Name what carries a card number in the request's path, query or headers that are kept."""
+    """Name the part of the path, the query or the stored headers that has a card number."""
     texts = {"path": request.path, "query": request.query_string.decode(errors="replace")}
     texts |= {name: request.headers.get(name, "") for name in KEPT_HEADERS}
     texts |= {f"query.{name}": value for name, value in request.args.items()}
@@ -151,7 +152,7 @@ def _card_data_beside_body() -> str | None:
 
 
 def _refused(body: Json, text: str) -> str | None:
-    """Name the first place that carries card data; the text may hold what parsing dropped."""
+    """Name the first place with card data; the raw text may have values that parsing dropped."""
     return _card_data(body) or ("body" if holds_card_number(text) else None)
 
 
@@ -168,7 +169,7 @@ def _card_data(value: Any, path: str = "") -> str | None:
 
 
 def _member(name: str, value: Any, path: str) -> str | None:
-    """Look at a name and its value; a name that is card data itself is not repeated."""
+    """Check a name and its value; a name that is itself card data is not repeated."""
     _require_unicode(name, path or "body")
     if holds_card_number(name):
         return path or "body"
@@ -179,12 +180,12 @@ def _member(name: str, value: Any, path: str) -> str | None:
 
 
 def _require_unicode(text: str, path: str) -> None:
-    """Refuse half of a surrogate pair: JSON can spell it, and no text can hold it."""
+    """Refuse half of a surrogate pair: JSON can write it, but it is no valid Unicode."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise CallerError(
-            "This is no Unicode text: it holds half of a surrogate pair.",
+            "This is no valid Unicode: it has half of a surrogate pair.",
             code="invalid_json",
             param=path,
         ) from error

@@ -1,4 +1,4 @@
-"""Note on a payment's timeline what we asked of Stripe for a caller."""
+"""Note the calls to Stripe that we made for a caller on the payment's timeline."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.errors import Unavailable
 def note_call(
     payment_id: str, kind: str, keyed_request: IdempotentRequest, *, stripe_call: str, outcome: str
 ) -> None:
-    """Note a call and its outcome; the absence of the note must not undo what the call did."""
+    """Note a call and its outcome; a note that cannot be written does not fail the request."""
     try:
         parts().payments.note(
             payment_id,

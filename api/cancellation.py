@@ -1,4 +1,4 @@
-"""Let a payment go: after it nobody can pay it, and a caller hears the truth if it was paid."""
+"""Cancel a payment, so that nobody can pay it; when it was paid before, say so."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from shared.errors import CallerError
 from shared.stripe.amounts import received
 
 Json = dict[str, Any]
-# Stripe's code for an intent that came to its end.
+# Stripe's code for an intent in a state that cannot be canceled.
 ENDED = "payment_intent_unexpected_state"
-# The body may be left out, so that it is documented by hand.
+# The body is optional, which the library cannot document; so it is documented by hand.
 DOCUMENTED: Json = {
     "requestBody": {
         "required": False,
@@ -39,7 +39,7 @@ DOCUMENTED: Json = {
     openapi_extensions=DOCUMENTED,
 )
 def cancel(header: MoneyHeaders, path: PaymentPath) -> Response:
-    """Cancel an unpaid or authorised payment. 409 with its state when it succeeded meanwhile."""
+    """Cancel an unpaid or authorised payment; 409 with its state when it has succeeded."""
     payment_id = path.payment_intent_id
     if not re.fullmatch(PAYMENT_INTENT_ID, payment_id):
         raise CallerError("No payment intent has this id.", status=404, code="payment_not_found")
@@ -66,7 +66,7 @@ def cancel(header: MoneyHeaders, path: PaymentPath) -> Response:
 def _canceled(
     payment_id: str, account: str | None, body: CancelPayment, keyed_request: IdempotentRequest
 ) -> Json:
-    """Cancel at Stripe; what came to its end before is looked up. Raises `CallerError` 409."""
+    """Cancel at Stripe; look a payment up that had already ended. Raises `CallerError` 409."""
     try:
         return parts().gateway.cancel_payment(
             payment_id,
@@ -81,7 +81,7 @@ def _canceled(
         if intent["status"] == "canceled":
             return intent
         raise CallerError(
-            "This payment can no longer be canceled; refund it if it is to be undone.",
+            "This payment can no longer be canceled; refund it instead.",
             status=409,
             code="payment_not_cancelable",
             payment_intent_id=payment_id,

@@ -1,6 +1,7 @@
-"""`GET /console` and `GET /docs`: two pages for a browser, served as they lie in `console/page/`.
+"""`GET /console` and `GET /docs`: two pages for a browser, served from `console/page/`.
 
-They hold no data and are no part of the contract: their scripts ask the API, with its user's key.
+The pages hold no data and are not part of the contract: their scripts call the API with the key
+that the user enters.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from werkzeug.wrappers import Response as AnyResponse
 FOLDER = Path(__file__).resolve().parents[1] / "console" / "page"
 CONSOLE_PAGE = "index.html"
 DOCS_PAGE = "docs.html"
-# What a browser insists on, whatever the machine's own table of types says.
+# Media types that browsers require, whatever the machine's own table says.
 TYPES = {
     ".css": "text/css",
     ".html": "text/html",
@@ -24,8 +25,8 @@ TYPES = {
 }
 # Swagger UI, which reads the contract and lets a person try it.
 SWAGGER = Path(flask_openapi3_swagger.__file__).parent / "templates" / "swagger"
-# What Stripe's objects carry was written by strangers, and the page holds a key that moves work:
-# nothing but our own files runs, and nothing is sent elsewhere.
+# Strangers write texts into Stripe's objects, and the page holds an operator's key: so only our own
+# files may run, and the page sends nothing to other hosts.
 DIRECTIVES = (
     "default-src 'none'",
     "script-src 'self'",
@@ -36,7 +37,7 @@ DIRECTIVES = (
     "form-action 'none'",
     "frame-ancestors 'none'",
 )
-# And no text can become an element, where a browser knows these. Swagger UI cannot do without.
+# In browsers with trusted types no text can become an element. Swagger UI does not work with them.
 TRUSTED_TYPES = ("require-trusted-types-for 'script'", "trusted-types 'none'")
 POLICIES = {
     CONSOLE_PAGE: "; ".join((*DIRECTIVES, *TRUSTED_TYPES)),
@@ -46,7 +47,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    # Kept, and asked for again each time: after a release no page runs with half its old files.
+    # The browser checks each file again, so that no page runs with old files after a release.
     "Cache-Control": "no-cache",
 }
 console = Blueprint("console", __name__)
@@ -60,19 +61,19 @@ def page() -> Response:
 
 @console.get("/docs")
 def docs() -> Response:
-    """Serve the page on which the contract is read and tried."""
+    """Serve the page to read and try the contract."""
     return _serve(FOLDER, DOCS_PAGE)
 
 
 @console.get("/console/")
 def page_with_a_slash() -> AnyResponse:
-    """Send the browser to the page: below a slash its relative addresses would lead nowhere."""
+    """Redirect to the page without the slash: below a slash its relative addresses are wrong."""
     return redirect("../console", 308)
 
 
 @console.get("/console/<path:name>")
 def asset(name: str) -> Response:
-    """Serve a file that a page asks for; a page itself has its own address only."""
+    """Serve a file of a page; the pages themselves have their own routes."""
     if PurePosixPath(name).suffix == ".html":
         raise NotFound
     return _serve(FOLDER, name)

@@ -1,7 +1,7 @@
-"""Find what an id, an e-mail address or a word belongs to, in what is recorded here.
+"""Find the payments and items that an id, an e-mail address or a word belongs to.
 
-An id or a whole value is looked up where it is kept, in a few round trips. Only what is found
-nowhere is searched for in the newest work and payments: a part of a value, an id of a log line.
+An id or a whole value is looked up in the indexes, in a few round trips. Only a text without a
+match there, such as a part of a value, is searched for in the newest work and payments.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from shared.work.payment_index import PaymentFilter, PaymentIndex
 from shared.work.payments import ITEMS, Payments
 
 Json = dict[str, Any]
-# Items of a kind, and payments, that are looked at: half a second of reading.
+# Most items of a kind, and most payments, that a search reads: about half a second.
 MOST_ITEMS = 10_000
-# Matches that are told: more cannot be told apart by a person.
+# Most matches of an answer: a person cannot tell more apart.
 MOST_MATCHES = 20
 EVENT_FIELDS = ("state", "type", "payment_id", "object", "request_id", "stripe_request_id")
 ITEM_FIELDS = ("state", "type", "payment_id", "request_id", "refund_id")
@@ -36,7 +36,7 @@ BY_VALUE = "it has this e-mail address or metadata"
 
 @dataclass(frozen=True)
 class Finder:
-    """Look a text up in events, refund jobs, notifications and what is known of payments."""
+    """Look a text up in events, refund jobs, notifications and payments."""
 
     store: Store
     payments: Payments
@@ -44,7 +44,7 @@ class Finder:
     settings: Settings
 
     def find(self, text: str) -> tuple[list[Match], bool]:
-        """Find what a text belongs to, each thing once; say whether everything was looked at.
+        """Find each item that a text belongs to once; say whether the search was complete.
 
         Raises `Unavailable`.
         """
@@ -53,7 +53,7 @@ class Finder:
         return _distinct(self._searched(text)), self._is_complete()
 
     def _kept(self, text: str) -> Iterator[Match]:
-        """Find what is kept under this very text."""
+        """Find the items and payments with exactly this id or value."""
         yield from self._named(text)
         yield from self._owners(text)
         yield from self._requested(text)
@@ -69,7 +69,7 @@ class Finder:
         yield from self._of_payments(text)
 
     def _named(self, text: str) -> Iterator[Match]:
-        """Find the thing that has this very id."""
+        """Find the item with exactly this id."""
         kind = KIND_OF_PREFIX.get(text.partition("_")[0])
         if kind is not None and re.fullmatch(r"\w{4,128}", text):
             name = self.store.keys.item(kind, text)
@@ -93,7 +93,7 @@ class Finder:
                 yield Match(kind="payment", id=payment.record.id, because="this belongs to it")
 
     def _requested(self, text: str) -> Iterator[Match]:
-        """Find the payment that a request was about, and the work that came of the request."""
+        """Find the payment of a request, and the work that the request caused."""
         payment_id = REQUEST_ID.fullmatch(text) and self.payments.payment_of_request(text)
         if not payment_id:
             return
@@ -104,7 +104,7 @@ class Finder:
             yield Match(kind="event" if is_event else "item", id=item_id, because=because)
 
     def _work_of(self, payment_id: str, request_id: str) -> Iterator[tuple[str, str]]:
-        """Give the events and refund jobs of a payment that came of a request, with their kinds."""
+        """Give the events and refund jobs of a payment that a request caused, with their kinds."""
         entries = [one for one in self.payments.entries(payment_id) if one["kind"] in ITEMS]
         named = {one[ITEMS[one["kind"]][1]]: ITEMS[one["kind"]][0] for one in entries}
         work = [(name, kind) for name, kind in named.items() if kind in (EVENTS, REFUNDS)]
@@ -142,7 +142,7 @@ class Finder:
                 yield Match(kind="item", id=item["id"], because="it made this refund")
 
     def _of_payments(self, text: str) -> Iterator[Match]:
-        """Find the payments in whose state the text stands: a part of an address or a value."""
+        """Find the payments whose state contains the text as a part of an address or a value."""
         wanted = text.lower()
         for payment in islice(self.index.walk(PaymentFilter()), MOST_ITEMS):
             if _holds(payment.record.known, wanted):
@@ -154,7 +154,7 @@ class Finder:
         return islice(items, MOST_ITEMS)
 
     def _is_complete(self) -> bool:
-        """Say whether a search looks at all events, jobs, notifications and payments there are."""
+        """Say whether a search reads all events, jobs, notifications and payments."""
         keys = self.store.keys
         names = [keys.index(kind) for kind in LETTER_KINDS.values()]
         with redis_errors():
@@ -166,7 +166,7 @@ class Finder:
 
 
 def _distinct(matches: Iterator[Match]) -> list[Match]:
-    """Take each thing once, the surest reason first, up to the most that is told."""
+    """Take each match once, exact matches first, up to the most of an answer."""
     kept: dict[str, Match] = {}
     for match in matches:
         kept.setdefault(match.id, match)
@@ -176,7 +176,7 @@ def _distinct(matches: Iterator[Match]) -> list[Match]:
 
 
 def _holds(known: Any, wanted: str) -> bool:
-    """Say whether a text stands in a value, or in the name of a subject, of what is known."""
+    """Say whether a value, or an object's id, in a payment's state contains the text."""
     if isinstance(known, dict):
         named = wanted.partition("_")[2] and wanted in map(str.lower, known)
         return bool(named) or any(_holds(value, wanted) for value in known.values())

@@ -8,7 +8,7 @@ from shared.errors import CallerError
 from shared.hosts import is_known_host
 from shared.settings import Settings
 
-# Asked by a platform at whatever address it knows, and they tell nothing of anybody.
+# Platforms probe these at any address, and they reveal no data.
 OPEN_PATHS = ("/health", "/health/ready")
 
 

@@ -1,9 +1,9 @@
-"""Idempotency keys of our callers: the same request again gives the same answer again.
+"""Idempotency keys of callers: a repeated request gets the same answer again.
 
-The record is made before Stripe is called and keeps the answer afterwards. A crash in between
-leaves a record without an answer; the next request with the key then asks Stripe again under the
-same key of ours, and Stripe gives the first result. Stripe may forget a key after 24 hours, so an
-unfinished record older than that is refused rather than risked.
+The record is made before the call to Stripe and stores the answer afterwards. A crash in between
+leaves a record without an answer; the next request with the key then calls Stripe again with the
+same key, and Stripe returns the first result. Stripe may forget a key after 24 hours, so a request
+with an older unfinished record is refused.
 
 Source: the IETF draft "The Idempotency-Key HTTP Header Field" and Stripe's idempotent requests.
 """
@@ -23,10 +23,10 @@ from shared.settings import Settings
 from shared.store.scripts import Call, Store
 
 Json = dict[str, Any]
-# A process that dies leaves its lease behind; safety does not depend on it, Stripe's own
-# idempotency does, so it is only as long as an ordinary answer may take.
+# A process that dies leaves its lease behind, so the lease is only as long as an ordinary answer
+# takes. Safety does not depend on it: Stripe's own idempotency prevents a second charge.
 LEASE_MS = 10_000
-# An hour less than the least time Stripe remembers a key.
+# One hour less than the shortest time for which Stripe remembers a key.
 RESUMABLE_MS = 23 * 3600 * 1000
 MAX_KEY_LENGTH = 255
 # 192 bits: enough that two requests never share a key at Stripe.
@@ -35,7 +35,7 @@ STRIPE_KEY_LENGTH = 48
 
 @dataclass(frozen=True)
 class KeptAnswer:
-    """A finished answer as it is kept: HTTP status and JSON body."""
+    """A finished answer as it is stored: HTTP status and JSON body."""
 
     status: int
     body: Json
@@ -43,7 +43,7 @@ class KeptAnswer:
 
 @dataclass(frozen=True)
 class IdempotentRequest:
-    """One request under one key: scoped to the caller and the route."""
+    """One request with one key, in the scope of its caller and route."""
 
     scope: str
     key: str
@@ -52,7 +52,7 @@ class IdempotentRequest:
 
     @property
     def stripe_key(self) -> str:
-        """Derive the key Stripe sees: the same request gives the same key for ever."""
+        """Derive the key for Stripe: the same request always gives the same key."""
         return digest_id("billing-", f"{self.scope}\n{self.key}", STRIPE_KEY_LENGTH)
 
     @property
@@ -88,10 +88,10 @@ class IdempotencyKeys:
         self._retention_ms = settings.idempotency_retention_seconds * 1000
 
     def begin(self, request: IdempotentRequest) -> KeptAnswer | None:
-        """Begin (or resume) a request: None means go on, a `KeptAnswer` is to be given again.
+        """Begin or resume a request: None means continue, a `KeptAnswer` is the answer to repeat.
 
-        Raises `CallerError` 422 for another body under the key, 409 while the first still runs,
-        409 for an unfinished request that is too old to be asked again; `Unavailable`.
+        Raises `CallerError` 422 for another body with the key, 409 while the first request runs,
+        409 for an unfinished request that is too old to be repeated; `Unavailable`.
         """
         args = [request.fingerprint, request.token, LEASE_MS, self._retention_ms, RESUMABLE_MS]
         outcome, *rest = self._store.run(Call("begin", self._record(request), args))
@@ -103,13 +103,16 @@ class IdempotencyKeys:
         return None
 
     def conclude(self, request: IdempotentRequest, answer: KeptAnswer | None) -> None:
-        """Keep the answer under the key; None lets the caller try again at once."""
-        # The order of fields is kept: the same answer, to the byte.
+        """Store the answer; None lets the caller try again at once. Raises `Unavailable`."""
+        # The order of fields is kept, so that the repeated answer has the same bytes.
         kept = json.dumps({"status": answer.status, "body": answer.body}) if answer else ""
         self._store.run(Call("conclude", self._record(request), [request.token, kept]))
 
     def begun_at_ms(self, request: IdempotentRequest) -> int:
-        """Read when the first request under the key began; now, when nothing is known of it."""
+        """Read when the first request with the key began; now, when there is no record.
+
+        Raises `Unavailable`.
+        """
         name = self._store.keys.idempotency(request.digest)
         return int(self._store.fields(name, "begun_at")[0] or self._store.now_ms())
 
@@ -120,7 +123,7 @@ class IdempotencyKeys:
 def _refusal(outcome: str, rest: list[Any]) -> CallerError:
     if outcome == "mismatch":
         return CallerError(
-            "This Idempotency-Key was used with another body; use a new key for a new request.",
+            "This Idempotency-Key was used with another body; send a new request with a new key.",
             status=422,
             code="idempotency_key_reused",
         )
@@ -132,7 +135,7 @@ def _refusal(outcome: str, rest: list[Any]) -> CallerError:
             retry_after_seconds=max(1, round(int(rest[0]) / 1000)),
         )
     return CallerError(
-        "A request with this key was begun over 23 hours ago and never finished. Look the payment "
+        "A request with this key began over 23 hours ago and never finished. Look the payment "
         "up before you try again with a new key.",
         status=409,
         code="idempotency_key_expired",

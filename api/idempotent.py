@@ -1,4 +1,4 @@
-"""Do a request that moves money at most once: the door's side of `Idempotency-Key`."""
+"""Carry out a request that moves money at most once, by its `Idempotency-Key`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Act = Callable[[IdempotentRequest], KeptAnswer]
 
 
 def idempotently(header: MoneyHeaders, body: dict[str, object], act: Act) -> Response:
-    """Answer the request, or give again the answer its key was given before.
+    """Answer the request, or repeat the answer that was given before for its key.
 
-    An answer is kept once it is final: success, or a decline. After a refusal or an outage the
-    same key may be used again at once; whatever Stripe did under it, Stripe will say again.
+    An answer is stored when it is final: success, or a decline. After a refusal or an outage the
+    same key may be used again at once; Stripe repeats its result for the key.
     """
     scope = f"{g.caller}:{request.path}:{header.stripe_account or ''}"
     keyed_request = idempotent_request(scope, header.idempotency_key, body)
@@ -48,7 +48,7 @@ def _act(keyed_request: IdempotentRequest, act: Act) -> KeptAnswer:
     try:
         keys.conclude(keyed_request, answer)
     except Unavailable:
-        # The money moved and the caller must hear of it; asked again, Stripe gives the same.
+        # The money moved, so the caller must get the answer; for a repeat Stripe gives the same.
         log.warning("answer_not_kept", status=answer.status)
     return answer
 

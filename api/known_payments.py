@@ -1,4 +1,4 @@
-"""What is known of payments, for operators: listed, summed up, and with the work that is theirs."""
+"""Payments for operators: lists, sums, and the work of each payment, from Redis."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from shared.work.payment_index import CHUNK, ListedPayment, PaymentFilter, Payme
 from shared.work.payments import ITEMS, Payments, moment
 
 Json = dict[str, Any]
-# Payments that one search or one sum reads: about a second of reading.
+# Most payments that one search or one sum reads: about a second.
 MOST_PAYMENTS = 10_000
-# Dead letters of a kind that are read to mark their payments.
+# Most dead letters of a kind that are read to count them by payment.
 MOST_DEAD = 1_000
 PAYMENT_PREFIXES = ("pi_", "ch_", "py_", "cs_")
 
 
 def payment_id_of(text: str) -> str:
-    """Give an id back that can be a payment's. Raises `CallerError` 404 for any other."""
+    """Return the text if it can be a payment's id. Raises `CallerError` 404 for any other."""
     if not ANY_ID.fullmatch(text) or not text.startswith(PAYMENT_PREFIXES):
         raise CallerError("No payment has an id like this.", status=404, code="payment_not_found")
     return text
 
 
 class KnownPayments:
-    """List the payments that events told of, for operators."""
+    """List the payments that events reported, for operators."""
 
     def __init__(self, store: Store, payments: Payments, index: PaymentIndex) -> None:
         self._store = store
@@ -50,9 +50,9 @@ class KnownPayments:
     def page(
         self, wanted: PaymentFilter, query: OperatorsPaymentQuery
     ) -> tuple[list[PaymentRow], bool]:
-        """List the payments of a page, the newest first, and say whether these are all.
+        """List the payments of a page, the newest first, and say whether it is the last page.
 
-        Raises `CallerError` 400 for an unknown payment to go on after, and `Unavailable`.
+        Raises `CallerError` 400 when the payment to continue after is unknown, and `Unavailable`.
         """
         dead, after = self.dead(), query.starting_after
         if query.dead:
@@ -65,7 +65,7 @@ class KnownPayments:
         return taken[: query.limit], len(taken) <= query.limit and not scan.is_cut
 
     def sums(self, wanted: PaymentFilter) -> PaymentSums:
-        """Sum up the payments that are wanted, by status and currency. Raises `Unavailable`."""
+        """Sum the wanted payments up by status and currency. Raises `Unavailable`."""
         scan = _Scan(self._index.walk(wanted))
         summaries = [payment.summary for payment in scan]
         return PaymentSums(
@@ -80,7 +80,7 @@ class KnownPayments:
         )
 
     def currencies(self, payment_ids: Sequence[str]) -> dict[str, str | None]:
-        """Give the currency of each payment, None where it is not known. Raises `Unavailable`."""
+        """Give the currency of each payment, None when it is not known. Raises `Unavailable`."""
         records = self._payments.read_many(list(dict.fromkeys(payment_ids)))
         return {one.id: summarise(one.id, one.known).currency for one in records}
 
@@ -155,13 +155,13 @@ def row_of(payment: ListedPayment, dead: int) -> PaymentRow:
 
 
 def is_address(text: str) -> bool:
-    """Say whether a text is a whole e-mail address, which the index has, or a part of one."""
+    """Say whether a text is a whole e-mail address, which the index can find."""
     name, at, host = text.partition("@")
     return bool(name and at and "." in host.strip("."))
 
 
 def _test(query: OperatorsPaymentQuery) -> Callable[[PaymentRow], bool]:
-    """Build the test of what the index does not tell: a part of an address, dead letters."""
+    """Build the test for conditions without an index: a part of an address, dead letters."""
     part = (query.email or "").lower()
 
     def test(row: PaymentRow) -> bool:

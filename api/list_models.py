@@ -9,25 +9,25 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.models import Output
 from api.ops_models import LetterKind, Search
 
-# What is shown of the last day at most, and at first.
+# Hours: the longest period of the rates, and the default.
 LONGEST_HOURS = 24
 HOURS = 6
 
 
 class NotificationSearch(Search):
-    """Which notifications; times are when they were recorded."""
+    """A filter of notifications; times are when they were recorded."""
 
     state: Literal["queued", "waiting", "processing", "retrying", "delivered", "dead"] | None = None
 
 
 class RefundSearch(Search):
-    """Which refund jobs; times are when they were requested."""
+    """A filter of refund jobs; times are when they were requested."""
 
     status: Literal["queued", "processing", "retrying", "refunded", "failed", "dead"] | None = None
 
 
 class FindQuery(BaseModel):
-    """What is looked for."""
+    """The text to find."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
@@ -35,13 +35,13 @@ class FindQuery(BaseModel):
 
 
 class RateQuery(BaseModel):
-    """How many hours to go back."""
+    """The number of hours to show."""
 
     hours: int = Field(HOURS, ge=1, le=LONGEST_HOURS)
 
 
 class ItemRow(Output):
-    """What every list of items shows of one; times are RFC 3339."""
+    """The fields of an item in every list; times are RFC 3339."""
 
     id: str
     payment_id: str | None
@@ -53,7 +53,7 @@ class ItemRow(Output):
 
 
 class NotificationRow(ItemRow):
-    """A notification as it stands."""
+    """The current state of a notification."""
 
     type: str
     state: str
@@ -62,14 +62,16 @@ class NotificationRow(ItemRow):
 
 
 class RefundRow(ItemRow):
-    """A refund job as it stands; an amount of null is all that is left."""
+    """The current state of a refund job; an amount of null means all that is left."""
 
     status: str
     refund_id: str | None
     amount: int | None
     currency: str | None
     reason: str | None
-    pending_reason: str | None = Field(description="Why it waits, as balance_insufficient.")
+    pending_reason: str | None = Field(
+        description="Why the refund waits, for example balance_insufficient."
+    )
 
 
 class NotificationList(Output):
@@ -99,13 +101,13 @@ class WorkItem(Output):
 
 
 class PaymentWork(Output):
-    """All work of a payment that is still remembered, in the order it came."""
+    """All stored work of a payment, in the order in which it came."""
 
     data: list[WorkItem]
 
 
 class Match(Output):
-    """Something found: `because` says in words how it belongs to what was looked for."""
+    """A match; `because` explains in words how it belongs to the text."""
 
     kind: Literal["payment", "event", "refund", "item"]
     id: str
@@ -113,21 +115,21 @@ class Match(Output):
 
 
 class MatchList(Output):
-    """What was found; `complete` is false when not everything could be looked at."""
+    """The matches; `complete` is false when the search did not read everything."""
 
     data: list[Match]
     complete: bool
 
 
 class Delay(Output):
-    """Below how many seconds half of the notifications, and 99 of 100, were delivered."""
+    """Seconds within which half of the notifications, and 99 of 100, were delivered."""
 
     p50: float | None
     p99: float | None
 
 
 class Rates(Output):
-    """What was counted in each bucket, oldest first; the last bucket is not over yet."""
+    """Counts in each bucket of time, oldest first; the last bucket is not complete yet."""
 
     bucket_seconds: int
     since: str
