@@ -220,15 +220,10 @@ class Refund(Moved):
 
     refund_request_id: str | None
     refund_id: str | None
-    status: Literal[
-        "queued",
-        "processing",
-        "pending",
-        "requires_action",
-        "succeeded",
-        "failed",
-        "canceled",
-    ]
+    status: str = Field(
+        description="`queued` or `processing` here, then Stripe's: `pending`, `requires_action`, "
+        "`succeeded`, `failed`, `canceled`."
+    )
     amount: int | None
     currency: str | None
     reason: str | None

@@ -147,9 +147,9 @@ def details(header: AccountHeader, path: PaymentPath) -> Response:
 def verify(header: AccountHeader, body: VerifyPayment) -> Response:
     """Say whether a payment succeeded, as expected: asks Stripe, never a cache."""
     payment_id = body.payment_intent_id
-    intent = payment_from_stripe(payment_id, account_of(payment_id, header.stripe_account))
-    reason = _reason(intent, body)
-    return reply(verdict(intent, reason))
+    account = account_of(payment_id, header.stripe_account)
+    intent = payment_from_stripe(payment_id, account)
+    return reply(verdict(intent, _reason(intent, body), account))
 
 
 def _reason(intent: Json, body: VerifyPayment) -> str | None:

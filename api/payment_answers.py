@@ -13,8 +13,17 @@ from api.models import CanceledPayment, Dispute, Payment, PaymentDetails, Paymen
 from api.parts import parts
 from api.refund_answers import moved_answer, refund_with_job
 from shared.errors import CallerError, Misconfigured, Unavailable
-from shared.facts import amount_refunded, disputed, disputes, fees, refunds, timestamp
-from shared.stripe.amounts import as_intent, captured, given_back, moved, received
+from shared.facts import amount_refunded, disputed, disputes, fees, let_go, refunds, timestamp
+from shared.payment_summary import remembered_intent
+from shared.stripe import amounts
+from shared.stripe.amounts import (
+    as_intent,
+    captured,
+    given_back,
+    moved,
+    of_captured_money,
+    received,
+)
 from shared.stripe.event import reference
 from shared.stripe.translation import permission_missing
 from shared.work.payments import PaymentRecord
@@ -31,8 +40,17 @@ def payment_from_stripe(payment_id: str, account: str | None, *, with_fees: bool
     if payment_id.startswith("pi_"):
         return gateway.payment(payment_id, account, with_fees=with_fees)
     charge = gateway.charge(payment_id, account)
-    intent = reference(charge.get("payment_intent"))
-    return gateway.payment(intent, account, with_fees=with_fees) if intent else as_intent(charge)
+    intent_id = reference(charge.get("payment_intent"))
+    if intent_id:
+        return gateway.payment(intent_id, account, with_fees=with_fees)
+    intent = as_intent(charge)
+    return _let_go(intent) if intent["status"] == "requires_capture" else intent
+
+
+def _let_go(intent: Json) -> Json:
+    """Show a hold as canceled if an event said that it expired: Stripe's charge does not say so."""
+    known = parts().payments.read(intent["id"]).known
+    return amounts.let_go(intent) if let_go(known) else intent
 
 
 def payment_answer(intent: Json) -> Payment:
@@ -69,9 +87,8 @@ def canceled_answer(intent: Json) -> CanceledPayment:
     )
 
 
-def verdict(intent: Json, reason: str | None) -> PaymentVerdict:
+def verdict(intent: Json, reason: str | None, account: str | None) -> PaymentVerdict:
     """Build the answer to whether a payment succeeded; `reason` says why not."""
-    charge = intent.get("latest_charge") or {}
     return PaymentVerdict(
         verified=reason is None,
         payment_intent_id=_intent_id(intent),
@@ -79,9 +96,20 @@ def verdict(intent: Json, reason: str | None) -> PaymentVerdict:
         reason=reason,
         amount=intent["amount"],
         amount_received=received(intent),
-        amount_refunded=_refunded_as_charge_says(charge),
+        amount_refunded=_refunded(intent, account),
         currency=intent["currency"],
     )
+
+
+def _refunded(intent: Json, account: str | None) -> int:
+    """Read what was given back of a payment, from its charge where that cannot be mistaken.
+
+    The charge of an old version counts the released rest of a hold, too.
+    """
+    charge = intent.get("latest_charge") or {}
+    may_count_the_rest = charge.get("amount_refunded") and captured(charge) < charge["amount"]
+    listed = _refunds(intent, account) if may_count_the_rest else None
+    return _refunded_as_charge_says(charge) if listed is None else given_back(charge, listed)
 
 
 def _refunded_as_charge_says(charge: Json) -> int:
@@ -102,10 +130,11 @@ def details_from_stripe(
     refunds = _refunds(intent, account)
     listed = _disputes(intent, account) if charge.get("disputed") else []
     given = _refunded_as_charge_says(charge) if refunds is None else given_back(charge, refunds)
+    shown = _remembered_refunds(record) if refunds is None else of_captured_money(charge, refunds)
     return _details(
         intent,
         amount_refunded=given,
-        refunds=_remembered_refunds(record) if refunds is None else refunds,
+        refunds=shown,
         disputes=disputes(record.known) if listed is None else listed,
         disputed=bool(charge.get("disputed")),
         moved=moved(charge.get("balance_transaction")) or fees(record.known),
@@ -181,16 +210,16 @@ def details_remembered(payment_id: str, timeline: list[Json]) -> PaymentDetails:
     record = parts().payments.read(parts().payments.intent_of(payment_id) or payment_id)
     account = parts().payments.account_of(record.id)
     require_account(account)
-    snapshot = record.money
-    if not snapshot or "status" not in snapshot:
+    intent = remembered_intent(record.id, record.known)
+    if any(intent.get(name) is None for name in ("status", "amount", "currency")):
         raise Unavailable(
             "Stripe does not answer, and no webhook told of this payment yet; try again.",
             code="stripe_unreachable",
             retry_after_seconds=5,
         )
-    intent = snapshot | {"id": record.id, "latest_charge": {"id": snapshot["charge_id"]}}
+    charge, livemode = {"id": intent["charge_id"]}, bool(intent.get("livemode"))
     return _details(
-        intent | {"livemode": bool(snapshot["livemode"])},
+        intent | {"latest_charge": charge, "livemode": livemode},
         amount_refunded=amount_refunded(record.known),
         refunds=_remembered_refunds(record),
         disputes=disputes(record.known),

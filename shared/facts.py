@@ -206,35 +206,47 @@ def fees(known: Json) -> Json:
 
 def disputed(known: Json) -> bool:
     """Say whether a dispute was ever opened on the payment, as Stripe's `charge.disputed` does."""
-    return any(state["family"] == "dispute" for state in known.get("subjects", {}).values())
+    return bool(disputes(known))
 
 
 def disputes(known: Json) -> list[Json]:
-    """List the disputes, each with its status and what it moved so far, oldest first."""
-    subjects = known.get("subjects", {})
-    entries = []
-    for subject, state in subjects.items():
-        if state["family"] == "dispute":
-            moves = [
-                (other["rank"], {name: other["snapshot"].get(name) for name in FEE_FIELDS})
-                for name, other in subjects.items()
-                if other["family"] == "dispute_funds" and name.startswith(f"{subject}:")
-            ]
-            moved = max(moves, key=lambda move: move[0], default=([], {}))[1]
-            entries.append({"id": subject, "status": state["status"]} | state["snapshot"] | moved)
-    return sorted(entries, key=lambda dispute: int(dispute.get("created") or 0))
+    """List the disputes, each with its status and what it moved so far, newest first."""
+    states: dict[str, list[Json]] = {}
+    for subject, state in known.get("subjects", {}).items():
+        if state["family"] in ("dispute", "dispute_funds"):
+            states.setdefault(subject.partition(":")[0], []).append(state)
+    entries = [{"id": dispute} | _dispute(of_it) for dispute, of_it in states.items()]
+    return _newest_first(entries)
+
+
+def _dispute(states: list[Json]) -> Json:
+    """Put together what is known of a dispute: how it stands, and what it moved by the last word.
+
+    One of which only a movement is known stands as it did then.
+    """
+    latest = max(states, key=lambda state: (state["family"] == "dispute", state["rank"]))
+    moves = [state for state in states if state["snapshot"].get("net") is not None]
+    last = max(moves, key=lambda s: (s["rank"][0], s["family"] == "dispute_funds"), default=latest)
+    sums = {name: last["snapshot"].get(name) for name in FEE_FIELDS}
+    standing: Json = {"status": latest["status"]} | latest["snapshot"]
+    return standing | sums
 
 
 def refunds(known: Json) -> list[Json]:
-    """List the refunds of captured money, each with its status and what it moved."""
-    subjects = known.get("subjects", {})
-    return [
+    """List the refunds of captured money, newest first, each with its status and what it moved."""
+    subjects = {} if let_go(known) else known.get("subjects", {})
+    entries = [
         {"id": subject, "status": state["status"]}
         | state["snapshot"]
         | subjects.get(f"{subject}:settlement", {}).get("snapshot", {})
         for subject, state in subjects.items()
         if state["family"] == "refund" and not state["snapshot"].get("released_hold")
     ]
+    return _newest_first(entries)
+
+
+def _newest_first(entries: list[Json]) -> list[Json]:
+    return sorted(entries, key=lambda entry: int(entry.get("created") or 0), reverse=True)
 
 
 def notification_body(fact: Fact, known: Json, payment_id: str) -> Json:

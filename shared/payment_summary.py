@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.facts import amount_refunded, context, disputes, fees
-from shared.stripe.amounts import intent_status
+from shared.stripe import amounts
 
 Json = dict[str, Any]
 # Whose word on how a payment stands counts, best first.
@@ -45,44 +45,58 @@ class PaymentSummary:
 
 def summarise(payment_id: str, known: Json) -> PaymentSummary:
     """Put what is known of a payment (`shared/facts.py`) into one flat shape."""
-    standing, owner, moved = _standing(payment_id, known), context(known), fees(known)
-    snapshot = standing.get("snapshot", {})
+    intent, owner, moved = remembered_intent(payment_id, known), context(known), fees(known)
     named = {name: owner[name] for name in ("event_id", "user_id") if name in owner}
     return PaymentSummary(
         id=payment_id,
-        status=_status(standing),
-        amount=snapshot.get("amount"),
-        amount_received=snapshot.get("amount_received"),
+        status=intent["status"],
+        amount=intent.get("amount"),
+        amount_received=intent.get("amount_received"),
         amount_refunded=amount_refunded(known),
-        currency=snapshot.get("currency"),
-        charge_id=_charge_id(payment_id, known, snapshot),
-        created=_created(known, snapshot),
-        livemode=snapshot.get("livemode"),
-        description=snapshot.get("description"),
+        currency=intent.get("currency"),
+        charge_id=intent["charge_id"],
+        created=intent["created"],
+        livemode=intent.get("livemode"),
+        description=intent.get("description"),
         customer_email=owner.get("customer_email"),
         account=owner.get("account"),
-        metadata=_texts(named | (snapshot.get("metadata") or {})),
-        dispute=next(iter(disputes(known)[::-1]), None),
+        metadata=_texts(named | (intent.get("metadata") or {})),
+        dispute=next(iter(disputes(known)), None),
         fee=moved["fee"],
         net=moved["net"],
         settlement_currency=moved["settlement_currency"],
     )
 
 
-def _standing(payment_id: str, known: Json) -> Json:
-    """Give how a payment stands: by its own events, else by those of its charge or session."""
-    subjects: dict[str, Json] = known.get("subjects", {})
-    by_family = {one["family"]: one for one in subjects.values()}
-    tellers = (by_family.get(family) for family in TELLERS)
-    return subjects.get(payment_id) or next((one for one in tellers if one), {})
+def remembered_intent(payment_id: str, known: Json) -> Json:
+    """Give what is known of a payment in the form of an intent; its status is None if unknown.
 
-
-def _status(standing: Json) -> str | None:
-    """Give the status of the intent, or the one that an intent of such a charge would have."""
+    It is known by its own events, else by those of its charge or its checkout session.
+    """
+    standing = _standing(known)
     snapshot, status = standing.get("snapshot", {}), standing.get("status")
     if standing.get("family") == "charge":
-        return intent_status(snapshot | {"status": status})
-    return None if standing.get("family") == "checkout" else snapshot.get("status") or status
+        intent = _of_charge(snapshot | {"status": status})
+    elif standing.get("family") == "checkout":
+        intent = snapshot | {"status": None}
+    else:
+        intent = snapshot | {"status": snapshot.get("status") or status}
+    charge_id, created = _charge_id(payment_id, known, snapshot), _created(known, snapshot)
+    return intent | {"id": payment_id, "charge_id": charge_id, "created": created}
+
+
+def _standing(known: Json) -> Json:
+    """Give the latest state of what tells best how a payment stands."""
+    for family in TELLERS:
+        of_family = [state for _, state in _subjects(known) if state["family"] == family]
+        if of_family:
+            return max(of_family, key=lambda state: list(state["rank"]))
+    return {}
+
+
+def _of_charge(charge: Json) -> Json:
+    intent = amounts.as_intent(charge) | {"amount": charge.get("amount")}
+    return amounts.let_go(intent) if charge.get("let_go") else intent
 
 
 def _texts(metadata: Json) -> dict[str, str]:

@@ -12,10 +12,11 @@ from shared.errors import (
     PaymentDeclined,
     Unavailable,
 )
-from shared.facts import Fact, amount_refunded
+from shared.facts import Fact
 from shared.keys import State
+from shared.payment_summary import summarise
 from shared.refund_metadata import callers_own
-from shared.stripe.amounts import received
+from shared.stripe.amounts import as_intent, received
 from shared.work.items import Claim
 from shared.work.outcomes import listed
 from shared.work.refund_jobs import stripe_key
@@ -201,7 +202,7 @@ def _require_currency(runtime: Runtime, claim: Claim) -> None:
     expected, payment_id = claim.fields.get("expected_currency"), claim.fields["payment_id"]
     if not expected:
         return
-    currency = runtime.payments.read(payment_id).money.get("currency")
+    currency = summarise(payment_id, runtime.payments.read(payment_id).known).currency
     if currency is None:
         account, stripe = claim.fields.get("account"), runtime.refund_gateway
         look = stripe.payment if payment_id.startswith("pi_") else stripe.charge
@@ -216,17 +217,16 @@ def _requested_money(
     runtime: Runtime, claim: Claim, request: Json
 ) -> tuple[int | None, str | None]:
     """Give the amount to refund, requested or all that is left, and its currency if known."""
-    known = runtime.payments.read(claim.fields["payment_id"])
-    snapshot = known.money
-    if not snapshot and claim.fields["payment_id"].startswith("pi_"):
-        intent = payment(
-            runtime.refund_gateway, claim.fields["payment_id"], claim.fields.get("account")
-        )
-        snapshot = intent and {"amount_received": received(intent), "currency": intent["currency"]}
-    if not snapshot:
-        return request.get("amount"), None
-    left = int(snapshot.get("amount_received") or 0) - amount_refunded(known.known)
-    return request.get("amount") or max(left, 0) or None, snapshot.get("currency")
+    payment_id, account = claim.fields["payment_id"], claim.fields.get("account")
+    known = summarise(payment_id, runtime.payments.read(payment_id).known)
+    came, currency = known.amount_received, known.currency
+    if came is None:
+        shown = payment(runtime.refund_gateway, payment_id, account)
+        if not shown:
+            return request.get("amount"), currency
+        intent = shown if payment_id.startswith("pi_") else as_intent(shown)
+        came, currency = received(intent), intent["currency"]
+    return request.get("amount") or max(came - known.amount_refunded, 0) or None, currency
 
 
 def _refusals(claim: Claim) -> int:

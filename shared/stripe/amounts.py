@@ -40,25 +40,37 @@ def items(listed: object) -> list[Json]:
 
 
 def received(intent: Json) -> int:
-    """Give what came of a payment intent: what was captured, not what was authorised."""
+    """Give what came of a payment intent: what was captured, not what was authorised.
+
+    An intent that says neither that nor what its charge is came whole if it succeeded.
+    """
     amount = intent.get("amount_received")
-    return int(amount) if isinstance(amount, int) else captured(_newest_charge(intent))
+    if isinstance(amount, int):
+        return amount
+    whole = {"amount": intent.get("amount"), "captured": intent.get("status") == "succeeded"}
+    return captured(_newest_charge(intent) or whole)
 
 
 def as_intent(charge: Json) -> Json:
     """Put a charge that has no payment intent into the form of one."""
-    amount, came = int(charge.get("amount") or 0), captured(charge)
-    held = charge.get("status") == "succeeded" and not charge.get("captured")
+    amount, status = int(charge.get("amount") or 0), intent_status(charge)
+    # A debit that is under way counts as captured, though nothing has come of it.
+    came = 0 if status == "processing" else captured(charge)
     return {
         "id": charge.get("id"),
-        "status": intent_status(charge),
+        "status": status,
         "amount": amount,
         "amount_received": came,
-        "amount_capturable": amount if held and not charge.get("refunded") else 0,
+        "amount_capturable": amount - came if status == "requires_capture" else 0,
         "latest_charge": charge,
         **{name: charge.get(name) for name in ("currency", "created", "livemode", "description")},
         "metadata": charge.get("metadata") or {},
     }
+
+
+def let_go(intent: Json) -> Json:
+    """Show an intent of which nothing is held any more, as events told: Stripe's charge may not."""
+    return intent | {"status": "canceled", "amount_capturable": 0}
 
 
 def intent_status(charge: Json) -> str:
@@ -72,17 +84,23 @@ def intent_status(charge: Json) -> str:
 
 
 def captured(charge: Json) -> int:
-    """Give what was captured of a charge; versions without `amount_captured` capture it whole."""
-    if not charge.get("captured") or charge.get("status") == "failed":
+    """Give what was captured of a charge; versions without `amount_captured` capture it whole.
+
+    Of several captures the last one makes it `captured`.
+    """
+    if charge.get("status") == "failed":
         return 0
     amount = charge.get("amount_captured")
-    return int((charge.get("amount") if amount is None else amount) or 0)
+    if amount is None:
+        amount = charge.get("amount") if charge.get("captured") else 0
+    return int(amount or 0)
 
 
 def releases_a_hold(refund: Json) -> bool:
     """Say whether a refund only releases money that was held, as far as it says so itself."""
     charge = refund.get("charge")
-    held = isinstance(charge, dict) and charge.get("captured") is False
+    expanded = charge if isinstance(charge, dict) else {}
+    held = expanded.get("captured") is False and not captured(expanded)
     return held or refund.get("reason") == RELEASED_HOLD
 
 
@@ -100,17 +118,41 @@ def released(charge: Json, api_version: str | None) -> int:
     """Give how much of `amount_refunded` an old version counts that was never captured."""
     if not api_version or api_version >= NO_REFUND_OF_A_HOLD_SINCE:
         return 0
+    if captured(charge) and not charge.get("captured"):
+        return 0  # the rest is still held
     return max(0, int(charge.get("amount") or 0) - captured(charge))
+
+
+def of_captured_money(charge: Json, refunds: list[Json]) -> list[Json]:
+    """Leave out of a charge's refunds, newest first, those that only released held money.
+
+    The first refund is one if it is over what was held and not captured, without a reason, and it
+    moved nothing, or all of them are more than was captured.
+    """
+    if not captured(charge):
+        return []
+    kept = [refund for refund in refunds if not releases_a_hold(refund)]
+    first = kept[-1] if kept else {}
+    if first.get("reason") or first.get("amount") != _uncaptured(charge):
+        return kept
+    moved_none = first.get("balance_transaction", True) is None
+    return kept[:-1] if moved_none or _counted(kept) > captured(charge) else kept
+
+
+def _uncaptured(charge: Json) -> int:
+    """Give what was held of a charge and can no longer be captured."""
+    rest = int(charge.get("amount") or 0) - captured(charge)
+    return rest if charge.get("captured") else 0
 
 
 def given_back(charge: Json, refunds: list[Json]) -> int:
     """Sum what was refunded, or is being refunded, of captured money."""
-    counted = sum(
-        int(refund.get("amount") or 0)
-        for refund in refunds
-        if refund.get("status") in REFUNDED_STATES and not releases_a_hold(refund)
-    )
-    return min(counted, captured(charge))
+    return min(_counted(of_captured_money(charge, refunds)), captured(charge))
+
+
+def _counted(refunds: list[Json]) -> int:
+    counted = (refund for refund in refunds if refund.get("status") in REFUNDED_STATES)
+    return sum(int(refund.get("amount") or 0) for refund in counted)
 
 
 def moved(transactions: Any) -> Json:
@@ -119,7 +161,8 @@ def moved(transactions: Any) -> Json:
     Takes one or a list, expanded; empty when there is none, or when they are of several
     currencies. The settlement currency may differ from the payment's.
     """
-    movements = [transactions] if isinstance(transactions, dict) else items(transactions)
+    single = isinstance(transactions, dict) and "data" not in transactions
+    movements = [transactions] if single else items(transactions)
     known = [one for one in movements if isinstance(one.get("net"), int)]
     if not known or len({one.get("currency") for one in known}) > 1:
         return {}

@@ -48,14 +48,6 @@ class PaymentRecord:
         state: Json = self.known.get("subjects", {}).get(self.id, {})
         return state
 
-    @property
-    def money(self) -> Json:
-        """Give the last snapshot of the payment: of its intent, or of its charge without one."""
-        subjects = self.known.get("subjects", {})
-        of_charge = subjects.get(f"{self.id}:payment", {}).get("snapshot")
-        snapshot: Json = of_charge or self.state.get("snapshot") or {}
-        return snapshot
-
 
 class Payments:
     """Read and annotate the payments we know of."""

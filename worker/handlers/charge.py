@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.errors import CallerError, Misconfigured, NotYet
 from shared.facts import Fact
-from shared.stripe.amounts import as_intent, captured, items, moved, released
+from shared.stripe.amounts import as_intent, captured, items, let_go, moved, released
 from shared.stripe.event import Event, payment_of, reference
 from shared.stripe.gateway import StripeGateway
 from shared.unlisted_refunds import UNLISTED
@@ -173,7 +173,7 @@ def _settled(event: Event, stripe: StripeGateway) -> list[Fact]:
     """Tell what is left of a charge, when its balance transaction is known since this event."""
     charge, booked = event.object, event.object.get("balance_transaction")
     changed = event.previous is None or "balance_transaction" in event.previous
-    if not booked or not captured(charge) or (event.type == "charge.updated" and not changed):
+    if not booked or not charge.get("captured") or (event.type == "charge.updated" and not changed):
         return []
     if isinstance(booked, str):
         try:
@@ -214,7 +214,7 @@ def charge_fact(event: Event) -> Fact:
         rank=(event.created,),
         tie=(COURSE.index(change), int(charge.get("amount_refunded") or 0)),
         happened_at=event.created,
-        snapshot=_snapshot(charge),
+        snapshot=_snapshot(event),
         data=_data(charge),
         livemode=event.livemode,
         stripe_event_id=event.id,
@@ -223,26 +223,29 @@ def charge_fact(event: Event) -> Fact:
 
 def _payment_fact(event: Event, outcome: str) -> Fact:
     """Build the fact of how a payment stands that is nothing but a charge."""
-    charge = event.object
+    charge, intent = event.object, _as_intent(event, outcome)
     return Fact(
         subject=f"{charge['id']}:payment",
         family="payment",
-        status=str(charge.get("status")),
+        status=str(intent["status"]),
         rank=(STAGES[outcome], event.created),
         happened_at=event.created,
-        snapshot=_as_intent(charge, outcome),
+        snapshot=intent,
         type=f"payment.{outcome}",
         key=str(payment_of(charge)),
-        data=_data(charge),
+        data=_data(charge) | {"amount_capturable": intent["amount_capturable"]},
         livemode=event.livemode,
         stripe_event_id=event.id,
     )
 
 
-def _as_intent(charge: Json, outcome: str) -> Json:
-    snapshot = as_intent(charge) | {"latest_charge": None, "charge_id": charge["id"]}
-    let_go = outcome == "canceled"
-    return snapshot | ({"let_go": True, "status": "canceled"} if let_go else {})
+def _as_intent(event: Event, outcome: str) -> Json:
+    """Put the charge into the form of an intent, as far as is known; a hold may have expired."""
+    charge = event.object
+    shown = let_go(as_intent(charge)) if outcome == "canceled" else as_intent(charge)
+    created, livemode = charge.get("created") or event.created, event.livemode
+    own = {"latest_charge": None, "charge_id": charge["id"], "let_go": outcome == "canceled"}
+    return shown | own | {"created": created, "livemode": livemode}
 
 
 def _standing(event: Event) -> str:
@@ -253,11 +256,13 @@ def _standing(event: Event) -> str:
     return "canceled" if event.type == "charge.expired" else "authorized"
 
 
-def _snapshot(charge: Json) -> Json:
+def _snapshot(event: Event) -> Json:
+    charge, came = event.object, captured(event.object)
     names = ("amount", "amount_captured", "amount_refunded", "currency", "refunded", "disputed")
     kept = {name: charge.get(name) for name in names}
-    kept["amount_received"] = captured(charge)
-    kept["let_go"] = bool(charge.get("refunded")) and not charge.get("captured")
+    kept["amount_received"], kept["livemode"] = came, event.livemode
+    ended = charge.get("refunded") or event.type == "charge.expired"
+    kept["let_go"] = bool(ended) and not came
     return kept | {"receipt_url": charge.get("receipt_url"), "captured": charge.get("captured")}
 
 

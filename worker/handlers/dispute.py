@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from shared.facts import Fact
 from shared.stripe.amounts import moved
 from shared.stripe.event import Event, reference
 from shared.stripe.gateway import StripeGateway
+from worker.look_ups import balance_transaction
 from worker.registry import handles
 
 Json = dict[str, Any]
@@ -25,32 +27,50 @@ ENDS = {"won": "won", "lost": "lost", "warning_closed": "closed", "prevented": "
 
 
 @handles("charge.dispute.created")  # why: evidence is due within days
-def dispute_opened(event: Event, _: StripeGateway) -> list[Fact]:
+def dispute_opened(event: Event, stripe: StripeGateway) -> list[Fact]:
     """Tell that a dispute was opened: an inquiry (`warning_…`) or a chargeback."""
-    return [_dispute_fact(event, "opened", "opened")]
+    return [_dispute_fact(_booked(event, stripe), "opened", "opened")]
 
 
 @handles("charge.dispute.updated")  # why: the bank looks at the evidence, or an inquiry grows
-def dispute_updated(event: Event, _: StripeGateway) -> list[Fact]:
+def dispute_updated(event: Event, stripe: StripeGateway) -> list[Fact]:
     """Tell that a dispute moved on, once for each status; a final one is the end, told as such."""
     ended = ENDS.get(str(event.object.get("status")))
-    return [_dispute_fact(event, "ended" if ended else "updated", ended or "updated")]
+    return [
+        _dispute_fact(_booked(event, stripe), "ended" if ended else "updated", ended or "updated")
+    ]
 
 
 @handles("charge.dispute.closed")  # why: decides whether the money came back
-def dispute_closed(event: Event, _: StripeGateway) -> list[Fact]:
+def dispute_closed(event: Event, stripe: StripeGateway) -> list[Fact]:
     """Tell how a dispute ended: won, lost, or closed without a decision."""
     ended = ENDS.get(str(event.object.get("status")), "closed")
-    return [_dispute_fact(event, "ended", ended)]
+    return [_dispute_fact(_booked(event, stripe), "ended", ended)]
 
 
 # why: the balance is smaller now, or whole again
 @handles("charge.dispute.funds_withdrawn", "charge.dispute.funds_reinstated")
-def funds_moved(event: Event, _: StripeGateway) -> list[Fact]:
+def funds_moved(event: Event, stripe: StripeGateway) -> list[Fact]:
     """Tell that money moved: its own subject, for it holds whatever the dispute does."""
     moved = event.type.rpartition(".")[2]
     subject = f"{event.object['id']}:{moved}:{event.object.get('status')}"
+    event = _booked(event, stripe)
     return [_fact(event, moved, subject=subject, family="dispute_funds", rank=(event.created,))]
+
+
+def _booked(event: Event, stripe: StripeGateway) -> Event:
+    """Look up the movements of a dispute that it only names; all of them, or none is summed."""
+    dispute = event.object
+    named = dispute.get("balance_transactions") or dispute.get("balance_transaction")
+    moves = named if isinstance(named, list) else [named]
+    if not any(isinstance(one, str) for one in moves):
+        return event
+    shown = [
+        balance_transaction(stripe, one, event.account) if isinstance(one, str) else one
+        for one in moves
+    ]
+    sums = {"balance_transactions": shown if all(shown) else [], "balance_transaction": None}
+    return replace(event, object=dispute | sums)
 
 
 def _dispute_fact(event: Event, stage: str, change: str) -> Fact:
