@@ -1,6 +1,6 @@
-"""Measurements: how the service stands right now, read from Redis whenever a scrape asks.
+"""Measurements: the current state of the service, read from Redis at each scrape.
 
-These are the same whichever process answers. All reading is bounded: a backlog of 100,000 costs a
+They are the same whichever process answers. All reading is bounded: a backlog of 100,000 costs a
 scrape no more than one of 2,000.
 """
 
@@ -20,17 +20,17 @@ from shared.work.liveness import alive
 from shared.work.queues import queues
 from shared.work.reconciliation import Reconciliation
 
-# A number for each set of label values (a tuple of texts).
+# A number for each tuple of label values.
 Samples = Mapping[Any, float]
-# Open items a survey of one kind reads: half of those due first, half of those due last, for what
-# is retried for long is due late.
+# Most open items of a kind that a survey reads: half of them due first, half due last, because an
+# item that has been retried for long is due late.
 SURVEY = 2_000
 UNCOUNTED = "uncounted"
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One gauge, or with `counter` a count that only grows: a number for each set of labels."""
+    """One gauge, or with `counter` one counter: a number for each set of labels."""
 
     name: str
     help: str
@@ -41,7 +41,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Survey:
-    """Open items of a kind: how many are in each state, and how old the oldest is."""
+    """Open items of a kind: the number in each state, and the age of the oldest."""
 
     states: dict[str, int]
     oldest_seconds: float
@@ -74,7 +74,9 @@ def measure(store: Store) -> Iterator[Measurement]:
     yield from _reconciliation(store)
     yield from _endpoints(store)
     yield from _store(store)
-    yield _gauge("billing_info", "What runs.", ("stripe_api_version",), {(API_VERSION,): 1.0})
+    yield _gauge(
+        "billing_info", "Version of the service.", ("stripe_api_version",), {(API_VERSION,): 1.0}
+    )
 
 
 def _queues(store: Store) -> Iterator[Measurement]:
@@ -82,12 +84,15 @@ def _queues(store: Store) -> Iterator[Measurement]:
     columns = {
         "depth": ("billing_queue_depth", "Messages in a queue."),
         "open": ("billing_work_open", "Items that are not finished."),
-        "due": ("billing_work_due", "Items whose time has come and that nobody holds."),
-        "overdue_seconds": ("billing_work_overdue_seconds", "How long the first has been due."),
-        "dead": ("billing_dead_letters", "Items that were given up and wait for a person."),
+        "due": ("billing_work_due", "Items that are due and that no worker holds."),
+        "overdue_seconds": (
+            "billing_work_overdue_seconds",
+            "Seconds for which the first item has been due.",
+        ),
+        "dead": ("billing_dead_letters", "Items that were given up and need an operator."),
         "consumed_seconds_ago": (
             "billing_queue_silent_seconds",
-            "Since a worker last gave a sign of life on the queue; +Inf: never.",
+            "Seconds since a worker last gave a sign of life on the queue; +Inf: never.",
         ),
     }
     for column, (name, text) in columns.items():
@@ -95,19 +100,19 @@ def _queues(store: Store) -> Iterator[Measurement]:
         yield _gauge(name, text, ("queue",), samples)
     yield _gauge(
         "billing_upkeep_silent_seconds",
-        "Since a relay last gave a sign of life; +Inf: never.",
+        "Seconds since a relay last gave a sign of life; +Inf: never.",
         (),
         {(): _age(stand["upkeep_seconds_ago"])},
     )
     stuck = {(): float(len(stand["stuck"]))}
-    text = "Workers none of whose threads got anywhere for longer than a lease."
+    text = "Workers whose threads all made no progress for longer than a lease."
     yield _gauge("billing_workers_stuck", text, (), stuck)
     offsets = {(who,): seconds for who, seconds in alive(store).clocks.items()}
-    text = "By how much the clock of a process is ahead of Redis's."
+    text = "Seconds by which the clock of a process is ahead of Redis's."
     yield _gauge("billing_clock_ahead_seconds", text, ("process",), offsets)
     yield _gauge(
         "billing_breaker_open",
-        "1 while the event service is taken for ill.",
+        "1 while the breaker before the event service is open.",
         (),
         {(): float(stand["breaker_open"])},
     )
@@ -120,7 +125,7 @@ def _work(store: Store) -> Iterator[Measurement]:
         open_work = survey(store, kind)
         oldest[kind.name,] = open_work.oldest_seconds
         states |= {(kind.name, state): float(count) for state, count in open_work.states.items()}
-    text = "Open items by state; beyond 2,000 of a kind the rest is uncounted."
+    text = "Open items by state; above 2,000 of a kind the rest is not counted."
     yield _gauge("billing_work_items", text, ("kind", "state"), states)
     text = "Age of the oldest open item, since it was recorded or redriven."
     yield _gauge("billing_oldest_open_seconds", text, ("kind",), oldest)
@@ -134,36 +139,36 @@ def _reconciliation(store: Store) -> Iterator[Measurement]:
     yield Measurement("billing_reconcile_events", text, ("outcome",), totals, True)
     yield _gauge(
         "billing_reconcile_gap",
-        "Events the last whole comparison found missing.",
+        "Events that the last complete comparison found missing.",
         (),
         {(): float(report["last_round"]["gap"])},
     )
     completed, now = report["completed_at_ms"], store.now_ms()
     age = None if completed is None else (now - completed) / 1000
-    text = "Since the last whole comparison with Stripe's archive; +Inf: never."
+    text = "Seconds since the last complete comparison with Stripe's archive; +Inf: never."
     yield _gauge("billing_reconcile_age_seconds", text, (), {(): _age(age)})
     marks = [mark for mark in report["watermarks"].values() if mark is not None]
     behind = now / 1000 - min(marks) if marks else math.inf
-    text = "How far the account that was compared least lies behind."
+    text = "Seconds by which the account compared longest ago lies behind."
     yield _gauge("billing_reconcile_watermark_age_seconds", text, (), {(): behind})
 
 
 def _endpoints(store: Store) -> Iterator[Measurement]:
     counts = Reconciliation(store).report()["endpoints"]
-    text = "Webhook endpoints with our path at Stripe; none while that is unknown."
+    text = "Webhook endpoints with our path at Stripe; no sample while it is unknown."
     samples = {(status,): float(count) for status, count in counts.items()}
     yield _gauge("billing_webhook_endpoints", text, ("status",), samples)
 
 
 def _store(store: Store) -> Iterator[Measurement]:
     usage = memory(store)
-    text = "Memory that Redis uses, and may use (0: no limit)."
+    text = "Memory that Redis uses, and its limit (0: no limit)."
     samples: Samples = {}
-    if usage is not None:  # a user without the right to INFO is told of by the findings
+    if usage is not None:  # the findings report a user without the right to INFO
         samples = {("used",): float(usage.used), ("limit",): float(usage.limit)}
     yield _gauge("billing_store_memory_bytes", text, ("which",), samples)
     levels = Counter(finding.level for finding in inspect(store))
-    text = "Settings of Redis that are not as the service needs them."
+    text = "Settings of Redis that do not meet the needs of the service."
     samples = {(level,): float(levels[level]) for level in ("warning", "error")}
     yield _gauge("billing_store_findings", text, ("level",), samples)
 

@@ -1,4 +1,4 @@
-"""What passes between a connection and the rest: a whole request, an answer, or a fault."""
+"""Messages between a connection and the application: request, answer and fault."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Request:
-    """A whole request: head and body. Names of headers are in lower case."""
+    """A complete request: head and body. Names of headers are in lower case."""
 
     method: str
     path: str
@@ -26,7 +26,7 @@ class Request:
 
 @dataclass(slots=True)
 class Answer:
-    """What goes back: status, headers beside Content-Length and Date, body."""
+    """An answer: status, headers other than Content-Length and Date, body."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -35,7 +35,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Fault:
-    """Why a request was refused before it was whole: the connection ends with the answer."""
+    """The reason to refuse a request before it is complete; the answer ends the connection."""
 
     status: int
     code: str
@@ -50,5 +50,7 @@ UPGRADE_WITH_BODY = Fault(400, "upgrade_refused", "Send the request without an U
 HEAD_TOO_LARGE = Fault(431, "headers_too_large", "Send fewer or shorter headers.")
 TARGET_TOO_LONG = Fault(414, "uri_too_long", "Send a shorter path and query.")
 BODY_TOO_LARGE = Fault(413, "body_too_large", "Send a smaller body.")
-TOO_SLOW = Fault(408, "request_timeout", "The request did not arrive whole in time; send it again.")
+TOO_SLOW = Fault(
+    408, "request_timeout", "The request did not arrive completely in time; send it again."
+)
 CROWDED = Fault(503, "too_busy", "Too many bodies are being received; try again.", 1)

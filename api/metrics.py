@@ -1,6 +1,6 @@
 """`GET /metrics`: the figures of the whole service, from any API process, for Prometheus.
 
-With operator keys set it needs one, like everything that tells how the business goes.
+When operator keys are set, the route needs one, because the figures show how much money moves.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ TEXT: Any = {200: {"description": "Prometheus' text.", "content": {"text/plain":
 
 @metrics.get("/metrics", responses={**TEXT, **documented(401, 403, 429, 500, 503)})
 def show() -> Response:
-    """Tell every metric of the service in Prometheus' text."""
+    """Answer with every metric of the service in Prometheus' text format."""
     registry = CollectorRegistry()
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     store = parts().store
@@ -55,7 +55,7 @@ def show() -> Response:
 
 
 class _Collector(Collector):
-    """Give what was read as Prometheus' own families."""
+    """Give the measurements as Prometheus' own families."""
 
     def __init__(self, counted: list[Figures], measured: list[Measurement]) -> None:
         self._counted = counted
@@ -110,5 +110,5 @@ def _count(response: Response) -> Response:
 
 
 def collected(store: Store) -> list[Family]:
-    """Give every family there is: what tests hold rules and dashboards against."""
+    """Give every family, so that tests can check alert rules and dashboards."""
     return list(_Collector([*read(store)], [*measure(store)]).collect())

@@ -1,4 +1,4 @@
-"""The requests and answers of the API: the models that validate are the ones documented."""
+"""Models of the API's requests and answers; the same models validate and document them."""
 
 from __future__ import annotations
 
@@ -69,19 +69,19 @@ CancellationReason = Literal["duplicate", "fraudulent", "requested_by_customer",
 
 
 class Input(BaseModel):
-    """What a caller sends: unknown fields are refused, so that a typing error is no surprise."""
+    """A request's body: unknown fields are refused, so that a typing error is noticed."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
 class Output(BaseModel):
-    """What we answer: a field that its model does not name is a defect of ours, never sent."""
+    """An answer's body: a field that the model does not name is a defect and is never sent."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class AccountHeader(BaseModel):
-    """The connected account a request is for (Stripe Connect)."""
+    """The connected account of a request (Stripe Connect)."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
@@ -91,7 +91,7 @@ class AccountHeader(BaseModel):
 
 
 class MoneyHeaders(AccountHeader):
-    """What makes a request that moves money safe to repeat."""
+    """The headers of a request that moves money; the key makes it safe to repeat."""
 
     idempotency_key: str | SkipJsonSchema[None] = Field(
         None, alias="Idempotency-Key", min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$"
@@ -99,7 +99,7 @@ class MoneyHeaders(AccountHeader):
 
 
 class RefundHeaders(MoneyHeaders):
-    """How long a caller would like to wait for the result."""
+    """The headers of a refund request, with the time that the caller will wait."""
 
     prefer: str | SkipJsonSchema[None] = Field(
         None, alias="Prefer", max_length=255, description="RFC 7240: `wait=N`, N seconds up to 30."
@@ -107,10 +107,12 @@ class RefundHeaders(MoneyHeaders):
 
 
 class TransferData(Input):
-    """Where the money of a destination charge goes (Stripe Connect)."""
+    """The destination of a destination charge (Stripe Connect)."""
 
     destination: AccountId
-    amount: Amount | None = Field(None, description="Of it; without, all but the fee.")
+    amount: Amount | None = Field(
+        None, description="Amount to transfer; by default all but the fee."
+    )
 
 
 class ProcessPayment(Input):
@@ -125,10 +127,12 @@ class ProcessPayment(Input):
         None, max_length=512, description="Stripe sends the receipt there."
     )
     return_url: Annotated[str, AfterValidator(_return_url)] | None = Field(
-        None, max_length=2048, description="Where 3D Secure sends the customer's browser back to."
+        None,
+        max_length=2048,
+        description="Address to which 3D Secure sends the customer's browser back.",
     )
     application_fee_amount: Amount | None = Field(
-        None, description="What the platform keeps (Stripe Connect), smallest unit."
+        None, description="Fee of the platform (Stripe Connect), in the smallest unit."
     )
     transfer_data: TransferData | None = None
     on_behalf_of: AccountId | None = Field(
@@ -137,7 +141,7 @@ class ProcessPayment(Input):
 
 
 class VerifyPayment(Input):
-    """A question: whether a payment succeeded, as expected."""
+    """A request to check whether a payment succeeded, and with the expected amount."""
 
     payment_intent_id: PaymentId = Field(description="Or the charge of a payment without one.")
     expected_amount: Amount | None = None
@@ -145,12 +149,12 @@ class VerifyPayment(Input):
 
 
 class ProcessRefund(Input):
-    """A refund to make; without an amount, of all that is left."""
+    """A refund to make; without an amount, all that is left of the payment."""
 
     payment_intent_id: PaymentId = Field(description="Or the charge of a payment without one.")
     amount: Amount | None = None
     expected_currency: Currency | None = Field(
-        None, description="Refuse the refund of a payment in another currency."
+        None, description="Refuse the refund when the payment is in another currency."
     )
     reason: Reason | None = None
     metadata: Metadata = Field(default_factory=dict)
@@ -163,41 +167,42 @@ class ProcessRefund(Input):
 
 
 class CancelPayment(Input):
-    """Let a payment go: nobody can pay it any more, and what was held is released."""
+    """A cancellation: nobody can pay the payment any more, and held money is released."""
 
     reason: CancellationReason | None = None
 
 
 class VerifyRefund(Input):
-    """A question: whether a refund succeeded."""
+    """A request to check whether a refund succeeded."""
 
     refund_id: RefundId
 
 
 class PaymentPath(BaseModel):
-    """The payment in the path: its payment intent, or the charge of one without."""
+    """The payment in the path: a payment intent, or a charge without one."""
 
     payment_intent_id: str = Field(json_schema_extra={"pattern": PAYMENT_ID})
 
 
 class RefundPath(BaseModel):
-    """The refund, or our request for one, in the path."""
+    """The refund or the refund job in the path."""
 
     refund_id: str = Field(json_schema_extra={"pattern": REFUND_ID})
 
 
 class Payment(Output):
-    """A payment as it stands."""
+    """The current state of a payment."""
 
     success: bool = Field(description="True when its status is `succeeded`.")
     status: str = Field(
-        description="Stripe's status of the payment intent; of a charge without one, in its words."
+        description="Stripe's status of the payment intent; for a charge without one, the "
+        "corresponding status."
     )
     payment_intent_id: str | None = Field(description="Null for a charge without one.")
     client_secret: str | None = Field(description="Null when Stripe could not be asked.")
     requires_action: bool
     next_action: dict[str, Any] | None = Field(description="Stripe's, for 3D Secure.")
-    amount: int = Field(description="What was asked, in the currency's smallest unit.")
+    amount: int = Field(description="Amount requested, in the currency's smallest unit.")
     currency: str
     charge_id: str | None
     receipt_url: str | None
@@ -207,16 +212,16 @@ class Payment(Output):
 
 
 class Moved(Output):
-    """What reached the balance, as far as Stripe knows and our key may read it."""
+    """The change of the balance; null while Stripe does not know it or our key may not read it."""
 
     fee: int | None = Field(description="Stripe's fee, in the settlement currency.")
-    net: int | None = Field(description="What the balance gains; below zero, loses.")
+    net: int | None = Field(description="Change of the balance; negative for a loss.")
     settlement_currency: str | None
-    available_on: str | None = Field(description="When it can be paid out, RFC 3339.")
+    available_on: str | None = Field(description="When the net amount can be paid out, RFC 3339.")
 
 
 class Refund(Moved):
-    """A refund as it stands; `refund_id` is null until Stripe has made it."""
+    """The current state of a refund; `refund_id` is null until Stripe has made the refund."""
 
     refund_request_id: str | None
     refund_id: str | None
@@ -230,9 +235,9 @@ class Refund(Moved):
     payment_intent_id: str | None
     charge_id: str | None
     failure_reason: str | None = Field(description="Stripe's code.")
-    failure_message: str | None = Field(description="Stripe's sentence, of a refusal.")
+    failure_message: str | None = Field(description="Stripe's explanation of a refusal.")
     pending_reason: str | None = Field(
-        description="Why it waits: `processing`, `insufficient_funds` or `charge_pending`."
+        description="Why the refund waits: `processing`, `insufficient_funds` or `charge_pending`."
     )
     account: str | None = Field(description="The connected account, if any.")
     attempts: int
@@ -241,30 +246,32 @@ class Refund(Moved):
 
 
 class Dispute(Moved):
-    """A dispute as it stands."""
+    """The current state of a dispute."""
 
     dispute_id: str
     status: str
     reason: str | None
     amount: int | None
     currency: str | None
-    due_by: str | None = Field(description="Until when evidence can be given, RFC 3339.")
+    due_by: str | None = Field(description="Last time to submit evidence, RFC 3339.")
     created: int | None
 
 
 class CanceledPayment(Payment):
     """A payment that nobody can pay any more."""
 
-    amount_received: int = Field(description="What was captured before it was let go.")
+    amount_received: int = Field(description="Amount captured before the cancellation.")
     cancellation_reason: str | None
 
 
 class PaymentDetails(Payment, Moved):
-    """A payment with all that happened to it."""
+    """A payment with its refunds, disputes and timeline."""
 
-    amount_received: int = Field(description="What came: captured, in part or beyond.")
-    amount_capturable: int = Field(description="What is held and can still be captured.")
-    amount_refunded: int = Field(description="Of captured money; a released hold is no refund.")
+    amount_received: int = Field(description="Amount captured; may be below or above `amount`.")
+    amount_capturable: int = Field(description="Amount held that can still be captured.")
+    amount_refunded: int = Field(
+        description="Amount refunded of captured money; releasing a hold is no refund."
+    )
     cancellation_reason: str | None
     account: str | None = Field(description="The connected account, if any.")
     refunds: list[Refund]
@@ -272,11 +279,11 @@ class PaymentDetails(Payment, Moved):
     disputed: bool
     timeline: list[dict[str, Any]]
     stale: bool = Field(description="True when Stripe could not be asked.")
-    as_of: str = Field(description="When this was so, RFC 3339.")
+    as_of: str = Field(description="Time of the state shown, RFC 3339.")
 
 
 class PaymentVerdict(Output):
-    """Whether a payment succeeded, as expected."""
+    """The result of a check whether a payment succeeded as expected."""
 
     verified: bool
     payment_intent_id: str | None
@@ -291,7 +298,7 @@ class PaymentVerdict(Output):
 
 
 class RefundVerdict(Refund):
-    """Whether a refund succeeded."""
+    """The result of a check whether a refund succeeded."""
 
     verified: bool
 
@@ -304,14 +311,14 @@ class Received(Output):
 
 
 class Health(Output):
-    """The process lives."""
+    """The process runs."""
 
     status: Literal["healthy"]
     service: Literal["billing-service"]
 
 
 class Readiness(Output):
-    """Whether the process can do its work, each dependency by name."""
+    """The state of each dependency, by name."""
 
     status: Literal["ready", "unavailable"]
     checks: dict[str, str]

@@ -11,16 +11,19 @@ from shared.notification_schemas import address
 
 Json = dict[str, Any]
 REFERENCE = "#/components/schemas/{model}"
-# What the event service may answer; anything else is tried again.
+# Answers of the event service; after any other answer the notification is sent again.
 ANSWERS = {
-    "2XX": {"description": "Taken: it is not sent again."},
-    "410": {"description": "Never to be taken: it is a dead letter at once."},
-    "default": {"description": "Not taken: it is sent again, with growing delays, for 72 hours."},
+    "2XX": {"description": "Accepted: the notification is not sent again."},
+    "410": {"description": "Refused for good: the notification becomes a dead letter at once."},
+    "default": {
+        "description": "Not accepted: the notification is sent again, with growing delays, for "
+        "72 hours."
+    },
 }
 
 
 def add_notifications(document: Json) -> None:
-    """Add every type of notification to an OpenAPI document; again changes nothing."""
+    """Add every type of notification to an OpenAPI document; idempotent."""
     _, definitions = models_json_schema([(Notification, "serialization")], ref_template=REFERENCE)
     document["components"].setdefault("schemas", {}).update(definitions["$defs"])
     document["webhooks"] = {name: {"post": _operation(name)} for name in TYPES}
@@ -31,7 +34,7 @@ def _operation(name: str) -> Json:
         "operationId": name.replace(".", "_"),
         "summary": TYPES[name].meaning,
         "tags": ["notifications"],
-        "externalDocs": {"description": "Its JSON Schema.", "url": address(name)},
+        "externalDocs": {"description": "The JSON Schema of this type.", "url": address(name)},
         "requestBody": {
             "required": True,
             "content": {

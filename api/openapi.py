@@ -1,4 +1,4 @@
-"""The contract the service serves: OpenAPI 3.1 from the models, put right where it misleads."""
+"""The contract that the service serves: OpenAPI 3.1 from the models, with corrections."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from flask_openapi3.openapi import OpenAPI
 from api.notifications_contract import add_notifications
 
 Json = dict[str, Any]
-# Where the contract is served is where its routes are.
+# The routes have the same address as the contract.
 SERVERS = [{"url": "/", "description": "The service that serves this document."}]
 
 
 def operation_name(*, bp_name: str, name: str, path: str, method: str) -> str:
-    """Name an operation by its resource and what is done: `paymentProcess`, `opsDeadLetters`."""
+    """Name an operation by its resource and its action: `paymentProcess`, `opsDeadLetters`."""
     del path, method
     first, *rest = f"{bp_name.removesuffix('_lists')}_{name}".split("_")
     return first + "".join(part.capitalize() for part in rest)
 
 
 def contract(app: OpenAPI) -> Json:
-    """Give the contract of an application.
+    """Build the contract of an application.
 
-    The library adds to every route that names no 422 one of its own shape, which no answer of ours
-    has; a route without input has none at all. And it says of what may be left out that null is its
-    default: a client's generated types would then demand it.
+    The library documents a 422 in a form of its own for every route that names none; our answers
+    do not have this form, and a route without input never answers 422. It also gives optional
+    fields the default null, so that a client's generated types would require them.
     """
     document: Json = app.api_doc
     document["servers"] = SERVERS

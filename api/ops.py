@@ -1,4 +1,4 @@
-"""Operations: look at work and redrive it. For operators; every change is in the audit."""
+"""Routes for operators: inspect work and redrive it; the audit log records every change."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ STRIPE_DASHBOARD = "https://dashboard.stripe.com"
 
 @ops.get("/service", responses={200: ServiceInfo, **ON_GET})
 def service() -> Response:
-    """Tell which mode and version run here, whatever state Redis is in."""
+    """Answer with the mode and version of the service, also when Redis is down."""
     settings = parts().settings
     mode = "simulated" if settings.stripe_api_base else "live" if settings.livemode else "test"
     return reply(
@@ -71,7 +71,7 @@ def service() -> Response:
 
 
 def _dashboard(settings: Settings) -> str:
-    """Give the address that the pages of Stripe's dashboard, or of the sandbox's, are below."""
+    """Give the base address of Stripe's dashboard, or of the sandbox's."""
     if settings.stripe_api_base:
         return str(settings.stripe_api_base).rstrip("/")
     return STRIPE_DASHBOARD if settings.livemode else f"{STRIPE_DASHBOARD}/test"
@@ -87,7 +87,7 @@ def dead_letters(query: LetterSearch) -> Response:
 
 @ops.post("/dead-letters/redrive", responses={200: RedriveResult, **documented(404), **ON_POST})
 def redrive_many(body: RedriveMany) -> Response:
-    """Redrive dead letters, by id or by what they have in common; a dry run changes nothing."""
+    """Redrive dead letters by id or by a search; a dry run changes nothing."""
     if (body.ids is None) == (body.kind is None):
         raise CallerError("Send either ids or kind, not both.", status=422, code="ids_or_kind")
     audit, redrive = audit_note(body), _redrive()
@@ -101,20 +101,20 @@ def redrive_many(body: RedriveMany) -> Response:
 
 @ops.get("/items/<item_id>", responses={200: ItemDetails, **documented(400, 404), **ON_GET})
 def inspect(path: ItemPath) -> Response:
-    """Tell all that is known of an event, a refund job or a notification."""
+    """Show an event, a refund job or a notification with all its fields."""
     return reply(ItemDetails.of(DeadLetters(parts().store).inspect(_item(path.item_id))))
 
 
 @ops.post("/items/<item_id>/redrive", responses={200: Outcome, **documented(404, 409), **ON_POST})
 def redrive_one(path: ItemPath, body: RedriveOne) -> Response:
-    """Redrive one finished item, dead or done; an event unknown here comes from Stripe."""
+    """Redrive one dead or finished item; an event that is unknown here is fetched from Stripe."""
     outcome = _redrive().one(_item(path.item_id), audit_note(body), body.account)
     return reply(Outcome(outcome=outcome))
 
 
 @ops.post("/refunds/<job>/resolve", responses={200: Outcome, **documented(404, 409), **ON_POST})
 def resolve(path: JobPath, body: Resolve) -> Response:
-    """Let a dead refund job end as it was found at Stripe: with a refund, or as failed."""
+    """End a dead refund job as Stripe's dashboard shows: with a refund, or as failed."""
     if body.failed == (body.refund_id is not None):
         raise CallerError("Send either refund_id or failed: true.", status=422, code="one_finding")
     _redrive().resolve(_item(path.job, "rr_"), audit_note(body), body.refund_id)
@@ -130,13 +130,14 @@ def events(query: EventSearch) -> Response:
 
 @ops.get("/payments/<payment_id>", responses={200: KnownPayment, **documented(400, 404), **ON_GET})
 def payment(path: OpsPaymentPath) -> Response:
-    """Tell what is known here of a payment, its whole timeline, without asking Stripe."""
+    """Show the stored state and timeline of a payment, without a call to Stripe."""
     payment_id = payment_id_of(path.payment_id)
     record = parts().payments.read(payment_id)
     timeline = parts().payments.timeline(payment_id)
     if not record.known and not timeline:
         raise CallerError(
-            "No webhook has told of this payment yet, or it was forgotten.",
+            "This service has no data about this payment: no webhook has come "
+            "yet, or its data expired.",
             status=404,
             code="payment_not_found",
         )
@@ -153,13 +154,13 @@ def payment(path: OpsPaymentPath) -> Response:
 
 @ops.get("/refunds/<refund_id>", responses={200: Refund, **documented(400, 404), **ON_GET})
 def refund(header: AccountHeader, path: OpsRefundPath) -> Response:
-    """Tell how a refund stands, as `GET /api/refund/…` does for a caller."""
+    """Show a refund, as `GET /api/refund/…` does for a caller."""
     return reply(look_up(path.refund_id, header.stripe_account))
 
 
 @ops.get("/queues", responses={200: QueueList, **ON_GET})
 def queues() -> Response:
-    """Tell how much waits in each queue and who consumes it."""
+    """Show how much work waits in each queue, and which workers serve it."""
     store = parts().store
     findings = [
         StoreFinding(
@@ -172,13 +173,13 @@ def queues() -> Response:
 
 @ops.get("/reconcile", responses={200: Comparison, **ON_GET})
 def reconciliation() -> Response:
-    """Tell how the comparison with Stripe's archive stands."""
+    """Show the state of the comparison with Stripe's archive."""
     return reply(Comparison(**Reconciliation(parts().store).report()))
 
 
 @ops.post("/reconcile", responses={202: Outcome, **ON_POST})
 def reconcile(body: Signed) -> Response:
-    """Compare with Stripe's archive now; `running` says that another round follows this one."""
+    """Compare with Stripe's archive now; `running` means that it runs again after this round."""
     outcome = Reconciliation(parts().store).demand()
     _redrive().note(audit_note(body), "reconcile")
     return reply(Outcome(outcome=outcome), 202)
@@ -186,7 +187,7 @@ def reconcile(body: Signed) -> Response:
 
 @ops.get("/audit", responses={200: AuditList, **ON_GET})
 def audit(query: Limit) -> Response:
-    """List what people decided, the newest first."""
+    """List the decisions of operators, the newest first."""
     return reply(AuditList(data=_redrive().audit(query.limit)))
 
 
@@ -196,7 +197,9 @@ def _redrive() -> Redrive:
 
 def _item(item_id: str, prefix: str = "") -> str:
     if not re.fullmatch(ITEM_ID, item_id) or not item_id.startswith(prefix):
-        raise CallerError("No item has an id like this.", status=404, code="item_not_found")
+        raise CallerError(
+            "An item's id begins with evt_, rr_ or ntf_.", status=404, code="item_not_found"
+        )
     return item_id
 
 

@@ -1,4 +1,4 @@
-"""Lists for operators: payments, refunds, notifications, what a text belongs to, and rates."""
+"""Lists for operators: payments, refunds, notifications, search and rates."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def notifications(query: NotificationSearch) -> Response:
 
 @lists.post("/notifications/test", responses={202: Staged, **ON_POST})
 def test_notification(body: Signed) -> Response:
-    """Send the event service a notification that is marked as a test; it is about no payment."""
+    """Send the event service a notification that is marked as a test and has no payment."""
     staged = stage(parts().store, parts().settings, trace())
     redrive = Redrive(parts().store, parts().settings, parts().gateway)
     redrive.note(audit_note(body), "test_notification", id=staged)
@@ -99,7 +99,7 @@ def refunds(query: RefundSearch) -> Response:
 
 @lists.get("/payments", responses={200: PaymentList, **documented(400), **ON_GET})
 def payments(query: OperatorsPaymentQuery) -> Response:
-    """List the payments that are known here, the newest first."""
+    """List the stored payments, the newest first."""
     data, complete = _known_payments().page(_payment_filter(query), query)
     return reply(PaymentList(data=data, complete=complete))
 
@@ -115,13 +115,13 @@ def payment_sums(query: OperatorsTerms) -> Response:
     responses={200: PaymentWork, **documented(404), **ON_GET},
 )
 def work(path: OpsPaymentPath) -> Response:
-    """List the events, refund jobs and notifications of a payment with where each stands."""
+    """List the events, refund jobs and notifications of a payment with their states."""
     return reply(PaymentWork(data=_known_payments().work(payment_id_of(path.payment_id))))
 
 
 @lists.get("/find", responses={200: MatchList, **ON_GET})
 def find(query: FindQuery) -> Response:
-    """Find what an id, an e-mail address or any text in a payment's state belongs to."""
+    """Find the items and payments that an id, an e-mail address or any other text belongs to."""
     finder = Finder(parts().store, parts().payments, parts().payment_index, parts().settings)
     data, complete = finder.find(query.text.strip())
     return reply(MatchList(data=data, complete=complete))
@@ -129,7 +129,7 @@ def find(query: FindQuery) -> Response:
 
 @lists.get("/rates", responses={200: Rates, **ON_GET})
 def rates(query: RateQuery) -> Response:
-    """Tell what was counted in each five minutes of the last hours, and the delays."""
+    """Show the counts of each five minutes in the last hours, and the delays."""
     first, counts, delays = kept.read(parts().store, query.hours * BUCKETS_AN_HOUR)
     return reply(
         Rates(
@@ -194,7 +194,7 @@ def _walk(kind: str, wanted: ItemFilter, fields: tuple[str, ...]) -> _Scan:
 
 
 def _taken(rows: Iterable[Row], limit: int) -> tuple[list[Row], bool]:
-    """Take as many rows as were asked for; say whether these were all."""
+    """Take up to the requested number of rows; say whether these were all."""
     taken = list(islice(rows, limit + 1))
     return taken[:limit], len(taken) <= limit
 

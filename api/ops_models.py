@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from api.models import REFUND_ID, Input, Output
 from api.redrive import MOST_AT_ONCE
 
-# What a page shows unless more is asked for, and at most.
+# Rows of a page: the default and the most.
 PAGE = 50
 LONGEST_PAGE = 1_000
 LetterKind = Literal["events", "refunds", "notifications"]
@@ -18,7 +18,7 @@ ACCOUNT_ID = r"^acct_[A-Za-z0-9]{1,120}$"
 
 
 def _rfc3339(value: object) -> object:
-    """Refuse a bare number, which pydantic takes for Unix time."""
+    """Refuse a bare number, which pydantic reads as Unix time."""
     if isinstance(value, str) and "T" in value.upper():
         return value
     raise ValueError("must be a date and time of RFC 3339, with a time zone")
@@ -28,7 +28,7 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
 
 
 class Search(BaseModel):
-    """The filters of every search; all that are given must match."""
+    """The filters of every search; an item must match all of them."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
@@ -43,7 +43,7 @@ class Search(BaseModel):
 
 
 class LetterSearch(Search):
-    """Filters of dead letters; times are when they died."""
+    """Filters of dead letters; times are when they were given up."""
 
     kind: LetterKind | None = None
 
@@ -69,13 +69,13 @@ class JobPath(BaseModel):
 
 
 class OpsRefundPath(BaseModel):
-    """A refund, as Stripe names it (`re_`), or the request for one (`rr_`)."""
+    """A refund (`re_`) or a refund job (`rr_`)."""
 
     refund_id: str = Field(json_schema_extra={"pattern": REFUND_ID})
 
 
 class OpsPaymentPath(BaseModel):
-    """A payment, as Stripe names it (`pi_`, or `ch_` and `cs_` for one without an intent)."""
+    """A payment (`pi_`; `ch_` or `cs_` for one without a payment intent)."""
 
     payment_id: str = Field(json_schema_extra={"pattern": r"^[A-Za-z0-9_]{3,128}$"})
 
@@ -87,14 +87,14 @@ class Limit(BaseModel):
 
 
 class Signed(Input):
-    """Who asks and why; the audit keeps both beside the key's fingerprint and its name."""
+    """The operator's name and reason, which the audit log keeps with the key's fingerprint."""
 
-    by: str = Field("", max_length=100, description="Your name, for the audit.")
-    reason: str = Field("", max_length=500, description="Your reason, for the audit.")
+    by: str = Field("", max_length=100, description="Your name, for the audit log.")
+    reason: str = Field("", max_length=500, description="Your reason, for the audit log.")
 
 
 class RedriveMany(Signed):
-    """Dead letters to redrive: by id, or of one kind by what they have in common."""
+    """Dead letters to redrive: by id, or all of one kind that match the filters."""
 
     ids: list[str] | None = Field(None, max_length=MOST_AT_ONCE)
     kind: LetterKind | None = None
@@ -106,11 +106,11 @@ class RedriveMany(Signed):
     since: Moment | None = None
     until: Moment | None = None
     limit: int = Field(100, ge=1, le=MOST_AT_ONCE, description="Stop after this many items.")
-    dry_run: StrictBool = Field(False, description="Only say which items would be redriven.")
+    dry_run: StrictBool = Field(False, description="List the items to redrive and change nothing.")
 
 
 class RedriveOne(Signed):
-    """An item to redrive; an event unknown here is fetched from Stripe."""
+    """An item to redrive; an event that is unknown here is fetched from Stripe."""
 
     account: str | None = Field(
         None, pattern=ACCOUNT_ID, description="The event's connected account."
@@ -118,14 +118,14 @@ class RedriveOne(Signed):
 
 
 class Resolve(Signed):
-    """What Stripe's dashboard shows for a dead refund job: its refund, or that there is none."""
+    """The outcome of a dead refund job in Stripe's dashboard: a refund, or none."""
 
     refund_id: str | None = Field(None, pattern=r"^(re|pyr)_[A-Za-z0-9]{1,120}$")
     failed: StrictBool = False
 
 
 class Item(Output):
-    """What a list shows of an item; times are RFC 3339."""
+    """The fields of an item in a list; times are RFC 3339."""
 
     kind: LetterKind
     id: str
@@ -136,8 +136,8 @@ class Item(Output):
     error: str | None
     attempts: int
     redriven_at: str | None
-    dead_at: str | None = Field(None, description="In a list of dead letters.")
-    recorded_at: str | None = Field(None, description="In a list of events.")
+    dead_at: str | None = Field(None, description="Set in a list of dead letters.")
+    recorded_at: str | None = Field(None, description="Set in a list of events.")
 
 
 class ItemList(Output):
@@ -149,7 +149,7 @@ class ItemList(Output):
 
 
 class ItemDetails(Output):
-    """All that is known of an item; what does not apply to its kind is null, times are RFC 3339."""
+    """All fields of an item; fields of other kinds are null, times are RFC 3339."""
 
     kind: LetterKind
     id: str
@@ -159,25 +159,29 @@ class ItemDetails(Output):
     account: str | None = None
     error: str | None = None
     attempts: int
-    crashes: str | None = Field(None, description="Attempts whose process died.")
+    crashes: str | None = Field(None, description="Number of attempts whose process died.")
     deliveries: str | None = Field(None, description="How often the item was recorded.")
-    source: str | None = Field(None, description="Of an event: webhook, reconcile or redrive.")
-    object: str | None = Field(None, description="Of an event: the id of its object.")
+    source: str | None = Field(
+        None, description="Source of an event: webhook, reconcile or redrive."
+    )
+    object: str | None = Field(None, description="Id of an event's object.")
     created: str | None = Field(None, description="Stripe's time of the event, Unix seconds.")
     api_version: str | None = None
     reason: str | None = Field(None, description="Why an event was ignored.")
     refund_id: str | None = None
-    batch_id: str | None = Field(None, description="Of a refund job that is a batch's member.")
+    batch_id: str | None = Field(None, description="Batch that a refund job belongs to.")
     result: str | None = Field(None, description="Stripe's refund, as JSON text.")
     amount: str | None = None
     currency: str | None = None
-    expected_currency: str | None = Field(None, description="That the refund's caller expects.")
+    expected_currency: str | None = Field(
+        None, description="Currency that the refund's caller expects."
+    )
     pending_reason: str | None = None
-    refusals: str | None = Field(None, description="How often balance was lacking.")
+    refusals: str | None = Field(None, description="Number of attempts without enough balance.")
     failure_code: str | None = None
     failure_message: str | None = None
-    decision: str | None = Field(None, description="An operator's, as JSON text.")
-    sequence: str | None = Field(None, description="Of a notification: within its payment.")
+    decision: str | None = Field(None, description="Operator's decision, as JSON text.")
+    sequence: str | None = Field(None, description="Number of a notification within its payment.")
     request_id: str | None = None
     stripe_request_id: str | None = None
     traceparent: str | None = None
@@ -188,20 +192,22 @@ class ItemDetails(Output):
     finished_at: str | None = None
     redriven_at: str | None = None
     not_before: str | None = Field(None, description="The next attempt, Unix milliseconds.")
-    other: dict[str, str] | None = Field(None, description="Fields of another version of ours.")
+    other: dict[str, str] | None = Field(
+        None, description="Fields that another version of this service wrote."
+    )
     payload: Any = Field(description="The event, the request or the notification.")
     history: list[dict[str, Any]] = Field(description="Every attempt with its error.")
 
     @classmethod
     def of(cls, known: dict[str, Any]) -> ItemDetails:
-        """Build the answer; what only another version of ours writes is kept apart."""
+        """Build the answer; fields of other versions of this service go into `other`."""
         other = {name: value for name, value in known.items() if name not in cls.model_fields}
         named = {name: value for name, value in known.items() if name in cls.model_fields}
         return cls(**named, other=other or None)
 
 
 class RedriveResult(Output):
-    """What a redrive did, or in a dry run would do."""
+    """The result of a redrive, or of a dry run."""
 
     dry_run: bool
     matched: int
@@ -211,13 +217,13 @@ class RedriveResult(Output):
 
 
 class Outcome(Output):
-    """What was done: `redriven`, `recorded`, `resolved`, `due` or `running`."""
+    """The outcome: `redriven`, `recorded`, `resolved`, `due` or `running`."""
 
     outcome: str
 
 
 class Comparison(Output):
-    """How the comparison with Stripe's archive stands; the gap is events older than a minute."""
+    """The comparison with Stripe's archive; the gap counts missing events older than a minute."""
 
     running: bool
     completed_at_ms: int | None
@@ -225,23 +231,24 @@ class Comparison(Output):
     total: dict[str, int]
     watermarks: dict[str, int | None]
     endpoints: dict[str, int] = Field(
-        description="Webhook endpoints with our path at Stripe by status; empty while unknown."
+        description="Number of webhook endpoints with our path at Stripe, by status; empty "
+        "while unknown."
     )
 
 
 class ServiceInfo(Output):
-    """What runs: `open` says that no operator key is needed, `simulated` that no money moves."""
+    """The running service; `open`: no operator key is needed, `simulated`: no money moves."""
 
     mode: Literal["live", "test", "simulated"]
     open: bool
-    dashboard: str = Field(description="What the pages of Stripe's dashboard are below.")
+    dashboard: str = Field(description="Base address of the pages of Stripe's dashboard.")
     stripe_api_version: str
 
 
 class Queue(Output):
-    """One queue: messages in it, open items, those that are due, dead letters, its consumers.
+    """One queue: its messages, open items, due items, dead letters and workers.
 
-    `silent`: no worker serves it. That cannot be told of an idle queue while upkeep is silent.
+    `silent` means that no worker serves it; it is unknown for an idle queue without upkeep.
     """
 
     name: str
@@ -256,7 +263,7 @@ class Queue(Output):
 
 
 class StoreFinding(Output):
-    """What is wrong with Redis, and its fix."""
+    """A problem of Redis, and its fix."""
 
     level: Literal["warning", "error"]
     what: str
@@ -266,8 +273,8 @@ class StoreFinding(Output):
 class QueueList(Output):
     """All queues, and the processes that serve any of them.
 
-    `upkeep_seconds_ago` is the last sign of life of a relay; `stuck` are workers none of whose
-    threads got anywhere for longer than a lease.
+    `upkeep_seconds_ago` is the last sign of life of a relay; `stuck` lists workers whose threads
+    all made no progress for longer than a lease.
     """
 
     data: list[Queue]
@@ -277,12 +284,13 @@ class QueueList(Output):
     upkeep_silent: bool
     upkeep_seconds_ago: float | None
     store_findings: list[StoreFinding] = Field(
-        description="Settings of Redis that can lose work, and what its last start left out."
+        description="Settings of Redis that can lose work, and commands that its last start "
+        "dropped."
     )
 
 
 class KnownPayment(Output):
-    """What is known here of a payment, without asking Stripe."""
+    """The stored state of a payment, without a call to Stripe."""
 
     payment_id: str
     revision: str
@@ -292,6 +300,6 @@ class KnownPayment(Output):
 
 
 class AuditList(Output):
-    """What people decided, newest first."""
+    """The decisions of operators, newest first."""
 
     data: list[dict[str, Any]]

@@ -1,4 +1,4 @@
-"""`GET /ops/settings`: with what settings this API process runs, so that nobody has to guess."""
+"""`GET /ops/settings`: the settings of the API process that answers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RunningSettings(Output):
     """The settings of the API process that answers, by the names of their variables."""
 
     version: str
-    mode: str = Field(description="Of the account: `live` or `test`.")
+    mode: str = Field(description="Mode of the account: `live` or `test`.")
     settings: dict[str, Any] = Field(
         description="Passwords in URLs are masked. Of a secret only whether it is set is told, of "
         "the Stripe key also its kind."
@@ -32,13 +32,13 @@ class RunningSettings(Output):
 
 @ops.get("/settings", responses={200: RunningSettings, **ON_GET})
 def settings() -> Response:
-    """Tell with which settings the API process that answers runs; secrets are left out."""
+    """Answer with the settings of this API process, without secrets."""
     own = parts().settings
     return reply(RunningSettings(version=VERSION, mode=own.mode, settings=shown(own)))
 
 
 def shown(own: Settings) -> dict[str, Any]:
-    """Give all settings by the names of their variables, with nothing in them that opens a door."""
+    """Give all settings by the names of their variables, without secrets and passwords."""
     return {
         name.upper(): _shown(name, getattr(own, name)) for name in sorted(Settings.model_fields)
     }

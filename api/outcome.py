@@ -1,4 +1,4 @@
-"""Find out what a payment came to when Stripe answered with an error of its own."""
+"""Find the outcome of a payment when Stripe answered with an error 5xx."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from shared.errors import PaymentDeclined, Unavailable
 from shared.work.outcomes import Outcomes, listed
 
 Json = dict[str, Any]
-# Errors of Stripe's own (5xx) are kept under the idempotency key and given again for 24 hours.
+# Stripe stores its errors 5xx with the idempotency key and repeats them for 24 hours.
 REPEATED_BY_STRIPE = "stripe_error"
 
 
 def made_after_all(
     keyed_request: IdempotentRequest, error: Unavailable, account: str | None
 ) -> Json | None:
-    """Give the payment intent that was made in spite of Stripe's error, if it is decided.
+    """Give the payment intent that Stripe made in spite of its error, if it has an outcome.
 
-    None when none is known: then the outcome stays unknown, and the same key may be sent again.
+    None when there is none: the outcome stays unknown, and the same key may be sent again.
     Raises `PaymentDeclined` when the intent was made and the card declined; `Unavailable`.
     """
     if error.code != REPEATED_BY_STRIPE or error.outcome_known:

@@ -1,4 +1,4 @@
-"""What an API process holds while it lives: built once by `create_app`, shared by its threads."""
+"""The parts of an API process: built once by `create_app`, shared by its threads."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class Parts:
     payment_index: PaymentIndex
     batches: Batches
     idempotency: IdempotencyKeys
-    # Requests that may wait for a result at a time (`Prefer: wait`): the rest of the threads
+    # Limits the requests that wait for a result at one time (`Prefer: wait`): the other threads
     # must stay free for other refunds.
     waiting_room: BoundedSemaphore
-    # Set when the process is about to end: whoever waits for a result stops waiting.
+    # Set when the process is about to end, so that requests stop waiting for results.
     draining: Event
     bad_keys: BadKeys
 
@@ -66,5 +66,5 @@ class Parts:
 
 
 def parts() -> Parts:
-    """Give the parts of the application that serves this request."""
+    """Give the parts of the application that answers this request."""
     return cast(Parts, current_app.extensions[EXTENSION])

@@ -1,4 +1,4 @@
-"""Payments: take one, look at one, verify one."""
+"""Routes of payments: take one, read one, verify one."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _created(
 
 
 def _mark(payment_intent_id: str, account: str | None) -> None:
-    """Mark the payment as made here, where its events may not say so, nor a caller its account."""
+    """Mark the payment as made here, because its events and later requests may not show it."""
     if account or parts().settings.others_payments != "tell":
         parts().payments.remember_made_here(payment_intent_id, account)
 
@@ -106,7 +106,7 @@ def _note(
     account: str | None,
     outcome: str,
 ) -> None:
-    """Mark and note the payment we made; what cannot be written must not undo it."""
+    """Mark and note the payment; a failed write does not fail the request."""
     if payment_intent_id is None:
         return
     try:
@@ -126,7 +126,7 @@ def _note(
     "/<id:payment_intent_id>", responses={200: PaymentDetails, **documented(400, 404), **ON_GET}
 )
 def details(header: AccountHeader, path: PaymentPath) -> Response:
-    """Tell how a payment stands and all that happened to it."""
+    """Read a payment with its refunds, disputes and timeline."""
     payment_id = path.payment_intent_id
     if not re.fullmatch(PAYMENT_ID, payment_id):
         raise CallerError("No payment has this id.", status=404, code="payment_not_found")
@@ -145,7 +145,7 @@ def details(header: AccountHeader, path: PaymentPath) -> Response:
     responses={200: PaymentVerdict, **documented(404), **ON_POST},
 )
 def verify(header: AccountHeader, body: VerifyPayment) -> Response:
-    """Say whether a payment succeeded, as expected: asks Stripe, never a cache."""
+    """Check whether a payment succeeded as expected; asks Stripe, never a cache."""
     payment_id = body.payment_intent_id
     account = account_of(payment_id, header.stripe_account)
     intent = payment_from_stripe(payment_id, account)

@@ -1,7 +1,7 @@
-"""The one shape of a payment in our answers, from Stripe's payment intent or from what we remember.
+"""Answers about a payment, built from Stripe's payment intent or from the stored state.
 
-What is remembered is put into Stripe's form first, so that there is one place that reads it. So is
-a charge that has no payment intent.
+The stored state, or a charge without a payment intent, is first put into Stripe's form, so that one
+function reads all three.
 """
 
 from __future__ import annotations
@@ -113,16 +113,16 @@ def _refunded(intent: Json, account: str | None) -> int:
 
 
 def _refunded_as_charge_says(charge: Json) -> int:
-    """Read what was given back of a charge: never more than was captured of it."""
+    """Read the amount refunded of a charge: never more than was captured."""
     return min(int(charge.get("amount_refunded") or 0), captured(charge))
 
 
 def details_from_stripe(
     payment_id: str, account: str | None, timeline: list[Json]
 ) -> PaymentDetails:
-    """Ask Stripe how a payment stands. Raises `CallerError` 404, `Unavailable`.
+    """Read a payment from Stripe. Raises `CallerError` 404, `Unavailable`.
 
-    What our key may not read is as events told it.
+    Parts that our key may not read come from events.
     """
     intent = payment_from_stripe(payment_id, account, with_fees=True)
     charge = intent.get("latest_charge") or {}
@@ -146,7 +146,7 @@ def details_from_stripe(
 
 
 def _refunds(intent: Json, account: str | None) -> list[Json] | None:
-    """List a payment's refunds; None where our key may not."""
+    """List a payment's refunds; None when our key may not read them."""
     try:
         return parts().gateway.refunds_of(account, **_owner(intent))
     except (CallerError, Misconfigured) as error:
@@ -156,7 +156,7 @@ def _refunds(intent: Json, account: str | None) -> list[Json] | None:
 
 
 def _disputes(intent: Json, account: str | None) -> list[Json] | None:
-    """List a payment's disputes; None where our key may not."""
+    """List a payment's disputes; None when our key may not read them."""
     try:
         return parts().gateway.disputes_of(account, **_owner(intent))
     except (CallerError, Misconfigured) as error:
@@ -166,7 +166,7 @@ def _disputes(intent: Json, account: str | None) -> list[Json] | None:
 
 
 def _owner(intent: Json) -> dict[str, str]:
-    """Say of what refunds and disputes are listed: of the intent, or of the charge without one."""
+    """Give the filter for refunds and disputes: the intent, or the charge without one."""
     intent_id = _intent_id(intent)
     return {"payment_intent": intent_id} if intent_id else {"charge": intent["id"]}
 
@@ -187,7 +187,7 @@ def _details(
 
 
 def _dispute_answer(dispute: Json) -> Dispute:
-    """Build the answer from a dispute in Stripe's form, or as events told of it."""
+    """Build the answer from a dispute in Stripe's form or in the stored form."""
     details = dispute.get("evidence_details") or dispute
     due_by = details.get("due_by")
     return Dispute(
@@ -213,7 +213,7 @@ def details_remembered(payment_id: str, timeline: list[Json]) -> PaymentDetails:
     intent = remembered_intent(record.id, record.known)
     if any(intent.get(name) is None for name in ("status", "amount", "currency")):
         raise Unavailable(
-            "Stripe does not answer, and no webhook told of this payment yet; try again.",
+            "Stripe does not answer, and no webhook has reported this payment yet; try again.",
             code="stripe_unreachable",
             retry_after_seconds=5,
         )
@@ -233,5 +233,5 @@ def details_remembered(payment_id: str, timeline: list[Json]) -> PaymentDetails:
 
 
 def _remembered_refunds(record: PaymentRecord) -> list[Json]:
-    """Give the refunds that events told of, in Stripe's form but for what they moved."""
+    """Give the refunds that events reported, in Stripe's form without changes of the balance."""
     return [refund | {"payment_intent": record.id} for refund in refunds(record.known)]

@@ -1,4 +1,4 @@
-"""`GET /api/payments`: a caller's list of payments, read from Redis; Stripe is not asked."""
+"""`GET /api/payments`: a caller's list of payments, read from Redis without a call to Stripe."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ payment_list = callers_blueprint("payments", "/api/payments", "payments")
 
 @payment_list.get("", responses={200: CallersPaymentList, **documented(400), **ON_GET})
 def page(header: AccountHeader, query: CallersPaymentQuery) -> Response:
-    """List the payments that events told of, the newest first, as they stand now.
+    """List the payments that events reported, the newest first, in their current state.
 
-    Those of the account in `Stripe-Account`; without it, of every account that this key may act
-    for.
+    Lists those of the account in `Stripe-Account`; without it, those of every account that this
+    key may act for.
     """
     wanted = PaymentFilter(
         metadata=wanted_metadata(query),
@@ -47,7 +47,8 @@ def wanted_metadata(query: PaymentTerms) -> dict[str, str]:
     for name in metadata:
         if name not in indexed:
             raise CallerError(
-                f"{name}: Payments are not listed by this; INDEXED_METADATA names the keys.",
+                f"{name}: Payments cannot be listed by this key; INDEXED_METADATA "
+                "names the keys that can be used.",
                 status=422,
                 code="invalid_parameter",
                 param=name,
@@ -56,7 +57,7 @@ def wanted_metadata(query: PaymentTerms) -> dict[str, str]:
 
 
 def _accounts(named: str | None) -> frozenset[str] | None:
-    """Say of which accounts payments may be shown: the one that is named, or all of the key's."""
+    """Give the accounts whose payments to list: the named one, or all that the key may act for."""
     return g.limits.accounts if named is None else frozenset((named,))
 
 

@@ -1,4 +1,4 @@
-"""The requests and answers of lists of payments, for callers and for operators."""
+"""Models of lists of payments, for callers and for operators."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from api.ops_models import LONGEST_PAGE, PAGE, Moment
 from shared.payment_summary import PaymentSummary
 from shared.work.payment_index import LAST_SECOND
 
-# Stripe's own length of a page at most, and at first.
+# Rows of a page: the most and the default, as in Stripe's own lists.
 LONGEST_CALLERS_PAGE = 100
 CALLERS_PAGE = 10
 Value = Annotated[str, StringConstraints(min_length=1, max_length=METADATA_VALUE_LENGTH)]
@@ -35,9 +35,9 @@ Status = Literal[
 
 
 class PaymentTerms(BaseModel):
-    """Whose payments, and how they stand; everything given must hold.
+    """Filters of payments; a payment must match all of them.
 
-    Beside the fields that are named here, each metadata key of `INDEXED_METADATA` is one.
+    Each metadata key of `INDEXED_METADATA` is a filter, too.
     """
 
     model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
@@ -63,7 +63,7 @@ class PaymentTerms(BaseModel):
 
 
 class CallersPaymentQuery(PaymentTerms):
-    """What a caller may look for; times are when Stripe made the payments, in Unix seconds."""
+    """Filters for a caller; times are when Stripe made the payments, in Unix seconds."""
 
     since: int | None = Field(None, alias="created[gte]", ge=0, le=LAST_SECOND)
     until: int | None = Field(None, alias="created[lt]", ge=0, le=LAST_SECOND)
@@ -72,30 +72,30 @@ class CallersPaymentQuery(PaymentTerms):
 
 
 class OperatorsTerms(PaymentTerms):
-    """What an operator may look for; times are when Stripe made the payments."""
+    """Filters for an operator; times are when Stripe made the payments."""
 
     since: Moment | None = Field(None, description="RFC 3339, with a time zone.")
     until: Moment | None = Field(None, description="RFC 3339, with a time zone.")
 
 
 class OperatorsPaymentQuery(OperatorsTerms):
-    """Which page of payments an operator sees.
+    """Filters and page of an operator's list of payments.
 
-    For a part of an address, as for `dead`, the newest ten thousand payments are looked at.
+    A search by a part of an address, or by `dead`, reads the newest ten thousand payments.
     """
 
     email: str | None = Field(
-        None, max_length=512, description="The customer's address or a part; case is ignored."
+        None, max_length=512, description="The customer's address or a part of it; case is ignored."
     )
-    dead: bool | None = Field(None, description="Whether it has dead letters.")
+    dead: bool | None = Field(None, description="Only payments with, or without, dead letters.")
     starting_after: After = None
     limit: int = Field(PAGE, ge=1, le=LONGEST_PAGE)
 
 
 class PaymentFacts(Output):
-    """A payment as its events told of it; amounts in the currency's smallest unit."""
+    """A payment as its events reported it; amounts are in the currency's smallest unit."""
 
-    status: str | None = Field(description="Stripe's, null while no event told it.")
+    status: str | None = Field(description="Stripe's status; null until an event reports it.")
     amount: int | None
     amount_received: int | None
     amount_refunded: int
@@ -108,7 +108,7 @@ class PaymentFacts(Output):
     metadata: dict[str, str]
     account: str | None = Field(description="The connected account, if any.")
     fee: int | None = Field(description="Stripe's fee, in the settlement currency.")
-    net: int | None = Field(description="What the balance gained.")
+    net: int | None = Field(description="Change of the balance.")
     settlement_currency: str | None
 
     @classmethod
@@ -119,7 +119,7 @@ class PaymentFacts(Output):
 
 
 class CallersPayment(PaymentFacts):
-    """A payment of a caller's list; `id` is its payment intent, or its charge without one."""
+    """A payment in a caller's list; `id` is its payment intent, or its charge without one."""
 
     id: str
     payment_intent_id: str | None
@@ -134,14 +134,14 @@ class CallersPaymentList(Output):
 
 
 class PaymentRow(PaymentFacts):
-    """A payment as it is known here; `dead` counts its dead letters."""
+    """A payment in an operator's list; `dead` counts its dead letters."""
 
     payment_id: str
     event_id: str | None
     user_id: str | None
-    heard_at: str = Field(description="When it changed last, RFC 3339.")
+    heard_at: str = Field(description="Time of its last change, RFC 3339.")
     dispute: str | None = Field(description="The status of its latest dispute.")
-    dispute_due_by: int | None = Field(description="Until when evidence is taken, Unix seconds.")
+    dispute_due_by: int | None = Field(description="Last time to submit evidence, Unix seconds.")
     dead: int
 
 
@@ -165,7 +165,7 @@ class PaymentSum(Output):
 
 
 class SettledSum(Output):
-    """What the payments of one settlement currency brought, as far as Stripe has said."""
+    """Fees and net amounts of the payments of one settlement currency, as far as known."""
 
     settlement_currency: str
     payments: int
@@ -174,7 +174,7 @@ class SettledSum(Output):
 
 
 class PaymentSums(Output):
-    """Sums of what a search of payments finds; `complete` is false when there are more."""
+    """Sums of the payments that match; `complete` is false when there are more."""
 
     payments: int
     sums: list[PaymentSum]

@@ -1,7 +1,7 @@
-"""Bulkheads: each class of callers has threads of its own, and a bounded number may wait for one.
+"""Bulkheads: each class of requests has threads of its own and a bounded queue.
 
-So whoever waits for a slow Stripe takes a thread from nobody but his like. The application is WSGI;
-its request is whole before it costs a thread.
+So requests that wait for a slow Stripe take no threads from other classes. The application is WSGI;
+a request takes a thread only when it has arrived completely.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from shared.errors import Unavailable
 from shared.settings import Settings
 
 WsgiApplication = Callable[..., Iterable[bytes]]
-# Operators and people who look something up: a few at a time, each for milliseconds.
+# Operators and reads: a few requests at a time, each for milliseconds.
 FEW = 4
-# Routes by class, the first prefix that fits; everything else only reads.
+# Classes of routes: the first prefix that matches; all other routes only read.
 CLASSES = (
     ("/api/payments", "reads"),
     ("/api/payment/", "payments"),
@@ -38,7 +38,7 @@ HOP_BY_HOP = frozenset(("connection", "content-length", "transfer-encoding", "ke
 
 
 class Pool:
-    """The threads of one class; everything but the work itself runs in the event loop's thread."""
+    """The threads of one class; all methods run in the event loop's thread."""
 
     def __init__(self, name: str, threads: int, waiting: int) -> None:
         self.name = name
@@ -47,13 +47,14 @@ class Pool:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
 
     async def run(self, work: Callable[[], Answer]) -> Answer:
-        """Do the work in a thread; `Unavailable` at once, with nothing done, when all are taken."""
+        """Do the work in a thread. Raises `Unavailable` at once when all threads are busy."""
         if self._busy >= self._room:
             raise too_busy()
         self._busy += 1
         future = asyncio.get_running_loop().run_in_executor(self._threads, work)
         future.add_done_callback(self._done)
-        # Whoever stops waiting leaves the work going on: Stripe may have begun it, too.
+        # When a client stops waiting, the work still continues: Stripe may have begun
+        # it.
         return await asyncio.shield(future)
 
     def close(self) -> None:
@@ -63,7 +64,7 @@ class Pool:
     def _done(self, future: asyncio.Future[Answer]) -> None:
         self._busy -= 1
         if not future.cancelled():
-            future.exception()  # whoever waited has been given it; else nobody is left to tell
+            future.exception()  # the waiting request, if any, has the result
 
 
 class Pools:
@@ -86,9 +87,9 @@ class Pools:
 
 
 def too_busy() -> Unavailable:
-    """Refuse work that was not begun: its idempotency key is free."""
+    """Build the refusal of work that has not begun: its idempotency key is free."""
     return Unavailable(
-        "Too many requests of this kind are being worked on; nothing was done, try again.",
+        "Too many requests of this kind are in progress; this one had no effect, try again.",
         code="too_busy",
         retry_after_seconds=1,
     )
@@ -96,14 +97,14 @@ def too_busy() -> Unavailable:
 
 @dataclass
 class Call:
-    """One request as the WSGI application is given it, and what it answered."""
+    """One call of the WSGI application, with its request and its answer."""
 
     application: WsgiApplication
     request: Request
     address: str
 
     def run(self, ends_at: float, clock: Callable[[], float]) -> Answer:
-        """Have the application answer by a moment; `Unavailable` when it has passed already."""
+        """Call the application with a deadline. Raises `Unavailable` when it has passed already."""
         seconds = ends_at - clock()
         if seconds <= 0:
             raise too_busy()
@@ -149,7 +150,8 @@ class Call:
         }
         for raw, value in request.headers.items():
             name = raw.decode("latin-1")
-            # An underscore would become the name of another header, and the body is plain by now.
+            # A header with an underscore would take another header's name; the body is no longer
+            # chunked.
             if "_" in name or name in ("content-length", "transfer-encoding"):
                 continue
             variable = name.upper().replace("-", "_")

@@ -1,7 +1,7 @@
-"""Every error as a problem document (RFC 9457), decided in this one place.
+"""Problem documents (RFC 9457) for every error, built in this one place.
 
-`detail` says what to do next, `code` is stable for programs, `request_id` finds the log line. What
-the caller sent is never repeated: it could be a card number.
+`detail` says what to do next, `code` is stable for programs, `request_id` finds the log line. A
+value that the caller sent is never repeated, because it could be a card number.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
-# Errors of one answer: more than a person corrects at a time.
+# Most errors of one answer: a person corrects no more at a time.
 MOST_ERRORS = 20
 Responses = dict[str | int, type[BaseModel] | dict[Any, Any] | None]
 CODES = {
@@ -34,7 +34,7 @@ CODES = {
 
 
 class FieldError(Output):
-    """What is wrong with one field of a request."""
+    """A field of a request, and what is wrong with it."""
 
     param: str
     message: str
@@ -46,17 +46,17 @@ class Problem(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     type: str = Field(description="A URN that ends in the code.")
-    title: str = Field(description="The words of the HTTP status.")
+    title: str = Field(description="The name of the HTTP status.")
     status: int
     detail: str = Field(description="What to do next.")
-    code: str = Field(description="Stable, for programs.")
-    request_id: str = Field(description="Finds the log lines.")
+    code: str = Field(description="Stable code of the error, for programs.")
+    request_id: str = Field(description="Id of the request in the log.")
     param: str | SkipJsonSchema[None] = Field(None, description="The field that is wrong.")
     errors: list[FieldError] | SkipJsonSchema[None] = Field(
         None, description="Every field that is wrong."
     )
     decline_code: str | SkipJsonSchema[None] = Field(
-        None, description="Stripe's reason of a decline."
+        None, description="Stripe's reason for a decline."
     )
     advice_code: str | SkipJsonSchema[None] = Field(
         None, description="Stripe's advice after a decline."
@@ -64,7 +64,7 @@ class Problem(BaseModel):
     payment_intent_id: str | SkipJsonSchema[None] = None
     payment_status: str | SkipJsonSchema[None] = Field(None, description="Stripe's status.")
     charge_id: str | SkipJsonSchema[None] = None
-    state: str | SkipJsonSchema[None] = Field(None, description="Where an item stands.")
+    state: str | SkipJsonSchema[None] = Field(None, description="State of an item.")
 
 
 def problem(status: int, code: str, detail: str, **fields: Any) -> Response:
@@ -98,14 +98,14 @@ def whole_seconds(seconds: float) -> str:
 
 
 def retry_seconds(error: BillingError) -> float | None:
-    """Give after how long the same may be tried again, if that is the remedy."""
+    """Give the seconds after which a repeat may succeed; None if a repeat cannot help."""
     if isinstance(error, Unavailable):
         return error.retry_after_seconds or 5
     return error.fields.get("retry_after_seconds")
 
 
 def from_error(error: BillingError) -> Response:
-    """Turn one of our errors into its response."""
+    """Build the response of an error."""
     fields = error.fields | {"retry_after_seconds": retry_seconds(error)}
     response = problem(error.status, error.code, error.detail, **fields)
     if error.status == HTTPStatus.UNAUTHORIZED:

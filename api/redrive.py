@@ -1,8 +1,8 @@
-"""Redrive: give finished work another life, by a person's decision, and keep who, when and why.
+"""Redrive: process finished work again by an operator's decision, and record who, when and why.
 
-A redrive changes nothing that is true: an event told before is told again under the same
-notification id, a refund job asks Stripe under the same idempotency key, and a notification goes
-to the end of its payment's outbox, so that what is under way keeps its audit.
+A redrive is safe to repeat: an event's notifications keep their ids, a refund job calls Stripe with
+the same idempotency key, and a notification goes to the end of its payment's outbox, so that it
+does not overtake those under way.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from shared.work.payments import with_time
 from shared.work.refund_jobs import RefundJobs
 
 Json = dict[str, Any]
-# Decisions of people that are kept: years of them.
+# Most entries of the audit log: years of decisions.
 AUDIT_LIMIT = 10_000
-# Items redriven in one request: each is an atomic step with its own write to disk, so half a
-# second in all, and a mistake stays small.
+# Most items of one request: each is an atomic step with its own write to disk, about half a second
+# in all, and a mistake stays small.
 MOST_AT_ONCE = 1_000
-# From which states an item may be redriven. A finished refund job never is: its money moved, or
-# its caller was told that it did not.
+# States from which an item may be redriven. A finished refund job is never redriven: its money
+# moved, or its caller got a final refusal.
 REDRIVABLE = {
     EVENTS.name: (State.DEAD, State.PROCESSED, State.IGNORED),
     NOTIFICATIONS.name: (State.DEAD, State.DELIVERED),
@@ -47,10 +47,10 @@ FIRST_STATE = {
 
 @dataclass(frozen=True)
 class AuditNote:
-    """Who had something done and why: what the audit keeps of a person's decision.
+    """The author and reason of an operator's decision, for the audit log.
 
-    `key` is a fingerprint of the key and `operator` the name it was given in OPERATOR_KEYS; `name`
-    is what the person calls himself, which nobody checks.
+    `key` is a fingerprint of the key and `operator` its name in OPERATOR_KEYS; `name` is the name
+    that the person gave, which is not checked.
     """
 
     key: str
@@ -59,7 +59,7 @@ class AuditNote:
     reason: str = ""
 
     def entry(self, action: str, **details: Any) -> Json:
-        """Build the audit entry of one action; the script that writes it dates it."""
+        """Build the audit entry of one action; the script that writes it adds the time."""
         named = {
             "operator": self.operator,
             "by": self.name,
@@ -72,7 +72,7 @@ class AuditNote:
 
 @dataclass(frozen=True)
 class Redriven:
-    """What a redrive of many did: `skipped` has the state of each that was not to be redriven."""
+    """The result of a redrive of many; `skipped` has the state of each item left alone."""
 
     matched: int
     ids: list[str]
@@ -81,7 +81,7 @@ class Redriven:
 
 
 class Redrive:
-    """Redrive one item or many, and carry out what a person decided of a refund."""
+    """Redrive one item or many, and carry out decisions about refund jobs."""
 
     def __init__(self, store: Store, settings: Settings, gateway: StripeGateway) -> None:
         self._store = store
@@ -94,10 +94,10 @@ class Redrive:
     def many(
         self, wanted: ItemFilter, audit: AuditNote, limit: int, *, dry_run: bool = False
     ) -> Redriven:
-        """Redrive the dead letters wanted, those that died first first; at most `limit` of them.
+        """Redrive the wanted dead letters, the oldest first, at most `limit` of them.
 
-        A dry run only says which. Stopped half-way, what is done is done, and doing it again
-        goes on.
+        A dry run only lists them. When it is stopped half-way, a repeat redrives the rest. Raises
+        `Unavailable`.
         """
         letters = self._letters.find(wanted, min(limit, MOST_AT_ONCE), newest_first=False)
         ids = [str(item["id"]) for item in letters.items]
@@ -121,10 +121,10 @@ class Redrive:
         return Redriven(matched, done, skipped, complete)
 
     def one(self, item_id: str, audit: AuditNote, account: str | None = None) -> str:
-        """Redrive one finished item, dead or done; fetch and record an event unknown here.
+        """Redrive one dead or finished item; fetch and record an event that is unknown here.
 
-        Returns `redriven` or `recorded`. Raises `CallerError` 409 when it is at work, 404 when
-        neither we nor Stripe know it.
+        Returns `redriven` or `recorded`. Raises `CallerError` 409 when the item is in progress, 404
+        when neither this service nor Stripe knows it.
         """
         outcome = self._again(item_id, audit, REDRIVABLE[kind_of(item_id).name], {})
         if outcome == "unknown":
@@ -139,10 +139,10 @@ class Redrive:
         return outcome
 
     def resolve(self, job: str, audit: AuditNote, refund_id: str | None) -> None:
-        """Let a worker finish a dead refund job as a person found it to be at Stripe.
+        """Let a worker finish a dead refund job with the outcome that an operator found at Stripe.
 
-        `refund_id` names the refund it made, None says that it made none. Raises `CallerError`
-        when that refund is of another payment or of another job, or the job is not dead.
+        `refund_id` names the refund of the job, None means that Stripe made none. Raises
+        `CallerError` when the refund belongs to another payment or job, or the job is not dead.
         """
         fields = self._refund_jobs.read(job)
         if refund_id is not None:
@@ -160,12 +160,12 @@ class Redrive:
             )
 
     def note(self, audit: AuditNote, action: str, **details: Any) -> None:
-        """Keep who had something done that no item's own history tells."""
+        """Record a decision in the audit log that is in no item's own history."""
         entry = compact(audit.entry(action, **details))
         self._store.run(Call("decide", {"audit": self._store.keys.audit()}, [entry, AUDIT_LIMIT]))
 
     def audit(self, limit: int) -> list[Json]:
-        """List what people decided, newest first."""
+        """List the decisions of operators, newest first. Raises `Unavailable`."""
         newest_first = reversed(self._store.entries(self._store.keys.audit()))
         return [with_time(entry) for entry in newest_first][:limit]
 

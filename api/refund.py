@@ -1,4 +1,4 @@
-"""Refunds: queue one, look at one, verify one."""
+"""Routes of refunds: queue one, read one, verify one."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Json = dict[str, Any]
 refunds = money_blueprint("refund")
 LONGEST_WAIT_SECONDS = 30
 NOT_BEGUN = {"attempts": "0"}
-# Between two looks at a job that someone waits for; one look costs Redis about 50 us.
+# Seconds between two reads of a job while a request waits for it; a read costs Redis about 50 us.
 LOOK_SECONDS = 0.05
 
 
@@ -80,14 +80,14 @@ def _queue(
     parts().refund_jobs.record(job, refund_request, **trace())
     finished = _wait(job, wait) if wait else None
     if finished is None:
-        # As it was recorded, though a worker may be at it by now.
+        # The job as it was recorded, though a worker may have claimed it by now.
         fields = parts().refund_jobs.read(job) | {"state": "queued"} | NOT_BEGUN
         return KeptAnswer(202, refund_of_job(fields).model_dump(mode="json"))
     return KeptAnswer(200, refund_of_job(finished).model_dump(mode="json"))
 
 
 def _wait(job: str, seconds: int) -> dict[str, str] | None:
-    """Wait for the job's end, if there is a free place to wait; None when it has not come."""
+    """Wait for the job's end, if there is a free place to wait; None when it has not ended."""
     room = parts().waiting_room
     if not room.acquire(blocking=False):
         return None
@@ -106,19 +106,19 @@ def _wait(job: str, seconds: int) -> dict[str, str] | None:
 
 @refunds.get("/<id:refund_id>", responses={200: Refund, **documented(400, 404), **ON_GET})
 def details(header: AccountHeader, path: RefundPath) -> Response:
-    """Tell how a refund stands, by Stripe's id or by our request's."""
+    """Read a refund by Stripe's id, or by the id of its refund job."""
     return reply(look_up(path.refund_id, header.stripe_account))
 
 
 @refunds.post("/verify", responses={200: RefundVerdict, **documented(404), **ON_POST})
 def verify(header: AccountHeader, body: VerifyRefund) -> Response:
-    """Say whether a refund succeeded."""
+    """Check whether a refund succeeded."""
     refund = look_up(body.refund_id, header.stripe_account)
     return reply(RefundVerdict(**dict(refund), verified=refund.status == "succeeded"))
 
 
 def look_up(refund_id: str, account: str | None) -> Refund:
-    """Tell how a refund stands. Raises `CallerError` 404; `Unavailable` when only Stripe knows."""
+    """Read a refund. Raises `CallerError` 404, `Unavailable` when only Stripe has it."""
     if not re.fullmatch(REFUND_ID, refund_id):
         raise CallerError("No refund has this id.", status=404, code="refund_not_found")
     if not refund_id.startswith(JOB_PREFIX):
@@ -135,7 +135,7 @@ def look_up(refund_id: str, account: str | None) -> Refund:
 
 
 def _by_stripes_id(refund_id: str, account: str | None) -> Json:
-    """Ask Stripe for a refund, of the account its job was for if the caller names none."""
+    """Read a refund from Stripe; without a named account, from the account of its job."""
     job = None if account else parts().refund_jobs.job_of(refund_id)
     if job:
         _, account = parts().refund_jobs.attempts_and_account(job)
@@ -144,7 +144,7 @@ def _by_stripes_id(refund_id: str, account: str | None) -> Json:
 
 
 def wait_seconds(prefer: str) -> int:
-    """Read `wait` from a Prefer header (RFC 7240), bounded; 0 when it is not asked for."""
+    """Read `wait` from a Prefer header (RFC 7240), bounded; 0 without it."""
     preferences = {name.lower(): value or "" for name, value in parse_dict_header(prefer).items()}
     seconds = preferences.get("wait", "").partition(";")[0].strip()
     # Nobody waits for longer than nine digits of seconds.

@@ -1,4 +1,4 @@
-"""The one shape of a refund in our answers: of Stripe's refund, or of a job that has none yet."""
+"""Answers about a refund, built from Stripe's refund or from a refund job that has none yet."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 
 def moved_answer(sums: Json) -> Json:
-    """Give the fields of what reached the balance; null where it is not known."""
+    """Build the fields about the change of the balance; null when it is not known."""
     answer = {name: sums.get(name) for name in FEE_FIELDS}
     known = answer["available_on"]
     return answer | {"available_on": timestamp(known) if known else None}
@@ -25,9 +25,9 @@ def moved_answer(sums: Json) -> Json:
 def refund_answer(
     refund: Json, *, job: str | None = None, attempts: int = 0, account: str | None = None
 ) -> Refund:
-    """Build the answer from a refund in Stripe's form, or as events told of it.
+    """Build the answer from a refund in Stripe's form or in the stored form.
 
-    `job` is our request that it came from.
+    `job` is the refund job that made it.
     """
     intent = refund.get("payment_intent")
     return Refund(
@@ -51,7 +51,7 @@ def refund_answer(
 
 
 def refund_with_job(refund: Json) -> Refund:
-    """Build the answer from Stripe's refund, with our request if it came from one.
+    """Build the answer from Stripe's refund, with its refund job if it has one.
 
     Raises `Unavailable`.
     """
@@ -63,7 +63,7 @@ def refund_with_job(refund: Json) -> Refund:
 
 
 def refund_of_job(fields: dict[str, str]) -> Refund:
-    """Build the answer from a job: Stripe's refund, or what was requested until there is one."""
+    """Build the answer from a job: Stripe's refund, or the request until there is a refund."""
     refund = json.loads(fields["result"]) if "result" in fields else _requested(fields)
     return refund_answer(
         refund,
@@ -74,9 +74,9 @@ def refund_of_job(fields: dict[str, str]) -> Refund:
 
 
 def _requested(fields: dict[str, str]) -> Json:
-    """Put what was requested into Stripe's form of a refund."""
+    """Put the request of a job into Stripe's form of a refund."""
     request, waits = json.loads(fields["request"]), fields.get("pending_reason")
-    # A dead letter is nobody's verdict: its outcome is unknown until an operator decides.
+    # A dead letter has no outcome until an operator decides.
     status = OPEN_STATES.get(fields["state"], "processing")
     if waits:
         status = "pending"

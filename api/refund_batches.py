@@ -1,7 +1,7 @@
-"""Batches of refunds: try one out, start it, watch it, and stop it.
+"""Routes of batches of refunds: dry run, start, read, pause, resume, cancel, retry.
 
-An operator's key opens these routes, too: what a caller's key may not start alone, and what other
-callers started.
+These routes also accept an operator's key, which may start batches that are too large for a
+caller's key, and read those of all callers.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from shared.work.kinds import UPKEEP
 Json = dict[str, Any]
 DUTY = "refund_batches"
 REQUESTED = "requested"
-# The body may be left out, so that it is documented by hand.
+# The body is optional, which the library cannot document; so it is documented by hand.
 DOCUMENTED: Json = {
     "requestBody": {
         "required": False,
@@ -64,7 +64,7 @@ batches = guarded_blueprint("refund_batch", "/api/refund/batches", require_calle
 
 @batches.post("", responses={200: DryRun, 202: Batch, **documented(409), **ON_POST})
 def start(header: MoneyHeaders, body: StartBatch) -> Response:
-    """Start a batch of refunds (202); with `dry_run` say what it would do (200)."""
+    """Start a batch of refunds (202); with `dry_run` show the refunds only (200)."""
     if body.dry_run:
         return reply(_dry_run(header, body))
     response = idempotently(
@@ -121,7 +121,7 @@ def _require_allowed(plan: Plan) -> None:
 
 
 def _require_late_allowed(batch: BatchRecord) -> None:
-    """Count those that came late against the guards: they were no part of what was started.
+    """Count late payments against the limits, because the started batch did not include them.
 
     Raises `CallerError` 403, 429.
     """
@@ -172,16 +172,16 @@ def listed(query: BatchQuery) -> Response:
 
 @batches.get("/<batch_id>", responses={200: Batch, **documented(404), **ON_GET})
 def details(path: BatchPath) -> Response:
-    """Tell how a batch stands."""
+    """Read the state of a batch."""
     return reply(batch_answer(_one(path)))
 
 
 @batches.get("/<batch_id>/refunds", responses={200: MemberPage, **documented(400, 404), **ON_GET})
 def members(path: BatchPath, query: MemberQuery) -> Response:
-    """List the payments of a batch as they came, of one status or of all.
+    """List the payments of a batch in their order, in one status or in all.
 
-    While it runs, a payment may move from one status to another between two pages; a list of all
-    shows each once.
+    While the batch runs, a payment may change its status between two pages; a list of all statuses
+    has each payment once.
     """
     batch, after = _one(path), None
     if query.starting_after is not None:
@@ -194,7 +194,7 @@ def members(path: BatchPath, query: MemberQuery) -> Response:
 
 @batches.post("/<batch_id>/pause", responses={200: Batch, **documented(404, 409), **ON_POST})
 def pause(path: BatchPath) -> Response:
-    """Begin no more refunds until the batch is resumed; what was begun comes to its end."""
+    """Begin no more refunds until the batch is resumed; refunds that have begun are completed."""
     stop = replace(
         PAUSE,
         start=(BatchState.RUNNING, BatchState.PAUSED),
@@ -207,13 +207,13 @@ def pause(path: BatchPath) -> Response:
 
 @batches.post("/<batch_id>/resume", responses={200: Batch, **documented(404, 409), **ON_POST})
 def resume(path: BatchPath) -> Response:
-    """Go on with a paused batch, whatever paused it."""
+    """Continue a paused batch, whatever paused it."""
     return _turned(path, RESUME)
 
 
 @batches.post("/<batch_id>/cancel", responses={200: Batch, **documented(404, 409), **ON_POST})
 def cancel(path: BatchPath) -> Response:
-    """Begin no more refunds for good; what was begun comes to its end."""
+    """Begin no more refunds, for good; refunds that have begun are completed."""
     return _turned(path, CANCEL)
 
 
@@ -223,7 +223,7 @@ def cancel(path: BatchPath) -> Response:
     openapi_extensions=DOCUMENTED,
 )
 def retry(path: BatchPath) -> Response:
-    """Try the members that failed once more, or refund those that came late."""
+    """Refund the failed members once more, or refund the late ones."""
     try:
         body = RetryBatch.model_validate(request.get_json(silent=True) or {})
     except ValidationError as error:
@@ -232,7 +232,7 @@ def retry(path: BatchPath) -> Response:
     states = [MemberState(name) for name in body.include]
     if batch.count(*states) == 0 and "retry" not in batch.fields:
         raise CallerError(
-            "No payment of this batch is to be tried once more.",
+            "No payment of this batch can be refunded once more.",
             status=409,
             code="nothing_to_retry",
         )
@@ -252,7 +252,7 @@ def retry(path: BatchPath) -> Response:
 
 
 def _turned(path: BatchPath, turn: Turn) -> Response:
-    """Turn a batch and answer how it stands; one that stands so already is no mistake."""
+    """Change the state of a batch and answer with it; a batch already in the state is no error."""
     batch = _one(path)
     outcome = _all().turn(batch.id, turn)
     if outcome != turn.to:
@@ -282,12 +282,12 @@ def _all() -> Batches:
 
 
 def _note(action: str, batch: str) -> None:
-    """Keep in the audit what an operator did; a caller's deeds are in the batch."""
+    """Record an operator's action in the audit log; a caller's actions are in the batch."""
     if g.is_operator:
         redrive = Redrive(parts().store, parts().settings, parts().gateway)
         redrive.note(AuditNote(key=g.caller, operator=g.get("operator", "")), action, id=batch)
 
 
 def _hasten() -> None:
-    """Have upkeep look at the batches now; it looks soon in any case."""
+    """Ask a worker to advance the batches now instead of at the next interval."""
     Work(parts().store, UPKEEP).hasten(DUTY)

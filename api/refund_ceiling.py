@@ -1,4 +1,4 @@
-"""How much a caller may refund within an hour, checked before a refund is queued."""
+"""The limit of a caller's refunds within an hour, checked before a refund is queued."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ HOUR_MS = 3_600_000
 
 
 def check_ceiling(job: str, payment_id: str, amount: int | None, account: str | None) -> None:
-    """Count a refund against its caller's ceiling; a job that is recorded already counts once.
+    """Count a refund against its caller's ceiling; a job that is already recorded counts once.
 
-    Only for a caller with a ceiling Stripe is asked what the refund comes to. What Stripe refuses
+    Only for a caller with a ceiling, Stripe is asked for the amount. A refund that Stripe refuses
     later stays counted for the hour. `amount` None stands for all that is left. Raises
     `CallerError` 403, 404, 429; `Unavailable`.
     """
@@ -47,7 +47,7 @@ def spend(once: str, currency: str, amount: int, ceiling: int) -> None:
     args = [amount, ceiling, HOUR_MS]
     if wait_ms := int(parts().store.run(Call("spend", names, args))):
         raise CallerError(
-            "This key has reached its ceiling of refunds for this hour; nothing was refunded.",
+            "This key has reached its limit of refunds for this hour; nothing was refunded.",
             status=429,
             code="refund_ceiling_reached",
             retry_after_seconds=wait_ms / 1000,

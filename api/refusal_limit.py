@@ -1,7 +1,7 @@
-"""A limit on requests that are refused for their secret; one that is admitted is never limited.
+"""A limit on requests with a wrong key or signature; valid requests are never limited.
 
-Counted after the check, so that a stranger behind the same proxy cannot keep others out. In this
-process's memory, so that a forged request leaves no trace in Redis.
+Requests are counted after the check, so that a stranger behind the same proxy cannot lock others
+out, and in this process's memory, so that a forged request costs Redis nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class RefusalLimit:
         self._detail, self._code = detail, code
 
     def count(self, address: str) -> None:
-        """Count one more. Raises `CallerError` 429 when there were too many this minute."""
+        """Count one more refusal. Raises `CallerError` 429 above the limit of this minute."""
         if not self._limiter.hit(self._limit, address):
             raise self._refusal(address)
 

@@ -1,4 +1,4 @@
-"""Send an answer that its model has built and checked."""
+"""Build the response of an answer's model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from api.models import Output
 
 
 def reply(answer: Output, status: int = 200) -> Response:
-    """Render an answer as JSON; the model has refused what the contract does not name."""
+    """Render an answer as JSON; its model allows only the fields of the contract."""
     response = jsonify(answer.model_dump(mode="json"))
     response.status_code = status
     return response

@@ -1,4 +1,4 @@
-"""What every request passes: its id, its trace, its log line."""
+"""The id, the trace and the log line of every request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shared.telemetry.logging import get_logger
 log = get_logger(__name__)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-# A health probe every few seconds would drown everything else.
+# Not logged: a probe every few seconds would hide all other lines.
 QUIET_PATHS = ("/health", "/health/ready", "/metrics")
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -31,7 +31,7 @@ SECURITY_HEADERS = {
 
 @dataclass(slots=True)
 class Identity:
-    """What ties an answer, a log line, a trace and recorded work to one request."""
+    """The id and trace that connect an answer, a log line and recorded work to one request."""
 
     request_id: str
     traceparent: str
@@ -40,7 +40,7 @@ class Identity:
 
     @property
     def trace(self) -> dict[str, str]:
-        """Give what goes with work that is recorded for this request."""
+        """Give the fields to record with work of this request."""
         fields = {"request_id": self.request_id, "traceparent": self.traceparent}
         return {name: value for name, value in fields.items() if value}
 
@@ -52,7 +52,7 @@ class Identity:
 
 
 def identify(given: str, parent: str, name: str) -> Identity:
-    """Take the caller's request id if it can be one, else make one; begin a span if spans are made.
+    """Use the caller's request id if it is valid, else make one; begin a span if tracing is on.
 
     `given` and `parent` are the headers X-Request-Id and traceparent, `name` is the span's.
     """
@@ -85,7 +85,7 @@ def install(app: Flask) -> None:
 
 
 def trace() -> dict[str, str]:
-    """Give what ties work that is recorded now to this request."""
+    """Give the fields to record with work of the current request."""
     identity: Identity = g.identity
     return identity.trace
 

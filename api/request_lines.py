@@ -1,4 +1,4 @@
-"""The log line of each webhook, written cheaply: as everywhere, one line for a request."""
+"""The log line of each webhook, written with little CPU."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from shared.settings import Settings
 
 
 class RequestLines:
-    """Write lines whose every value is ours, so that no secret has to be looked for in them.
+    """Write lines whose values are all our own, so that they need no search for secrets.
 
-    What one turn of the event loop has to say is written at once. A line with a caller's own
-    request id goes the ordinary way, through the redaction; so does every line in text format.
+    All lines of one turn of the event loop are written at once. A line with a caller's own request
+    id goes through the ordinary logger with its redaction; so does every line in text format.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -25,7 +25,7 @@ class RequestLines:
     def tell(
         self, route: str, status: int, seconds: float, result: str, identity: Identity
     ) -> None:
-        """Write the line of a POST, soon."""
+        """Write the line of a POST at the end of this turn of the event loop."""
         if self._silent:
             return
         if self._ordinary or identity.given:

@@ -1,4 +1,4 @@
-"""How ids in paths are told from verbs: `/api/payment/process` with GET is a wrong method."""
+"""Tell ids in paths from actions: `GET /api/payment/process` is a wrong method, no payment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JSON Schemas of notifications, for authors of an event service: open like the contract."""
+"""The JSON Schemas of notifications, for authors of an event service; they need no key."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The processes of the API: gunicorn's arbiter forks, watches and replaces them.
 
-It shares one listening socket between them, so that a process that hangs takes no connection from
-the others; it replaces one that has not shown its heartbeat, which the event loop gives.
+The processes share one listening socket, so that a process that hangs takes no connection from the
+others. The arbiter replaces a process whose event loop has stopped its heartbeat.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from shared.settings import Settings
 from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
-# A process whose event loop has not turned for so long hangs.
+# Seconds without a turn of its event loop after which a process counts as hung.
 HEARTBEAT_SECONDS = 10
 BEAT_SECONDS = 1.0
 
@@ -34,12 +34,12 @@ class Process(Worker):  # type: ignore[misc]  # gunicorn has no types
     """One process: an event loop with the front in it."""
 
     def init_signals(self) -> None:
-        """Stop as one is asked to; a terminal that closes asks the arbiter alone."""
+        """Handle SIGTERM and SIGINT; a terminal that closes signals only the arbiter."""
         super().init_signals()
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def run(self) -> None:
-        """Serve until told to stop or left alone by the arbiter."""
+        """Serve until a signal comes or the arbiter is gone."""
         asyncio.run(self._serve())
 
     async def _serve(self) -> None:
@@ -66,7 +66,7 @@ class Process(Worker):  # type: ignore[misc]  # gunicorn has no types
 
 
 class Lines(Logger):  # type: ignore[misc]  # gunicorn has no types
-    """Have gunicorn's own lines come out as all others do."""
+    """Write gunicorn's own log lines in the format of all others."""
 
     def setup(self, cfg: Any) -> None:
         """Leave the handlers to `configure_logging`."""
@@ -105,7 +105,7 @@ class Arbiter(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
 
 def raise_file_limit() -> int:
-    """Allow as many open files as the system lets us, and say how many."""
+    """Raise the limit of open files as far as the system allows, and return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

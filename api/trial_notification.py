@@ -1,7 +1,7 @@
-"""A notification that says nothing: it shows whether the event service takes what we send.
+"""A test notification, which shows whether the event service accepts notifications.
 
-It goes the way of every other, through the outbox and a worker, signed and retried; its type and
-its metadata mark it, and it belongs to no payment.
+It is delivered like every other, through the outbox and a worker, signed and retried; its type and
+its metadata mark it as a test, and it belongs to no payment.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from shared.store.scripts import Store
 from shared.work.items import Recording
 from shared.work.outbox import Outbox
 
-# Where a notification has the payment that it belongs to.
+# Used in place of the id of a payment.
 NO_PAYMENT = "none"
-# Open notifications above which no test is added: the backlog itself says how it stands.
+# Open notifications above which no test is added: the backlog itself shows the problem.
 MOST_WAITING = 200_000
 
 

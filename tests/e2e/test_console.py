@@ -278,7 +278,7 @@ def test_what_is_no_id_and_what_is_unknown_is_said(window: Window) -> None:
     page.keyboard.press("Enter")
     expect(page.get_by_text("Nothing here has it")).to_be_visible()
     window.go("#/payments/pi_unknown")
-    expect(page.get_by_text("No webhook has told of this payment yet")).to_be_visible()
+    expect(page.get_by_text("no webhook has come yet")).to_be_visible()
     window.go("#/events/evt_unknown")
     expect(page.get_by_role("button", name="Fetch from Stripe")).to_be_visible()
     window.go("#/nowhere/%E0%A4%A")
