@@ -88,7 +88,7 @@ def canceled_answer(intent: Json) -> CanceledPayment:
 
 
 def verdict(intent: Json, reason: str | None, account: str | None) -> PaymentVerdict:
-    """Build the answer to whether a payment succeeded; `reason` says why not."""
+    """Build the answer of a verification; `reason` says why it failed."""
     return PaymentVerdict(
         verified=reason is None,
         payment_intent_id=_intent_id(intent),
