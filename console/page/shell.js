@@ -133,11 +133,12 @@ function connection({ status, banner, badge }) {
      * @param {boolean} isShowing
      */
     away(error, isShowing) {
-      status.replaceChildren(h("i", { class: "dot bad" }), "Not connected");
+      const text = h("span", { class: "said" }, "Not connected");
+      status.replaceChildren(h("i", { class: "dot bad" }), text);
       const since = isShowing && reachedAt ? ` What is shown is from ${clock(reachedAt)}.` : "";
       const what = error.status === 503 ? outage(error) : "Cannot reach the service.";
-      const text = `${what} Trying again every two seconds.${since}`;
-      if (banner.textContent !== text) banner.replaceChildren(icon("warning"), h("p", {}, text));
+      const why = `${what} Trying again every two seconds.${since}`;
+      if (banner.textContent !== why) banner.replaceChildren(icon("warning"), h("p", {}, why));
       banner.hidden = !isShowing;
     },
   };

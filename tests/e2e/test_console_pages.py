@@ -18,6 +18,7 @@ from tests.e2e.axe import violations
 from tests.e2e.console_window import (
     DESKTOP,
     EXPECTED,
+    KEY,
     PHONE,
     Window,
     let_die,
@@ -212,10 +213,10 @@ def test_a_redis_that_is_away_is_said_and_the_page_goes_on_by_itself(
     with ExitStack() as all_of_it:
         store = all_of_it.enter_context(ExitStack())
         redis_url = store.enter_context(valkey())
-        parts = all_of_it.enter_context(billing(tmp_path, redis_url))
+        parts = all_of_it.enter_context(billing(tmp_path, redis_url, OPERATOR_KEYS=KEY))
         for window in windows(browser, parts.url, DESKTOP):
             window.expected = re.compile(rf"{EXPECTED.pattern}|.*status of 503")
-            page = window.go()
+            page = window.sign_in()
             expect(page.get_by_role("table", name="Queues")).to_be_visible()
             store.close()
             away = page.get_by_role("alert").filter(has_text="Redis is unavailable")
@@ -223,9 +224,11 @@ def test_a_redis_that_is_away_is_said_and_the_page_goes_on_by_itself(
             expect(away).to_contain_text("What is shown is from")
             expect(page.get_by_role("table", name="Queues")).to_be_visible()
             assert violations(page) == []
+            page.set_viewport_size(PHONE)
             for place in LISTS[1:]:
                 window.go(f"#/{place}")
                 expect(page.get_by_text("The service cannot answer now")).to_be_visible()
+                assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
             all_of_it.enter_context(valkey(port=urlsplit(redis_url).port))
             expect(page.get_by_text("The service cannot answer now")).to_be_hidden(timeout=30_000)
 
