@@ -220,7 +220,9 @@ def test_a_dead_refund_job_is_resolved_as_a_person_found_it(
 
     page = window.sign_in(f"#/items/{job}")
     expect(
-        page.get_by_text("Stripe failed with a 500, and repeats that answer under the key for 24 h.")
+        page.get_by_text(
+            "Stripe failed with a 500, and repeats that answer under the key for 24 h."
+        )
     ).to_be_visible()
     page.get_by_role("button", name="Resolve").click()
     dialog = page.get_by_role("dialog")

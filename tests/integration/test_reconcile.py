@@ -14,6 +14,7 @@ from shared.work.kinds import EVENTS, UPKEEP
 from shared.work.reconciliation import OWN, Reconciliation
 from tests.conftest import make_settings
 from tests.integration.hands import Hands
+from tests.servers import PATIENCE_SECONDS
 from worker import reconcile
 from worker.jobs import JOBS
 from worker.registry import handled_types
@@ -92,10 +93,15 @@ def recorded(store: Store) -> set[str]:
 NOW = 1_790_000_000
 
 
+def patient_run(runtime: Runtime, now: int | None = None) -> reconcile.Reconciled:
+    """Run once, and let no busy machine end the run for it."""
+    return reconcile.run_once(runtime, now, budget_seconds=PATIENCE_SECONDS)
+
+
 def test_an_empty_store_is_rebuilt_from_all_that_stripe_keeps(offline: Runtime) -> None:
     events = [event(n, NOW - 29 * DAY + n * 6 * 3600) for n in range(100)]
     archive = with_archive(offline, Archive(*events))
-    done = reconcile.run_once(offline, NOW)
+    done = patient_run(offline, NOW)
     assert (done.outcome, done.seen, done.recorded) == ("complete", 100, 100)
     assert recorded(offline.store) == {e["id"] for e in events}
     assert archive.calls < 20
@@ -104,7 +110,7 @@ def test_an_empty_store_is_rebuilt_from_all_that_stripe_keeps(offline: Runtime) 
 def test_events_are_recorded_oldest_first(offline: Runtime) -> None:
     events = [event(n, NOW - 5000 + n) for n in range(1000)]
     with_archive(offline, Archive(*events))
-    reconcile.run_once(offline, NOW)
+    patient_run(offline, NOW)
     rung = reversed(offline.store.redis.lrange(offline.store.keys.queue(EVENTS), 0, -1))
     order = [json.loads(json.loads(message)["body"])[0][0] for message in rung]
     assert order == [e["id"] for e in events]
@@ -153,17 +159,17 @@ def test_a_rebuild_asks_stripe_little_more_than_it_must(
 
 def test_no_second_is_lost_where_two_runs_meet(offline: Runtime) -> None:
     archive = with_archive(offline, Archive(event(1, NOW - 1), event(2, NOW)))
-    reconcile.run_once(offline, NOW)
+    patient_run(offline, NOW)
     archive.accounts[None] += [event(3, NOW), event(4, NOW + 1)]
-    reconcile.run_once(offline, NOW + 1)
+    patient_run(offline, NOW + 1)
     assert recorded(offline.store) == {"evt_1", "evt_2", "evt_3", "evt_4"}
 
 
 def test_an_event_that_the_list_shows_late_is_found_within_the_overlap(offline: Runtime) -> None:
     archive = with_archive(offline, Archive(event(1, NOW - 100)))
-    reconcile.run_once(offline, NOW)
+    patient_run(offline, NOW)
     archive.accounts[None].append(event(2, NOW - 500))
-    assert reconcile.run_once(offline, NOW + 60).recorded == 1
+    assert patient_run(offline, NOW + 60).recorded == 1
 
 
 def test_runs_of_one_call_each_find_all(offline: Runtime) -> None:
@@ -182,11 +188,11 @@ def test_an_outage_half_way_loses_nothing_and_repeats_little(offline: Runtime) -
     archive = with_archive(offline, Archive(*events))
     archive.fails_after = 25
     with pytest.raises(Unavailable):
-        reconcile.run_once(offline, NOW)
+        patient_run(offline, NOW)
     before = len(recorded(offline.store))
     assert 0 < before < 1000
     archive.fails_after = None
-    assert reconcile.run_once(offline, NOW).recorded == 1000
+    assert patient_run(offline, NOW).recorded == 1000
     assert recorded(offline.store) == {e["id"] for e in events}
 
 
@@ -195,11 +201,11 @@ def test_a_full_inbox_stops_the_run_and_the_next_goes_on(
 ) -> None:
     runtime = Runtime(make_settings(max_waiting_events=30), store)
     with_archive(runtime, Archive(*(event(n, NOW - 4000 + n // 7) for n in range(100))))
-    assert reconcile.run_once(runtime, NOW).outcome == "full"
+    assert patient_run(runtime, NOW).outcome == "full"
     assert len(recorded(store)) == 30
     for _ in range(10):
         store.redis.delete(store.keys.due(EVENTS))
-        done = reconcile.run_once(runtime, NOW)
+        done = patient_run(runtime, NOW)
     assert (done.outcome, len(recorded(store))) == ("complete", 100)
 
 
@@ -207,7 +213,7 @@ def test_an_event_that_does_not_name_its_account_is_recorded_with_it(offline: Ru
     archive = with_archive(offline, Archive(event(1, NOW - 10)))
     archive.accounts["acct_one"] = [event(2, NOW - 20_000)]
     archive.accounts["acct_two"] = [event(3, NOW - 30_000)]
-    reconcile.run_once(offline, NOW)
+    patient_run(offline, NOW)
     assert recorded(offline.store) == {"evt_1", "evt_2", "evt_3"}
     assert offline.store.hash(offline.store.keys.item(EVENTS, "evt_2"))["account"] == "acct_one"
     report = Reconciliation(offline.store).report()
@@ -218,28 +224,28 @@ def test_a_refused_key_is_an_error_and_no_empty_archive(offline: Runtime) -> Non
     archive = with_archive(offline, Archive())
     archive.events = lambda *_, **__: (_ for _ in ()).throw(Misconfigured("no"))  # our own seam
     with pytest.raises(Misconfigured):
-        reconcile.run_once(offline, NOW)
+        patient_run(offline, NOW)
     assert Reconciliation(offline.store).place(OWN).watermark is None
 
 
 def test_the_gap_counts_what_ought_to_have_come_long_ago(offline: Runtime) -> None:
     archive = with_archive(offline, Archive())
-    reconcile.run_once(offline, NOW)
+    patient_run(offline, NOW)
     archive.accounts[None] += [event(1, NOW + 10), event(2, NOW + 295)]
-    done = reconcile.run_once(offline, NOW + 300)
+    done = patient_run(offline, NOW + 300)
     assert (done.recorded, done.gap) == (2, 1)
 
 
 def test_known_events_are_not_written_again(offline: Runtime) -> None:
     with_archive(offline, Archive(event(1, NOW - 10)))
-    reconcile.run_once(offline, NOW)
-    reconcile.run_once(offline, NOW)
+    patient_run(offline, NOW)
+    patient_run(offline, NOW)
     assert offline.store.hash(offline.store.keys.item(EVENTS, "evt_1"))["deliveries"] == "1"
 
 
 def test_events_of_the_other_mode_are_left_alone(offline: Runtime) -> None:
     with_archive(offline, Archive(event(1, NOW - 10, livemode=True)))
-    assert reconcile.run_once(offline, NOW).recorded == 0
+    assert patient_run(offline, NOW).recorded == 0
 
 
 # Against the sandbox.
@@ -254,7 +260,7 @@ def drop_deliveries(sandbox: str) -> None:
 def test_what_no_webhook_brought_is_told_all_the_same(hands: Hands) -> None:
     drop_deliveries(hands.sandbox)
     payment = hands.pay().get_json()["payment_intent_id"]
-    reconcile.run_once(hands.runtime)
+    patient_run(hands.runtime)
     hands.work()
     assert hands.told() == ["payment.succeeded"]
     events = [e for e in hands.runtime.payments.timeline(payment) if e["kind"] == "event_received"]
@@ -270,7 +276,7 @@ def test_a_store_flushed_in_mid_flight_ends_complete_with_the_same_ids(hands: Ha
     told = {item["id"] for item in hands.notifications()}
     assert len(told) == 3
     hands.runtime.store.redis.flushall()
-    reconcile.run_once(hands.runtime)
+    patient_run(hands.runtime)
     hands.work()
     heard = hands.notifications()
     assert len({item["id"] for item in heard}) == 4
@@ -308,7 +314,7 @@ def test_a_lost_store_is_rebuilt_from_every_connected_account(
     one, two, idle = connected
     paid = {pay_for(hands, one), pay_for(hands, two), hands.pay().get_json()["payment_intent_id"]}
     hands.runtime.store.redis.flushall()
-    assert reconcile.run_once(hands.runtime).outcome == "complete"
+    assert patient_run(hands.runtime).outcome == "complete"
     hands.work()
     heard = hands.notifications(type="payment.succeeded")
     assert {item["body"]["data"]["payment_intent_id"] for item in heard} == paid
@@ -338,10 +344,10 @@ def test_an_account_that_is_no_longer_ours_holds_nobody_up(
     gone, stays, _ = connected
     for account in (gone, stays):
         pay_for(hands, account)
-    reconcile.run_once(hands.runtime)
+    patient_run(hands.runtime)
     accounts_at_stripe(hands, "DELETE", f"/{gone}")
     late = pay_for(hands, stays)
-    assert reconcile.run_once(hands.runtime).outcome == "complete"
+    assert patient_run(hands.runtime).outcome == "complete"
     hands.work()
     told = hands.notifications(type="payment.succeeded")
     heard = [item["body"]["data"]["payment_intent_id"] for item in told]
@@ -350,12 +356,12 @@ def test_an_account_that_is_no_longer_ours_holds_nobody_up(
 
 
 def test_one_event_of_a_connected_account_brings_all_its_others(hands: Hands) -> None:
-    reconcile.run_once(hands.runtime)
+    patient_run(hands.runtime)
     pay_for(hands, "acct_1Connected")
     listed = next(hands.runtime.gateway.events("acct_1Connected"))
     hands.post_event(next(e for e in listed if e["type"] == "payment_intent.succeeded"))
     pay_for(hands, "acct_1Connected")
-    reconcile.run_once(hands.runtime)
+    patient_run(hands.runtime)
     hands.work()
     assert hands.told() == ["payment.succeeded"] * 2
 
@@ -407,7 +413,7 @@ def test_thousands_of_events_of_one_second_are_all_found(
             session.post(create, asked, headers=headers, timeout=5).raise_for_status()
     made = {e["id"] for page in hands.runtime.gateway.events() for e in page}
     assert len(made) >= 450
-    reconcile.run_once(hands.runtime)
+    patient_run(hands.runtime)
     assert recorded(hands.runtime.store) == made
 
 
@@ -422,7 +428,7 @@ def test_all_handled_types_are_listed_in_calls_that_stripe_takes(hands: Hands) -
     assert all(len(lane) <= reconcile.TYPES_PER_CALL for lane in reconcile.LANES)
     hands.pay()
     payment = hands.runtime.gateway
-    assert reconcile.run_once(hands.runtime).recorded == len(
+    assert patient_run(hands.runtime).recorded == len(
         [e for page in payment.events() for e in page if e["type"] in handled_types()]
     )
 
@@ -432,7 +438,7 @@ def test_a_type_that_is_not_handled_is_no_gap(offline: Runtime) -> None:
     strange = [event(n, NOW - 3000, type=name) for n, name in enumerate(others)]
     dispute = event(7, NOW - 2000, type="charge.dispute.created")
     with_archive(offline, Archive(*strange, event(8, NOW - 2500), dispute))
-    done = reconcile.run_once(offline, NOW)
+    done = patient_run(offline, NOW)
     assert (done.seen, done.recorded, done.gap) == (2, 2, 2)
     assert recorded(offline.store) == {"evt_7", "evt_8"}
 
@@ -454,6 +460,6 @@ def test_a_round_that_is_stopped_between_two_lanes_counts_nothing_twice(offline:
 def test_an_event_that_cannot_be_read_holds_no_other_up(offline: Runtime) -> None:
     odd = event(1, NOW - 3000, data={"object": {"object": "charge", "id": "ch_1", "amount": "x"}})
     with_archive(offline, Archive(odd, event(2, NOW - 2000)))
-    done = reconcile.run_once(offline, NOW)
+    done = patient_run(offline, NOW)
     assert (done.outcome, done.recorded, done.gap) == ("complete", 1, 1)
     assert recorded(offline.store) == {"evt_2"}

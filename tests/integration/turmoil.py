@@ -214,7 +214,8 @@ class Turmoil:
         self.now = max(self.now, latest)
         said = event | {"created": self.events[0]["created"]} if self.plan.one_second else event
         while (answer := self.hands.post_event(said)).status_code != 200:
-            assert answer.get_json()["code"] == "died"
+            # On a busy machine Redis may answer too late; Stripe delivers again then, too.
+            assert answer.get_json()["code"] in ("died", "store_unavailable")
 
     def _ring(self, names: Sequence[str] | dict[str, Kind]) -> None:
         """Answer the doorbells there are, in either order."""
