@@ -1,4 +1,8 @@
-"""Ordinary payments and webhooks at a steady pace, and how long each takes."""
+"""Ordinary payments and webhooks at a steady pace, and how long each takes.
+
+They are measured in turns: while a batch runs, and while it is paused. So both are measured by the
+same processes with the same data, and whatever else the machine does meets both alike.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,24 @@ import itertools
 import json
 import threading
 import time
+from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import requests
 import stripe
 
+from chaos.processor import Use, uses
 from chaos.stage import WEBHOOK_SECRET, Stage
 
 Json = dict[str, Any]
-# A payment and a webhook each quarter of a second: a busy evening, and no load.
-PACE_SECONDS = 0.25
+ALONE, BESIDE = "alone", "beside"
+# How often each is sent: a busy evening, and no load.
+PACES_SECONDS = {"payments": 0.2, "webhooks": 0.1}
 CALL_SECONDS = 30.0
+# How long a turn takes, and how long after a pause nothing is measured: what was begun is told.
+TURN_SECONDS = 20.0
+CALM_SECONDS = 3.0
 PAYMENT = {"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}
 PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
@@ -28,39 +39,93 @@ class Beside:
         self._stage = stage
         self._numbers = itertools.count()
         self._stop = threading.Event()
-        self._times: dict[str, list[tuple[float, float]]] = {"payments": [], "webhooks": []}
-        self._alone_until = 0.0
+        # Which turn it is now; None while nothing is measured.
+        self._turn: str | None = None
+        self._turned_at = 0.0
+        self._calm_since: float | None = None
+        self._used: dict[str, Use] = {}
+        self._seconds: dict[str, float] = defaultdict(float)
+        self._processor: dict[str, dict[str, Use]] = {
+            ALONE: defaultdict(Use),
+            BESIDE: defaultdict(Use),
+        }
+        self._times: dict[str, dict[str, list[float]]] = {
+            name: {ALONE: [], BESIDE: []} for name in PACES_SECONDS
+        }
         sends = {"payments": self._pay, "webhooks": self._post_event}
         self._threads = [
             threading.Thread(target=self._send, args=(name, send)) for name, send in sends.items()
         ]
 
-    def alone(self, seconds: float) -> None:
-        """Begin, and measure for so long what is not to be compared with itself."""
+    def begin(self) -> None:
+        """Measure one turn alone, then let the batch begin beside."""
         for thread in self._threads:
             thread.start()
-        time.sleep(seconds)
-        self._alone_until = time.monotonic()
+        time.sleep(CALM_SECONDS)
+        self._turn_to(ALONE)
+        time.sleep(TURN_SECONDS)
+        self._turn_to(BESIDE)
+
+    def look(self, batch: Json) -> str | None:
+        """Say what is to be done with the batch now, `pause` or `resume`; None for nothing."""
+        over = time.monotonic() - self._turned_at > TURN_SECONDS
+        if self._turn is None:
+            self._wait_for_calm(batch)
+        elif over and self._turn == BESIDE:
+            self._turn_to(None)
+            return "pause"
+        elif over:
+            self._turn_to(BESIDE)
+            return "resume"
+        return None
+
+    def _wait_for_calm(self, batch: Json) -> None:
+        """Begin to measure alone when what the batch had begun is at its end and told."""
+        if batch["counts"]["begun"]:
+            self._calm_since = None
+        elif self._calm_since is None:
+            self._calm_since = time.monotonic()
+        elif time.monotonic() - self._calm_since > CALM_SECONDS:
+            self._turn_to(ALONE)
+
+    def _turn_to(self, turn: str | None) -> None:
+        """End the turn and begin the next."""
+        now, used = time.monotonic(), uses(self._stage)
+        if self._turn is not None:
+            self._seconds[self._turn] += now - self._turned_at
+            for role, use in used.items():
+                self._processor[self._turn][role] += use - self._used.get(role, Use())
+        self._turn, self._turned_at, self._used, self._calm_since = turn, now, used, None
 
     def figures(self) -> Json:
-        """Stop, and give the percentiles of both kinds, alone and beside, in milliseconds."""
+        """Stop, and give the percentiles of both kinds, alone and beside, in milliseconds.
+
+        With them what each process used of a processor and waited for one, in percent of the time.
+        """
+        self._turn_to(None)
         self._stop.set()
         for thread in self._threads:
             thread.join()
-        return {name: self._compared(times) for name, times in self._times.items()}
+        figures: Json = {name: _compared(times) for name, times in self._times.items()}
+        figures["processor"] = {turn: self._shares(turn) for turn in (ALONE, BESIDE)}
+        return figures
 
-    def _compared(self, times: list[tuple[float, float]]) -> Json:
-        alone = [took for at, took in times if at <= self._alone_until]
-        beside = [took for at, took in times if at > self._alone_until]
-        return {"alone": _percentiles(alone), "beside": _percentiles(beside)}
+    def _shares(self, turn: str) -> Json:
+        percent = 100 / self._seconds[turn]
+        return {
+            role: f"{use.ran * percent:.1f} % ran, {use.waited * percent:.1f} % waited"
+            for role, use in sorted(self._processor[turn].items())
+        }
 
-    def _send(self, name: str, send: Any) -> None:
+    def _send(self, name: str, send: Callable[[], None]) -> None:
+        pace = PACES_SECONDS[name]
         while not self._stop.is_set():
-            began_at = time.perf_counter()
+            turn, began_at = self._turn, time.perf_counter()
             send()
             took = time.perf_counter() - began_at
-            self._times[name].append((time.monotonic(), took))
-            self._stop.wait(max(0.0, PACE_SECONDS - took))
+            if turn is not None:
+                self._times[name][turn].append(took)
+            self._stop.wait(max(0.0, pace - took))
 
     def _pay(self) -> None:
         url = f"{self._stage.api}/api/payment/process"
@@ -88,6 +153,12 @@ class Beside:
             headers={"Stripe-Signature": header, "Content-Type": "application/json"},
             timeout=CALL_SECONDS,
         ).raise_for_status()
+
+
+def _compared(times: dict[str, list[float]]) -> Json:
+    alone, beside = (_percentiles(times[turn]) for turn in (ALONE, BESIDE))
+    ratios = {name: round(beside[name] / alone[name], 2) for name in PERCENTILES if alone["count"]}
+    return {ALONE: alone, BESIDE: beside, "ratio": ratios}
 
 
 def _percentiles(times: list[float]) -> Json:

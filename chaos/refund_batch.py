@@ -3,8 +3,10 @@
     python -m chaos.refund_batch --payments 10000 --kills 40
     python -m chaos.refund_batch --payments 10000 --kills 0 --beside
 
-With `--beside`, ordinary payments and webhooks are sent at a steady pace, before the batch and
-while it runs, and their times compared: leave the kills out then. Exit 1 when a promise was broken.
+With `--beside`, ordinary payments and webhooks are sent at a steady pace, in turns while the batch
+runs and while it is paused, and their times compared: leave the kills out then. With `--apart` the
+service has one half of the processors, and Stripe, the event service and the client the other half,
+as at work they have machines of their own. Exit 1 when a promise was broken.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from typing import Any
 import requests
 
 from chaos.beside import Beside
+from chaos.processor import keep_apart
 from chaos.stage import Crew, NotQuiet, Stage, wait_until
 from chaos.trouble import Trouble
 from shared.keys import Keys
@@ -39,8 +42,6 @@ CALL_SECONDS = 30.0
 # How long the batch is left paused: longer than what was begun takes.
 PAUSED_SECONDS = 1.0
 LIMIT_SECONDS = 3600.0
-# Ordinary traffic alone, for comparison.
-ALONE_SECONDS = 30.0
 
 
 @dataclass
@@ -62,18 +63,22 @@ class Outcome:
             self.broken.append(what)
 
 
-def run(payments: int, kills: int, seed: int = 1, *, beside: bool = False) -> Outcome:
+def run(
+    payments: int, kills: int, seed: int = 1, *, beside: bool = False, apart: bool = False
+) -> Outcome:
     """Take the payments, refund them in one batch under trouble, and audit; raises `NotQuiet`."""
     outcome = Outcome(payments=payments)
     crew = Crew(workers=2, notifiers=1, upkeeps=2)
     with Stage(crew=crew, RECONCILE_INTERVAL_SECONDS="20", LOG_LEVEL="ERROR") as stage:
+        if apart:
+            keep_apart(stage)
         _pay(stage, payments)
         wait_until(lambda: not _open(stage), "the payments are told", LIMIT_SECONDS)
         _post(f"{stage.sandbox}/_sandbox/rate_limits", LIMITS)
         traffic = Beside(stage) if beside else None
         if traffic:
-            traffic.alone(ALONE_SECONDS)
-        _Batch(stage, outcome, Random(seed)).live(kills)
+            traffic.begin()
+        _Batch(stage, outcome, Random(seed)).live(kills, traffic)
         if traffic:
             outcome.beside = traffic.figures()
         _post(f"{stage.sandbox}/_sandbox/rate_limits", dict.fromkeys(LIMITS))
@@ -91,7 +96,7 @@ class _Batch:
         self._trouble = Trouble(stage, dice)
         self._route = f"{stage.api}/api/refund/batches"
 
-    def live(self, kills: int) -> None:
+    def live(self, kills: int, traffic: Beside | None) -> None:
         """Start it, kill as it goes on, pause and resume it once, and wait for its end."""
         at = sorted(self._dice.random() * 0.95 for _ in range(kills))
         began_at = time.monotonic()
@@ -107,7 +112,9 @@ class _Batch:
             while at and done >= at[0] * batch["total"]:
                 at.pop(0)
                 self._trouble.kill()
-            if not self._outcome.pauses and done * 4 >= batch["total"]:
+            if traffic:
+                self._take_turns(route, traffic.look(batch))
+            elif not self._outcome.pauses and done * 4 >= batch["total"]:
                 self._pause(route)
             if time.monotonic() - began_at > LIMIT_SECONDS:
                 raise NotQuiet(f"the batch did not end: {batch}")
@@ -121,6 +128,12 @@ class _Batch:
         counted = sum(batch["counts"].values())
         self._outcome.require(batch["done"] >= done, f"progress went back from {done}: {batch}")
         self._outcome.require(counted == self._outcome.payments, f"members were lost: {batch}")
+
+    def _take_turns(self, route: str, step: str | None) -> None:
+        """Pause or resume it, as the measurement of the traffic beside it says."""
+        if step:
+            self._outcome.pauses += step == "pause"
+            self._call("POST", f"{route}/{step}", {})
 
     def _pause(self, route: str) -> None:
         """Pause: nothing more is begun. Then go on."""
@@ -202,7 +215,7 @@ def _audit(stage: Stage, outcome: Outcome) -> None:
     outcome.require(
         first["refund.succeeded"] == len(ours), f"told {first['refund.succeeded']} refunds"
     )
-    for name, count in (("started", 1), ("paused", 1), ("completed", 1)):
+    for name, count in (("started", 1), ("paused", outcome.pauses), ("completed", 1)):
         outcome.require(first[f"refund_batch.{name}"] == count, f"refund_batch.{name}: {first}")
 
 
@@ -235,8 +248,9 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=12, help="processes to kill (12)")
     parser.add_argument("--seed", type=int, default=1, help="decides who is killed, and when")
     parser.add_argument("--beside", action="store_true", help="measure ordinary traffic beside it")
+    parser.add_argument("--apart", action="store_true", help="keep the service's processors apart")
     given = parser.parse_args()
-    outcome = run(given.payments, given.kills, given.seed, beside=given.beside)
+    outcome = run(given.payments, given.kills, given.seed, beside=given.beside, apart=given.apart)
     sys.stdout.write(json.dumps(asdict(outcome), indent=2) + "\n")
     return 1 if outcome.broken else 0
 

@@ -1,0 +1,91 @@
+"""What each process of a stage uses of the processors, and how long it waits for one (Linux)."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaos.stage import Stage
+
+NANOSECONDS = 1_000_000_000
+TICKS = os.sysconf("SC_CLK_TCK")
+# What plays others: at work Stripe and the event service have machines of their own.
+OTHERS = ("sandbox", "receiver")
+CLIENT = "client"
+
+
+@dataclass(frozen=True)
+class Use:
+    """Seconds on a processor, and seconds ready to run while another thread had it."""
+
+    ran: float = 0.0
+    waited: float = 0.0
+
+    def __add__(self, other: Use) -> Use:
+        """Sum two."""
+        return Use(self.ran + other.ran, self.waited + other.waited)
+
+    def __sub__(self, other: Use) -> Use:
+        """Give what was used since an earlier reading."""
+        return Use(self.ran - other.ran, self.waited - other.waited)
+
+
+def uses(stage: Stage) -> dict[str, Use]:
+    """Read what each role of the stage, and this process, has used so far.
+
+    What a thread waited is forgotten when it ends: those that matter live as long as their process.
+    """
+    found: dict[str, Use] = defaultdict(Use)
+    for role, pid in _processes(stage):
+        with suppress(OSError):
+            user, system = _fields(pid)[11:13]
+            found[role] += Use(ran=(int(user) + int(system)) / TICKS)
+        for task in _tasks(pid):
+            with suppress(OSError):
+                waited = (task / "schedstat").read_text().split()[1]
+                found[role] += Use(waited=int(waited) / NANOSECONDS)
+    return dict(found)
+
+
+def keep_apart(stage: Stage) -> None:
+    """Give the service one half of the processors, and whoever plays others the other half."""
+    cores = sorted(os.sched_getaffinity(0))
+    service, others = set(cores[: len(cores) // 2]), set(cores[len(cores) // 2 :])
+    for role, pid in _processes(stage):
+        for task in _tasks(pid):
+            with suppress(ProcessLookupError):
+                chosen = others if role in (*OTHERS, CLIENT) else service
+                os.sched_setaffinity(int(task.name), chosen)
+
+
+def _processes(stage: Stage) -> Iterator[tuple[str, int]]:
+    """Give role and pid of each process, children too."""
+    yield CLIENT, os.getpid()
+    parents: dict[int, list[int]] = defaultdict(list)
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parents[int(_fields(int(folder.name))[1])].append(int(folder.name))
+    for service in stage.services.values():
+        if service.alive:
+            for pid in _family(service.pid, parents):
+                yield service.role, pid
+
+
+def _family(pid: int, parents: dict[int, list[int]]) -> Collection[int]:
+    family = [pid]
+    for one in family:
+        family += parents[one]
+    return family
+
+
+def _fields(pid: int) -> list[str]:
+    """Give the fields of proc_pid_stat(5) from the third, `state`, on."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def _tasks(pid: int) -> list[Path]:
+    return list(Path(f"/proc/{pid}/task").glob("[0-9]*"))
