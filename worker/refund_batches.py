@@ -1,13 +1,15 @@
 """The duty of upkeep for batches of refunds: hear of ends, begin the next members, turn states.
 
 Each step is one script that is safe to repeat, so that a process may die between any two of them.
-Members become refund jobs a hundred at a time: the queue of refunds stays short for others, and
-a pause takes effect soon.
+Members become refund jobs a few at a time, as many as Stripe takes within two seconds: the queue of
+refunds stays short for others, none of them waits in vain for its turn, and a pause takes effect
+soon.
 """
 
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -15,20 +17,25 @@ from typing import Any, cast
 from shared.facts import Fact
 from shared.payment_summary import summarise
 from shared.refund_terms import LEFT_OUT_BY_STRIPE, needed, share
-from shared.store.scripts import redis_errors
+from shared.settings import Settings
+from shared.store.scripts import Call, redis_errors
 from shared.stripe.event import Event
 from shared.work.batch import OPEN, BatchRecord, BatchState, Member, MemberState
 from shared.work.batch_turns import COMPLETE, END_CANCELED, PAUSE, RESUME, Turn
 from shared.work.batches import MEMBER_PREFIX
 from shared.work.kinds import REFUNDS
 from shared.work.payment_index import PaymentFilter
+from shared.work.payments import PaymentRecord
 from shared.work.refund_jobs import RefundRequest
+from shared.work.stripe_budget import Priority, bucket
 from worker.runtime import Runtime
 
 Json = dict[str, Any]
 DUTY = "refund_batches"
-# Refund jobs of batches that are under way at a time: four seconds' work at Stripe's 25 a second.
-WINDOW = 100
+# Refund jobs of batches that are under way at a time: what the budget lets through between two runs
+# and until the second of them has heard of it. More would only be put off and tried again.
+WINDOW_SECONDS = 2.0
+MOST_BEGUN = 500
 # Ends of jobs that one run hears of, and members put back or woken at a time: some milliseconds.
 CHUNK = 500
 # Between two runs while a batch is under way, and while none is.
@@ -64,8 +71,14 @@ def run_once(runtime: Runtime) -> float:
     batches = [batch for batch in active if batch is not None]
     running = [one for one in batches if one.state is BatchState.RUNNING]
     for batch in batches:
-        _look_after(runtime, batch, room=WINDOW // max(1, len(running)))
+        _look_after(runtime, batch, room=_window(runtime.settings) // max(1, len(running)))
     return BUSY_SECONDS if heard or batches else IDLE_SECONDS
+
+
+def _window(settings: Settings) -> int:
+    """Give how many refund jobs of batches may be under way."""
+    allowed = bucket("refunds", settings.stripe_endpoint_rate_limit, Priority.REFUNDS)
+    return min(MOST_BEGUN, max(1, round(float(allowed["rate"]) * WINDOW_SECONDS)))
 
 
 def ended_refund(runtime: Runtime, event: Event, facts: Iterable[Fact]) -> str:
@@ -89,27 +102,33 @@ def _hear(runtime: Runtime) -> int:
     whatever happens, and what is missing is told of the rest alone.
     """
     ended = runtime.batches.ended(CHUNK)
-    jobs = _jobs(runtime, [one.partition(":")[0] for one in ended])
-    payments = [job["payment_id"] or "none" for job in jobs]
-    known = [record.known for record in runtime.payments.read_many(payments)]
-    standing = [standing_of(job, subjects) for job, subjects in zip(jobs, known, strict=True)]
-    handed = list(zip(ended, jobs, standing, strict=True))
-    waiting = [one for one in handed if one[2]["state"] == MemberState.WAITING]
-    for entry, job, changes in handed:
-        if changes["state"] != MemberState.WAITING:
-            _move(runtime, entry, job, changes)
-    for batch in sorted({str(job["batch_id"]) for _, job, _ in waiting if job["batch_id"]}):
+    handed: dict[str, list[str]] = defaultdict(list)
+    for one in ended:
+        handed[one.partition(":")[0]].append(one)
+    jobs = _jobs(runtime, list(handed))
+    known = runtime.payments.read_many([job["payment_id"] or "none" for job in jobs])
+    steps, waiting, paused = list[Call](), list[Call](), set[str]()
+    for entries, job, record in zip(handed.values(), jobs, known, strict=True):
+        batch, changes = job["batch_id"], standing_of(job, record.known)
+        if batch is None:
+            _drop(runtime, entries)
+            continue
+        step = runtime.batches.ending(batch, str(job["payment_id"]), entries, changes)
+        if changes["state"] == MemberState.WAITING:
+            waiting.append(step)
+            paused.add(batch)
+        else:
+            steps.append(step)
+    runtime.batches.end(steps)
+    for batch in sorted(paused):
         _pause(runtime, batch)
-    for entry, job, changes in waiting:
-        _move(runtime, entry, job, changes)
+    runtime.batches.end(waiting)
     return len(ended)
 
 
-def _move(runtime: Runtime, entry: str, job: dict[str, str | None], changes: Json) -> None:
-    if job["batch_id"] is None:
+def _drop(runtime: Runtime, entries: Iterable[str]) -> None:
+    for entry in entries:
         runtime.batches.drop(entry)
-    else:
-        runtime.batches.end(job["batch_id"], str(job["payment_id"]), entry, changes)
 
 
 def _jobs(runtime: Runtime, ids: Sequence[str]) -> list[dict[str, str | None]]:
@@ -181,15 +200,20 @@ def _begin_next(runtime: Runtime, batch: BatchRecord, room: int) -> None:
         return
     members = runtime.batches.members(batch.id, MemberState.NOT_BEGUN, None, room)
     records = runtime.payments.read_many([member.payment for member in members])
-    for member, record in zip(members, records, strict=True):
-        now = share(summarise(record.id, record.known), batch.terms) if record.known else None
-        if now and now.left_out:
-            outcome = runtime.batches.leave_out(batch.id, member, now.left_out)
-        else:
-            amount = min(member.amount, now.amount) if now else member.amount
-            outcome = runtime.batches.begin(batch, member, _request(batch, member, amount))
-        if outcome in (BatchState.PAUSED, BatchState.CANCELED):
-            return
+    steps = [
+        _beginning(runtime, batch, member, record)
+        for member, record in zip(members, records, strict=True)
+    ]
+    runtime.batches.begin(steps)
+
+
+def _beginning(runtime: Runtime, batch: BatchRecord, member: Member, record: PaymentRecord) -> Call:
+    """Build the step that begins a member, or leaves it out as its payment stands now."""
+    now = share(summarise(record.id, record.known), batch.terms) if record.known else None
+    if now and now.left_out:
+        return runtime.batches.leaving_out(batch.id, member, now.left_out)
+    amount = min(member.amount, now.amount) if now else member.amount
+    return runtime.batches.beginning(batch, member, _request(batch, member, amount))
 
 
 def _request(batch: BatchRecord, member: Member, amount: int) -> RefundRequest:

@@ -190,6 +190,11 @@ def _named_keys(name: str) -> str:
     return f"local key = {{ {', '.join(members)} }}"
 
 
+@cache
+def _together_hash(name: str) -> str:
+    return hashlib.sha1(together_source(name).encode(), usedforsecurity=False).hexdigest()
+
+
 def _evaluate(exchange: Callable[..., Any], call: Call) -> Any:
     """Run a script by its hash, and by its text on a Redis that does not know it (any more)."""
     keys = call.flat_keys()
@@ -197,6 +202,19 @@ def _evaluate(exchange: Callable[..., Any], call: Call) -> Any:
         return exchange("EVALSHA", script_hash(call.script), len(keys), *keys, *call.args)
     except NoScriptError:
         return exchange("EVAL", script_source(call.script), len(keys), *keys, *call.args)
+
+
+def _evaluate_together(exchange: Callable[..., Any], calls: Sequence[Call]) -> list[Any]:
+    """Run one script for each of some calls in one command, as `_evaluate` does."""
+    name, keys, args = calls[0].script, list[str](), list[Any]()
+    for call in calls:
+        keys += call.flat_keys()
+        args += (len(call.args), *call.args)
+    try:
+        answer = exchange("EVALSHA", _together_hash(name), len(keys), *keys, *args)
+    except NoScriptError:
+        answer = exchange("EVAL", together_source(name), len(keys), *keys, *args)
+    return cast(list[Any], answer)
 
 
 class Store:
@@ -213,6 +231,20 @@ class Store:
         """Run a script atomically. Raises `Unavailable`; then it may or may not have run."""
         with redis_errors():
             return _evaluate(self._line.exchange, call)
+
+    def run_together(self, calls: Sequence[Call]) -> list[Any]:
+        """Run one script for each of some calls in one command, which is written to disk once.
+
+        Redis does nothing else meanwhile, so their number is the caller's to limit. Each run is for
+        itself: one that fails undoes no other. Raises `Unavailable`, also when only one of them
+        failed; then any of them may have run.
+        """
+        with redis_errors():
+            results = _evaluate_together(self._line.exchange, calls) if calls else []
+            for result in results:
+                if isinstance(result, RedisError):
+                    raise result
+        return results
 
     def run_durably(self, call: Call) -> Any:
         """Run a script and wait until the required replicas have what it wrote.

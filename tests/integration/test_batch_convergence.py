@@ -10,7 +10,7 @@ import itertools
 import json
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -66,7 +66,8 @@ class Life:
         self._install(patch)
 
     def _install(self, patch: pytest.MonkeyPatch) -> None:
-        run_script, make = Store.run, StripeGateway.create_refund
+        run_script, run_together = Store.run, Store.run_together
+        make = StripeGateway.create_refund
 
         def dying_run(store: Store, call: Call) -> Any:
             self.reach(f"before {call.script}")
@@ -76,14 +77,27 @@ class Life:
             self.reach(f"after {call.script}")
             return answer
 
+        def dying_together(store: Store, calls: Sequence[Call]) -> list[Any]:
+            if not calls:
+                return []
+            script = calls[0].script
+            self.reach(f"before {script}")
+            answer = run_together(store, calls)
+            if self.planned(f"twice {script}"):
+                answer = run_together(store, calls)
+            self.reach(f"after {script}")
+            return answer
+
         def dying_refund(gateway: StripeGateway, **asked: Any) -> Json:
             made = make(gateway, **asked)
             self.reach("after refund")
             return made
 
         patch.setattr(Store, "run", dying_run)
+        patch.setattr(Store, "run_together", dying_together)
         patch.setattr(StripeGateway, "create_refund", dying_refund)
-        patch.setattr("worker.refund_batches.WINDOW", 2)
+        patch.setattr("worker.refund_batches.MOST_BEGUN", 2)
+        patch.setattr("shared.work.batches.STEPS", 1)
         patch.setattr("shared.work.batches.PIECE", 2)
 
     def planned(self, seam: str) -> bool:

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from shared.errors import CallerError
+from shared.errors import CallerError, Unavailable
 from shared.settings import Settings
 from shared.store.connection import connect
 from shared.store.scripts import Call, Store
 from shared.work.batch import BatchRecord, Member, MemberState
 from shared.work.batch_turns import CANCEL, COMPLETE, END_CANCELED, PAUSE, RESUME
-from shared.work.batches import Batches, Ceiling, NewBatch, batch_id, member_job_id
+from shared.work.batches import STEPS, Batches, Ceiling, NewBatch, batch_id, member_job_id
 from shared.work.kinds import REFUNDS
 from shared.work.refund_jobs import RefundRequest
 from tests import servers
@@ -45,16 +45,27 @@ def first(batches: Batches) -> Member:
     return batches.members(BATCH, None, None, 1)[0]
 
 
-def begin(batches: Batches, member: Member) -> str:
+def beginning(batches: Batches, member: Member) -> Call:
     request = RefundRequest(payment_id=member.payment, amount=100)
-    return batches.begin(batches.read(BATCH), member, request)
+    return batches.beginning(batches.read(BATCH), member, request)
+
+
+def begin(batches: Batches, member: Member) -> str:
+    (outcome,) = batches.begin([beginning(batches, member)])
+    return outcome
+
+
+def begin_all(batches: Batches, count: int) -> list[str]:
+    return batches.begin(
+        [beginning(batches, one) for one in batches.members(BATCH, None, None, count)]
+    )
 
 
 def end(batches: Batches, member: Member, state: MemberState, tries: int = 0) -> str:
     """Hand the end of a member's job over, as its script does, and take it; give the entry."""
     entry = f"{member_job_id(BATCH, member.payment, tries)}:1"
     batches._store.redis.rpush(batches._store.keys.ended_members(), entry)
-    batches.end(BATCH, member.payment, entry, {"state": state})
+    batches.end([batches.ending(BATCH, member.payment, [entry], {"state": state})])
     return entry
 
 
@@ -138,8 +149,52 @@ def test_an_end_that_was_taken_already_moves_nothing(batches: Batches) -> None:
     entry = end(batches, member, MemberState.FAILED)
     failed = batches.members(BATCH, MemberState.FAILED, None, 10)
     assert batches.again(BATCH, MemberState.FAILED, 2**52, failed) == 1
-    batches.end(BATCH, member.payment, entry, {"state": MemberState.FAILED})
+    batches.end([batches.ending(BATCH, member.payment, [entry], {"state": MemberState.FAILED})])
     assert counts(batches) == {"not_begun": 3}
+
+
+def test_an_end_that_is_heard_again_leaves_the_member_where_it_was(batches: Batches) -> None:
+    member = first(batches)
+    begin(batches, member)
+    end(batches, member, MemberState.FAILED)
+    before, read = first(batches), batches.read(BATCH)
+    end(batches, member, MemberState.FAILED)
+    assert first(batches) == before
+    assert batches.read(BATCH).fields == read.fields
+
+
+def test_ends_of_one_job_leave_the_list_together(batches: Batches, real_store: Store) -> None:
+    member = first(batches)
+    begin(batches, member)
+    job = member_job_id(BATCH, member.payment, 0)
+    handed = [job, f"{job}:evt_1", f"{job}:evt_2"]
+    real_store.redis.rpush(real_store.keys.ended_members(), *handed, "rr_other")
+    changes = {"state": MemberState.REFUNDED, "refund_id": "re_1", "failure_code": ""}
+    batches.end([batches.ending(BATCH, member.payment, handed, changes)])
+    assert batches.ended(10) == ["rr_other"]
+    assert counts(batches) == {"not_begun": 2, "refunded": 1}
+
+
+def test_more_steps_than_one_command_takes_are_all_taken(
+    real_store: Store, settings: Settings
+) -> None:
+    batches = Batches(real_store, settings)
+    batches.record(new(STEPS + 3))
+    assert begin_all(batches, STEPS + 3) == ["begun"] * (STEPS + 3)
+    assert counts(batches) == {"begun": STEPS + 3}
+
+
+def test_a_step_that_redis_cannot_take_undoes_no_other(batches: Batches, real_store: Store) -> None:
+    members = real_store.keys.batch_members(BATCH)
+    kept = real_store.redis.hget(members, "pi_1")
+    steps = [beginning(batches, one) for one in batches.members(BATCH, None, None, 3)]
+    real_store.redis.hset(members, "pi_1", "garbage")
+    with pytest.raises(Unavailable):
+        batches.begin(steps)
+    real_store.redis.hset(members, "pi_1", str(kept))
+    assert counts(batches) == {"not_begun": 1, "begun": 2}
+    assert batches.begin(steps) == ["begun", "begun", "begun"]
+    assert counts(batches) == {"begun": 3}
 
 
 def test_a_member_that_failed_after_the_retry_was_asked_for_is_left_alone(
@@ -231,6 +286,6 @@ def test_every_step_runs_on_a_server_in_cluster_mode() -> None:
             failed = batches.members(BATCH, MemberState.FAILED, None, 10)
             assert batches.again(BATCH, MemberState.FAILED, 2**52, failed) == 1
             assert batches.add(BATCH, [Member("pi_late", MemberState.LATE, 100, "sgd")]) == 1
-            assert batches.leave_out(BATCH, member, "disputed") == "begun"
+            assert batches.begin([batches.leaving_out(BATCH, member, "disputed")]) == ["begun"]
             assert batches.turn(BATCH, PAUSE) == "paused"
             assert counts(batches) == {"not_begun": 2, "left_out": 1, "late": 1}

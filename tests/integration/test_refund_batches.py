@@ -147,7 +147,7 @@ def test_a_paused_batch_begins_nothing_until_it_is_resumed(hands: Hands) -> None
 def test_a_canceled_batch_ends_what_was_begun_and_begins_no_more(
     hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.refund_batches.WINDOW", 1)
+    monkeypatch.setattr("worker.refund_batches.MOST_BEGUN", 1)
     paid = b.pay(hands, 3)
     batch = b.started(hands, payments=paid)
     b.refund_batches.run_once(hands.runtime)
