@@ -39,16 +39,16 @@ def uses(stage: Stage) -> dict[str, Use]:
 
     What a thread waited is forgotten when it ends: those that matter live as long as their process.
     """
-    found: dict[str, Use] = defaultdict(Use)
+    by_role: dict[str, Use] = defaultdict(Use)
     for role, pid in _processes(stage):
         with suppress(OSError):
             user, system = _fields(pid)[11:13]
-            found[role] += Use(ran=(int(user) + int(system)) / TICKS)
+            by_role[role] += Use(ran=(int(user) + int(system)) / TICKS)
         for task in _tasks(pid):
             with suppress(OSError):
                 waited = (task / "schedstat").read_text().split()[1]
-                found[role] += Use(waited=int(waited) / NANOSECONDS)
-    return dict(found)
+                by_role[role] += Use(waited=int(waited) / NANOSECONDS)
+    return dict(by_role)
 
 
 def keep_apart(stage: Stage) -> None:

@@ -14,6 +14,7 @@ from shared.refusal import refuse_start
 from shared.settings import Settings
 from shared.telemetry.logging import configure_logging, get_logger
 from worker import outage_log
+from worker.background import step_back
 
 log = get_logger(__name__)
 
@@ -27,6 +28,7 @@ def main() -> None:
         refuse_start("The worker", error)
     # Celery sets its logging up after it has connected to Redis; ours is to be there before.
     configure_logging(settings, "worker")
+    step_back()
     outage_log.install()
     signals: list[str] = []
     note = partial(_note, signals)

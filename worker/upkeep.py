@@ -22,6 +22,7 @@ from shared.work.items import Claim
 from shared.work.liveness import RELAY, Signs, pulse
 from shared.work.results import Snooze
 from worker import payment_index, reap, reconcile, refund_batches, relay
+from worker.background import step_back
 from worker.runtime import Runtime
 
 log = get_logger(__name__)
@@ -89,6 +90,7 @@ def main() -> None:
     except Misconfigured as error:
         refuse_start("Upkeep", error)
     configure_logging(settings, "upkeep")
+    step_back()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

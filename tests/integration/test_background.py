@@ -1,0 +1,51 @@
+"""Workers and upkeep leave the processors to whoever answers people."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.integration.hands import Hands
+from tests.servers import ROOT, process, wait_until
+from worker.background import NICENESS
+
+STEP_BACK = "from worker.background import step_back; step_back(); import os; print(os.nice(0))"
+
+
+@pytest.mark.parametrize("module", ["worker", "worker.upkeep"])
+def test_a_process_in_the_background_has_a_lower_priority(hands: Hands, module: str) -> None:
+    settings = hands.runtime.settings
+    environment = {
+        "REDIS_URL": settings.redis_url,
+        "STRIPE_SECRET_KEY": settings.stripe_secret_key.get_secret_value(),
+        "STRIPE_API_BASE": str(settings.stripe_api_base),
+        "EVENT_SERVICE_URL": settings.event_service_url,
+        "WORKER_QUEUES": "events",
+    }
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    with process(sys.executable, "-m", module, environment=environment) as one:
+        wait_until(
+            lambda: os.getpriority(os.PRIO_PROCESS, one.pid) == min(19, usual + NICENESS),
+            f"{module} steps back",
+        )
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="no autogroups here")
+def test_a_session_of_its_own_steps_back_too() -> None:
+    """Else the kernel would share out by session first, and the priority meant nothing."""
+    show = f"{STEP_BACK}; print(open('/proc/self/autogroup').read())"
+    for own, expected in ((True, f"nice {NICENESS}"), (False, None)):
+        done = subprocess.run(
+            [sys.executable, "-c", show],
+            cwd=ROOT,
+            start_new_session=own,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        before = Path("/proc/self/autogroup").read_text().split(maxsplit=1)[1].strip()
+        assert done.stdout.split(maxsplit=2)[2].strip() == (expected or before)
