@@ -1,1 +1,1 @@
-"""What the API and the workers must agree on; it imports neither of them."""
+"""Code that the API and the workers share; it imports neither of them."""

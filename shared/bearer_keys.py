@@ -1,4 +1,4 @@
-"""Bearer keys and whose they are: `name:key` names a caller or an operator, a bare key nobody."""
+"""Bearer keys and their owners: `name:key` names a caller or an operator; a bare key has none."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-# All bare keys are one caller: which of them was shown tells nothing, so that one can replace
-# another between a request and its repetition.
+# All bare keys belong to one caller, so that one key can replace another between a request and its
+# repetition.
 UNNAMED = "unnamed"
 ENTRY = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,39}):(.+)", re.DOTALL)
 # Stands for our own account in a list of accounts: a request without `Stripe-Account`.
@@ -25,17 +25,19 @@ class BearerKey:
 
 
 class CallerLimits(BaseModel):
-    """What one caller may do; what is left out is not limited."""
+    """The limits of one caller; a field that is left out sets no limit."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     accounts: frozenset[str] | None = Field(
-        None, description="Accounts it may name in `Stripe-Account`; `own`: none named."
+        None, description="Accounts it may name in `Stripe-Account`; `own` stands for no account."
     )
     refunds_per_hour: dict[str, int] | None = Field(
-        None, description="Amount it may refund within an hour, by currency; others are refused."
+        None,
+        description="Amount it may refund within an hour, by currency; other currencies are "
+        "refused.",
     )
-    read_only: bool = Field(False, description="It may look at payments and refunds only.")
+    read_only: bool = Field(False, description="It may only read payments and refunds.")
 
 
 def bearer_keys(entries: Iterable[SecretStr]) -> Iterator[BearerKey]:
@@ -47,7 +49,7 @@ def bearer_keys(entries: Iterable[SecretStr]) -> Iterator[BearerKey]:
 
 
 def unknown_callers(limits: Iterable[str], entries: Iterable[SecretStr]) -> list[str]:
-    """List limits of callers that have no key: they would be taken for ones that hold."""
+    """List callers that have limits but no key: the limits would have no effect."""
     callers = {key.owner for key in bearer_keys(entries)}
     unknown = sorted(set(limits) - callers) if callers else []
     return [f"CALLER_LIMITS is not valid: API_KEYS names no caller {name}" for name in unknown]

@@ -1,4 +1,4 @@
-"""JSON as it is stored, hashed and sent: one value has one text."""
+"""Canonical JSON for storing, hashing and sending: one value has one text."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, sort_keys=
 
 
 def compact(value: Any) -> str:
-    """Render JSON as it is stored: no spaces, UTF-8 as it is, stable order of keys.
+    """Render canonical JSON: no spaces, UTF-8 without escapes, keys in a stable order.
 
-    Half of a surrogate pair, which no UTF-8 can hold, stays the escape that JSON has for it.
+    Half of a surrogate pair, which UTF-8 cannot encode, stays a JSON escape.
     """
     text = _encode(value)
     try:

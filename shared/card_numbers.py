@@ -1,10 +1,10 @@
-"""Card numbers in text: one function finds them, for the door, the logs and what others send us.
+"""Find card numbers in text, for the API, the logs and texts from outside.
 
-A number is taken for a card's by the sum of its evidence: an issuer's range with a length that
-this issuer gives out, the check digit of ISO/IEC 7812-1 (Luhn), and the way it is written. What is
-written as on a card is one with any separators; digits in a row are one where the issuer's length
-is not also that of ordinary numbers (order numbers, EANs and phone numbers have 12 or 13 digits);
-a rare length counts with an expiry date, a code or a word such as "card" beside it.
+Several signs together make a number a card number: an issuer's range with a length that this issuer
+uses, the check digit of ISO/IEC 7812-1 (Luhn), and the way it is written. Digits grouped as on a
+card count with any separators; digits in a row count when the issuer's length is not also that of
+ordinary numbers (order numbers, EANs and phone numbers have 12 or 13 digits); a rare length counts
+with an expiry date, a code or a word such as "card" beside it.
 
 Ranges: ISO/IEC 7812 issuer identification numbers as the schemes publish them.
 """
@@ -111,13 +111,13 @@ class Group(NamedTuple):
 
 
 def holds_card_number(text: str) -> bool:
-    """Say whether the text carries what is very probably a raw card number, however written."""
+    """Say whether the text very probably has a raw card number, however it is written."""
     forms = (text, unquote(text)) if "%" in text else (text,)
     return any(next(card_number_spans(form), None) for form in forms)
 
 
 def redact_card_numbers(text: str, replacement: str = REDACTED) -> str:
-    """Replace every card number in a text, and leave all else as it is."""
+    """Replace every card number in a text, and keep all other characters."""
     parts, rest = [], 0
     for start, end in card_number_spans(text):
         if start >= rest:
@@ -138,12 +138,12 @@ def clean_json(value: Any) -> Any:
 
 
 def clean_json_text(text: str) -> str:
-    """Return a JSON document without card numbers: itself, byte for byte, when it holds none."""
+    """Return a JSON document without card numbers; the same text when it has none."""
     return json.dumps(clean_json(json.loads(text))) if holds_card_number(text) else text
 
 
 def card_number_spans(text: str) -> Iterator[tuple[int, int]]:
-    """Yield where card numbers stand, first to last; takes time in proportion to the text."""
+    """Yield the positions of card numbers, first to last; takes linear time."""
     plain = _with_ascii_digits(text)
     for groups in _clusters(plain):
         written = Cluster(plain, groups)
@@ -163,7 +163,7 @@ _DOUBLED = {str(digit): sum(divmod(2 * digit, 10)) for digit in range(10)}
 
 
 def issuer_of(digits: str) -> Issuer | None:
-    """Name whose range a number lies in, by its first six digits."""
+    """Find the issuer whose range has a number, by its first six digits."""
     prefix = int(digits[:PREFIX_DIGITS].ljust(PREFIX_DIGITS, "0"))
     first, last, issuer = RANGES[max(bisect_right(STARTS, prefix) - 1, 0)]
     return issuer if first <= prefix <= last else None
@@ -237,7 +237,7 @@ class Cluster:
         return len(digits) in issuer.usual or self._is_evident(digits, first, last)
 
     def _is_evident(self, digits: str, first: int, last: int) -> bool:
-        """Say whether something beside a number of a rare length tells that it is a card's."""
+        """Say whether a text beside a number of a rare length shows that it is a card number."""
         if digits in PUBLISHED or self._sizes(first, last) in PRINTED:
             return True
         if self._gap(first) in (self._gap(first - 1), self._gap(last)) and first < last:

@@ -1,7 +1,7 @@
-"""The moment by which the work at hand must end, whatever it waits for.
+"""The deadline of the current work, which limits all its waits together.
 
-Set where work begins (a request, an attempt), obeyed where it waits (Stripe, Redis, the event
-service): limits of single reads do not add up to an end, this does.
+It is set where work begins (a request, an attempt) and obeyed where work waits (Stripe, Redis, the
+event service). Limits of single reads would not limit their sum.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _ends_at: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 @contextmanager
 def deadline(seconds: float) -> Iterator[None]:
-    """Have the block's work end within so many seconds; an earlier outer deadline stays."""
+    """Set a deadline for the block, in seconds from now; an earlier outer deadline stays."""
     outer = _ends_at.get()
     ends_at = time.monotonic() + seconds
     token = _ends_at.set(ends_at if outer is None else min(outer, ends_at))
@@ -27,6 +27,6 @@ def deadline(seconds: float) -> Iterator[None]:
 
 
 def remaining() -> float | None:
-    """Give the seconds that are left, 0 when there are none; None without a deadline."""
+    """Give the seconds until the deadline, at least 0; None without a deadline."""
     ends_at = _ends_at.get()
     return None if ends_at is None else max(0.0, ends_at - time.monotonic())

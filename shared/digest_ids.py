@@ -1,4 +1,4 @@
-"""Ids made from what they stand for: the same parts give the same id for ever."""
+"""Ids made from a text by a hash: the same text always gives the same id."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import hashlib
 
 from shared.card_numbers import holds_card_number
 
-# Of the sixteen hexadecimal digits, in their order.
+# Letters for the sixteen hexadecimal digits, in their order.
 LETTERS = str.maketrans("0123456789abcdef", "ghijklmnopqrstuv")
 
 
 def digest_id(prefix: str, text: str, length: int) -> str:
-    """Make an id of so many hexadecimal digits from a text.
+    """Make an id with the given number of hexadecimal digits from a text.
 
-    Of several thousand one has digits that could be a card's number, which would be refused in an
-    address and masked in an event; it is spelled in letters.
+    One id in several thousand has digits that could be a card number, which would be refused in an
+    address and masked in an event; such an id is written in letters.
     """
     digest = hashlib.sha256(text.encode()).hexdigest()[:length]
     if holds_card_number(prefix + digest):

@@ -1,4 +1,4 @@
-"""The `.env` file: what it sets, and every line of it that says nothing."""
+"""The `.env` file: its variables, and the problems of its lines."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from dotenv import dotenv_values
 from dotenv.parser import Binding, parse_stream
 
 ENV_FILE = ".env"
-# Names another file; empty, none is read. `python app.py` has read it for all its processes.
+# Names another file; when it is empty, no file is read. `python app.py` reads the file once and
+# sets this for the processes that it starts.
 ENV_FILE_VARIABLE = "BILLING_ENV_FILE"
-# Its warnings of broken lines: `env_file_problems` tells of them, once and with the others.
+# The library's warnings of broken lines; `env_file_problems` reports them once, with all others.
 logging.getLogger("dotenv").addHandler(logging.NullHandler())
 
 
@@ -24,15 +25,15 @@ def env_file_variables(path: str = ENV_FILE) -> dict[str, str]:
 
 
 def readable(path: str) -> str | None:
-    """Give the path back if it can be read as text, or is not there."""
+    """Return the path if the file is readable text or does not exist; None otherwise."""
     _, problems = _text_of(path)
     return None if problems else path
 
 
 def env_file_problems(path: str = ENV_FILE) -> list[str]:
-    """List what is wrong with the file itself, a line each; no line is shown, it may be a secret.
+    """List the problems of the file, one line each, without its text, which may be a secret.
 
-    The lines of the list begin with the path, as those of a setting begin with its name.
+    Each line begins with the path, as a problem of a setting begins with its name.
     """
     text, problems = _text_of(path)
     return problems + [
@@ -60,5 +61,5 @@ def _is_broken(binding: Binding) -> bool:
 
 def _fault(binding: Binding) -> str:
     if binding.error and binding.original.string.count("\n") > 1:
-        return "a quotation mark that it opens is not closed there"
+        return "a quotation mark is opened and not closed"
     return "a line is NAME=value, and quotation marks come in pairs"

@@ -10,7 +10,7 @@ from typing import Any
 
 
 class BillingError(Exception):
-    """Carry what an answer, a log line or a dead letter needs to say about a failure.
+    """A failure, with the fields that an answer, a log line or a dead letter needs.
 
     `code` is stable snake_case, `detail` says what to do next; `fields` go into the problem
     document as they are (`param`, `decline_code`, `payment_intent_id`, …), so they never hold
@@ -51,7 +51,7 @@ class PaymentDeclined(BillingError):
 
 
 class NotYet(BillingError):
-    """A fact that is needed has not arrived: snooze; the attempt is given back."""
+    """A needed fact has not arrived: snooze; this does not count as an attempt."""
 
     status = 503
     code = "not_yet"
@@ -62,16 +62,16 @@ class NotYet(BillingError):
 
 
 class OverBudget(NotYet):
-    """Our share of Stripe's rate is used up: the work waits for its turn, however long."""
+    """Our share of Stripe's rate is used up: the work waits for its turn, without a limit."""
 
     code = "over_budget"
 
 
 class Unavailable(BillingError):
-    """Stripe, Redis or the event service is ill: try the same thing again later (503).
+    """Stripe, Redis or the event service is unavailable: try the same call again later (503).
 
-    `outcome_known` is false when the call may have taken effect (a timeout): then only the same
-    idempotency key may be used for the next try. `retry_after_seconds` is the peer's own word.
+    `outcome_known` is false when the call may have taken effect (a timeout): then the next try must
+    use the same idempotency key. `retry_after_seconds` comes from the peer.
     """
 
     status = 503
@@ -98,6 +98,6 @@ class Misconfigured(BillingError):
 
 
 class Inconsistent(BillingError):
-    """Our own invariant broke: not retryable, dead letter with the evidence."""
+    """One of our invariants is broken: not retryable, dead letter with the evidence."""
 
     code = "inconsistent"

@@ -1,11 +1,11 @@
-"""Facts: what Stripe's events mean for one payment, and which of them are news. All of it is pure.
+"""Facts: the meaning of Stripe's events for one payment, and which of them to notify. Pure.
 
-Several events say one thing, twice, late and in any order. A `Fact` says that thing; `advance`
-folds facts into what is known of a payment. The fold is a join: whatever the order of the facts,
-the same ones end in the same state, because of each subject (a payment intent, a refund, a
-dispute …) the fact of the highest rank wins. A notification's id is made from the fact's key, so
-that a replay, or a Redis rebuilt from Stripe's archive, gives the same id again. Which facts are
-told in every order and which are superseded when they come late: docs/adr/0004-facts-and-order.md.
+Several events have one meaning, and come twice, late and in any order. A `Fact` is that meaning;
+`advance` folds facts into the state of a payment. The fold is a join: the same facts in any order
+end in the same state, because for each subject (a payment intent, a refund, a dispute …) the fact
+of the highest rank wins. A notification's id is made from the fact's key, so that a replay, or a
+Redis rebuilt from Stripe's archive, gives the same id again. docs/adr/0004-facts-and-order.md says
+which facts are notified in every order, and which are superseded when they come late.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ Json = dict[str, Any]
 NOTIFICATION_ID_LENGTH = 26
 CONTEXT_FIELDS = ("event_id", "user_id", "customer_email", "account")
 FEE_FIELDS = ("fee", "net", "settlement_currency", "available_on")
-# The last second of the year 9999, after which RFC 3339 has no name for a time.
+# The last second of the year 9999, the greatest time that RFC 3339 can express.
 END_OF_TIME = 253_402_300_799
-# Moments, which are kept as Unix seconds and told as text.
+# Times, which are stored as Unix seconds and sent as text.
 TIME_FIELDS = ("available_on", "due_by")
-# Whose word on the event, the user and the address counts, least first. What was looked up is the
-# payment's own word, but older than what its events say.
+# Sources of the event, the user and the address, the least reliable first. A look-up gives the
+# payment's own data, but older than its events.
 LOOKED_UP = "looked_up"
 SPEAKERS = (
     "review",
@@ -51,12 +51,12 @@ SPEAKERS = (
 
 @dataclass(frozen=True)
 class Fact:
-    """One thing Stripe says about one subject.
+    """The meaning of an event for one subject.
 
     `rank` orders the facts of a subject; the greatest is its state, and a lower one comes too late
-    to be told. `tie` picks the state among facts of one rank, for which no order can be known;
-    all of those are told. `type` is the notification's, None for what only the timeline tells.
-    `beside` is kept with the subject's state: what was told of it by others.
+    to be notified. `tie` chooses the state among facts of one rank, whose order is unknown; all of
+    those are notified. `type` is the notification's, None for a fact that is only in the timeline.
+    `beside` is stored with the subject's state: facts that other events reported about it.
     """
 
     subject: str
@@ -83,7 +83,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Advance:
-    """What folding facts in gave: the new state, the news to tell, and what came too late."""
+    """The result of a fold: the new state, the facts to notify, and those that came too late."""
 
     known: Json
     news: list[Fact]
@@ -91,11 +91,11 @@ class Advance:
 
 
 def advance(known: Json, facts: list[Fact]) -> Advance:
-    """Fold facts into what is known of a payment; pure, and independent of the order of facts.
+    """Fold facts into the state of a payment; pure, and independent of the order of facts.
 
-    `known` is `{"subjects": {id: {"family", "status", "rank", …}}, "context": {…}}`, or empty;
-    its context is what was looked up. A fact of lower rank than what is known of its subject
-    changes nothing and is not told.
+    `known` is `{"subjects": {id: {"family", "status", "rank", …}}, "context": {…}}`, or empty; its
+    context comes from look-ups. A fact of lower rank than the state of its subject changes nothing
+    and is not notified.
     """
     subjects: Json = dict(known.get("subjects", {}))
     news: list[Fact] = []
@@ -111,7 +111,7 @@ def advance(known: Json, facts: list[Fact]) -> Advance:
 
 
 def _told_once(fact: Fact, subjects: Json) -> tuple[Fact, Json]:
-    """Leave out of a refund, or of a sum of refunds, what was told before by the other."""
+    """Leave a refund, or a sum of refunds, out when the other has notified it before."""
     stored = subjects.get(fact.subject)
     if fact.family == UNLISTED:
         return _sum_told_once(fact, subjects), subjects
@@ -125,7 +125,7 @@ def _told_once(fact: Fact, subjects: Json) -> tuple[Fact, Json]:
 
 
 def _sum_told_once(fact: Fact, subjects: Json) -> Fact:
-    """Tell of a sum what nothing else told; again, what it told the first time."""
+    """Notify the part of a sum that no other fact notified; repeated, the same part again."""
     stored = subjects.get(fact.subject)
     if stored:
         beside = {name: stored.get(name, 0) for name in ("told", "ahead")}
@@ -137,7 +137,7 @@ def _sum_told_once(fact: Fact, subjects: Json) -> Fact:
 
 
 def _silence(fact: Fact, known: Json) -> Fact:
-    """Silence a refund of money that was only held."""
+    """Do not notify a refund of money that was only held."""
     if fact.family != "refund":
         return fact
     held = known["subjects"][fact.subject]["snapshot"].get("released_hold")
@@ -155,7 +155,7 @@ def _late(fact: Fact, stored: Json | None) -> bool:
 
 
 def _wins(fact: Fact, stored: Json | None) -> bool:
-    """Break a tie of equal rank by content, so that no order of arrival can show."""
+    """Break a tie of equal rank by content, so that the order of arrival has no effect."""
     if stored is None:
         return True
     rank = [*fact.rank, *fact.tie]
@@ -165,7 +165,7 @@ def _wins(fact: Fact, stored: Json | None) -> bool:
 
 
 def context(known: Json) -> Json:
-    """Say whose payment it is: for each field the word of the closest to the payment counts."""
+    """Give event, user and address of a payment: each from the source closest to the payment."""
     spoken = [
         (SPEAKERS.index(state["family"]), subject, state["said"])
         for subject, state in known.get("subjects", {}).items()
@@ -179,10 +179,10 @@ def context(known: Json) -> Json:
 
 
 def amount_refunded(known: Json) -> int:
-    """Sum what is refunded, or being refunded, as far as it is known (smallest unit).
+    """Sum the amounts refunded or being refunded, as far as known (smallest unit).
 
-    Only money that was captured is refunded: a hold that is released is not. Refunds that we may
-    not list count as their charge's event says.
+    Only captured money counts: releasing a hold is no refund. Refunds that our key may not list
+    count by their charge's event.
     """
     return 0 if let_go(known) else refunded(known.get("subjects", {}))
 
@@ -210,7 +210,7 @@ def disputed(known: Json) -> bool:
 
 
 def disputes(known: Json) -> list[Json]:
-    """List the disputes, each with its status and what it moved so far, newest first."""
+    """List the disputes, each with its status and its movements so far, newest first."""
     states: dict[str, list[Json]] = {}
     for subject, state in known.get("subjects", {}).items():
         if state["family"] in ("dispute", "dispute_funds"):
@@ -220,9 +220,9 @@ def disputes(known: Json) -> list[Json]:
 
 
 def _dispute(states: list[Json]) -> Json:
-    """Put together what is known of a dispute: how it stands, and what it moved by the last word.
+    """Build a dispute from its facts: its status, and its movements by the latest fact.
 
-    One of which only a movement is known stands as it did then.
+    When only a movement is known, the status is the one in that event.
     """
     latest = max(states, key=lambda state: (state["family"] == "dispute", state["rank"]))
     moves = [state for state in states if state["snapshot"].get("net") is not None]
@@ -233,7 +233,7 @@ def _dispute(states: list[Json]) -> Json:
 
 
 def refunds(known: Json) -> list[Json]:
-    """List the refunds of captured money, newest first, each with its status and what it moved."""
+    """List the refunds of captured money, newest first, each with its status and movements."""
     subjects = {} if let_go(known) else known.get("subjects", {})
     entries = [
         {"id": subject, "status": state["status"]}
@@ -276,6 +276,6 @@ def notification_body(fact: Fact, known: Json, payment_id: str) -> Json:
 
 
 def timestamp(unix_seconds: float) -> str:
-    """Render a time as RFC 3339 in UTC, whole seconds; one beyond the calendar as its end."""
+    """Render a time as RFC 3339 in UTC, whole seconds; at most the end of the year 9999."""
     seconds = min(max(int(unix_seconds), 0), END_OF_TIME)
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,7 +1,7 @@
-"""Which `Host` a request may name: a page of a stranger whose name leads to us is no way in.
+"""Allowed `Host` names, against DNS rebinding.
 
-A name that its owner points to loopback (DNS rebinding) lets any web page talk to a service on the
-machine of whoever looks at it. The browser sends that name, and so gives the page away.
+An attacker can point a name to loopback, so that a web page reaches a service on the machine of its
+visitor. The browser sends the attacker's name in `Host`, so the service can refuse it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ANY_HOST = "*"
 def is_known_host(header: str, allowed: Collection[str]) -> bool:
     """Say whether a `Host` header names this machine itself or one of the allowed names.
 
-    A name in the list stands for every port; `*` allows any host.
+    A name in the list allows every port; `*` allows any host.
     """
     if ANY_HOST in allowed:
         return True

@@ -1,9 +1,9 @@
-"""HTTP connections whose every wait ends at the work's deadline, whatever the peer does.
+"""HTTP connections on which every wait ends at the work's deadline, whatever the peer does.
 
-A timeout of `requests` or urllib3 limits one read. A peer that sends a byte now and then, in the
-status line, a header or the body, never meets it. Here the socket itself looks at
-`shared.deadline` before each read and write, so their sum has an end; looking up the name, trying
-each address and the TLS handshake count too. Whoever reads closes a connection that ended so.
+A timeout of `requests` or urllib3 limits one read; a peer that sends a byte now and then never
+reaches it. Here the socket checks `shared.deadline` before each read and write, so that their sum
+is limited; the DNS look-up, the attempts at each address and the TLS handshake count too. The
+reader closes a connection that ended by its deadline.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 from shared.deadline import remaining
 
 T = TypeVar("T")
-# No peer that is well sends more interim answers (`100`, `102`, `103`) before the final one.
+# Most interim answers (`100`, `102`, `103`) before the final one; no correct peer sends more.
 MAX_INTERIM_ANSWERS = 20
 
 
@@ -87,7 +87,7 @@ class DeadlineTLSSocket(ssl.SSLSocket):
 
 
 def tls_context() -> ssl.SSLContext:
-    """Build what verifies a peer's certificate and makes sockets that obey the deadline."""
+    """Build a TLS context that verifies certificates and makes sockets that obey the deadline."""
     context = create_urllib3_context()
     context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
     context.sslsocket_class = DeadlineTLSSocket
@@ -97,7 +97,7 @@ def tls_context() -> ssl.SSLContext:
 def look_up(host: str, port: int, seconds: float | None) -> list[Any]:
     """Resolve a name as `getaddrinfo` does, but give up in time. Raises `socket.gaierror`.
 
-    The resolver cannot be interrupted: a thread waits on, for as long as the resolver's own limit.
+    The resolver cannot be interrupted: a thread still waits until the resolver's own limit.
     """
     numeric = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
     if _is_address(host):
@@ -133,7 +133,7 @@ def _is_address(host: str) -> bool:
 
 
 def _connect(host: str, port: int, seconds: float | None, options: Any) -> DeadlineSocket:
-    """Connect to the first address that answers; all tries together take so many seconds."""
+    """Connect to the first address that answers; `seconds` limits all tries together."""
     limits = [limit for limit in (seconds, remaining()) if limit is not None]
     ends_at = time.monotonic() + min(limits) if limits else None
     failure: OSError = _no_name(host)
@@ -156,12 +156,12 @@ def _connect(host: str, port: int, seconds: float | None, options: Any) -> Deadl
 
 
 class _Lines(io.BufferedReader):
-    """What a peer sends; a line of a head that the end of the connection cut is no line."""
+    """The bytes from a peer; a line of a head without its end is an error."""
 
     _begun = False
 
     def readline(self, size: int | None = -1, /) -> bytes:
-        """Read a line with its end. Raises `IncompleteRead` for one that was cut."""
+        """Read a line with its end. Raises `IncompleteRead` when the connection ended within it."""
         line = super().readline(size)
         if not line.endswith(b"\n") and (line or self._begun) and len(line) != size:
             raise http.client.IncompleteRead(line)
@@ -170,7 +170,7 @@ class _Lines(io.BufferedReader):
 
 
 class FinalResponse(http.client.HTTPResponse):
-    """A whole head; interim answers (1xx but 101) are skipped: RFC 9110, 15.2."""
+    """A final answer; interim answers (1xx except 101) are skipped: RFC 9110, 15.2."""
 
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
@@ -223,7 +223,7 @@ class _HTTPSPool(HTTPSConnectionPool):
 
 
 class DeadlineAdapter(HTTPAdapter):
-    """Have a `requests.Session` obey the deadline; mount it for both schemes."""
+    """An adapter with which a `requests.Session` obeys the deadline; mount it for both schemes."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         """Make the pools of direct connections."""
@@ -238,7 +238,7 @@ class DeadlineAdapter(HTTPAdapter):
 
 
 def deadline_session(connections: int) -> requests.Session:
-    """Give a session that obeys the deadline and keeps so many connections; it tries once."""
+    """Build a session that obeys the deadline, keeps `connections` open and does not retry."""
     session = requests.Session()
     adapter = DeadlineAdapter(pool_maxsize=connections, max_retries=0)
     session.mount("http://", adapter)
@@ -249,7 +249,7 @@ def deadline_session(connections: int) -> requests.Session:
 def retry_after_seconds(value: str | None) -> float | None:
     """Read `Retry-After`, seconds or an HTTP date (RFC 9110, 10.2.3); None for anything else.
 
-    urllib3 takes more than six hours for six hours.
+    urllib3 limits the value to six hours.
     """
     if not value:
         return None

@@ -1,4 +1,4 @@
-"""Check an address that we call: it must mean the same to every part that reads it."""
+"""Check a URL that the service calls, so that every library reads it in the same way."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def http_url(value: str) -> str:
 
 
 def is_host(name: str) -> bool:
-    """Say whether this is an address or a name that may be looked up."""
+    """Say whether this is an IP address or a valid host name."""
     try:
         ipaddress.ip_address(name.partition("%")[0])
     except ValueError:

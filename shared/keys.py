@@ -1,9 +1,9 @@
-"""Every key in Redis: its name, type and fields, what it holds, who writes it, how long it lives.
+"""Every key in Redis: its name, type, fields, meaning, writers and lifetime.
 
-Nothing else spells a key. All keys of an installation begin with its hash tag (`{billing}:…`), so
-that one Redis may serve several installations, and a cluster-mode server, which keeps all keys of
-one tag together, can run our scripts. `docs/store.md` is generated from this module
-and the scripts by `bin/store-docs`.
+No other module spells a key. All keys of an installation begin with its hash tag (`{billing}:…`),
+so that one Redis may serve several installations, and a cluster-mode server, which keeps all keys
+of one tag together, can run our scripts. `docs/store.md` is generated from this module and the
+scripts by `bin/store-docs`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ INSTALLATION = "billing"
 
 
 class State(StrEnum):
-    """Where an item of work stands."""
+    """The state of an item of work."""
 
     RECEIVED = "received"
     QUEUED = "queued"
@@ -38,18 +38,18 @@ MEANING = {
     State.RECEIVED: "An event that no worker has claimed yet.",
     State.QUEUED: "A refund job, a notification or a duty that no worker has claimed yet.",
     State.WAITING: "A notification behind an earlier one of its payment.",
-    State.PROCESSING: "A worker holds it until `lease_until`.",
+    State.PROCESSING: "A worker has claimed it until `lease_until`.",
     State.RETRYING: "It is tried again at `not_before`.",
-    State.PROCESSED: "An event whose meaning is settled. Terminal.",
-    State.IGNORED: "An event that nothing follows from. Terminal.",
-    State.DELIVERED: "A notification that the event service took. Terminal.",
+    State.PROCESSED: "An event whose facts are recorded. Terminal.",
+    State.IGNORED: "An event without an effect. Terminal.",
+    State.DELIVERED: "A notification that the event service accepted. Terminal.",
     State.FINISHED: "A refund job with Stripe's refund or refusal. Terminal.",
-    State.DEAD: "Given up; it waits for a person. Terminal until it is redriven.",
+    State.DEAD: "Given up; it needs an operator. Terminal until it is redriven.",
 }
 
 
 class Kind(Protocol):
-    """What names the keys of one kind of work: `events` and `event`."""
+    """The names of one kind of work in keys: `events` and `event`."""
 
     @property
     def name(self) -> str: ...  # noqa: D102  # see the class
@@ -59,7 +59,7 @@ class Kind(Protocol):
 
 @dataclass(frozen=True)
 class Entry:
-    """What is written of one kind of key: a row of `docs/store.md`."""
+    """The description of one kind of key: a row of `docs/store.md`."""
 
     type: str
     holds: str
@@ -101,7 +101,7 @@ class Keys:
 
     @cached_property
     def prefix(self) -> str:
-        """Give what every key begins with: the installation as a hash tag, and a colon."""
+        """Give the prefix of every key: the installation as a hash tag, and a colon."""
         return f"{{{self.installation}}}:"
 
     def _name(self, *parts: str) -> str:
@@ -112,7 +112,7 @@ class Keys:
         """Name an item: `event:evt_…`, `refund:rr_…`, `notification:ntf_…`, `upkeep:reap`."""
         return self._name(kind.item, item_id)
 
-    @entry("string", "The payload of an event, as it came.", "`PAYLOAD_RETENTION_SECONDS`")
+    @entry("string", "The payload of an event, as it was received.", "`PAYLOAD_RETENTION_SECONDS`")
     def body(self, kind: Kind, item_id: str) -> str:
         """Name an item's payload."""
         return self._name(kind.item, item_id, "body")
@@ -122,12 +122,16 @@ class Keys:
         """Name an item's attempts."""
         return self._name(kind.item, item_id, "attempts")
 
-    @entry("sorted set", "Every open item by when somebody must look at it again.", "for ever")
+    @entry(
+        "sorted set",
+        "Every open item by the time at which the relay rings for it again.",
+        "for ever",
+    )
     def due(self, kind: Kind) -> str:
         """Name the index of open items of a kind (ms)."""
         return self._name("due", kind.name)
 
-    @entry("sorted set", "Dead letters by when they died.", "for ever")
+    @entry("sorted set", "Dead letters by when they were given up.", "for ever")
     def dead(self, kind: Kind) -> str:
         """Name the index of dead letters of a kind (ms)."""
         return self._name("dead", kind.name)
@@ -144,7 +148,7 @@ class Keys:
 
     @entry(
         "hash",
-        "What is known of a payment.",
+        "The state of a payment.",
         PAYMENT,
         {
             "id": "`pi_…`, or the charge or session of one without an intent.",
@@ -156,12 +160,12 @@ class Keys:
         },
     )
     def payment(self, payment_id: str) -> str:
-        """Name what is known of a payment."""
+        """Name the state of a payment."""
         return self._name("payment", payment_id)
 
     @entry(
         "sorted set",
-        "What each payment is found by (`shared/work/payment_index.py`), all of score 0.",
+        "The terms by which payments are found (`shared/work/payment_index.py`), all of score 0.",
         "as its payment; reaped",
     )
     def payment_index(self) -> str:
@@ -170,12 +174,12 @@ class Keys:
 
     @entry(
         "hash",
-        "How far the repair of that index has come.",
+        "The progress of the repair of that index.",
         "for ever",
         {
             "indexed": "The metadata keys that the whole index was made for.",
-            "filling, filled": "Those it is being made for, and the cursor of that scan.",
-            "cleared": "The cursor of the look for what outlived its payment.",
+            "filling, filled": "The keys that it is being made for, and the cursor of that scan.",
+            "cleared": "The cursor of the search for entries whose payment has expired.",
         },
         also_written_by=("shared/work/payment_index_repair.py",),
     )
@@ -205,16 +209,16 @@ class Keys:
 
     @entry(
         "string",
-        "The payment intent of a charge, as an event said.",
+        "The payment intent of a charge, from an event.",
         PAYMENT,
     )
     def intent_of(self, charge_id: str) -> str:
         """Name the payment intent of a charge."""
         return self._name("intent_of", charge_id)
 
-    @entry("string", "The payment that a request was about, ours or Stripe's.", PAYMENT)
+    @entry("string", "The payment of a request to this service or to Stripe.", PAYMENT)
     def request_of(self, request_id: str) -> str:
-        """Name the payment of a request; of no request, for what came of none."""
+        """Name the payment of a request."""
         return self._name("request_of", request_id)
 
     @entry(
@@ -227,9 +231,11 @@ class Keys:
         """Name the mark of a payment that was made here."""
         return self._name("made_here", payment_id)
 
-    @entry("string", "What our call under an idempotency key made, as an event says.", "2 days")
+    @entry(
+        "string", "The object that our call with an idempotency key made, from an event.", "2 days"
+    )
     def made(self, stripe_key: str) -> str:
-        """Name what a call made."""
+        """Name the object that a call made."""
         return self._name("made", stripe_key)
 
     @entry(
@@ -239,7 +245,7 @@ class Keys:
         {
             "fingerprint": "SHA-256 of the body.",
             "begun_at": "Milliseconds.",
-            "token": "Of the request that holds it.",
+            "token": "Token of the request that holds it.",
             "lease_until": "Milliseconds.",
             "answer": "Status and body of the final answer, JSON.",
         },
@@ -250,22 +256,24 @@ class Keys:
 
     @entry(
         "hash",
-        "What a caller with a ceiling had refunded, by the minute.",
+        "Amounts that a caller with a ceiling refunded, by minute.",
         "an hour after the last refund",
         {"<minute>": "An amount, under the milliseconds at which its minute began."},
     )
     def spending(self, caller: str, currency: str) -> str:
-        """Name what counts against a caller's ceiling in one currency."""
+        """Name the amounts that count against a caller's ceiling in one currency."""
         return self._name("spending", caller, currency)
 
     @entry(
         "hash",
-        "What is left of Stripe's rate limits, by account; a bucket is `account` or an endpoint.",
+        "The unused calls within Stripe's rate limits, by account; a bucket is "
+        "`account` or an endpoint.",
         "an hour after the last call",
         {
-            "<bucket>:level": "Calls that may be made; below 0 they are owed.",
-            "<bucket>:at": "Milliseconds: when that was so.",
-            "<bucket>:share": "The share of its rate it was lowered to after a 429.",
+            "<bucket>:level": "Calls that may be made now; negative when calls were made in "
+            "advance.",
+            "<bucket>:at": "Milliseconds: the time of that number.",
+            "<bucket>:share": "The share of its rate in use after a 429.",
             "<bucket>:lowered_at": "Milliseconds.",
             "<bucket>:line:<priority>": "Milliseconds: the latest turn that was given to a caller.",
         },
@@ -304,29 +312,27 @@ class Keys:
         """Name the index of batches (ms)."""
         return self._name("batches")
 
-    @entry("sorted set", "Batches that upkeep has something to do for.", "for ever")
+    @entry("sorted set", "Batches that need the upkeep duty.", "for ever")
     def active_batches(self) -> str:
         """Name the batches under way."""
         return self._name("batches", "active")
 
-    @entry(
-        "list", "Refund jobs of batches that came to an end, until upkeep has seen it.", "seconds"
-    )
+    @entry("list", "Ended refund jobs of batches, until the upkeep duty has read them.", "seconds")
     def ended_members(self) -> str:
-        """Name what is handed over from the end of refund jobs to their batches."""
+        """Name the ended refund jobs that their batches have not read yet."""
         return self._name("batches", "ended")
 
     @entry(
         "string",
-        "What replicas must have before a notification is sent for the first time.",
+        "A write that replicas must confirm before a notification is sent for the first time.",
         "60 s",
         also_written_by=("`put`",),
     )
     def confirmed(self) -> str:
-        """Name what is written only to be confirmed."""
+        """Name the key that is written only to be confirmed by replicas."""
         return self._name("confirmed")
 
-    @entry("string", "Lives while the event service is taken for ill.", "60 s")
+    @entry("string", "Exists while the breaker before the event service is open.", "60 s")
     def breaker(self) -> str:
         """Name the open breaker."""
         return self._name("breaker", "event-service")
@@ -336,7 +342,7 @@ class Keys:
         """Name the breaker's count."""
         return self._name("breaker", "failing")
 
-    @entry("string", "Lives from one probe of the event service to the next.", "3 s")
+    @entry("string", "Exists from one probe of the event service to the next.", "3 s")
     def probe(self) -> str:
         """Name the probe under way."""
         return self._name("breaker", "probe")
@@ -348,7 +354,7 @@ class Keys:
         {
             "round": "The name of the round under way.",
             "round_seen, round_recorded, round_gap": "Counts of the round under way.",
-            "seen, recorded, gap": "Counts of the last whole round.",
+            "seen, recorded, gap": "Counts of the last complete round.",
             "endpoints_enabled, endpoints_disabled": "Webhook endpoints with our path at Stripe.",
             "total_seen, total_recorded, total_gap": "Counts of all rounds.",
             "completed_at": "Milliseconds.",
@@ -371,12 +377,12 @@ class Keys:
 
     @entry(
         "hash",
-        "How far one lane (half of the types) of one account was compared, in Stripe's seconds.",
+        "The progress of one lane (half of the types) of one account, in Stripe's seconds.",
         "for ever",
         {
-            "round": "The round that last walked it.",
-            "watermark": "Everything up to here was seen whole.",
-            "position, cursor, stretch, refused, dense": "Where the round under way stands.",
+            "round": "The round that last compared it.",
+            "watermark": "Everything up to this second was compared.",
+            "position, cursor, stretch, refused, dense": "The position of the round under way.",
         },
         also_written_by=("shared/work/reconciliation.py",),
     )
@@ -384,9 +390,9 @@ class Keys:
         """Name the place of one account."""
         return self._name("reconcile", "of", account)
 
-    @entry("list", "What people decided, JSON, oldest first.", "the latest 10,000")
+    @entry("list", "The decisions of operators, JSON, oldest first.", "the latest 10,000")
     def audit(self) -> str:
-        """Name the audit."""
+        """Name the audit log."""
         return self._name("audit")
 
     @entry("hash", "Every counter and histogram of the service (ADR 9).", "for ever")
@@ -396,7 +402,7 @@ class Keys:
 
     @entry(
         "hash",
-        "What was counted in each five minutes of the last day, for the console (ADR 9).",
+        "Counts of each five minutes of the last day, for the console (ADR 9).",
         "a day after the last count",
         {
             "<bucket>": "A count: Unix time divided by 300 s names the bucket.",
@@ -414,25 +420,27 @@ class Keys:
 
     @entry(
         "string",
-        "What the embedded Valkey left out at its last start after a crash.",
+        "The command that the embedded Valkey dropped at its last start after a crash.",
         "a day",
         also_written_by=("shared/store/durability.py",),
     )
     def dropped(self) -> str:
-        """Name what a start of Redis left out."""
+        """Name the notice of a command that a start of Redis dropped."""
         return self._name("dropped")
 
     @entry("list", "The last 100 messages on queues that no worker could read, JSON.", "30 days")
     def garbage(self) -> str:
-        """Name what was put aside from the queues."""
+        """Name the messages that workers put aside."""
         return self._name("garbage")
 
-    @entry("hash", "By how many ms the clock of each process is ahead of Redis's.", "10 minutes")
+    @entry(
+        "hash", "Milliseconds by which the clock of each process is ahead of Redis's.", "10 minutes"
+    )
     def clocks(self) -> str:
         """Name the offsets of the processes' clocks."""
         return self._name("clocks")
 
-    @entry("string", "Lives from one pulse on idle queues to the next.", "10 s")
+    @entry("string", "Exists from one pulse on idle queues to the next.", "10 s")
     def pulse(self) -> str:
         """Name the pulse."""
         return self._name("pulse")
@@ -444,7 +452,7 @@ class Keys:
 
     @entry(
         "hash",
-        "Whose data these are; a process of another identity does not start.",
+        "The identity of the data; a process of another identity does not start.",
         "for ever",
         {
             "mode": "`live`, `test` or `sandbox`.",
@@ -458,6 +466,6 @@ class Keys:
 
 
 def entry_of(key_name: str) -> str | None:
-    """Give the entry that a key of a script is one of: `due` for `due` and `notification_due`."""
+    """Find the entry of a script's key by its name: `due` for `due` and `notification_due`."""
     matches = [n for n in SCHEMA if key_name == n or key_name.endswith(f"_{n}")]
     return max(matches, key=len, default=None)

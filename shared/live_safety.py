@@ -1,4 +1,4 @@
-"""What may not serve with a live Stripe key: secrets that can be guessed, open doors."""
+"""Checks with a live Stripe key: secrets that can be guessed, and unprotected connections."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ADVICE = "make one with: openssl rand -hex 32"
 
 
 class Guarded(Protocol):
-    """What the settings hold that keeps strangers out."""
+    """The settings that protect the service."""
 
     @property
     def stripe_webhook_secret(self) -> Sequence[SecretStr]:
@@ -34,7 +34,7 @@ class Guarded(Protocol):
 
     @property
     def event_service_url(self) -> str:
-        """Give where notifications go."""
+        """Give the address of the event service."""
 
     @property
     def event_service_secret(self) -> Sequence[SecretStr]:
@@ -54,7 +54,7 @@ class Guarded(Protocol):
 
 
 def looks_random(secret: str) -> bool:
-    """Say whether a secret is long enough and follows no pattern that a person would think of."""
+    """Say whether a secret is long enough and has no simple pattern."""
     neighbours = itertools.pairwise(secret)
     steps = sum(abs(ord(one) - ord(next_)) <= 1 for one, next_ in neighbours)
     return (
@@ -66,7 +66,7 @@ def looks_random(secret: str) -> bool:
 
 
 def live_problems(settings: Guarded) -> list[str]:
-    """List what is refused with a live key, a line each that begins with the variable's name."""
+    """List the problems with a live key, one line each, which begins with the variable's name."""
     return [
         *_weak_keys(settings),
         *_weak_signing_secrets(settings),
@@ -107,7 +107,7 @@ def _weak_signing_secrets(settings: Guarded) -> Iterator[str]:
 
 
 def _lengths(secrets: Iterable[str]) -> Iterator[int]:
-    """Give how many bytes each holds; 0 for one that is no base64."""
+    """Give the number of bytes of each secret; 0 for one that is no base64."""
     for secret in secrets:
         try:
             yield len(base64.b64decode(secret.removeprefix(PREFIX), validate=True))

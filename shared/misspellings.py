@@ -1,4 +1,4 @@
-"""Finds variables that were meant to be settings and are spelled otherwise."""
+"""Find misspelled names of settings among the variables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SHORTEST = 6  # PORTS or HOSTS is as likely to be another program's
 
 
 def misspellings(names: Iterable[str], settings: Iterable[str]) -> dict[str, str]:
-    """Give the names that are no settings and nearly are: each with what was probably meant."""
+    """Give the names that are nearly a setting's name, each with the setting probably meant."""
     known = sorted(settings)
     corrections = {}
     for name in sorted(set(names) - set(known)):

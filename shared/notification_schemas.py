@@ -1,4 +1,4 @@
-"""A JSON Schema for each type of notification, from the model behind what is sent."""
+"""A JSON Schema for each type of notification, built from the model of notifications."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from shared.notification import TYPES, Notification, NotificationData
 
 Json = dict[str, Any]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-# Where the API serves them; the index has the same path without a name.
+# Path of the schemas in the API; the index has the same path without a name.
 ROUTE = "/schemas/notifications"
 TIMESTAMP = {"type": "string", "format": "date-time"}
 IDENTITY = {"type": "string", "pattern": "^ntf_[a-z2-7]{26}$"}
@@ -57,7 +57,7 @@ def _data(always: tuple[str, ...], sometimes: tuple[str, ...]) -> Json:
 
 
 def _field(name: str, field: Json, *, filled: bool, possible: bool) -> Json:
-    """Narrow a field of the model, which may be null there, to what one type makes of it."""
+    """Narrow a field of the model, which may be null there, to its values in one type."""
     kinds = [dict(kind) for kind in field.get("anyOf", [])]
     kind = next((one for one in kinds if one["type"] != "null"), None)
     if kind is None:  # never null, in any type

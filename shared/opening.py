@@ -1,4 +1,4 @@
-"""Open Redis for work: what every process does before it serves, in one place."""
+"""Check Redis before a process serves, and while it runs."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from shared.stripe.gateway import StripeGateway
 from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
-# Looks (one a second) at which Stripe is asked for the account while it is unknown: a sandbox that
-# starts beside us is up by then, and a Stripe that never says it is not asked for ever.
+# Most calls (one per second) that ask Stripe for the unknown account: a sandbox that starts at the
+# same time is up by then, and a Stripe that never names it is not called for ever.
 LOOKS_FOR_ACCOUNT = (5, 30, 300)
-# Seconds for one such question: Stripe answers it in under one, and a start does not wait longer.
+# Seconds of one such call: Stripe answers in under one, and a start does not wait longer.
 ACCOUNT_SECONDS = 3.0
 
 
 def ensure_usable(store: Store, settings: Settings) -> Identity:
-    """Check that Redis is durable and its data ours; rename keys of earlier releases.
+    """Check that Redis is durable and has the data of our identity; rename keys of old releases.
 
     Returns our identity, as far as it is known. A Redis that does not answer yet does not prevent
     the start: it is checked again while the process runs. Raises `Misconfigured`, whose text says
@@ -43,9 +43,9 @@ def ensure_usable(store: Store, settings: Settings) -> Identity:
 def begin(
     store: Store, settings: Settings, ours: Identity, also: Callable[[], None] = lambda: None
 ) -> Flusher:
-    """Each second, add this process's counts to Redis and check whose data it holds.
+    """Each second, add this process's counts to Redis and check the identity of its data.
 
-    `also` is done each second, too; it raises nothing.
+    `also` is called each second, too; it raises nothing.
     """
     identity = Watch(store, settings, ours)
 
@@ -57,7 +57,7 @@ def begin(
 
 
 class Watch:
-    """Check again and again that Redis holds our data, by account as soon as Stripe names it."""
+    """Check repeatedly that Redis has our data, by account as soon as Stripe names it."""
 
     def __init__(self, store: Store, settings: Settings, ours: Identity) -> None:
         self._store = store

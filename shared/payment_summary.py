@@ -1,6 +1,6 @@
-"""A payment in one flat shape: how it stands, whose it is, what it moved. All of it is pure.
+"""A summary of a payment: status, metadata and movements of the balance. Pure.
 
-Lists show it, the index of payments is made from it, and both read what is known in the same way.
+Lists show it, and the index of payments is made from it.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from shared.facts import amount_refunded, context, disputes, fees
 from shared.stripe import amounts
 
 Json = dict[str, Any]
-# Whose word on how a payment stands counts, best first.
+# Sources of a payment's status, the best first.
 TELLERS = ("payment", "charge", "checkout")
 
 
 @dataclass(frozen=True)
 class PaymentSummary:
-    """What is known of one payment; amounts in the currency's smallest unit, times in Unix seconds.
+    """The state of one payment; amounts in the currency's smallest unit, times in Unix seconds.
 
-    `status` is Stripe's of a payment intent, also where only its charge is known; None where
+    `status` is that of Stripe's payment intents, also when only the charge is known; None when
     neither is. `dispute` is the latest one.
     """
 
@@ -44,7 +44,7 @@ class PaymentSummary:
 
 
 def summarise(payment_id: str, known: Json) -> PaymentSummary:
-    """Put what is known of a payment (`shared/facts.py`) into one flat shape."""
+    """Summarise the state of a payment (`shared/facts.py`)."""
     intent, owner, moved = remembered_intent(payment_id, known), context(known), fees(known)
     named = {name: owner[name] for name in ("event_id", "user_id") if name in owner}
     return PaymentSummary(
@@ -69,9 +69,9 @@ def summarise(payment_id: str, known: Json) -> PaymentSummary:
 
 
 def remembered_intent(payment_id: str, known: Json) -> Json:
-    """Give what is known of a payment in the form of an intent; its status is None if unknown.
+    """Give the state of a payment in the form of an intent; its status is None if unknown.
 
-    It is known by its own events, else by those of its charge or its checkout session.
+    The state comes from its own events, else from those of its charge or its checkout session.
     """
     standing = _standing(known)
     snapshot, status = standing.get("snapshot", {}), standing.get("status")
@@ -86,7 +86,7 @@ def remembered_intent(payment_id: str, known: Json) -> Json:
 
 
 def _standing(known: Json) -> Json:
-    """Give the latest state of what tells best how a payment stands."""
+    """Give the latest state from the best source of the payment's status."""
     for family in TELLERS:
         of_family = [state for _, state in _subjects(known) if state["family"] == family]
         if of_family:
@@ -111,7 +111,7 @@ def _charge_id(payment_id: str, known: Json, snapshot: Json) -> str | None:
 
 
 def _created(known: Json, snapshot: Json) -> int:
-    """Give when it was made; until its own event has come, the earliest second we know of."""
+    """Give the time at which it was made; until its own event comes, the earliest known second."""
     if isinstance(snapshot.get("created"), int):
         return int(snapshot["created"])
     spoken = [one["snapshot"].get("created") or max(one["rank"][:2]) for _, one in _subjects(known)]

@@ -1,4 +1,4 @@
-"""Text from elsewhere, made fit for a terminal: it can neither move the cursor nor hide a word."""
+"""Escape texts from outside, so that they can neither move a terminal's cursor nor hide words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MASK = "***"
 
 
 def printable(text: str) -> str:
-    """Escape what is not to be seen: control characters, turns of direction, lone surrogates.
+    """Escape invisible characters: control characters, changes of direction, lone surrogates.
 
     A line break is escaped too, so that a value stays in its line.
     """
@@ -19,12 +19,12 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """Escape likewise, but keep the breaks between lines: for tracebacks and indented JSON."""
+    """Escape like `printable`, but keep line breaks, for tracebacks and indented JSON."""
     return "\n".join(printable(line) for line in text.split("\n"))
 
 
 def without_password(url: str) -> str:
-    """Give a URL with its password masked, and its query too, which may hold one."""
+    """Mask the password of a URL, and its query, which may hold one."""
     try:
         parts = urlsplit(url)
         credentials, at, host = parts.netloc.rpartition("@")

@@ -1,7 +1,7 @@
-"""Which process is given which secret or address: each its own and nothing more.
+"""The secrets and addresses of each process.
 
-What is not named here is no secret and goes to every process. Compose, the Kubernetes manifests,
-the systemd units and `python app.py` follow this table; tests compare them.
+A setting that is not named here is no secret and goes to every process. Compose, the Kubernetes
+manifests, the systemd units and `python app.py` follow this table; tests compare them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def given_to(processes: Iterable[Process]) -> frozenset[str]:
 
 
 def own_environment(process: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Give the environment without what is another process's."""
+    """Give the environment without the secrets of other processes."""
     kept = GIVEN.get(process, frozenset())
     return {
         name: value for name, value in environment.items() if name in kept or name not in GUARDED
@@ -49,7 +49,7 @@ def own_environment(process: str, environment: Mapping[str, str]) -> dict[str, s
 
 
 def roles_of(queues: Collection[str]) -> tuple[Process, ...]:
-    """Say what a worker process is, from the queues that it serves."""
+    """Give the roles of a worker process, from the queues that it serves."""
     roles: list[Process] = []
     if any(queue != NOTIFICATIONS_QUEUE for queue in queues):
         roles.append("worker")

@@ -1,10 +1,11 @@
 """Read `REDIS_URL` once, for our own clients, Celery, Flower and the command line alike.
 
     redis://user:password@host:6379/0          rediss:// the same behind TLS
-    unix:///run/redis.sock?db=0                sentinel://host-1:26379,host-2:26379/0?service=mymaster
+    unix:///run/redis.sock?db=0
+    sentinel://host-1:26379,host-2:26379/0?service=mymaster
 
-`db`, `username` and `password` may be query options as well. Anything that one of the clients would
-not understand is refused, so that no process starts where another cannot.
+`db`, `username` and `password` may be query options as well. A URL that one of the clients does not
+understand is refused, so that either all processes start or none.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "n
 
 @dataclass(frozen=True)
 class RedisAddress:
-    """Where Redis is: one or several hosts (of the Sentinels), or the path of a socket."""
+    """The address of Redis: one or several hosts (of the Sentinels), or the path of a socket."""
 
     scheme: str
     hosts: tuple[tuple[str, int], ...] = ()
@@ -51,7 +52,7 @@ class RedisAddress:
 
 
 def redis_address(url: str) -> RedisAddress:
-    """Read the URL. Raises `ValueError` that says what is not understood."""
+    """Read the URL. Raises `ValueError` that names the part that is not understood."""
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES:
         raise ValueError(f"must begin with {', '.join(f'{name}://' for name in SCHEMES)}")

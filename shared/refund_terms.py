@@ -1,8 +1,8 @@
-"""The terms of a batch of refunds: what each payment is refunded, and which are left out.
+"""The terms of a batch of refunds: the amount of each refund, and payments left out. Pure.
 
-All of it is pure. Amounts are whole numbers of the currency's smallest unit, and whatever has to
-be rounded is rounded down to what Stripe takes (`shared/stripe/currencies.py`), so that never more
-goes back than the terms say; a fee that is kept is rounded up when it has to be converted.
+Amounts are whole numbers of the currency's smallest unit. They are rounded down to amounts that
+Stripe accepts (`shared/stripe/currencies.py`), so that a refund is never more than the terms say; a
+fee to keep is rounded up when it has to be converted.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ REFUNDABLE_DISPUTES = frozenset(
 
 
 class LeftOut(StrEnum):
-    """Why a payment is no part of what a batch refunds."""
+    """The reasons to leave a payment out of a batch."""
 
     UNKNOWN_PAYMENT = "unknown_payment"
     OTHER_ACCOUNT = "other_account"
@@ -38,7 +38,7 @@ class LeftOut(StrEnum):
     UNDER_MINIMUM = "under_minimum"
 
 
-# What Stripe's refusal of a refund says, where it says that there is nothing to refund.
+# Stripe's codes of a refusal which mean that there is nothing to refund.
 LEFT_OUT_BY_STRIPE = {
     "charge_already_refunded": LeftOut.ALREADY_REFUNDED,
     "charge_disputed": LeftOut.DISPUTED,
@@ -47,10 +47,10 @@ LEFT_OUT_BY_STRIPE = {
 
 @dataclass(frozen=True)
 class Terms:
-    """What is refunded of each payment: a percentage, an amount, or all that is left.
+    """The amount to refund of each payment: a percentage, an amount, or all that is left.
 
-    `keep_fee` is kept of it: an amount, or `stripe_fee`. `currency` is the only one that is
-    refunded, if it is given; `account` the connected account, empty for our own.
+    `keep_fee` is the part to keep: an amount, or `stripe_fee`. `currency`, if given, is the only
+    one that is refunded; `account` is the connected account, empty for our own.
     """
 
     percent: Decimal | None = None
@@ -61,11 +61,11 @@ class Terms:
 
     @property
     def has_fixed_amounts(self) -> bool:
-        """Say whether an amount is given, which means another sum in each currency."""
+        """Say whether an amount is given, whose value differs in each currency."""
         return self.amount is not None or isinstance(self.keep_fee, int)
 
     def as_json(self) -> Json:
-        """Give the terms as they are kept and shown; the percentage is a text, for it is exact."""
+        """Give the terms as JSON; the percentage is a text, so that it stays exact."""
         return {
             "percent": None if self.percent is None else str(self.percent),
             "amount": self.amount,
@@ -88,14 +88,14 @@ class Terms:
 
 @dataclass(frozen=True)
 class Share:
-    """What a payment is refunded under some terms: an amount, or 0 and why it is left out."""
+    """The refund of a payment under some terms: an amount, or 0 and why it is left out."""
 
     amount: int = 0
     left_out: LeftOut | None = None
 
 
 def share(payment: PaymentSummary, terms: Terms) -> Share:
-    """Work out what a payment is refunded, from what is known of it."""
+    """Compute the refund of a payment from its state."""
     if reason := _left_out(payment, terms):
         return Share(left_out=reason)
     left = _received(payment) - payment.amount_refunded
@@ -135,13 +135,13 @@ def _wanted(payment: PaymentSummary, terms: Terms, left: int) -> int:
 
 
 def _rounded(amount: int, payment: PaymentSummary) -> int:
-    """Round down to what Stripe takes; below zero is nothing."""
+    """Round down to an amount that Stripe accepts; at least 0."""
     smallest = step(payment.currency or "")
     return max(0, amount) // smallest * smallest
 
 
 def _fee(payment: PaymentSummary, terms: Terms) -> int | None:
-    """Give what is kept, in the payment's currency; None where Stripe's fee is not known."""
+    """Compute the fee to keep, in the payment's currency; None when Stripe's fee is unknown."""
     if terms.keep_fee != STRIPE_FEE:
         return int(terms.keep_fee or 0)
     if payment.fee is None or payment.net is None:
@@ -154,21 +154,21 @@ def _fee(payment: PaymentSummary, terms: Terms) -> int | None:
 
 @dataclass(frozen=True)
 class Rate:
-    """How a currency settled so far: `settled` of `currency` for `amount` of the payments'."""
+    """The rate at which a currency settled: `settled` of `currency` for `amount` of payments."""
 
     currency: str
     settled: int
     amount: int
 
     def convert(self, amount: int) -> int:
-        """Give what an amount comes to in the balance, rounded up."""
+        """Convert an amount into the currency of the balance, rounded up."""
         return -(-amount * self.settled // self.amount)
 
 
 def rates(payments: Iterable[PaymentSummary]) -> dict[str, Rate]:
-    """Read from payments whose fees are known into which currency each currency settles.
+    """Read the rate of each currency from payments whose fees are known.
 
-    A currency of which nothing is known has none; its refunds are taken from its own balance.
+    A currency without such payments has no rate; its refunds are taken from its own balance.
     """
     by_currency: dict[str, Rate] = {}
     for one in payments:
@@ -183,7 +183,7 @@ def rates(payments: Iterable[PaymentSummary]) -> dict[str, Rate]:
 
 
 def needed(amounts: dict[str, int], known_rates: dict[str, Rate]) -> dict[str, int]:
-    """Give what amounts by currency need of the balance, by the currency of the balance."""
+    """Convert amounts by currency into the amounts that the balance needs, by its currency."""
     sums: dict[str, int] = {}
     for currency, amount in amounts.items():
         rate = known_rates.get(currency, Rate(currency, 1, 1))

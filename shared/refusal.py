@@ -1,4 +1,4 @@
-"""How a process says that it cannot start as it is set."""
+"""End a process that cannot start with its settings."""
 
 from __future__ import annotations
 

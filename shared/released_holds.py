@@ -1,7 +1,7 @@
-"""Refunds of old versions that only release held money, known by what else is known.
+"""Recognise refunds of old API versions that only release held money. Pure.
 
-Such a refund need not say so itself. But it moved nothing, and its amount is what was held and not
-captured. All of it is pure; `subjects` is what is known of a payment (`shared/facts.py`).
+Such a refund need not say so itself. But it did not change the balance, and its amount was held and
+not captured. `subjects` is the state of a payment (`shared/facts.py`).
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 Json = dict[str, Any]
-# Whose word on what was held and captured counts, best first.
+# Sources of the amounts held and captured, the best first.
 TELLERS = ("payment", "charge")
 
 
 def marked(subjects: Json) -> Json:
-    """Mark the refunds that moved nothing as released holds, or as none, by what is known now."""
+    """Mark each refund without a change of the balance as a released hold or not."""
     rest = _rest(subjects)
     return {
         name: _marked(one, rest) if _is_unbooked(one) else one for name, one in subjects.items()
@@ -31,7 +31,7 @@ def _marked(refund: Json, rest: int) -> Json:
 
 
 def _rest(subjects: Json) -> int:
-    """Give what was held and not captured, as far as it is known."""
+    """Give the amount that was held and not captured, as far as known."""
     by_family = {one["family"]: one["snapshot"] for one in subjects.values()}
     snapshot: Json = next((by_family[name] for name in TELLERS if name in by_family), {})
     return int(snapshot.get("amount") or 0) - int(snapshot.get("amount_received") or 0)

@@ -1,4 +1,4 @@
-"""What is wrong with a setting, in words a person acts on."""
+"""Describe problems of settings, and say what to change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.setting_types import FORMS
 
 
 def in_words(error: Mapping[str, Any], fields: Mapping[str, FieldInfo]) -> str:
-    """Say in a line what is wrong with a setting, and where in it when its parts have names.
+    """Describe a problem of a setting in one line, with the part that is wrong.
 
     `error` is one of pydantic's, `fields` are those of the settings by name.
     """

@@ -1,4 +1,4 @@
-"""The types of the settings: addresses, lists, limits, secrets as the environment spells them."""
+"""The types of settings in the environment: addresses, lists, limits, secrets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _redis_url(value: str) -> str:
 
 
 def split(value: object) -> object:
-    """Split a text at its commas; anything else is given back."""
+    """Split a text at its commas; return any other value unchanged."""
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
@@ -43,9 +43,9 @@ INSTALLATION_NAME = r"^[a-z0-9][a-z0-9_-]{0,30}$"
 # A currency and an amount in its smallest unit.
 LIMIT = r"^[a-z]{3}:[1-9][0-9]{0,11}$"
 Limit = Annotated[str, StringConstraints(pattern=LIMIT)]
-# How Stripe lets a metadata key be that can stand in a query string as it is.
+# Metadata keys that Stripe accepts and that need no escapes in a query string.
 METADATA_KEY = r"^[A-Za-z0-9_-]{1,40}$"
-# Each pattern in words, for whoever wrote something else.
+# Each pattern in words, for error messages.
 FORMS = {
     PATH: "it begins with a slash",
     INSTALLATION_NAME: "it has up to 31 small letters, digits, - and _, and begins with none of "
@@ -53,7 +53,7 @@ FORMS = {
     LIMIT: "write each as a currency and an amount in its smallest unit: sgd:5000",
     METADATA_KEY: "each key has up to 40 letters, digits, - and _",
 }
-# Filters of lists of payments, beside which each indexed key is one.
+# Filters of lists of payments; each indexed key is one, too.
 FILTERS = frozenset(
     ("account", "dead", "disputed", "email", "limit", "since", "starting_after", "status", "until")
 )

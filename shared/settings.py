@@ -52,12 +52,12 @@ from shared.signing_secrets import signing_problems
 
 REQUIRED = ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "EVENT_SERVICE_URL")
 DAY_SECONDS = 86_400
-# Connecting to Stripe or to the event service is quick or hopeless.
+# Seconds to connect to Stripe or to the event service; a slower peer will rarely connect at all.
 CONNECT_TIMEOUT_SECONDS = 3.0
 
 
 class Settings(BaseSettings):
-    """Everything that differs between two installations; immutable, secrets masked in `repr`."""
+    """The settings of an installation; immutable, secrets masked in `repr`."""
 
     model_config = SettingsConfigDict(
         frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
@@ -384,9 +384,9 @@ class Settings(BaseSettings):
 def load_settings(*processes: Process, env_file: str | None = ENV_FILE) -> Settings:
     """Read the environment over `.env` and return the settings, or report every problem at once.
 
-    With `processes`, only what those are given is read and needed: the secrets of others are empty
-    whatever the environment holds. Raises `Misconfigured` (an operator must act) whose text has one
-    line per problem, which begins with the variable or the file.
+    With `processes`, only the settings of these are read and needed: the secrets of others are
+    empty, whatever the environment holds. Raises `Misconfigured` (an operator must act) whose text
+    has one line per problem, which begins with the variable or the file.
     """
     own = given_to(processes or PROCESSES)
     withheld = {name.lower() for name in GUARDED - own} & set(Settings.model_fields)
@@ -427,7 +427,7 @@ def _read(env_file: str | None, withheld: Mapping[str, Any]) -> tuple[Settings, 
 
 
 def misspelled(variables: Iterable[str]) -> list[str]:
-    """List the variables that are nearly settings, a line each that says what is meant."""
+    """List misspelled variables, one line each, with the setting probably meant."""
     corrections = misspellings(variables, _known_names())
     return [f"{name} is not a setting: do you mean {meant}?" for name, meant in corrections.items()]
 
@@ -441,7 +441,7 @@ def _description(name: str) -> str:
 
 
 def _unsafe(settings: Settings) -> list[str]:
-    """List what may not serve, however well formed it is."""
+    """List settings that are valid but not safe."""
     problems = []
     key = settings.stripe_secret_key.get_secret_value()
     if settings.stripe_mode and key and settings.mode != settings.stripe_mode:

@@ -1,4 +1,4 @@
-"""What is generated from the settings: `.env.example`, the README's table, the compose file's part.
+"""Generate `.env.example`, the README's table and a part of the compose file from the settings.
 
 python -m shared.settings_documents --env-example | --markdown
 """
@@ -10,7 +10,7 @@ import sys
 from shared.processes import GUARDED
 from shared.settings import REQUIRED, Settings
 
-# What the compose file itself decides for each process.
+# Settings that the compose file sets for each process.
 _FIXED_IN_CONTAINERS = frozenset(
     {"ALLOWED_HOSTS", "DATA_DIR", "HEARTBEAT_FILE", "HOST", "PORT", "REDIS_URL", "WORKER_QUEUES"}
 )
@@ -53,7 +53,7 @@ def markdown_table() -> str:
 
 
 def compose_environment() -> str:
-    """Render what the compose file hands to every process: all that is no secret."""
+    """Render the settings that the compose file gives to every process: all but secrets."""
     names = (name.upper() for name in Settings.model_fields)
     handed = (name for name in names if name not in GUARDED | _FIXED_IN_CONTAINERS)
     return "".join(f"  {name}: ${{{name}:-}}\n" for name in handed)

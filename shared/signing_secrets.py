@@ -1,4 +1,4 @@
-"""Secrets that sign notifications: whether each can be used at all (Standard Webhooks)."""
+"""Check the secrets that sign notifications (Standard Webhooks)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 
 def signing_problems(secrets: Iterable[SecretStr]) -> list[str]:
-    """Describe in one line that a secret is not `whsec_<base64>`; nothing when all are."""
+    """List the problem, in one line, that a secret is not `whsec_<base64>`; empty without one."""
     from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 
     for secret in secrets:

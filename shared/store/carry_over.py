@@ -1,9 +1,9 @@
 """Carry the keys of an earlier release over to today's names, in one step that may be repeated.
 
 Up to version 0.1 keys began with `billing:`; they begin with the hash tag `{billing}:` now. Every
-process does this before it serves, so whichever starts first moves what there is, and none works
-on half of it. A key is copied before it is deleted, and one that exists under both names is joined
-where it is an index, and else left where it is: nothing is lost, whenever this is interrupted.
+process does this before it serves, so the first one to start moves all keys, and none works on a
+part of them. A key is copied before it is deleted. An index that exists under both names is joined;
+any other such key is left where it is. So nothing is lost, whenever this is interrupted.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def carry_over(store: Store) -> int:
 
 
 def _move(store: Store, names: list[str]) -> int:
-    """Copy keys with what is left of their lives, then delete them."""
+    """Copy keys with their remaining expiries, then delete them."""
     done = [name for name in names if _copy(store, name)]
     for name in done:
         store.redis.delete(name)
@@ -69,7 +69,7 @@ def _copy(store: Store, name: str) -> bool:
 
 
 def _joined(store: Store, name: str, today: str) -> bool:
-    """Add the members of an index to the one of today's name; of both scores the latter's holds."""
+    """Add the members of an index to the one with today's name, whose scores have priority."""
     if store.redis.type(name) != "zset":
         log.error("key_exists_under_both_names", key=name, today=today)
         return False

@@ -30,12 +30,12 @@ from shared.settings import Settings
 from shared.store.scripts import Store
 
 CONNECT_TIMEOUT_SECONDS = 1.0
-# Of a Sentinel, which answers from memory.
+# Seconds of a call to a Sentinel, which answers from memory.
 ANSWER_TIMEOUT_SECONDS = 2.0
 HEALTH_CHECK_SECONDS = 10
-# Work whose time is over may still write down how it ended.
+# Seconds in which work after its deadline may still record its outcome.
 LAST_WORDS_SECONDS = 0.5
-# A socket takes no timeout of zero for one.
+# Seconds. A socket does not accept a timeout of zero.
 SHORTEST_SECONDS = 0.001
 # Celery's worker blocks in BRPOP for a second at a time; five without an answer is an outage.
 BROKER_TIMEOUT_SECONDS = 5
@@ -48,10 +48,10 @@ def open_store(settings: Settings, client_name: str) -> Store:
 
 
 class _InTime:
-    """A connection whose calls end in time, handshake, health check and all answers together.
+    """A connection with a deadline for each call, including handshake and health check.
 
-    A call is what `send_packed_command` begins from outside; an earlier deadline of the work
-    at hand counts, but for a moment in which what was done can still be written down.
+    A call begins with `send_packed_command` from outside. An earlier deadline of the current work
+    counts, plus a moment in which the work can still record its outcome.
     """
 
     def __init__(self, *args: Any, total_seconds: float, **options: Any) -> None:
@@ -124,7 +124,7 @@ OF_A_LOOP = _Library(
 def connect(settings: Settings, client_name: str) -> Redis:
     """Give a lazy, pooled client whose every call ends within `REDIS_TIMEOUT_SECONDS`.
 
-    What broke is tried again once on a new connection, what was not answered in time is not.
+    A call is repeated once on a new connection when its connection broke, but not after a timeout.
     """
     options: dict[str, Any] = {
         "socket_timeout": settings.redis_timeout_seconds,
@@ -137,7 +137,7 @@ def connect(settings: Settings, client_name: str) -> Redis:
 
 
 def connect_async(settings: Settings, client_name: str) -> AsyncRedis:
-    """Give a lazy client for one event loop; whoever uses it sets the end of each wait."""
+    """Give a lazy client for one event loop; its user limits each wait."""
     options = {"socket_timeout": None, "protocol": 2} | _always(client_name)
     primary: AsyncRedis = _client(settings, OF_A_LOOP, options)
     return primary
@@ -146,8 +146,9 @@ def connect_async(settings: Settings, client_name: str) -> AsyncRedis:
 def _always(client_name: str) -> dict[str, Any]:
     return {
         "decode_responses": True,
-        # What is no text is read and written back as it is: a message taken from a queue that
-        # raised when it is read would be lost.
+        # Bytes that are no text are read and written back unchanged: an error while a message
+        # is taken
+        # from a queue would lose it.
         "encoding_errors": "surrogateescape",
         "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
         "client_name": client_name,
@@ -205,7 +206,7 @@ def broker_settings(settings: Settings) -> dict[str, Any]:
 
 
 def broker_url(address: RedisAddress) -> str:
-    """Spell an address as Celery and Flower read it."""
+    """Write an address in the form that Celery and Flower read."""
     login = login_of(address)
     if address.path:
         return f"redis+socket://{login}{address.path}?virtual_host={address.database}"

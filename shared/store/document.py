@@ -15,8 +15,8 @@ Generated from `shared/keys.py` by `bin/store-docs`. Times are Redis's own, in m
 `shared/store/lua/`. With `valkey-cli`:
 
     ZRANGE {billing}:due:events 0 9 WITHSCORES       the open events that are due first
-    HGETALL {billing}:event:evt_…                    one event
-    LRANGE {billing}:payment:pi_…:timeline 0 -1      what happened to a payment
+    HGETALL {billing}:event:evt_…                    an event
+    LRANGE {billing}:payment:pi_…:timeline 0 -1      the timeline of a payment
     LLEN {billing}:notifications                     doorbells in a queue
 """
 

@@ -22,15 +22,15 @@ Level = Literal["ok", "warning", "error"]
 # Scripts declare flags (`allow-oom`) in their first line: since Redis 7.0.
 OLDEST_REDIS = (7, 0)
 MIN_REPLICAS = "min-replicas-to-write"
-# Above this share of its limit Redis is nearly full.
+# Share of its memory limit above which Redis counts as nearly full.
 NEARLY_FULL = 0.8
-# A person who looks once a day sees it.
+# Seconds: a person who looks once a day sees it.
 DROPPED_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check: its level, what was found, and the fix unless it is `ok`."""
+    """The result of one check: its level, a description, and the fix unless it is `ok`."""
 
     level: Level
     area: str
@@ -48,14 +48,14 @@ NO_RIGHT = Finding(
 
 @dataclass(frozen=True)
 class Memory:
-    """The memory Redis uses and may use, in bytes; a limit of 0 means that there is none."""
+    """The memory that Redis uses and its limit, in bytes; 0 means that there is no limit."""
 
     used: int
     limit: int
 
 
 def memory(store: Store) -> Memory | None:
-    """Read how full the store is; None where we have no right to. Raises `Unavailable`."""
+    """Read how full Redis is; None when our user has no right to. Raises `Unavailable`."""
     info = _info(store, "memory")
     if info is None:
         return None
@@ -73,7 +73,7 @@ def inspect(store: Store) -> list[Finding]:
 
 
 def alarming(store: Store) -> list[Finding]:
-    """List what an operator has to know at once: settings that lose work, and what was left out.
+    """List the findings for the console: settings that lose work, and a dropped command.
 
     Raises `Unavailable`.
     """
@@ -82,15 +82,15 @@ def alarming(store: Store) -> list[Finding]:
 
 
 def note_dropped(store: Store, text: str) -> None:
-    """Keep for a day what a start of Redis left out. Raises `Unavailable`."""
+    """Store for a day the notice of a command that a start dropped. Raises `Unavailable`."""
     with redis_errors():
         store.redis.set(store.keys.dropped(), text, ex=DROPPED_SECONDS)
 
 
 def dropped(store: Store) -> list[Finding]:
-    """Give what the last start of Redis left out, for a day. Raises `Unavailable`."""
+    """Give the notice of a command that the last start dropped. Raises `Unavailable`."""
     text = store.get(store.keys.dropped())
-    fix = "Whoever waited for the answer asks again; ./billing reconcile fetches lost events."
+    fix = "The client of that command repeats its request; ./billing reconcile fetches lost events."
     return [Finding("warning", "redis", text, fix)] if text else []
 
 
@@ -111,7 +111,7 @@ def inspect_settings(store: Store) -> list[Finding]:
 
 
 def _info(store: Store, section: str) -> dict[str, Any] | None:
-    """Read what Redis says of itself; None where our user may not ask. Raises `Unavailable`."""
+    """Read INFO; None when our user may not. Raises `Unavailable`."""
     with redis_errors():
         try:
             return store.redis.info(section)
@@ -181,7 +181,7 @@ def _eviction(policy: str | None) -> Finding:
 
 
 def _replication(store: Store) -> Iterator[Finding]:
-    """Compare the replicas that follow with those that must confirm what is accepted."""
+    """Compare the replicas that follow with the number that must confirm accepted work."""
     info, required = _info(store, "replication"), store.replicas_required
     if info is None:
         return
@@ -205,14 +205,14 @@ def _replicas(following: int, required: int) -> Finding:
         return Finding(
             "error",
             "redis",
-            f"{what}: webhooks and refunds are answered 503, and nothing is told",
+            f"{what}: webhooks and refunds are answered 503, and no notification is sent",
             "Start the missing replica, or see why it does not follow.",
         )
     if following == required:
         return Finding(
             "warning",
             "redis",
-            f"{what}: while one is away, webhooks and refunds are answered 503",
+            f"{what}: while one is down, webhooks and refunds are answered 503",
             "Run one replica more than are required.",
         )
     return Finding("ok", "redis", what)
@@ -231,7 +231,7 @@ def _min_replicas(configured: str | None) -> Finding:
     return Finding(
         "warning",
         "redis",
-        f"{MIN_REPLICAS} 0: a primary that is cut off works on what a fail-over will forget",
+        f"{MIN_REPLICAS} 0: a primary that is cut off accepts writes that a fail-over will lose",
         f"Set {MIN_REPLICAS} 1 and min-replicas-max-lag 10.",
     )
 
@@ -253,7 +253,7 @@ def _fullness(usage: Memory) -> Finding:
 
 
 def ensure_durable(store: Store, settings: Settings) -> None:
-    """Check Redis at start: log what is wrong with it; with a live key, refuse to go on.
+    """Check Redis at the start: log its problems; with a live key, refuse to start.
 
     A Redis that does not answer yet does not prevent the start. Raises `Misconfigured`.
     """

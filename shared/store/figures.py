@@ -1,9 +1,9 @@
 """Metrics of the whole service: processes add their counts to one hash, any API process shows it.
 
-So the figures are right with any number of processes and hosts, and none has to be scraped by
-itself. A process adds what it counted once a second, off every path that someone waits on. A count
-may be added twice when a connection breaks at the wrong moment, and the last second of a killed
-process is lost: good enough for figures that rates are taken of, and nothing else rests on them.
+So the figures are right with any number of processes and hosts, and only one process is scraped. A
+process adds its counts once a second, in a thread of its own. A count may be added twice when a
+connection breaks at the wrong moment, and the last second of a killed process is lost: good enough
+for rates, and no decision depends on them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from shared.telemetry.tally import METRICS, Metric, Series
 
 log = get_logger(__name__)
 FLUSH_SECONDS = 1.0
-# Series added in one script, so that it holds Redis for less than a millisecond.
+# Most series added in one script, so that it blocks Redis for less than a millisecond.
 CHUNK = 500
 
 

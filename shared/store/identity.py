@@ -44,7 +44,7 @@ def identity_of(settings: Settings, account: str = "") -> Identity:
 
 
 def identity_in(store: Store) -> Identity:
-    """Read whose data Redis holds; all empty for one that is new. Raises `Unavailable`."""
+    """Read the identity of the data in Redis; all empty for a new one. Raises `Unavailable`."""
     written = store.hash(store.keys.identity())
     return Identity(**{name: written.get(name, "") for name in asdict(Identity())})
 
@@ -52,7 +52,7 @@ def identity_in(store: Store) -> Identity:
 def ensure_ours(store: Store, ours: Identity) -> None:
     """Write our identity into a Redis that has none; refuse the data of another identity.
 
-    What one side does not know is not compared, and is added when we know it. Raises
+    A part that one side does not know is not compared, and is added when we know it. Raises
     `Misconfigured`, which names both sides, and `Unavailable`.
     """
     known = {name: value for name, value in asdict(ours).items() if value}
@@ -70,7 +70,7 @@ def ensure_ours(store: Store, ours: Identity) -> None:
 
 
 def watch(store: Store, ours: Identity) -> None:
-    """Compare again, after what may have been a reconnect to another server or an empty one.
+    """Compare again, because the connection may lead to another server or an empty one now.
 
     Ends the process with status 2 when the data belong to another identity now.
     """

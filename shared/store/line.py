@@ -18,7 +18,7 @@ from redis.exceptions import ResponseError
 
 
 class Line:
-    """Exchange commands for answers; safe to share: each caller has a connection to itself."""
+    """Send commands and read answers; safe to share: each caller uses a connection alone."""
 
     def __init__(self, client: Redis) -> None:
         self._pool = client.connection_pool
@@ -28,7 +28,7 @@ class Line:
     def exchange(self, *command: str | bytes | float) -> Any:
         """Send a command and give its answer; a connection that broke is replaced once.
 
-        Raises redis-py's errors. Whatever is sent must be safe to be sent twice.
+        Raises redis-py's errors. A command must be safe to send twice.
         """
         connection = self._take()
         try:

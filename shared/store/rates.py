@@ -1,7 +1,7 @@
-"""Rates: what the figures of the last day were in each five minutes, for a page to draw.
+"""Rates: the counts of each five minutes of the last day, for the console.
 
-Prometheus keeps such things better and for longer; these are here so that nobody needs it to see
-whether money flows. The flusher writes them with the figures, into buckets of Redis's time.
+Prometheus keeps such figures better and for longer; these show the flow of money without it. The
+flusher writes them with the figures, into buckets of Redis's time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from shared.telemetry.tally import (
     Series,
 )
 
-# Fine enough to see a burst, coarse enough that a day is a page of numbers.
+# Seconds of a bucket: fine enough to see a burst, coarse enough to show a day on a page.
 BUCKET_SECONDS = 300
 # Buckets that are kept: a day of them.
 BUCKETS = 288
@@ -106,10 +106,10 @@ def _rows(flat: list[int], length: int) -> Iterator[list[int]]:
 
 
 def quantile(counts: Sequence[int], share: float) -> float | None:
-    """Estimate below how many seconds a share of the delays lies; None when there is none.
+    """Estimate a quantile of the delays, in seconds; None without delays.
 
-    Linear between two bounds, as Prometheus' `histogram_quantile` does it; beyond the last bound
-    the last bound is given.
+    The estimate is linear between two bounds, as in Prometheus' `histogram_quantile`; above the
+    last bound it is the last bound.
     """
     sums = list(accumulate(counts))
     if not sums or sums[-1] == 0:

@@ -1,8 +1,8 @@
-"""The one door to Redis: plain reads and the atomic scripts.
+"""Access to Redis: plain reads and the atomic scripts.
 
-Every state change is one script (`lua/`), written to be safe when it is sent twice, because
-redis-py re-sends once after a broken connection. Whatever Redis refuses or cannot answer in time
-leaves here as `Unavailable`: nobody outside catches a Redis error.
+Every state change is one script (`lua/`), which is safe to send twice, because redis-py sends a
+command again after a broken connection. Each refusal or timeout of Redis becomes `Unavailable`, so
+that no other module catches errors of Redis.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PRELUDE = "prelude"
 RETRY_AFTER_SECONDS = 5
 # Replicas on a good network confirm within a millisecond or two.
 REPLICATION_TIMEOUT_MS = 1000
-# What is written only to be confirmed lives so long that a person who looks can see it.
+# Seconds for which a write that only serves the confirmation is kept, so that a person can see it.
 CONFIRMED_MS = 60_000
 # Entries kept of one payment's timeline and of one item's attempts: enough for a person to read.
 TIMELINE_LIMIT = 500
@@ -86,7 +86,7 @@ class Call:
 
 @contextmanager
 def redis_errors() -> Iterator[None]:
-    """Translate what Redis refuses, or does not answer, into `Unavailable`."""
+    """Translate errors and timeouts of Redis into `Unavailable`."""
     try:
         yield
     except (RedisError, OSError) as error:
@@ -94,7 +94,7 @@ def redis_errors() -> Iterator[None]:
 
 
 def unanswered(error: Exception | None = None) -> Unavailable:
-    """Say that Redis did not answer or, with Redis's own word for it, that it refused something."""
+    """Build the error for a Redis that did not answer, or that refused, with its own reason."""
     refusal = refusal_of(error)
     return Unavailable(
         f"Redis is unavailable ({refusal}); try again."
@@ -107,7 +107,7 @@ def unanswered(error: Exception | None = None) -> Unavailable:
 
 
 def refusal_of(error: Exception | None) -> str:
-    """Name what Redis refused in one line (`WRONGPASS …`, `NOPERM …`); empty for an outage.
+    """Give Redis's refusal in one line (`WRONGPASS …`, `NOPERM …`); empty for an outage.
 
     redis-py cuts off the code of an error that has a class of its own.
     """
