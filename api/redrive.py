@@ -193,13 +193,9 @@ class Redrive:
             "ordered": kind is NOTIFICATIONS,
         }
         names = {
-            "item": keys.item(kind, item_id),
-            "due": keys.due(kind),
-            "attempts": keys.attempts(kind, item_id),
-            "dead": keys.dead(kind),
-            "queue": keys.queue(kind),
+            **keys.of_kind(kind),
+            **keys.of_item(kind, item_id),
             "outbox": keys.outbox(payment_id),
-            "body": keys.body(kind, item_id),
             "audit": keys.audit(),
         }
         return str(self._store.run(Call("redrive", names, [kind.message, compact(plan)])))

@@ -107,6 +107,24 @@ class Keys:
     def _name(self, *parts: str) -> str:
         return self.prefix + ":".join(parts)
 
+    def of_kind(self, kind: Kind) -> dict[str, str]:
+        """Name what the items of a kind share, each key as the scripts call it."""
+        return {name: getattr(self, name)(kind) for name in ("due", "queue", "index", "dead")}
+
+    def of_item(self, kind: Kind, item_id: str) -> dict[str, str]:
+        """Name what belongs to one item, each key as the scripts call it."""
+        item = self.item(kind, item_id)
+        return {"item": item, "body": f"{item}:body", "attempts": f"{item}:attempts"}
+
+    def of_payment(self, payment_id: str) -> dict[str, str]:
+        """Name what belongs to one payment, each key as the scripts call it."""
+        payment = self.payment(payment_id)
+        return {
+            "payment": payment,
+            "timeline": f"{payment}:timeline",
+            "outbox": f"{payment}:outbox",
+        }
+
     @entry("hash", "One item of work.", TOMBSTONE, ITEM_FIELDS)
     def item(self, kind: Kind, item_id: str) -> str:
         """Name an item: `event:evt_…`, `refund:rr_…`, `notification:ntf_…`, `upkeep:reap`."""

@@ -66,20 +66,22 @@ REFUSALS: Mapping[type[Exception], str] = {
 
 @dataclass(frozen=True)
 class Call:
-    """One run of a script: its keys by name, a list for a name that ends in `*`."""
+    """One run of a script: keys by name, a list for a name that ends in `*`.
+
+    The script takes those that it declares; others may be at hand, as all of an item's are.
+    """
 
     script: str
     keys: Mapping[str, str | Sequence[str]]
     args: Sequence[Any] = ()
 
     def flat_keys(self) -> list[str]:
-        """Give the keys in the script's order. Raises `Inconsistent` when the names differ."""
-        names = _plain_names(self.script)
-        if len(names) != len(self.keys) or any(name not in self.keys for name in names):
-            raise Inconsistent(f"{self.script}.lua takes {names}, not {sorted(self.keys)}.")
+        """Give the keys in the script's order. Raises `Inconsistent` when one is missing."""
         flat: list[str] = []
-        for name in names:
-            given = self.keys[name]
+        for name in _plain_names(self.script):
+            given = self.keys.get(name)
+            if given is None:
+                raise Inconsistent(f"{self.script}.lua takes {name}, not only {sorted(self.keys)}.")
             flat += [given] if isinstance(given, str) else given
         return flat
 

@@ -284,10 +284,8 @@ class Batches:
     def _beginning(self, batch: str, payment_id: str, job: str, plan: Json) -> Call:
         keys, kind = self._store.keys, REFUNDS
         names = self._names(batch) | {
-            "item": keys.item(kind, job),
-            "due": keys.due(kind),
-            "queue": keys.queue(kind),
-            "index": keys.index(kind),
+            **keys.of_kind(kind),
+            **keys.of_item(kind, job),
             "timeline": keys.timeline(payment_id),
             "accounts": keys.accounts(),
             "ended_members": keys.ended_members(),

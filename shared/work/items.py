@@ -50,21 +50,9 @@ class Claim:
     crashes: int
     # When it was claimed, by Redis's clock.
     claimed_at_ms: int
+    # The keys of the item and of its kind, as the scripts call them.
+    names: Mapping[str, str]
     started: float = field(default_factory=time.monotonic)
-
-    @classmethod
-    def of(cls, kind: Kind, item: str, fields: dict[str, str], body: str | None) -> Claim:
-        """Make a claim of what the script gave: the item's fields, and its payload."""
-        return cls(
-            kind,
-            item,
-            fields,
-            body,
-            fence=fields["fence"],
-            attempts=int(fields["attempts"]),
-            crashes=int(fields.get("crashes", 0)),
-            claimed_at_ms=int(fields["claimed_at"]),
-        )
 
     @property
     def elapsed_seconds(self) -> float:
@@ -120,11 +108,13 @@ class Work:
         self.kind = kind
         self._lease_ms = lease_ms
         keys = store.keys
-        # What every claim names.
-        self._for_claims = {
-            "due": keys.due(kind),
+        # The keys that the items of this kind share.
+        self._shared = keys.of_kind(kind) | {
             "breaker": keys.breaker(),
+            "failing": keys.failing(),
             "probe": keys.probe(),
+            "ended_members": keys.ended_members(),
+            "accounts": keys.accounts(),
         }
 
     def record(self, new: Recording) -> str:
@@ -138,18 +128,9 @@ class Work:
 
     def recording(self, new: Recording) -> Call:
         """Prepare the script that records an item. Raises `CallerError` for an id that is none."""
-        keys, kind = self.store.keys, self.kind
-        names = {
-            "item": keys.item(kind, item_id(new.id)),
-            "due": keys.due(kind),
-            "queue": keys.queue(kind),
-            "body": keys.body(kind, new.id),
-            "index": keys.index(kind),
-            "timeline": keys.timeline(new.payment_id or "none"),
-            "accounts": keys.accounts(),
-        }
+        names = self._names(new.id) | self.store.keys.of_payment(new.payment_id or "none")
         args: list[Any] = [
-            kind.message,
+            self.kind.message,
             new.id,
             new.max_waiting,
             GUARD_MS,
@@ -171,18 +152,25 @@ class Work:
         not the probe is put off for so long and keeps its attempts. Raises `Unavailable`, and
         `CallerError` for an id that is none.
         """
-        keys, kind = self.store.keys, self.kind
-        names = self._for_claims | {
-            "item": keys.item(kind, item_id(item)),
-            "body": keys.body(kind, item),
-        }
+        names = self._names(item)
         token = secrets.token_hex(8)
         args = [item, self._lease_ms, token, pause_ms, PROBE_MS, OPEN_MS]
         answer = self.store.run(Call("claim", names, args))
         if not answer:
             return None
         flat, body = answer
-        return Claim.of(kind, item, dict(zip(flat[::2], flat[1::2], strict=True)), body)
+        fields = dict(zip(flat[::2], flat[1::2], strict=True))
+        return Claim(
+            kind=self.kind,
+            id=item,
+            names=names,
+            fields=fields,
+            body=body,
+            fence=fields["fence"],
+            attempts=int(fields["attempts"]),
+            crashes=int(fields.get("crashes", 0)),
+            claimed_at_ms=int(fields["claimed_at"]),
+        )
 
     def postpone(self, claim: Claim, result: Retry | Snooze) -> bool:
         """Hand a claimed item back for later; False when the claim was lost.
@@ -197,17 +185,15 @@ class Work:
         plan["attempt"] = (
             claim.attempt(outcome_of(result), delay | dict(result.details)) if result.reason else ""
         )
-        return bool(self.store.run(self._marking("postpone", claim, plan)))
+        return bool(self.store.run(Call("postpone", claim.names, [compact(plan)])))
 
     def bury(self, claim: Claim, result: Dead) -> bool:
         """Make a claimed item a dead letter, with its payload and evidence kept.
 
         False when the claim was lost. Raises `Unavailable`.
         """
-        keys = self.store.keys
         plan = self._plan(claim, result, result.reason) | {"ended": ended_entry(claim)}
-        dead = {"dead": keys.dead(self.kind), "ended_members": keys.ended_members()}
-        return bool(self.store.run(self._marking("bury", claim, plan, dead)))
+        return bool(self.store.run(Call("bury", claim.names, [compact(plan)])))
 
     def _plan(self, claim: Claim, result: Result, error: str) -> dict[str, Any]:
         details = {"error": error} | dict(result.details)
@@ -219,40 +205,22 @@ class Work:
             "limit": ATTEMPTS_LIMIT,
         }
 
-    def _marking(
-        self, script: str, claim: Claim, plan: dict[str, Any], more: dict[str, str] | None = None
-    ) -> Call:
-        keys = self.store.keys
-        names = {
-            "item": keys.item(self.kind, claim.id),
-            "due": keys.due(self.kind),
-            "attempts": keys.attempts(self.kind, claim.id),
-        }
-        return Call(script, names | (more or {}), [compact(plan)])
+    def _names(self, item: str) -> dict[str, str]:
+        """Name the keys of an item. Raises `CallerError` for an id that is none."""
+        return self._shared | self.store.keys.of_item(self.kind, item_id(item))
 
     def wake(self, item: str) -> None:
         """Have an item tried now that was to be retried later. Raises `Unavailable`."""
-        keys, kind = self.store.keys, self.kind
-        names = {
-            "item": keys.item(kind, item_id(item)),
-            "due": keys.due(kind),
-            "queue": keys.queue(kind),
-        }
-        self.store.run(Call("wake", names, [item, kind.message, GUARD_MS]))
+        args = [item, self.kind.message, GUARD_MS]
+        self.store.run(Call("wake", self._names(item), args))
 
     def hasten(self, item: str) -> str:
         """Make a duty of upkeep due now; `due`, or `running` when it runs (it runs once more then).
 
         Raises `Unavailable`.
         """
-        keys, kind = self.store.keys, self.kind
-        names = {
-            "item": keys.item(kind, item),
-            "due": keys.due(kind),
-            "queue": keys.queue(kind),
-        }
-        args = [item, kind.message, GUARD_MS, self._lease_ms]
-        return str(self.store.run(Call("hasten", names, args)))
+        args = [item, self.kind.message, GUARD_MS, self._lease_ms]
+        return str(self.store.run(Call("hasten", self._names(item), args)))
 
     def attempts(self, item: str) -> list[dict[str, Any]]:
         """List the attempts at an item and its redrives, oldest first. Raises `Unavailable`."""

@@ -48,20 +48,9 @@ class Outbox(Work):
         )
 
     def _release(self, claim: Claim, plan: Json) -> bool:
-        keys, kind = self.store.keys, self.kind
         plan |= {"tombstone_ms": self._tombstone_ms, "guard_ms": GUARD_MS, "open_ms": OPEN_MS}
-        names = {
-            "item": keys.item(kind, claim.id),
-            "due": keys.due(kind),
-            "attempts": keys.attempts(kind, claim.id),
-            "outbox": keys.outbox(claim.fields["payment_id"]),
-            "queue": keys.queue(kind),
-            "dead": keys.dead(kind),
-            "breaker": keys.breaker(),
-            "failing": keys.failing(),
-            "probe": keys.probe(),
-        }
-        return bool(self.store.run(Call("release", names, [kind.message, compact(plan)])))
+        names = {**claim.names, **self.store.keys.of_payment(claim.fields["payment_id"])}
+        return bool(self.store.run(Call("release", names, [self.kind.message, compact(plan)])))
 
 
 def body(claim: Claim) -> str:

@@ -51,8 +51,6 @@ class Settlement:
             "notification_due": keys.due(NOTIFICATIONS),
             "notification_queue": keys.queue(NOTIFICATIONS),
             "notification_index": keys.index(NOTIFICATIONS),
-            "breaker": keys.breaker(),
-            "ended_members": keys.ended_members(),
         }
 
     def finish(self, claim: Claim, done: Done) -> bool:
@@ -136,18 +134,13 @@ class Settlement:
     def _settle(
         self, claim: Claim, plan: Json, established: Established, staged: list[str]
     ) -> Call:
-        keys, kind, payment_id = self._store.keys, claim.kind, established.payment_id
+        keys = self._store.keys
         names: dict[str, str | list[str]] = {
             **self._fixed,
-            "item": keys.item(kind, claim.id),
-            "due": keys.due(kind),
-            "body": keys.body(kind, claim.id),
-            "attempts": keys.attempts(kind, claim.id),
-            "payment": keys.payment(payment_id),
-            "timeline": keys.timeline(payment_id),
+            **claim.names,
+            **keys.of_payment(established.payment_id),
             "intent_of": keys.intent_of(established.charge_id or ""),
             "request_of": keys.request_of(_request(claim)),
-            "outbox": keys.outbox(payment_id),
             "notification_item": [keys.item(NOTIFICATIONS, one) for one in staged],
         }
         return Call("settle", names, [NOTIFICATIONS.message, compact(plan)])
@@ -155,7 +148,8 @@ class Settlement:
     def _count(self, counts: list[int], late: int) -> None:
         tally = self._store.tally
         for outcome, count in zip(("told", "suppressed", "late"), (*counts, late), strict=True):
-            tally.count(FACTS, int(count), outcome=outcome)
+            if count:
+                tally.count(FACTS, int(count), outcome=outcome)
 
     def _staged(self, claim: Claim, fact: Fact, known: Json, payment_id: str) -> Staged:
         body = notification_body(fact, known, payment_id)

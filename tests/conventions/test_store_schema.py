@@ -43,7 +43,7 @@ def test_a_script_touches_no_key_but_those_it_declares(script):
     assert not [name for name in called if ".." in name or "'" in name], "it builds a name"
 
 
-def test_a_script_that_is_given_other_keys_is_refused():
+def test_a_script_that_lacks_a_key_is_refused():
     with pytest.raises(Inconsistent):
         Call("begin", {"item": "a"}).flat_keys()
     many = Call("pulse", {"pulse": "a", "queue": ["b", "c"]})
