@@ -1,9 +1,9 @@
-"""Refunds that we may not list: told from `charge.refunded`, which says how much and not which.
+"""Refunds that our key may not list, known from `charge.refunded`, which has only their sum. Pure.
 
-A refund's own events say which, and may come before or after. Each money is told once: what a
-`charge.refunded` told is `ahead` until the refunds it stands for are known, and each of these is
-`foretold`: remembered, and told only if it fails. All of it is pure; `subjects` is what is known of
-a payment (`shared/facts.py`), amounts are in the currency's smallest unit, times in Unix seconds.
+A refund's own events may come before or after. Each amount is notified once: the sum notified for a
+`charge.refunded` is `ahead` until its refunds are known, and each of these is then `foretold`: it
+is stored, and notified only if it fails. `subjects` is the state of a payment (`shared/facts.py`),
+amounts are in the currency's smallest unit, times in Unix seconds.
 """
 
 from __future__ import annotations
@@ -15,18 +15,17 @@ from shared.stripe.amounts import REFUNDED_STATES
 
 Json = dict[str, Any]
 UNLISTED = "unlisted_refund"
-# A refund's second and that of the event about it differ by less than this.
+# Seconds: the times of a refund and of its event differ by less than this.
 NEAR_SECONDS = 5
-# Refunds of one charge in that time that are told apart: all their sums are formed.
+# Most refunds of one charge in that time: the sums of all their combinations are computed.
 MOST_TOGETHER = 12
 
 
 def unexplained(snapshot: Json, at: int, subjects: Json) -> int:
-    """Give how much a `charge.refunded` of a moment tells that is told by nothing else.
+    """Give the amount of a `charge.refunded` that no other event reports.
 
-    `amount_refunded` of the snapshot is the charge's sum by then, `added` what the event added.
-    Refunds of about the same time may have come before or after it: they are its own when their
-    amounts are what it tells.
+    `amount_refunded` of the snapshot is the charge's sum at that time, `added` the event's part of
+    it. Refunds of about the same time may be in it or not: they are when their amounts match it.
     """
     total, added = snapshot["amount_refunded"], snapshot["added"]
     refunds = [one for one in _refunds(subjects) if _counted(one, at)]
@@ -40,9 +39,9 @@ def unexplained(snapshot: Json, at: int, subjects: Json) -> int:
 
 
 def foretelling(refund: Json, subjects: Json) -> Json:
-    """Give the sum that told of a refund, by subject, no longer ahead of it; empty for none.
+    """Give the sum that includes a refund, by subject, no longer ahead of it; empty for none.
 
-    `refund` is the state of one that was not known before. A sum tells of one refund, at once.
+    `refund` is the state of a refund that was not known before.
     """
     for name, one in sorted(_unlisted(subjects), key=lambda named: _place(named[1])):
         near = one["rank"][0] - _made_at(refund) < NEAR_SECONDS
@@ -52,7 +51,7 @@ def foretelling(refund: Json, subjects: Json) -> Json:
 
 
 def refunded(subjects: Json) -> int:
-    """Sum what is refunded, or being refunded, as far as it is known: by refunds and by sums."""
+    """Sum the amounts refunded or being refunded, as far as known from refunds and from sums."""
     now = sum(amount_of(one) for one in _refunds(subjects) if counts(one))
     known = now + sum(ahead(one) for _, one in _unlisted(subjects))
     latest = max((one for _, one in _unlisted(subjects)), key=_place, default=None)
@@ -63,7 +62,7 @@ def refunded(subjects: Json) -> int:
 
 
 def counts(refund: Json) -> bool:
-    """Say whether the state of a refund is one of money that goes, or went, back."""
+    """Say whether a refund's state means that its money is, or is being, refunded."""
     return refund["status"] in REFUNDED_STATES and not refund["snapshot"].get("released_hold")
 
 
@@ -73,12 +72,12 @@ def amount_of(refund: Json) -> int:
 
 
 def ahead(unlisted: Json) -> int:
-    """Give how much a sum told whose refund is not known yet."""
+    """Give the part of a sum whose refund is not known yet."""
     return int(unlisted.get("ahead", 0))
 
 
 def _sums(amounts: list[int]) -> set[int]:
-    """Give what some of the amounts come to, without none of them."""
+    """Give the sums of all combinations of one or more amounts."""
     sums: set[int] = set()
     for amount in amounts[:MOST_TOGETHER]:
         sums |= {amount} | {amount + one for one in sums}
@@ -94,7 +93,7 @@ def _unlisted(subjects: Json) -> Iterator[tuple[str, Json]]:
 
 
 def _place(unlisted: Json) -> tuple[list[int], int]:
-    """Give a sum's place among the charge's: by its second, then by what it comes to."""
+    """Give a sum's place among the charge's sums: by its second, then by its amount."""
     return unlisted["rank"], int(unlisted["snapshot"]["amount_refunded"])
 
 

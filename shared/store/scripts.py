@@ -171,10 +171,10 @@ def script_hash(name: str) -> str:
 
 @cache
 def together_source(name: str) -> str:
-    """Assemble a script that does the work of another several times, each time for itself.
+    """Assemble a script that runs another several times, each run on its own.
 
     KEYS are those of one time after those of another; ARGV has before each time's arguments their
-    number. Returns a result for each: a time that fails changes nothing for the next.
+    number. Returns a result for each: a run that fails does not affect the next.
     """
     flags, _, body = (LUA / f"{name}.lua").read_text().partition("\n")
     keys = len(key_names(name))
@@ -249,10 +249,10 @@ class Store:
         return results
 
     def run_durably(self, call: Call) -> Any:
-        """Run a script and wait until the required replicas have what it wrote.
+        """Run a script and wait until the required replicas have its writes.
 
-        Raises `Unavailable` when they have not in time; what was written stays, and running the
-        script again finds it.
+        Raises `Unavailable` when they do not confirm in time; the writes stay, and a repeated run
+        finds them.
         """
         if not self.replicas_required:
             return self.run(call)
@@ -263,9 +263,10 @@ class Store:
         return result
 
     def confirm(self) -> None:
-        """Wait until the required replicas have everything that was written so far, by anybody.
+        """Wait until the required replicas have all writes so far, of any process.
 
-        Replication keeps the order of writes: who has the latest has all. Raises `Unavailable`.
+        Replication keeps the order of writes, so a replica with the latest has all. Raises
+        `Unavailable`.
         """
         if self.replicas_required:
             self.run_durably(Call("put", {"made": self.keys.confirmed()}, ["1", CONFIRMED_MS]))
@@ -277,7 +278,7 @@ class Store:
         return pipe.execute()
 
     def put(self, name: str, value: str, seconds: int) -> None:
-        """Keep a small text for a while, even when Redis is full: work needs it to come to its end.
+        """Store a small text for a while, even when Redis is full, because work needs it to end.
 
         Raises `Unavailable`.
         """
@@ -299,15 +300,15 @@ class Store:
             return cast(list[str | None], self._line.exchange("HMGET", name, *fields))
 
     def pop(self, name: str) -> str | None:
-        """Take the right end of a list, None when it is empty.
+        """Remove and return the right end of a list, None when it is empty.
 
-        Raises `Unavailable`; then it may have been taken, and is lost.
+        Raises `Unavailable`; the element may then have been removed, and is lost.
         """
         with redis_errors():
             return cast(str | None, self._line.exchange("RPOP", name))
 
     def put_back(self, name: str, value: str) -> None:
-        """Put what was popped back at the right end of a list. Raises `Unavailable`."""
+        """Put an element back at the right end of a list. Raises `Unavailable`."""
         with redis_errors():
             self._line.exchange("RPUSH", name, value)
 

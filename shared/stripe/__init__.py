@@ -1,1 +1,1 @@
-"""Stripe: the one seam to its API, and its events as we read them."""
+"""Stripe: all calls to its API, and the reading of its events."""

@@ -1,8 +1,8 @@
-"""What Stripe's objects say of money: received, given back, and what of it reached the balance.
+"""Read amounts from Stripe's objects: received, refunded, and changes of the balance.
 
-One reading for events, answers and what is remembered, of every API version, in the currency's
-smallest unit. A hold that is released is no refund: since 2025-03-31.basil Stripe makes none,
-before that it made one over the released amount and counted it in `amount_refunded`.
+Events, answers and stored states, of every API version, are read by the same functions, in the
+currency's smallest unit. Releasing held money is no refund: since 2025-03-31.basil Stripe makes
+none, before that it made one of the released amount and counted it in `amount_refunded`.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def items(listed: object) -> list[Json]:
 
 
 def received(intent: Json) -> int:
-    """Give what came of a payment intent: what was captured, not what was authorised.
+    """Give the amount received of a payment intent: captured, not authorised.
 
-    An intent that says neither that nor what its charge is came whole if it succeeded.
+    An intent with neither this amount nor a charge was received in full if it succeeded.
     """
     amount = intent.get("amount_received")
     if isinstance(amount, int):
@@ -54,7 +54,7 @@ def received(intent: Json) -> int:
 def as_intent(charge: Json) -> Json:
     """Put a charge that has no payment intent into the form of one."""
     amount, status = int(charge.get("amount") or 0), intent_status(charge)
-    # A debit that is under way counts as captured, though nothing has come of it.
+    # A debit under way counts as captured, though no money has come yet.
     came = 0 if status == "processing" else captured(charge)
     return {
         "id": charge.get("id"),
@@ -69,7 +69,7 @@ def as_intent(charge: Json) -> Json:
 
 
 def let_go(intent: Json) -> Json:
-    """Show an intent of which nothing is held any more, as events told: Stripe's charge may not."""
+    """Clear the amount held of an intent, as its events say: Stripe's charge may not show it."""
     return intent | {"status": "canceled", "amount_capturable": 0}
 
 
@@ -84,7 +84,7 @@ def intent_status(charge: Json) -> str:
 
 
 def captured(charge: Json) -> int:
-    """Give what was captured of a charge; versions without `amount_captured` capture it whole.
+    """Give the amount captured of a charge; versions without `amount_captured` capture all of it.
 
     Of several captures the last one makes it `captured`.
     """
@@ -97,7 +97,7 @@ def captured(charge: Json) -> int:
 
 
 def releases_a_hold(refund: Json) -> bool:
-    """Say whether a refund only releases money that was held, as far as it says so itself."""
+    """Say whether a refund states that it only releases held money."""
     charge = refund.get("charge")
     expanded = charge if isinstance(charge, dict) else {}
     held = expanded.get("captured") is False and not captured(expanded)
@@ -107,7 +107,7 @@ def releases_a_hold(refund: Json) -> bool:
 def moved_nothing(refund: Json, api_version: str | None) -> bool:
     """Say whether a refund of an old version succeeded without a balance transaction.
 
-    Then it may release held money without saying so: others say how much was held.
+    Such a refund may release held money without saying so: other objects show the amount held.
     """
     old = bool(api_version) and str(api_version) < NO_REFUND_OF_A_HOLD_SINCE
     booked = refund.get("balance_transaction", True)
@@ -115,7 +115,7 @@ def moved_nothing(refund: Json, api_version: str | None) -> bool:
 
 
 def released(charge: Json, api_version: str | None) -> int:
-    """Give how much of `amount_refunded` an old version counts that was never captured."""
+    """Give the part of an old version's `amount_refunded` that was never captured."""
     if not api_version or api_version >= NO_REFUND_OF_A_HOLD_SINCE:
         return 0
     if captured(charge) and not charge.get("captured"):
@@ -126,8 +126,9 @@ def released(charge: Json, api_version: str | None) -> int:
 def of_captured_money(charge: Json, refunds: list[Json]) -> list[Json]:
     """Leave out of a charge's refunds, newest first, those that only released held money.
 
-    The first refund is one if it is over what was held and not captured, without a reason, and it
-    moved nothing, or all of them are more than was captured.
+    The first refund is such a one if its amount is the part held and not captured, it has no
+    reason, and it did not change the balance, or all refunds together are above the captured
+    amount.
     """
     if not captured(charge):
         return []
@@ -140,13 +141,13 @@ def of_captured_money(charge: Json, refunds: list[Json]) -> list[Json]:
 
 
 def _uncaptured(charge: Json) -> int:
-    """Give what was held of a charge and can no longer be captured."""
+    """Give the amount held of a charge that can no longer be captured."""
     rest = int(charge.get("amount") or 0) - captured(charge)
     return rest if charge.get("captured") else 0
 
 
 def given_back(charge: Json, refunds: list[Json]) -> int:
-    """Sum what was refunded, or is being refunded, of captured money."""
+    """Sum the captured money that is refunded or being refunded."""
     return min(_counted(of_captured_money(charge, refunds)), captured(charge))
 
 
@@ -156,10 +157,10 @@ def _counted(refunds: list[Json]) -> int:
 
 
 def moved(transactions: Any) -> Json:
-    """Sum what balance transactions moved: `fee`, `net`, `settlement_currency`, `available_on`.
+    """Sum balance transactions: `fee`, `net`, `settlement_currency`, `available_on`.
 
-    Takes one or a list, expanded; empty when there is none, or when they are of several
-    currencies. The settlement currency may differ from the payment's.
+    Takes one or a list, expanded; empty when there is none, or when they have several currencies.
+    The settlement currency may differ from the payment's.
     """
     single = isinstance(transactions, dict) and "data" not in transactions
     movements = [transactions] if single else items(transactions)

@@ -1,4 +1,4 @@
-"""Currencies: in which steps Stripe takes amounts, which are whole numbers of the smallest unit.
+"""Currencies: the steps of amounts that Stripe accepts, in whole numbers of the smallest unit.
 
 Source: Stripe's "Supported currencies", on zero-decimal, three-decimal and special-case currencies.
 """
@@ -8,13 +8,13 @@ from __future__ import annotations
 # Amounts have three decimals, of which the last must be 0.
 THREE_DECIMALS = frozenset(("bhd", "jod", "kwd", "omr", "tnd"))
 THREE_DECIMAL_STEP = 10
-# They have no decimals any more, and are still given in hundredths.
+# These currencies have no decimals any more, but their amounts are still in hundredths.
 WITHOUT_HUNDREDTHS = frozenset(("isk", "ugx"))
 HUNDREDTHS = 100
 
 
 def step(currency: str) -> int:
-    """Give the smallest amount by which two amounts of a currency may differ at Stripe."""
+    """Give the smallest difference between two amounts of a currency at Stripe."""
     if currency in THREE_DECIMALS:
         return THREE_DECIMAL_STEP
     return HUNDREDTHS if currency in WITHOUT_HUNDREDTHS else 1

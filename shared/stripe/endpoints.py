@@ -1,4 +1,4 @@
-"""Where Stripe sends this service's events: webhook endpoints, and destinations of thin events."""
+"""The webhook endpoints and destinations of thin events at Stripe."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from shared.stripe.gateway import StripeGateway
 
 Json = dict[str, Any]
 WEBHOOK_PATH = "/api/webhook"
-# Whose events an endpoint gets, in Stripe's words: our account's, or connected accounts'.
+# Sources of an endpoint's events, in Stripe's words: our account, or connected accounts.
 SELF, ACCOUNTS = "@self", "@accounts"
 
 
 def is_ours(endpoint: Json) -> bool:
-    """Say whether an endpoint has this service's path; the door takes one slash at its end."""
+    """Say whether an endpoint has this service's path; the API also accepts a slash at its end."""
     return urlsplit(endpoint["url"]).path.removesuffix("/").endswith(WEBHOOK_PATH)
 
 
 def snapshot_endpoints(gateway: StripeGateway) -> list[Json]:
-    """List the webhook endpoints, each with whose events it gets. Raises as the gateway.
+    """List the webhook endpoints, each with the sources of its events. Raises as the gateway.
 
-    Stripe names an application of those that get the connected accounts' events, and of no others;
-    `connect` itself is never shown.
+    Stripe names an application only for endpoints of connected accounts' events; it never shows
+    `connect` itself.
     """
     return [
         {**one, "thin": False, "sources": [ACCOUNTS if one.get("application") else SELF]}

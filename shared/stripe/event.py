@@ -1,4 +1,4 @@
-"""A Stripe event as we read it: the few fields that decide, and the object it speaks of."""
+"""A Stripe event: the fields that the service needs, and the event's object."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Json = dict[str, Any]
 THIN_OBJECT = "v2.core.event"
 # Stripe mirrors its v1 types as thin events under this prefix.
 THIN_PREFIX = "v1."
-# What names its charge, and the charge's payment intent if it has one.
+# Objects that name a charge, and the charge's payment intent if it has one.
 OF_A_CHARGE = ("refund", "dispute", "radar.early_fraud_warning", "review")
 OURS = (*OF_A_CHARGE, "payment_intent", "charge", "checkout.session")
-# Types, accounts and versions become keys, labels and log fields: no room for anything else.
+# Types, accounts and versions become keys, labels and log fields, so their characters are limited.
 NAME = re.compile(r"[A-Za-z0-9_.\-]{1,255}")
 # The last second that every JSON reader holds exactly (2**53).
 LATEST = 9_007_199_254_740_992
@@ -30,8 +30,8 @@ LATEST = 9_007_199_254_740_992
 class Event:
     """One event; `object` is empty for a thin event until it has been fetched.
 
-    `created` is in whole Unix seconds: Stripe promises no order finer than that, nor any at all.
-    `read_at` is when a worker reads it, by Redis's clock; 0 before.
+    `created` is in whole Unix seconds; Stripe promises no order of events. `read_at` is the time at
+    which a worker reads it, by Redis's clock; 0 before.
     """
 
     id: str
@@ -55,20 +55,20 @@ class Event:
 
     @property
     def fetched(self) -> bool:
-        """Say whether the object was fetched later, and so may be ahead of the event."""
+        """Say whether the object was fetched later, so that it may be newer than the event."""
         return self.related_url is not None
 
     @cached_property
     def payment_id(self) -> str | None:
-        """Name the payment this event is about, when the object says so."""
+        """Give the id of the event's payment, when the object has it."""
         return payment_of(self.object)
 
 
 def parse_event(body: str | bytes | Json) -> Event:
     """Read an event, snapshot or thin. Raises `CallerError` (`unreadable_body`) otherwise.
 
-    What is read here can be read again in the worker: no byte order mark, no other encoding than
-    UTF-8, no number that is no JSON, and no name that could not be a part of a key.
+    An event that is accepted here can be read again in the worker: UTF-8 without a byte order mark,
+    only numbers of JSON, and only names that can be a part of a key.
     """
     try:
         raw = body if isinstance(body, dict) else _decoded(body)
@@ -124,7 +124,7 @@ def _snapshot(raw: Json) -> Event:
 def _thin(raw: Json) -> Event:
     related = _object(raw.get("related_object")) or {}
     return Event(
-        # The twin snapshot is the event of Stripe's list: known by its id, each is worked once.
+        # Stripe's list has the twin snapshot: under its id both are processed once.
         id=_name(raw.get("snapshot_event") or raw["id"]),
         type=_name(raw["type"]).removeprefix(THIN_PREFIX),
         created=_moment(int(datetime.fromisoformat(raw["created"]).timestamp())),
@@ -139,7 +139,7 @@ def _thin(raw: Json) -> Event:
 
 
 def _require_forms(obj: Json) -> None:
-    """Refuse an object of ours that is not as Stripe makes them."""
+    """Refuse an object of a handled type that does not have Stripe's form."""
     kind = obj.get("object")
     if kind is not None and not isinstance(kind, str):
         raise ValueError("expected the name of a kind of object")
@@ -157,7 +157,7 @@ def _request_id(request: object) -> str | None:
 
 
 def _printable(value: object) -> str | None:
-    """Give a text that a log can show; it only adorns the event, which is taken without it."""
+    """Give a text that a log can show, else none: the event is accepted without it."""
     return value if isinstance(value, str) and value and value.isprintable() else None
 
 
@@ -202,7 +202,7 @@ def reference(value: Any) -> str | None:
 
 
 def payment_of(obj: Json) -> str | None:
-    """Name the payment an object belongs to: its payment intent, else the charge or session."""
+    """Give the id of an object's payment: its payment intent, else the charge or session."""
     kind, charge = obj.get("object"), obj.get("charge")
     intent = reference(obj.get("payment_intent"))
     if kind == "payment_intent":

@@ -1,4 +1,4 @@
-"""The forms of what is read of Stripe's objects: refused at the door, not found out in a worker."""
+"""The forms of Stripe's objects, checked when an event comes, not later in a worker."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 Json = dict[str, Any]
 Forms = Mapping[str, tuple[type, ...]]
-# Ids become keys, labels and log fields: no room for anything else.
+# Ids become keys, labels and log fields, so their characters are limited.
 ID = re.compile(r"[A-Za-z0-9_]{3,128}")
 # The largest whole number that every JSON reader holds exactly (2**53).
 LARGEST = 9_007_199_254_740_992
@@ -43,7 +43,7 @@ TEXTS = (
     "receipt_url",
     "status",
 )
-# What people write; all other texts are Stripe's own words.
+# Fields that people write; all other texts are Stripe's own words.
 WRITTEN = ("description", "email", "failure_message", "message", "receipt_email", "receipt_url")
 PARTS = ("metadata", "last_payment_error", "customer_details", "evidence_details")
 REFERENCES = (
@@ -72,17 +72,17 @@ REFUND: Forms = {
 
 
 def require_amounts(obj: Json) -> None:
-    """Require whole numbers, or nothing, where amounts stand. Raises `ValueError`."""
+    """Require that every amount is a whole number or missing. Raises `ValueError`."""
     for name in AMOUNTS:
         if type(obj.get(name)) not in WHOLE:
             raise ValueError(f"unexpected form: {name}")
 
 
 def require_object(obj: Json) -> None:
-    """Require that all we read of an object has the form that Stripe gives it.
+    """Require that all fields that we read of an object have Stripe's form.
 
-    What Stripe chooses from (a status, a code) is ASCII; what people write may be anything, even
-    half of a surrogate pair. Raises `ValueError`.
+    Stripe's own words (a status, a code) are ASCII; texts that people write may have any character,
+    even half of a surrogate pair. Raises `ValueError`.
     """
     _require(obj, OBJECT)
     for name in REFERENCES:

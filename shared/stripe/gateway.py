@@ -1,8 +1,8 @@
-"""The one seam to Stripe: every call we make, with bounds, and every error translated.
+"""All calls to Stripe, with deadlines, and with every error translated.
 
-Answers are plain dicts in Stripe's own shape. Calls that move money take an idempotency key from
-the caller, derived from our own record, so that asking again can never act again. No exception of
-the SDK leaves this module: `shared/stripe/translation.py` turns each into one of ours.
+Answers are plain dicts in Stripe's own form. Calls that move money take an idempotency key from the
+caller, derived from our own record, so that a repeated call has no second effect. No exception of
+the SDK leaves this module: `shared/stripe/translation.py` translates each into one of ours.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ API_VERSION: str = stripe.api_version or ""
 PAGE_LIMIT = 100
 # How an endpoint that we made is named in Stripe's dashboard.
 SERVICE = "billing-service"
-# A million objects: a list that is longer never ends.
+# Most pages of a list: a million objects.
 MOST_PAGES = 10_000
 
 Observer = Callable[[str, str, float], None]
@@ -37,11 +37,10 @@ Observer = Callable[[str, str, float], None]
 class StripeGateway:
     """Call Stripe; safe to share between threads.
 
-    `max_network_retries` overrides the settings: a request that someone waits for lets the SDK
-    try again by itself, a worker leaves retrying to its own policy.
-    `observe(operation, result, seconds)` is told of every call. With a `budget`, calls are made
-    within Stripe's rate limits, and each is made in a `line`, which bounds how many are made at a
-    time; every call may then raise `OverBudget`, if one of these does.
+    `max_network_retries` overrides the settings: an API request lets the SDK retry, a worker leaves
+    retries to its own policy. `observe(operation, result, seconds)` is called after every call.
+    With a `budget`, calls keep to Stripe's rate limits, and a `line` limits the calls at one time;
+    every call may then raise `OverBudget`.
     """
 
     def __init__(
@@ -121,7 +120,7 @@ class StripeGateway:
         )
 
     def _permitted(self, call: Callable[[list[str]], Any], expand: str) -> Any:
-        """Call with something expanded, or without it where our key may not read it."""
+        """Call with an expanded field, or without it when our key may not read it."""
         try:
             return call([expand])
         except (CallerError, Misconfigured) as error:
@@ -172,7 +171,7 @@ class StripeGateway:
         )
 
     def balance_transaction(self, booked: str, account: str | None = None) -> dict[str, Any]:
-        """Retrieve a balance transaction: what a payment, refund or dispute moved, and its fee.
+        """Retrieve a balance transaction: the net amount and fee of a payment, refund or dispute.
 
         Raises as `payment`.
         """
@@ -389,7 +388,7 @@ class StripeGateway:
         return self._call("event_destinations.enable", lambda: enable(destination_id))
 
     def try_call(self, method: str, path: str, **params: Any) -> None:
-        """Make one call for its outcome alone: what the doctor finds out a key's rights by.
+        """Make one call only for its outcome, by which the doctor checks a right of the key.
 
         Raises as `payment`.
         """
@@ -439,7 +438,7 @@ class StripeGateway:
             return self._ask_now(operation, call, account)
 
     def _ask_now(self, operation: str, call: Callable[[], Any], account: str | None) -> Any:
-        """Call the SDK; give its own object, translate its errors, tell the observer."""
+        """Call the SDK; return its object, translate its errors, call the observer."""
         started = time.perf_counter()
         result = "ok"
         try:
@@ -463,7 +462,7 @@ class StripeGateway:
 
 
 def _plain(answer: Any) -> dict[str, Any]:
-    """Give an answer of the SDK as a dict in Stripe's own shape."""
+    """Give an answer of the SDK as a dict in Stripe's own form."""
     return cast(dict[str, Any], clean_json(answer.to_dict(for_json=True)))
 
 

@@ -1,4 +1,4 @@
-"""The SDK's HTTP client with an end: one try, and all tries of a call together."""
+"""The SDK's HTTP client with deadlines for one try and for all tries of a call together."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from shared.deadline import deadline, remaining
 from shared.http_transport import deadline_session
 from shared.settings import CONNECT_TIMEOUT_SECONDS, Settings
 
-# As many as one process has threads that call Stripe, by default.
+# Connections: as many as one process has threads that call Stripe, by default.
 CONNECTIONS = 64
-# With less than this left, another try would only be cut off.
+# Seconds: with less than this left, another try would only be cut off.
 LEAST_TRY_SECONDS = 1.0
 
 
 class BoundedClient(stripe.RequestsClient):
     """Call Stripe within `stripe_timeout_seconds` a try and `stripe_total_seconds` a call.
 
-    An earlier deadline of the work at hand counts too. A connection that was cut off is closed.
+    An earlier deadline of the current work counts too. A connection that was cut off is closed.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -61,7 +61,7 @@ class BoundedClient(stripe.RequestsClient):
     def _should_retry(
         self, response: Any, api_connection_error: Any, num_retries: int, max_network_retries: Any
     ) -> bool:
-        """Retry what the SDK would, while there is time for the pause and another try."""
+        """Retry when the SDK would, while there is time for the pause and another try."""
         wanted = super()._should_retry(
             response, api_connection_error, num_retries, max_network_retries
         )

@@ -1,4 +1,4 @@
-"""Stripe's rate limits: what a call takes its share from, and what an answer says about them.
+"""Stripe's rate limits: the budget that calls draw on, and the limits named in an answer.
 
 Source: https://docs.stripe.com/rate-limits, and the SDK for `Stripe-Should-Retry`.
 """
@@ -11,7 +11,7 @@ from typing import Protocol
 
 REASON = "Stripe-Rate-Limited-Reason"
 SHOULD_RETRY = "Stripe-Should-Retry"
-# A 429 that says nothing of our rate: another call holds the object, or too many ask for just it.
+# Reasons of a 429 that does not concern our rate: another call locks the object.
 LOCKED = "lock_timeout"
 OF_ONE_OBJECT = "resource-specific"
 # The bucket of all calls of an account; each endpoint has one of its own, named by its operation.
@@ -19,19 +19,19 @@ ACCOUNT = "account"
 
 
 class CallBudget(Protocol):
-    """What every call to Stripe takes its share from (`shared/work/stripe_budget.py`)."""
+    """The budget that every call to Stripe draws on (`shared/work/stripe_budget.py`)."""
 
     def draw(self, account: str | None, endpoint: str) -> None:
-        """Take one call's share. May raise `OverBudget`."""
+        """Draw one call. May raise `OverBudget`."""
 
     def lower(self, account: str | None, buckets: Sequence[str]) -> None:
-        """Take less for a while: these buckets' limits were met."""
+        """Lower the rates of these buckets for a while, because Stripe limited them."""
 
 
 def limited(
     endpoint: str, status: int | None, code: str | None, headers: Mapping[str, str] | None
 ) -> list[str]:
-    """List the buckets whose limit a refusal says was met; both where it does not say which.
+    """List the buckets whose limit a refusal names; both when it names none.
 
     Stripe's reasons are `global-…` and `endpoint-…`, of the rate or of the calls at a time.
     """
@@ -44,7 +44,7 @@ def limited(
 
 
 def should_retry(headers: Mapping[str, str] | None) -> bool | None:
-    """Read Stripe's own word on whether another try is of use; None where it says nothing."""
+    """Read from Stripe's answer whether another try can help; None when it does not say."""
     return {"true": True, "false": False}.get(_header(headers, SHOULD_RETRY))
 
 

@@ -1,7 +1,7 @@
 """Stripe's signature of a webhook, `t=…,v1=…`: HMAC-SHA256 over the second and the raw body.
 
-A contract test holds it against the SDK's check, which reads the header, decodes the body and
-writes it anew for each secret: twice the time, on the path that every event takes.
+A contract test compares it with the SDK's check, which takes twice the time: it reads the header,
+decodes the body and encodes it again for each secret.
 
 Source: Stripe's documentation, "Verify webhook signatures manually".
 """
@@ -22,7 +22,7 @@ HASH = re.compile(r"(?:^|,)v1=([0-9a-f]{64})(?=,|$)")
 
 
 class BadlySigned(CallerError):
-    """Refuses a webhook without saying which part of its signature does not hold."""
+    """Refuses a webhook without saying which part of its signature is wrong."""
 
     def __init__(self) -> None:
         detail = "The signature does not match the body, the secret or the time."
@@ -31,13 +31,13 @@ class BadlySigned(CallerError):
 
 @dataclass(frozen=True)
 class Signature:
-    """What a header claims: the Unix second it was made, and its hashes."""
+    """The content of a header: the Unix second of the signature, and its hashes."""
 
     signed_at: int
     hashes: Sequence[str]
 
     def require(self, body: bytes, secrets: Sequence[bytes]) -> None:
-        """Hash the body with each secret. Raises `BadlySigned` when none gives a hash of these."""
+        """Hash the body with each secret. Raises `BadlySigned` when no hash matches."""
         for expected in _hashes(self.signed_at, body, secrets):
             if any(hmac.compare_digest(expected, given) for given in self.hashes):
                 return
@@ -45,9 +45,9 @@ class Signature:
 
 
 def read_signature(header: str, oldest: float) -> Signature:
-    """Read a header, and hash nothing. Raises `BadlySigned` for none of Stripe's, or too old.
+    """Read a header without a hash. Raises `BadlySigned` for a wrong form or an old time.
 
-    `oldest` is the earliest Unix second that is accepted: what was signed before may be a replay.
+    `oldest` is the earliest Unix second that is accepted: an older signature may be a replay.
     """
     signed_at = SIGNED_AT.search(header) if len(header) <= MOST_CHARACTERS else None
     if signed_at is None or int(signed_at[1]) < oldest:

@@ -20,23 +20,23 @@ from shared.errors import (
 from shared.http_transport import retry_after_seconds
 from shared.stripe.rate_limits import should_retry
 
-# Pause we propose where Stripe names none: its own rate limits are by the second.
+# Seconds to wait when Stripe names no pause: its own rate limits are per second.
 RETRY_AFTER_SECONDS = 5
-# The same where Stripe says that another try is of no use, mostly as it keeps its answer: by then
-# Stripe may have healed.
+# Seconds to wait when Stripe says that another try does not help, mostly because it stores its
+# answer: by then Stripe may work again.
 OF_NO_USE_SECONDS = 60
 # A restricted key was not given the permission that a call needs.
 RIGHT_MISSING = "stripe_permission_missing"
-# Nothing was done: another try is always of use, later.
+# Codes of refusals without an effect: another try can always help later.
 RATE_LIMITED = "stripe_rate_limited"
-# Codes of a 403 that speak of our key and not of an account.
+# Codes of a 403 that concern our key and not an account.
 KEY_CODES = ("more_permissions_required", "api_key", "platform_api_key", "secret_key")
 
 
 def translate(error: stripe.StripeError) -> BillingError:
-    """Turn any error of the SDK into one of ours: decided by who must act.
+    """Translate an error of the SDK into one of ours, by who must act.
 
-    A refusal that Stripe itself wants tried again (`Stripe-Should-Retry: true`: a lock) is none.
+    A refusal with `Stripe-Should-Retry: true` (a lock) becomes `Unavailable`.
     Source: Stripe's error reference (types, HTTP statuses) and the SDK's exception classes.
     """
     if isinstance(error, REFUSALS) and should_retry(error.headers):
@@ -117,17 +117,17 @@ def _key_refused(_: Any) -> BillingError:
 
 
 def permission_missing(error: BillingError) -> bool:
-    """Say whether Stripe refused for want of a right: of our key, or to an account."""
+    """Say whether Stripe refused because our key lacks a right, or access to an account."""
     return error.code == RIGHT_MISSING or error.status == HTTPStatus.FORBIDDEN
 
 
 def _not_permitted(error: stripe.PermissionError) -> BillingError:
-    """Tell a right that our key lacks from an account that the caller may not use.
+    """Distinguish a right that our key lacks from an account that the caller may not use.
 
-    Stripe names what is wrong with an account by a code (`account_invalid`, …), and a key's
-    missing permission by a sentence.
+    Stripe reports a problem of an account by a code (`account_invalid`, …), and a missing right of
+    the key by a sentence.
     """
-    # The SDK hands the code of a 403 on in the body only.
+    # The SDK has the code of a 403 only in the body.
     code = str(_body(error).get("code") or "")
     if code and not code.startswith(KEY_CODES):
         return CallerError(
@@ -156,7 +156,7 @@ def _badly_signed(_: Any) -> BillingError:
     )
 
 
-# What is final, unless Stripe itself says otherwise.
+# Final errors, unless Stripe says otherwise.
 REFUSALS = (stripe.InvalidRequestError, stripe.PermissionError)
 # The first match decides; the SDK's classes are siblings but for StripeError above them all.
 _TRANSLATIONS: tuple[tuple[type[stripe.StripeError], Callable[[Any], BillingError]], ...] = (

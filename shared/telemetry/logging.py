@@ -20,18 +20,18 @@ from shared.card_numbers import REDACTED, redact_card_numbers
 from shared.printable import printable, printable_lines
 from shared.settings import Settings
 
-# Libraries that tell at INFO what our own lines tell with ids.
+# Libraries whose lines at INFO repeat our own lines, without ids.
 NOISY = ("stripe", "urllib3", "kombu", "amqp", "celery.app.trace", "celery.worker.strategy")
 RENDERER = structlog.dev.ConsoleRenderer(colors=False)
-# Fields of many lines.
+# Field names that most lines have.
 TRACEBACKS = ("exception", "stack")
-# Replacing a shorter text would blacken ordinary words.
+# Characters. Replacing a shorter secret would also replace ordinary words.
 SHORTEST_SECRET = 6
 # Other secrets than ours (a customer's client_secret, a caller's key) that a library might print.
 SECRET_SHAPES = re.compile(r"\b(?:sk|rk|whsec)_[A-Za-z0-9_+/=]{8,}|_secret_[A-Za-z0-9]{8,}")
 
 
-# A payment has a dozen lines: blanks would be a tenth of them.
+# A payment has a dozen lines, and blanks would be a tenth of their bytes.
 JSON_RENDERER = structlog.processors.JSONRenderer(separators=(",", ":"))
 
 
@@ -41,7 +41,7 @@ def redact(text: str) -> str:
 
 
 class LineWriter(structlog.WriteLogger):
-    """Write finished lines to standard error, each at once; know whose they are."""
+    """Write each finished line to standard error at once; hold the name of the process."""
 
     def __init__(self, name: str = "") -> None:
         super().__init__(sys.stderr)
@@ -49,7 +49,7 @@ class LineWriter(structlog.WriteLogger):
 
 
 class Redactor:
-    """Take the values of known secrets, and what looks like one, out of finished lines."""
+    """Remove the values of known secrets, and texts that look like one, from finished lines."""
 
     def __init__(self, secrets: Iterable[SecretStr]) -> None:
         values = (secret.get_secret_value() for secret in secrets)
@@ -80,8 +80,8 @@ def configure_logging(settings: Settings, process: str) -> None:
         Redactor(_known_secrets(settings)),
     ]
     _format_libraries(settings, bound, written)
-    # Ours pass the standard library by: its records, handlers and second format cost as much as
-    # all the rest of a line.
+    # Our own lines do not go through the standard library: its records, handlers and second format
+    # cost as much as the rest of a line.
     structlog.configure(
         processors=[*bound, *written],
         logger_factory=LineWriter,
@@ -101,7 +101,7 @@ def _format_libraries(
     bound: list[structlog.typing.Processor],
     written: list[structlog.typing.Processor],
 ) -> None:
-    """Have what libraries log through the standard library come out as our own lines do."""
+    """Write the lines of libraries in the format of our own lines."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -117,7 +117,7 @@ def _format_libraries(
 
 
 def _text(logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
-    """Render a line to be read; what others sent is escaped, so that it cannot steer a terminal."""
+    """Render a line as text; values from outside are escaped, for a terminal obeys them."""
     escaped = {name: _escaped(name, value) for name, value in event.items()}
     return str(RENDERER(logger, method, escaped))
 
@@ -131,7 +131,7 @@ def _escaped(name: str, value: Any) -> Any:
 def _logger_name(
     logger: Any, method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """Name the module, but not on our own everyday lines, whose event says what wrote them."""
+    """Add the module's name, except on our own lines of level info, whose event identifies them."""
     if isinstance(logger, LineWriter) and method == "info":
         return event
     return structlog.stdlib.add_logger_name(logger, method, event)

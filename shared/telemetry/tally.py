@@ -1,7 +1,7 @@
-"""What a process counts, in memory, until it is added to everybody's figures.
+"""The counts of a process in memory, until they are added to the figures in Redis.
 
-Counting is a dict and a lock: it is safe on any path. Every label has few values by construction;
-a metric that comes to have more series than a person could read counts the rest as `other`.
+Counting uses a dict and a lock, so it is cheap on any path. Every label has few values; when a
+metric gets too many series, the rest are counted as `other`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass
 
-# Series of one metric that one process keeps apart; the largest needs about 150.
+# Most series of one metric in one process; the largest metric needs about 150.
 MOST_SERIES = 500
 OTHER = "other"
 # A series: the metric's name, its labels' values, and for histograms which of its numbers.
@@ -29,7 +29,7 @@ class Metric:
 
 
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-# From Stripe's `created`, in whole seconds, to a delivery: a second is quick, 72 hours the last.
+# Seconds from Stripe's `created`, which has whole seconds, to a delivery; the last try is at 72 h.
 DELAY_BUCKETS = (1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 21_600.0, 86_400.0)
 
 HTTP_REQUESTS = Metric("billing_http_requests", "Requests answered.", ("route", "method", "status"))
@@ -37,7 +37,7 @@ HTTP_SECONDS = Metric(
     "billing_http_request_seconds", "Time to answer.", ("route",), REQUEST_BUCKETS
 )
 WEBHOOKS = Metric(
-    "billing_webhooks", "Webhooks by what became of them; `duplicate` was known.", ("result",)
+    "billing_webhooks", "Webhooks by result; `duplicate`: the event was known.", ("result",)
 )
 WEBHOOK_SECONDS = Metric(
     "billing_webhook_seconds", "Time to record and answer a webhook.", (), REQUEST_BUCKETS
@@ -47,7 +47,9 @@ EVENT_OUTCOMES = Metric(
 )
 ATTEMPTS = Metric("billing_attempts", "Attempts at work by kind and outcome.", ("kind", "outcome"))
 FACTS = Metric(
-    "billing_facts", "Facts by outcome: told, suppressed (told before), late.", ("outcome",)
+    "billing_facts",
+    "Facts by outcome: told (notified), suppressed (notified before), late.",
+    ("outcome",),
 )
 DELIVERIES = Metric(
     "billing_deliveries", "Delivery attempts by notification type and outcome.", ("type", "outcome")
@@ -84,7 +86,9 @@ OTHER_MODE_EVENTS = Metric(
     ("mode", "account"),
 )
 RINGS = Metric("billing_relay_rings", "Doorbells the relay rang, by kind of work.", ("kind",))
-GARBAGE = Metric("billing_queue_garbage", "Messages on our queues that are none.", ("queue",))
+GARBAGE = Metric(
+    "billing_queue_garbage", "Messages on our queues that this service did not send.", ("queue",)
+)
 
 METRICS = {
     metric.name: metric
@@ -109,7 +113,7 @@ METRICS = {
         GARBAGE,
     )
 }
-# What a call to Stripe can come to; its hundreds of codes for a refusal are one to an operator.
+# Results of a call to Stripe; its hundreds of codes for a refusal count as one.
 STRIPE_RESULTS = frozenset(
     "ok stripe_unreachable stripe_rate_limited stripe_busy stripe_error stripe_key_refused "
     "stripe_permission_missing stripe_idempotency_mismatch".split()
@@ -138,19 +142,19 @@ class Tally:
             self._sums[metric.name, values, "sum"] += seconds
 
     def stripe_call(self, operation: str, result: str, seconds: float) -> None:
-        """Count a call to Stripe: what the gateway tells of each."""
+        """Count a call to Stripe; the gateway calls this after each."""
         bounded = result if result in STRIPE_RESULTS else "refused"
         self.count(STRIPE_CALLS, operation=operation, result=bounded)
         self.observe(STRIPE_SECONDS, seconds, operation=operation)
 
     def take(self) -> dict[Series, float]:
-        """Give everything counted since the last time, and begin anew."""
+        """Give all counts since the last call, and start again at zero."""
         with self._lock:
             taken, self._sums = self._sums, defaultdict(float)
         return taken
 
     def give_back(self, sums: dict[Series, float]) -> None:
-        """Count again what was taken and could not be handed on."""
+        """Add counts again that were taken and could not be written."""
         with self._lock:
             for series, amount in sums.items():
                 self._sums[series] += amount

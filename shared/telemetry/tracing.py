@@ -1,7 +1,7 @@
-"""OpenTelemetry traces: from the HTTP door through the queue to the event service.
+"""OpenTelemetry traces: from the API through the queue to the event service.
 
-Off unless `OTEL_EXPORTER_OTLP_ENDPOINT` is set. Even off, a caller's trace is handed on: its
-`traceparent` (W3C Trace Context) travels with the item of work, not with the message.
+Tracing is off unless `OTEL_EXPORTER_OTLP_ENDPOINT` is set. Even then a caller's trace is passed on:
+its `traceparent` (W3C Trace Context) is stored with the item of work, not with the message.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def configure_tracing(settings: Settings, process: str) -> bool:
 
 
 def enabled() -> bool:
-    """Say whether this process makes spans: even spans that go nowhere would cost every request."""
+    """Say whether this process makes spans; without an exporter they would only cost time."""
     return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 

@@ -1,4 +1,4 @@
-"""A batch of refunds and its members as they are read: states, counts, amounts, progress."""
+"""A batch of refunds and its members: states, counts, amounts, progress."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 
 class BatchState(StrEnum):
-    """Where a batch stands."""
+    """The states of a batch."""
 
     RUNNING = "running"
     PAUSED = "paused"
@@ -23,7 +23,7 @@ class BatchState(StrEnum):
 
 
 class MemberState(StrEnum):
-    """Where a member of a batch stands; `prelude.lua` numbers them in this order."""
+    """The states of a member of a batch; `prelude.lua` numbers them in this order."""
 
     NOT_BEGUN = "not_begun"
     BEGUN = "begun"
@@ -54,10 +54,10 @@ DONE = (
 
 @dataclass(frozen=True)
 class Member:
-    """A payment in a batch: what goes back of it, and how that stands.
+    """A payment in a batch, with the amount and state of its refund.
 
-    `n` is its number in the batch, `tries` how often it was tried before, `job` the refund job of
-    the latest try, `reason` why it is left out.
+    `n` is its number in the batch, `tries` the number of earlier tries, `job` the refund job of the
+    latest try, `reason` why it is left out.
     """
 
     payment: str
@@ -79,13 +79,13 @@ class Member:
         return cls(**kept | {"state": MemberState(kept["state"])})
 
     def text(self, n: int) -> str:
-        """Give the member as it is kept under its number; what is empty is left out."""
+        """Give the member as it is stored under its number, without empty fields."""
         kept = {name: value for name, value in vars(self).items() if value}
         return compact(kept | {"n": n, "tries": self.tries, "amount": self.amount})
 
     @property
     def sum_name(self) -> str:
-        """Name the field of its batch that sums what the members of its state come to."""
+        """Name the field of the batch with the sum of the amounts in this state."""
         return f"amount:{self.state}:{self.currency}"
 
 
@@ -103,7 +103,7 @@ class BatchRecord:
 
     @property
     def request(self) -> Json:
-        """Give what was requested: the terms, `event_id`, `reason` and `metadata`."""
+        """Give the request: the terms, `event_id`, `reason` and `metadata`."""
         kept: Json = json.loads(self.fields["terms"])
         return kept
 
@@ -123,17 +123,17 @@ class BatchRecord:
 
     @property
     def total(self) -> int:
-        """Count its members, without those that came late and were not asked for."""
+        """Count its members, without late ones."""
         return sum(self.counts.values()) - self.count(MemberState.LATE)
 
     @property
     def done(self) -> int:
-        """Count the members of which nothing more is to come but by a person or a bank."""
+        """Count the members that have ended; only an operator or a bank can still change them."""
         return self.count(*DONE)
 
     @property
     def amounts(self) -> dict[str, dict[str, int]]:
-        """Sum what its members come to, by currency and then by state; what is 0 is left out."""
+        """Sum its members' amounts by currency and within it by state, without zeros."""
         sums: dict[str, dict[str, int]] = {}
         for name, value in self.fields.items():
             if name.startswith("amount:") and int(value):
@@ -142,7 +142,7 @@ class BatchRecord:
         return sums
 
     def open_amounts(self) -> dict[str, int]:
-        """Sum by currency what has not left the balance yet."""
+        """Sum by currency the amounts that have not left the balance yet."""
         return {
             currency: sum(by_state.get(state, 0) for state in OPEN)
             for currency, by_state in self.amounts.items()
@@ -150,13 +150,13 @@ class BatchRecord:
 
     @property
     def rates(self) -> dict[str, Rate]:
-        """Give into which currency each of its currencies settled, and at what rate."""
+        """Give the settlement currency and the rate of each of its currencies."""
         kept = json.loads(self.fields.get("settles", "{}"))
         return {currency: Rate(*rate) for currency, rate in kept.items()}
 
     @property
     def missing(self) -> dict[str, int] | None:
-        """Give what the balance lacked when it was last looked at, by currency; None: unknown."""
+        """Give the amounts that the balance lacked at the last check; None when unknown."""
         kept: dict[str, int] | None = json.loads(self.fields.get("missing", "null"))
         return kept
 

@@ -17,9 +17,9 @@ STARTED, PAUSED, COMPLETED = (
 
 
 def batch_notification(batch: BatchRecord, type_: str, at: int, *, livemode: bool) -> Json:
-    """Build a notification as a script stages it: its id and its fields; `at` in Unix seconds.
+    """Build a notification for a script to stage: its id and its fields; `at` in Unix seconds.
 
-    In the outbox the batch stands for a payment, so that its notifications arrive in order.
+    In the outbox the batch takes the place of a payment, so that its notifications are in order.
     """
     fact = Fact(
         subject=batch.id,

@@ -1,4 +1,4 @@
-"""The turns a batch of refunds takes: from which state to which, and what is told of it."""
+"""The changes of state of a batch of refunds, and the notification of each."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from shared.work.batch import OPEN, BatchRecord, BatchState, MemberState
 from shared.work.batch_notification import COMPLETED, PAUSED
 
-# The field that says that the end of a canceled batch was told.
+# The field which says that the end of a canceled batch was notified.
 CLOSED = "closed"
 
 
 @dataclass(frozen=True)
 class Turn:
-    """A change of a batch's state: from which, to which, and what goes with it.
+    """A change of a batch's state, with its condition and its effects.
 
-    `when` must hold of the batch beside its state. `tells` is the type of the notification; `ends`
-    lets the batch be forgotten in due time; `active`: upkeep has something to do for it.
+    `when` is a condition on the batch besides its state. `tells` is the type of the notification;
+    `ends` gives the batch an expiry; `active`: upkeep has work to do for it.
     """
 
     start: tuple[str, ...]
@@ -36,10 +36,10 @@ def _is_through(batch: BatchRecord) -> bool:
 
 
 def _has_none_begun(batch: BatchRecord) -> bool:
-    """Say whether a canceled batch is through, and its end was not told yet.
+    """Say whether a canceled batch has ended, and its end was not notified yet.
 
-    Its state stays the same, so that the state alone would let a second upkeep, or a script that
-    is sent twice, tell of it once more.
+    Its state stays the same, so by its state alone a second upkeep, or a script that is sent twice,
+    would notify the end again.
     """
     begun = batch.count(MemberState.BEGUN, MemberState.WAITING)
     return not begun and CLOSED not in batch.fields

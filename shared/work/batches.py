@@ -1,12 +1,12 @@
-"""Batches of refunds: each recorded in one step with all its members, and counted as they move.
+"""Batches of refunds: each is recorded in one step with all its members, which are then counted.
 
     running ─> completed            members: not begun ─> begun ─> refunded, failed, left out, dead
        │ └─> paused ─> running                 (waiting for balance, pending at the bank)
        └─> canceled
 
 A member becomes an ordinary refund job, whose id is made from the batch, the payment and the try.
-The script that ends such a job hands its end over in the same step; upkeep moves the member
-(`worker/refund_batches.py`). Whatever moves a member counts it in the same script.
+The script that ends such a job adds it to a list in the same step; upkeep then changes the member's
+state (`worker/refund_batches.py`). Every script that changes a member's state also counts it.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ from shared.work.refund_jobs import RefundRequest
 
 Json = dict[str, Any]
 BATCH_PREFIX = "rb_"
-# By it an event about a refund tells a member's job from any other without another look.
+# Prefix by which an event about a refund recognises a member's job without a look-up.
 MEMBER_PREFIX = "rr_m"
-# 128 and 124 bits.
+# Hexadecimal digits: 128 and 124 bits.
 BATCH_ID_LENGTH = 32
 MEMBER_ID_LENGTH = 31
-# How far apart the states lie in the set of places (`prelude.lua`), and so the most members.
+# Distance between the states in the set of places (`prelude.lua`), and so the most members.
 PLACES_A_STATE = 1_000_000
 HOUR_MS = 3_600_000
-# Members written by one script: two milliseconds of Redis's time.
+# Members written by one script: it blocks Redis for two milliseconds.
 PIECE = 500
 # Members moved by one command, which is written to disk once: about a millisecond of Redis's time.
 STEPS = 20
-# How long what was written aside lives, if the process dies before it is put in its place.
+# Expiry of members under temporary names, in case the process dies before it renames them.
 ASIDE_MS = 600_000
-# Times the members may move between our reading and our writing of a batch.
+# Tries of a change of state, each of which fails when a member changes between read and write.
 MAX_RACES = 20
 
 
@@ -58,13 +58,13 @@ def batch_id(scope: str, idempotency_key: str) -> str:
 
 
 def member_job_id(batch: str, payment_id: str, tries: int) -> str:
-    """Make the id of a member's refund job: the same try is the same job for ever."""
+    """Make the id of a member's refund job: the same try always has the same job."""
     return digest_id(MEMBER_PREFIX, f"{batch}\n{payment_id}\n{tries}", MEMBER_ID_LENGTH)
 
 
 @dataclass(frozen=True)
 class Ceiling:
-    """What a caller may have refunded within an hour in one currency."""
+    """The limit of a caller's refunds within an hour in one currency."""
 
     caller: str
     currency: str
@@ -91,10 +91,10 @@ class Batches:
         self._retention_ms = settings.payment_retention_seconds * 1000
 
     def record(self, new: NewBatch) -> None:
-        """Record a batch with all its members in one step; an id that is known changes nothing.
+        """Record a batch with all its members in one step; a known id changes nothing.
 
-        Raises `CallerError` 429 when it is above a ceiling of its caller; `Unavailable` when it is
-        not certain that it was recorded.
+        Raises `CallerError` 429 when it is above a ceiling of its caller, `Unavailable` when it is
+        uncertain whether it was recorded.
         """
         aside = f"{new.id}:{secrets.token_hex(8)}"
         self._write_aside(aside, new.members)
@@ -105,14 +105,15 @@ class Batches:
             )
         if outcome == "ceiling":
             raise CallerError(
-                "This key would pass its ceiling of refunds for this hour; nothing was refunded.",
+                "This batch is above the limit of this key's refunds for this "
+                "hour; nothing was refunded.",
                 status=429,
                 code="refund_ceiling_reached",
                 retry_after_seconds=int(rest[0]) / 1000,
             )
 
     def _write_aside(self, aside: str, members: Sequence[Member]) -> None:
-        """Write members under names of their own, which nobody reads until they are renamed."""
+        """Write members under temporary names, which are not read until they are renamed."""
         keys = self._store.keys
         names = {
             "batch_members": keys.batch_members(aside),
@@ -165,7 +166,7 @@ class Batches:
         return BatchRecord(batch, fields) if fields else None
 
     def active(self) -> list[str]:
-        """Name the batches that upkeep has something to do for. Raises `Unavailable`."""
+        """Name the batches that need the upkeep duty. Raises `Unavailable`."""
         with redis_errors():
             return cast(
                 list[str], self._store.redis.zrange(self._store.keys.active_batches(), 0, -1)
@@ -184,7 +185,7 @@ class Batches:
     def members(
         self, batch: str, state: MemberState | None, after: int | None, limit: int
     ) -> list[Member]:
-        """List members as they came, of one state or of all, after a number of theirs.
+        """List members in their order, in one state or in all, after a member's number.
 
         Raises `Unavailable`.
         """
@@ -215,7 +216,7 @@ class Batches:
         return listed[0].n
 
     def absent(self, batch: str, payment_ids: Sequence[str]) -> list[str]:
-        """Give those of some payments that are no members. Raises `Unavailable`."""
+        """Give the payments among these that are not members. Raises `Unavailable`."""
         if not payment_ids:
             return []
         with redis_errors():
@@ -232,7 +233,7 @@ class Batches:
         return [Member.of(json.loads(text)) for text in texts if text]
 
     def beginning(self, batch: BatchRecord, member: Member, request: RefundRequest) -> Call:
-        """Build the step that records a member's refund job and moves the member."""
+        """Build the step that records a member's refund job and changes the member's state."""
         job = member_job_id(batch.id, member.payment, member.tries)
         queued = entry(
             "refund_requested",
@@ -270,7 +271,7 @@ class Batches:
         return self._beginning(batch, member.payment, "rr_none", {"changes": changes})
 
     def begin(self, steps: Sequence[Call]) -> list[str]:
-        """Take the steps that `beginning` and `leaving_out` built, each atomic for itself.
+        """Take the steps that `beginning` and `leaving_out` built, each atomic on its own.
 
         Returns for each `begun`, or the state of the batch or the member that forbids it. Raises
         `Unavailable`.
@@ -304,22 +305,22 @@ class Batches:
         return Call("batch_end", names, [compact(plan)])
 
     def end(self, steps: Sequence[Call]) -> None:
-        """Take the steps that `ending` built, each atomic for itself. Raises `Unavailable`."""
+        """Take the steps that `ending` built, each atomic on its own. Raises `Unavailable`."""
         self._together(steps)
 
     def ended(self, limit: int) -> list[str]:
-        """Read what was handed over and not taken yet, the oldest first. Raises `Unavailable`."""
+        """Read the ended jobs still in the list, the oldest first. Raises `Unavailable`."""
         with redis_errors():
             name = self._store.keys.ended_members()
             return cast(list[str], self._store.redis.lrange(name, 0, limit - 1))
 
     def drop(self, ended: str) -> None:
-        """Take a hand-over from the list that no batch waits for. Raises `Unavailable`."""
+        """Remove an ended job from the list that no batch needs. Raises `Unavailable`."""
         with redis_errors():
             self._store.redis.lrem(self._store.keys.ended_members(), 1, ended)
 
     def again(self, batch: str, state: MemberState, until_ms: int, members: list[Member]) -> int:
-        """Put members of a state that ended by a moment back to those not begun; count them.
+        """Set members in a state that had ended by a time back to not begun; return their number.
 
         Raises `Unavailable`.
         """
@@ -327,15 +328,15 @@ class Batches:
         return int(self._store.run(Call("batch_again", self._names(batch), args)))
 
     def add(self, batch: str, members: Sequence[Member]) -> int:
-        """Add payments that the last look found; count the new ones. Raises `Unavailable`."""
+        """Add late payments; return the number of new ones. Raises `Unavailable`."""
         names = self._names(batch) | {"batch_payments": self._store.keys.batch_payments(batch)}
         texts = [member.text(0) for member in members]
         return int(self._store.run(Call("batch_add", names, texts)))
 
     def turn(self, batch: str, turn: Turn) -> str:
-        """Turn a batch's state and tell of it, in one step, as its members stand at that moment.
+        """Change a batch's state and stage its notification in one step, with its members' counts.
 
-        Returns the state it has now: the wanted one, or one from which it does not turn so.
+        Returns the state afterwards: the wanted one, or one from which this change is not allowed.
         Raises `CallerError` 404, `Unavailable`.
         """
         for _ in range(MAX_RACES):
@@ -400,7 +401,7 @@ class Batches:
 
 
 def counted(members: Sequence[Member]) -> dict[str, str]:
-    """Count new members by state, and what they come to, as the scripts go on counting."""
+    """Count new members and their amounts by state, in the fields that the scripts update."""
     sums: dict[str, int] = {}
     for member in members:
         for name, by in ((f"count:{member.state}", 1), (member.sum_name, member.amount)):

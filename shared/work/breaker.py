@@ -1,20 +1,20 @@
 """The circuit breaker before the event service: an outage costs probes, not a storm of attempts.
 
-It opens when many payments' notifications fail in a row with none getting through, so that one
-notification the event service chokes on never holds the others up. While it is open one probe at
-a time goes out, decided by the script that claims (`lua/claim.lua`); the first answer closes it,
-a 2xx in the script that marks the delivery (`lua/release.lua`).
+It opens when notifications of many payments fail in a row and none succeeds, so that a single
+notification that the event service cannot process never opens it. While it is open, the script that
+claims (`lua/claim.lua`) lets one probe at a time through; the first answer closes the breaker, a
+2xx in the script that marks the delivery (`lua/release.lua`).
 """
 
 from __future__ import annotations
 
 from shared.store.scripts import Call, Store
 
-# Different payments that must fail in a row: fewer could be one poison notification and chance.
+# Different payments that must fail in a row; fewer could be single failures by chance.
 THRESHOLD = 8
-# Time between two probes; also how long after its recovery the event service waits for us.
+# Milliseconds between two probes, and so the delay after the event service has recovered.
 PROBE_MS = 3_000
-# An open breaker whose probes all get lost closes by itself.
+# Milliseconds after which an open breaker closes by itself, in case its probes are lost.
 OPEN_MS = 60_000
 
 
@@ -31,7 +31,7 @@ class Breaker:
         self._store.run(Call("trip", names, [payment_id, THRESHOLD, OPEN_MS]))
 
     def answered(self) -> None:
-        """Close: the event service answered, though it did not take the notification.
+        """Close the breaker: the event service answered, though it refused the notification.
 
         Raises `Unavailable`.
         """

@@ -1,7 +1,7 @@
-"""Dead letters: work that was given up and waits for a person. Here they are found and shown.
+"""Dead letters: find and show work that was given up and needs an operator.
 
-An event, a refund job or a notification that died keeps its payload, and every attempt with its
-error. How one is given another life is in `api/redrive.py`.
+A dead event, refund job or notification keeps its payload, and every attempt with its error.
+`api/redrive.py` redrives them.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from shared.work.kinds import item_id as checked
 from shared.work.payments import moment, with_time
 
 Json = dict[str, Any]
-# The kinds a person looks at; upkeep is never given up.
+# The kinds of items that can be dead letters; upkeep is never given up.
 LETTER_KINDS = {kind.name: kind for kind in (EVENTS, REFUNDS, NOTIFICATIONS)}
 KIND_OF_PREFIX = {"evt": EVENTS, "rr": REFUNDS, "ntf": NOTIFICATIONS}
 SUMMARY = ("state", "type", "payment_id", "error", "attempts", "account", "redriven_at")
 # Items read in one round trip: Redis answers within a few milliseconds.
 CHUNK = 500
-# Items one search looks at: two seconds of reading, and more than a person can act on.
+# Most items that one search reads: about two seconds, and more than a person can act on.
 SCAN_LIMIT = 50_000
-# What of an item's hash is bookkeeping and tells a person nothing.
+# Internal fields of an item, which are not shown.
 INTERNAL = (
     "id",
     "body",
@@ -44,10 +44,10 @@ INTERNAL = (
 
 @dataclass(frozen=True)
 class ItemFilter:
-    """Filters of items; all that are given must match.
+    """Filters of items; an item must match all of them.
 
-    `type` is a pattern (`payment_intent.*`), `error` a part of the last error, in any case;
-    times are Redis's, in milliseconds: when a dead letter died, when an event was recorded.
+    `type` is a pattern (`payment_intent.*`), `error` a part of the last error, case is ignored;
+    times are Redis's, in milliseconds: of a dead letter its end, of an event its recording.
     """
 
     kind: Kind | None = None
@@ -70,7 +70,7 @@ class ItemFilter:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The items of a search; `complete` is false when there are more than it looks at."""
+    """The items of a search; `complete` is false when there are more than the search reads."""
 
     items: list[Json]
     matched: int
@@ -102,7 +102,7 @@ class DeadLetters:
         )
 
     def events(self, wanted: ItemFilter, limit: int) -> SearchResult:
-        """Find events of any state, as long as they are remembered, newest first.
+        """Find stored events of any state, newest first.
 
         Raises `Unavailable`.
         """
@@ -127,8 +127,8 @@ class DeadLetters:
     ) -> Iterator[Json]:
         """Walk the items of a kind in order of their times, reading some fields of each in chunks.
 
-        By default all items are walked by when they were recorded, the newest first; one more than
-        `SCAN_LIMIT` is the last. Of what is wanted only the times count. Raises `Unavailable`.
+        By default these are all items by the time of their recording, newest first, at most one
+        more than `SCAN_LIMIT`. Of `wanted` only the times are used. Raises `Unavailable`.
         """
         low = "-inf" if wanted.since_ms is None else wanted.since_ms
         high = "+inf" if wanted.until_ms is None else wanted.until_ms
@@ -165,7 +165,7 @@ class DeadLetters:
                 yield {"kind": kind.name, "id": item_id, "at_ms": int(at)} | values
 
     def inspect(self, item_id: str) -> Json:
-        """Return all that is known of one item: its payload, and every attempt with its error.
+        """Return one item with its payload, and every attempt with its error.
 
         Raises `CallerError` 404 for an unknown item, and `Unavailable`.
         """
@@ -196,7 +196,7 @@ class DeadLetters:
 
 
 def _readable(payload: str) -> Json:
-    """Read a payload to be shown: one that cannot be read is shown as the text it is."""
+    """Parse a payload to show; return one that is no JSON as text."""
     try:
         content = json.loads(payload, parse_constant=str, parse_float=_number)
     except (ValueError, RecursionError):
@@ -205,13 +205,13 @@ def _readable(payload: str) -> Json:
 
 
 def _number(text: str) -> float | str:
-    """Read a number, or leave one as text that no JSON could say again."""
+    """Parse a number; leave one as text that JSON cannot express."""
     number = float(text)
     return number if math.isfinite(number) else text
 
 
 def kind_of(item_id: str) -> Kind:
-    """Say of which kind an id is. Raises `CallerError` for an id that is of none."""
+    """Give the kind of an item by its id. Raises `CallerError` for any other text."""
     kind = KIND_OF_PREFIX.get(item_id.partition("_")[0])
     if kind is None:
         raise CallerError(

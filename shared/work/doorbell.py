@@ -1,6 +1,6 @@
 """The Celery message that rings for one item of work: prebuilt, so that a script can push it.
 
-It carries an id and nothing else. A contract test holds it against what Celery itself sends.
+It carries an id and nothing else. A contract test compares it with Celery's own message.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     received ─> processing ─> processed | ignored
         ^           └─> retrying ─> … ─> dead ── redrive ─> received
 
-Recording, scheduling and ringing are one atomic step. What an event means is settled in another,
-in `shared/work/settlement.py`.
+Recording, scheduling and ringing are one atomic step. Another step, in `shared/work/settlement.py`,
+settles the event's meaning.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from shared.work.payments import entry
 
 
 class Inbox:
-    """Record events at the door; a worker claims and settles them."""
+    """Record events that the API received; a worker claims and settles them."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self.work = Work(store, EVENTS, EVENTS.lease_ms(settings))
@@ -30,16 +30,16 @@ class Inbox:
         self._retention_ms = settings.payment_retention_seconds * 1000
 
     def record(self, event: Event, body: str, *, source: str, **trace: str) -> str:
-        """Record an event that was verified, and ring for it; `recorded`, `known` or `full`.
+        """Record a verified event and ring for it; return `recorded`, `known` or `full`.
 
-        `source` is `webhook`, `reconcile` or `redrive`; `trace` (request_id, traceparent) goes
-        with the event. Raises `Unavailable` when it is not certain that it was recorded.
+        `source` is `webhook`, `reconcile` or `redrive`; `trace` (request_id, traceparent) is stored
+        with the event. Raises `Unavailable` when it is uncertain whether it was recorded.
         """
         outcome: str = self.work.store.run_durably(self.recording(event, body, source, trace))[0]
         return outcome
 
     def recording(self, event: Event, body: str, source: str, trace: Mapping[str, str]) -> Call:
-        """Prepare the script that records an event. Raises `CallerError` for an id that is none."""
+        """Prepare the script that records an event. Raises `CallerError` for an invalid id."""
         fields = {
             "type": event.type,
             "object": str(event.object.get("id") or ""),

@@ -1,13 +1,13 @@
-"""Items of work: what an event, a refund job and a notification have in common.
+"""Items of work: the common part of events, refund jobs and notifications.
 
-Each kind of work has one queue of doorbells and one `due` index. An item stands in the index from
-the script that records it to the script that makes it terminal, whether it waits, is leased or is
-to be retried, so nothing can be forgotten: the relay rings for whatever is due.
+Each kind of work has one queue of doorbells and one `due` index. An item is in the index from the
+script that records it to the script that makes it terminal, whether it waits, is leased or is to be
+retried. So no item can be forgotten: the relay rings for every item that is due.
 
     queued ─> processing ─> finished
                 └─> retrying ─> processing …    or    dead ── redrive ─> queued
 
-A claim is a lease with a fence: of two workers that hold the same item, only the later can mark it.
+A claim is a lease with a fence: when two workers claim the same item, only the later can mark it.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from shared.work.breaker import OPEN_MS, PROBE_MS
 from shared.work.kinds import Kind, item_id
 from shared.work.results import Dead, Result, Retry, Snooze, outcome_of
 
-# A doorbell that was lost is rung again after this long. Longer: slower after a crash. Shorter:
-# an item that merely waits in a long queue is rung for twice, which costs a claim and no more.
+# Milliseconds after which the relay rings again for a lost doorbell. Longer means slower recovery;
+# shorter means second rings for items that only wait in a long queue, which cost a claim each.
 GUARD_MS = 5_000
-# For who builds `Work` without settings: as long as the longest lease of the default settings.
+# Milliseconds, for `Work` without settings: the longest lease of the default settings.
 LEASE_MS = 65_000
-# How an item begins.
+# Fields of a new item.
 UNTRIED = {"attempts": 0, "crashes": 0, "fence": 0, "deliveries": 1}
 
 
@@ -56,22 +56,22 @@ class Claim:
 
     @property
     def elapsed_seconds(self) -> float:
-        """Measure how long it has been held, by a monotonic clock."""
+        """Measure the time since the claim, by a monotonic clock."""
         return time.monotonic() - self.started
 
     @property
     def now(self) -> datetime:
-        """Give the present time by Redis's clock, for what is sent to others."""
+        """Give the current time by Redis's clock, to send to others."""
         return datetime.fromtimestamp(self.claimed_at_ms / 1000 + self.elapsed_seconds, UTC)
 
     @property
     def age_seconds(self) -> float:
-        """Say how old it was when it was claimed, since it was recorded or redriven."""
+        """Give its age at the claim, since it was recorded or redriven."""
         since = self.fields.get("redriven_at", self.fields["recorded_at"])
         return (self.claimed_at_ms - int(since)) / 1000
 
     def attempt(self, outcome: str, details: Mapping[str, Any]) -> str:
-        """Render one attempt as it is kept beside the item: JSON text that begins with its time."""
+        """Render one attempt to store with the item: JSON text that begins with its time."""
         kept = {name: value for name, value in details.items() if value}
         kept |= {
             "attempt": self.attempts,
@@ -82,7 +82,7 @@ class Claim:
 
 
 def ended_entry(claim: Claim) -> str:
-    """Spell the end of a claimed job for the batch that it is a member of; empty for any other."""
+    """Render the end of a claimed job for its batch; empty for a job without a batch."""
     return f"{claim.id}:{claim.fence}" if "batch_id" in claim.fields else ""
 
 
@@ -118,10 +118,10 @@ class Work:
         }
 
     def record(self, new: Recording) -> str:
-        """Record and schedule an item in one atomic step; `recorded`, `known` or `full`.
+        """Record and schedule an item in one atomic step; return `recorded`, `known` or `full`.
 
-        An id that is known changes nothing. Raises `Unavailable` when it could not be recorded, or
-        when it is unknown whether it was.
+        A known id changes nothing. Raises `Unavailable` when it could not be recorded, or when it
+        is unknown whether it was.
         """
         outcome: str = self.store.run_durably(self.recording(new))[0]
         return outcome
@@ -146,11 +146,11 @@ class Work:
         return Call("record", names, args)
 
     def claim(self, item: str, *, pause_ms: int = 0) -> Claim | None:
-        """Claim an item, or return None when there is nothing to do: that is no failure.
+        """Claim an item, or return None when there is nothing to do, which is no failure.
 
-        `pause_ms` is for what needs the event service: while the breaker is open, an item that is
-        not the probe is put off for so long and keeps its attempts. Raises `Unavailable`, and
-        `CallerError` for an id that is none.
+        `pause_ms` is for items that need the event service: while the breaker is open, an item that
+        is not the probe is postponed by this and keeps its attempts. Raises `Unavailable`, and
+        `CallerError` for an invalid id.
         """
         names = self._names(item)
         token = secrets.token_hex(8)
@@ -173,9 +173,9 @@ class Work:
         )
 
     def postpone(self, claim: Claim, result: Retry | Snooze) -> bool:
-        """Hand a claimed item back for later; False when the claim was lost.
+        """Return a claimed item for later; False when the claim was lost.
 
-        A retry keeps the attempt, a snooze returns it. Raises `Unavailable`.
+        A retry counts the attempt, a snooze does not. Raises `Unavailable`.
         """
         delay = {"error": result.reason, "delay_seconds": round(result.delay_seconds, 3)}
         plan = self._plan(claim, result, result.reason) | {
@@ -188,7 +188,7 @@ class Work:
         return bool(self.store.run(Call("postpone", claim.names, [compact(plan)])))
 
     def bury(self, claim: Claim, result: Dead) -> bool:
-        """Make a claimed item a dead letter, with its payload and evidence kept.
+        """Make a claimed item a dead letter, which keeps its payload and evidence.
 
         False when the claim was lost. Raises `Unavailable`.
         """

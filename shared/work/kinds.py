@@ -10,7 +10,7 @@ from shared.settings import CONNECT_TIMEOUT_SECONDS, Settings
 from shared.work.doorbell import template
 from shared.work.stripe_budget import PATIENCE_SECONDS
 
-# What an attempt needs beside its calls: Redis, and a machine that is busy.
+# Seconds of an attempt besides its calls: for Redis, and for a busy machine.
 LEASE_MARGIN_SECONDS = 5.0
 ANY_ID = re.compile(r"[A-Za-z0-9_]{3,128}")
 
@@ -19,7 +19,7 @@ ANY_ID = re.compile(r"[A-Za-z0-9_]{3,128}")
 class Kind:
     """One kind of work: its queue, its Celery task and the calls its longest attempt makes.
 
-    A kind that is not `mortal` is never given up: upkeep goes on whatever happens.
+    A kind that is not `mortal` is never given up: upkeep is retried without a limit.
     """
 
     name: str
@@ -31,15 +31,15 @@ class Kind:
     mortal: bool = True
 
     def lease_ms(self, settings: Settings) -> int:
-        """Give how long a claim holds: longer than the longest attempt the settings allow.
+        """Give the length of a claim's lease: longer than the longest attempt of the settings.
 
-        Shorter, and a second worker would begin while the first still waits for an answer; much
-        longer, and whatever a killed worker held would wait for nothing.
+        With a shorter lease a second worker would begin while the first still waits for an answer;
+        with a much longer one the items of a killed worker would wait without need.
         """
         return round((self.longest_seconds(settings) + LEASE_MARGIN_SECONDS) * 1000)
 
     def longest_seconds(self, settings: Settings) -> float:
-        """Give the total deadline of an attempt: what its calls may take, well inside its lease."""
+        """Give the total deadline of an attempt: the time of its calls, well inside its lease."""
         call = PATIENCE_SECONDS + CONNECT_TIMEOUT_SECONDS + settings.stripe_timeout_seconds
         delivery = CONNECT_TIMEOUT_SECONDS + settings.event_service_timeout_seconds
         return self.stripe_calls * call + self.deliveries * delivery + self.upkeep_seconds
@@ -62,7 +62,7 @@ KINDS = {kind.name: kind for kind in (EVENTS, REFUNDS, NOTIFICATIONS, UPKEEP)}
 
 
 def item_id(text: str) -> str:
-    """Give an id back that can be one. Raises `CallerError` for any other."""
+    """Return the text if it can be an item's id. Raises `CallerError` for any other."""
     if not ANY_ID.fullmatch(text):
-        raise CallerError("This is not an id of ours or Stripe's.", code="invalid_id")
+        raise CallerError("This is no id of this service or of Stripe.", code="invalid_id")
     return text

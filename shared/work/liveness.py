@@ -1,11 +1,11 @@
-"""Signs of life: which queues have workers, and whether a relay sweeps.
+"""Signs of life: which queues have workers, and whether a relay runs.
 
 A worker gives a sign on a queue whenever it runs a task of it, at most once in a few seconds; on an
-idle queue the relay rings with a pulse, a message for no item. So a sign says that messages of this
-queue reach a task, and nothing less: not that a process exists or a connection is open.
+idle queue the relay rings with a pulse, a message for no item. So a sign shows that messages of
+this queue reach a task, not only that a process exists or a connection is open.
 
-Upkeep is judged first: while no relay sweeps, an idle queue gets no pulse, and its silence says
-nothing of its workers.
+Upkeep is checked first: while no relay runs, an idle queue gets no pulse, and its silence does not
+mean that it has no workers.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from typing import cast
 from shared.store.scripts import Call, Store, redis_errors
 from shared.work.kinds import KINDS
 
-# No item has this id: whoever claims it finds nothing to do.
+# No item has this id: a worker that claims it finds nothing to do.
 PULSE_ID = "pulse"
-# Between two signs of one worker on one queue, and between two pulses on an idle queue.
+# Seconds between two signs of one worker on one queue, and between two pulses on an idle queue.
 SIGN_SECONDS = 5.0
 PULSE_MS = 10_000
-# A queue or relay that was silent for so long is taken for dead: three pulses and a busy machine.
+# Seconds of silence after which a queue or relay counts as dead: three pulses on a busy machine.
 SILENT_SECONDS = 45.0
-# A process that was silent for so long is forgotten.
+# Milliseconds of silence after which a process is forgotten.
 FORGOTTEN_MS = 600_000
 # Not a queue: the relay itself.
 RELAY = "relay"
-# Not a queue either: here a worker says that none of its threads gets anywhere.
+# Not a queue either: under this name a worker reports that all its threads are stuck.
 STUCK = "stuck"
-# How far in the future a sign may lie: the clocks of two Redis servers may differ by so much. One
-# further ahead was given before the clock was set back, and says nothing.
+# Most seconds by which a sign may be in the future, because the clocks of two Redis servers differ.
+# A sign further ahead was given before the clock was set back, and is ignored.
 AHEAD_SECONDS = 5.0
 
 
@@ -67,9 +67,9 @@ class Signs:
 
 
 def pulse(store: Store) -> None:
-    """Ring on every idle queue for no item, so that whoever consumes it gives a sign.
+    """Ring on every idle queue for no item, so that its workers give a sign.
 
-    A queue with messages in it needs none, and one that nobody consumes gets no second. Raises
+    A queue with messages in it gets no pulse, so a queue without workers gets only one. Raises
     `Unavailable`.
     """
     keys, kinds = store.keys, KINDS.values()
@@ -79,10 +79,10 @@ def pulse(store: Store) -> None:
 
 @dataclass(frozen=True)
 class Alive:
-    """Who gave signs of life: seconds since the last, by process; empty when nobody did.
+    """Signs of life: seconds since the last one, by process; empty without any.
 
-    `stuck` are signs of the contrary. `clocks` says by how many seconds the clock of each process
-    that lives is ahead of Redis's.
+    `stuck` has the signs of stuck workers. `clocks` has the seconds by which the clock of each
+    living process is ahead of Redis's.
     """
 
     queues: dict[str, dict[str, float]]
@@ -91,7 +91,7 @@ class Alive:
     clocks: dict[str, float]
 
     def upkeep_is_silent(self) -> bool:
-        """Say whether no relay gave a recent sign; then nothing is known of idle queues."""
+        """Say whether no relay gave a recent sign; idle queues cannot be judged then."""
         return is_silent(self.upkeep)
 
     def quiet_queues(self) -> list[str]:
@@ -99,11 +99,11 @@ class Alive:
         return [name for name, signs in self.queues.items() if is_silent(signs)]
 
     def silent_queues(self) -> list[str]:
-        """List the queues that no worker serves, as far as that can be told."""
+        """List the queues that no worker serves, as far as known."""
         return [] if self.upkeep_is_silent() else self.quiet_queues()
 
     def stuck_processes(self) -> list[str]:
-        """List the workers none of whose threads got anywhere lately."""
+        """List the workers whose threads all made no progress lately."""
         return sorted(who for who, age in self.stuck.items() if is_recent(age))
 
 

@@ -3,8 +3,8 @@
     queued ─> processing ─> delivered
     waiting (behind an earlier one of its payment)   └─> retrying ─> …   or   dead
 
-Of each payment only the first unfinished notification is scheduled. When it is delivered or dead
-the script that says so schedules the next one. Payments never wait for one another.
+Only the first unfinished notification of each payment is scheduled. The script that marks it as
+delivered or dead schedules the next one. Payments never wait for one another.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Json = dict[str, Any]
 
 
 class Outbox(Work):
-    """Claim notifications and mark what became of them."""
+    """Claim notifications and mark their outcome."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         super().__init__(store, NOTIFICATIONS, NOTIFICATIONS.lease_ms(settings))

@@ -1,8 +1,8 @@
-"""Outcomes: the object that a call of ours made at Stripe, looked up by its idempotency key.
+"""Outcomes: find the object that our call made at Stripe, by its idempotency key.
 
-A call that timed out is asked again under the same key. That does not help when Stripe answers 500
-after it acted: it keeps that answer, too, and gives it again for 24 hours. But every event says
-under which key the request came that caused it, so an event of ours is proof of what was made.
+A call that timed out is repeated with the same key. That does not help when Stripe answers 500
+after it acted: it stores that answer, too, and repeats it for 24 hours. But every event names the
+key of the request that caused it, so an event proves what our call made.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from shared.work.refund_jobs import RefundJobs, job_of_key
 
 log = get_logger(__name__)
 
-# Every idempotency key of this service begins so.
+# Prefix of every idempotency key of this service.
 OUR_KEYS = "billing-"
 MAKING_TYPES = {"refund": "refund.created", "payment_intent": "payment_intent.created"}
-# Twice as long as Stripe may replay an answer.
+# Milliseconds: twice the time for which Stripe may repeat an answer.
 REMEMBERED_SECONDS = 2 * 86_400
-# Clocks may differ; an event is never this much older than the call that caused it.
+# Seconds: clocks may differ, but an event is never older than its call by this much.
 SKEW_SECONDS = 300
-# Pages of 100 events: a worker that reads more outlives its lease.
+# Most pages of 100 events: reading more would take longer than a worker's lease.
 MAX_PAGES = 25
 
 
@@ -39,7 +39,7 @@ class Outcomes:
     def remember(self, event: Event) -> None:
         """Remember the object that our call made, if this event names our idempotency key.
 
-        A refund job that was to ask again later is tried now: it will find what is remembered. One
+        A refund job that waits for its next try becomes due now: it will find the object. A job
         that Redis lost is restored. Raises `Unavailable`.
         """
         self._restore(event)
@@ -59,7 +59,7 @@ class Outcomes:
             log.warning("refund_job_restored", id=job, refund_id=refund["id"])
 
     def remembered(self, stripe_key: str) -> str | None:
-        """Name the object that our call with this key made, if we processed its event.
+        """Give the id of the object that our call with this key made, if we processed its event.
 
         Raises `Unavailable`.
         """
@@ -69,11 +69,11 @@ class Outcomes:
 def listed(
     stripe: StripeGateway, stripe_key: str, kind: str, since: float, account: str | None = None
 ) -> str | None:
-    """Name the object of a kind (`refund`, `payment_intent`) our call made, by Stripe's events.
+    """Find the object of a kind (`refund`, `payment_intent`) that our call made, by the events.
 
-    Reads the events since a moment before the first call. None says that Stripe lists none: proof
-    enough for a call of an hour ago, not for one of the last seconds. Raises `Unavailable`, also
-    when there are more events than can be read.
+    Reads Stripe's events since shortly before the first call. None means that Stripe lists no such
+    object: that proves it for a call of an hour ago, not for one of the last seconds. Raises
+    `Unavailable`, also when there are more events than can be read.
     """
     window = {"gte": int(since) - SKEW_SECONDS}
     pages = stripe.events(account, type=MAKING_TYPES[kind], created=window)

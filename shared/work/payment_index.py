@@ -1,11 +1,11 @@
-"""The index of payments: list them, newest first, by whose they are, how they stand and when.
+"""The index of payments: list them, newest first, by metadata, status and time.
 
-It is one sorted set of texts. For each thing that a payment is found by (all payments; each indexed
+It is one sorted set of texts. For each term by which a payment is found (all payments; each indexed
 metadata key with its value; the e-mail address; each id of its refunds, disputes and sessions) it
-holds one member: a digest of that thing, the status, the second it was created, the payment's id.
-So any list is a range of texts, a page goes on exactly after the last one shown, and no list costs
-more the longer it is. The script that settles writes the members together with the state they are
-made from. Whatever outlived its payment is not shown, and is removed when it is met.
+has one member: a digest of the term, the status, the second of creation, the payment's id. So any
+list is a range of texts, a page continues exactly after the last payment shown, and a longer list
+does not cost more. The script that settles writes the members together with the state of the
+payment. A member whose payment has expired is not shown, and is removed when it is found.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from shared.store.scripts import Call, Store, redis_errors
 from shared.work.payments import OWN_ACCOUNT, PaymentRecord, Payments
 
 Json = dict[str, Any]
-# Statuses of Stripe's payment intent, each by the letter that stands for it in a member.
+# Statuses of Stripe's payment intent, each with its letter in a member.
 STATUSES = {
     "requires_payment_method": "m",
     "requires_confirmation": "n",
@@ -34,22 +34,22 @@ STATUSES = {
     "canceled": "c",
     "succeeded": "s",
 }
-# No status of an intent is known: only its session, a refund or a dispute is.
+# The letter for a payment whose intent's status is unknown.
 UNKNOWN = "u"
-# 72 bits: two things that share a digest are not met in a million payments, and what is found is
-# compared with the payment before it is shown.
+# 72 bits: a million payments have no two terms with the same digest, and each match is compared
+# with the payment before it is shown.
 DIGEST_LENGTH = 12
-# Eight digits for the second; five for the milliseconds from then until it was heard of, which put
-# the payments of one second in order, up to a quarter of an hour.
+# Eight digits for the second; five for the milliseconds until its first event came, which sort the
+# payments of one second, up to a quarter of an hour.
 SECOND_LENGTH, DELAY_LENGTH = 8, 5
 LAST_SECOND = 16**SECOND_LENGTH - 1
 STAMP_LENGTH = SECOND_LENGTH + DELAY_LENGTH
-# Behind every second in the order of texts.
+# Sorts behind every second in the order of texts.
 ABOVE = "g"
-# Families whose subjects are ids that a person looks for.
+# Families whose subjects have ids that a person searches for.
 NAMED_FAMILIES = ("refund", "dispute", "checkout", "review", "fraud_warning")
 ALL, EMAIL, ID, ACCOUNT, DISPUTED = "all", "email", "id", "account", "disputed"
-# Ids by which one payment is found, so that what is kept of it in the index is bounded.
+# Most ids by which one payment is found, so that its members in the index are bounded.
 MOST_IDS = 100
 # Payments read in one round trip.
 CHUNK = 100
@@ -57,7 +57,7 @@ CHUNK = 100
 
 @dataclass(frozen=True)
 class PaymentFilter:
-    """Filters of payments; all that are given must hold.
+    """Filters of payments; a payment must match all of them.
 
     `metadata` may name indexed keys only; times are Unix seconds: from `since`, before `until`.
     `accounts` are the connected accounts that may be shown, `own` for ours; None for any.
@@ -73,7 +73,7 @@ class PaymentFilter:
     accounts: frozenset[str] | None = None
 
     def terms(self) -> list[tuple[str, str]]:
-        """List what the wanted payments are found by; all payments when nothing narrower is."""
+        """List the terms of the wanted payments; the term of all payments if there is no other."""
         terms = [(f"metadata.{key}", value) for key, value in self.metadata.items()]
         terms += [(EMAIL, self.email.lower())] if self.email else []
         terms += [(ID, self.id)] if self.id else []
@@ -83,7 +83,7 @@ class PaymentFilter:
         return terms or [(ALL, "")]
 
     def admits(self, payment: ListedPayment) -> bool:
-        """Say whether a payment is wanted, as far as its place in the index does not say so."""
+        """Say whether a payment matches the filters that the index does not cover."""
         one = payment.summary
         return (
             all(one.metadata.get(key) == value for key, value in self.metadata.items())
@@ -97,7 +97,7 @@ class PaymentFilter:
 
 @dataclass(frozen=True)
 class ListedPayment:
-    """A payment of a list: what is known of it, and the same in one flat shape."""
+    """A payment of a list: its state, and its summary."""
 
     record: PaymentRecord
     summary: PaymentSummary
@@ -117,7 +117,7 @@ class Place:
 
 
 class PaymentIndex:
-    """List payments by whose they are, how they stand and when they were made."""
+    """List payments by metadata, status and time of creation."""
 
     def __init__(self, store: Store, payments: Payments, indexed: tuple[str, ...]) -> None:
         self._store = store
@@ -127,7 +127,7 @@ class PaymentIndex:
     def page(
         self, wanted: PaymentFilter, limit: int, after: str | None = None
     ) -> tuple[list[ListedPayment], bool]:
-        """List payments, the newest first, going on after one of them; say whether more follow.
+        """List payments, the newest first, after one of them; say whether more follow.
 
         Raises `CallerError` 400 for an `after` that is unknown, and `Unavailable`.
         """
@@ -137,10 +137,10 @@ class PaymentIndex:
     def walk(
         self, wanted: PaymentFilter, after: str | None = None, chunk_size: int = CHUNK
     ) -> Iterator[ListedPayment]:
-        """Walk the payments that are wanted, the newest first, a chunk in two round trips.
+        """Yield the wanted payments, the newest first, a chunk in two round trips.
 
-        A payment that changes its status meanwhile is met once or, if it no longer is of the
-        wanted status, not at all. Raises `CallerError` 400 for an `after` that is unknown, and
+        A payment that changes its status meanwhile appears once or, if it no longer has the wanted
+        status, not at all. Raises `CallerError` 400 for an `after` that is unknown, and
         `Unavailable`.
         """
         place = self._place(after) if after else None
@@ -154,7 +154,7 @@ class PaymentIndex:
     def among(
         self, payment_ids: list[str], wanted: PaymentFilter, after: str | None = None
     ) -> Iterator[ListedPayment]:
-        """Give those of some payments that are wanted, in the order of every list.
+        """Give the wanted payments among these, in the order of every list.
 
         Raises `CallerError` 400 for an `after` that is unknown, and `Unavailable`.
         """
@@ -170,20 +170,20 @@ class PaymentIndex:
         record = self._payments.read(payment_id)
         if not record.known:
             raise CallerError(
-                "No payment is known by this id; start from the first page again.",
+                "No payment has this id; start from the first page again.",
                 code="invalid_parameter",
                 param="starting_after",
             )
         return _place(_listed(record))
 
     def count(self) -> int:
-        """Count all payments, some forgotten ones included. Raises `Unavailable`."""
+        """Count all payments, including some expired ones. Raises `Unavailable`."""
         digest = _digest(ALL, "")
         with redis_errors():
             return int(self._store.redis.zlexcount(self._name, f"[{digest}", f"({digest}~"))
 
     def _narrowest(self, wanted: PaymentFilter) -> str:
-        """Give the digest of the term that the fewest payments are found by."""
+        """Give the digest of the term with the fewest payments."""
         digests = [_digest(*term) for term in wanted.terms()]
         if len(digests) == 1:
             return digests[0]
@@ -197,7 +197,7 @@ class PaymentIndex:
     def _read(
         self, wanted: PaymentFilter, digest: str, after: Place | None, size: int
     ) -> list[tuple[Place, str]]:
-        """Read the next members in one step, so that none is missed that changes its status."""
+        """Read the next members in one step, so that none whose status changes is missed."""
         letters = [STATUSES[wanted.status]] if wanted.status else [*STATUSES.values(), UNKNOWN]
         low = _digits(wanted.since or 0, SECOND_LENGTH)
         high = ABOVE if wanted.until is None else _digits(wanted.until, SECOND_LENGTH)
@@ -242,7 +242,7 @@ def _place(payment: ListedPayment) -> Place:
 
 
 def members(record: PaymentRecord, indexed: tuple[str, ...]) -> list[str]:
-    """Give the members of the index that what is known of a payment makes; none for nothing."""
+    """Build the members of the index from the state of a payment; none for an empty state."""
     return _members(_listed(record), indexed)
 
 
@@ -261,7 +261,7 @@ def _members(payment: ListedPayment, indexed: tuple[str, ...]) -> list[str]:
 
 
 def scored(added: list[str]) -> list[str | int]:
-    """Give members as `ZADD` takes them: all of one score, so that the set is ordered by text."""
+    """Give members for `ZADD`, all with one score, so that the set is ordered by text."""
     return [part for member in added for part in (0, member)]
 
 
@@ -271,7 +271,7 @@ def payment_of_member(member: str) -> str:
 
 
 def _ids(known: Json) -> list[str]:
-    """List the ids of what belongs to a payment, but for its charge, which has a key of its own."""
+    """List the ids of a payment's objects, except its charge, which has a key of its own."""
     subjects = known.get("subjects", {}).items()
     return [name for name, one in subjects if one["family"] in NAMED_FAMILIES][:MOST_IDS]
 
@@ -282,7 +282,7 @@ def _digest(key: str, value: str) -> str:
 
 
 def _stamp(record: PaymentRecord, created: int) -> str:
-    """Spell when a payment was made so that texts are in the order of times."""
+    """Render a time of creation so that the texts sort by time."""
     delay_ms = (record.heard_at_ms or 0) - created * 1000
     return _digits(created, SECOND_LENGTH) + _digits(delay_ms, DELAY_LENGTH)
 

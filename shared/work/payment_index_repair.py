@@ -1,8 +1,7 @@
-"""Repair of the index of payments, in slices that end soon and go on where the last one ended.
+"""Repair of the index of payments, in short slices, each of which continues where the last ended.
 
-Settling keeps the index in step. Two things it cannot do: add payments that were settled before
-there was an index, or before their metadata key was indexed; and remove what outlived its payment,
-which expires by itself.
+Settling keeps the index up to date. It cannot add payments that were settled before there was an
+index, or before their metadata key was indexed, and it cannot remove members of expired payments.
 """
 
 from __future__ import annotations
@@ -15,18 +14,18 @@ from shared.store.scripts import Call, Store, redis_errors
 from shared.work.payment_index import members, payment_of_member, scored
 from shared.work.payments import Payments
 
-# Keys, or members, looked at in one round trip.
+# Keys, or members, read in one round trip.
 CHUNK = 500
-# One slice: a part of what a duty of upkeep may take, after which others get their turn.
+# Seconds of one slice: a part of a duty's time, after which other duties run.
 SLICE_SECONDS = 5.0
-# Slices in which the whole index is looked through for what is forgotten: a day of hourly ones.
+# Slices in which the whole index is searched for expired payments: one a hour for a day.
 CLEARING_SLICES = 24
 # A scan's cursor at its beginning, and again at its end.
 START = "0"
 
 
 class IndexRepair:
-    """Add to the index what it lacks, and remove what outlived its payment."""
+    """Add missing payments to the index, and remove the members of expired ones."""
 
     def __init__(self, store: Store, payments: Payments, indexed: tuple[str, ...]) -> None:
         self._store = store
@@ -35,9 +34,9 @@ class IndexRepair:
         self._state = store.keys.payment_index_repair()
 
     def fill(self, seconds: float = SLICE_SECONDS) -> bool:
-        """Index payments for so long, where the index was made for other keys or for none.
+        """Index payments for one slice, if the index was made for other keys or for none.
 
-        Returns whether the index is whole. Raises `Unavailable`.
+        Returns whether the index is complete. Raises `Unavailable`.
         """
         wanted = ",".join(self._indexed)
         whole, under_way, cursor = self._store.fields(self._state, "indexed", "filling", "filled")
@@ -55,7 +54,7 @@ class IndexRepair:
                 return False
 
     def clear(self) -> int:
-        """Look through a part of the index for what outlived its payment; return how many went.
+        """Remove members of expired payments from a part of the index; return their number.
 
         Raises `Unavailable`.
         """
@@ -79,7 +78,7 @@ class IndexRepair:
             return bool(self._store.redis.exists(self._store.keys.payment_index()))
 
     def _fill_chunk(self, position: str) -> str:
-        """Index the payments among the next keys of Redis; give the place of those after them."""
+        """Index the payments among the next keys of Redis; return the cursor of the next call."""
         pattern = self._store.keys.payment("*")
         with redis_errors():
             following, names = self._store.redis.scan(int(position), match=pattern, count=CHUNK)
@@ -92,7 +91,7 @@ class IndexRepair:
         return str(following)
 
     def _forget(self, candidates: Iterable[str]) -> int:
-        """Remove those members whose payment is forgotten."""
+        """Remove the members whose payment has expired."""
         by_payment: dict[str, list[str]] = {}
         for member in candidates:
             by_payment.setdefault(payment_of_member(member), []).append(member)

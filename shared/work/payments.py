@@ -17,12 +17,12 @@ from shared.store.scripts import TIMELINE_LIMIT, Call, Store, redis_errors
 from shared.work.kinds import EVENTS, NOTIFICATIONS, REFUNDS
 
 Json = dict[str, Any]
-# What marks a payment of our own account, which has no name in Stripe's requests.
+# The mark of a payment of our own account, which has no name in Stripe's requests.
 OWN_ACCOUNT = "own"
 RECORD_FIELDS = ("revision", "known", "updated_at", "heard_at")
 DELIVERY = "notification_staged"
-# What tells of the beginning of an item: the item's kind, the field that names it, and the kind of
-# the entry that tells an attempt at it.
+# Entries that begin an item: the item's kind, the field with its id, and the kind of the entry of
+# an attempt at it.
 ITEMS = {
     "event_received": (EVENTS, "stripe_event_id", "event_attempt"),
     "refund_requested": (REFUNDS, "refund_request_id", "refund_attempt"),
@@ -34,7 +34,7 @@ FAILED = ("retry", "snooze", "dead", "lost")
 
 @dataclass(frozen=True)
 class PaymentRecord:
-    """What is known of one payment; `revision` guards against deciding on an old reading."""
+    """The state of one payment; `revision` guards against a decision on an old reading."""
 
     id: str
     revision: str
@@ -50,14 +50,14 @@ class PaymentRecord:
 
 
 class Payments:
-    """Read and annotate the payments we know of."""
+    """Read the stored payments, and add entries to their timelines."""
 
     def __init__(self, store: Store, retention_seconds: int) -> None:
         self._store = store
         self._retention_ms = retention_seconds * 1000
 
     def read(self, payment_id: str) -> PaymentRecord:
-        """Read what is known; an unknown payment reads as revision 0 and empty.
+        """Read the state of a payment; an unknown one has revision 0 and is empty.
 
         Raises `Unavailable`.
         """
@@ -92,7 +92,7 @@ class Payments:
         return self._store.get(self._store.keys.intent_of(charge_id))
 
     def payment_of_request(self, request_id: str) -> str | None:
-        """Name the payment that a request was about, ours or Stripe's. Raises `Unavailable`."""
+        """Give the payment of a request to us or to Stripe. Raises `Unavailable`."""
         return self._store.get(self._store.keys.request_of(request_id))
 
     def note(self, payment_id: str, kind: str, **details: Any) -> None:
@@ -115,11 +115,11 @@ class Payments:
         return [_by_todays_names(item) for item in stored]
 
     def timeline(self, payment_id: str) -> list[Json]:
-        """List everything known to have happened to a payment, oldest first.
+        """List the timeline of a payment, oldest first.
 
-        Requests, calls to Stripe, events (received, processed, ignored, late), refund jobs and
-        notifications; each delivery attempt, each attempt at the others that failed, and what
-        people decided of any of them. Raises `Unavailable`.
+        It has requests, calls to Stripe, events (received, processed, ignored, late), refund jobs
+        and notifications; each delivery attempt, each failed attempt at the others, and decisions
+        of operators. Raises `Unavailable`.
         """
         entries = self.entries(payment_id)
         for begun, attempts in self._attempts(entries):
@@ -140,7 +140,7 @@ class Payments:
         return list(zip(begun.values(), read, strict=True))
 
     def read_many(self, payment_ids: Sequence[str]) -> list[PaymentRecord]:
-        """Read what is known of many payments in one round trip. Raises `Unavailable`."""
+        """Read the states of many payments in one round trip. Raises `Unavailable`."""
         with redis_errors():
             pipe = self._store.redis.pipeline(transaction=False)
             for payment_id in payment_ids:
@@ -161,7 +161,7 @@ def _record(payment_id: str, row: Sequence[str | None]) -> PaymentRecord:
 
 
 def _by_todays_names(item: Json) -> Json:
-    """Give an entry by today's names: Stripe's event was `event_id` once, as the concert is."""
+    """Rename the old field `event_id`, which held Stripe's event, to `stripe_event_id`."""
     if "event_id" not in item or not str(item["kind"]).startswith("event_"):
         return item
     rest = {name: value for name, value in item.items() if name != "event_id"}
@@ -175,7 +175,7 @@ def _is_shown(attempt: Json, begun: Json) -> bool:
 
 
 def _attempt_entry(attempt: Json, begun: Json) -> Json:
-    """Make a timeline entry of an attempt at an item, or of a person's decision about it."""
+    """Build a timeline entry from an attempt at an item, or from an operator's decision on it."""
     _, name, kind = ITEMS[begun["kind"]]
     own = attempt if "attempt" not in attempt else attempt | {"kind": kind}
     of = {field: begun[field] for field in (name, "type") if field in begun}
@@ -183,7 +183,7 @@ def _attempt_entry(attempt: Json, begun: Json) -> Json:
 
 
 def entry(kind: str, **details: Any) -> Json:
-    """Build a timeline entry; None fields are left out, and the script that writes it dates it."""
+    """Build a timeline entry without None fields; the script that writes it adds the time."""
     present = {name: value for name, value in details.items() if value is not None}
     return {"kind": kind} | present
 

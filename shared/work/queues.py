@@ -12,7 +12,7 @@ Json = dict[str, Any]
 
 
 def queues(store: Store) -> Json:
-    """Read how each queue stands: one round trip for the figures, one for the signs of life.
+    """Read the state of each queue: one round trip for the figures, one for the signs of life.
 
     Raises `Unavailable`.
     """

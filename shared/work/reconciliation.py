@@ -1,7 +1,7 @@
 """Progress of the comparison with Stripe's archive of events: one place for each account.
 
-A round visits every account once. It may take many runs; where each stands is kept after every
-page, so that a run can end at any moment and the next goes on. The accounts are our own and each
+A round visits every account once. It may take many runs; the position is stored after every page,
+so that a run can end at any time and the next one continues. The accounts are our own and each
 connected one that an event ever came from.
 """
 
@@ -19,20 +19,20 @@ DUTY = "reconcile"
 # Our own account, which has no name in Stripe's requests.
 OWN = "own"
 COUNTS = ("seen", "recorded", "gap")
-# What Stripe says of a webhook endpoint.
+# Statuses of a webhook endpoint at Stripe.
 ENDPOINT_STATUSES = ("enabled", "disabled")
-# The numbers of a place within a round; gone when the round is done with the account.
+# Fields of a place within a round; they are removed when the round has finished the account.
 WALK = ("position", "stretch", "refused", "dense")
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the comparison of one account stands, in Stripe's seconds.
+    """The position of the comparison of one account, in Stripe's seconds.
 
-    Everything up to `watermark` was seen whole at the end of a round. Within a round `position` is
-    the second to go on from, `cursor` the last event seen of it when it has many pages, and
-    `stretch` the seconds to try there: after `refused` longer ones, of which the last had a page
-    of events in `dense` seconds.
+    Everything up to `watermark` was compared at the end of a round. Within a round `position` is
+    the second to continue from, `cursor` its last event read when it has many pages, and `stretch`
+    the seconds to try there, after `refused` longer ones, of which the last had a page of events in
+    `dense` seconds.
     """
 
     watermark: int | None = None
@@ -53,7 +53,7 @@ class Reconciliation:
         self._accounts = store.keys.accounts()
 
     def open_round(self) -> int:
-        """Begin a round, or go on with the one that is under way; return its name.
+        """Begin a round, or continue the one under way; return its name.
 
         Raises `Unavailable`.
         """
@@ -75,7 +75,7 @@ class Reconciliation:
         return name
 
     def add_account(self, account: str) -> None:
-        """Have an account visited in the next round. Raises `Unavailable`."""
+        """Add an account to the next round. Raises `Unavailable`."""
         with redis_errors():
             self._store.redis.zadd(self._accounts, {account: 0}, nx=True)
 
@@ -101,7 +101,7 @@ class Reconciliation:
         )
 
     def move(self, account: str, place: Place, counts: dict[str, int]) -> None:
-        """Go on to a position (all of `place` but its watermark), and add to the round's counts.
+        """Store a position (all of `place` but its watermark), and add to the round's counts.
 
         Raises `Unavailable`.
         """
@@ -116,7 +116,7 @@ class Reconciliation:
             pipe.execute()
 
     def forget_cursor(self, account: str) -> None:
-        """Begin a second anew: Stripe may have forgotten the event that the cursor names.
+        """Start a second again, because Stripe may no longer have the cursor's event.
 
         Raises `Unavailable`.
         """
@@ -128,7 +128,7 @@ class Reconciliation:
         return self._store.fields(self._store.keys.place(lane), "round")[0] == str(round_)
 
     def finish_lane(self, lane: str, round_: int, watermark: int | None) -> None:
-        """Note that a round is done with a lane, seen whole up to its watermark if it has one.
+        """Note that a round has finished a lane, up to its watermark if it has one.
 
         Raises `Unavailable`.
         """
@@ -161,7 +161,7 @@ class Reconciliation:
         return counts
 
     def note_endpoints(self, enabled: int, disabled: int) -> None:
-        """Keep how many webhook endpoints with our path Stripe serves, and how many it does not.
+        """Store the numbers of enabled and disabled webhook endpoints with our path.
 
         Raises `Unavailable`.
         """

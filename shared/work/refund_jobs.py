@@ -30,7 +30,7 @@ JOB_PREFIX = "rr_"
 STRIPE_KEY_PREFIX = "billing-refund-"
 # 128 bits: enough that two requests never share a job.
 JOB_ID_LENGTH = 32
-# What an unfinished job looks like to its caller.
+# Statuses of unfinished jobs in answers to callers.
 OPEN_STATES = {"queued": "queued", "retrying": "queued", "processing": "processing"}
 
 
@@ -75,21 +75,21 @@ def job_id(scope: str, idempotency_key: str) -> str:
 def stripe_key(refund_request_id: str, refusals: int = 0) -> str:
     """Make the idempotency key a job sends to Stripe.
 
-    Stripe keeps a refusal under its key and gives it again; so a refusal that may heal takes
-    another key to the next try.
+    Stripe stores a refusal with its key and repeats it, so the next try after a refusal that may be
+    temporary uses another key.
     """
     return f"{STRIPE_KEY_PREFIX}{refund_request_id}" + (f"-{refusals}" if refusals else "")
 
 
 def job_of_key(idempotency_key: str) -> str | None:
-    """Name the job that sent an idempotency key to Stripe; None when it was no job of ours."""
+    """Give the job that sent an idempotency key to Stripe; None when no job did."""
     job = idempotency_key.removeprefix(STRIPE_KEY_PREFIX)
     ours = job != idempotency_key and job.startswith(JOB_PREFIX)
     return job.partition("-")[0] if ours else None
 
 
 def _fields_of(refund: Json) -> dict[str, str]:
-    """Give the fields of the job that made a refund, as far as the refund tells them."""
+    """Give the fields of the job that made a refund, as far as the refund has them."""
     charge, intent = reference(refund.get("charge")), reference(refund.get("payment_intent"))
     request = {
         "payment_intent" if intent else "charge": intent or charge,
@@ -109,7 +109,7 @@ def _fields_of(refund: Json) -> dict[str, str]:
 
 
 class RefundJobs:
-    """Record refund jobs at the door, read them, and know which job a refund came from."""
+    """Record and read refund jobs, and find the job that made a refund."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self.work = Work(store, REFUNDS, REFUNDS.lease_ms(settings))
@@ -154,10 +154,10 @@ class RefundJobs:
         return recorded
 
     def restore(self, job: str, refund: Json, account: str | None) -> bool:
-        """Restore a job from the refund it made, if Redis lost it; say whether it did.
+        """Restore a job from the refund it made, if Redis lost it; say whether that was needed.
 
-        A Redis that went back in time, or was emptied, forgets jobs that have reached Stripe; their
-        callers ask for them still. Raises `Unavailable`.
+        A Redis that went back in time, or was emptied, has lost jobs that reached Stripe, and
+        callers still read them. Raises `Unavailable`.
         """
         keys, settings = self._store.keys, self._settings
         fields = _fields_of(refund) | {"account": account or ""}
@@ -184,7 +184,7 @@ class RefundJobs:
         return fields
 
     def attempts(self, job: str) -> int:
-        """Count the attempts at a job; 0 for one that is forgotten. Raises `Unavailable`."""
+        """Count the attempts at a job; 0 for an unknown one. Raises `Unavailable`."""
         return int(self._store.fields(self._store.keys.item(REFUNDS, job), "attempts")[0] or 0)
 
     def attempts_and_account(self, job: str) -> tuple[int, str | None]:
@@ -197,14 +197,14 @@ class RefundJobs:
         return int(attempts or 0), account
 
     def job_of(self, refund_id: str) -> str | None:
-        """Name the job a Stripe refund came from, if it came from one of ours.
+        """Give the job that made a refund, if one did.
 
         Raises `Unavailable`.
         """
         return self._store.get(self._store.keys.refund_of(refund_id))
 
     def remember(self, refund_id: str, job: str) -> None:
-        """Remember which job a refund came from; called before the job is finished.
+        """Store which job made a refund; called before the job is finished.
 
         Raises `Unavailable`.
         """

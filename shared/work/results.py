@@ -17,7 +17,7 @@ LOST = "lost"
 class Established:
     """The facts that an attempt established about one payment, and the context it looked up.
 
-    `record` is what was read of the payment before; `charge_id` is a charge of it.
+    `record` is the state of the payment that was read before; `charge_id` is a charge of it.
     """
 
     payment_id: str
@@ -29,12 +29,12 @@ class Established:
 
 @dataclass(frozen=True)
 class Done:
-    """The item is finished: its last state, what is kept of it, what it established.
+    """The item is finished: its last state, the fields to store, and the facts it established.
 
-    `ended` names the refund job whose batch is to hear of what an event said of its refund.
-    `outcome` is for the log and the metrics where the state does not say enough; `details` go into
-    the attempt that is kept and into its log line. With `delay_seconds` it established something
-    and waits, as `State.RETRYING`: it begins anew after the delay.
+    `ended` names the refund job whose batch needs the refund's new state from an event. `outcome`
+    is for the log and the metrics when the state is not enough; `details` go into the stored
+    attempt and its log line. With `delay_seconds` it established facts and waits as
+    `State.RETRYING`: it starts again after the delay.
     """
 
     state: State
@@ -57,7 +57,7 @@ class Retry:
 
 @dataclass(frozen=True)
 class Snooze:
-    """The item cannot be done yet: it is tried again after a delay, and no attempt is counted."""
+    """The item cannot be finished yet: it is tried again later, and no attempt is counted."""
 
     delay_seconds: float
     reason: str = ""
@@ -66,7 +66,7 @@ class Snooze:
 
 @dataclass(frozen=True)
 class Dead:
-    """The item becomes a dead letter, which waits for a person."""
+    """The item becomes a dead letter, which needs an operator."""
 
     reason: str
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -76,7 +76,7 @@ Result = Done | Retry | Snooze | Dead
 
 
 def outcome_of(result: Result) -> str:
-    """Name a result for the log, the metrics and the attempt that is kept."""
+    """Name a result for the log, the metrics and the stored attempt."""
     if isinstance(result, Done):
         return result.outcome or result.state.value
     return type(result).__name__.lower()

@@ -1,7 +1,7 @@
-"""Settlement: the end of a piece of work and all it means, written in one atomic step.
+"""Settlement: write the end of an item and all its effects in one atomic step.
 
-An event or a refund job ends together with the payment's new state, its timeline and the
-notifications that follow: there is no moment in which one is written and the other is not.
+An event or a refund job ends together with the payment's new state, its timeline and its
+notifications: either all of these are written or none.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from shared.work.payments import PaymentRecord, Payments, entry
 from shared.work.results import Done, Established, outcome_of
 
 Json = dict[str, Any]
-# Times the payment may change between our reading and our writing; each lost race is another
-# worker's progress, and there are never this many workers on one payment.
+# Tries to settle, each of which fails when the payment changes between read and write. Each such
+# change is another worker's progress, and there are never this many workers on one payment.
 MAX_RACES = 50
 
 
 @dataclass(frozen=True)
 class Staged:
-    """A notification that is to be staged: its id, and what the script writes of it."""
+    """A notification to stage: its id, and the fields that the script writes."""
 
     id: str
     plan: Json
@@ -45,7 +45,7 @@ class Settlement:
         self._settings = settings
         self._payments = Payments(store, settings.payment_retention_seconds)
         keys = store.keys
-        # What every settlement names.
+        # Keys of every settlement.
         self._fixed = {
             "payment_index": keys.payment_index(),
             "notification_due": keys.due(NOTIFICATIONS),
@@ -54,11 +54,10 @@ class Settlement:
         }
 
     def finish(self, claim: Claim, done: Done) -> bool:
-        """Finish the item and all it means in one step; False when the claim was lost.
+        """Finish the item with all its effects in one step; False when the claim was lost.
 
-        Folds the facts into what was read, and writes only if nobody wrote since; else it reads
-        again.
-        Raises `Unavailable`, and `Inconsistent` for a payment that never stands still.
+        Folds the facts into the state that was read, and writes only if it has not changed since;
+        otherwise reads again. Raises `Unavailable`, and `Inconsistent` when it changes each time.
         """
         record = done.established.record if done.established else None
         for _ in range(MAX_RACES):
@@ -94,10 +93,10 @@ class Settlement:
         return step, self._settle(claim, plan, established, [one.id for one in staged])
 
     def _payment(self, claim: Claim, record: PaymentRecord, known: Json) -> Json:
-        """Plan what is written of a payment: its state, and what it is found by from now on.
+        """Plan the writes for a payment: its state, and its members of the index.
 
-        Members it has already are added again, which changes nothing, so that an index that was
-        lost or never made is made by whatever comes next.
+        Members that exist already are added again, which changes nothing, so that a lost index is
+        rebuilt by the next settlement.
         """
         heard_at_ms = record.heard_at_ms or claim.claimed_at_ms
         after = replace(record, known=known, heard_at_ms=heard_at_ms)
@@ -112,7 +111,7 @@ class Settlement:
         }
 
     def _end(self, claim: Claim, done: Done) -> Json:
-        """Plan the end of a claimed item: its last state, what is kept of it and for how long."""
+        """Plan the end of a claimed item: its last state, its stored fields and their expiry."""
         return {
             "id": claim.id,
             "fence": claim.fence,
@@ -176,7 +175,7 @@ class Settlement:
 
 
 def _request(claim: Claim) -> str:
-    """Name the request behind an item: Stripe's of an event, the caller's of a refund job."""
+    """Give the request that caused an item: Stripe's, or for a refund job the caller's."""
     return claim.fields.get("stripe_request_id" if claim.kind is EVENTS else "request_id", "")
 
 

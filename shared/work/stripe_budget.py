@@ -1,19 +1,19 @@
 """The budget of calls to Stripe: one rate limit, shared by all processes that draw on it.
 
-Stripe allows an account so many calls a second, and so many to each endpoint
+Stripe limits the calls of an account per second, and the calls to each endpoint
 (https://docs.stripe.com/rate-limits; `STRIPE_RATE_LIMIT`, `STRIPE_ENDPOINT_RATE_LIMIT`). Each limit
 is a token bucket in Redis (`lua/draw.lua`), and every call takes one token from its account's and
 one from its endpoint's:
 
-- `PAYMENTS`, all that somebody waits for in the API, never wait: what they take is told to Redis
-  beside the call, and a bucket may come to owe them up to one second's calls.
-- `LOOK_UPS`, what events and upkeep ask, leave a quarter of the burst to payments.
-- `REFUNDS` leave half of it, so that under contention they get what the others do not use.
+- `PAYMENTS`, all calls of API requests, never wait: their tokens are taken in Redis beside the
+  call, and a bucket may go below zero by up to one second's calls.
+- `LOOK_UPS`, calls of events and upkeep, leave a quarter of the burst to payments.
+- `REFUNDS` leave half of it, so that under contention they get the tokens that the others leave.
 
-A worker waits for its turn for `PATIENCE_SECONDS` at the most, in at most half of its threads; else
-it raises `OverBudget` with a turn of its own, and the item is snoozed, which costs no attempt. A
-429 halves the rate of what Stripe names as limited, for a while. When Redis does not answer, calls
-go ahead without a token: then Stripe's own limits are the only ones.
+A worker waits for its turn for at most `PATIENCE_SECONDS`, in at most half of its threads;
+otherwise it raises `OverBudget` with a time for its next try, and the item is snoozed, which costs
+no attempt. A 429 halves the rate that Stripe names as limited, for a while. When Redis does not
+answer, calls are made without a token: then only Stripe's own limits apply.
 """
 
 from __future__ import annotations
@@ -37,36 +37,36 @@ from shared.telemetry.tally import STRIPE_BUDGET, STRIPE_LOWERED
 
 log = get_logger(__name__)
 OWN = "own"
-# The share of a limit that may be used at once; the rest is what flows in within a second. So no
-# second has more calls than the limit, and a steady stream leaves this share to calls that take
-# unequally long to reach Stripe.
+# The share of a limit that may be used at once; the rest flows in within a second. So no second has
+# more calls than the limit, and this share allows for calls that take different times to reach
+# Stripe.
 BURST_SHARE = 0.2
-# How long a worker's thread waits for a token: the relay rings for put-off work every half second.
+# Seconds that a worker's thread waits for a token: the relay rings for snoozed work every half
+# second.
 PATIENCE_SECONDS = 0.5
-# A rate that was halved is whole again after half of this; several refusals within `TOGETHER_MS`
-# are one sign, and the rate never falls below this share: the next sign must be able to come.
+# A halved rate is full again after half of this time; several refusals within `TOGETHER_MS` count
+# as one, and the rate never falls below this share, so that the service notices the next refusal.
 RECOVERY_MS = 30_000
 TOGETHER_MS = 1_000
 LEAST_SHARE = 0.1
-# No turn is further away; with as many waiting, those who come back begin a new line.
+# Milliseconds: the latest turn that is given out.
 LONGEST_LINE_MS = 3_600_000
-# The budget is no reason to wait for Redis: a call goes ahead after this long, and for a while
-# nobody asks again.
+# Seconds to wait for Redis before a call is made without the budget, and the pause afterwards.
 ANSWER_SECONDS = 0.5
 REDIS_PAUSE_SECONDS = 5.0
-# Calls of an API process are told to Redis together: a moment's worth in one script.
+# Seconds of an API process's calls that are counted in Redis together by one script.
 GATHER_SECONDS = 0.02
 
 
 class Priority(StrEnum):
-    """Who draws on the budget, the most urgent first."""
+    """The priorities of the budget, the most urgent first."""
 
     PAYMENTS = "payments"
     LOOK_UPS = "look_ups"
     REFUNDS = "refunds"
 
 
-# The share of a burst that each leaves to those before it.
+# The share of a burst that each priority leaves to those before it.
 RESERVES = {Priority.PAYMENTS: 0.0, Priority.LOOK_UPS: 0.25, Priority.REFUNDS: 0.5}
 
 
@@ -76,7 +76,7 @@ def bucket(name: str, limit: int, priority: Priority) -> dict[str, Any]:
     return {
         "name": name,
         "depth": depth,
-        # Of a limit of one call a second, half: else nothing would ever flow in.
+        # For a limit of one call per second, half of it: otherwise no token would ever flow in.
         "rate": max(limit - depth, limit / 2),
         "floor": RESERVES[priority] * (depth - 1),
         "most_owed": limit,
@@ -100,7 +100,7 @@ class _Buckets:
         patience_seconds: float = 0.0,
         lowered: Sequence[str] = (),
     ) -> tuple[bool, float]:
-        """Take tokens or lower rates; give whether they were taken and the seconds to wait.
+        """Take tokens or lower rates; return whether tokens were taken, and the seconds to wait.
 
         Raises `Unavailable`, also for a while after Redis did not answer.
         """
@@ -140,19 +140,19 @@ class _Buckets:
 
 
 class Budget:
-    """The budget as a worker draws on it: a call waits for its turn, or is put off."""
+    """The budget of a worker: a call waits for its turn, or is postponed."""
 
     def __init__(
         self, store: Store, settings: Settings, priority: Priority, seats: BoundedSemaphore
     ) -> None:
-        """Draw as one priority; `seats` are the threads of this process that may wait at a time."""
+        """Use one priority; `seats` is the number of this process's threads that may wait."""
         self._buckets = _Buckets(store, settings, priority)
         self._tally = store.tally
         self._priority = priority
         self._seats = seats
 
     def draw(self, account: str | None, endpoint: str) -> None:
-        """Wait for the turn of one call. Raises `OverBudget`, which says when to come again."""
+        """Wait for the turn of one call. Raises `OverBudget` with the time of the next try."""
         seated = self._seats.acquire(blocking=False)
         try:
             wait = self._turn(account or OWN, endpoint, PATIENCE_SECONDS if seated else 0.0)
@@ -186,10 +186,10 @@ class Budget:
 
 
 class PromptBudget:
-    """The budget as the API draws on it: no call waits for it, and Redis is told beside the call.
+    """The budget of the API: no call waits for it, and calls are counted in Redis beside the call.
 
-    A thread of its own tells what was taken, so that a slow Redis delays no payment; what cannot
-    be told is forgotten, for it concerns the present second only.
+    A thread counts them, so that a slow Redis delays no payment; calls that cannot be counted are
+    dropped, because they concern only the current second.
     """
 
     def __init__(self, store: Store, settings: Settings) -> None:
@@ -229,7 +229,7 @@ class PromptBudget:
             self.flush()
 
     def flush(self) -> None:
-        """Tell Redis what was taken since the last time."""
+        """Count the calls since the last time in Redis."""
         with self._lock:
             taken, self._taken = self._taken, Counter()
             lowered, self._lowered = self._lowered, {}

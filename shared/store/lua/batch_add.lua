@@ -1,8 +1,8 @@
 #!lua
 -- KEYS batch batch_members batch_places batch_payments
--- Add payments that were found by the last look to a running batch; one it has already is left.
+-- Add late payments to a running batch; payments that it has already are skipped.
 -- ARGV text… (each member's JSON; its payment and its number are filled in here)
--- Returns how many were added.
+-- Returns the number of added payments.
 if redis.call('HGET', key.batch, 'state') ~= 'running' then return 0 end
 local added, now = 0, now_ms()
 for _, text in ipairs(ARGV) do

@@ -1,8 +1,8 @@
 #!lua
 -- KEYS batch batch_members batch_places
--- Put members of a running batch back to those not begun, to be tried once more.
--- ARGV until (ms: who ended later is left alone), from (state), payment…
--- Returns how many were put back.
+-- Set members of a running batch back to not begun, to refund them once more.
+-- ARGV until (ms: members that ended later are skipped), from (state), payment…
+-- Returns the number of these members.
 if redis.call('HGET', key.batch, 'state') ~= 'running' then return 0 end
 local moved = 0
 for i = 3, #ARGV do

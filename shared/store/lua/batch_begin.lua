@@ -1,17 +1,17 @@
 #!lua
 -- KEYS batch batch_members batch_places item due queue index timeline accounts ended_members
--- Begin a member of a running batch: record its refund job, unless it is left out, and move the
--- member, in one step.
+-- Begin a member of a running batch: record its refund job, unless it is left out, and set the
+-- member's state, in one step.
 -- ARGV template, plan: payment, changes (of the member, its new state with them), id,
 --      fields, guard_ms, entry, timeline_limit, timeline_ttl_ms, account ('' for our own)
--- Returns 'begun', or why not: the state of the batch, or of the member.
+-- Returns 'begun', or the state of the batch or of the member that forbids it.
 local p = cjson.decode(ARGV[2])
 local state = redis.call('HGET', key.batch, 'state')
 if state ~= 'running' then return state or 'unknown' end
 local member = cjson.decode(redis.call('HGET', key.batch_members, p.payment))
 if member.state ~= 'not_begun' then return member.state end
 if p.changes.state == 'begun' and redis.call('EXISTS', key.item) == 1 then
-  -- Redis had lost the job, and it was restored from its refund: its end is handed over.
+  -- Redis had lost the job, and it was restored from its refund: its end is in the list.
   redis.call('HSET', key.item, 'batch_id', p.fields.batch_id, 'payment_id', p.payment)
   redis.call('RPUSH', key.ended_members, p.id .. ':restored')
 elseif p.changes.state == 'begun' then

@@ -1,11 +1,11 @@
 #!lua
 -- KEYS batch batch_members batch_places batch_payments new_batch_members new_batch_places new_batch_payments batches active_batches notification_item notification_due notification_queue notification_index breaker outbox spending*
--- Record a batch of refunds with all its members, which were written aside, and tell of it, in one
--- step; an id that is known changes nothing. What it comes to counts against its caller's ceilings.
+-- Record a batch of refunds, its members (written under temporary names) and its notification, in one
+-- step; a known id changes nothing. Its amounts count against its caller's ceilings.
 -- ARGV template, plan: id, fields, notification {id, fields}, guard_ms, open_ms,
---      ceilings[] {amount, ceiling} (one for each spending), hour_ms, members (how many)
--- Returns {'recorded'}, {'known'}, {'incomplete'} (what was written aside is not all there), or
--- {'ceiling', after how many ms it may fit}.
+--      ceilings[] {amount, ceiling} (one for each spending), hour_ms, members (their number)
+-- Returns {'recorded'}, {'known'}, {'incomplete'} (some members are missing), or
+-- {'ceiling', milliseconds until it may fit}.
 local p = cjson.decode(ARGV[2])
 if redis.call('EXISTS', key.batch) == 1 then return { 'known' } end
 if redis.call('LLEN', key.new_batch_payments) ~= p.members then return { 'incomplete' } end

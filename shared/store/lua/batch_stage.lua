@@ -1,9 +1,9 @@
 #!lua
 -- KEYS batch_members batch_places batch_payments
--- Write some members of a batch that is not recorded yet, under names of its own: a batch of
--- thousands is written a piece at a time, so that nobody waits for it.
--- ARGV start (how many were written before), ttl_ms; then for each member: its payment, its state's
---      number, its JSON text. Again changes nothing.
+-- Write some members of a batch that is not recorded yet, under temporary names: a batch of
+-- thousands is written in parts, so that Redis is never blocked for long.
+-- ARGV start (number of members written before), ttl_ms; then for each member: its payment, its
+--      state's number, its JSON text. A repeated run changes nothing.
 local start = tonumber(ARGV[1])
 if redis.call('LLEN', key.batch_payments) ~= start then return end
 local members, places, payments = {}, {}, {}

@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
 -- KEYS batch active_batches batch_members batch_places batch_payments notification_item notification_due notification_queue notification_index breaker outbox
--- Turn a batch to a state and tell of it, in one step.
+-- Change the state of a batch and stage its notification, in one step.
 -- ARGV template, plan: id, revision, from[], to, fields, drop[], resumed, active, keep_ms (0: for
 --      ever), notification? {id, fields}, guard_ms, open_ms
--- Returns 'turned'; 'moved' when a member moved since it was read: read again and decide again; or
--- the state of a batch that is not to be turned so.
+-- Returns 'turned'; 'moved' when a member changed since the batch was read: read and decide again;
+-- or the state of the batch from which this change is not allowed.
 local p = cjson.decode(ARGV[2])
 local batch = redis.call('HMGET', key.batch, 'state', 'revision')
 local allowed = false

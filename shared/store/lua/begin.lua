@@ -1,8 +1,8 @@
 #!lua
 -- KEYS idempotency
--- Begin, resume or replay the request behind an idempotency key.
+-- Begin, resume or replay the request with an idempotency key.
 -- ARGV fingerprint, token, lease_ms, ttl_ms, resumable_ms
--- Returns {'begun'}, {'mismatch'}, {'replay', answer}, {'running', ms left} or {'expired'}.
+-- Returns {'begun'}, {'mismatch'}, {'replay', answer}, {'running', remaining ms} or {'expired'}.
 local record = key.idempotency
 local fingerprint, token = ARGV[1], ARGV[2]
 local lease_ms, ttl_ms, resumable_ms = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- KEYS item due attempts dead ended_members
--- Make a claimed event or refund job a dead letter: it keeps its payload and its evidence.
+-- Make a claimed event or refund job a dead letter, which keeps its payload and its evidence.
 -- ARGV plan: id, fence, error, attempt, limit, ended ('' unless it is a member of a batch)
 -- Returns 1, or 0 when the claim was lost.
 local p = cjson.decode(ARGV[1])

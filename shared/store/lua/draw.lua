@@ -1,18 +1,18 @@
 #!lua flags=allow-oom
 -- KEYS budget
--- Take tokens for calls to Stripe out of two buckets, the account's and the endpoint's: out of both
--- or out of none. A bucket fills at its rate up to its depth; one that Stripe's 429 lowered fills at
--- a share of the rate, which grows back to the whole. A token may be taken in advance if it will be
--- there within the patience; whoever is refused is told a time of his own to come back, so that
--- those who wait do not all come at once.
+-- Take tokens for calls to Stripe from two buckets, the account's and the endpoint's: from both or
+-- from none. A bucket fills at its rate up to its depth; after a 429 of Stripe it fills at a share of
+-- the rate, which grows back to the full rate. A token may be taken in advance if it will be there
+-- within the patience; a refused caller gets a time of its own for its next try, so that waiting
+-- callers do not all come at once.
 -- ARGV plan: priority, count (0: only lower), may_owe, patience_ms, buckets[] {name, depth, rate
 --      (tokens a second), floor (tokens left to others), most_owed}, lowered[] (names), least_share,
 --      recovery_ms, together_ms, longest_ms, keep_ms
--- Returns {1, ms to wait before the call} or {0, ms after which to ask again}.
+-- Returns {1, ms to wait before the call} or {0, ms until the next try}.
 local p = cjson.decode(ARGV[1])
 local now = now_ms()
 
--- What was written later than now was written before the clock was set back.
+-- A time later than now was written before the clock was set back.
 local function since(at) return math.max(0, now - math.min(now, tonumber(at or now))) end
 
 local function lower(name)
@@ -23,7 +23,7 @@ local function lower(name)
     name .. ':lowered_at', now, name .. ':level', 0, name .. ':at', now)
 end
 
--- Bring a bucket up to date and find out how long it takes until it can give what is asked for.
+-- Bring a bucket up to date and compute the time until it has the requested tokens.
 local function fill(bucket)
   local name = bucket.name
   local is = redis.call('HMGET', key.budget, name .. ':level', name .. ':at', name .. ':share',

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- KEYS due item*
--- Schedule the duties of upkeep where they are missing: on an empty store, all are due now.
+-- Schedule missing duties of upkeep; in an empty Redis all are due now.
 -- ARGV duty…
 for i, duty in ipairs(ARGV) do
   redis.call('HSETNX', key.item[i], 'state', 'queued')

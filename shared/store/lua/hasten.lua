@@ -2,7 +2,7 @@
 -- KEYS item due queue
 -- Make a duty of upkeep due now and ring for it.
 -- ARGV id, template, guard_ms, lease_ms
--- Returns 'due', or 'running' when a worker holds it: then it is to be done once more.
+-- Returns 'due', or 'running' when a worker holds it: then it runs once more afterwards.
 local now = now_ms()
 local item = redis.call('HMGET', key.item, 'state', 'lease_until')
 local left = tonumber(item[2] or 0) - now

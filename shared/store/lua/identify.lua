@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- KEYS identity
--- Write whose store this is where nothing is written yet; return what is written then.
+-- Write the missing fields of the identity; return all its fields.
 -- ARGV field, value, …
 for i = 1, #ARGV, 2 do redis.call('HSETNX', key.identity, ARGV[i], ARGV[i + 1]) end
 return redis.call('HGETALL', key.identity)

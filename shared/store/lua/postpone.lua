@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- KEYS item due attempts
--- Hand a claimed item back for later: a retry keeps the attempt, a snooze gives it back. A duty
--- that was wanted once more while it ran is due now.
+-- Return a claimed item for later: a retry counts the attempt, a snooze does not. A duty that was
+-- requested again while it ran is due now.
 -- ARGV plan: id, fence, delay_ms, give_back, error, attempt (JSON text or ''), limit
 -- Returns 1, or 0 when the claim was lost.
 local p = cjson.decode(ARGV[1])

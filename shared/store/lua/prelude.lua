@@ -14,7 +14,7 @@ local function set(name, fields)
   if #flat > 0 then redis.call('HSET', name, unpack(flat)) end
 end
 
--- Say whether a claim still holds: nobody has claimed or finished the item since.
+-- Say whether a claim still holds: the item was not claimed or finished since.
 local function held(item, fence)
   local current = redis.call('HMGET', item, 'fence', 'state')
   return current[1] == fence and current[2] == 'processing'
@@ -27,14 +27,14 @@ local function ring(queue, template, id, now)
   redis.call('LPUSH', queue, (string.gsub(template, '@@(%u+)@@', marks)))
 end
 
--- Have an item looked at now: ring for it, and ring again at `at` if nobody came.
+-- Ring for an item now, and let the relay ring again at `at` if no worker claimed it.
 local function schedule(due, at, queue, template, id, now)
   redis.call('ZADD', due, at, id)
   ring(queue, template, id, now)
 end
 
--- Append JSON objects to a bounded list that lives as long as what it tells about; each that does
--- not bring its time gets the present one.
+-- Append JSON objects to a bounded list with the expiry of its item or payment; an object without a
+-- time gets the current one.
 local function append(name, entries, now, limit, ttl_ms)
   local length = 0
   for _, entry in ipairs(entries) do
@@ -47,8 +47,8 @@ local function append(name, entries, now, limit, ttl_ms)
   if length > 0 and ttl_ms > 0 then redis.call('PEXPIRE', name, ttl_ms) end
 end
 
--- Say whether a key that lives `most_ms` lives. One that would live longer outlived a clock that
--- was set back, and is cut.
+-- Say whether a key exists whose expiry is at most `most_ms`. A longer expiry was set before the
+-- clock was set back, and is shortened.
 local function lives(name, most_ms)
   local left = redis.call('PTTL', name)
   if left > most_ms then redis.call('DEL', name) end
@@ -70,8 +70,8 @@ local function stage(to, template, n, sequence, guard_ms, open_ms, now)
   if not lives(to.breaker, open_ms) then ring(to.queue, template, n.id, now) end
 end
 
--- Count an amount against a ceiling of the last hour. Gives 0 when it fits, else after how many ms
--- it may fit; then nothing is counted.
+-- Count an amount against a ceiling of the last hour. Returns 0 when it fits, else the milliseconds
+-- until it may fit; then nothing is counted.
 local function spend(spending, amount, ceiling, hour_ms, now)
   local spent = redis.call('HGETALL', spending)
   local sum, oldest = 0, now
@@ -105,7 +105,7 @@ local function count_member(batch, member, by)
   end
 end
 
--- Put a member of a batch into a state, with its place and what is counted.
+-- Set the state of a member of a batch, with its place and the counts.
 local function move_member(batch, members, places, payment, member, changes)
   count_member(batch, member, -1)
   for name, value in pairs(changes) do member[name] = value end

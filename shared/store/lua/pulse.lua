@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- KEYS pulse queue*
--- Ring on every idle queue for no item; one caller in each interval does.
+-- Ring on every idle queue for no item; only one caller in each interval does so.
 -- ARGV interval_ms, id, template…
 if lives(key.pulse, tonumber(ARGV[1])) then return end
 redis.call('SET', key.pulse, 1, 'PX', ARGV[1])

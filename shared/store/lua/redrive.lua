@@ -1,10 +1,10 @@
 #!lua
 -- KEYS item due attempts dead queue outbox body audit
--- Give a finished item another life, with a fresh budget and an audit entry of who and when.
+-- Redrive a finished item, with a new budget of attempts and an audit entry of who and when.
 -- ARGV template, plan: id, token, states[], state, fields, entry, limit, audit, audit_limit,
 --      guard_ms, ordered
--- Returns 'redriven', 'unknown', or the state of an item that is not to be redriven.
--- Asking again with the same token changes nothing more, so a lost reply costs nothing.
+-- Returns 'redriven', 'unknown', or the state of an item that cannot be redriven.
+-- A repeated call with the same token changes nothing more, so a lost reply costs nothing.
 local p = cjson.decode(ARGV[2])
 local item = redis.call('HMGET', key.item, 'state', 'redrive_token')
 if not item[1] then return 'unknown' end
@@ -19,7 +19,7 @@ redis.call('HDEL', key.item, 'finished_at', 'first_attempt_at', 'not_before', 'd
   'decision')
 redis.call('HINCRBY', key.item, 'fence', 1)
 set(key.item, p.fields)
--- What was to be forgotten after a while is needed again; the next end sets new terms.
+-- A finished item has an expiry, which is removed here; the next end sets a new one.
 for _, name in ipairs({ key.item, key.attempts, key.body }) do redis.call('PERSIST', name) end
 redis.call('ZREM', key.dead, p.id)
 append(key.attempts, { p.entry }, now, p.limit, 0)

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- KEYS item due attempts outbox queue dead breaker failing probe
--- Finish a claimed notification, delivered or dead, and let the next of its payment go. One that
--- was delivered closes the breaker.
+-- Finish a claimed notification, delivered or dead, and schedule the next of its payment. A delivery
+-- closes the breaker.
 -- ARGV template, plan: id, fence, state, error, attempt, limit, tombstone_ms, guard_ms, open_ms
 -- Returns 1, or 0 when the claim was lost.
 local p = cjson.decode(ARGV[2])
@@ -20,7 +20,7 @@ else
 end
 redis.call('LREM', key.outbox, 1, p.id)
 local follower = redis.call('LINDEX', key.outbox, 0)
--- One that is in the index already was let go before.
+-- A notification that is in the index already was scheduled before.
 if follower and redis.call('ZADD', key.due, 'NX', now + p.guard_ms, follower) == 1
   and not lives(key.breaker, p.open_ms) then
   ring(key.queue, ARGV[1], follower, now)

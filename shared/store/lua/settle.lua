@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- KEYS item due body attempts payment payment_index timeline intent_of request_of outbox notification_due notification_queue notification_index breaker ended_members notification_item*
--- Finish a claimed item together with all it means: the payment's new state, its timeline and
--- the notifications that follow. All of it happens, or none. With a delay it is not the end: the
--- item begins anew later, as if it had never been tried.
+-- Finish a claimed item together with all its effects: the payment's new state, its timeline and its
+-- notifications. Either all of it is written or none. With a delay the item is not finished: it
+-- starts again later, with no attempt counted.
 -- ARGV template, plan: id, fence, state, fields, tombstone_ms, body_ms, attempt, limit,
 --      payment? {id, revision, known, heard_at, index {add[], drop[]}}, names_charge?,
 --      names_request? (whether intent_of, request_of are to name the payment), payment_ms, timeline[], timeline_limit,

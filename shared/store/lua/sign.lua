@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- KEYS signs clocks
--- Note that a process lives and how far its clock is ahead of ours; forget those that gave no
--- sign for long.
+-- Note that a process lives and by how much its clock is ahead of Redis's; remove processes without
+-- a recent sign.
 -- ARGV process, its time (ms), forgotten_ms
 local now = now_ms()
 redis.call('ZADD', key.signs, now, ARGV[1])

@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- KEYS figures rates*
--- Add what a process counted to everybody's figures; they are few, so even a full store takes them.
--- What a rate is drawn of is added to the bucket of the present time, too; a bucket's first count
--- drops those that are not of the last day.
+-- Add the counts of a process to the figures; they are few, so even a full Redis accepts them. Counts
+-- that belong to a rate are also added to the bucket of the current time; the first count of a bucket
+-- removes buckets older than a day.
 -- ARGV bucket_ms, buckets, then of each series: field, amount, the number of its rate (0: none),
 --      its part of the bucket
 local bucket_ms, buckets = tonumber(ARGV[1]), tonumber(ARGV[2])

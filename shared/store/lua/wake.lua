@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- KEYS item due queue
--- Ring now for an item that was to be retried later: what it did not know is known. An item in any
--- other state is left alone.
+-- Ring now for an item that was to be retried later, because the fact it needs has arrived. An item
+-- in any other state is left alone.
 -- ARGV id, template, guard_ms
 if redis.call('HGET', key.item, 'state') ~= 'retrying' then return end
 local now = now_ms()
