@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 
 from shared.errors import CallerError
 from shared.settings import CONNECT_TIMEOUT_SECONDS, Settings
@@ -44,7 +45,7 @@ class Kind:
         delivery = CONNECT_TIMEOUT_SECONDS + settings.event_service_timeout_seconds
         return self.stripe_calls * call + self.deliveries * delivery + self.upkeep_seconds
 
-    @property
+    @cached_property
     def message(self) -> str:
         """Give the doorbell's template."""
         return template(self.task, self.name)

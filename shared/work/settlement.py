@@ -101,7 +101,8 @@ class Settlement:
         heard_at_ms = record.heard_at_ms or claim.claimed_at_ms
         after = replace(record, known=known, heard_at_ms=heard_at_ms)
         now = members(after, self._settings.indexed_metadata)
-        gone = set(members(record, self._settings.indexed_metadata)).difference(now)
+        before = members(record, self._settings.indexed_metadata) if record.known else []
+        gone = set(before).difference(now)
         return {
             "id": record.id,
             "revision": record.revision,

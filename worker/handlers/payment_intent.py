@@ -37,6 +37,16 @@ REACHED = {
     "requires_source_action": "requires_action",
 }
 
+# Fields that a notification and the remembered payment have alike.
+SAME_FIELDS = (
+    "amount",
+    "amount_received",
+    "amount_capturable",
+    "cancellation_reason",
+    "currency",
+    "metadata",
+)
+
 
 @handles("payment_intent.created")  # why: the timeline begins here; nobody is told
 def created(event: Event, _: StripeGateway) -> list[Fact]:
@@ -93,9 +103,10 @@ def payment_fact(event: Event, change: str, *, attempt: str = "") -> Fact:
     A copy that was fetched may have moved on. Then its end is told, if it has come to one; what
     it passed on the way is superseded and only remembered.
     """
-    intent = event.object
+    intent, snapshot = event.object, _snapshot(event.object)
     intent_id, status = str(intent["id"]), str(intent.get("status") or change)
-    reached = _reached(intent, status, change)
+    came = snapshot["amount_received"]
+    reached = _reached(status, change, came)
     ended = reached in STAGES
     news = reached if ended else change
     if news == "created" or (event.fetched and news != reached):
@@ -105,20 +116,20 @@ def payment_fact(event: Event, change: str, *, attempt: str = "") -> Fact:
         family="payment",
         status=status,
         rank=(STAGES.get(reached, OPEN), event.created),
-        tie=(COURSE.index(change) if change in COURSE else len(COURSE), received(intent)),
+        tie=(COURSE.index(change) if change in COURSE else len(COURSE), came),
         happened_at=event.created,
-        snapshot=_snapshot(intent) | {"let_go": reached == "canceled" and not received(intent)},
+        snapshot=snapshot | {"let_go": reached == "canceled" and not came},
         type=f"payment.{news}" if news else None,
         key=intent_id if ended or not attempt else f"{intent_id}:{attempt}",
-        data=_data(intent, failed=news == "failed"),
+        data=_data(intent, snapshot, failed=news == "failed"),
         livemode=event.livemode,
         stripe_event_id=event.id,
     )
 
 
-def _reached(intent: Json, status: str, change: str) -> str:
+def _reached(status: str, change: str, came: int) -> str:
     reached = REACHED.get(status, change)
-    return "partially_captured" if reached == "authorized" and received(intent) else reached
+    return "partially_captured" if reached == "authorized" and came else reached
 
 
 def _moment(event: Event, tried: Json) -> str:
@@ -137,21 +148,15 @@ def _snapshot(intent: Json) -> Json:
     return kept
 
 
-def _data(intent: Json, *, failed: bool) -> Json:
-    metadata = intent.get("metadata") or {}
+def _data(intent: Json, snapshot: Json, *, failed: bool) -> Json:
+    metadata = snapshot["metadata"]
     error = (intent.get("last_payment_error") or {}) if failed else {}
-    return {
+    return {name: snapshot[name] for name in SAME_FIELDS} | {
         "payment_intent_id": intent["id"],
-        "charge_id": reference(error.get("charge")) or charge_of(intent),
-        "amount": intent.get("amount"),
-        "amount_received": received(intent),
-        "amount_capturable": intent.get("amount_capturable"),
-        "cancellation_reason": intent.get("cancellation_reason"),
-        "currency": intent.get("currency"),
+        "charge_id": reference(error.get("charge")) or snapshot["charge_id"],
         "failure_code": error.get("decline_code") or error.get("code"),
         "failure_message": error.get("message"),
         "customer_email": intent.get("receipt_email"),
         "event_id": metadata.get("event_id"),
         "user_id": metadata.get("user_id"),
-        "metadata": metadata,
     }
