@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 
+from celery.apps import worker as celery_worker
 from celery.signals import worker_shutting_down
 
 from shared.errors import Misconfigured
@@ -30,6 +31,7 @@ def main() -> None:
     configure_logging(settings, "worker")
     step_back()
     outage_log.install()
+    celery_worker.safe_say = _say_nothing  # type: ignore[attr-defined]  # the stubs lack it
     signals: list[str] = []
     note = partial(_note, signals)
     worker_shutting_down.connect(note)
@@ -44,6 +46,11 @@ def main() -> None:
             detail="Celery ended without a signal; the log lines above say why.",
         )
         raise SystemExit(1)
+    log.info("worker_stopped", signal=signals[-1])
+
+
+def _say_nothing(*_: object) -> None:
+    """Stand for what Celery prints at a stop: plain text between lines of JSON."""
 
 
 def _note(signals: list[str], sig: str = "", **_: object) -> None:

@@ -18,6 +18,7 @@ PAYMENTS = 20
 # What docs/going-live.md plans with, and a little: it was 7 kB once.
 MOST_BYTES = 3_300
 OURS = re.compile(r"^\S+ (?:api|worker|notifier|upkeep) +\| (\{.*\})$", re.MULTILINE)
+OURS_ALONE = re.compile(r"\{.*\}")
 METADATA = {"event_id": "123", "user_id": "456"}
 
 
@@ -44,3 +45,14 @@ def test_a_payments_whole_life_has_one_line_for_each_step(tmp_path: Path) -> Non
     assert len(of_payments) <= 6.5 * PAYMENTS, "four events, two notifications, a few snoozes"
     assert len(lines) <= 12 * PAYMENTS
     assert sum(size for _, size in lines) <= MOST_BYTES * PAYMENTS
+
+
+def test_every_line_of_a_process_of_ours_is_json_from_start_to_stop(tmp_path: Path) -> None:
+    with service(tmp_path, LOG_FORMAT="json") as running:
+        log = running.log
+    told = re.findall(
+        r"^\S+ (api|worker|notifier|upkeep|flower) +\| (.*)$", log.read_text(), re.MULTILINE
+    )
+    assert [line for _, line in told if not OURS_ALONE.fullmatch(line)] == []
+    stopped = [name for name, line in told if json.loads(line)["event"] == "worker_stopped"]
+    assert sorted(stopped) == ["notifier", "worker"]
