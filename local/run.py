@@ -6,6 +6,7 @@ import importlib.util
 import os
 import signal
 import sys
+import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -38,6 +39,8 @@ PORT_OF = {
     "sandbox": "SANDBOX_PORT",
     "receiver": "RECEIVER_PORT",
 }
+# Set when a stop was asked for before the supervisor ran.
+_interrupted = threading.Event()
 
 
 def run(*, sandbox: bool) -> int:
@@ -49,7 +52,8 @@ def run(*, sandbox: bool) -> int:
     os.chdir(ROOT)
     # Until the supervisor takes over, these stop a start that is under way, in order. A closed
     # terminal is a request to stop like any other.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
     signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     try:
         return _run(sandbox=sandbox)
@@ -102,6 +106,12 @@ def _run(*, sandbox: bool) -> int:
         write_run_file(data.path / "run.env", environment)
         stack.callback((data.path / "run.env").unlink, missing_ok=True)
         return _supervise(commands, environment, valkey, sandbox=sandbox)
+
+
+def _interrupt(*_: object) -> None:
+    """End the start, and note it: Python drops what is raised in its own callbacks at a fork."""
+    _interrupted.set()
+    raise KeyboardInterrupt
 
 
 def _say_if_away() -> None:
@@ -182,6 +192,8 @@ def _supervise(
         supervisor.meanwhile(
             lambda: supervisor.report_death("valkey", store.wait(), store.last_lines())
         )
+    if _interrupted.is_set():
+        raise KeyboardInterrupt
     status = supervisor.run()
     if supervisor.death:
         _say(f"\n{supervisor.death}\n\nEverything else was stopped.")

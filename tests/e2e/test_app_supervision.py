@@ -70,6 +70,18 @@ def test_a_stop_during_the_start_leaves_nothing(start, stop, after_seconds):
     assert all_gone(family)
 
 
+def test_a_stop_that_comes_in_the_middle_of_a_fork_is_not_lost(start, folder):
+    """Python ignores what is raised in its callbacks at a fork, logging's among them."""
+    stop = "os.kill(os.getpid(), signal.SIGTERM)"
+    (folder / "sitecustomize.py").write_text(
+        f"import os, signal\nos.register_at_fork(after_in_parent=lambda: {stop})\n"
+    )
+    run = start(PYTHONPATH=str(folder))
+    assert run.ended() == 0
+    assert "Exception ignored" in run.output
+    assert "started" not in run.output
+
+
 @pytest.mark.parametrize("status", [0, 3])
 def test_a_child_that_ends_is_named_with_its_last_lines_and_ends_the_rest(start, folder, status):
     run = start().ready()
