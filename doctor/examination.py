@@ -49,10 +49,18 @@ SKEW_ERROR_SECONDS = 120
 # Seconds. The alert ClockSkewed has the same limit.
 PROCESS_SKEW_SECONDS = 2
 SERVER_ERRORS = 500
-# What several parts run into; it is told once, and what its text advises is for callers of the API.
-STRIPE_AWAY = "stripe_unreachable"
-STRIPE_IS_AWAY = "Stripe does not answer"
-CHECK_NETWORK = "Check the network, and STRIPE_API_BASE where it is set."
+# What several parts run into is told once: in words for an operator, and what to do.
+TOLD_ONCE = {
+    "stripe_unreachable": (
+        "Stripe does not answer",
+        "Check the network, and STRIPE_API_BASE where it is set.",
+    ),
+    "store_unavailable": ("Redis does not answer", "Check REDIS_URL, and that Redis runs."),
+    "unauthorized": (
+        "the service refuses the operator key (unauthorized)",
+        "Give one of its OPERATOR_KEYS: --key, BILLING_OPERATOR_KEY, or OPERATOR_KEYS in .env.",
+    ),
+}
 
 
 def examine(settings: Settings | None = None, service: Service | None = None) -> list[Finding]:
@@ -118,13 +126,10 @@ def _all_of(parts: list[tuple[str, Look, str]]) -> list[Finding]:
     for area, look, fix in parts:
         try:
             findings += look()
-        except Unavailable as error:
-            if error.code != STRIPE_AWAY:
-                findings.append(Finding("error", area, str(error), fix))
-            elif not any(finding.what == STRIPE_IS_AWAY for finding in findings):
-                findings.append(Finding("error", area, STRIPE_IS_AWAY, CHECK_NETWORK))
         except BillingError as error:
-            findings.append(Finding("error", area, str(error), fix))
+            what, advice = TOLD_ONCE.get(error.code, (str(error), fix))
+            if not any(finding.what == what for finding in findings):
+                findings.append(Finding("error", area, what, advice))
     return findings
 
 

@@ -49,7 +49,9 @@ def event_trial(settings: Settings, service: Service, address: str) -> Iterator[
         return
     try:
         state = _await(lambda: service.get(f"/items/{event_id}")["state"], DONE)
-    except CallerError:
+    except CallerError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
         yield Finding(
             "error",
             "test event",

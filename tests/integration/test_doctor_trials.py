@@ -262,8 +262,16 @@ def test_a_service_that_is_away_or_refuses_the_key_is_an_error(
 ) -> None:
     away = worst(examine(settings, Service("http://127.0.0.1:9", OPERATOR)), "service")
     assert (away.level, "does not answer" in away.what) == ("error", True)
-    refused = worst(examine(settings, Service(service.url, "wrong")), "service")
-    assert (refused.level, "unauthorized" in refused.what) == ("error", True)
+    findings = examine(settings, Service(service.url, "wrong"))
+    refused = found(findings, "refuses the operator key (unauthorized)")
+    assert (refused.level, "--key" in refused.fix) == ("error", True)
+    assert not [f for f in findings if "another installation" in f.fix]
+
+
+def test_a_redis_that_is_away_is_told_once(settings: Settings, service: Service) -> None:
+    away = settings.model_copy(update={"redis_url": "redis://127.0.0.1:9/0"})
+    finding = found(examine(away, service), "Redis does not answer")
+    assert (finding.level, finding.area) == ("error", "redis")
 
 
 def test_a_redis_of_another_installation_is_found(settings: Settings, real_store: Store) -> None:
