@@ -5,7 +5,14 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    model_validator,
+)
 
 from api.models import (
     LARGEST_AMOUNT,
@@ -17,6 +24,7 @@ from api.models import (
     PaymentId,
     Reason,
 )
+from shared.refund_terms import STRIPE_FEE
 from shared.work.batch import MEMBER_STATES
 
 # Most ids in a body: they fit into 384 KB. With `event_id` there is no such limit.
@@ -37,6 +45,19 @@ MemberStateName = Literal[
 ]
 LONGEST_PAGE = 1_000
 PAGE = 100
+
+
+def _fee(value: object) -> object:
+    """Refuse what is no fee in one sentence: a choice of two would name neither to a caller."""
+    if value == STRIPE_FEE or (type(value) is int and 0 <= value <= LARGEST_AMOUNT):
+        return value
+    raise ValueError(f"give an amount in the smallest unit, 0 to {LARGEST_AMOUNT}, or stripe_fee")
+
+
+KeptFee = Annotated[
+    Annotated[int, Field(strict=True, ge=0, le=LARGEST_AMOUNT)] | Literal["stripe_fee"],
+    BeforeValidator(_fee),
+]
 
 
 class StartBatch(Input):
@@ -62,9 +83,7 @@ class StartBatch(Input):
     amount: Amount | None = Field(
         None, description="Amount of each payment, in the smallest unit; never more than is left."
     )
-    keep_fee: (
-        Annotated[int, Field(strict=True, ge=0, le=LARGEST_AMOUNT)] | Literal["stripe_fee"] | None
-    ) = Field(
+    keep_fee: KeptFee | None = Field(
         None,
         description="Amount to keep of each refund, or `stripe_fee` to keep Stripe's fee.",
     )
@@ -99,16 +118,16 @@ class BatchPath(BaseModel):
 class BatchQuery(BaseModel):
     """A filter of batches: those of one event, or all."""
 
-    model_config = ConfigDict(hide_input_in_errors=True)
+    model_config = ConfigDict(hide_input_in_errors=True, extra="forbid")
 
-    event_id: str | None = Field(None, max_length=LONGEST_EVENT_ID)
+    event_id: str | None = Field(None, min_length=1, max_length=LONGEST_EVENT_ID)
     limit: int = Field(PAGE, ge=1, le=LONGEST_PAGE)
 
 
 class MemberQuery(BaseModel):
     """A filter of members, and the payment after which the page begins."""
 
-    model_config = ConfigDict(hide_input_in_errors=True)
+    model_config = ConfigDict(hide_input_in_errors=True, extra="forbid")
 
     status: MemberStateName | None = None
     limit: int = Field(PAGE, ge=1, le=LONGEST_PAGE)

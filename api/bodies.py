@@ -67,13 +67,15 @@ def raw_body(*, cache: bool = True) -> bytes:
 
 
 def require_clean_json() -> None:
-    """Refuse a request that carries card data, and a POST whose body is not a JSON object.
+    """Refuse a request that carries card data or has two meanings, and a POST without JSON object.
 
-    Raises `CallerError`: 415 for another media type, 400 for a body that is no JSON object or no
-    valid Unicode, 400 `raw_card_data_refused` for a request with a card number in any place.
+    Raises `CallerError`: 422 for a parameter of the query that comes twice, 415 for another media
+    type, 400 for a body that is no JSON object or no valid Unicode, 400
+    `raw_card_data_refused` for a request with a card number in any place.
     """
     if place := _card_data_beside_body():
         raise _card_refusal(place)
+    _require_each_once()
     if request.method != "POST" or (request.endpoint in BODY_OPTIONAL and not raw_body()):
         return
     if request.mimetype != "application/json":
@@ -89,6 +91,18 @@ def require_clean_json() -> None:
     _require_modest(body)
     if refused := _refused(body, text):
         raise _card_refusal(refused)
+
+
+def _require_each_once() -> None:
+    """Refuse a parameter that the query has twice: one of them would be ignored."""
+    for name, values in request.args.lists():
+        if len(values) > 1:
+            raise CallerError(
+                f"{name}: Send this parameter once.",
+                status=422,
+                code="invalid_parameter",
+                param=name,
+            )
 
 
 def _parsed(text: str) -> Json:

@@ -110,8 +110,9 @@ def _require_allowed(plan: Plan) -> None:
     """Refuse a batch that refunds nothing, or more than this key may. Raises `CallerError`."""
     if not plan.refunded:
         reasons = Counter(member.reason for member in plan.left_out)
+        why = "None of these payments can be refunded; dry_run says why."
         raise CallerError(
-            "None of these payments can be refunded; dry_run says why.",
+            why if plan.members else "No payment of this event is known here.",
             status=422,
             code="nothing_to_refund",
             left_out=dict(reasons),

@@ -67,7 +67,7 @@ class Terms:
     def as_json(self) -> Json:
         """Give the terms as JSON; the percentage is a text, so that it stays exact."""
         return {
-            "percent": None if self.percent is None else str(self.percent),
+            "percent": None if self.percent is None else f"{self.percent:f}",
             "amount": self.amount,
             "keep_fee": self.keep_fee,
             "currency": self.currency,

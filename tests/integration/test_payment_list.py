@@ -103,6 +103,12 @@ def test_a_filter_that_makes_no_sense_is_named(client: FlaskClient, query: str, 
     assert problem["param"] == param
 
 
+def test_a_filter_that_comes_twice_is_refused(client: FlaskClient) -> None:
+    answer = client.get("/api/payments?status=succeeded&status=canceled")
+    assert answer.status_code == 422
+    assert answer.get_json()["param"] == "status"
+
+
 def test_a_page_after_a_payment_that_nobody_knows_is_refused(client: FlaskClient) -> None:
     answer = client.get("/api/payments?starting_after=pi_unknown")
     problem = answer.get_json()

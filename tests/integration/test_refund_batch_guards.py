@@ -171,6 +171,8 @@ def test_payments_of_another_account_are_left_out(hands: Hands) -> None:
         {"event_id": "a", "amount": 0},
         {"event_id": "a", "keep_fee": -1},
         {"event_id": "a", "keep_fee": "all"},
+        {"event_id": "a", "keep_fee": True},
+        {"event_id": "a", "keep_fee": 1.5},
         {"event_id": "a", "dry_run": "yes"},
         {"event_id": "a", "reason": "because"},
         {"event_id": "nobody"},
@@ -179,6 +181,31 @@ def test_payments_of_another_account_are_left_out(hands: Hands) -> None:
 def test_a_wrong_request_is_refused_and_records_nothing(hands: Hands, body: Json) -> None:
     assert b.start(hands, **body).status_code == 422
     assert hands.client.get("/api/refund/batches").get_json()["data"] == []
+
+
+@pytest.mark.parametrize("fee", [-1, 1.5, "10", True, 10**12])
+def test_a_wrong_fee_is_named_as_its_field(hands: Hands, fee: object) -> None:
+    problem = b.start(hands, event_id="a", keep_fee=fee).get_json()
+    assert problem["param"] == "keep_fee"
+    assert [one["param"] for one in problem["errors"]] == ["keep_fee"]
+
+
+@pytest.mark.parametrize("path", ["", "/{batch}/refunds"])
+@pytest.mark.parametrize("query", ["colour=red", "limit=2&limit=3", "limit=0", "limit=1001"])
+def test_a_query_with_what_would_be_ignored_is_refused(hands: Hands, path: str, query: str) -> None:
+    batch = b.started(hands, payments=b.pay(hands, 1))
+    answer = hands.client.get(f"/api/refund/batches{path.format(batch=batch)}?{query}")
+    assert answer.status_code == 422
+    assert answer.get_json()["param"] == query.partition("=")[0]
+
+
+def test_an_event_without_payments_is_said_to_have_none(hands: Hands) -> None:
+    assert "No payment of this event" in b.start(hands, event_id="nobody").get_json()["detail"]
+
+
+def test_a_percentage_is_shown_in_figures(hands: Hands) -> None:
+    batch = b.started(hands, payments=b.pay(hands, 1), percent="1e1")
+    assert b.look(hands, batch)["percent"] == "10"
 
 
 def test_an_amount_has_one_meaning(hands: Hands) -> None:

@@ -114,6 +114,48 @@ def test_a_payment_refunded_by_hand_meanwhile_is_left_out_as_stripe_says(hands: 
     assert b.refunded(hands, first) == [1000]
 
 
+@pytest.mark.parametrize("heard", [True, False])
+def test_a_payment_disputed_meanwhile_is_left_out(hands: Hands, heard: bool) -> None:
+    """As we heard it, or as Stripe answers before its event has come."""
+    (good,) = b.pay(hands, 1)
+    metadata = {"event_id": "evening"}
+    paid = hands.pay("pm_card_createDispute", metadata=metadata).get_json()
+    disputed = paid["payment_intent_id"]
+    hands.deliver_events("payment_intent.succeeded")
+    hands.work()
+    batch = b.started(hands, event_id="evening")
+    if heard:
+        b.hear(hands)
+    assert counts(b.run(hands, batch)) == {"refunded": 1, "left_out": 1}
+    (member,) = b.members(hands, batch, status="left_out")
+    assert (member["payment_id"], member["reason"]) == (disputed, "disputed")
+    assert b.refunded(hands, disputed) == []
+    assert b.refunded(hands, good) == [1000]
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_of_a_payment_refunded_in_part_meanwhile_the_rest_goes_back(
+    hands: Hands, heard: bool
+) -> None:
+    """At once, or by a retry where its event came after the batch had begun it."""
+    (payment,) = b.pay(hands, 1)
+    batch = b.started(hands, payments=[payment])
+    b.post(hands, batch, "pause")
+    part = {"payment_intent_id": payment, "amount": 400}
+    hands.client.post("/api/refund/process", json=part)
+    hands.work()
+    if heard:
+        b.hear(hands)
+    b.post(hands, batch, "resume")
+    if not heard:
+        assert counts(b.run(hands, batch)) == {"failed": 1}
+        b.hear(hands)
+        b.post(hands, batch, "retry")
+    found = b.run(hands, batch)
+    assert (counts(found), found["amounts"]) == ({"refunded": 1}, {"sgd": {"refunded": 600}})
+    assert sorted(b.refunded(hands, payment)) == [400, 600]
+
+
 def test_a_payment_that_came_late_is_listed_and_refunded_only_if_asked(hands: Hands) -> None:
     b.pay(hands, 1)
     batch = b.started(hands, event_id="evening")
