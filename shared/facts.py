@@ -20,7 +20,7 @@ from shared.canonical_json import compact
 from shared.notification import DATA_FIELDS
 from shared.released_holds import marked
 from shared.stripe.amounts import REFUNDED_STATES
-from shared.unlisted_refunds import UNLISTED, foretelling, refunded, unexplained
+from shared.unlisted_refunds import UNLISTED, foretelling, refunded, unexplained, unmatched
 
 Json = dict[str, Any]
 # 130 bits of the key's hash: no collision in the lifetime of any business.
@@ -131,7 +131,8 @@ def _sum_told_once(fact: Fact, subjects: Json) -> Fact:
         beside = {name: stored.get(name, 0) for name in ("told", "ahead")}
     else:
         amount = unexplained(fact.snapshot, fact.happened_at, subjects)
-        beside = {"told": amount, "ahead": amount}
+        known_by_now = min(amount, max(0, unmatched(subjects)))
+        beside = {"told": amount, "ahead": amount - known_by_now}
     type_ = fact.type if beside["told"] else None
     return replace(fact, type=type_, data=fact.data | {"amount": beside["told"]}, beside=beside)
 

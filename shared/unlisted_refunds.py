@@ -28,26 +28,61 @@ def unexplained(snapshot: Json, at: int, subjects: Json) -> int:
     it. Refunds of about the same time may be in it or not: they are when their amounts match it.
     """
     total, added = snapshot["amount_refunded"], snapshot["added"]
-    refunds = [one for one in _refunds(subjects) if _counted(one, at)]
-    sure = sum(amount_of(one) for one in refunds if _made_at(one) < at - NEAR_SECONDS)
-    near = _sums([amount_of(one) for one in refunds if _made_at(one) >= at - NEAR_SECONDS])
+    own = [one for one in _refunds(subjects) if _counted(one, at) and not _is_foretold(one)]
+    sure = sum(amount_of(one) for one in own if not _is_near(one, at))
+    near = _sums([amount_of(one) for one in own if _is_near(one, at)])
     before = [one for _, one in _unlisted(subjects) if _place(one) < ([at], total)]
-    left = total - sure - sum(ahead(one) for one in before)
+    left = total - sure - sum(_amount_told(one) for one in before)
     if left <= 0 or left in near or added in near:
         return 0
     return int(min(left, added))
 
 
 def foretelling(refund: Json, subjects: Json) -> Json:
-    """Give the sum that includes a refund, by subject, no longer ahead of it; empty for none.
+    """Give the sums that include a refund, by subject, less ahead of it; empty for none.
 
-    `refund` is the state of a refund that was not known before.
+    `refund` is the state of a refund that was not known before. A sum includes it alone, or with
+    others: then less than its amount is left of the charge's sum that was not told. A refund that
+    comes right after a sum may be counted so, too; then the next sum tells its amount.
     """
-    for name, one in sorted(_unlisted(subjects), key=lambda named: _place(named[1])):
-        near = one["rank"][0] - _made_at(refund) < NEAR_SECONDS
-        if near and _counted(refund, one["rank"][0]) and ahead(one) == amount_of(refund):
-            return {name: one | {"ahead": 0}}
-    return {}
+    amount, made_at = amount_of(refund), _made_at(refund)
+    sums = sorted(_unlisted(subjects), key=lambda named: _place(named[1]))
+    telling = [named for named in sums if _counted(refund, named[1]["rank"][0])]
+    for named in telling:
+        one = named[1]
+        near = one["rank"][0] - made_at < NEAR_SECONDS
+        if near and ahead(one) and _amount_told(one) == amount:
+            return _used(amount, [named, *telling])
+    is_told = telling and _untold(telling[-1][1], subjects) < amount
+    is_covered = sum(ahead(one) for _, one in telling) >= amount
+    return _used(amount, telling) if is_told and is_covered else {}
+
+
+def unmatched(subjects: Json) -> int:
+    """Give the amount of the foretold refunds whose sum has not come yet."""
+    quiet = sum(amount_of(one) for one in _refunds(subjects) if _is_foretold(one))
+    return int(quiet - sum(_amount_told(one) - ahead(one) for _, one in _unlisted(subjects)))
+
+
+def _untold(latest: Json, subjects: Json) -> int:
+    """Give the part of the charge's sum, as of its latest event, that was not told."""
+    own = (one for one in _refunds(subjects) if _counted(one, latest["rank"][0]))
+    known = sum(amount_of(one) for one in own if not _is_foretold(one))
+    by_sums = sum(
+        _amount_told(one) for _, one in _unlisted(subjects) if _place(one) <= _place(latest)
+    )
+    return int(latest["snapshot"]["amount_refunded"] - known - by_sums)
+
+
+def _used(amount: int, sums: list[tuple[str, Json]]) -> Json:
+    """Take an amount from what the sums are ahead, in their order."""
+    changes: Json = {}
+    for name, one in sums:
+        part = 0 if name in changes else min(amount, ahead(one))
+        if part:
+            changes[name] = one | {"ahead": ahead(one) - part}
+        amount -= part
+    return changes
 
 
 def refunded(subjects: Json) -> int:
@@ -74,6 +109,18 @@ def amount_of(refund: Json) -> int:
 def ahead(unlisted: Json) -> int:
     """Give the part of a sum whose refund is not known yet."""
     return int(unlisted.get("ahead", 0))
+
+
+def _amount_told(unlisted: Json) -> int:
+    return int(unlisted.get("told", 0))
+
+
+def _is_foretold(refund: Json) -> bool:
+    return bool(refund.get("foretold"))
+
+
+def _is_near(refund: Json, at: int) -> bool:
+    return _made_at(refund) >= at - NEAR_SECONDS
 
 
 def _sums(amounts: list[int]) -> set[int]:

@@ -62,3 +62,31 @@ def test_a_refund_that_its_sum_told_of_is_told_when_it_fails(
         ("refund.succeeded", 700, 700, None),
         ("refund.failed", 700, 0, "re_1"),
     ]
+
+
+@pytest.mark.parametrize("apart", [0, 1, 600])
+@pytest.mark.parametrize("sum_first", [True, False])
+def test_refunds_that_their_sum_told_together_are_told_once(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch, apart: int, sum_first: bool
+) -> None:
+    alone(monkeypatch)
+    last = LONG_AGO + 2 * apart
+    own = [made(n, 100 * n, LONG_AGO + apart * (n - 1)) for n in (1, 2, 3)]
+    together = [refunded(600, at=last)]
+    bodies = told(hands, PAID, *(together + own if sum_first else own + together))
+    amounts = [body["data"]["amount"] for body in bodies[1:]]
+    assert amounts == ([600] if sum_first else [100, 200, 300])
+    assert bodies[-1]["data"]["amount_refunded"] == 600
+
+
+def test_a_refund_after_a_sum_of_several_is_told(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone(monkeypatch)
+    later = LONG_AGO + 600
+    own = [made(1, 300), made(2, 700), made(3, 250, later)]
+    bodies = told(hands, PAID, refunded(1000), *own, refunded(1250, 1000, later))
+    assert brief(bodies[1:], "amount", "amount_refunded", "refund_id") == [
+        ("refund.succeeded", 1000, 1000, None),
+        ("refund.succeeded", 250, 1250, "re_3"),
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Any
 
 from hypothesis import assume, given
@@ -171,6 +172,25 @@ def test_a_sum_of_several_known_refunds_is_not_told(data: st.DataObject, life: L
     assert all(fact.family == "refund" for fact in told)
     assert money(told) == life.total(failed_too=True)
     assert amount_refunded(known) == life.total(failed_too=True)
+
+
+@given(st.data(), lives(together=True))
+def test_refunds_that_one_sum_told_together_are_not_told_again(
+    data: st.DataObject, life: Life
+) -> None:
+    sums = sorted(life.sums, key=lambda fact: fact.happened_at)
+    told, known = heard([*sums, *data.draw(st.permutations(life.own))])
+    assert all(fact.family == UNLISTED for fact in told)
+    assert money(told) == life.total(failed_too=True)
+    assert amount_refunded(known) == life.total(failed_too=True)
+
+
+def test_refunds_of_one_second_that_one_sum_told_are_not_told_again() -> None:
+    refunds = [Refund(f"re_{n}", amount, 100) for n, amount in enumerate((300, 700, 200))]
+    for order in permutations([own(one, "succeeded", (1, 100)) for one in refunds]):
+        told, known = heard([sum_fact(1200, 1200, 101, 1), *order])
+        assert [fact.family for fact in told] == [UNLISTED]
+        assert amount_refunded(known) == 1200
 
 
 def test_a_refund_that_was_told_as_a_sum_keeps_quiet_until_it_fails() -> None:
