@@ -1,4 +1,4 @@
-"""Which payment an event belongs to, and whose payment that is.
+"""Which payment and which batch an event belongs to, and whose payment that is.
 
 What an event does not say is known from earlier events, or looked up at Stripe.
 """
@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from shared.facts import Fact, context
-from shared.stripe.amounts import as_intent, charge_of, received
+from shared.stripe.amounts import as_intent, received
 from shared.stripe.event import Event, reference
 from shared.unlisted_refunds import UNLISTED
+from shared.work.batches import MEMBER_PREFIX
 from shared.work.outcomes import OUR_KEYS
 from shared.work.payments import PaymentRecord
 from worker import look_ups
@@ -36,21 +37,25 @@ def payment_of_event(runtime: Runtime, event: Event) -> str | None:
     Refunds and disputes may name their charge only. Raises `Unavailable` when Stripe must be
     asked and does not answer.
     """
-    named = event.payment_id
-    if named is None or reference(event.object.get("charge")) != named:
+    named, charge = event.payment_id, event.object.get("charge")
+    if named is None or charge is None or reference(charge) != named:
         return named
     known = runtime.payments.intent_of(named)
     return known or look_ups.intent_of(runtime.gateway, named, event.account) or named
 
 
-def charge_of_intent(event: Event) -> str | None:
-    """Name the charge of an intent that an event tells of, for those that name the charge alone."""
-    kind, charge_id = event.object.get("object"), None
-    if kind == "payment_intent":
-        charge_id = charge_of(event.object)
-    elif kind == "charge":
-        charge_id = reference(event.object)
-    return charge_id if charge_id != event.payment_id else None
+def ended_refund(runtime: Runtime, event: Event, facts: list[Fact]) -> str:
+    """Spell the hand-over of an event that says how a member's refund stands; empty for any other.
+
+    The first such event comes while the job itself tells. Raises `Unavailable`.
+    """
+    if event.type == "refund.created":
+        return ""
+    for fact in facts:
+        job = runtime.refund_jobs.job_of(fact.subject) if fact.family == "refund" else None
+        if job and job.startswith(MEMBER_PREFIX):
+            return f"{job}:{event.id}"
+    return ""
 
 
 def made_here(runtime: Runtime, event: Event, record: PaymentRecord) -> bool:

@@ -18,15 +18,14 @@ from shared.work.items import Claim
 from shared.work.payments import PaymentRecord
 from shared.work.results import Done, Established
 from worker.belonging import (
-    charge_of_intent,
+    ended_refund,
     look_up_context,
     made_here,
     payment_of_event,
 )
 from worker.fraud_refunds import WARNING, refund_warned
 from worker.lost_events import GENERATION_FAILURE, lost_event
-from worker.refund_batches import ended_refund
-from worker.registry import handler_of
+from worker.registry import HANDLERS
 from worker.runtime import Runtime
 
 log = get_logger(__name__)
@@ -50,7 +49,7 @@ def process_event(runtime: Runtime, claim: Claim) -> Done:
     event = _read(runtime, claim)
     if event.type == GENERATION_FAILURE:
         event = lost_event(event, runtime.gateway)
-    handler = handler_of(event.type)
+    handler = HANDLERS.get(event.type)
     if handler is None:
         return _ignored("no handler for this type")
     _count_version(runtime, claim, event)
@@ -58,7 +57,8 @@ def process_event(runtime: Runtime, claim: Claim) -> Done:
         event = _resolve(runtime, event)
     runtime.outcomes.remember(event)
     payment_id = payment_of_event(runtime, event)
-    if payment_id is None or reference(event.object) is None:
+    object_id = reference(event.object)
+    if payment_id is None or object_id is None:
         return _ignored("it belongs to no payment, or its object has no id")
     record = runtime.payments.read(payment_id)
     _await_payment(claim, event, record)
@@ -71,8 +71,8 @@ def process_event(runtime: Runtime, claim: Claim) -> Done:
     if not ours:
         facts = [replace(fact, type=None) for fact in facts]
     context = look_up_context(runtime, event, record, facts)
-    established = Established(payment_id, facts, context, record, charge_of_intent(event))
-    fields = {"object": str(event.object.get("id") or ""), "payment_id": payment_id}
+    established = Established(payment_id, facts, context, record, event.charge_id)
+    fields = {"object": object_id, "payment_id": payment_id}
     ended = ended_refund(runtime, event, facts)
     return Done(State.PROCESSED, fields=fields, established=established, ended=ended)
 

@@ -1,4 +1,4 @@
-"""The four jobs of a worker, one for each queue: who acts, who marks, how often it may fail."""
+"""The four jobs of a worker, one for each queue: who acts, how often it may fail."""
 
 from __future__ import annotations
 
@@ -15,27 +15,23 @@ JOBS = {
         Job(
             EVENTS,
             act=process_event,
-            work=lambda runtime: runtime.inbox.work,
             max_attempts=lambda settings: settings.event_max_attempts,
         ),
         Job(
             REFUNDS,
             act=run_refund,
-            work=lambda runtime: runtime.refund_jobs.work,
             max_attempts=lambda settings: settings.refund_max_attempts,
         ),
         # An answer of the event service never ends here as an error; a defect of ours may.
         Job(
             NOTIFICATIONS,
             act=deliver,
-            work=lambda runtime: runtime.outbox,
             max_attempts=lambda settings: settings.event_max_attempts,
             pause_ms=pause_ms,
         ),
         Job(
             UPKEEP,
             act=run_upkeep,
-            work=lambda runtime: runtime.upkeep,
             max_attempts=lambda settings: settings.event_max_attempts,
         ),
     )

@@ -14,15 +14,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from shared.facts import Fact
 from shared.payment_summary import summarise
 from shared.refund_terms import LEFT_OUT_BY_STRIPE, needed, share
 from shared.settings import Settings
 from shared.store.scripts import Call, redis_errors
-from shared.stripe.event import Event
 from shared.work.batch import OPEN, BatchRecord, BatchState, Member, MemberState
 from shared.work.batch_turns import COMPLETE, END_CANCELED, PAUSE, RESUME, Turn
-from shared.work.batches import MEMBER_PREFIX
 from shared.work.kinds import REFUNDS
 from shared.work.payment_index import PaymentFilter
 from shared.work.payments import PaymentRecord
@@ -79,20 +76,6 @@ def _window(settings: Settings) -> int:
     """Give how many refund jobs of batches may be under way."""
     allowed = bucket("refunds", settings.stripe_endpoint_rate_limit, Priority.REFUNDS)
     return min(MOST_BEGUN, max(1, round(float(allowed["rate"]) * WINDOW_SECONDS)))
-
-
-def ended_refund(runtime: Runtime, event: Event, facts: Iterable[Fact]) -> str:
-    """Spell the hand-over of an event that says how a member's refund stands; empty for any other.
-
-    The first such event comes while the job itself tells. Raises `Unavailable`.
-    """
-    if event.type == "refund.created":
-        return ""
-    for fact in facts:
-        job = runtime.refund_jobs.job_of(fact.subject) if fact.family == "refund" else None
-        if job and job.startswith(MEMBER_PREFIX):
-            return f"{job}:{event.id}"
-    return ""
 
 
 def _hear(runtime: Runtime) -> int:

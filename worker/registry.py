@@ -11,7 +11,8 @@ from shared.stripe.gateway import StripeGateway
 from worker.lost_events import GENERATION_FAILURE
 
 Handler = Callable[[Event, StripeGateway], list[Fact]]
-_handlers: dict[str, Handler] = {}
+# The handler of each type, filled by `handles`.
+HANDLERS: dict[str, Handler] = {}
 
 
 def handles(*types: str) -> Callable[[Handler], Handler]:
@@ -23,22 +24,17 @@ def handles(*types: str) -> Callable[[Handler], Handler]:
 
     def register(handler: Handler) -> Handler:
         for event_type in types:
-            if event_type in _handlers:
+            if event_type in HANDLERS:
                 raise Inconsistent(f"{event_type} has a handler already")
-            _handlers[event_type] = handler
+            HANDLERS[event_type] = handler
         return handler
 
     return register
 
 
-def handler_of(event_type: str) -> Handler | None:
-    """Give the handler of a type, None for a type we do not handle."""
-    return _handlers.get(event_type)
-
-
 def handled_types() -> list[str]:
     """List the types to subscribe a webhook endpoint to, sorted."""
-    return sorted(_handlers)
+    return sorted(HANDLERS)
 
 
 def thin_types() -> list[str]:

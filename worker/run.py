@@ -25,9 +25,9 @@ from shared.telemetry.tally import (
 from shared.telemetry.tracing import SpanKind, span
 from shared.work.items import Claim, Work
 from shared.work.kinds import EVENTS, NOTIFICATIONS, Kind
-from shared.work.results import LOST, Dead, Done, Result, Retry, Snooze, outcome_of
+from shared.work.results import LOST, Dead, Done, Result, Retry, Snooze
 from worker.policy import decide
-from worker.registry import handler_of
+from worker.registry import HANDLERS
 from worker.runtime import Runtime
 
 log = get_logger(__name__)
@@ -37,7 +37,7 @@ MAX_CRASHES = 5
 
 @dataclass(frozen=True)
 class Job:
-    """How one kind of work is done: what acts on a claim, what marks it, how often it may fail.
+    """How one kind of work is done: what acts on a claim, and how often it may fail.
 
     `pause_ms` gives for how long an item is put off while the breaker is open, 0 for a kind that
     does not need the event service.
@@ -45,7 +45,6 @@ class Job:
 
     kind: Kind
     act: Callable[[Runtime, Claim], Result]
-    work: Callable[[Runtime], Work]
     max_attempts: Callable[[Settings], int]
     pause_ms: Callable[[], int] = lambda: 0
 
@@ -56,12 +55,12 @@ def run(job: Job, runtime: Runtime, item_id: str) -> str | None:
     Returns why the item was given up for good, None in every other case. Raises `Unavailable` when
     Redis cannot be told: then the lease lapses and the relay rings.
     """
-    work = job.work(runtime)
+    work = runtime.works[job.kind.name]
     claim = work.claim(item_id, pause_ms=job.pause_ms())
     if claim is None:
         return None
     result, error, held = _attempt(job, runtime, work, claim)
-    outcome = outcome_of(result) if held else LOST
+    outcome = result.outcome if held else LOST
     _count(runtime, claim, outcome)
     _write_line(claim, result, outcome, error)
     return result.reason if outcome == State.DEAD and isinstance(result, Dead) else None
@@ -72,7 +71,8 @@ def _attempt(
 ) -> tuple[Result, Exception | None, bool]:
     """Act and mark; give the result, the error behind it, and whether the claim still held."""
     try:
-        with span(claim.kind.task, parent=claim.fields.get("traceparent"), kind=SpanKind.CONSUMER):
+        parent, seconds = claim.fields.get("traceparent"), work.longest_seconds
+        with span(claim.kind.task, parent=parent, kind=SpanKind.CONSUMER), deadline(seconds):
             result = _act(job, runtime, claim)
         return result, None, _mark(runtime, work, claim, result)
     except Exception as error:  # noqa: BLE001 - the one edge of a worker: no failure may escape it
@@ -85,14 +85,15 @@ def _act(job: Job, runtime: Runtime, claim: Claim) -> Result:
     """Act, unless the item keeps killing its workers: then it is given up before it is tried."""
     if claim.kind.mortal and claim.crashes >= MAX_CRASHES:
         return Dead(f"crash_limit: {claim.crashes} workers died or hung on it")
-    with deadline(claim.kind.longest_seconds(runtime.settings)):
-        return job.act(runtime, claim)
+    return job.act(runtime, claim)
 
 
 def _mark(runtime: Runtime, work: Work, claim: Claim, result: Result) -> bool:
     match result:
+        case Done() if work is runtime.outbox:
+            return runtime.outbox.finish(claim, result)
         case Done():
-            return runtime.finish(claim, result)
+            return runtime.settlement.finish(claim, result)
         case Retry() | Snooze():
             return work.postpone(claim, result)
         case Dead():
@@ -103,7 +104,7 @@ def _count(runtime: Runtime, claim: Claim, outcome: str) -> None:
     tally, type_ = runtime.store.tally, claim.fields.get("type", "")
     tally.count(ATTEMPTS, kind=claim.kind.name, outcome=outcome)
     if claim.kind is EVENTS:
-        known = type_ if handler_of(type_) else OTHER
+        known = type_ if type_ in HANDLERS else OTHER
         tally.count(EVENT_OUTCOMES, type=known, outcome=outcome)
     if claim.kind is NOTIFICATIONS:
         tally.count(DELIVERIES, type=type_, outcome=outcome)

@@ -14,14 +14,13 @@ from shared.store.scripts import Store
 from shared.stripe.gateway import StripeGateway
 from shared.work.batches import Batches
 from shared.work.inbox import Inbox
-from shared.work.items import Claim, Work
-from shared.work.kinds import NOTIFICATIONS, UPKEEP
+from shared.work.items import Work
+from shared.work.kinds import UPKEEP
 from shared.work.outbox import Outbox
 from shared.work.outcomes import Outcomes
 from shared.work.payment_index import PaymentIndex
 from shared.work.payments import Payments
 from shared.work.refund_jobs import RefundJobs
-from shared.work.results import Done
 from shared.work.settlement import Settlement
 from shared.work.stripe_budget import Budget, Priority
 from worker.event_service import EventService
@@ -110,15 +109,11 @@ class Runtime:
         return Settlement(self.store, self.settings)
 
     @cached_property
-    def upkeep(self) -> Work:
-        """Give the duties of upkeep."""
-        return Work(self.store, UPKEEP, UPKEEP.lease_ms(self.settings))
-
-    def finish(self, claim: Claim, done: Done) -> bool:
-        """Write the end of a claimed item; False when the claim was lost. Raises `Unavailable`."""
-        if claim.kind is NOTIFICATIONS:
-            return self.outbox.finish(claim, done)
-        return self.settlement.finish(claim, done)
+    def works(self) -> dict[str, Work]:
+        """Give the items of each kind, by the name of its queue."""
+        upkeep = Work(self.store, UPKEEP, UPKEEP.lease_ms(self.settings))
+        works = (self.inbox.work, self.refund_jobs.work, self.outbox, upkeep)
+        return {work.kind.name: work for work in works}
 
     @cached_property
     def signers(self) -> list[Webhook]:

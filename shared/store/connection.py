@@ -5,8 +5,6 @@ With Sentinels every connection asks them for the primary, so a fail-over is a r
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,26 +15,21 @@ from redis.asyncio import connection as connection_of_a_loop
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.asyncio.sentinel import SentinelManagedConnection as AsyncManaged
 from redis.backoff import NoBackoff
-from redis.connection import Connection, ConnectionPool, SSLConnection, UnixDomainSocketConnection
+from redis.connection import ConnectionPool
 from redis.exceptions import ConnectionError as Broken
 from redis.retry import Retry
-from redis.sentinel import Sentinel, SentinelManagedConnection
-from redis.utils import SENTINEL
+from redis.sentinel import Sentinel
 
-from shared.deadline import remaining
 from shared.keys import Keys
 from shared.redis_url import RedisAddress, login_of, redis_address
 from shared.settings import Settings
+from shared.store.line import Managed, Plain, Socket, Tls
 from shared.store.scripts import Store
 
 CONNECT_TIMEOUT_SECONDS = 1.0
 # Seconds of a call to a Sentinel, which answers from memory.
 ANSWER_TIMEOUT_SECONDS = 2.0
 HEALTH_CHECK_SECONDS = 10
-# Seconds in which work after its deadline may still record its outcome.
-LAST_WORDS_SECONDS = 0.5
-# Seconds. A socket does not accept a timeout of zero.
-SHORTEST_SECONDS = 0.001
 # Celery's worker blocks in BRPOP for a second at a time; five without an answer is an outage.
 BROKER_TIMEOUT_SECONDS = 5
 
@@ -45,51 +38,6 @@ def open_store(settings: Settings, client_name: str) -> Store:
     """Build the store of an installation; connects to nothing yet."""
     keys = Keys(settings.installation)
     return Store(connect(settings, client_name), keys, settings.redis_replicas_required)
-
-
-class _InTime:
-    """A connection with a deadline for each call, including handshake and health check.
-
-    A call begins with `send_packed_command` from outside. An earlier deadline of the current work
-    counts, plus a moment in which the work can still record its outcome.
-    """
-
-    def __init__(self, *args: Any, total_seconds: float, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._total_seconds = total_seconds
-        self._ends_at = math.inf
-
-    def send_packed_command(self, command: Any, check_health: bool = True) -> None:
-        if check_health:  # neither the handshake nor a health check, which are parts of a call
-            left = remaining()
-            limit = self._total_seconds if left is None else min(self._total_seconds, left)
-            self._ends_at = time.monotonic() + max(limit, LAST_WORDS_SECONDS)
-        super().send_packed_command(command, check_health)  # type: ignore[misc]  # of the mixed-in
-
-    def disconnect(self, *args: Any, **options: Any) -> None:
-        self._ends_at = math.inf  # the next handshake is no part of the call that ended
-        super().disconnect(*args, **options)  # type: ignore[misc]  # see above
-
-    def read_response(self, *args: Any, timeout: Any = SENTINEL, **options: Any) -> Any:
-        if timeout is SENTINEL and self._ends_at < math.inf:
-            timeout = max(SHORTEST_SECONDS, self._ends_at - time.monotonic())
-        return super().read_response(*args, timeout=timeout, **options)  # type: ignore[misc]  # see above
-
-
-class _Plain(_InTime, Connection):
-    pass
-
-
-class _Tls(_InTime, SSLConnection):
-    pass
-
-
-class _Socket(_InTime, UnixDomainSocketConnection):
-    pass
-
-
-class _Managed(_InTime, SentinelManagedConnection):
-    pass
 
 
 @dataclass(frozen=True)
@@ -106,7 +54,7 @@ BLOCKING = _Library(
     Redis,
     ConnectionPool,
     Sentinel,
-    {"redis": _Plain, "rediss": _Tls, "unix": _Socket, "sentinel": _Managed},
+    {"redis": Plain, "rediss": Tls, "unix": Socket, "sentinel": Managed},
 )
 OF_A_LOOP = _Library(
     AsyncRedis,

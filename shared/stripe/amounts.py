@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.stripe.event import reference
+from shared.stripe.event import items, newest_charge
 
 Json = dict[str, Any]
 # Stripe's changelog: from this version on a released hold is no Refund.
@@ -18,25 +18,6 @@ NO_REFUND_OF_A_HOLD_SINCE = "2025-03-31"
 RELEASED_HOLD = "expired_uncaptured_charge"
 # Refunds in these states count as given back; Stripe's `amount_refunded` counts likewise.
 REFUNDED_STATES = ("pending", "requires_action", "succeeded")
-
-
-def charge_of(intent: Json) -> str | None:
-    """Name an intent's latest charge; versions before 2022-11-15 list them, newest first."""
-    return reference(intent.get("latest_charge")) or reference(_newest_charge(intent))
-
-
-def _newest_charge(intent: Json) -> Json:
-    expanded = intent.get("latest_charge")
-    if isinstance(expanded, dict):
-        return expanded
-    listed = items(intent.get("charges"))
-    return listed[0] if listed else {}
-
-
-def items(listed: object) -> list[Json]:
-    """Give the members of a list object, or of the bare array of the oldest versions."""
-    members = listed.get("data") if isinstance(listed, dict) else listed
-    return [item for item in members if isinstance(item, dict)] if isinstance(members, list) else []
 
 
 def received(intent: Json) -> int:
@@ -48,7 +29,7 @@ def received(intent: Json) -> int:
     if isinstance(amount, int):
         return amount
     whole = {"amount": intent.get("amount"), "captured": intent.get("status") == "succeeded"}
-    return captured(_newest_charge(intent) or whole)
+    return captured(newest_charge(intent) or whole)
 
 
 def as_intent(charge: Json) -> Json:

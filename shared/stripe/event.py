@@ -63,6 +63,14 @@ class Event:
         """Give the id of the event's payment, when the object has it."""
         return payment_of(self.object)
 
+    @property
+    def charge_id(self) -> str | None:
+        """Name the charge of an intent that the event tells of, for what names the charge alone."""
+        if self.object.get("object") == "payment_intent":
+            return charge_of(self.object)
+        charge_id = reference(self.object) if self.object.get("object") == "charge" else None
+        return None if charge_id == self.payment_id else charge_id
+
 
 def parse_event(body: str | bytes | Json) -> Event:
     """Read an event, snapshot or thin. Raises `CallerError` (`unreadable_body`) otherwise.
@@ -213,3 +221,23 @@ def payment_of(obj: Json) -> str | None:
         expanded = charge if isinstance(charge, dict) else {}
         return intent or reference(expanded.get("payment_intent")) or reference(charge)
     return None
+
+
+def charge_of(intent: Json) -> str | None:
+    """Name an intent's latest charge; versions before 2022-11-15 list them, newest first."""
+    return reference(intent.get("latest_charge")) or reference(newest_charge(intent))
+
+
+def newest_charge(intent: Json) -> Json:
+    """Give an intent's latest charge, where it is expanded; else an empty dict."""
+    expanded = intent.get("latest_charge")
+    if isinstance(expanded, dict):
+        return expanded
+    listed = items(intent.get("charges"))
+    return listed[0] if listed else {}
+
+
+def items(listed: object) -> list[Json]:
+    """Give the members of a list object, or of the bare array of the oldest versions."""
+    members = listed.get("data") if isinstance(listed, dict) else listed
+    return [item for item in members if isinstance(item, dict)] if isinstance(members, list) else []

@@ -22,8 +22,8 @@ from typing import Any
 from shared.canonical_json import compact
 from shared.store.scripts import ATTEMPTS_LIMIT, TIMELINE_LIMIT, Call, Store, redis_errors
 from shared.work.breaker import OPEN_MS, PROBE_MS
-from shared.work.kinds import Kind, item_id
-from shared.work.results import Dead, Result, Retry, Snooze, outcome_of
+from shared.work.kinds import LEASE_MARGIN_SECONDS, Kind, item_id
+from shared.work.results import Dead, Result, Retry, Snooze
 
 # Milliseconds after which the relay rings again for a lost doorbell. Longer means slower recovery;
 # shorter means second rings for items that only wait in a long queue, which cost a claim each.
@@ -107,6 +107,8 @@ class Work:
         self.store = store
         self.kind = kind
         self._lease_ms = lease_ms
+        # The total deadline of an attempt, inside its lease.
+        self.longest_seconds = lease_ms / 1000 - LEASE_MARGIN_SECONDS
         keys = store.keys
         # The keys that the items of this kind share.
         self._shared = keys.of_kind(kind) | {
@@ -183,7 +185,7 @@ class Work:
             "give_back": isinstance(result, Snooze),
         }
         plan["attempt"] = (
-            claim.attempt(outcome_of(result), delay | dict(result.details)) if result.reason else ""
+            claim.attempt(result.outcome, delay | dict(result.details)) if result.reason else ""
         )
         return bool(self.store.run(Call("postpone", claim.names, [compact(plan)])))
 
@@ -201,7 +203,7 @@ class Work:
             "id": claim.id,
             "fence": claim.fence,
             "error": error,
-            "attempt": claim.attempt(outcome_of(result), details),
+            "attempt": claim.attempt(result.outcome, details),
             "limit": ATTEMPTS_LIMIT,
         }
 

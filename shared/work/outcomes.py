@@ -47,8 +47,8 @@ class Outcomes:
         if event.object.get("object") not in MAKING_TYPES or not key.startswith(OUR_KEYS):
             return
         self._store.put(self._store.keys.made(key), made, REMEMBERED_SECONDS)
-        job = job_of_key(key)
-        if job and event.object["object"] == "refund":
+        job = job_of_key(key) if event.object["object"] == "refund" else None
+        if job:
             self._jobs.remember(made, job)
             self._jobs.work.wake(job)
 

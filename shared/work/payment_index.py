@@ -218,7 +218,7 @@ class PaymentIndex:
         records = self._payments.read_many([place.id for place, _ in chunk])
         for record, (_, member) in zip(records, chunk, strict=True):
             payment = _listed(record)
-            if member not in _members(payment, self._indexed):
+            if not record.known or member not in _members(payment, self._indexed):
                 self._forget(record, member)
             if record.known and wanted.admits(payment):
                 yield payment
@@ -243,13 +243,11 @@ def _place(payment: ListedPayment) -> Place:
 
 def members(record: PaymentRecord, indexed: tuple[str, ...]) -> list[str]:
     """Build the members of the index from the state of a payment; none for an empty state."""
-    return _members(_listed(record), indexed)
+    return _members(_listed(record), indexed) if record.known else []
 
 
 def _members(payment: ListedPayment, indexed: tuple[str, ...]) -> list[str]:
     record, one = payment.record, payment.summary
-    if not record.known:
-        return []
     terms = [(ALL, "")]
     terms += [(f"metadata.{key}", one.metadata[key]) for key in indexed if one.metadata.get(key)]
     terms += [(EMAIL, one.customer_email.lower())] if one.customer_email else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from shared.facts import Fact
 from shared.keys import State
@@ -45,11 +45,17 @@ class Done:
     delay_seconds: float = 0.0
     ended: str = ""
 
+    def __post_init__(self) -> None:
+        """Take the state for the outcome, unless one was given."""
+        if not self.outcome:
+            object.__setattr__(self, "outcome", self.state.value)
+
 
 @dataclass(frozen=True)
 class Retry:
     """The attempt failed; the item is tried again after a delay."""
 
+    outcome: ClassVar[str] = "retry"
     reason: str
     delay_seconds: float
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -59,6 +65,7 @@ class Retry:
 class Snooze:
     """The item cannot be finished yet: it is tried again later, and no attempt is counted."""
 
+    outcome: ClassVar[str] = "snooze"
     delay_seconds: float
     reason: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -68,15 +75,9 @@ class Snooze:
 class Dead:
     """The item becomes a dead letter, which needs an operator."""
 
+    outcome: ClassVar[str] = "dead"
     reason: str
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
 Result = Done | Retry | Snooze | Dead
-
-
-def outcome_of(result: Result) -> str:
-    """Name a result for the log, the metrics and the stored attempt."""
-    if isinstance(result, Done):
-        return result.outcome or result.state.value
-    return type(result).__name__.lower()

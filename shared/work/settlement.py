@@ -21,7 +21,7 @@ from shared.work.items import GUARD_MS, Claim, ended_entry
 from shared.work.kinds import EVENTS, NOTIFICATIONS
 from shared.work.payment_index import members, scored
 from shared.work.payments import PaymentRecord, Payments, entry
-from shared.work.results import Done, Established, outcome_of
+from shared.work.results import Done, Established
 
 Json = dict[str, Any]
 # Tries to settle, each of which fails when the payment changes between read and write. Each such
@@ -101,8 +101,7 @@ class Settlement:
         heard_at_ms = record.heard_at_ms or claim.claimed_at_ms
         after = replace(record, known=known, heard_at_ms=heard_at_ms)
         now = members(after, self._settings.indexed_metadata)
-        before = members(record, self._settings.indexed_metadata) if record.known else []
-        gone = set(before).difference(now)
+        gone = set(members(record, self._settings.indexed_metadata)).difference(now)
         return {
             "id": record.id,
             "revision": record.revision,
@@ -118,7 +117,7 @@ class Settlement:
             "fence": claim.fence,
             "state": done.state,
             "fields": dict(done.fields),
-            "attempt": claim.attempt(outcome_of(done), done.details),
+            "attempt": claim.attempt(done.outcome, done.details),
             "limit": ATTEMPTS_LIMIT,
             "tombstone_ms": self._settings.tombstone_retention_seconds * 1000,
             "body_ms": self._settings.payload_retention_seconds * 1000,

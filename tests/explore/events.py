@@ -18,7 +18,7 @@ from tests.explore.service import NO_ANSWER, Service, event_of
 from tests.explore.stripe_actor import Gateway, translated
 from tests.explore.views import KEYS, View
 from tests.fixtures.record import FOLDER
-from worker.registry import handler_of
+from worker.registry import HANDLERS
 
 Json = dict[str, Any]
 PAYMENT = "pi_1"
@@ -67,7 +67,7 @@ class Events(Service):
         gateway = cast(StripeGateway, self.runtime.gateway)
         found = {}
         for event in self.events:
-            handler = handler_of(event.type)
+            handler = HANDLERS.get(event.type)
             assert handler
             found[event.id] = handler(event, gateway)
         return found

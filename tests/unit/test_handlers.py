@@ -15,7 +15,7 @@ from shared.facts import Fact, advance, notification_body
 from shared.stripe.event import Event, parse_event, payment_of, reference
 from shared.stripe.gateway import StripeGateway
 from tests.fixtures.record import FOLDER
-from worker.registry import handled_types, handler_of, handles
+from worker.registry import HANDLERS, handled_types, handles
 
 Json = dict[str, Any]
 
@@ -42,7 +42,7 @@ def event(event_type: str, **changes: Any) -> Event:
 
 
 def facts(of: Event, refunds: list[Json] | BillingError | None = None) -> list[Fact]:
-    handler = handler_of(of.type)
+    handler = HANDLERS.get(of.type)
     assert handler
     return handler(of, cast(StripeGateway, Stripe(refunds or [])))
 
@@ -54,7 +54,7 @@ def made() -> Json:
 def test_a_type_has_one_handler() -> None:
     with pytest.raises(Inconsistent, match="already"):
         handles("charge.succeeded")(lambda *_: [])
-    assert handler_of("invoice.paid") is None
+    assert HANDLERS.get("invoice.paid") is None
 
 
 @pytest.mark.parametrize("event_type", handled_types())

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from shared.facts import Fact
-from shared.stripe.amounts import charge_of, received
-from shared.stripe.event import Event, reference
+from shared.stripe.amounts import received
+from shared.stripe.event import Event, charge_of, reference
 from shared.stripe.gateway import StripeGateway
 from worker.registry import handles
 
@@ -89,9 +89,8 @@ def requires_action(event: Event, _: StripeGateway) -> list[Fact]:
 @handles("payment_intent.amount_capturable_updated")  # why: money is held and can be captured
 def amount_capturable_updated(event: Event, _: StripeGateway) -> list[Fact]:
     """Tell that money is held, once for each amount; or that a part of it was captured."""
-    if received(event.object):
-        attempt = f"received:{received(event.object)}"
-        return [payment_fact(event, "partially_captured", attempt=attempt)]
+    if came := received(event.object):
+        return [payment_fact(event, "partially_captured", attempt=f"received:{came}")]
     capturable = event.object.get("amount_capturable")
     charge = charge_of(event.object) or "none"
     return [payment_fact(event, "authorized", attempt=f"{charge}:{capturable}")]
@@ -109,7 +108,7 @@ def payment_fact(event: Event, change: str, *, attempt: str = "") -> Fact:
     reached = _reached(status, change, came)
     ended = reached in STAGES
     news = reached if ended else change
-    if news == "created" or (event.fetched and news != reached):
+    if news == "created" or (news != reached and event.fetched):
         news = ""
     return Fact(
         subject=intent_id,
@@ -153,7 +152,7 @@ def _data(intent: Json, snapshot: Json, *, failed: bool) -> Json:
     error = (intent.get("last_payment_error") or {}) if failed else {}
     return {name: snapshot[name] for name in SAME_FIELDS} | {
         "payment_intent_id": intent["id"],
-        "charge_id": reference(error.get("charge")) or snapshot["charge_id"],
+        "charge_id": (error and reference(error.get("charge"))) or snapshot["charge_id"],
         "failure_code": error.get("decline_code") or error.get("code"),
         "failure_message": error.get("message"),
         "customer_email": intent.get("receipt_email"),
