@@ -64,7 +64,9 @@ def _check_index(view: View, kind: Kind, one: str, item: dict[str, str]) -> None
         awaited = max(float(item.get(name) or 0) for name in ("lease_until", "not_before"))
         latest = max(awaited, now + GUARD_MS)
         demand(at <= latest, 3, f"{one} is {state}, looked at in {at - now} ms, not {latest - now}")
-    if state == "processing":
+    is_held = state == "processing"
+    demand(is_held or "lease_until" not in item, 9, f"{one} is {state} and still lent to somebody")
+    if is_held:
         demand("lease_until" in item and "token" in item, 3, f"{one} is held without a lease")
 
 

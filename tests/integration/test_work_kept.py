@@ -1,0 +1,237 @@
+"""What is kept of work, for how long, and what goes with the end of a lease; on either store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from api.refund_ceiling import HOUR_MS
+from shared.facts import Fact
+from shared.keys import State
+from shared.store.scripts import ATTEMPTS_LIMIT, TIMELINE_LIMIT, Call, Store
+from shared.work.breaker import THRESHOLD, Breaker
+from shared.work.items import Claim, Recording, Work
+from shared.work.kinds import EVENTS, NOTIFICATIONS, REFUNDS, UPKEEP
+from shared.work.results import Done, Established, Retry
+from shared.work.settlement import Settlement
+from tests.conftest import make_settings
+from worker.relay import CLOCK_SLACK_MS, DUTIES, ensure_duties, rewind
+
+Json = dict[str, Any]
+SETTINGS = make_settings()
+OF_A_LEASE = {"lease_until", "token", "not_before", "delay_ms"}
+
+
+@pytest.fixture
+def work(store: Store) -> Work:
+    """Give the inbox's work on either store."""
+    return Work(store, EVENTS)
+
+
+def claimed(work: Work, event_id: str = "evt_1", **fields: str) -> Claim:
+    """Record an event of a payment and claim it."""
+    told = {"type": "payment_intent.succeeded", "payment_id": "pi_1"} | fields
+    work.record(Recording(event_id, "received", told, 10, body="{}"))
+    found = work.claim(event_id)
+    assert found
+    return found
+
+
+def item(work: Work, event_id: str = "evt_1") -> dict[str, str]:
+    """Read an event."""
+    return work.store.hash(work.store.keys.item(EVENTS, event_id))
+
+
+def paid(*payments: str) -> list[Fact]:
+    """Say of payments that they were made."""
+    return [
+        Fact(
+            subject=one,
+            family="payment_intent",
+            status="succeeded",
+            rank=(1,),
+            happened_at=1,
+            snapshot={},
+            type="payment.succeeded",
+            key=one,
+        )
+        for one in payments
+    ]
+
+
+def settle(work: Work, claim: Claim, facts: Sequence[Fact] = (), **done: Any) -> None:
+    """Settle an event with what it says of one payment."""
+    established = Established("pi_1", [*facts])
+    wanted = {"state": State.PROCESSED, "established": established} | done
+    assert Settlement(work.store, SETTINGS).finish(claim, Done(**wanted))
+
+
+def lives_for(store: Store, name: str) -> int:
+    """Give the seconds that a key has left; -1 for ever."""
+    return int(store.redis.ttl(name))
+
+
+def test_a_settled_event_is_kept_as_long_as_the_settings_say(work: Work) -> None:
+    settle(work, claimed(work), paid("pi_1"))
+    keys, lives = work.store.keys, SETTINGS.tombstone_retention_seconds
+    assert lives - 60 < lives_for(work.store, keys.item(EVENTS, "evt_1")) <= lives
+    assert lives - 60 < lives_for(work.store, keys.attempts(EVENTS, "evt_1")) <= lives
+    body = SETTINGS.payload_retention_seconds
+    assert body - 60 < lives_for(work.store, keys.body(EVENTS, "evt_1")) <= body
+    payment = SETTINGS.payment_retention_seconds
+    for name in (keys.payment("pi_1"), keys.timeline("pi_1")):
+        assert payment - 60 < lives_for(work.store, name) <= payment
+
+
+def test_nothing_of_a_lease_outlives_the_end_of_work(work: Work) -> None:
+    work.postpone(claimed(work), Retry("ill", 0.001))
+    assert not {"lease_until", "token"} & {*item(work)}
+    work.store.redis.hset(work.store.keys.item(EVENTS, "evt_1"), "not_before", 1)
+    again = work.claim("evt_1")
+    assert again
+    assert not {"not_before", "delay_ms"} & {*item(work)}
+    settle(work, again)
+    assert not OF_A_LEASE & {*item(work)}
+
+
+def test_a_claim_is_looked_at_when_its_lease_ends(work: Work) -> None:
+    claimed(work)
+    due = work.store.redis.zscore(work.store.keys.due(EVENTS), "evt_1")
+    assert due == float(item(work)["lease_until"])
+
+
+def test_the_time_of_the_first_attempt_stays(work: Work) -> None:
+    claimed(work)
+    name = work.store.keys.item(EVENTS, "evt_1")
+    work.store.redis.hset(name, mapping={"first_attempt_at": 7, "lease_until": 1})
+    assert work.claim("evt_1")
+    assert item(work)["first_attempt_at"] == "7"
+
+
+def test_a_finished_item_that_is_due_all_the_same_is_due_no_more(work: Work) -> None:
+    settle(work, claimed(work))
+    work.store.redis.zadd(work.store.keys.due(EVENTS), {"evt_1": 1})
+    assert work.claim("evt_1") is None
+    assert work.waiting() == 0
+
+
+def test_what_waits_after_it_established_something_begins_anew(work: Work) -> None:
+    settle(work, claimed(work), state=State.RETRYING, delay_seconds=60)
+    found = item(work)
+    assert (found["state"], found["attempts"]) == ("retrying", "0")
+    assert lives_for(work.store, work.store.keys.item(EVENTS, "evt_1")) == -1
+
+
+def test_each_delivery_of_an_event_is_counted(work: Work) -> None:
+    for _ in range(3):
+        work.record(Recording("evt_1", "received", {"type": "x"}, 10, body="{}"))
+    assert item(work)["deliveries"] == "3"
+
+
+def test_an_account_that_is_known_is_compared_from_where_it_was(work: Work) -> None:
+    claimed(work, account="acct_1")
+    work.store.redis.zadd(work.store.keys.accounts(), {"acct_1": 100})
+    claimed(work, "evt_2", account="acct_1")
+    assert work.store.redis.zscore(work.store.keys.accounts(), "acct_1") == 100
+
+
+def test_a_notification_is_in_the_index_of_its_kind(work: Work) -> None:
+    settle(work, claimed(work), paid("pi_1"))
+    [notification] = work.store.redis.lrange(work.store.keys.outbox("pi_1"), 0, -1)
+    assert work.store.redis.zscore(work.store.keys.index(NOTIFICATIONS), notification)
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+def test_a_new_notification_rings_unless_the_breaker_is_open(work: Work, is_open: bool) -> None:
+    for number in range(THRESHOLD * is_open):
+        Breaker(work.store).failed(f"pi_{number}")
+    settle(work, claimed(work), paid("pi_1"))
+    bells = work.store.redis.llen(work.store.keys.queue(NOTIFICATIONS))
+    assert bells == int(not is_open)
+    assert work.store.redis.zcard(work.store.keys.due(NOTIFICATIONS)) == 1
+
+
+def test_a_list_keeps_its_newest_entries(work: Work) -> None:
+    name = work.store.keys.timeline("pi_1")
+    work.store.redis.rpush(name, *(f'{{"at_ms":{n}}}' for n in range(TIMELINE_LIMIT)))
+    kept = work.store.keys.attempts(EVENTS, "evt_1")
+    work.store.redis.rpush(kept, *(f'{{"at_ms":{n}}}' for n in range(ATTEMPTS_LIMIT)))
+    settle(work, claimed(work), paid("pi_1"))
+    for one, limit in ((name, TIMELINE_LIMIT), (kept, ATTEMPTS_LIMIT)):
+        entries = work.store.redis.lrange(one, 0, -1)
+        assert len(entries) == limit
+        assert json.loads(entries[0])["at_ms"] > 0
+
+
+def test_two_bells_of_one_item_differ(work: Work) -> None:
+    claimed(work)
+    work.store.redis.hset(work.store.keys.item(EVENTS, "evt_1"), "state", "retrying")
+    while work.store.redis.llen(work.store.keys.queue(EVENTS)) < 3:
+        before = work.store.now_ms()
+        while work.store.now_ms() == before:
+            pass
+        work.store.redis.hset(work.store.keys.item(EVENTS, "evt_1"), "state", "retrying")
+        work.wake("evt_1")
+    bells = work.store.redis.lrange(work.store.keys.queue(EVENTS), 0, -1)
+    tags = {json.loads(bell)["properties"]["delivery_tag"] for bell in bells}
+    assert len(tags) == len(bells)
+
+
+def spend(store: Store, amount: int, ceiling: int, job: str = "rr_new") -> int:
+    """Count an amount against a ceiling; give the milliseconds to wait, 0 when it fits."""
+    names = {"spending": store.keys.spending("shop", "sgd"), "item": store.keys.item(REFUNDS, job)}
+    return int(store.run(Call("spend", names, [amount, ceiling, HOUR_MS])))
+
+
+def test_what_was_spent_an_hour_ago_counts_no_more(store: Store) -> None:
+    name = store.keys.spending("shop", "sgd")
+    store.redis.hset(name, mapping={str(store.now_ms() - HOUR_MS - 1): 100})
+    assert spend(store, 100, 100) == 0
+    assert 0 < spend(store, 1, 100) <= HOUR_MS
+
+
+def test_a_job_that_is_recorded_is_counted_once(store: Store) -> None:
+    store.redis.hset(store.keys.item(REFUNDS, "rr_old"), "id", "rr_old")
+    assert [spend(store, 100, 100, "rr_old") for _ in range(3)] == [0, 0, 0]
+    assert store.redis.exists(store.keys.spending("shop", "sgd")) == 0
+
+
+@pytest.mark.parametrize("by_ms", [0, CLOCK_SLACK_MS - 1000, CLOCK_SLACK_MS + 5000])
+def test_due_times_go_back_with_a_clock_that_was_set_back_by_much(work: Work, by_ms: int) -> None:
+    store = work.store
+    claimed(work)
+    due = float(str(store.redis.zscore(store.keys.due(EVENTS), "evt_1")))
+    rewind(store)
+    assert abs(int(store.get(store.keys.latest()) or 0) - store.now_ms()) < 10_000
+    store.redis.set(store.keys.latest(), store.now_ms() + by_ms)
+    rewind(store)
+    moved = due - float(str(store.redis.zscore(store.keys.due(EVENTS), "evt_1")))
+    is_much = by_ms > CLOCK_SLACK_MS
+    assert (by_ms - 3000 < moved <= by_ms) if is_much else moved == 0
+    ahead = int(store.get(store.keys.latest()) or 0) - store.now_ms()
+    assert ahead <= (0 if is_much else by_ms)
+
+
+def test_a_fact_that_was_told_leaves_no_gap_in_the_sequence(work: Work) -> None:
+    settle(work, claimed(work), paid("pi_1"))
+    work.store.redis.hdel(work.store.keys.payment("pi_1"), "known")
+    settle(work, claimed(work, "evt_2"), paid("pi_1"))
+    settle(work, claimed(work, "evt_3"), paid("ch_1"))
+    ids = work.store.redis.lrange(work.store.keys.outbox("pi_1"), 0, -1)
+    items = [work.store.hash(work.store.keys.item(NOTIFICATIONS, one)) for one in ids]
+    assert [one["sequence"] for one in items] == ["1", "2"]
+
+
+def test_a_duty_that_is_scheduled_or_runs_stays_as_it_is(store: Store) -> None:
+    ensure_duties(store)
+    duty = DUTIES[0]
+    due = store.keys.due(UPKEEP)
+    assert store.redis.zscore(due, duty) == 0
+    store.redis.zadd(due, {duty: 77})
+    store.redis.hset(store.keys.item(UPKEEP, duty), "state", "processing")
+    ensure_duties(store)
+    assert store.redis.zscore(due, duty) == 77
+    assert store.hash(store.keys.item(UPKEEP, duty))["state"] == "processing"
