@@ -1,6 +1,6 @@
 # Each target calls a script in bin/; CI calls the same ones.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all demo chaos explore mutants bench slow lint format contract audit check lock sbom images clean
+.PHONY: help run test test-all demo chaos explore mutants mutation bench slow lint format contract audit check lock sbom images clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ explore: ## try every order of the steps of the real scripts and workers (ARGS="
 
 mutants: ## take one thing away at a time and see which test notices (ARGS="claim.lua" for a part)
 	@bin/mutants $(ARGS)
+
+mutation: ## have a library change policy, delivery, facts and answers (ARGS="'worker.policy*'" for a part)
+	@bin/mutation $(ARGS)
 
 slow: ## have clients and peers take their time, and print what other callers notice
 	@bin/slow $(ARGS)

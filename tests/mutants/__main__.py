@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.mutants import results
@@ -108,25 +108,32 @@ class Attempt:
         return result.is_final or self.own
 
     def at(self, mutant: Mutant) -> Result:
-        """Try one: on the explorer, on the test that killed it before, on its own, on the rest."""
+        """Try one: on the test that killed it before, the explorer, its own tests, the rest."""
         file = self.place.copy / mutant.file
         whole = file.read_text()
         file.write_text(mutant.applied_to(whole))
         try:
+            known = None if self.both else self._killer_before(mutant)
+            if known:
+                return Result(mutant.digest, tests=known)
             explorer = explored(self.place, mutant.explorer)
-            found = Result(mutant.digest, explorer)
             if explorer and not self.both:
-                return found
+                return Result(mutant.digest, explorer)
             killer = next(self._killers(mutant), "")
-            return found if self.own and not killer else replace(found, tests=killer)
+            asked_all = bool(killer) or not self.own
+            return Result(mutant.digest, explorer, killer if asked_all else None)
         finally:
             file.write_text(whole)
 
-    def _killers(self, mutant: Mutant) -> Iterator[str]:
-        """Name the first test that fails; one that fails the first time is asked again."""
+    def _killer_before(self, mutant: Mutant) -> str:
+        """Ask the test that killed it the last time: that costs least."""
         before = results.read().get(mutant.label)
-        if before and before.tests and "::" in before.tests:
-            yield from tested(self.place, ["-x", before.tests])
+        if not before or "::" not in (before.tests or ""):
+            return ""
+        return next(iter(tested(self.place, ["-x", str(before.tests)])), "")
+
+    def _killers(self, mutant: Mutant) -> Iterator[str]:
+        """Name the first test that fails; it is asked again."""
         rest = [] if self.own else [one for one in REST if one not in mutant.tests]
         for tests in filter(None, (mutant.tests, rest)):
             for name in tested(self.place, ["-x", *tests])[:1]:

@@ -25,8 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # What a try may take before a mutant counts as one that hangs; the slowest file needs a minute.
 LIMIT_SECONDS = 900.0
 LOOK_SECONDS = 0.05
-# CPU seconds for one configuration of the explorer; each is exhausted in less without a mutant.
-EXPLORER_SECONDS = 15.0
+# CPU seconds for one configuration of the explorer: what it finds, it finds in one or two mostly.
+EXPLORER_SECONDS = 5.0
 OURS = ("tests", "shared", "worker", "api", "sandbox", "local", "cli", "doctor", "chaos", "slow")
 # In the order given; plugins are imported already.
 SWITCHES = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:schemathesis"]
