@@ -81,7 +81,10 @@ export interface BatchTerms {
     event_id: string;
     reason: string;
     percent?: string;
-    keep_fee?: string;
+    /** In the smallest unit of `expected_currency`, as a fee that is a number. */
+    amount?: number;
+    keep_fee?: string | number;
+    expected_currency?: string;
 }
 
 /** Who decides, and why: both go into the audit. */

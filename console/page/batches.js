@@ -17,17 +17,26 @@ const MOST_AT_ONCE = 1_000;
  * @param {() => void} refresh
  */
 export function actions(known, refresh) {
-  const { state, counts } = known;
+  const { state } = known;
   const isOpen = state === "running" || state === "paused";
-  const again = (counts.failed ?? 0) > 0 && state !== "canceled";
   return [
     state === "running" && button({}, () => turn(known, "pause", refresh), "Pause"),
     state === "paused" && button({}, () => turn(known, "resume", refresh), "Resume"),
     isOpen && button({}, () => confirmCancel(known, refresh), "Cancel"),
-    again && button({}, () => confirmRetry(known, refresh), "Retry failed"),
+    ...(state === "canceled" ? [] : moreOf(known, refresh)),
     button({}, () => report(known), icon("save"), "Report CSV"),
   ];
 }
+
+/**
+ * Offer to refund what was not, though it could be.
+ * @param {Batch} known
+ * @param {() => void} refresh
+ */
+const moreOf = (known, refresh) => [
+  known.counts.failed && button({}, () => confirmRetry(known, refresh), "Retry failed"),
+  known.counts.late && button({}, () => confirmLate(known, refresh), "Refund late ones"),
+];
 
 /**
  * @param {Batch} known
@@ -81,6 +90,24 @@ function confirmRetry(known, refresh) {
       await ops.turnBatch(known.batch_id, "retry");
       refresh();
       return "They are tried once more.";
+    },
+  });
+}
+
+/**
+ * @param {Batch} known
+ * @param {() => void} refresh
+ */
+function confirmLate(known, refresh) {
+  ask({
+    title: `Refund ${counted(known.counts.late ?? 0, "late payment")}?`,
+    body: h("p", {}, "They came for the event after the batch was started."),
+    signed: false,
+    confirm: "Refund them",
+    act: async () => {
+      await ops.turnBatch(known.batch_id, "retry", ["late"]);
+      refresh();
+      return "They are refunded, too.";
     },
   });
 }

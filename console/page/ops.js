@@ -195,6 +195,8 @@ export const startBatch = (terms, key) => post(BATCHES, terms, { "Idempotency-Ke
 /**
  * @param {string} id
  * @param {"pause" | "resume" | "cancel" | "retry"} turn
+ * @param {string[]} [include] whom a retry is for, if not for those that failed
  * @returns {Promise<T.Batch>}
  */
-export const turnBatch = (id, turn) => post(`${BATCHES}/${encodeURIComponent(id)}/${turn}`, {});
+export const turnBatch = (id, turn, include) =>
+  post(`${BATCHES}/${encodeURIComponent(id)}/${turn}`, include ? { include } : {});

@@ -2,7 +2,7 @@
 
 import { ask } from "./dialogs.js";
 import { h } from "./dom.js";
-import { counted, money, sentence } from "./format.js";
+import { counted, decimals, money, sentence } from "./format.js";
 import * as ops from "./ops.js";
 import { address } from "./router.js";
 
@@ -14,9 +14,10 @@ const REASONS = ["requested_by_customer", "duplicate", "fraudulent"];
 /**
  * Ask how much of each payment is to be refunded, and show what that would do.
  * @param {string} eventId
+ * @param {string[]} currencies those of its payments
  */
-export function refundEvent(eventId) {
-  const { element, read } = termFields(eventId);
+export function refundEvent(eventId, currencies) {
+  const { element, read } = termFields(eventId, currencies);
   ask({
     title: "Refund this event?",
     body: h("p", {}, "First you see what would happen. Nothing is refunded yet."),
@@ -33,43 +34,82 @@ export function refundEvent(eventId) {
   });
 }
 
-/** @param {string} eventId */
-function termFields(eventId) {
-  const share = select("refund-share", { all: "All that is left", percent: "A percentage" });
-  const percent = h("input", {
-    id: "refund-percent",
-    type: "number",
-    min: "0.01",
-    max: "100",
-    step: "0.01",
-    "aria-label": "Percentage",
+/**
+ * @param {string} eventId
+ * @param {string[]} currencies
+ */
+function termFields(eventId, currencies) {
+  const share = select("refund-share", {
+    all: "All that is left",
+    percent: "A percentage",
+    amount: "An amount",
   });
-  const kept = select("refund-kept", { "": "Nothing", stripe_fee: "What Stripe took as its fee" });
+  const percent = figure("Percentage", "0.01", "100");
+  const amount = figure("Amount");
+  const kept = select("refund-kept", {
+    "": "Nothing",
+    stripe_fee: "What Stripe took as its fee",
+    fixed: "An amount",
+  });
+  const fee = figure("Amount to keep");
+  const currency = select(
+    "refund-currency",
+    Object.fromEntries(currencies.map((one) => [one, one.toUpperCase()])),
+  );
   const reason = select(
     "refund-reason",
     Object.fromEntries(REASONS.map((one) => [one, sentence(one)])),
   );
+  const only = row("refund-currency", "Only payments in", currency);
   const follow = () => {
-    percent.hidden = share.value !== "percent";
-    percent.required = !percent.hidden;
+    offer(percent, share.value === "percent");
+    offer(amount, share.value === "amount");
+    offer(fee, kept.value === "fixed");
+    only.hidden = amount.hidden && fee.hidden;
+    const step = String(1 / 10 ** decimals(currency.value));
+    for (const input of [amount, fee]) input.min = input.step = step;
   };
-  share.addEventListener("change", follow);
+  for (const one of [share, kept, currency]) one.addEventListener("change", follow);
   follow();
   const element = h(
     "div",
     { class: "terms" },
-    row("refund-share", "How much of each payment", share, percent),
-    row("refund-kept", "Keep of each", kept),
+    row("refund-share", "How much of each payment", share, percent, amount),
+    row("refund-kept", "Keep of each", kept, fee),
+    only,
     row("refund-reason", "Reason", reason),
   );
+  /** @param {HTMLInputElement} input */
+  const smallest = (input) => Math.round(input.valueAsNumber * 10 ** decimals(currency.value));
   /** @returns {Terms} */
   const read = () => ({
     event_id: eventId,
     reason: reason.value,
     ...(percent.hidden ? {} : { percent: percent.value }),
-    ...(kept.value ? { keep_fee: kept.value } : {}),
+    ...(amount.hidden ? {} : { amount: smallest(amount) }),
+    ...(kept.value === "stripe_fee" ? { keep_fee: kept.value } : {}),
+    ...(fee.hidden ? {} : { keep_fee: smallest(fee) }),
+    ...(only.hidden ? {} : { expected_currency: currency.value }),
   });
   return { element, read };
+}
+
+/**
+ * @param {string} label
+ * @param {string} [least]
+ * @param {string} [most]
+ */
+const figure = (label, least = "1", most = "") =>
+  h("input", { type: "number", min: least, max: most, step: least, "aria-label": label });
+
+/**
+ * Show an input, which then has to be filled, or hide it.
+ * @param {HTMLInputElement} input
+ * @param {boolean} wanted
+ */
+function offer(input, wanted) {
+  input.hidden = input.disabled = !wanted;
+  input.required = wanted;
 }
 
 /**

@@ -123,6 +123,36 @@ def test_an_event_is_refunded_after_a_dry_run_and_a_typed_confirmation(
     expect(page.get_by_role("table", name="Batches of refunds")).to_contain_text("completed")
 
 
+def test_a_fixed_amount_less_a_fixed_fee_goes_back_in_one_currency(
+    window: Window, running: Service
+) -> None:
+    sold(running, "fixed", 2)
+    paid(running, amount=900, currency="jpy", metadata={"event_id": "fixed"})
+    known = {"event_id": "fixed", "status": "succeeded"}
+    wait_until(lambda: len(ops(running, "payments", **known)["data"]) == 3, "all to be known")
+    page = window.sign_in("#/event-payments/fixed")
+    page.get_by_role("button", name="Refund this event").click()
+    only = page.get_by_label("Only payments in")
+    expect(only).to_be_hidden()
+    page.get_by_label("How much of each payment").select_option("An amount")
+    page.get_by_label("Keep of each").select_option("An amount")
+    only.select_option("SGD")
+    page.get_by_label("Amount", exact=True).fill("7.50")
+    page.get_by_label("Amount to keep").fill("0.25")
+    assert axe.violations(page) == []
+    page.get_by_role("button", name="Show what would happen").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("What would be refunded")).to_contain_text("14.50 SGD")
+    expect(dialog.get_by_label("Left out")).to_contain_text("1 payment: currency mismatch")
+    dialog.get_by_label("Type fixed").fill("fixed")
+    dialog.get_by_role("button", name="Refund 2 payments").click()
+    expect(page.get_by_text("7.50 SGD of each, less 0.25 SGD")).to_be_visible()
+    expect(page.get_by_text("completed")).to_be_visible(timeout=PATIENCE_MS)
+    (batch,) = batches(running, event_id="fixed").json()["data"]
+    assert (batch["amount"], batch["keep_fee"], batch["expected_currency"]) == (750, 25, "sgd")
+    assert batch["amounts"]["sgd"] == {"refunded": 1450}
+
+
 def test_all_batches_are_listed_and_each_leads_to_its_page(
     window: Window, running: Service
 ) -> None:

@@ -7,6 +7,7 @@ import * as ops from "../ops.js";
 import { card, empty, facts, headCard, idLink, pill, when } from "../parts.js";
 import { address } from "../router.js";
 import { table } from "../table.js";
+import { termsOf } from "../terms.js";
 import { PAGE } from "./search.js";
 
 /** @import { Batch, BatchMember, Child, MemberPage, Place, Tone, View } from "../../types" */
@@ -89,6 +90,7 @@ function head(known, refresh) {
       ["Ends", known.estimated_end && remaining(known.estimated_end)],
       ["Started", when(known.created)],
       ["Ended", known.ended && when(known.ended)],
+      ["Of each payment", sentence(termsOf(known))],
       ["Reason", known.reason && sentence(known.reason)],
     ]),
   );

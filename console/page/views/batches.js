@@ -1,11 +1,12 @@
 // All batches of refunds, the newest first, and how far each is.
 
 import { h, link } from "../dom.js";
-import { count, counted, words } from "../format.js";
+import { counted, words } from "../format.js";
 import * as ops from "../ops.js";
 import { empty, pill, when } from "../parts.js";
 import { address } from "../router.js";
 import { table } from "../table.js";
+import { termsOf } from "../terms.js";
 import { progressOf } from "./batch.js";
 
 /** @import { Batch, BatchList, View } from "../../types" */
@@ -49,13 +50,8 @@ export const batchTable = (rows) =>
  * Say what a batch is about, and what it refunds of each payment.
  * @param {Batch} batch
  */
-function nameOf({ event_id, total, percent, amount, keep_fee, reason }) {
+function nameOf(batch) {
+  const { event_id, total, reason } = batch;
   const whose = event_id ? `Event ${event_id}` : counted(total, "payment");
-  const share = percent ? `${percent} %` : amount ? `${count(amount)} of each` : "all that is left";
-  return [whose, share, keep_fee === null ? "" : keptOf(keep_fee), reason && words(reason)]
-    .filter(Boolean)
-    .join(", ");
+  return [whose, termsOf(batch), reason && words(reason)].filter(Boolean).join(", ");
 }
-
-/** @param {string | number} fee */
-const keptOf = (fee) => (fee === "stripe_fee" ? "less Stripe's fee" : "less a fee");

@@ -74,7 +74,11 @@ function drawn(name, { sums, rows, batches }) {
       {
         title: counted(sums.payments, "payment") + (sums.complete ? "" : ", and more"),
         id: name,
-        actions: button({ class: "primary" }, () => refundEvent(name), "Refund this event"),
+        actions: button(
+          { class: "primary" },
+          () => refundEvent(name, currencies(sums.sums)),
+          "Refund this event",
+        ),
       },
       facts([
         ["Received", byCurrency(sums.sums, "amount_received")],
@@ -89,6 +93,9 @@ function drawn(name, { sums, rows, batches }) {
     card(`Newest ${counted(rows.length, "payment")}`, { actions: all }, paymentTable(rows)),
   ];
 }
+
+/** @param {PaymentSum[]} sums */
+const currencies = (sums) => [...new Set(sums.flatMap(({ currency }) => currency ?? []))].sort();
 
 /**
  * Add the sums of each currency up.

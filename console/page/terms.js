@@ -1,0 +1,26 @@
+// What a batch refunds of each payment, in words.
+
+import { count, money } from "./format.js";
+
+/** @import { Batch } from "../types" */
+
+/**
+ * Say what a batch refunds of each payment.
+ * @param {Batch} batch
+ */
+export function termsOf({ percent, amount, keep_fee, expected_currency }) {
+  const share = percent
+    ? `${percent} %`
+    : amount
+      ? `${sum(amount, expected_currency)} of each`
+      : "all that is left";
+  const kept =
+    keep_fee === "stripe_fee" ? "Stripe's fee" : sum(Number(keep_fee), expected_currency);
+  return keep_fee === null ? share : `${share}, less ${kept}`;
+}
+
+/**
+ * @param {number} amount
+ * @param {string | null} currency
+ */
+const sum = (amount, currency) => (currency ? money(amount, currency) : count(amount));
