@@ -103,7 +103,10 @@ def let_die(running: Service, count: int) -> list[str]:
     fault = {"status": 422, "count": None, "match": {"type": "payment.succeeded"}}
     requests.post(faults, json=fault, timeout=5).raise_for_status()
     payments = [running.pay("pm_card_visa").json()["payment_intent_id"] for _ in range(count)]
-    wait_until(lambda: ops(running, "dead-letters")["matched"] == count, "notifications to die")
+    wait_until(
+        lambda: ops(running, "dead-letters", kind="notifications")["matched"] == count,
+        "notifications to die",
+    )
     requests.delete(faults, timeout=5).raise_for_status()
     return payments
 
