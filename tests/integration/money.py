@@ -124,7 +124,7 @@ def told(hands: Hands, *events: Json) -> list[Json]:
         assert hands.post_event(one).status_code == 200
         hands.work()
         assert hands.runtime.store.redis.zcard(hands.runtime.store.keys.dead(EVENTS)) == 0
-    return [item["body"] for item in hands.notifications()]
+    return [item["body"] for item in hands.notifications(with_fees=True)]
 
 
 def brief(bodies: list[Json], *fields: str) -> list[tuple[Any, ...]]:

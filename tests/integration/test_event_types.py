@@ -174,7 +174,7 @@ def test_a_type_is_told_once_and_in_full(hands: Hands, event_type: str) -> None:
         assert hands.post_event(event).status_code == 200
     hands.work()
 
-    (told,) = hands.notifications()
+    (told,) = hands.notifications(with_fees=True)
     data = told["body"]["data"]
     subject = event["data"]["object"]
     about = NAMED.get(subject["object"])

@@ -156,7 +156,7 @@ def test_fees_are_told_in_the_currency_of_the_balance(hands: Hands) -> None:
     requests.post(clock, json={"advance_seconds": 20}, timeout=5).raise_for_status()
     hands.deliver_events()
     hands.work()
-    (told,) = [n["body"] for n in hands.notifications() if n["type"] == "payment.settled"]
+    (told,) = [n["body"] for n in hands.notifications(type="payment.settled")]
     shown = hands.client.get(f"/api/payment/{made}").get_json()
     assert (told["data"]["currency"], told["data"]["settlement_currency"]) == ("eur", "usd")
     for name in ("fee", "net", "settlement_currency", "available_on"):
