@@ -12,9 +12,10 @@ from api.refund_ceiling import HOUR_MS
 from shared.facts import Fact
 from shared.keys import State
 from shared.store.scripts import ATTEMPTS_LIMIT, TIMELINE_LIMIT, Call, Store
-from shared.work.breaker import THRESHOLD, Breaker
+from shared.work.breaker import OPEN_MS, THRESHOLD, Breaker
 from shared.work.items import Claim, Recording, Work
-from shared.work.kinds import EVENTS, NOTIFICATIONS, REFUNDS, UPKEEP
+from shared.work.kinds import EVENTS, KINDS, NOTIFICATIONS, REFUNDS, UPKEEP
+from shared.work.liveness import pulse
 from shared.work.results import Done, Established, Retry
 from shared.work.settlement import Settlement
 from tests.conftest import make_settings
@@ -199,7 +200,7 @@ def test_a_job_that_is_recorded_is_counted_once(store: Store) -> None:
     assert store.redis.exists(store.keys.spending("shop", "sgd")) == 0
 
 
-@pytest.mark.parametrize("by_ms", [0, CLOCK_SLACK_MS - 1000, CLOCK_SLACK_MS + 5000])
+@pytest.mark.parametrize("by_ms", [0, CLOCK_SLACK_MS // 2, CLOCK_SLACK_MS + 5000])
 def test_due_times_go_back_with_a_clock_that_was_set_back_by_much(work: Work, by_ms: int) -> None:
     store = work.store
     claimed(work)
@@ -235,3 +236,39 @@ def test_a_duty_that_is_scheduled_or_runs_stays_as_it_is(store: Store) -> None:
     ensure_duties(store)
     assert store.redis.zscore(due, duty) == 77
     assert store.hash(store.keys.item(UPKEEP, duty))["state"] == "processing"
+
+
+def test_failures_and_an_open_breaker_are_forgotten_in_time(store: Store) -> None:
+    for number in range(THRESHOLD):
+        Breaker(store).failed(f"pi_{number}")
+    for name in (store.keys.failing(), store.keys.breaker()):
+        assert 0 < store.redis.pttl(name) <= OPEN_MS
+
+
+def test_an_answer_lets_the_next_attempt_be_a_probe_at_once(store: Store) -> None:
+    store.redis.set(store.keys.probe(), 1)
+    Breaker(store).answered()
+    assert not store.redis.exists(store.keys.probe())
+
+
+def test_one_pulse_goes_to_each_idle_queue_in_an_interval(store: Store) -> None:
+    store.redis.lpush(store.keys.queue(EVENTS), "a bell")
+    pulse(store)
+    store.redis.delete(store.keys.queue(REFUNDS))
+    pulse(store)
+    lengths = [store.redis.llen(store.keys.queue(kind)) for kind in KINDS.values()]
+    assert dict(zip(KINDS, lengths, strict=True)) == {
+        "events": 1,
+        "refunds": 0,
+        "notifications": 1,
+        "upkeep": 1,
+    }
+
+
+def test_a_process_without_a_sign_is_forgotten(store: Store) -> None:
+    names = {"signs": store.keys.signs("workers"), "clocks": store.keys.clocks()}
+    store.redis.zadd(names["signs"], {"gone": 1})
+    store.redis.hset(names["clocks"], "gone", 0)
+    store.run(Call("sign", names, ["here", store.now_ms(), 60_000]))
+    assert store.redis.zrange(names["signs"], 0, -1) == ["here"]
+    assert [*store.hash(names["clocks"])] == ["here"]
