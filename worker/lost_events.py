@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from shared.errors import CallerError
-from shared.stripe.event import Event, reference
+from shared.stripe.event import THIN_PREFIX, Event, account_in, reference
 from shared.stripe.gateway import StripeGateway
 
 Json = dict[str, Any]
@@ -40,7 +40,8 @@ def lost_event(event: Event, stripe: StripeGateway) -> Event:
     if not lost_type or not object_id:
         raise CallerError("The notice does not say which event was lost.", code="unreadable_body")
     place = PLACES.get(_kind(lost_type, related))
-    account = reference(impact.get("context")) or event.account
+    lost_type = lost_type.removeprefix(THIN_PREFIX)
+    account = account_in(impact.get("context")) or event.account
     return replace(
         event,
         type=lost_type,

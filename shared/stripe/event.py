@@ -138,7 +138,7 @@ def _thin(raw: Json) -> Event:
         created=_moment(int(datetime.fromisoformat(raw["created"]).timestamp())),
         livemode=_flag(raw.get("livemode")),
         object={},
-        account=_account(raw.get("context")),
+        account=account_in(raw.get("context")),
         request_key=_request_key((raw.get("reason") or {}).get("request")),
         request_id=_request_id((raw.get("reason") or {}).get("request")),
         related_url=reference(related.get("url")),
@@ -169,7 +169,7 @@ def _printable(value: object) -> str | None:
     return value if isinstance(value, str) and value and value.isprintable() else None
 
 
-def _account(context: object) -> str | None:
+def account_in(context: object) -> str | None:
     """Name the account of a thin event's context, which may be a path (`org_…/acct_…`)."""
     return context.rpartition("/")[2] if isinstance(context, str) and context else None
 

@@ -84,9 +84,10 @@ def require_object(obj: Json) -> None:
     Stripe's own words (a status, a code) are ASCII; texts that people write may have any character,
     even half of a surrogate pair. Raises `ValueError`.
     """
-    _require(obj, OBJECT)
-    for name in REFERENCES:
-        _require_id(obj.get(name))
+    for one in (obj, *_charges(obj)):
+        _require(one, OBJECT)
+        for name in REFERENCES:
+            _require_id(one.get(name))
     _require(obj.get("last_payment_error") or {}, ERROR)
     _require(obj.get("customer_details") or {}, {"email": TEXT})
     if not all(type(value) in TEXT for value in (obj.get("metadata") or {}).values()):
@@ -96,6 +97,12 @@ def require_object(obj: Json) -> None:
     for refund in _members(obj.get("refunds")):
         _require(refund, REFUND)
         _require_id(refund.get("id") or 0)
+
+
+def _charges(obj: Json) -> list[Json]:
+    """Give the charges that an object shows whole."""
+    named = (obj.get("charge"), obj.get("latest_charge"))
+    return [*(one for one in named if isinstance(one, dict)), *_members(obj.get("charges"))]
 
 
 def _members(listed: Any) -> list[Any]:

@@ -97,6 +97,7 @@ def test_the_snapshot_of_a_thin_only_destination_is_no_gap(
         ("payment_intent.processing", "/v1/payment_intents/pi_1", ["payment.succeeded"]),
         ("refund.created", "/v1/refunds/re_1", ["refund.succeeded"]),
         ("charge.updated", "/v1/charges/ch_1", []),
+        ("v1.payment_intent.succeeded", "/v1/payment_intents/pi_1", ["payment.succeeded"]),
     ],
 )
 def test_an_event_that_stripe_failed_to_generate_is_looked_up(
@@ -110,11 +111,12 @@ def test_an_event_that_stripe_failed_to_generate_is_looked_up(
     assert hands.told() == told
 
 
+@pytest.mark.parametrize("context", ["acct_1Seller", "org_1/acct_1Seller"])
 def test_a_lost_event_of_a_connected_account_is_looked_up_there(
-    hands: Hands, stripe_holds: list[Any]
+    hands: Hands, stripe_holds: list[Any], context: str
 ) -> None:
     impact = {"event_type": "refund.created", "related_object_id": "re_1"}
-    hands.post_event(notice(impact | {"context": "acct_1Seller"}))
+    hands.post_event(notice(impact | {"context": context}))
     hands.work()
     assert stripe_holds == [("/v1/refunds/re_1", "acct_1Seller")]
     (told,) = hands.notifications()

@@ -113,6 +113,9 @@ def tally(hands: Hands) -> dict[tuple[str, tuple[str, ...], str], float]:
         {"data": {"object": {"object": "payment_intent", "id": "pi 1"}}},
         {"data": {"object": {"amount": float("inf")}}},
         {"data": {"object": {}, "previous_attributes": "all"}},
+        {"data": {"object": {"object": "refund", "charge": {"amount_captured": "x"}}}},
+        {"data": {"object": {"object": "payment_intent", "latest_charge": {"amount": []}}}},
+        {"data": {"object": {"object": "payment_intent", "charges": {"data": [{"id": 5}]}}}},
     ],
 )
 def test_a_signed_event_that_no_worker_could_read_is_refused(
