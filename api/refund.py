@@ -139,7 +139,7 @@ def _by_stripes_id(refund_id: str, account: str | None) -> Json:
     job = None if account else parts().refund_jobs.job_of(refund_id)
     if job:
         _, account = parts().refund_jobs.attempts_and_account(job)
-        require_account(account)
+    require_account(account)
     return parts().gateway.refund(refund_id, account)
 
 

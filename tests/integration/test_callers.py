@@ -15,8 +15,12 @@ from shared.store.scripts import Store
 from tests.conftest import make_settings
 from tests.integration.hands import Hands
 
-KEYS = "shop:old-shop-key,shop:new-shop-key,kiosk:kiosk-key,report:report-key,bare-1,bare-2"
+KEYS = (
+    "shop:old-shop-key,shop:new-shop-key,kiosk:kiosk-key,seller:seller-key,"
+    "report:report-key,bare-1,bare-2"
+)
 LIMITS = {
+    "seller": {"accounts": ["acct_1Seller"]},
     "kiosk": {"accounts": ["own"], "refunds_per_hour": {"sgd": 500}},
     "report": {"read_only": True},
 }
@@ -81,6 +85,38 @@ def test_a_caller_acts_only_for_its_accounts(door: FlaskClient) -> None:
     answer = post(door, "/api/payment/process", "kiosk-key", PAY, Stripe_Account="acct_other")
     assert (answer.status_code, answer.get_json()["code"]) == (403, "account_not_allowed")
     assert post(door, "/api/payment/process", "kiosk-key", PAY).status_code == 200
+
+
+def test_a_caller_for_one_account_need_not_name_it_to_reach_its_payments(
+    door: FlaskClient, hands: Hands
+) -> None:
+    others, key = paid(door), {"Authorization": "Bearer seller-key"}
+    seller = {"Stripe_Account": "acct_1Seller"}
+    made = post(door, "/api/payment/process", "seller-key", PAY, **seller)
+    own = made.get_json()["payment_intent_id"]
+    body = {"payment_intent_id": own, "amount": 100}
+    job = post(door, "/api/refund/process", "seller-key", body).get_json()["refund_request_id"]
+    hands.work()
+    refund = door.get(f"/api/refund/{job}", headers=key).get_json()["refund_id"]
+    assert door.get(f"/api/refund/{refund}", headers=key).status_code == 200
+    assert door.get("/api/payments", headers=key).status_code == 200
+    assert post(door, "/api/payment/process", "seller-key", PAY).status_code == 403
+    for payment, status, conflict in ((own, 200, 409), (others, 403, 403)):
+        body = {"payment_intent_id": payment}
+        assert door.get(f"/api/payment/{payment}", headers=key).status_code == status
+        assert post(door, "/api/payment/verify", "seller-key", body).status_code == status
+        cancel = post(door, f"/api/payment/{payment}/cancel", "seller-key", {})
+        assert cancel.status_code == conflict
+    refused = post(door, "/api/refund/process", "seller-key", {"payment_intent_id": others})
+    assert (refused.status_code, refused.get_json()["code"]) == (403, "account_not_allowed")
+
+
+@pytest.mark.parametrize("path", ["/api/refund/re_1Unknown", "/api/payment/pi_1Unknown"])
+def test_a_caller_for_one_account_cannot_ask_for_what_nobody_knows(
+    door: FlaskClient, path: str
+) -> None:
+    answer = door.get(path, headers={"Authorization": "Bearer seller-key"})
+    assert (answer.status_code, answer.get_json()["code"]) == (403, "account_not_allowed")
 
 
 def test_a_refund_job_of_another_account_is_not_shown(door: FlaskClient, real_store: Store) -> None:
