@@ -33,10 +33,13 @@ export function actions(known, refresh) {
  * @param {Batch} known
  * @param {() => void} refresh
  */
-const moreOf = (known, refresh) => [
-  known.counts.failed && button({}, () => confirmRetry(known, refresh), "Retry failed"),
-  known.counts.late && button({}, () => confirmLate(known, refresh), "Refund late ones"),
-];
+function moreOf(known, refresh) {
+  const { failed = 0, late = 0 } = known.counts;
+  return [
+    failed > 0 && button({}, () => confirmRetry(known, refresh), "Retry failed"),
+    late > 0 && button({}, () => confirmLate(known, refresh), "Refund late ones"),
+  ];
+}
 
 /**
  * @param {Batch} known

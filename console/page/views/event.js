@@ -94,8 +94,14 @@ function drawn(name, { sums, rows, batches }) {
   ];
 }
 
-/** @param {PaymentSum[]} sums */
-const currencies = (sums) => [...new Set(sums.flatMap(({ currency }) => currency ?? []))].sort();
+/**
+ * Name the currencies of the payments, that of most of them first.
+ * @param {PaymentSum[]} sums
+ */
+function currencies(sums) {
+  const most = [...sums].sort((one, other) => other.payments - one.payments);
+  return [...new Set(most.flatMap(({ currency }) => currency ?? []))];
+}
 
 /**
  * Add the sums of each currency up.
