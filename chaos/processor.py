@@ -13,8 +13,7 @@ from chaos.stage import Stage
 
 NANOSECONDS = 1_000_000_000
 TICKS = os.sysconf("SC_CLK_TCK")
-# What plays others: at work Stripe and the event service have machines of their own.
-OTHERS = ("sandbox", "receiver")
+BACKGROUND = ("worker", "notifier", "upkeep")
 CLIENT = "client"
 
 
@@ -52,14 +51,16 @@ def uses(stage: Stage) -> dict[str, Use]:
 
 
 def keep_apart(stage: Stage) -> None:
-    """Give the service one half of the processors, and whoever plays others the other half."""
+    """Give the workers, notifiers and upkeep one half of the processors, and all others the other.
+
+    As in containers whose workers have processors of their own.
+    """
     cores = sorted(os.sched_getaffinity(0))
-    service, others = set(cores[: len(cores) // 2]), set(cores[len(cores) // 2 :])
+    others, background = set(cores[: len(cores) // 2]), set(cores[len(cores) // 2 :])
     for role, pid in _processes(stage):
         for task in _tasks(pid):
             with suppress(ProcessLookupError):
-                chosen = others if role in (*OTHERS, CLIENT) else service
-                os.sched_setaffinity(int(task.name), chosen)
+                os.sched_setaffinity(int(task.name), background if role in BACKGROUND else others)
 
 
 def _processes(stage: Stage) -> Iterator[tuple[str, int]]:

@@ -5,8 +5,8 @@
 
 With `--beside`, ordinary payments and webhooks are sent at a steady pace, in turns while the batch
 runs and while it is paused, and their times compared: leave the kills out then. With `--apart` the
-service has one half of the processors, and Stripe, the event service and the client the other half,
-as at work they have machines of their own. Exit 1 when a promise was broken.
+workers, the notifier and upkeep have one half of the processors, and all others the other half.
+Exit 1 when a promise was broken.
 """
 
 from __future__ import annotations
@@ -248,7 +248,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=12, help="processes to kill (12)")
     parser.add_argument("--seed", type=int, default=1, help="decides who is killed, and when")
     parser.add_argument("--beside", action="store_true", help="measure ordinary traffic beside it")
-    parser.add_argument("--apart", action="store_true", help="keep the service's processors apart")
+    parser.add_argument("--apart", action="store_true", help="processors of their own for workers")
     given = parser.parse_args()
     outcome = run(given.payments, given.kills, given.seed, beside=given.beside, apart=given.apart)
     sys.stdout.write(json.dumps(asdict(outcome), indent=2) + "\n")
