@@ -46,7 +46,11 @@ class NotificationData(BaseModel):
         description="The connected account (Stripe Connect); null for our own.",
         examples=["acct_1QxYzA"],
     )
-    status: str = Field(description="Stripe's status of the object.", examples=["succeeded"])
+    status: str = Field(
+        description="Stripe's status of the object; for a payment without an intent, the "
+        "corresponding status of an intent.",
+        examples=["succeeded"],
+    )
     amount: int | None = Field(
         description="Amount requested: of a payment the amount to pay, of a refund or a dispute "
         "its own amount; in the smallest unit.",
