@@ -98,5 +98,5 @@ def fake_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 def store(request: pytest.FixtureRequest) -> Store:
     """Either store: the fake is known to agree because every test here runs on both."""
     name = "fake_store" if request.param == "fakeredis" else "real_store"
-    found: Store = request.getfixturevalue(name)
-    return found
+    chosen_store: Store = request.getfixturevalue(name)
+    return chosen_store

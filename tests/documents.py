@@ -44,15 +44,15 @@ def blocks() -> list[Command]:
 
 def typed() -> list[Command]:
     """List the commands of indented blocks, a line each, without what explains them."""
-    found = []
+    commands = []
     for page in pages():
         text = ANY_FENCE.sub("", text_of(page)).replace("\\\n", "")
         for block in INDENTED.findall(text):
             for line in block.splitlines():
                 parts = COLUMNS.split(re.sub(r" +# .*", "", line.strip()))
                 joined = _joined(parts)
-                found += [Command(str(page), one) for one in joined if PROGRAM.match(one)]
-    return found
+                commands += [Command(str(page), one) for one in joined if PROGRAM.match(one)]
+    return commands
 
 
 def _joined(parts: list[str]) -> list[str]:
@@ -68,8 +68,8 @@ def _joined(parts: list[str]) -> list[str]:
 
 def mentioned() -> list[Command]:
     """List the commands that are named within a sentence or a table."""
-    found = []
+    commands = []
     for page in pages():
         text = ANY_FENCE.sub("", text_of(page))
-        found += [Command(str(page), one) for one in INLINE.findall(text) if PROGRAM.match(one)]
-    return found
+        commands += [Command(str(page), one) for one in INLINE.findall(text) if PROGRAM.match(one)]
+    return commands

@@ -37,11 +37,11 @@ def wait_until(condition: Callable[[], T], what: str) -> T:
     """Wait for a condition to give something true, and give it; fail naming what came instead."""
     until = time.monotonic() + PATIENCE_SECONDS
     while True:
-        found = condition()
-        if found:
-            return found
+        value = condition()
+        if value:
+            return value
         if time.monotonic() > until:
-            raise AssertionError(f"waited in vain for: {what}; last seen: {found!r}")
+            raise AssertionError(f"waited in vain for: {what}; last seen: {value!r}")
         time.sleep(0.02)
 
 
@@ -127,6 +127,6 @@ def _announced(module: str, environment: dict[str, str]) -> Iterator[str]:
     log = Path(tempfile.mkstemp(prefix=f"{module}-")[1])
     with process(sys.executable, "-m", module, environment=environment, log=log):
         address = re.compile(r"listening on (http://[\d.]+:\d+)")
-        found = wait_until(lambda: address.search(log.read_text()), f"{module} listens")
-        yield found.group(1)
+        value = wait_until(lambda: address.search(log.read_text()), f"{module} listens")
+        yield value.group(1)
     log.unlink()

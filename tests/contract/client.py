@@ -67,7 +67,7 @@ class Api:
         result: dict[str, Any] = answer.body
         return result
 
-    def found(self, path: str, params: Any = None) -> dict[str, Any]:
+    def find(self, path: str, params: Any = None) -> dict[str, Any]:
         """GET what has to exist and return the object."""
         answer = self.get(path, params)
         assert answer.status == 200, f"{path}: {answer.status} {answer.body}"

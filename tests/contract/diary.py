@@ -18,7 +18,7 @@ class Diary:
 
     def about(self, subject: str) -> list[dict[str, Any]]:
         """Return the events that concern an object or what belongs to it, oldest first."""
-        newest_first = self.api.found("/v1/events", {"limit": 100})["data"]
+        newest_first = self.api.find("/v1/events", {"limit": 100})["data"]
         return [e for e in reversed(newest_first) if _concerns(e["data"]["object"], subject)]
 
     def types(self, subject: str) -> list[str]:

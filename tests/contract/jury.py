@@ -39,7 +39,7 @@ class Jury:
 
     def attend(self, witness: Witness, api: Api) -> Seat:
         """Watch one more Stripe from now on; its older events are not our business."""
-        page = api.found("/v1/events", {"limit": 1})["data"]
+        page = api.find("/v1/events", {"limit": 1})["data"]
         seat = Seat(witness, api, len(witness.exchanges), page[0]["id"] if page else None)
         self.seats.append(seat)
         return seat
@@ -57,15 +57,15 @@ class Jury:
         return list(dict.fromkeys(complaints))[:MOST_SHOWN]
 
     def _new_events(self, seat: Seat) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
+        operations: list[dict[str, Any]] = []
         while True:
             params: dict[str, Any] = {"limit": LARGEST_PAGE}
             if seat.newest_event:
                 params["ending_before"] = seat.newest_event
-            page = seat.api.found("/v1/events", params)["data"]
+            page = seat.api.find("/v1/events", params)["data"]
             if not page:
-                return found
-            found += page
+                return operations
+            operations += page
             seat.newest_event = page[0]["id"]
 
     def _event(self, event: dict[str, Any]) -> list[str]:
@@ -104,7 +104,9 @@ def _about_headers(exchange: Exchange) -> list[str]:
         complaints.append("no Stripe-Version")
     if not exchange.headers.get("content-type", "").startswith("application/json"):
         complaints.append(f"Content-Type {exchange.headers.get('content-type')}")
-    key = next((v for k, v in exchange.asked.items() if k.lower() == "idempotency-key"), None)
+    key = next(
+        (v for k, v in exchange.headers_sent.items() if k.lower() == "idempotency-key"), None
+    )
     echoed = exchange.headers.get("idempotency-key")
     if exchange.method == "POST" and exchange.status == 200 and key != echoed:
         complaints.append(f"Idempotency-Key {key!r} came back as {echoed!r}")

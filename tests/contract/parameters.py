@@ -33,8 +33,8 @@ def operation_of(document: Mapping[str, Any], route: Route) -> Mapping[str, Any]
     wanted = re.sub(r"\{\w+\}", "{}", route.pattern)
     for path, operations in document["paths"].items():
         if re.sub(r"\{\w+\}", "{}", path) == wanted and route.method.lower() in operations:
-            found: Mapping[str, Any] = operations[route.method.lower()]
-            return found
+            described: Mapping[str, Any] = operations[route.method.lower()]
+            return described
     return {}
 
 
@@ -92,8 +92,8 @@ def properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
         if part.get("type") == "array":
             return properties(part.get("items", {}))
         if "properties" in part:
-            found: Mapping[str, Any] = part["properties"]
-            return found
+            described: Mapping[str, Any] = part["properties"]
+            return described
     return {}
 
 

@@ -27,28 +27,28 @@ def ids(page: dict[str, Any]) -> list[str]:
 
 
 def test_an_account_is_made_as_asked_and_found_again(api: Api) -> None:
-    asked = {
+    parameters = {
         "type": "express",
         "country": "SG",
         "default_currency": "sgd",
         "email": "hall@example.com",
         "business_type": "non_profit",
     }
-    made = api.made(PATH, asked | {"metadata[hall]": "1"})
+    made = api.made(PATH, parameters | {"metadata[hall]": "1"})
     assert made["id"].startswith("acct_")
-    assert made | asked == made
+    assert made | parameters == made
     assert made["metadata"] == {"hall": "1"}
     assert made["charges_enabled"] is True
-    assert api.found(f"{PATH}/{made['id']}") == made
+    assert api.find(f"{PATH}/{made['id']}") == made
 
 
 def test_accounts_are_listed_newest_first_in_pages(api: Api, connected: list[str]) -> None:
     newest, middle, oldest = connected
-    first = api.found(PATH, {"limit": 2})
+    first = api.find(PATH, {"limit": 2})
     assert (ids(first), first["has_more"]) == ([newest, middle], True)
-    second = api.found(PATH, {"limit": 1, "starting_after": middle})
+    second = api.find(PATH, {"limit": 1, "starting_after": middle})
     assert ids(second) == [oldest]
-    back = api.found(PATH, {"limit": 2, "ending_before": oldest})
+    back = api.find(PATH, {"limit": 2, "ending_before": oldest})
     assert (ids(back), back["has_more"]) == ([newest, middle], False)
 
 
@@ -61,8 +61,8 @@ def test_to_act_for_an_account_is_to_have_it_connected(api: Api) -> None:
     named = "acct_1NamedOnly"
     theirs = api.acting_for(named)
     intent = pay(theirs)
-    assert named in ids(api.found(PATH, {"limit": 100}))
-    assert theirs.found("/v1/account")["id"] == named
+    assert named in ids(api.find(PATH, {"limit": 100}))
+    assert theirs.find("/v1/account")["id"] == named
     assert api.get(f"/v1/payment_intents/{intent['id']}").status == 404
 
 
@@ -73,23 +73,23 @@ def test_events_of_an_account_name_it_and_are_listed_there_only(
     for name in connected[:2]:
         theirs = api.acting_for(name)
         intent = pay(theirs)
-        events = theirs.found("/v1/events", {"limit": 100})["data"]
+        events = theirs.find("/v1/events", {"limit": 100})["data"]
         assert {event["account"] for event in events} == {name}
         assert events[-1]["data"]["object"]["id"] == intent["id"]
         assert [c for event in events for c in jury.oracle.judge_event(event).complaints] == []
         path = f"/v1/events/{events[0]['id']}"
-        assert theirs.found(path) == events[0]
+        assert theirs.find(path) == events[0]
         assert api.get(path).status == 404
-    ours = api.found("/v1/events", {"limit": 100})["data"]
+    ours = api.find("/v1/events", {"limit": 100})["data"]
     assert mine["id"] in {event["data"]["object"]["id"] for event in ours}
     assert not any("account" in event for event in ours)
 
 
 def test_the_platform_is_no_account_of_its_own(api: Api, connected: list[str]) -> None:
-    platform = api.found("/v1/account")
+    platform = api.find("/v1/account")
     assert platform["object"] == "account"
-    assert platform["id"] not in ids(api.found(PATH, {"limit": 100}))
-    assert api.acting_for(connected[0]).found(PATH)["data"] == []
+    assert platform["id"] not in ids(api.find(PATH, {"limit": 100}))
+    assert api.acting_for(connected[0]).find(PATH)["data"] == []
 
 
 @pytest.mark.parametrize("name", ["acct_unknown", "acct_let_go"])
@@ -104,4 +104,4 @@ def test_an_account_that_is_not_ours_is_refused(api: Api, endive: Api, name: str
     assert (answer.status, answer.error["code"]) == (403, "account_invalid")
     assert answer.error["message"].startswith("The provided key")
     assert f"'{name}'" in answer.error["message"]
-    assert name not in ids(api.found(PATH, {"limit": 100}))
+    assert name not in ids(api.find(PATH, {"limit": 100}))

@@ -45,7 +45,7 @@ def test_without_one_the_sdk_is_used(api: Api, diary: Diary) -> None:
 def test_an_authenticated_payment_succeeds(api: Api, side: Side, diary: Diary) -> None:
     intent = pay(api, CARD)
     authenticate(side, intent, "complete")
-    paid = api.found(f"/v1/payment_intents/{intent['id']}", {"expand[]": "latest_charge"})
+    paid = api.find(f"/v1/payment_intents/{intent['id']}", {"expand[]": "latest_charge"})
     assert (paid["status"], paid["next_action"]) == ("succeeded", None)
     secure = paid["latest_charge"]["payment_method_details"]["card"]["three_d_secure"]
     assert secure["result"] == "authenticated"
@@ -63,7 +63,7 @@ def test_an_authenticated_payment_succeeds(api: Api, side: Side, diary: Diary) -
 def test_an_authenticated_hold_waits_for_capture(api: Api, side: Side) -> None:
     intent = pay(api, CARD, capture_method="manual")
     authenticate(side, intent, "complete")
-    assert api.found(f"/v1/payment_intents/{intent['id']}")["status"] == "requires_capture"
+    assert api.find(f"/v1/payment_intents/{intent['id']}")["status"] == "requires_capture"
 
 
 @pytest.mark.fake_only(reason=NO_BANK)
@@ -73,7 +73,7 @@ def test_a_failed_authentication_asks_for_another_method(
 ) -> None:
     intent = pay(api, CARD)
     authenticate(side, intent, outcome)
-    failed = api.found(f"/v1/payment_intents/{intent['id']}")
+    failed = api.find(f"/v1/payment_intents/{intent['id']}")
     assert failed["status"] == "requires_payment_method"
     assert failed["last_payment_error"]["code"] == "payment_intent_authentication_failure"
     assert failed["latest_charge"] is None
@@ -101,10 +101,10 @@ def test_some_cards_are_declined_after_authentication(
 ) -> None:
     intent = pay(api, method)
     authenticate(side, intent, "complete")
-    declined = api.found(f"/v1/payment_intents/{intent['id']}")
+    declined = api.find(f"/v1/payment_intents/{intent['id']}")
     assert declined["status"] == "requires_payment_method"
     assert declined["last_payment_error"]["decline_code"] == decline_code
-    assert api.found(f"/v1/charges/{declined['latest_charge']}")["status"] == "failed"
+    assert api.find(f"/v1/charges/{declined['latest_charge']}")["status"] == "failed"
     diary.last(intent["id"], "charge.failed")
 
 
@@ -131,17 +131,17 @@ def test_a_challenge_is_answered_once(api: Api, side: Side) -> None:
     authenticate(side, intent, "complete")
     with pytest.raises(requests.HTTPError):
         authenticate(side, intent, "fail")
-    assert api.found(f"/v1/payment_intents/{intent['id']}")["status"] == "succeeded"
+    assert api.find(f"/v1/payment_intents/{intent['id']}")["status"] == "succeeded"
 
 
 def test_an_optional_challenge_comes_only_when_asked_for(api: Api) -> None:
     assert pay(api, "pm_card_threeDSecureOptional")["status"] == "succeeded"
-    asked = pay(
+    payment = pay(
         api,
         "pm_card_threeDSecureOptional",
         **{"payment_method_options[card][request_three_d_secure]": "any"},
     )
-    assert asked["status"] == "requires_action"
+    assert payment["status"] == "requires_action"
 
 
 def test_what_must_not_ask_for_action_fails_instead(api: Api) -> None:

@@ -21,7 +21,7 @@ def settled(api: Api, side: Side, intent: dict[str, Any]) -> dict[str, Any]:
     """Wait until a charge has its balance transaction, and return that."""
     path = f"/v1/charges/{intent['latest_charge']}"
     return side.eventually(
-        lambda: api.found(path, {"expand[]": "balance_transaction"})["balance_transaction"],
+        lambda: api.find(path, {"expand[]": "balance_transaction"})["balance_transaction"],
         "the balance transaction",
     )
 
@@ -71,17 +71,17 @@ def test_a_refund_waits_for_money(fresh_sandbox: Fresh) -> None:
     diary = Diary(api, side)
     intent = pay(api)
     side.control("balance", available=1999)
-    assert api.found("/v1/balance")["available"][0]["amount"] == 1999
+    assert api.find("/v1/balance")["available"][0]["amount"] == 1999
     refund = api.made("/v1/refunds", {"payment_intent": intent["id"]})
     assert (refund["status"], refund["pending_reason"]) == ("pending", "insufficient_funds")
     assert refund["balance_transaction"] is None
-    assert api.found(f"/v1/charges/{intent['latest_charge']}")["amount_refunded"] == 2000
+    assert api.find(f"/v1/charges/{intent['latest_charge']}")["amount_refunded"] == 2000
     side.control("balance", available=2000)
-    paid = api.found(f"/v1/refunds/{refund['id']}")
+    paid = api.find(f"/v1/refunds/{refund['id']}")
     assert paid["status"] == "succeeded"
     assert paid["balance_transaction"] is not None
     assert "pending_reason" not in paid
-    assert api.found("/v1/balance")["available"][0]["amount"] == 0
+    assert api.find("/v1/balance")["available"][0]["amount"] == 0
     change = diary.last(refund["id"], "refund.updated")["data"]["previous_attributes"]
     assert (change["status"], change["pending_reason"]) == ("pending", "insufficient_funds")
 
@@ -95,9 +95,9 @@ def test_a_waiting_refund_is_paid_from_what_becomes_available(fresh_sandbox: Fre
     refund = api.made("/v1/refunds", {"payment_intent": intent["id"]})
     assert refund["pending_reason"] == "insufficient_funds"
     side.let_time_pass(24 * 3600)
-    assert api.found(f"/v1/refunds/{refund['id']}")["status"] == "pending"
+    assert api.find(f"/v1/refunds/{refund['id']}")["status"] == "pending"
     side.let_time_pass(2 * 24 * 3600)
-    assert api.found(f"/v1/refunds/{refund['id']}")["status"] == "succeeded"
+    assert api.find(f"/v1/refunds/{refund['id']}")["status"] == "succeeded"
 
 
 @MINE
@@ -109,7 +109,7 @@ def test_a_waiting_refund_can_fail(fresh_sandbox: Fresh) -> None:
     failed: Any = side.control(f"refunds/{refund['id']}/fail", reason="insufficient_funds")
     assert (failed["status"], failed["failure_reason"]) == ("failed", "insufficient_funds")
     assert failed.get("failure_balance_transaction") is None
-    assert api.found(f"/v1/charges/{intent['latest_charge']}")["amount_refunded"] == 0
+    assert api.find(f"/v1/charges/{intent['latest_charge']}")["amount_refunded"] == 0
 
 
 @pytest.mark.parametrize(
@@ -126,10 +126,10 @@ def test_a_refund_waits_for_its_charge(api: Api, side: Side, iban: str, status: 
 
 
 def no_longer_pending(api: Api, refund: str) -> dict[str, Any] | None:
-    now = api.found(f"/v1/refunds/{refund}")
+    now = api.find(f"/v1/refunds/{refund}")
     return None if now["status"] == "pending" else now
 
 
 def test_a_declined_charge_moves_no_money(api: Api) -> None:
     charge = try_to_pay(api, "pm_card_chargeDeclined").error["charge"]
-    assert api.found("/v1/balance_transactions", {"source": charge})["data"] == []
+    assert api.find("/v1/balance_transactions", {"source": charge})["data"] == []

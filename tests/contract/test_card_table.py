@@ -49,10 +49,10 @@ def test_an_id_and_its_token_stand_for_a_card(
     api: Api, name: str, shown: tuple[str, str, str]
 ) -> None:
     by_token = api.made("/v1/payment_methods", {"type": "card", "card[token]": f"tok_{name}"})
-    by_id = api.found(f"/v1/payment_methods/pm_card_{name}")
+    by_id = api.find(f"/v1/payment_methods/pm_card_{name}")
     for method in (by_token, by_id):
-        found = method["card"]
-        assert (found["brand"], found["funding"], found["country"]) == shown
+        card = method["card"]
+        assert (card["brand"], card["funding"], card["country"]) == shown
     assert by_id["id"] != f"pm_card_{name}"
     assert pay(api, f"pm_card_{name}")["status"] == "succeeded"
 
@@ -104,7 +104,7 @@ def test_risk_is_told_in_the_outcome(api: Api) -> None:
     risky = pay(api, "pm_card_riskLevelElevated", **OPEN)["latest_charge"]
     assert risky["outcome"]["risk_level"] == "elevated"
     blocked = try_to_pay(api, "pm_card_riskLevelHighest").error
-    outcome = api.found(f"/v1/charges/{blocked['charge']}")["outcome"]
+    outcome = api.find(f"/v1/charges/{blocked['charge']}")["outcome"]
     assert (outcome["risk_level"], outcome["type"]) == ("highest", "blocked")
 
 
@@ -114,17 +114,17 @@ def test_an_old_3d_secure_token_asks_for_action(api: Api) -> None:
     assert pay(api, method["id"])["status"] == "requires_action"
 
 
-@pytest.mark.parametrize(("method", "said"), DECLINES.items(), ids=DECLINES)
+@pytest.mark.parametrize(("method", "expectation"), DECLINES.items(), ids=DECLINES)
 def test_a_decline_has_its_details(
-    api: Api, method: str, said: tuple[str, str | None, str, str | None]
+    api: Api, method: str, expectation: tuple[str, str | None, str, str | None]
 ) -> None:
-    network_code, network_advice, advice, param = said
+    network_code, network_advice, advice, param = expectation
     error = try_to_pay(api, method).error
     assert error["network_decline_code"] == network_code
     assert error.get("network_advice_code") == network_advice
     assert error["advice_code"] == advice
     assert error.get("param") == param
-    outcome = api.found(f"/v1/charges/{error['charge']}")["outcome"]
+    outcome = api.find(f"/v1/charges/{error['charge']}")["outcome"]
     assert outcome["network_advice_code"] == network_advice
     decline_code = error["decline_code"]
     expected = (

@@ -87,7 +87,7 @@ def test_a_good_number_pays_and_is_not_kept(api: Api, number: str) -> None:
     assert method.body["card"]["checks"]["cvc_check"] == "unchecked"
     intent = pay(api, method.body["id"])
     assert intent["payment_method"] == method.body["id"]
-    charge = api.found(f"/v1/charges/{intent['latest_charge']}")
+    charge = api.find(f"/v1/charges/{intent['latest_charge']}")
     assert charge["payment_method_details"]["card"]["last4"] == number[-4:]
 
 
@@ -128,11 +128,11 @@ def assert_declined(api: Api, answer: Answer, code: str, decline_code: str | Non
     assert intent["last_payment_error"]["payment_method"]["object"] == "payment_method"
     assert error["charge"] == intent["latest_charge"]
     assert error["payment_method"]["object"] == "payment_method"
-    charge = api.found(f"/v1/charges/{error['charge']}")
+    charge = api.find(f"/v1/charges/{error['charge']}")
     assert (charge["status"], charge["paid"], charge["captured"]) == ("failed", False, False)
     assert charge["failure_code"] == code
     assert charge["failure_message"] == error["message"]
-    assert api.found(f"/v1/payment_intents/{intent['id']}")["status"] == "requires_payment_method"
+    assert api.find(f"/v1/payment_intents/{intent['id']}")["status"] == "requires_payment_method"
 
 
 def test_a_decline_says_what_the_network_said(api: Api) -> None:
@@ -140,14 +140,14 @@ def test_a_decline_says_what_the_network_said(api: Api) -> None:
     assert error["advice_code"]
     assert error["network_decline_code"]
     assert error["doc_url"] == "https://stripe.com/docs/error-codes/card-declined"
-    outcome = api.found(f"/v1/charges/{error['charge']}")["outcome"]
+    outcome = api.find(f"/v1/charges/{error['charge']}")["outcome"]
     assert outcome["network_status"] == "declined_by_network"
     assert (outcome["type"], outcome["reason"]) == ("issuer_declined", "insufficient_funds")
 
 
 def test_a_blocked_card_never_reaches_the_network(api: Api) -> None:
     error = try_to_pay(api, "pm_card_radarBlock").error
-    outcome = api.found(f"/v1/charges/{error['charge']}")["outcome"]
+    outcome = api.find(f"/v1/charges/{error['charge']}")["outcome"]
     assert (outcome["network_status"], outcome["type"]) == ("not_sent_to_network", "blocked")
 
 
@@ -240,7 +240,7 @@ def test_attaching_passes_the_cvc_check(api: Api) -> None:
     method = api.made("/v1/payment_methods/pm_card_visa/attach", {"customer": customer})
     assert method["customer"] == customer
     assert method["card"]["checks"]["cvc_check"] == "pass"
-    listed = api.found(f"/v1/customers/{customer}/payment_methods")["data"]
+    listed = api.find(f"/v1/customers/{customer}/payment_methods")["data"]
     assert [m["id"] for m in listed] == [method["id"]]
     freed = api.made(f"/v1/payment_methods/{method['id']}/detach")
     assert freed["customer"] is None
@@ -274,6 +274,6 @@ def test_no_card_number_is_ever_said(api: Api, side: Side, witness: Any) -> None
     for number in ("4242424242424242", "4000000000000002"):
         try_to_pay(api, card(api, number).body["id"])
     api.get("/v1/events", {"limit": 100})
-    said = b"".join(exchange.body for exchange in witness.exchanges)
+    bodies = b"".join(exchange.body for exchange in witness.exchanges)
     for number in {*SUCCEED.values(), *(d[0] for d in DECLINED.values()), *THREE_D_SECURE.values()}:
-        assert number.encode() not in said
+        assert number.encode() not in bodies

@@ -37,7 +37,7 @@ def open_session(api: Api) -> Any:
 
 def complete(api: Api, session: dict[str, Any], **method: Any) -> dict[str, Any]:
     """Pay as the CLI's fixtures do."""
-    page = api.found(f"/v1/payment_pages/{session['id']}")
+    page = api.find(f"/v1/payment_pages/{session['id']}")
     assert page["id"]
     billing = {
         "billing_details[name]": "Jenny Rosen",
@@ -49,7 +49,7 @@ def complete(api: Api, session: dict[str, Any], **method: Any) -> dict[str, Any]
         {"payment_method": made["id"], "expected_amount": 3000},
     )
     assert answer.status in {200, 402}, answer.body
-    return api.found(f"/v1/checkout/sessions/{session['id']}")
+    return api.find(f"/v1/checkout/sessions/{session['id']}")
 
 
 def test_an_open_session_waits_at_its_url(open_session: Any) -> None:
@@ -68,10 +68,10 @@ def test_an_open_session_waits_at_its_url(open_session: Any) -> None:
 def test_line_items_open_on_demand(api: Api, open_session: Any) -> None:
     session = open_session()
     path = f"/v1/checkout/sessions/{session['id']}"
-    items = api.found(path, {"expand[]": "line_items"})["line_items"]
+    items = api.find(path, {"expand[]": "line_items"})["line_items"]
     assert items["data"][0]["quantity"] == 2
     assert items["data"][0]["amount_total"] == 3000
-    assert api.found(path + "/line_items")["data"][0]["price"]["unit_amount"] == 1500
+    assert api.find(path + "/line_items")["data"][0]["price"]["unit_amount"] == 1500
 
 
 def test_prices_can_be_given_in_place(api: Api) -> None:
@@ -95,7 +95,7 @@ def test_a_card_completes_it(api: Api, diary: Diary, open_session: Any) -> None:
     done = complete(api, session, **{"type": "card", "card[token]": "tok_visa"})
     assert (done["status"], done["payment_status"]) == ("complete", "paid")
     assert done["customer_details"]["email"] == "jenny@example.com"
-    intent = api.found(f"/v1/payment_intents/{done['payment_intent']}")
+    intent = api.find(f"/v1/payment_intents/{done['payment_intent']}")
     assert (intent["status"], intent["amount"]) == ("succeeded", 3000)
     assert intent["metadata"] == {"user_id": "U1"}
     types = [t for t in diary.types(intent["id"]) if t != "charge.updated"]
@@ -147,7 +147,7 @@ def test_a_debit_completes_it_before_the_money_comes(
     completed = diary.last(session["id"], "checkout.session.completed")
     assert completed["data"]["object"]["payment_status"] == "unpaid"
     diary.last(session["id"], session_event)
-    now = api.found(f"/v1/checkout/sessions/{session['id']}")
+    now = api.find(f"/v1/checkout/sessions/{session['id']}")
     assert now["payment_status"] == end
     charge = "charge.succeeded" if end == "paid" else "charge.failed"
     intent = "payment_intent.succeeded" if end == "paid" else "payment_intent.payment_failed"
@@ -177,5 +177,5 @@ def test_a_session_needs_something_to_sell(api: Api) -> None:
 
 def test_sessions_are_found_by_their_intent(api: Api, open_session: Any) -> None:
     session = open_session()
-    listed = api.found("/v1/checkout/sessions", {"limit": 5})["data"]
+    listed = api.find("/v1/checkout/sessions", {"limit": 5})["data"]
     assert session["id"] in [s["id"] for s in listed]

@@ -101,7 +101,7 @@ def test_an_event_is_resent_to_an_endpoint(api: Api, cli: Cli, receiver: Receive
         *("-d", "enabled_events[]=charge.refunded"),
     ).json
     intent = create(api)
-    events = api.found("/v1/events", {"type": "payment_intent.created", "limit": 5})["data"]
+    events = api.find("/v1/events", {"type": "payment_intent.created", "limit": 5})["data"]
     event = next(e for e in events if e["data"]["object"]["id"] == intent["id"])
     resent = cli.run("events", "resend", event["id"], "--webhook-endpoint", endpoint["id"])
     assert resent.json["id"] == event["id"]

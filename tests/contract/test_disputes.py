@@ -25,7 +25,7 @@ def dispute_of(api: Api, side: Side, intent: dict[str, Any]) -> dict[str, Any]:
     """Wait for the dispute; the sandbox has it at once, Stripe after a second."""
     path = "/v1/disputes"
     seen = side.eventually(
-        lambda: api.found(path, {"payment_intent": intent["id"]})["data"],
+        lambda: api.find(path, {"payment_intent": intent["id"]})["data"],
         "the dispute",
     )
     return dict(seen[0])
@@ -34,8 +34,8 @@ def dispute_of(api: Api, side: Side, intent: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.fake_only(reason="Stripe takes about a second")
 def test_the_dispute_is_there_at_once(api: Api) -> None:
     intent = pay(api, "pm_card_createDispute")
-    assert api.found("/v1/disputes", {"payment_intent": intent["id"]})["data"]
-    by_charge = api.found("/v1/disputes", {"charge": intent["latest_charge"]})
+    assert api.find("/v1/disputes", {"payment_intent": intent["id"]})["data"]
+    by_charge = api.find("/v1/disputes", {"charge": intent["latest_charge"]})
     assert by_charge["count"] == 1
 
 
@@ -51,7 +51,7 @@ def test_a_chargeback_takes_the_money(api: Api, diary: Diary, disputed: Any) -> 
     assert (transaction["amount"], transaction["fee"]) == (-2000, 1500)
     assert dispute["evidence_details"]["has_evidence"] is False
     assert dispute["evidence_details"]["due_by"] > dispute["created"]
-    assert api.found(f"/v1/charges/{intent['latest_charge']}")["disputed"] is True
+    assert api.find(f"/v1/charges/{intent['latest_charge']}")["disputed"] is True
     types = diary.types(dispute["id"])
     assert {"charge.dispute.created", "charge.dispute.funds_withdrawn"} <= set(types)
 
@@ -84,8 +84,8 @@ def test_winning_evidence_wins_the_money_back(
     path = f"/v1/disputes/{dispute['id']}"
     sent = api.made(path, {"evidence[uncategorized_text]": "winning_evidence", "submit": "true"})
     assert sent["status"] in {"under_review", "won"}
-    side.eventually(lambda: api.found(path)["status"] == "won", "the dispute to be won")
-    won = api.found(path)
+    side.eventually(lambda: api.find(path)["status"] == "won", "the dispute to be won")
+    won = api.find(path)
     assert len(won["balance_transactions"]) == 2
     assert sum(t["amount"] for t in won["balance_transactions"]) == 0
     for event_type in ("charge.dispute.funds_reinstated", "charge.dispute.closed"):
@@ -96,7 +96,7 @@ def test_losing_evidence_loses(api: Api, side: Side, diary: Diary, disputed: Any
     _, dispute = disputed()
     path = f"/v1/disputes/{dispute['id']}"
     api.made(path, {"evidence[uncategorized_text]": "losing_evidence"})
-    side.eventually(lambda: api.found(path)["status"] == "lost", "the dispute to be lost")
+    side.eventually(lambda: api.find(path)["status"] == "lost", "the dispute to be lost")
     assert diary.last(dispute["id"], "charge.dispute.closed")["data"]["object"]["status"] == "lost"
     assert "charge.dispute.funds_reinstated" not in diary.types(dispute["id"])
 
@@ -136,15 +136,15 @@ def test_an_inquiry_can_escalate(api: Api, side: Side, disputed: Any) -> None:
     path = f"/v1/disputes/{dispute['id']}"
     api.made(path, {"evidence[uncategorized_text]": "escalate_inquiry_evidence"})
     side.eventually(
-        lambda: api.found(path)["status"] == "needs_response",
+        lambda: api.find(path)["status"] == "needs_response",
         "the inquiry to become a chargeback",
     )
-    assert len(api.found(path)["balance_transactions"]) == 1
+    assert len(api.find(path)["balance_transactions"]) == 1
 
 
 def test_a_held_charge_is_disputed_after_capture(api: Api, side: Side) -> None:
     intent = authorize(api, "pm_card_createDispute")
-    assert api.found("/v1/disputes", {"payment_intent": intent["id"]})["data"] == []
+    assert api.find("/v1/disputes", {"payment_intent": intent["id"]})["data"] == []
     api.made(f"/v1/payment_intents/{intent['id']}/capture")
     assert dispute_of(api, side, intent)["status"] == "needs_response"
 
@@ -152,7 +152,7 @@ def test_a_held_charge_is_disputed_after_capture(api: Api, side: Side) -> None:
 def test_some_charges_are_disputed_more_than_once(api: Api, side: Side) -> None:
     intent = pay(api, "pm_card_createMultipleDisputes")
     side.eventually(
-        lambda: len(api.found("/v1/disputes", {"payment_intent": intent["id"]})["data"]) > 1,
+        lambda: len(api.find("/v1/disputes", {"payment_intent": intent["id"]})["data"]) > 1,
         "a second dispute",
     )
 

@@ -86,8 +86,8 @@ def attached(api: Api) -> str:
 
 def disputed(api: Api) -> str:
     intent = pay(api, "pm_card_createDispute")
-    found = api.found("/v1/disputes", {"payment_intent": intent["id"]})
-    return str(found["data"][0]["id"])
+    disputes = api.find("/v1/disputes", {"payment_intent": intent["id"]})
+    return str(disputes["data"][0]["id"])
 
 
 # What makes a request valid, and which object it is about.

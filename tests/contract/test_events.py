@@ -18,7 +18,7 @@ def test_an_event_is_a_snapshot(api: Api, diary: Diary) -> None:
     assert event["livemode"] is False
     assert event["data"]["object"] == intent
     assert "previous_attributes" not in event["data"]
-    assert api.found(f"/v1/events/{event['id']}") == event
+    assert api.find(f"/v1/events/{event['id']}") == event
 
 
 def test_ids_stay_unexpanded_inside_events(api: Api, diary: Diary) -> None:
@@ -97,5 +97,5 @@ def test_customers_and_endpoints_are_not_payments(api: Api, diary: Diary) -> Non
 @pytest.mark.parametrize("success", ["true", "false"])
 def test_events_are_found_by_delivery_success(api: Api, success: str) -> None:
     try_to_pay(api, "pm_card_visa")
-    found = api.found("/v1/events", {"delivery_success": success, "limit": 3})
-    assert found["object"] == "list"
+    page = api.find("/v1/events", {"delivery_success": success, "limit": 3})
+    assert page["object"] == "list"

@@ -29,14 +29,14 @@ OTHER_TYPES = {"payment_method"}
 
 
 @pytest.fixture(scope="module")
-def found(api: Api, side: Side) -> dict[str, str]:
+def objects(api: Api, side: Side) -> dict[str, str]:
     """Make one object of each kind; return their ids."""
     customer = api.made("/v1/customers", {})["id"]
     paid, disputed = pay(api, customer=customer), pay(api, "pm_card_createDispute")
     session = api.made(SESSIONS, SALE)
-    [item] = api.found(f"{SESSIONS}/{session['id']}/line_items")["data"]
+    [item] = api.find(f"{SESSIONS}/{session['id']}/line_items")["data"]
     dispute = side.eventually(
-        lambda: api.found("/v1/disputes", {"payment_intent": disputed["id"]})["data"], "a dispute"
+        lambda: api.find("/v1/disputes", {"payment_intent": disputed["id"]})["data"], "a dispute"
     )[0]
     return {
         "payment_intent": paid["id"],
@@ -54,10 +54,10 @@ def found(api: Api, side: Side) -> dict[str, str]:
 
 @pytest.mark.usefixtures("prepared")
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_expandable_expands(api: Api, found: dict[str, str], kind: str) -> None:
+def test_what_is_expandable_expands(api: Api, objects: dict[str, str], kind: str) -> None:
     names: list[str] = document()["components"]["schemas"][kind]["x-expandableFields"]
-    path = f"{KINDS[kind]}/{found[kind]}"
-    plain = api.found(path)
+    path = f"{KINDS[kind]}/{objects[kind]}"
+    plain = api.find(path)
     for name in names:
         if kind in OTHER_TYPES and name not in plain:
             continue
@@ -67,14 +67,14 @@ def test_what_is_expandable_expands(api: Api, found: dict[str, str], kind: str) 
 
 
 @pytest.mark.parametrize("name", ["description", "amount", "nothing", "metadata.a"])
-def test_what_is_not_expandable_is_refused(api: Api, found: dict[str, str], name: str) -> None:
-    path = f"/v1/payment_intents/{found['payment_intent']}"
+def test_what_is_not_expandable_is_refused(api: Api, objects: dict[str, str], name: str) -> None:
+    path = f"/v1/payment_intents/{objects['payment_intent']}"
     refused: Any = api.get(path, {"expand[]": name})
     assert (refused.status, "cannot be expanded" in refused.error["message"]) == (400, True)
 
 
-def test_a_path_ends_where_nothing_is(api: Api, found: dict[str, str]) -> None:
-    path = f"/v1/payment_intents/{found['payment_intent']}"
-    plain = api.found(path)
-    assert api.found(path, {"expand[]": "transfer_data.destination"}) == plain
-    assert api.found(path, {"expand[]": "last_payment_error.payment_method"}) == plain
+def test_a_path_ends_where_nothing_is(api: Api, objects: dict[str, str]) -> None:
+    path = f"/v1/payment_intents/{objects['payment_intent']}"
+    plain = api.find(path)
+    assert api.find(path, {"expand[]": "transfer_data.destination"}) == plain
+    assert api.find(path, {"expand[]": "last_payment_error.payment_method"}) == plain

@@ -34,7 +34,7 @@ FAULTS = {
 
 
 def intents(api: Api, mark: str) -> list[str]:
-    listed = api.found("/v1/payment_intents", {"limit": 100})["data"]
+    listed = api.find("/v1/payment_intents", {"limit": 100})["data"]
     return [intent["id"] for intent in listed if intent["description"] == mark]
 
 
@@ -58,12 +58,12 @@ def test_an_error_after_acting_outlives_the_retries_of_the_sdk(
     fault = {"kind": "error", "status": 500, "phase": "after"}
     side.control("faults", path_prefix="/v1/payment_intents", **fault)
     for _ in range(2):
-        with pytest.raises(stripe.APIError) as told:
+        with pytest.raises(stripe.APIError) as refusal:
             patient.v1.payment_intents.create(
                 {**FORM, "description": mark}, {"idempotency_key": mark}
             )
-        assert told.value.http_status == 500
-        assert told.value.headers["Idempotent-Replayed"] == "true"
+        assert refusal.value.http_status == 500
+        assert refusal.value.headers["Idempotent-Replayed"] == "true"
     assert len(intents(api, mark)) == 1
 
 
@@ -92,6 +92,6 @@ def test_a_restart_goes_on_where_it_was(
     intent = pay(before)
     wait_until(lambda: state.exists() and intent["id"] in state.read_text(), "the state")
     _, after = fresh_sandbox(SANDBOX_STATE=str(state))
-    assert after.found(f"/v1/payment_intents/{intent['id']}")["status"] == "succeeded"
-    types = [e["type"] for e in after.found("/v1/events")["data"]]
+    assert after.find(f"/v1/payment_intents/{intent['id']}")["status"] == "succeeded"
+    types = [e["type"] for e in after.find("/v1/events")["data"]]
     assert "payment_intent.succeeded" in types

@@ -141,7 +141,7 @@ def test_parallel_posts_with_one_key_make_one_object(api: Api, key: str) -> None
         assert answer.error["message"].startswith(
             "There is currently another in-progress request using this Idempotent Key"
         )
-    listed = api.found("/v1/payment_intents", {"limit": 100})["data"]
+    listed = api.find("/v1/payment_intents", {"limit": 100})["data"]
     assert [i["description"] for i in listed].count(key) == 1
 
 
@@ -156,6 +156,6 @@ def test_parallel_refunds_without_a_key_never_exceed_the_charge(api: Api) -> Non
 
     with ThreadPoolExecutor(8) as pool:
         statuses = list(pool.map(refund, range(8)))
-    charge = api.found(f"/v1/charges/{intent['latest_charge']}")
+    charge = api.find(f"/v1/charges/{intent['latest_charge']}")
     assert charge["amount_refunded"] == 300 * statuses.count(200)
     assert charge["amount_refunded"] <= 1000

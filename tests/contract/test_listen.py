@@ -27,15 +27,15 @@ class Listening:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
-        self.said: list[str] = []
+        self.output: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        ready = wait_until(lambda: self.match(r"(whsec_\w+)"), f"Ready! {self.said}")
+        ready = wait_until(lambda: self.match(r"(whsec_\w+)"), f"Ready! {self.output}")
         self.secret = ready.group(1)
 
     def match(self, pattern: str) -> re.Match[str] | None:
         """Look for a pattern in what it said."""
-        return re.search(pattern, "".join(self.said))
+        return re.search(pattern, "".join(self.output))
 
     def stop(self) -> None:
         """End it and read the rest."""
@@ -46,7 +46,7 @@ class Listening:
     def _read(self) -> None:
         assert self.process.stdout is not None
         with self.process.stdout as output:
-            self.said.extend(output)
+            self.output.extend(output)
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_a_trigger_arrives_at_the_listener(
 ) -> None:
     secret = listen().secret
     assert cli.run("trigger", "charge.refunded").status == 0
-    intent = api.found("/v1/refunds", {"limit": 1})["data"][0]["payment_intent"]
+    intent = api.find("/v1/refunds", {"limit": 1})["data"][0]["payment_intent"]
     wait_until(lambda: "charge.refunded" in receiver.types(intent), "the refund")
     assert all(delivery.verified_by(secret) for delivery in receiver.about(intent))
 

@@ -16,7 +16,7 @@ def customer(api: Api) -> str:
 
 def test_a_list_says_what_it_is_and_comes_newest_first(api: Api, customer: str) -> None:
     made = [create(api, customer=customer)["id"] for _ in range(3)]
-    page = api.found("/v1/payment_intents", {"customer": customer})
+    page = api.find("/v1/payment_intents", {"customer": customer})
     assert page["object"] == "list"
     assert page["url"] == "/v1/payment_intents"
     assert page["has_more"] is False
@@ -25,15 +25,15 @@ def test_a_list_says_what_it_is_and_comes_newest_first(api: Api, customer: str) 
 
 def test_cursors_walk_both_ways(api: Api, customer: str) -> None:
     made = [create(api, customer=customer)["id"] for _ in range(3)]
-    first = api.found("/v1/payment_intents", {"customer": customer, "limit": 2})
+    first = api.find("/v1/payment_intents", {"customer": customer, "limit": 2})
     assert first["has_more"] is True
-    last = api.found(
+    last = api.find(
         "/v1/payment_intents",
         {"customer": customer, "limit": 2, "starting_after": first["data"][-1]["id"]},
     )
     assert [i["id"] for i in last["data"]] == [made[0]]
     assert last["has_more"] is False
-    back = api.found(
+    back = api.find(
         "/v1/payment_intents", {"customer": customer, "limit": 2, "ending_before": made[0]}
     )
     assert [i["id"] for i in back["data"]] == [made[2], made[1]]
@@ -46,7 +46,7 @@ def test_limits_out_of_range_are_set_right_silently(
     for _ in range(12):
         create(api, customer=customer)
     params = {"customer": customer} | ({} if limit is None else {"limit": limit})
-    assert len(api.found("/v1/payment_intents", params)["data"]) == length
+    assert len(api.find("/v1/payment_intents", params)["data"]) == length
 
 
 def test_both_cursors_at_once_are_refused(api: Api) -> None:
@@ -66,8 +66,8 @@ def test_created_filters_by_bounds_and_by_moment(api: Api, customer: str) -> Non
     moment = create(api, customer=customer)["created"]
 
     def count(**params: int) -> int:
-        found = api.found("/v1/payment_intents", {"customer": customer} | params)
-        return len(found["data"])
+        page = api.find("/v1/payment_intents", {"customer": customer} | params)
+        return len(page["data"])
 
     assert count(**{"created[gte]": moment, "created[lte]": moment}) == 1
     assert count(created=moment) == 1
@@ -79,7 +79,7 @@ def test_an_id_opens_into_its_object(api: Api) -> None:
     intent = pay(api)
     path = f"/v1/payment_intents/{intent['id']}"
     assert isinstance(intent["latest_charge"], str)
-    charge = api.found(path, {"expand[]": "latest_charge"})["latest_charge"]
+    charge = api.find(path, {"expand[]": "latest_charge"})["latest_charge"]
     assert charge["object"] == "charge"
     assert charge["payment_intent"] == intent["id"]
 
@@ -87,7 +87,7 @@ def test_an_id_opens_into_its_object(api: Api) -> None:
 def test_expansion_reaches_through_objects(api: Api) -> None:
     intent = pay(api)
     path = f"/v1/payment_intents/{intent['id']}"
-    opened = api.found(path, {"expand[]": "latest_charge.payment_intent.payment_method"})
+    opened = api.find(path, {"expand[]": "latest_charge.payment_intent.payment_method"})
     method = opened["latest_charge"]["payment_intent"]["payment_method"]
     assert method["object"] == "payment_method"
 
@@ -95,9 +95,7 @@ def test_expansion_reaches_through_objects(api: Api) -> None:
 def test_expansion_works_on_creation_and_in_lists(api: Api, customer: str) -> None:
     intent = pay(api, customer=customer, **{"expand[]": "latest_charge"})
     assert intent["latest_charge"]["status"] == "succeeded"
-    page = api.found(
-        "/v1/payment_intents", {"customer": customer, "expand[]": "data.latest_charge"}
-    )
+    page = api.find("/v1/payment_intents", {"customer": customer, "expand[]": "data.latest_charge"})
     assert page["data"][0]["latest_charge"]["object"] == "charge"
 
 
@@ -118,18 +116,18 @@ def test_refunds_of_a_charge_are_counted(api: Api) -> None:
     intent = pay(api)
     for _ in range(2):
         api.made("/v1/refunds", {"payment_intent": intent["id"], "amount": 100})
-    page = api.found("/v1/refunds", {"charge": intent["latest_charge"]})
+    page = api.find("/v1/refunds", {"charge": intent["latest_charge"]})
     assert page["count"] == 2
     assert [refund["amount"] for refund in page["data"]] == [100, 100]
-    assert len(api.found("/v1/refunds", {"payment_intent": intent["id"]})["data"]) == 2
+    assert len(api.find("/v1/refunds", {"payment_intent": intent["id"]})["data"]) == 2
 
 
 def test_an_expanded_list_of_refunds_carries_its_total(api: Api) -> None:
     intent = pay(api)
     api.made("/v1/refunds", {"payment_intent": intent["id"], "amount": 100})
     path = f"/v1/charges/{intent['latest_charge']}"
-    assert "refunds" not in api.found(path)
-    refunds = api.found(path, {"expand[]": "refunds"})["refunds"]
+    assert "refunds" not in api.find(path)
+    refunds = api.find(path, {"expand[]": "refunds"})["refunds"]
     assert (refunds["object"], refunds["total_count"]) == ("list", 1)
 
 
@@ -137,20 +135,20 @@ def test_charges_of_an_intent_include_the_failed_ones(api: Api) -> None:
     declined = try_to_pay(api, "pm_card_chargeDeclined").error["payment_intent"]
     path = f"/v1/payment_intents/{declined['id']}"
     api.made(path + "/confirm", {"payment_method": "pm_card_visa"})
-    charges = api.found("/v1/charges", {"payment_intent": declined["id"]})["data"]
+    charges = api.find("/v1/charges", {"payment_intent": declined["id"]})["data"]
     assert [charge["status"] for charge in charges] == ["succeeded", "failed"]
 
 
 def test_events_are_found_by_type_by_types_and_by_wildcard(api: Api) -> None:
     pay(api)
-    one = api.found("/v1/events", {"type": "charge.succeeded"})["data"]
+    one = api.find("/v1/events", {"type": "charge.succeeded"})["data"]
     assert {event["type"] for event in one} == {"charge.succeeded"}
-    two = api.found(
+    two = api.find(
         "/v1/events",
         [("types[]", "charge.succeeded"), ("types[]", "payment_intent.succeeded"), ("limit", 100)],
     )["data"]
     assert {event["type"] for event in two} == {"charge.succeeded", "payment_intent.succeeded"}
-    wild = api.found("/v1/events", {"type": "charge.*", "limit": 100})["data"]
+    wild = api.find("/v1/events", {"type": "charge.*", "limit": 100})["data"]
     assert wild
     assert all(event["type"].startswith("charge.") for event in wild)
 

@@ -85,9 +85,9 @@ def test_a_ready_made_id_is_a_new_method_each_time(api: Api) -> None:
 
 def test_a_method_that_waits_for_its_challenge_is_not_used_up(api: Api) -> None:
     method = card(api, "tok_threeDSecure2Required")
-    asked = try_to_pay(api, method["id"]).body
-    assert asked["status"] == "requires_action"
-    again = api.post(f"/v1/payment_intents/{asked['id']}/confirm")
+    attempt = try_to_pay(api, method["id"]).body
+    assert attempt["status"] == "requires_action"
+    again = api.post(f"/v1/payment_intents/{attempt['id']}/confirm")
     assert (again.status, again.body["status"]) == (200, "requires_action")
 
 

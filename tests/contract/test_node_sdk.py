@@ -13,15 +13,15 @@ STORY = Path(__file__).parent / "node/scenario.cjs"
 
 
 def test_the_node_sdk_plays_its_story(node_sdk: Path, side: Side, witness: Witness) -> None:
-    told = subprocess.run(
+    run = subprocess.run(
         ["node", str(STORY), str(node_sdk), witness.url, side.key],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert told.returncode == 0, told.stderr
-    assert json.loads(told.stdout) == {
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout) == {
         "status": "succeeded",
         "charge": "charge",
         "metadata": {"event_id": "E1"},

@@ -64,8 +64,8 @@ def test_answers_fit_the_node_sdks_types(
 
 def named(complaint: str, names: list[str]) -> str:
     """Put the answer's name in the place of its line number."""
-    found = re.search(r"\((\d+),\d+\): (.*)", complaint)
-    return f"{names[int(found[1]) - 2]}: {found[2]}" if found else complaint
+    match = re.search(r"\((\d+),\d+\): (.*)", complaint)
+    return f"{names[int(match[1]) - 2]}: {match[2]}" if match else complaint
 
 
 def gathered(endive: Api, side: Side) -> dict[str, tuple[str, Any]]:
@@ -105,7 +105,7 @@ def gathered(endive: Api, side: Side) -> dict[str, tuple[str, Any]]:
             "checkout": ("Checkout.Session", checkout(endive)),
             "method": (
                 "PaymentMethod",
-                endive.found(f"/v1/payment_methods/{paid['payment_method']}"),
+                endive.find(f"/v1/payment_methods/{paid['payment_method']}"),
             ),
             "customer": ("Customer", endive.made("/v1/customers", {"email": "jenny@example.com"})),
             "product": ("Product", endive.made("/v1/products", {"name": "seat"})),
@@ -120,17 +120,17 @@ def of_banks(endive: Api, side: Side, paid: Any) -> dict[str, tuple[str, Any]]:
     review: Any = side.control("reviews", **named)
     abroad = confirmed(endive, "pm_card_visa", currency="eur")
     side.eventually(settled(endive, abroad["latest_charge"]), "the charge to settle")
-    found = endive.found(
+    match = endive.find(
         f"/v1/charges/{abroad['latest_charge']}", {"expand[]": "balance_transaction"}
     )
     return {
         "warning": (
             "Radar.EarlyFraudWarning",
-            endive.found(f"/v1/radar/early_fraud_warnings/{warning['id']}"),
+            endive.find(f"/v1/radar/early_fraud_warnings/{warning['id']}"),
         ),
-        "review": ("Review", endive.found(f"/v1/reviews/{review['id']}")),
-        "converted": ("BalanceTransaction", found["balance_transaction"]),
-        "balance": ("Balance", endive.found("/v1/balance")),
+        "review": ("Review", endive.find(f"/v1/reviews/{review['id']}")),
+        "converted": ("BalanceTransaction", match["balance_transaction"]),
+        "balance": ("Balance", endive.find("/v1/balance")),
     }
 
 
@@ -151,7 +151,7 @@ def declined(endive: Api) -> Any:
     """Return the intent behind a decline."""
     form = CARD | {"payment_method": "pm_card_chargeDeclined"}
     error = endive.post("/v1/payment_intents", form).error
-    return endive.found(f"/v1/payment_intents/{error['payment_intent']['id']}")
+    return endive.find(f"/v1/payment_intents/{error['payment_intent']['id']}")
 
 
 def debited(endive: Api) -> Any:
@@ -189,14 +189,14 @@ def checkout(endive: Api) -> Any:
 
 def listed(endive: Api, path: str, **params: str) -> Callable[[], list[Any]]:
     """Return a look at a list."""
-    return lambda: list(endive.found(path, params)["data"])
+    return lambda: list(endive.find(path, params)["data"])
 
 
 def settled(endive: Api, charge: str) -> Callable[[], dict[str, Any] | None]:
     """Return a look at a charge that gives it once it has settled."""
 
     def look() -> dict[str, Any] | None:
-        now = endive.found(f"/v1/charges/{charge}", {"expand[]": "balance_transaction"})
+        now = endive.find(f"/v1/charges/{charge}", {"expand[]": "balance_transaction"})
         return now if now["balance_transaction"] else None
 
     return look

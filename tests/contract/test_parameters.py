@@ -130,9 +130,9 @@ def test_a_card_option_saves_the_method(api: Api) -> None:
     customer = api.made("/v1/customers", {})["id"]
     option = "payment_method_options[card][setup_future_usage]"
     saved = pay(api, customer=customer, **{option: "off_session"})
-    assert api.found(f"/v1/payment_methods/{saved['payment_method']}")["customer"] == customer
+    assert api.find(f"/v1/payment_methods/{saved['payment_method']}")["customer"] == customer
     unsaved = pay(api, customer=customer, setup_future_usage="off_session", **{option: "none"})
-    assert api.found(f"/v1/payment_methods/{unsaved['payment_method']}")["customer"] is None
+    assert api.find(f"/v1/payment_methods/{unsaved['payment_method']}")["customer"] is None
 
 
 def test_a_capture_is_final(api: Api) -> None:
@@ -145,8 +145,8 @@ def test_a_capture_is_final(api: Api) -> None:
 
 def test_stripes_script_is_asked_for(api: Api) -> None:
     form = {"return_url": RETURN_URL, "use_stripe_sdk": "true"}
-    asked = try_to_pay(api, "pm_card_authenticationRequired", **form).body
-    assert asked["next_action"]["type"] == "use_stripe_sdk"
+    attempt = try_to_pay(api, "pm_card_authenticationRequired", **form).body
+    assert attempt["next_action"]["type"] == "use_stripe_sdk"
 
 
 def test_a_client_secret_is_of_its_intent(api: Api) -> None:
@@ -174,7 +174,7 @@ def test_a_session_hands_its_options_to_the_intent(api: Api) -> None:
 def test_charges_are_found_by_their_group(api: Api) -> None:
     intent = pay(api, transfer_group="evening")
     pay(api)
-    [charge] = api.found("/v1/charges", {"transfer_group": "evening"})["data"]
+    [charge] = api.find("/v1/charges", {"transfer_group": "evening"})["data"]
     assert charge["payment_intent"] == intent["id"]
 
 

@@ -39,7 +39,7 @@ def test_create_and_confirm_in_one_call(api: Api, diary: Diary) -> None:
     assert intent["status"] == "succeeded"
     assert intent["amount_received"] == 2099
     assert intent["payment_method"].startswith("pm_1")
-    charge = api.found(f"/v1/charges/{intent['latest_charge']}")
+    charge = api.find(f"/v1/charges/{intent['latest_charge']}")
     assert charge["id"].startswith("ch_3")
     assert (charge["paid"], charge["captured"], charge["status"]) == (True, True, "succeeded")
     assert charge["outcome"]["type"] == "authorized"
@@ -59,9 +59,7 @@ def test_the_balance_transaction_comes_later(api: Api, diary: Diary, side: Side)
     updated = diary.last(intent["id"], "charge.updated")
     assert updated["data"]["previous_attributes"]["balance_transaction"] is None
     assert updated["request"]["id"] is None
-    charge = api.found(
-        f"/v1/charges/{intent['latest_charge']}", {"expand[]": "balance_transaction"}
-    )
+    charge = api.find(f"/v1/charges/{intent['latest_charge']}", {"expand[]": "balance_transaction"})
     transaction = charge["balance_transaction"]
     assert transaction["amount"] == 2000
     assert transaction["net"] == transaction["amount"] - transaction["fee"]
@@ -115,7 +113,7 @@ def test_a_manual_capture_holds_then_takes(api: Api, diary: Diary) -> None:
     intent = authorize(api)
     assert intent["status"] == "requires_capture"
     assert (intent["amount_capturable"], intent["amount_received"]) == (2000, 0)
-    charge = api.found(f"/v1/charges/{intent['latest_charge']}")
+    charge = api.find(f"/v1/charges/{intent['latest_charge']}")
     assert (charge["paid"], charge["captured"]) == (True, False)
     assert charge["payment_method_details"]["card"]["capture_before"] > charge["created"]
     taken = api.made(f"/v1/payment_intents/{intent['id']}/capture")
@@ -215,7 +213,7 @@ def test_a_declined_intent_can_be_paid_with_another_card(api: Api, diary: Diary)
 
 def test_metadata_goes_over_to_the_charge(api: Api) -> None:
     intent = pay(api, **{"metadata[event_id]": "E1", "metadata[user_id]": "U1"})
-    charge = api.found(f"/v1/charges/{intent['latest_charge']}")
+    charge = api.find(f"/v1/charges/{intent['latest_charge']}")
     assert charge["metadata"] == {"event_id": "E1", "user_id": "U1"}
 
 
@@ -260,7 +258,7 @@ def sepa(api: Api, iban: str) -> dict[str, object]:
 
 
 def _in_state(api: Api, intent: object, state: str) -> dict[str, object] | None:
-    now = api.found(f"/v1/payment_intents/{intent}")
+    now = api.find(f"/v1/payment_intents/{intent}")
     return now if now["status"] == state else None
 
 

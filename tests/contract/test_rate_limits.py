@@ -62,7 +62,7 @@ def test_a_limited_call_leaves_its_key_free(fresh_sandbox: Fresh) -> None:
     side.forget("rate_limits")
     paid = api.post(INTENTS, form, Idempotency_Key="second")
     assert (paid.status, "Idempotent-Replayed" in paid.headers) == (200, False)
-    assert len(api.found(INTENTS)["data"]) == 2
+    assert len(api.find(INTENTS)["data"]) == 2
 
 
 @pytest.mark.parametrize("body", [{"per_endpoint": 0}, {"per_second": 5}, {"per_account": "5"}])

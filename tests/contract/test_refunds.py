@@ -16,7 +16,7 @@ def test_a_full_refund_gives_all_back(api: Api, diary: Diary) -> None:
     assert refund["charge"] == intent["latest_charge"]
     assert refund["payment_intent"] == intent["id"]
     assert refund["destination_details"]["card"]["reference_status"] == "pending"
-    charge = api.found(f"/v1/charges/{intent['latest_charge']}")
+    charge = api.find(f"/v1/charges/{intent['latest_charge']}")
     assert (charge["refunded"], charge["amount_refunded"]) == (True, 2000)
     events = diary.about(intent["id"])
     assert [e["type"] for e in events if "refund" in e["type"]][:2] == [
@@ -34,7 +34,7 @@ def test_partial_refunds_add_up(api: Api, diary: Diary) -> None:
     for amount, full in ((500, False), (1500, True)):
         refund = api.made("/v1/refunds", {"charge": intent["latest_charge"], "amount": amount})
         assert refund["amount"] == amount
-        charge = api.found(f"/v1/charges/{intent['latest_charge']}")
+        charge = api.find(f"/v1/charges/{intent['latest_charge']}")
         assert charge["refunded"] is full
     assert diary.types(intent["id"]).count("charge.refunded") == 2
     second = diary.last(intent["id"], "charge.refunded")
@@ -71,7 +71,7 @@ def test_the_reference_becomes_available_later(api: Api, diary: Diary, side: Sid
     refund = api.made("/v1/refunds", {"payment_intent": pay(api)["id"]})
 
     def available() -> bool:
-        details = api.found(f"/v1/refunds/{refund['id']}")["destination_details"]
+        details = api.find(f"/v1/refunds/{refund['id']}")["destination_details"]
         return bool(details["card"]["reference_status"] == "available")
 
     side.eventually(available, "the refund's reference")
@@ -84,7 +84,7 @@ def test_a_pending_refund_succeeds_later(api: Api, side: Side) -> None:
     refund = api.made("/v1/refunds", {"payment_intent": intent["id"]})
     assert refund["status"] == "pending"
     side.eventually(
-        lambda: api.found(f"/v1/refunds/{refund['id']}")["status"] == "succeeded",
+        lambda: api.find(f"/v1/refunds/{refund['id']}")["status"] == "succeeded",
         "the pending refund",
     )
 
@@ -94,13 +94,13 @@ def test_a_refund_can_fail_after_it_succeeded(api: Api, diary: Diary, side: Side
     refund = api.made("/v1/refunds", {"payment_intent": intent["id"]})
     assert refund["status"] in {"succeeded", "pending"}
     side.eventually(
-        lambda: api.found(f"/v1/refunds/{refund['id']}")["status"] == "failed",
+        lambda: api.find(f"/v1/refunds/{refund['id']}")["status"] == "failed",
         "the refund to fail",
     )
     failed = diary.last(refund["id"], "refund.failed")["data"]["object"]
     assert failed["failure_reason"]
     assert {"refund.updated", "charge.refund.updated"} <= set(diary.types(refund["id"]))
-    charge = api.found(f"/v1/charges/{intent['latest_charge']}")
+    charge = api.find(f"/v1/charges/{intent['latest_charge']}")
     assert (charge["refunded"], charge["amount_refunded"]) == (False, 0)
 
 
@@ -109,6 +109,6 @@ def test_any_refund_can_be_made_to_fail(api: Api, side: Side, diary: Diary) -> N
     intent = pay(api)
     refund = api.made("/v1/refunds", {"payment_intent": intent["id"]})
     side.control(f"refunds/{refund['id']}/fail", reason="lost_or_stolen_card")
-    failed = api.found(f"/v1/refunds/{refund['id']}")
+    failed = api.find(f"/v1/refunds/{refund['id']}")
     assert (failed["status"], failed["failure_reason"]) == ("failed", "lost_or_stolen_card")
     diary.last(refund["id"], "refund.failed")

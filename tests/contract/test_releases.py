@@ -18,7 +18,7 @@ BASIL = "2025-03-31.basil"
 
 
 def charge_of(api: Api, intent: dict[str, Any]) -> dict[str, Any]:
-    return api.found(f"/v1/charges/{intent['latest_charge']}")
+    return api.find(f"/v1/charges/{intent['latest_charge']}")
 
 
 def test_canceling_a_hold_leaves_the_refunded_amounts_alone(api: Api, diary: Diary) -> None:
@@ -27,7 +27,7 @@ def test_canceling_a_hold_leaves_the_refunded_amounts_alone(api: Api, diary: Dia
     charge = charge_of(api, intent)
     assert (charge["refunded"], charge["amount_refunded"]) == (False, 0)
     assert (charge["captured"], charge["amount_captured"]) == (False, 0)
-    assert api.found("/v1/refunds", {"charge": charge["id"]})["data"] == []
+    assert api.find("/v1/refunds", {"charge": charge["id"]})["data"] == []
     assert "charge.refunded" not in diary.types(intent["id"])
 
 
@@ -36,7 +36,7 @@ def test_canceling_a_hold_before_basil_makes_a_refund(api: Api, diary: Diary) ->
     api.made(f"/v1/payment_intents/{intent['id']}/cancel", Stripe_Version=ACACIA)
     charge = charge_of(api, intent)
     assert (charge["refunded"], charge["amount_refunded"]) == (True, 2000)
-    [refund] = api.found("/v1/refunds", {"charge": charge["id"]})["data"]
+    [refund] = api.find("/v1/refunds", {"charge": charge["id"]})["data"]
     assert (refund["amount"], refund["status"]) == (2000, "succeeded")
     diary.last(intent["id"], "charge.refunded")
 
@@ -49,9 +49,9 @@ def test_a_partial_capture_is_no_refund(api: Api, diary: Diary, side: Side) -> N
     charge = charge_of(api, intent)
     assert (charge["amount"], charge["amount_captured"]) == (2000, 1500)
     assert (charge["refunded"], charge["amount_refunded"]) == (False, 0)
-    assert api.found("/v1/refunds", {"charge": charge["id"]})["data"] == []
+    assert api.find("/v1/refunds", {"charge": charge["id"]})["data"] == []
     assert "charge.refunded" not in diary.types(intent["id"])
-    movements = api.found("/v1/balance_transactions", {"source": charge["id"]})["data"]
+    movements = api.find("/v1/balance_transactions", {"source": charge["id"]})["data"]
     assert [movement["amount"] for movement in movements] == [1500]
 
 
@@ -61,7 +61,7 @@ def test_a_partial_capture_before_basil_refunds_the_rest(api: Api, diary: Diary)
     api.made(path, {"amount_to_capture": 1500}, Stripe_Version=ACACIA)
     charge = charge_of(api, intent)
     assert (charge["refunded"], charge["amount_refunded"]) == (False, 500)
-    [refund] = api.found("/v1/refunds", {"charge": charge["id"]})["data"]
+    [refund] = api.find("/v1/refunds", {"charge": charge["id"]})["data"]
     assert refund["amount"] == 500
     api.made("/v1/refunds", {"charge": charge["id"], "amount": 1500})
     assert charge_of(api, intent)["refunded"] is True
@@ -87,18 +87,18 @@ def test_an_endpoint_older_than_basil_is_told_of_a_refund(api: Api, receiver: Re
     )
     intent = authorize(api)
     api.made(f"/v1/payment_intents/{intent['id']}/cancel")
-    told = wait_until(
+    delivery = wait_until(
         lambda: [d for d in receiver.about(intent["id"]) if d.event["type"] == "charge.refunded"],
         "charge.refunded at the older endpoint",
     )
     api.delete(f"/v1/webhook_endpoints/{endpoint['id']}")
-    assert told[0].event["data"]["object"]["amount_refunded"] == 2000
+    assert delivery[0].event["data"]["object"]["amount_refunded"] == 2000
     now, older = (
         api.get("/v1/events", {"type": "charge.refunded"}, Stripe_Version=version)
         for version in (BASIL, ACACIA)
     )
-    assert told[0].event["id"] not in [event["id"] for event in now.body["data"]]
-    assert told[0].event["id"] in [event["id"] for event in older.body["data"]]
+    assert delivery[0].event["id"] not in [event["id"] for event in now.body["data"]]
+    assert delivery[0].event["id"] in [event["id"] for event in older.body["data"]]
 
 
 @pytest.mark.fake_only(reason="nobody can wait a week")

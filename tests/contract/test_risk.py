@@ -26,10 +26,10 @@ def review(side: Side, intent: dict[str, Any], **more: object) -> Any:
 def test_a_bank_warns_of_fraud(api: Api, side: Side, diary: Diary) -> None:
     intent = pay(api)
     warning = warn(side, intent, fraud_type="made_with_stolen_card")
-    assert api.found(f"{WARNINGS}/{warning['id']}") == warning
+    assert api.find(f"{WARNINGS}/{warning['id']}") == warning
     assert (warning["actionable"], warning["fraud_type"]) == (True, "made_with_stolen_card")
     assert (warning["payment_intent"], warning["charge"]) == (intent["id"], intent["latest_charge"])
-    listed = api.found(WARNINGS, {"payment_intent": intent["id"]})["data"]
+    listed = api.find(WARNINGS, {"payment_intent": intent["id"]})["data"]
     assert [one["id"] for one in listed] == [warning["id"]]
     assert diary.types(warning["id"]) == ["radar.early_fraud_warning.created"]
 
@@ -44,7 +44,7 @@ def test_money_that_went_back_leaves_nothing_to_do(
         api.made("/v1/refunds", {"payment_intent": intent["id"]})
     else:
         side.control("disputes", payment_intent=intent["id"])
-    assert api.found(f"{WARNINGS}/{warning['id']}")["actionable"] is False
+    assert api.find(f"{WARNINGS}/{warning['id']}")["actionable"] is False
     updated = diary.last(warning["id"], "radar.early_fraud_warning.updated")
     assert updated["data"]["previous_attributes"] == {"actionable": True}
 
@@ -53,8 +53,8 @@ def test_a_review_is_opened_and_approved(api: Api, side: Side, diary: Diary) -> 
     intent = pay(api)
     opened = review(side, intent, reason="manual")
     assert (opened["open"], opened["opened_reason"]) == (True, "manual")
-    assert api.found(f"/v1/payment_intents/{intent['id']}")["review"] == opened["id"]
-    charge = api.found(f"/v1/charges/{intent['latest_charge']}", {"expand[]": "review"})
+    assert api.find(f"/v1/payment_intents/{intent['id']}")["review"] == opened["id"]
+    charge = api.find(f"/v1/charges/{intent['latest_charge']}", {"expand[]": "review"})
     assert charge["review"]["id"] == opened["id"]
     assert charge["outcome"]["type"] == "manual_review"
     approved = api.made(f"/v1/reviews/{opened['id']}/approve")
@@ -80,7 +80,7 @@ def test_what_becomes_of_the_money_closes_the_review(
     opened = review(side, intent)
     if end == "refund":
         api.made("/v1/refunds", {"payment_intent": intent["id"], "amount": 500})
-        assert api.found(f"/v1/reviews/{opened['id']}")["open"] is True
+        assert api.find(f"/v1/reviews/{opened['id']}")["open"] is True
         api.made("/v1/refunds", {"payment_intent": intent["id"]})
     elif end == "refund as fraud":
         api.made("/v1/refunds", {"payment_intent": intent["id"], "reason": "fraudulent"})
@@ -94,7 +94,7 @@ def test_what_becomes_of_the_money_closes_the_review(
 
 def test_open_reviews_are_listed(api: Api, side: Side) -> None:
     opened = review(side, pay(api))
-    assert opened["id"] in [one["id"] for one in api.found("/v1/reviews")["data"]]
+    assert opened["id"] in [one["id"] for one in api.find("/v1/reviews")["data"]]
 
 
 def test_a_bank_disputes_in_its_own_currency(api: Api, side: Side, diary: Diary) -> None:
@@ -103,5 +103,5 @@ def test_a_bank_disputes_in_its_own_currency(api: Api, side: Side, diary: Diary)
         "disputes", payment_intent=intent["id"], amount=2300, currency="usd"
     )
     assert (dispute["amount"], dispute["currency"]) == (2300, "usd")
-    assert api.found(f"/v1/disputes/{dispute['id']}")["currency"] == "usd"
+    assert api.find(f"/v1/disputes/{dispute['id']}")["currency"] == "usd"
     diary.last(dispute["id"], "charge.dispute.created")

@@ -101,10 +101,10 @@ def test_events_are_listed_page_by_page(api: Api, sdk: stripe.StripeClient) -> N
     pay(api)
     seen = [event.id for event in sdk.v2.core.events.list({"limit": 2}).auto_paging_iter()]
     assert len(seen) == len(set(seen)) > 4
-    times = [event["created"] for event in api.found(EVENTS, {"limit": 100})["data"]]
+    times = [event["created"] for event in api.find(EVENTS, {"limit": 100})["data"]]
     assert times == sorted(times, reverse=True)
-    assert api.found(EVENTS, {"created[gt]": times[0]})["data"] == []
-    assert api.found(EVENTS, {"created[lte]": times[0]})["data"] != []
+    assert api.find(EVENTS, {"created[gt]": times[0]})["data"] == []
+    assert api.find(EVENTS, {"created[lte]": times[0]})["data"] != []
 
 
 def test_a_lost_event_is_told_of_by_its_object(
@@ -113,9 +113,9 @@ def test_a_lost_event_is_told_of_by_its_object(
     diary = Diary(api, side)
     destination(HEALTH)
     side.control("event_generation_failures", types=["charge.succeeded"], count=1)
-    lost, told = pay(api), pay(api)
+    lost, second = pay(api), pay(api)
     assert "charge.succeeded" not in diary.types(lost["latest_charge"])
-    assert "charge.succeeded" in diary.types(told["latest_charge"])
+    assert "charge.succeeded" in diary.types(second["latest_charge"])
     side.let_time_pass(10)
     notice = arrived(receiver, HEALTH).event
     assert "data" not in notice

@@ -93,18 +93,18 @@ def test_an_event_names_the_request_that_caused_it(api: Api, witness: Witness) -
         {"amount": 500, "currency": "usd"},
         Idempotency_Key="ask-" + secrets.token_hex(8),
     )
-    events = api.found("/v1/events", {"type": "payment_intent.created", "limit": 20})["data"]
+    events = api.find("/v1/events", {"type": "payment_intent.created", "limit": 20})["data"]
     mine = next(e for e in events if e["data"]["object"]["id"] == answer.body["id"])
     assert mine["request"]["id"] == answer.headers["Request-Id"]
     assert mine["request"]["idempotency_key"] == answer.headers["Idempotency-Key"]
 
 
 def test_unicode_survives(api: Api) -> None:
-    said = "Zwölf Boxkämpfer 🥊 <b>&amp;"
+    text = "Zwölf Boxkämpfer 🥊 <b>&amp;"
     intent = api.made(
         "/v1/payment_intents",
-        {"amount": 500, "currency": "usd", "description": said, "metadata[ключ]": said},
+        {"amount": 500, "currency": "usd", "description": text, "metadata[ключ]": text},
     )
-    again = api.found(f"/v1/payment_intents/{intent['id']}")
-    assert again["description"] == said
-    assert again["metadata"] == {"ключ": said}
+    again = api.find(f"/v1/payment_intents/{intent['id']}")
+    assert again["description"] == text
+    assert again["metadata"] == {"ключ": text}

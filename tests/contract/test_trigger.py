@@ -80,14 +80,14 @@ SETTLED_SECONDS = 600
 @pytest.mark.parametrize("event_type", TRIGGERS)
 def test_a_trigger_leaves_its_events(api: Api, cli: Cli, side: Side, event_type: str) -> None:
     side.let_time_pass(SETTLED_SECONDS)
-    mark = api.found("/v1/events", {"limit": 1})["data"]
+    mark = api.find("/v1/events", {"limit": 1})["data"]
     outcome = cli.run("trigger", event_type)
     assert outcome.status == 0, outcome.stdout + outcome.stderr
     side.let_time_pass(SETTLED_SECONDS)
     since = {"limit": 100} | ({"ending_before": mark[0]["id"]} if mark else {})
 
     def complete() -> list[str] | None:
-        events = api.found("/v1/events", since)["data"]
+        events = api.find("/v1/events", since)["data"]
         types = [e["type"] for e in reversed(events) if e["type"] != "charge.updated"]
         return types if set(TRIGGERS[event_type]) <= set(types) else None
 
@@ -100,9 +100,9 @@ def test_a_trigger_leaves_its_events(api: Api, cli: Cli, side: Side, event_type:
 def test_what_the_async_triggers_leave_behind(api: Api, cli: Cli, side: Side) -> None:
     cli.run("trigger", "checkout.session.async_payment_succeeded")
     side.let_time_pass(SETTLED_SECONDS)
-    session = api.found("/v1/checkout/sessions", {"limit": 1})["data"][0]
+    session = api.find("/v1/checkout/sessions", {"limit": 1})["data"][0]
     assert (session["status"], session["payment_status"]) == ("complete", "paid")
-    charge = api.found("/v1/charges", {"limit": 1})["data"][0]
+    charge = api.find("/v1/charges", {"limit": 1})["data"][0]
     assert charge["payment_method_details"]["type"] == "sepa_debit"
     assert charge["payment_method_details"]["sepa_debit"]["last4"] == "3201"
 
@@ -117,5 +117,5 @@ def test_overrides_reach_the_api(api: Api, cli: Cli) -> None:
         "payment_intent:metadata[event_id]=E7",
     )
     assert outcome.status == 0, outcome.stdout + outcome.stderr
-    intents = api.found("/v1/payment_intents", {"limit": 1})["data"]
+    intents = api.find("/v1/payment_intents", {"limit": 1})["data"]
     assert (intents[0]["amount"], intents[0]["metadata"]) == (4321, {"event_id": "E7"})

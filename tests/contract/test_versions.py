@@ -69,14 +69,14 @@ def test_an_event_keeps_the_accounts_version_whatever_the_request_had(
 ) -> None:
     intent = endive.made("/v1/payment_intents", {"amount": 500, "currency": "usd"})
     account_version = api.get("/v1/events").headers["Stripe-Version"]
-    events = api.found("/v1/events", {"type": "payment_intent.created"})["data"]
+    events = api.find("/v1/events", {"type": "payment_intent.created"})["data"]
     mine = next(e for e in events if e["data"]["object"]["id"] == intent["id"])
     assert mine["api_version"] == account_version
 
 
 def test_an_event_says_the_same_at_every_version(api: Api, endive: Api) -> None:
     intent = endive.made("/v1/payment_intents", {"amount": 500, "currency": "usd"})
-    events = api.found("/v1/events", {"type": "payment_intent.created"})["data"]
+    events = api.find("/v1/events", {"type": "payment_intent.created"})["data"]
     mine = next(e for e in events if e["data"]["object"]["id"] == intent["id"])
-    assert endive.found(f"/v1/events/{mine['id']}") == mine
-    assert mine in endive.found("/v1/events", {"type": "payment_intent.created"})["data"]
+    assert endive.find(f"/v1/events/{mine['id']}") == mine
+    assert mine in endive.find("/v1/events", {"type": "payment_intent.created"})["data"]

@@ -50,7 +50,7 @@ def arrived(receiver: Receiver, subject: str, *types: str) -> list[Any]:
 def test_the_secret_is_shown_once(api: Api, endpoint: Any) -> None:
     made = endpoint()
     assert made["secret"].startswith("whsec_")
-    assert "secret" not in api.found(f"/v1/webhook_endpoints/{made['id']}")
+    assert "secret" not in api.find(f"/v1/webhook_endpoints/{made['id']}")
     assert made["status"] == "enabled"
 
 
@@ -74,7 +74,7 @@ def test_a_delivery_is_the_listed_event(api: Api, endpoint: Any, receiver: Recei
     endpoint("payment_intent.created")
     intent = create(api)
     [delivery] = arrived(receiver, intent["id"], "payment_intent.created")
-    listed = api.found(f"/v1/events/{delivery.event['id']}")
+    listed = api.find(f"/v1/events/{delivery.event['id']}")
     without = {"pending_webhooks": None}
     assert listed | without == delivery.event | without
 
@@ -131,7 +131,7 @@ def test_pending_webhooks_falls_when_delivered(api: Api, endpoint: Any, receiver
     path = f"/v1/events/{delivery.event['id']}"
     assert delivery.event["pending_webhooks"] >= 1
     wait_until(
-        lambda: api.found(path)["pending_webhooks"] < delivery.event["pending_webhooks"],
+        lambda: api.find(path)["pending_webhooks"] < delivery.event["pending_webhooks"],
         "the acknowledgement",
     )
 

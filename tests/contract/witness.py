@@ -31,7 +31,7 @@ class Exchange:
     method: str
     path: str
     query: str
-    asked: dict[str, str]
+    headers_sent: dict[str, str]
     form: bytes
     status: int
     headers: dict[str, str]
@@ -95,13 +95,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _pass_on(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
         form = self.rfile.read(length)
-        asked = {k: v for k, v in self.headers.items() if k.lower() not in HOP_BY_HOP}
-        asked["Accept-Encoding"] = "identity"
+        headers_sent = {k: v for k, v in self.headers.items() if k.lower() not in HOP_BY_HOP}
+        headers_sent["Accept-Encoding"] = "identity"
         try:
             answer = self.server.pool.request(
                 self.command,
                 self.server.upstream + self.path,
-                headers=asked,
+                headers=headers_sent,
                 body=form or None,
                 redirect=False,
             )
@@ -110,9 +110,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
-        self._answer(answer, asked, form)
+        self._answer(answer, headers_sent, form)
 
-    def _answer(self, answer: urllib3.BaseHTTPResponse, asked: dict[str, str], form: bytes) -> None:
+    def _answer(
+        self, answer: urllib3.BaseHTTPResponse, headers_sent: dict[str, str], form: bytes
+    ) -> None:
         split = urlsplit(self.path)
         headers = {k: v for k, v in answer.headers.items() if k.lower() not in HOP_BY_HOP}
         self.server.witness.exchanges.append(
@@ -120,7 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.command,
                 split.path,
                 split.query,
-                asked,
+                headers_sent,
                 form,
                 answer.status,
                 {k.lower(): v for k, v in headers.items()},

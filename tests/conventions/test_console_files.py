@@ -75,8 +75,8 @@ def test_text_stands_out_from_its_ground(scheme):
     pairs += [(name, "paper") for name in ("good", "bad", "wait", "accent")]
     pairs += [(name, "sunken") for name in ("good", "wait", "accent")]  # in JSON
     pairs += [("press-ink", "press"), ("accent", "ground"), ("ink", "bad-ground")]
-    found = {pair: contrast(*(colours[name] for name in pair)) for pair in pairs}
-    assert {pair: ratio for pair, ratio in found.items() if ratio < LEAST_CONTRAST} == {}
+    contrasts = {pair: contrast(*(colours[name] for name in pair)) for pair in pairs}
+    assert {pair: ratio for pair, ratio in contrasts.items() if ratio < LEAST_CONTRAST} == {}
 
 
 def test_the_tools_are_pinned_and_name_no_place_to_fetch_them_from():

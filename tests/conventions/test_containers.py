@@ -186,8 +186,8 @@ def test_the_overlay_is_offline_and_both_its_ends_know_the_same_secrets():
         assert own["STRIPE_API_BASE"] == "http://sandbox:12111"
         assert own.get("STRIPE_SECRET_KEY", "sk_test_").startswith("sk_test_")
     services = OVERLAY["services"]
-    told = services["api"]["environment"]["STRIPE_WEBHOOK_SECRET"]
-    assert told == sandbox["environment"]["SANDBOX_WEBHOOK_SECRET"]
+    secret = services["api"]["environment"]["STRIPE_WEBHOOK_SECRET"]
+    assert secret == sandbox["environment"]["SANDBOX_WEBHOOK_SECRET"]
     signing = services["notifier"]["environment"]["EVENT_SERVICE_SECRET"]
     assert signing == receiver["environment"]["EVENT_SERVICE_SECRET"]
     for name, service in (("sandbox", sandbox), ("receiver", receiver)):

@@ -30,13 +30,13 @@ def pins(name):
 
 def asked_for(name):
     """Give the distributions that a person wrote into a list, with those it builds on."""
-    found = set()
+    names = set()
     for line in (ROOT / f"{name}.in").read_text().splitlines():
         if line.startswith("-r "):
-            found |= asked_for(line[3:].strip().removesuffix(".in"))
+            names |= asked_for(line[3:].strip().removesuffix(".in"))
         elif line and line[0] not in "#-":
-            found.add(re.match(r"[A-Za-z0-9.-]+", line)[0].lower())
-    return found
+            names.add(re.match(r"[A-Za-z0-9.-]+", line)[0].lower())
+    return names
 
 
 def imported_distributions(*packages):

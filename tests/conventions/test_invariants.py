@@ -25,11 +25,11 @@ def sections() -> dict[int, str]:
 
 def lines(part: str) -> list[tuple[int, str]]:
     """Give the line of a part in every section."""
-    found = []
+    exists = []
     for number, text in sections().items():
         [line] = [line for line in text.splitlines() if line.startswith(part)]
-        found.append((number, line))
-    return found
+        exists.append((number, line))
+    return exists
 
 
 def checked_numbers() -> set[int]:
@@ -52,10 +52,10 @@ def test_each_script_and_each_function_that_keeps_one_exists():
         named = [name for name in NAMED.findall(line) if "." in name]
         assert named, number
         for name in named:
-            assert (LUA / name).exists() if name.endswith(".lua") else found(name), (number, name)
+            assert (LUA / name).exists() if name.endswith(".lua") else exists(name), (number, name)
 
 
-def found(name: str) -> bool:
+def exists(name: str) -> bool:
     """Say whether a dotted name leads to something."""
     parts = name.split(".")
     for length in range(len(parts) - 1, 0, -1):
@@ -77,10 +77,10 @@ def test_each_test_that_holds_one_exists():
 
 
 def test_those_that_the_explorer_checks_are_those_that_say_so():
-    said = {number for number, line in lines(PARTS[2]) if "the explorer" in line}
-    assert said == checked_numbers()
+    explored = {number for number, line in lines(PARTS[2]) if "the explorer" in line}
+    assert explored == checked_numbers()
 
 
 @pytest.mark.parametrize("name", ["shared.facts.nothing", "shared.nowhere.at_all", "nowhere"])
 def test_what_does_not_exist_is_not_found(name):
-    assert not found(name)
+    assert not exists(name)

@@ -72,12 +72,12 @@ def archive():
 @cache
 def definitions(version):
     """Read a version's schemas, those that take no field they do not know."""
-    found = next(
+    document = next(
         name
         for name in archive().namelist()
         if f"/{version}." in name and name.endswith("-strict/_definitions.json")
     )
-    return json.loads(archive().read(found).replace(b"/api/_definitions.json#", b"#"))["$defs"]
+    return json.loads(archive().read(document).replace(b"/api/_definitions.json#", b"#"))["$defs"]
 
 
 def schema_of(item, version):

@@ -13,16 +13,16 @@ ROW = re.compile(r"^\| (?P<name>[A-Za-z0-9._-]+) +\| (?P<version>\S+) +\| (?P<li
 
 def rows():
     lines = (ROOT / "docs" / "licences.md").read_text().splitlines()
-    found = [match for line in lines if (match := ROW.match(line))]
-    return {m["name"].lower().replace("_", "-"): m for m in found if m["name"] != "Name"}
+    matches = [match for line in lines if (match := ROW.match(line))]
+    return {m["name"].lower().replace("_", "-"): m for m in matches if m["name"] != "Name"}
 
 
 def pins():
     lists = (ROOT / f"requirements-{image}.txt" for image in ("api", "worker"))
     lines = [line for path in lists for line in path.read_text().splitlines()]
-    found = [re.match(r"^([a-z0-9.-]+)(?:\[[a-z,]+\])?==([^ ;]+)(.*)$", line) for line in lines]
+    matches = [re.match(r"^([a-z0-9.-]+)(?:\[[a-z,]+\])?==([^ ;]+)(.*)$", line) for line in lines]
     # A package for another platform or Python is not installed here, so its licence is not known.
-    return {m[1]: m[2] for m in found if m and ";" not in m[3]}
+    return {m[1]: m[2] for m in matches if m and ";" not in m[3]}
 
 
 @pytest.mark.parametrize(("name", "version"), sorted(pins().items()))

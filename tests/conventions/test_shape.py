@@ -52,7 +52,7 @@ def test_each_lint_ignore_has_its_reason(name):
     tokens = tokenize.generate_tokens(io.StringIO(text_of(name)).readline)
     comments = (token.string for token in tokens if token.type == tokenize.COMMENT)
     ignores = (IGNORE.search(comment) for comment in comments)
-    assert not [found[0] for found in ignores if found and not REASONED.match(found[0])]
+    assert not [ignore[0] for ignore in ignores if ignore and not REASONED.match(ignore[0])]
 
 
 def test_the_rule_on_reasons_can_tell_one_from_none():

@@ -32,18 +32,18 @@ def test_an_images_bill_of_materials_names_what_its_list_pins(image, part):
 @pytest.mark.parametrize(("image", "part"), IMAGES.items())
 def test_an_images_bill_of_materials_names_its_base(image, part):
     base = re.findall(r"^FROM (\S+)", (ROOT / f"Dockerfile.{part}").read_text(), re.MULTILINE)[-1]
-    (found,) = [c for c in bill(image)["components"] if c["type"] == "container"]
-    assert f"{found['name']}:{found['version']}" == base.partition("@")[0]
+    (component,) = [c for c in bill(image)["components"] if c["type"] == "container"]
+    assert f"{component['name']}:{component['version']}" == base.partition("@")[0]
 
 
 def test_an_audit_says_in_one_line_what_it_could_do():
     done = subprocess.run(
         [ROOT / "bin" / "audit"], capture_output=True, text=True, check=False, timeout=110
     )
-    said = (done.stdout + done.stderr).splitlines()
-    assert "No known vulnerabilities found" not in said
+    output = (done.stdout + done.stderr).splitlines()
+    assert "No known vulnerabilities found" not in output
     if done.returncode == 0:
-        (line,) = said
+        (line,) = output
         assert re.match(
             r"audit: (no known vulnerability in \d+ packages$"
             r"|the advisory database could not be asked about \d+ of \d+ packages)",
@@ -51,4 +51,4 @@ def test_an_audit_says_in_one_line_what_it_could_do():
         )
         assert int(re.findall(r"\d+", line)[-1]) > 130  # development's list too
     else:
-        assert all(line.startswith("audit: ") for line in said)
+        assert all(line.startswith("audit: ") for line in output)

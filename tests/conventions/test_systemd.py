@@ -48,17 +48,17 @@ def test_every_process_has_a_unit():
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_a_unit_is_given_its_own_file_and_is_locked_down(unit):
-    found = options(unit)
+    values = options(unit)
     own = f"/etc/billing/{process_of(unit)}.env"
-    files = [path.removeprefix("-") for path in found["EnvironmentFile"]]
+    files = [path.removeprefix("-") for path in values["EnvironmentFile"]]
     assert files == ["/etc/billing/common.env", own]
-    assert "BILLING_ENV_FILE=" in found["Environment"]
-    assert found["NoNewPrivileges"] == ["yes"]
-    assert found["ProtectSystem"] == ["strict"]
-    assert found["CapabilityBoundingSet"] == [""]
-    assert found["UMask"] == ["0077"]
-    assert found["MemoryMax"]
-    assert found["RestartPreventExitStatus"] == ["2"]
+    assert "BILLING_ENV_FILE=" in values["Environment"]
+    assert values["NoNewPrivileges"] == ["yes"]
+    assert values["ProtectSystem"] == ["strict"]
+    assert values["CapabilityBoundingSet"] == [""]
+    assert values["UMask"] == ["0077"]
+    assert values["MemoryMax"]
+    assert values["RestartPreventExitStatus"] == ["2"]
 
 
 def test_the_readme_says_what_each_file_holds():

@@ -62,8 +62,8 @@ class Target:
                 return HUNG, ""
             except ConnectionError:
                 pass  # what came before it counts
-        found = re.match(rb"HTTP/1\.[01] (\d{3})", data)
-        return int(found[1]) if found else CLOSED, data.decode(errors="replace")
+        status_line = re.match(rb"HTTP/1\.[01] (\d{3})", data)
+        return int(status_line[1]) if status_line else CLOSED, data.decode(errors="replace")
 
     def verdict(self, attempt: Try) -> str | None:
         """Say what came of a try that should not have, if anything."""
@@ -306,7 +306,7 @@ def main() -> None:
     documented = {"PORT": 5001, "SANDBOX_PORT": 12111, "RECEIVER_PORT": 5050, "FLOWER_PORT": 5555}
     ports = {name: int(os.environ.get(name, port)) for name, port in documented.items()}
     target, tries = Target(ports), all_tries()
-    verdicts = [said for attempt in tries if (said := target.verdict(attempt))]
+    verdicts = [verdict for attempt in tries if (verdict := target.verdict(attempt))]
     sys.stdout.write("\n".join([*verdicts, f"{len(tries)} tries, {len(verdicts)} came through\n"]))
     sys.exit(bool(verdicts))
 

@@ -31,7 +31,7 @@ def source() -> str:
 def violations(page: Page) -> list[Any]:
     """List what is wrong with the page as it is now: rule, elements."""
     page.evaluate(source())
-    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+    report = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
     return [
-        (one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found["violations"]
+        (one["id"], [node["html"][:120] for node in one["nodes"]]) for one in report["violations"]
     ]

@@ -34,25 +34,25 @@ expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 @pytest.fixture(scope="session")
 def open_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Run the whole service as `make run` does, for all tests that ask for nothing else."""
-    with service(tmp_path_factory.mktemp("service")) as found:
-        yield found
+    with service(tmp_path_factory.mktemp("service")) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Run the whole service for the console's tests; each leaves no dead letter behind."""
-    with console_service(tmp_path_factory.mktemp("console")) as found:
-        yield found
+    with console_service(tmp_path_factory.mktemp("console")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Start Chromium for a module; no longer, as its event loop is in other tests' way."""
-    found = next((path for path in map(shutil.which, NAMES) if path), None)
-    if found is None:
+    running = next((path for path in map(shutil.which, NAMES) if path), None)
+    if running is None:
         pytest.skip("no Chromium on this machine; bin/browser installs one on Debian")
     with sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=found, args=FLAGS)
+        chromium = play.chromium.launch(executable_path=running, args=FLAGS)
         yield chromium
         chromium.close()
 
@@ -63,11 +63,11 @@ def page(browser: Browser) -> Iterator[Page]:
     size = {"width": 1280, "height": 900}
     context = browser.new_context(java_script_enabled=False, viewport=size)
     window = context.new_page()
-    asked: list[str] = []
-    window.on("request", lambda request: asked.append(request.url))
+    requests_made: list[str] = []
+    window.on("request", lambda request: requests_made.append(request.url))
     yield window
     context.close()
-    strangers = [address for address in asked if urlsplit(address).hostname != "127.0.0.1"]
+    strangers = [address for address in requests_made if urlsplit(address).hostname != "127.0.0.1"]
     assert strangers == []
 
 

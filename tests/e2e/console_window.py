@@ -30,8 +30,8 @@ def console_service(folder: Path) -> Iterator[Service]:
     """Run the whole service with an operator's key; a notification or refund job dies at once."""
     mortal = {"NOTIFICATION_MAX_AGE_SECONDS": "1", "REFUND_MAX_ATTEMPTS": "1"}
     settings = {"OPERATOR_KEYS": KEY, "LOG_LEVEL": "WARNING"} | mortal
-    with service(folder, **settings) as found:
-        yield found
+    with service(folder, **settings) as records:
+        yield records
 
 
 @dataclass
@@ -40,17 +40,17 @@ class Window:
 
     page: Page
     url: str
-    asked: list[str] = field(default_factory=list)
+    addresses: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     expected: re.Pattern[str] = EXPECTED
 
     def __post_init__(self) -> None:
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on("console", self._said)
+        self.page.on("request", lambda request: self.addresses.append(request.url))
+        self.page.on("console", self._on_message)
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.on("dialog", lambda dialog: self.wrong.append(f"a dialog: {dialog.message}"))
 
-    def _said(self, message: ConsoleMessage) -> None:
+    def _on_message(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning") and not self.expected.match(message.text):
             self.wrong.append(message.text)
 
@@ -74,26 +74,26 @@ def windows(browser: Browser, url: str, size: Any, **looks: Any) -> Iterator[Win
     yield window
     context.close()
     host = urlsplit(url).netloc
-    assert [asked for asked in window.asked if urlsplit(asked).netloc != host] == []
-    assert not [asked for asked in window.asked if KEY in asked]
+    assert [addresses for addresses in window.addresses if urlsplit(addresses).netloc != host] == []
+    assert not [addresses for addresses in window.addresses if KEY in addresses]
     assert window.wrong == []
 
 
 def ops(running: Service, path: str, **query: str) -> Json:
     """Ask what the console asks."""
     headers = {"Authorization": f"Bearer {KEY}"}
-    found: Json = requests.get(
+    records: Json = requests.get(
         f"{running.url()}/ops/{path}", params=query, headers=headers, timeout=10
     ).json()
-    return found
+    return records
 
 
 def redrive_all(running: Service) -> None:
     """Give every dead notification another life."""
     headers = {"Authorization": f"Bearer {KEY}"}
     address = f"{running.url()}/ops/dead-letters/redrive"
-    found = ops(running, "dead-letters", limit="1000")["data"]
-    body = {"ids": [item["id"] for item in found if item["kind"] == "notifications"]}
+    records = ops(running, "dead-letters", limit="1000")["data"]
+    body = {"ids": [item["id"] for item in records if item["kind"] == "notifications"]}
     requests.post(address, json=body, headers=headers, timeout=10).raise_for_status()
 
 
@@ -114,5 +114,5 @@ def let_die(running: Service, count: int) -> list[str]:
 def paid(running: Service, **fields: Any) -> str:
     """Take a payment, and wait until the event service was told."""
     payment: str = running.pay("pm_card_visa", **fields).json()["payment_intent_id"]
-    running.told(payment, "payment.succeeded")
+    running.notifications_of(payment, "payment.succeeded")
     return payment

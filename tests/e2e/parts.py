@@ -37,12 +37,12 @@ class Parts:
         self.processes[name] = self.stack.enter_context(running)
         return self.processes[name]
 
-    def told(self, kind: str) -> list[str]:
+    def notifications_of(self, kind: str) -> list[str]:
         """List the payments the event service was told this of, first arrivals only."""
-        found = requests.get(f"{self.receiver}/notifications", timeout=5).json()["data"]
+        items = requests.get(f"{self.receiver}/notifications", timeout=5).json()["data"]
         return [
             item["body"]["data"]["payment_intent_id"]
-            for item in found
+            for item in items
             if item["type"] == kind and not item["duplicate"]
         ]
 

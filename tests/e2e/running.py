@@ -44,10 +44,10 @@ class Service:
     def notifications(self, **filters: str) -> list[Json]:
         """List what the event service was told."""
         address = f"{self.url('RECEIVER_PORT')}/notifications"
-        found: list[Json] = requests.get(address, params=filters, timeout=5).json()["data"]
-        return found
+        items: list[Json] = requests.get(address, params=filters, timeout=5).json()["data"]
+        return items
 
-    def told(self, payment: str, *types: str) -> list[Json]:
+    def notifications_of(self, payment: str, *types: str) -> list[Json]:
         """Wait until the event service was told these types of a payment; fail on any other.
 
         But for its fees: the sandbox knows them some seconds after a payment, which is no test's
@@ -55,13 +55,13 @@ class Service:
         """
 
         def heard() -> list[Json]:
-            told = self.notifications(payment_intent_id=payment)
-            return [item for item in told if item["type"] != "payment.settled"]
+            notifications_of = self.notifications(payment_intent_id=payment)
+            return [item for item in notifications_of if item["type"] != "payment.settled"]
 
         wait_until(lambda: len(heard()) >= len(types), f"{types} of {payment}")
-        found = heard()
-        assert [item["type"] for item in found] == list(types)
-        return found
+        items = heard()
+        assert [item["type"] for item in items] == list(types)
+        return items
 
 
 @contextmanager
@@ -75,14 +75,14 @@ def service(folder: Path, **environment: str) -> Iterator[Service]:
     }
     command = [sys.executable, str(ROOT / "app.py"), "--sandbox"]
     with process(*command, environment=variables | environment, log=log) as running:
-        found = Service(ports, log)
+        items = Service(ports, log)
 
         def ready() -> bool:
             assert running.poll() is None, log.read_text()
             return "is ready" in log.read_text()
 
         wait_until(ready, "the service says that it is ready")
-        yield found
+        yield items
         running.terminate()
         until = time.monotonic() + 40
         while running.poll() is None and time.monotonic() < until:

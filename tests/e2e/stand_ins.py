@@ -100,9 +100,9 @@ class Run:
         return self
 
     def pid_of(self, name: str) -> int:
-        found = re.search(rf"{name} started \(pid=(\d+)\)", self.output)
-        assert found, self.output
-        return int(found[1])
+        match = re.search(rf"{name} started \(pid=(\d+)\)", self.output)
+        assert match, self.output
+        return int(match[1])
 
     def family(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)

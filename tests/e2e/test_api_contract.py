@@ -32,8 +32,8 @@ CHECKS = (
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Run the whole service, its API closed to strangers."""
     folder = tmp_path_factory.mktemp("contract")
-    with service(folder, API_KEYS=KEY, OPERATOR_KEYS=KEY, LOG_LEVEL="WARNING") as found:
-        yield found
+    with service(folder, API_KEYS=KEY, OPERATOR_KEYS=KEY, LOG_LEVEL="WARNING") as service_run:
+        yield service_run
 
 
 @pytest.mark.slow

@@ -19,8 +19,8 @@ LEAST_TRIES = 100
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("attacked")
-    with service(folder, API_KEYS=API_KEY, OPERATOR_KEYS=OPERATOR_KEY) as found:
-        yield found
+    with service(folder, API_KEYS=API_KEY, OPERATOR_KEYS=OPERATOR_KEY) as service_run:
+        yield service_run
 
 
 def books(running: Service) -> Any:
@@ -30,14 +30,14 @@ def books(running: Service) -> Any:
 @pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.__name__)
 def test_nothing_comes_of(running: Service, group: Any) -> None:
     clock = f"{running.url('SANDBOX_PORT')}/_sandbox/clock"
-    before, told = books(running), running.notifications()
+    before, notifications = books(running), running.notifications()
     target = Target(running.ports)
-    came_through = [said for attempt in group() if (said := target.verdict(attempt))]
+    came_through = [verdict for attempt in group() if (verdict := target.verdict(attempt))]
     assert not came_through, "\n".join(came_through)
     assert books(running)["payment_intents"] == before["payment_intents"]
     assert books(running)["webhook_endpoints"] == before["webhook_endpoints"]
     assert requests.get(clock, timeout=10).json()["offset_seconds"] == 0
-    assert running.notifications() == told
+    assert running.notifications() == notifications
     assert requests.get(f"{running.url()}/health", timeout=10).status_code == 200
 
 
@@ -48,7 +48,7 @@ def test_the_script_tries_enough_and_would_notice(running: Service) -> None:
     url = f"{running.url()}/api/payment/process"
     paid_for = requests.post(url, json=paid, headers=key, timeout=20)
     assert paid_for.status_code == 200
-    running.told(paid_for.json()["payment_intent_id"], "payment.succeeded")
+    running.notifications_of(paid_for.json()["payment_intent_id"], "payment.succeeded")
 
 
 def test_no_other_user_can_read_what_a_run_keeps(running: Service) -> None:

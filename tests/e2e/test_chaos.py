@@ -18,10 +18,10 @@ SHORT = Plan(
 
 @pytest.mark.slow
 def test_every_promise_is_kept_while_processes_die() -> None:
-    said: list[str] = []
-    result = run(SHORT, said.append)
+    output: list[str] = []
+    result = run(SHORT, output.append)
     assert result.findings.clean, result.findings.violations
-    assert result.seconds_to_quiet is not None, said
+    assert result.seconds_to_quiet is not None, output
     assert sum(result.kills.values()) == SHORT.kills
     assert result.findings.counts["events"] >= SHORT.events
 

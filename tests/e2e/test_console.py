@@ -233,7 +233,7 @@ def test_a_dead_refund_job_is_resolved_as_a_person_found_it(
     dialog.get_by_label("It made none").check()
     dialog.get_by_role("button", name="Resolve").click()
     expect(dialog).to_have_count(0)
-    running.told(payment, "payment.succeeded", "refund.failed")
+    running.notifications_of(payment, "payment.succeeded", "refund.failed")
     expect(page.get_by_text("finished", exact=True)).to_be_visible(timeout=15_000)
 
 
@@ -246,7 +246,7 @@ def test_a_payment_tells_its_story_and_runs_nothing_that_a_stranger_wrote(
     refund = requests.post(
         f"{running.url()}/api/refund/process", json=body, headers={"Prefer": "wait=20"}, timeout=30
     ).json()
-    running.told(payment, "payment.succeeded", "refund.succeeded")
+    running.notifications_of(payment, "payment.succeeded", "refund.succeeded")
 
     page = window.sign_in()
     page.get_by_label("Find by id").fill(payment)
@@ -347,9 +347,9 @@ def test_a_hidden_tab_asks_for_nothing_and_a_shown_one_at_once(window: Window) -
     }"""
     page.evaluate(turn, True)
     page.clock.run_for(5_000)  # ends the pause that was under way
-    before = len(window.asked)
+    before = len(window.addresses)
     page.clock.run_for(60_000)
-    assert len(window.asked) == before
+    assert len(window.addresses) == before
     with page.expect_response("**/ops/queues"):
         page.evaluate(turn, False)
     with page.expect_response("**/ops/queues"):

@@ -34,8 +34,8 @@ FITS = "one => one.scrollWidth <= one.clientWidth"
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with console_service(tmp_path_factory.mktemp("event")) as found:
-        yield found
+    with console_service(tmp_path_factory.mktemp("event")) as service_run:
+        yield service_run
 
 
 @pytest.fixture

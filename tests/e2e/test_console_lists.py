@@ -106,13 +106,15 @@ def test_a_payment_is_found_by_what_a_person_has_in_hand(
     window: Window, running: Service, payment: str, what: str
 ) -> None:
     known = ops(running, f"payments/{payment}")
-    asked = next(e["request_id"] for e in known["timeline"] if e["kind"] == "payment_requested")
+    request_id = next(
+        e["request_id"] for e in known["timeline"] if e["kind"] == "payment_requested"
+    )
     texts = {
         "charge": next(name for name in known["known"]["subjects"] if name.startswith("ch_")),
         "dashboard": f"https://dashboard.stripe.com/acct_1/test/payments/{payment}?tab=x",
         "e-mail": GUEST.upper(),
         "order": "A-4711",
-        "request": asked,
+        "request": request_id,
     }
     page = window.sign_in()
     look_up(page, texts[what])
@@ -190,14 +192,14 @@ def test_a_list_is_taken_away_as_a_file_that_no_spreadsheet_runs(
 
 def asked_for(window: Window, running: Service) -> list[Any]:
     """Collect the ids of each redrive that the page asks for."""
-    found: list[Any] = []
+    rows: list[Any] = []
 
     def note(request: Any) -> None:
         if request.url.endswith("/ops/dead-letters/redrive") and request.method == "POST":
-            found.append(request.post_data_json)
+            rows.append(request.post_data_json)
 
     window.page.on("request", note)
-    return found
+    return rows
 
 
 def test_what_is_typed_and_not_searched_for_redrives_nothing(

@@ -138,7 +138,7 @@ def stand(queue: int = 0, **changes: Any) -> Json:
 
 
 @pytest.mark.parametrize(
-    "found",
+    "queues",
     [
         stand(),
         stand(workers=0, consumers=0, silent=True, consumed_seconds_ago=50.0),
@@ -156,18 +156,18 @@ def stand(queue: int = 0, **changes: Any) -> Json:
         stand(store_findings=[{"level": "warning", "what": "A crash tore it.", "fix": "Ask."}]),
     ],
 )
-def test_all_is_well_never_stands_beside_a_red_number(window: Window, found: Json) -> None:
+def test_all_is_well_never_stands_beside_a_red_number(window: Window, queues: Json) -> None:
     page = window.page
 
     def answer(route: Route) -> None:
-        route.fulfill(json=found)
+        route.fulfill(json=queues)
 
     page.route("**/ops/queues", answer)
     window.sign_in()
     settled(page)
     red = page.locator("main :is(b.bad, a.bad, .pill.bad, li.bad)").count()
     well = page.get_by_text("All is well.").count()
-    assert (well == 1) == (found == stand()), red
+    assert (well == 1) == (queues == stand()), red
     assert not (well and red)
     assert page.locator(".health").count() == 1
 

@@ -84,11 +84,11 @@ def test_a_path_too_long_for_a_socket_is_no_reason_for_a_port(start, folder):
 def test_the_sandboxs_data_and_an_accounts_lie_apart(start, folder):
     def visit(*arguments: str, **settings: str) -> bytes | None:
         run = start(*arguments, **settings).ready()
-        found = left(folder)
+        leftovers = left(folder)
         leave(folder, arguments[0] if arguments else "sandbox")
         run.process.terminate()
         assert run.ended() == 0
-        return found
+        return leftovers
 
     assert visit() is None
     assert visit("app.py", **ACCOUNT) is None

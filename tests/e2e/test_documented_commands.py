@@ -144,8 +144,8 @@ def test_what_needs_no_service_runs_as_it_stands(command: str) -> None:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Service:
-    with service(tmp_path_factory.mktemp("service")) as found:
-        yield found
+    with service(tmp_path_factory.mktemp("service")) as service_run:
+        yield service_run
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,7 @@ def names(running: Service) -> dict[str, str]:
     """Make one of everything that the documents name; give each by its placeholder."""
     paid = running.pay("pm_card_visa", metadata={"event_id": "123", "user_id": "456"}).json()
     payment = paid["payment_intent_id"]
-    running.told(payment, "payment.succeeded")
+    running.notifications_of(payment, "payment.succeeded")
     refunded = requests.post(
         f"{running.url()}/api/refund/process",
         json={"payment_intent_id": payment, "amount": 300},

@@ -18,7 +18,7 @@ def test_flower_shows_workers_and_tasks_but_no_customer(
 ) -> None:
     running = open_service
     payment = running.pay("pm_card_visa", customer_email=EMAIL).json()["payment_intent_id"]
-    (told,) = running.told(payment, "payment.succeeded")
+    (notification,) = running.notifications_of(payment, "payment.succeeded")
     page = browser.new_page()
     page.goto(f"{running.url('FLOWER_PORT')}/workers")
     for role in ("worker", "notifications"):
@@ -27,11 +27,11 @@ def test_flower_shows_workers_and_tasks_but_no_customer(
 
     page.goto(f"{running.url('FLOWER_PORT')}/tasks")
     expect(page.get_by_text("billing.deliver").first).to_be_visible()
-    expect(page.get_by_text(told["id"]).first).to_be_visible()
+    expect(page.get_by_text(notification["id"]).first).to_be_visible()
     shown = page.content()
     assert EMAIL not in shown
     assert payment not in shown
-    page.get_by_text(told["id"]).first.click()
+    page.get_by_text(notification["id"]).first.click()
     expect(page.get_by_text("SUCCESS").first).to_be_visible()
     assert EMAIL not in page.content()
     page.close()

@@ -161,16 +161,16 @@ def test_the_api_image_serves_and_stops(api_image, valkey_url):
 
 
 def test_an_image_started_without_redis_says_what_it_needs(api_image):
-    status, said = refusal(api_image)
+    status, output = refusal(api_image)
     assert status == 2
-    assert "REDIS_URL is not set" in said
+    assert "REDIS_URL is not set" in output
 
 
 def test_the_api_image_started_without_settings_names_each_of_them(api_image, valkey_url):
     missing = {"STRIPE_SECRET_KEY": "", "STRIPE_WEBHOOK_SECRET": "", "EVENT_SERVICE_URL": ""}
-    status, said = refusal(api_image, REDIS_URL=valkey_url, **missing)
+    status, output = refusal(api_image, REDIS_URL=valkey_url, **missing)
     assert status == 2
-    assert all(f"{name} is not set" in said for name in missing)
+    assert all(f"{name} is not set" in output for name in missing)
 
 
 @pytest.mark.parametrize(
@@ -185,22 +185,22 @@ def test_the_api_image_started_without_settings_names_each_of_them(api_image, va
 def test_what_the_worker_image_runs_refuses_a_wrong_start_with_2(
     worker_image, valkey_url, command, variables, missing
 ):
-    status, said = refusal(worker_image, command, REDIS_URL=valkey_url, **variables)
-    assert (status, said.count("\n")) == (2, 2)
-    assert said.splitlines()[1].startswith(missing)
+    status, output = refusal(worker_image, command, REDIS_URL=valkey_url, **variables)
+    assert (status, output.count("\n")) == (2, 2)
+    assert output.splitlines()[1].startswith(missing)
 
 
 def test_the_worker_image_works_answers_its_health_check_and_stops(worker_image, valkey_url):
     assert not worker_image.healthy(REDIS_URL=valkey_url)
     with worker_image.running(worker_image.command, REDIS_URL=valkey_url) as (process, log):
-        wait_until(lambda: said(" ready.", process, log), "the worker is ready")
+        wait_until(lambda: output(" ready.", process, log), "the worker is ready")
         assert worker_image.healthy(REDIS_URL=valkey_url)
     assert no_json(log) == []
 
 
 def test_upkeep_runs_from_the_worker_image_and_stops(worker_image, valkey_url):
     with worker_image.running(compose_command("upkeep"), REDIS_URL=valkey_url) as (process, log):
-        wait_until(lambda: said("upkeep_started", process, log), "upkeep has started")
+        wait_until(lambda: output("upkeep_started", process, log), "upkeep has started")
     assert no_json(log) == []
 
 
@@ -238,7 +238,7 @@ def test_a_strangers_image_can_import_what_its_command_runs(name, tmp_path):
     ports = {"SANDBOX_PORT": "0", "RECEIVER_PORT": "0", "SANDBOX_HOST": "127.0.0.1"}
     own = {key: value for key, value in service["environment"].items() if "SECRET" in key}
     with image.running(service.get("command", image.command), **own, **ports) as (process, log):
-        wait_until(lambda: said("listening on", process, log), f"{name} listens")
+        wait_until(lambda: output("listening on", process, log), f"{name} listens")
 
 
 def test_the_command_line_runs_from_the_worker_image(worker_image, valkey_url):
@@ -291,6 +291,6 @@ def answer_of(url, process, log):
         return None
 
 
-def said(text, process, log):
+def output(text, process, log):
     assert process.poll() is None, log.read_text()
     return text in log.read_text()

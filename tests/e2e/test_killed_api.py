@@ -18,8 +18,8 @@ KEY = {"Authorization": "Bearer sk_test_tests_0123456789"}
 def payments_at_stripe(parts: Parts) -> list[dict[str, Any]]:
     """List the payment intents Stripe made."""
     answer = requests.get(f"{parts.stripe}/v1/payment_intents", headers=KEY, timeout=10)
-    found: list[dict[str, Any]] = answer.json()["data"]
-    return found
+    payments: list[dict[str, Any]] = answer.json()["data"]
+    return payments
 
 
 def kill_the_api(parts: Parts) -> None:
@@ -67,4 +67,6 @@ def test_the_retry_after_a_kill_gives_the_first_payment(valkey_url: str, tmp_pat
         answered = pay_as_a_good_client(parts.url, 0)
         (made,) = payments_at_stripe(parts)
         assert answered == made["id"]
-        wait_until(lambda: parts.told("payment.succeeded") == [answered], "it is told once")
+        wait_until(
+            lambda: parts.notifications_of("payment.succeeded") == [answered], "it is told once"
+        )

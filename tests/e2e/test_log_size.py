@@ -50,9 +50,9 @@ def test_a_payments_whole_life_has_one_line_for_each_step(tmp_path: Path) -> Non
 def test_every_line_of_a_process_of_ours_is_json_from_start_to_stop(tmp_path: Path) -> None:
     with service(tmp_path, LOG_FORMAT="json") as running:
         log = running.log
-    told = re.findall(
+    lines = re.findall(
         r"^\S+ (api|worker|notifier|upkeep|flower) +\| (.*)$", log.read_text(), re.MULTILINE
     )
-    assert [line for _, line in told if not OURS_ALONE.fullmatch(line)] == []
-    stopped = [name for name, line in told if json.loads(line)["event"] == "worker_stopped"]
+    assert [line for _, line in lines if not OURS_ALONE.fullmatch(line)] == []
+    stopped = [name for name, line in lines if json.loads(line)["event"] == "worker_stopped"]
     assert sorted(stopped) == ["notifier", "worker"]

@@ -89,7 +89,7 @@ def places(tmp_path: Path) -> dict[str, str]:
             lambda: len(running.notifications(payment_intent_id=payment)) >= 2, "the news of it"
         )
         with Redis.from_url(run_file(tmp_path)["REDIS_URL"], decode_responses=True) as client:
-            found = {"redis": everything_in(client)}
+            traces = {"redis": everything_in(client)}
         operator = {"Authorization": f"Bearer {OPERATOR}"}
         pages = {
             "metrics": f"{running.url()}/metrics",
@@ -100,21 +100,21 @@ def places(tmp_path: Path) -> dict[str, str]:
             "dashboard": f"{running.url('SANDBOX_PORT')}/",
         }
         for name, url in pages.items():
-            found[name] = requests.get(url, headers=operator, timeout=10).text
+            traces[name] = requests.get(url, headers=operator, timeout=10).text
         secrets = run_file(tmp_path)
-    found["log"] = running.log.read_text()
-    assert "work_attempt" in found["log"]
-    assert payment in found["redis"]
-    return found | {f"secret {name}": secrets[name] for name in SECRETS}
+    traces["log"] = running.log.read_text()
+    assert "work_attempt" in traces["log"]
+    assert payment in traces["redis"]
+    return traces | {f"secret {name}": secrets[name] for name in SECRETS}
 
 
 def test_no_secret_and_no_card_number_is_anywhere(places: dict[str, str]) -> None:
     planted = [CALLER, OPERATOR, WRONG, CARD, SPACED, CARD[:12]]
     planted += [places.pop(f"secret {name}") for name in SECRETS]
-    found = [
+    traces = [
         (name, text[max(0, text.find(secret) - 80) : text.find(secret) + 40])
         for name, text in places.items()
         for secret in planted
         if secret in text
     ]
-    assert found == []
+    assert traces == []

@@ -29,18 +29,18 @@ MODULES = {
 
 def processes_of(run: psutil.Process) -> dict[str, list[psutil.Process]]:
     """Sort a run's processes by their names in the Procfile, with their children; Valkey too."""
-    found: dict[str, list[psutil.Process]] = {}
+    by_name: dict[str, list[psutil.Process]] = {}
     for child in run.children():
         command = child.cmdline()
         if "-m" not in command:
-            found["valkey"] = [child]
+            by_name["valkey"] = [child]
             continue
         module = command[command.index("-m") + 1]
         name = next(name for name, of in MODULES.items() if of == module)
         if child.environ().get("WORKER_QUEUES") == "notifications":
             name = "notifier"
-        found[name] = [child, *child.children(recursive=True)]
-    return found
+        by_name[name] = [child, *child.children(recursive=True)]
+    return by_name
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the environment of processes")
@@ -52,11 +52,11 @@ def test_no_process_holds_what_is_anothers(tmp_path: Path) -> None:
             if process.status() != psutil.STATUS_ZOMBIE
             and process.environ().get("DATA_DIR") == str(tmp_path / "data")
         )
-        found = processes_of(run)
-        assert set(found) == {*GIVEN, "valkey"}
+        by_name = processes_of(run)
+        assert set(by_name) == {*GIVEN, "valkey"}
         environments = {
             name: [Path(f"/proc/{process.pid}/environ").read_text() for process in processes]
-            for name, processes in found.items()
+            for name, processes in by_name.items()
         }
         assert len(environments["api"]) > 1, "the API's serving processes are looked at too"
         settings = (tmp_path / "data" / "run.env").read_text()

@@ -40,12 +40,12 @@ def test_from_the_checkout_page_to_the_notification(page: Page, running: Service
     page.get_by_role("button", name="Complete authentication").click()
     expect(page.get_by_text("healthy")).to_be_visible()
 
-    payment = stripe.found(f"/v1/checkout/sessions/{session['id']}")["payment_intent"]
-    told = wait_until(
+    payment = stripe.find(f"/v1/checkout/sessions/{session['id']}")["payment_intent"]
+    notification = wait_until(
         lambda: told_of(running, payment, "payment.succeeded", "checkout.completed"),
         "the event service to be told",
     )
-    paid = told["payment.succeeded"]
+    paid = notification["payment.succeeded"]
     assert paid["signature"] == "valid"
     assert (paid["body"]["data"]["amount"], paid["body"]["data"]["event_id"]) == (9000, "123")
 
@@ -67,4 +67,6 @@ def test_from_the_services_own_answer_through_the_bank_and_back(
         page.get_by_role("button", name="Complete authentication").click()
         expect(page.get_by_role("heading", name="Back in the shop")).to_be_visible()
         assert parse_qs(urlsplit(page.url).query)["redirect_status"] == ["succeeded"]
-    running.told(body["payment_intent_id"], "payment.requires_action", "payment.succeeded")
+    running.notifications_of(
+        body["payment_intent_id"], "payment.requires_action", "payment.succeeded"
+    )

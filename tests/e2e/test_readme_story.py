@@ -45,11 +45,13 @@ def test_the_curl_commands_work_as_printed(running: Service, tmp_path: Path) -> 
     assert payment["success"] is True
     assert (refund["status"], refund["amount"]) == ("succeeded", 400)
     assert done.stdout.count('"verified":true') == 2
-    told = running.told(payment["payment_intent_id"], "payment.succeeded", "refund.succeeded")
+    notifications = running.notifications_of(
+        payment["payment_intent_id"], "payment.succeeded", "refund.succeeded"
+    )
     told_all = running.notifications(payment_intent_id=payment["payment_intent_id"])
     assert [item["body"]["sequence"] for item in told_all] == list(range(1, len(told_all) + 1))
-    assert {item["signature"] for item in told} == {"valid"}
-    assert told[0]["body"]["data"]["event_id"] == "123"
+    assert {item["signature"] for item in notifications} == {"valid"}
+    assert notifications[0]["body"]["data"]["event_id"] == "123"
 
 
 def test_3d_secure_succeeds_after_the_challenge(running: Service) -> None:
@@ -62,13 +64,13 @@ def test_3d_secure_succeeds_after_the_challenge(running: Service) -> None:
         timeout=5,
     )
     assert passed.ok
-    running.told(payment, "payment.requires_action", "payment.succeeded")
+    running.notifications_of(payment, "payment.requires_action", "payment.succeeded")
 
 
 def test_the_third_card_is_declined_for_insufficient_funds(running: Service) -> None:
     answer = running.pay("pm_card_chargeDeclinedInsufficientFunds")
     assert (answer.status_code, answer.json()["decline_code"]) == (402, "insufficient_funds")
-    running.told(answer.json()["payment_intent_id"], "payment.failed")
+    running.notifications_of(answer.json()["payment_intent_id"], "payment.failed")
 
 
 @pytest.mark.skipif(not shutil.which("npm"), reason="npm fetches Stripe's CLI and is not here")
@@ -83,9 +85,9 @@ def test_the_real_stripe_cli_reaches_the_event_service(running: Service, tmp_pat
     assert '"id": "pm_' in done.stdout
 
     def types() -> list[str]:
-        told = [item["type"] for item in running.notifications()[before:]]
+        notifications = [item["type"] for item in running.notifications()[before:]]
         # The fees are told some seconds later.
-        return [name for name in told if name != "payment.settled"]
+        return [name for name in notifications if name != "payment.settled"]
 
     wait_until(lambda: len(types()) >= 4, "four notifications of what was triggered")
     assert sorted(types()) == [
@@ -115,7 +117,7 @@ def test_the_documentation_page_needs_no_outside_host(running: Service) -> None:
 def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
     with Stopwatch() as watch, service(tmp_path) as first:
         payment = first.pay("pm_card_visa").json()["payment_intent_id"]
-        first.told(payment, "payment.succeeded")
+        first.notifications_of(payment, "payment.succeeded")
         ran = watch.seconds
     assert watch.seconds - ran < 20, "stopping took too long"
     with service(tmp_path) as second:

@@ -53,7 +53,7 @@ def pay_at_stripe(stage: Stage) -> str:
     return str(answer.json()["id"])
 
 
-def told(stage: Stage) -> set[str]:
+def notified_payments(stage: Stage) -> set[str]:
     """Give the payments the event service took the news of."""
     listed = requests.get(f"{stage.receiver}/notifications", timeout=10).json()["data"]
     return {
@@ -91,7 +91,7 @@ def test_a_worker_told_to_stop_finishes_or_hands_back_what_it_holds(stage: Stage
     requests.post(f"{stage.receiver}/_control/faults", json=slowly, timeout=5).raise_for_status()
     paid = {pay(stage, number) for number in range(40)}
     # More than its threads can hold: the rest is fetched in advance or in the queue.
-    wait_until(lambda: told(stage) & paid, "the first is told", PATIENCE_SECONDS)
+    wait_until(lambda: notified_payments(stage) & paid, "the first is told", PATIENCE_SECONDS)
 
     second.start()
     with Stopwatch() as watch:
@@ -99,9 +99,13 @@ def test_a_worker_told_to_stop_finishes_or_hands_back_what_it_holds(stage: Stage
     assert first.process is not None
     assert first.process.returncode == 0
     assert watch.seconds < 10, "tasks are bounded, so is a stop"
-    assert not told(stage) >= paid, "there was work in hand"
+    assert not notified_payments(stage) >= paid, "there was work in hand"
 
-    wait_until(lambda: told(stage) >= paid, "the other worker tells the rest", PATIENCE_SECONDS)
+    wait_until(
+        lambda: notified_payments(stage) >= paid,
+        "the other worker tells the rest",
+        PATIENCE_SECONDS,
+    )
     wait_until(
         lambda: not stage.redis.zcard(Keys().due(NOTIFICATIONS)), "all is marked", PATIENCE_SECONDS
     )
@@ -114,14 +118,14 @@ def test_a_worker_told_to_stop_finishes_or_hands_back_what_it_holds(stage: Stage
 @pytest.mark.slow
 def test_the_store_restarts_and_everybody_reconnects_within_seconds(stage: Stage) -> None:
     before = pay(stage)
-    wait_until(lambda: before in told(stage), "the service works", PATIENCE_SECONDS)
+    wait_until(lambda: before in notified_payments(stage), "the service works", PATIENCE_SECONDS)
     valkey = stage.services["valkey"]
     valkey.kill()
     valkey.start()
     wait_until(stage.valkey_answers, "the store is back", PATIENCE_SECONDS)
     with Stopwatch() as watch:
         after = pay(stage)
-        wait_until(lambda: after in told(stage), "news travel again", PATIENCE_SECONDS)
+        wait_until(lambda: after in notified_payments(stage), "news travel again", PATIENCE_SECONDS)
         wait_until(lambda: stage.consumers() == 2, "both workers consume", PATIENCE_SECONDS)
     assert watch.seconds < RECONNECT_SECONDS
     assert all(service.alive for service in stage.services.values())
@@ -142,7 +146,9 @@ def test_a_webhook_that_cannot_be_recorded_is_refused_and_processed_when_it_come
     wait_until(lambda: 503 in answers(), "the webhook is refused", PATIENCE_SECONDS)
     assert set(answers()) <= {503, None}
     stage.services["valkey"].start()
-    wait_until(lambda: payment in told(stage), "Stripe sends it again", PATIENCE_SECONDS)
+    wait_until(
+        lambda: payment in notified_payments(stage), "Stripe sends it again", PATIENCE_SECONDS
+    )
     assert 200 in answers()
 
 
@@ -160,4 +166,6 @@ def test_messages_lost_with_a_queue_are_rung_for_again(stage: Stage) -> None:
     stage.redis.delete(*(Keys().queue(kind) for kind in KINDS.values()))
     for worker in stage.roles("worker"):
         worker.start()
-    wait_until(lambda: told(stage) >= paid, "all is told all the same", PATIENCE_SECONDS)
+    wait_until(
+        lambda: notified_payments(stage) >= paid, "all is told all the same", PATIENCE_SECONDS
+    )

@@ -46,8 +46,8 @@ def test_a_rolling_restart_fails_no_request_and_loses_nothing(
             shopping.go_on()
         assert set(shopping.answers) == {200}, shopping.answers
         wait_until(
-            lambda: set(shopping.paid) <= set(parts.told("payment.succeeded")),
+            lambda: set(shopping.paid) <= set(parts.notifications_of("payment.succeeded")),
             "every payment is told",
             60,
         )
-        assert Counter(parts.told("payment.succeeded")) == Counter(shopping.paid)
+        assert Counter(parts.notifications_of("payment.succeeded")) == Counter(shopping.paid)

@@ -93,13 +93,13 @@ def test_a_person_pays_with_3d_secure_and_the_shop_is_told(
     page.get_by_role("button", name="Complete authentication").click()
     expect(page.get_by_role("heading", name="Back in the shop")).to_be_visible()
     assert parse_qs(urlsplit(page.url).query) == {"session": [session["id"]]}
-    done = api.found(f"/v1/checkout/sessions/{session['id']}")
+    done = api.find(f"/v1/checkout/sessions/{session['id']}")
     assert (done["status"], done["payment_status"]) == ("complete", "paid")
-    told = wait_until(
+    text = wait_until(
         lambda: [d for d in shop.deliveries if d.event["type"] == "checkout.session.completed"],
         "the shop to be told",
     )
-    assert told[0].verified_by(session["secret"]).data.object["id"] == session["id"]
+    assert text[0].verified_by(session["secret"]).data.object["id"] == session["id"]
 
 
 def test_a_failed_challenge_leads_back_to_another_try(page: Page, api: Api, checkout: Any) -> None:
@@ -111,7 +111,7 @@ def test_a_failed_challenge_leads_back_to_another_try(page: Page, api: Api, chec
         expect(page.get_by_role("alert")).to_contain_text("failed authentication")
     choose(page, "pm_card_visa")
     expect(page.get_by_role("heading", name="Back in the shop")).to_be_visible()
-    assert api.found(f"/v1/checkout/sessions/{session['id']}")["payment_status"] == "paid"
+    assert api.find(f"/v1/checkout/sessions/{session['id']}")["payment_status"] == "paid"
 
 
 def test_a_typed_card_pays_and_its_number_is_nowhere(
@@ -126,7 +126,7 @@ def test_a_typed_card_pays_and_its_number_is_nowhere(
     assert "4000000000000002" not in page.content().replace(" ", "")
     enter(page, "5555555555554444")
     expect(page.get_by_role("heading", name="Back in the shop")).to_be_visible()
-    done = api.found(
+    done = api.find(
         f"/v1/checkout/sessions/{session['id']}", {"expand[]": "payment_intent.payment_method"}
     )
     method = done["payment_intent"]["payment_method"]
@@ -137,7 +137,7 @@ def test_a_typed_card_pays_and_its_number_is_nowhere(
 
 
 @pytest.mark.parametrize(
-    ("number", "expiry", "said"),
+    ("number", "expiry", "message"),
     [
         ("4242 4242 4242 4241", "12 / 34", "card number is incorrect"),
         ("4242 4242 4242 4242", "12 / 20", "expiration year is invalid"),
@@ -146,11 +146,11 @@ def test_a_typed_card_pays_and_its_number_is_nowhere(
     ids=["number", "year", "no date"],
 )
 def test_a_mistyped_card_is_explained(
-    page: Page, checkout: Any, number: str, expiry: str, said: str
+    page: Page, checkout: Any, number: str, expiry: str, message: str
 ) -> None:
     page.goto(checkout()["url"])
     enter(page, number, expiry)
-    expect(page.get_by_role("alert")).to_contain_text(said)
+    expect(page.get_by_role("alert")).to_contain_text(message)
 
 
 def test_a_debit_is_paid_after_the_person_left(page: Page, api: Api, checkout: Any) -> None:
@@ -163,8 +163,8 @@ def test_a_debit_is_paid_after_the_person_left(page: Page, api: Api, checkout: A
     form.get_by_role("button", name="Debit €90.00").click()
     expect(page.get_by_role("heading", name="Back in the shop")).to_be_visible()
     path = f"/v1/checkout/sessions/{session['id']}"
-    assert api.found(path)["payment_status"] == "unpaid"
-    wait_until(lambda: api.found(path)["payment_status"] == "paid", "the debit to be paid")
+    assert api.find(path)["payment_status"] == "unpaid"
+    wait_until(lambda: api.find(path)["payment_status"] == "paid", "the debit to be paid")
 
 
 def test_a_person_can_leave_without_paying(page: Page, api: Api, checkout: Any) -> None:
@@ -172,7 +172,7 @@ def test_a_person_can_leave_without_paying(page: Page, api: Api, checkout: Any) 
     page.goto(session["url"])
     page.get_by_role("link", name="Cancel and go back to the shop").click()
     expect(page.get_by_role("heading", name="Back in the shop")).to_be_visible()
-    assert api.found(f"/v1/checkout/sessions/{session['id']}")["status"] == "open"
+    assert api.find(f"/v1/checkout/sessions/{session['id']}")["status"] == "open"
 
 
 def test_a_keyboard_is_enough(page: Page, api: Api, checkout: Any) -> None:
@@ -187,7 +187,7 @@ def test_a_keyboard_is_enough(page: Page, api: Api, checkout: Any) -> None:
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Back in the shop")).to_be_visible()
-    assert api.found(f"/v1/checkout/sessions/{session['id']}")["status"] == "complete"
+    assert api.find(f"/v1/checkout/sessions/{session['id']}")["status"] == "complete"
 
 
 def test_a_finished_checkout_cannot_be_paid_again(page: Page, checkout: Any) -> None:
@@ -207,7 +207,7 @@ def test_the_dashboard_disputes_a_payment(page: Page, api: Api, url: str) -> Non
     page.get_by_label("What the cardholder does").select_option("chargeback")
     page.get_by_role("button", name="Dispute this payment").click()
     expect(page.get_by_role("status")).to_contain_text("disputed")
-    [dispute] = api.found("/v1/disputes", {"payment_intent": intent["id"]})["data"]
+    [dispute] = api.find("/v1/disputes", {"payment_intent": intent["id"]})["data"]
     expect(page.get_by_text(dispute["id"]).first).to_be_visible()
 
 
@@ -217,7 +217,7 @@ def test_the_dashboard_fails_a_refund(page: Page, api: Api, url: str) -> None:
     page.goto(f"{url}/payments/{intent['id']}")
     page.get_by_role("button", name="Fail this refund").click()
     expect(page.get_by_role("status")).to_contain_text("failed")
-    assert api.found(f"/v1/refunds/{refund['id']}")["status"] == "failed"
+    assert api.find(f"/v1/refunds/{refund['id']}")["status"] == "failed"
     expect(page.get_by_role("button", name="Fail this refund")).to_have_count(0)
 
 
@@ -241,7 +241,7 @@ def test_a_waiting_challenge_is_answered_from_the_dashboard(page: Page, api: Api
     page.get_by_role("link", name="Answer the 3D Secure challenge").click()
     page.get_by_role("button", name="Complete authentication").click()
     expect(page.get_by_role("heading", name="Nothing to authenticate")).to_be_visible()
-    assert api.found(f"/v1/payment_intents/{intent}")["status"] == "succeeded"
+    assert api.find(f"/v1/payment_intents/{intent}")["status"] == "succeeded"
 
 
 def test_a_receipt_can_be_read(page: Page, api: Api) -> None:
@@ -282,7 +282,7 @@ def test_another_site_cannot_press_the_buttons(page: Page, api: Api, url: str) -
     ):
         answer = requests.post(target, data={"kind": "chargeback"}, headers=headers, timeout=10)
         assert answer.status_code == 403
-    assert api.found("/v1/disputes", {"payment_intent": intent["id"]})["data"] == []
+    assert api.find("/v1/disputes", {"payment_intent": intent["id"]})["data"] == []
 
 
 def test_every_page_says_that_it_is_simulated(

@@ -72,10 +72,10 @@ def _synchronised(client: Redis) -> bool:
 
 def _sees_all(sentinel: Redis) -> bool:
     try:
-        found = sentinel.execute_command("SENTINEL", "MASTERS")[0]
+        items = sentinel.execute_command("SENTINEL", "MASTERS")[0]
     except RedisError:  # it has not started yet
         return False
-    facts = found if isinstance(found, dict) else dict(zip(found[::2], found[1::2], strict=True))
+    facts = items if isinstance(items, dict) else dict(zip(items[::2], items[1::2], strict=True))
     return int(facts["num-other-sentinels"]) == SENTINELS - 1 and int(facts["num-slaves"]) == 1
 
 
@@ -109,16 +109,16 @@ def test_a_failover_under_load_loses_nothing(tmp_path: Path) -> None:
             assert promoted.info("replication")["role"] == "master"
         assert len(set(paid)) == PAYMENTS
 
-        def told() -> list[str]:
-            found = requests.get(f"{parts.receiver}/notifications", timeout=5).json()["data"]
+        def notification_ids() -> list[str]:
+            items = requests.get(f"{parts.receiver}/notifications", timeout=5).json()["data"]
             return [
                 item["body"]["data"]["payment_intent_id"]
-                for item in found
+                for item in items
                 if item["type"] == "payment.succeeded" and not item["duplicate"]
             ]
 
-        wait_until(lambda: len(told()) >= PAYMENTS, "each payment is told")
-        assert sorted(told()) == sorted(paid)
+        wait_until(lambda: len(notification_ids()) >= PAYMENTS, "each payment is told")
+        assert sorted(notification_ids()) == sorted(paid)
 
 
 def _ordered(sentinel: Redis) -> bool:
@@ -186,7 +186,7 @@ def test_a_failover_leaves_no_caller_in_the_dark_and_misleads_no_receiver(tmp_pa
             ]
 
         wait_until(lambda: not unknown(), "each refund that was accepted is known and made")
-        wait_until(lambda: len(parts.told("refund.succeeded")) >= 60, "each is told")
+        wait_until(lambda: len(parts.notifications_of("refund.succeeded")) >= 60, "each is told")
         sent: dict[tuple[str, int], set[str]] = {}
         numbers: dict[str, set[int]] = {}
         for item in requests.get(f"{parts.receiver}/notifications", timeout=5).json()["data"]:
@@ -195,5 +195,5 @@ def test_a_failover_leaves_no_caller_in_the_dark_and_misleads_no_receiver(tmp_pa
             sent.setdefault(where, set()).add(item["id"])
             numbers.setdefault(item["id"], set()).add(int(body["sequence"]))
     assert [where for where, ids in sent.items() if len(ids) > 1] == []
-    assert [one for one, found in numbers.items() if len(found) > 1] == []
+    assert [one for one, items in numbers.items() if len(items) > 1] == []
     (tmp_path / "seconds-of-503").write_text(f"{max(waited for _, waited in jobs):.1f}")

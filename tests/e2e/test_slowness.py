@@ -48,8 +48,8 @@ REDIS_ANSWER_SECONDS = 6.0
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[tuple[Stage, Relay]]:
-    with staged() as found:
-        yield found
+    with staged() as stage:
+        yield stage
 
 
 @pytest.mark.parametrize(
@@ -63,11 +63,11 @@ def test_whoever_is_slow_holds_nobody_up(
     service: tuple[Stage, Relay], trouble: Trouble, ill: set[str]
 ) -> None:
     seen = probe(*service, trouble, SECONDS)
-    for name, found in seen.items():
-        assert found.seconds, name
+    for name, stage in seen.items():
+        assert stage.seconds, name
         if name not in ill:
-            assert not found.failures, (name, found.failures)
-            assert found.p99 < QUICK_SECONDS, (name, str(found))
+            assert not stage.failures, (name, stage.failures)
+            assert stage.p99 < QUICK_SECONDS, (name, str(stage))
     if ill is NEEDS_REDIS:
         # Stripe hears in time that it must come again.
         assert seen["webhook"].p99 < REDIS_ANSWER_SECONDS, str(seen["webhook"])
@@ -75,8 +75,8 @@ def test_whoever_is_slow_holds_nobody_up(
 
 @pytest.fixture
 def stage_and_redis() -> Iterator[tuple[Stage, Relay]]:
-    with staged() as found:
-        yield found
+    with staged() as stage:
+        yield stage
 
 
 @pytest.mark.long
@@ -87,9 +87,9 @@ def test_no_request_fails_when_the_service_is_replaced_or_stopped(
     stage_and_redis: tuple[Stage, Relay], trouble: Trouble
 ) -> None:
     seen = probe(*stage_and_redis, trouble, SECONDS)
-    for name, found in seen.items():
-        assert found.seconds, name
-        assert not found.failures, (name, found.failures)
+    for name, stage in seen.items():
+        assert stage.seconds, name
+        assert not stage.failures, (name, stage.failures)
 
 
 def serving(api: Service) -> list[psutil.Process]:
@@ -135,10 +135,12 @@ def test_what_has_begun_is_finished_when_the_service_is_stopped(
     ]
     for payer in payers:
         payer.start()
-    asked = {"Authorization": "Bearer sk_test_chaos"}
+    authorization = {"Authorization": "Bearer sk_test_chaos"}
     made = f"{stage.sandbox}/v1/payment_intents?limit=100"
     wait_until(
-        lambda: len(requests.get(made, headers=asked, timeout=5).json()["data"]) == len(payers),
+        lambda: (
+            len(requests.get(made, headers=authorization, timeout=5).json()["data"]) == len(payers)
+        ),
         "Stripe has all of them in hand",
         PATIENCE_SECONDS,
     )

@@ -22,7 +22,7 @@ def test_a_torn_last_command_is_told_at_start_on_the_console_and_by_the_doctor(
         file.write(b"*3\r\n$3\r\nSET\r\n$4\r\ntorn\r\n$100\r\nnot all of i")
     with service(tmp_path) as second:
         assert "A crash tore the last command" in second.log.read_text()
-        (told,) = requests.get(f"{second.url()}/ops/queues", timeout=5).json()["store_findings"]
-        assert (told["level"], "has been dropped" in told["what"]) == ("warning", True)
+        (finding,) = requests.get(f"{second.url()}/ops/queues", timeout=5).json()["store_findings"]
+        assert (finding["level"], "has been dropped" in finding["what"]) == ("warning", True)
         metrics = requests.get(f"{second.url()}/metrics", timeout=5).text
         assert 'billing_store_findings{level="warning"} 2.0' in metrics  # maxmemory, and this

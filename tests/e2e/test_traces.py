@@ -74,7 +74,7 @@ def test_a_refund_is_one_trace_from_the_request_to_the_worker(
     trace = secrets.token_hex(16)
     with service(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint) as running:
         payment = running.pay("pm_card_visa").json()["payment_intent_id"]
-        asked = requests.post(
+        refund = requests.post(
             f"{running.url()}/api/refund/process",
             json={"payment_intent_id": payment},
             headers={
@@ -83,15 +83,15 @@ def test_a_refund_is_one_trace_from_the_request_to_the_worker(
             },
             timeout=20,
         )
-        assert asked.json()["status"] == "succeeded"
-        told = running.told(payment, "payment.succeeded", "refund.succeeded")
+        assert refund.json()["status"] == "succeeded"
+        notifications = running.notifications_of(payment, "payment.succeeded", "refund.succeeded")
         wanted = {
             ("billing-api", "POST /api/refund/process"),
             ("billing-worker", "billing.run_refund"),
             ("billing-worker", "stripe refunds.create"),
         }
         wait_until(lambda: wanted <= collector.names.get(trace, set()), "the refund's spans")
-        told_trace = told[1]["headers"]["traceparent"].split("-")[1]
+        told_trace = notifications[1]["headers"]["traceparent"].split("-")[1]
         told_of = {
             ("billing-api", "POST /api/webhook"),
             ("billing-worker", "billing.process_event"),

@@ -16,14 +16,14 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60, help="CPU seconds for all settings")
     parser.add_argument("--wide", action="store_true", help="let more go wrong on each path")
     parser.add_argument("--list", action="store_true", help="list the settings and end")
-    asked = parser.parse_args()
-    chosen = [one for one in SETTINGS if _named(one.name, asked.settings)]
-    if asked.list or not chosen:
+    options = parser.parse_args()
+    chosen = [one for one in SETTINGS if _named(one.name, options.settings)]
+    if options.list or not chosen:
         sys.stdout.write("\n".join(one.name for one in SETTINGS) + "\n")
-        return 0 if asked.list else 2
-    reports, left = [], asked.seconds
+        return 0 if options.list else 2
+    reports, left = [], options.seconds
     for number, one in enumerate(chosen):
-        report = explore(one, left / (len(chosen) - number), wide=asked.wide)
+        report = explore(one, left / (len(chosen) - number), wide=options.wide)
         left = max(0.0, left - report.seconds)
         reports.append(report)
         if report.violation:

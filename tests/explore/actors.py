@@ -194,8 +194,8 @@ class Stage:
             raise Broken("the connection broke")
         if text == UNANSWERED:
             raise TimeoutError("no answer in time")
-        found = json.loads(text)
-        return self.translate[call.name](found) if isinstance(call, PeerCall) else found
+        fields = json.loads(text)
+        return self.translate[call.name](fields) if isinstance(call, PeerCall) else fields
 
     def peer(self, name: str, *args: Any) -> Any:
         """Call a peer; its answer is one of those that the search lets it give."""

@@ -52,12 +52,12 @@ class Paying(Gateway):
     """The gateway's calls for refunds of several payments, and for the balance."""
 
     def create_refund(self, *, params: Json, idempotency_key: str, **_: Any) -> Json:
-        found: Json = self._stage.peer("create_refund", idempotency_key, params["payment_intent"])
-        return found
+        answer: Json = self._stage.peer("create_refund", idempotency_key, params["payment_intent"])
+        return answer
 
     def balance(self, _: str | None) -> dict[str, int]:
-        found: dict[str, int] = self._stage.peer("balance")
-        return found
+        answer: dict[str, int] = self._stage.peer("balance")
+        return answer
 
 
 class BatchOfTwo(Service):
@@ -175,9 +175,11 @@ class BatchOfTwo(Service):
         super().check_step(before, place, effect, after)
         if isinstance(place.call, Command) and place.call.name == "batch_turn":
             then, now = record(self.view(before)), record(self.view(after))
-            told = int(now.fields["sequence"]) - int(then.fields["sequence"])
+            notifications = int(now.fields["sequence"]) - int(then.fields["sequence"])
             stood, stands = ([b.fields.get(f) for f in TOLD_OF] for b in (then, now))
-            demand(told <= (stood != stands), 26, f"the batch stays {stands}: told once more")
+            demand(
+                notifications <= (stood != stands), 26, f"the batch stays {stands}: told once more"
+            )
 
     def _round(self, state: State) -> tuple[State, bool]:
         """Let upkeep run beside the relay and the worker."""
@@ -254,8 +256,8 @@ def _check_counts(view: View) -> None:
         counts[member.state] = counts.get(member.state, 0) + 1
         sums[member.sum_name] = sums.get(member.sum_name, 0) + member.amount
         places[one] = float(member.state.number * PLACES_A_STATE + member.n)
-    told = {name: count for name, count in batch.counts.items() if count}
-    demand(told == counts, 25, f"the batch counts {told}, and it is {counts}")
+    notifications = {name: count for name, count in batch.counts.items() if count}
+    demand(notifications == counts, 25, f"the batch counts {notifications}, and it is {counts}")
     summed = {f: int(v) for f, v in batch.fields.items() if f.startswith("amount:") and int(v)}
     demand(summed == {f: v for f, v in sums.items() if v}, 25, f"the batch sums {summed}")
     demand(view.read(KEYS.batch_places(BATCH)) == places, 25, f"the places are not {places}")

@@ -65,12 +65,12 @@ class Events(Service):
     def facts(self) -> dict[str, list[Fact]]:
         """Give the facts of each event."""
         gateway = cast(StripeGateway, self.runtime.gateway)
-        found = {}
+        outbox = {}
         for event in self.events:
             handler = HANDLERS.get(event.type)
             assert handler
-            found[event.id] = handler(event, gateway)
-        return found
+            outbox[event.id] = handler(event, gateway)
+        return outbox
 
     def check(self, state: State) -> None:
         super().check(state)
@@ -81,14 +81,14 @@ class Events(Service):
             if item.get("state") == "processed" or "redriven_at" in item
         ]
         payment = view.read(KEYS.payment(PAYMENT)) or {}
-        known, told = payment.get("known", "{}"), self._told(tuple(settled))
-        same = self._compared.get((known, told))
+        known, settled_facts = payment.get("known", "{}"), self._facts_of(tuple(settled))
+        same = self._compared.get((known, settled_facts))
         if same is None:
-            same = json.loads(known).get("subjects", {}) == json.loads(told)
-            self._compared[known, told] = same
-        demand(same, 14, f"{PAYMENT} is known as {known}, its events say {told}")
+            same = json.loads(known).get("subjects", {}) == json.loads(settled_facts)
+            self._compared[known, settled_facts] = same
+        demand(same, 14, f"{PAYMENT} is known as {known}, its events say {settled_facts}")
 
-    def _told(self, events: tuple[str, ...]) -> str:
+    def _facts_of(self, events: tuple[str, ...]) -> str:
         """Give what events say of the payment's subjects, whatever their order, as JSON text."""
         if events not in self._sums:
             facts = [fact for one in events for fact in self.facts[one]]
@@ -104,8 +104,8 @@ class Events(Service):
         }
         demand(set(view.notifications) == expected, 6, f"staged: {sorted(view.notifications)}")
         for one, item in view.notifications.items():
-            told = one in view.state.world[0] or item["state"] == "dead"
-            demand(told, 13, f"{one} is {item['state']} and was never told")
+            settled_facts = one in view.state.world[0] or item["state"] == "dead"
+            demand(settled_facts, 13, f"{one} is {item['state']} and was never told")
         ended = {item["state"] for item in view.items(EVENTS).values()}
         demand(ended <= {"processed"}, 13, f"events ended as {ended}")
 

@@ -71,8 +71,10 @@ class Idempotency(Service):
             require_caller()
             g.request_id = "req"
             answer = idempotently(header, body.model_dump(), lambda k: _charge(header, body, k))
-        told = answer.get_json()
-        return answer.status_code, str(told.get("payment_intent_id") or told.get("code"))
+        answer_body = answer.get_json()
+        return answer.status_code, str(
+            answer_body.get("payment_intent_id") or answer_body.get("code")
+        )
 
     def world(self) -> tuple[Any, ...]:
         """Give the answers that were given, and Stripe's ledger."""
@@ -104,11 +106,11 @@ class Idempotency(Service):
 
     def ended(self, state: State, place: Place) -> tuple[Any, ...]:
         """Remember each final answer that a caller was given."""
-        status, told = place.result
+        status, answer_body = place.result
         answers, ledger = state.world
-        demand(status != 500, 15, f"a caller was answered {status} {told}")
+        demand(status != 500, 15, f"a caller was answered {status} {answer_body}")
         final = status in FINAL
-        return (tuple(sorted({*answers, (status, told)})) if final else answers), ledger
+        return (tuple(sorted({*answers, (status, answer_body)})) if final else answers), ledger
 
     def moments(self, state: State) -> Iterator[tuple[int, str]]:
         yield state.now_ms + LEASE_MS, "ticks"

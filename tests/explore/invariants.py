@@ -134,8 +134,8 @@ def _check_claim(view: View, after: View, call: Command, effect: Effect) -> None
 
 def _right(answer: str) -> Any:
     """Read the right that an answer gives; the order of a hash's fields says nothing."""
-    found = json.loads(answer)
-    return sorted(_pairs(found[0])) if found and isinstance(found[0], list) else found
+    value = json.loads(answer)
+    return sorted(_pairs(value[0])) if value and isinstance(value[0], list) else value
 
 
 def _pairs(flat: list[Any]) -> zip[tuple[Any, Any]]:
@@ -145,9 +145,9 @@ def _pairs(flat: list[Any]) -> zip[tuple[Any, Any]]:
 def claim_of(place: Place) -> dict[str, str]:
     """Read the claim that an actor was given; empty before it has one."""
     for answer in place.answers:
-        found = None if answer in NO_ANSWERS else json.loads(answer)
-        if isinstance(found, list) and found and isinstance(found[0], list):
-            return dict(_pairs(found[0]))
+        value = None if answer in NO_ANSWERS else json.loads(answer)
+        if isinstance(value, list) and value and isinstance(value[0], list):
+            return dict(_pairs(value[0]))
     return {}
 
 

@@ -85,9 +85,13 @@ class Refunds(Service):
         demand(len(ledger.made) <= 1, 17, f"one job made the refunds {ledger.made}")
         job = view.item(REFUNDS, JOB)
         if job.get("state") == "finished":
-            told = [job[name] for name in ("refund_id",) if name in job]
+            refund_ids = [job[name] for name in ("refund_id",) if name in job]
             true = [name for name, _ in ledger.made]
-            demand(told == true, 18, f"the job says {told or 'none was made'}, Stripe {true}")
+            demand(
+                refund_ids == true,
+                18,
+                f"the job says {refund_ids or 'none was made'}, Stripe {true}",
+            )
 
     def check_goal(self, view: View) -> None:
         job = view.item(REFUNDS, JOB)

@@ -232,17 +232,17 @@ class Search:
         now, canon = state.now_ms, self._canon
         store = []
         for number in state.snapshot:
-            found = canon.get((number, now))
-            if found is None:
-                found = canon[number, now] = self._canonical(self._told(number, now), now)
-            store.append(found)
+            known_state = canon.get((number, now))
+            if known_state is None:
+                known_state = canon[number, now] = self._canonical(self._text_of(number, now), now)
+            store.append(known_state)
         while store and store[-1] == NOTHING:
             store.pop()
         actors = sorted(self._place(place, now) for place in state.actors)
         world = self._canonical(repr(state.world), now)
         return (tuple(store), tuple(actors), world, state.left)
 
-    def _told(self, number: int, now: int) -> str:
+    def _text_of(self, number: int, now: int) -> str:
         """Spell a value; of what is due soon it does not matter which is due first."""
         value = self.setting.snapshots.values[number]
         if value and value[0] == "zset":
@@ -253,18 +253,18 @@ class Search:
         return repr(value)
 
     def _place(self, place: int, now: int) -> int:
-        found = self._places.get((place, now))
-        if found is None:
+        known_state = self._places.get((place, now))
+        if known_state is None:
             at = self.setting.stage.places[place]
             text = repr(at and (at.spec, at.answers))
-            found = self._places[place, now] = self._canonical(text, now)
-        return found
+            known_state = self._places[place, now] = self._canonical(text, now)
+        return known_state
 
     def _canonical(self, text: str, now: int) -> int:
         """Give a text a number, after each moment became what matters of it now."""
 
-        def matters(found: re.Match[str]) -> str:
-            ahead = int(float(found[0])) - now
+        def matters(known_state: re.Match[str]) -> str:
+            ahead = int(float(known_state[0])) - now
             if ahead > self.setting.horizon_ms:
                 return "far"
             if ahead > 0:
@@ -368,7 +368,7 @@ def _named(call: Command) -> str:
     return " ".join((call.name, *(_last(key) for key in call.keys[:1])))
 
 
-def told(call: Command, answer: str) -> str:
+def describe(call: Command, answer: str) -> str:
     """Tell a command and its answer in a line."""
     return f"{_named(call)} -> {_short(answer)}"
 

@@ -17,7 +17,7 @@ from tests.conftest import make_settings
 from tests.explore import invariants
 from tests.explore.actors import PeerCall, Place, Spec, Stage
 from tests.explore.invariants import claim_of
-from tests.explore.search import IDLE, MOST_ROUNDS, Budget, Option, State, told
+from tests.explore.search import IDLE, MOST_ROUNDS, Budget, Option, State, describe
 from tests.explore.snapshots import Command, Effect, Snapshots, Violated, expire
 from tests.explore.views import KEYS, OPEN, Names, View
 from worker.event_service import Answer
@@ -45,8 +45,10 @@ class EventService:
         self._stage = stage
 
     def post(self, body: bytes, _: dict[str, str]) -> Answer:
-        told = json.loads(body)
-        answer: Answer = self._stage.peer("post", told["id"], told["sequence"])
+        notification_body = json.loads(body)
+        answer: Answer = self._stage.peer(
+            "post", notification_body["id"], notification_body["sequence"]
+        )
         return answer
 
     def close(self) -> None:
@@ -83,7 +85,7 @@ class Service:
             "record": self._record,
             "redrive": self._redrive,
         }
-        self.stage.translate["post"] = lambda found: Answer(**found)
+        self.stage.translate["post"] = lambda tokens: Answer(**tokens)
 
     def _work(self, kind: str, item_id: str) -> Any:
         return run(JOBS[kind], self.runtime, item_id)
@@ -145,8 +147,8 @@ class Service:
         used: set[str] = set()
         for number in state.snapshot:
             if number not in self._tokens:
-                found = TOKENS.findall(repr(self.snapshots.values[number]))
-                self._tokens[number] = frozenset(found)
+                tokens = TOKENS.findall(repr(self.snapshots.values[number]))
+                self._tokens[number] = frozenset(tokens)
             used |= self._tokens[number]
         used |= {at.spec.token for p in state.actors if (at := self.stage.places[p])}
         return next(f"any-{letter}" for letter in LETTERS if f"any-{letter}" not in used)
@@ -173,15 +175,17 @@ class Service:
         """List the answers that Stripe may give."""
         raise NotImplementedError
 
-    def _post(self, state: State, told: str, sequence: int) -> Iterator[Option]:
+    def _post(self, state: State, notification: str, sequence: int) -> Iterator[Option]:
         taken = state.world[0]
-        heard = taken if told in taken else (*taken, told)
+        heard = taken if notification in taken else (*taken, notification)
         view, rest = self.view(state), state.world[1:]
-        payment_id = view.item(NOTIFICATIONS, told).get("payment_id")
+        payment_id = view.item(NOTIFICATIONS, notification).get("payment_id")
         for one, item in view.notifications.items():
             if item.get("payment_id") == payment_id and int(item["sequence"]) < sequence:
                 ended = item["state"] not in OPEN or one in taken or "redriven_at" in item
-                invariants.demand(ended, 11, f"{told} is told before {one}, which is earlier")
+                invariants.demand(
+                    ended, 11, f"{notification} is sent before {one}, which is earlier"
+                )
         yield Option("taken", json.dumps(TAKEN), (heard, *rest))
         yield Option("ill", json.dumps(ILL), state.world, "faults")
         yield Option("taken, no answer", json.dumps(UNHEARD), (heard, *rest), "faults")
@@ -211,8 +215,8 @@ class Service:
         invariants.check_items(view)
         invariants.check_outboxes(view)
         for one, item in view.notifications.items():
-            told = item.get("state") != "delivered" or one in state.world[0]
-            invariants.demand(told, 12, f"{one} is marked as delivered and was never taken")
+            is_taken = item.get("state") != "delivered" or one in state.world[0]
+            invariants.demand(is_taken, 12, f"{one} is marked as delivered and was never taken")
 
     def check_step(self, before: State, place: Place, effect: Effect, after: State) -> None:
         invariants.check_marks(self.view(before), self.view(after), place, effect)
@@ -272,7 +276,7 @@ class Service:
                 return replace(state, world=self.ended(state, place)), rung
             if isinstance(place.call, Command):
                 effect = self.snapshots.run(state.snapshot, state.now_ms, place.call)
-                self._trail.append(told(place.call, effect.answer))
+                self._trail.append(describe(place.call, effect.answer))
                 rung += effect.rung
                 state = replace(state, snapshot=self.snapshots.written(state.snapshot, effect))
                 number = self.stage.go_on(number, effect.answer)

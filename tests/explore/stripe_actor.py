@@ -98,28 +98,28 @@ class Gateway:
         return self._object("refund", refund_id)
 
     def events(self, _: str | None = None, **__: Any) -> Iterator[list[Json]]:
-        found: list[list[str]] = self._stage.peer("events")
+        result: list[list[str]] = self._stage.peer("events")
         yield [
             {"request": {"idempotency_key": key}, "data": {"object": {"id": made}}}
-            for made, key in found
+            for made, key in result
         ]
 
     def payment(self, intent_id: str, _: str | None = None) -> Json:
         return self._object("payment", intent_id)
 
     def _object(self, call: str, argument: str) -> Json:
-        found: Json = self._stage.peer(call, argument)
-        return found
+        result: Json = self._stage.peer(call, argument)
+        return result
 
 
-def translated(found: Any) -> Any:
+def translated(result: Any) -> Any:
     """Give what Stripe answered as the gateway does: an object, or an error that is raised."""
-    if isinstance(found, dict) and (error := ERRORS.get(str(found.get("error")))):
+    if isinstance(result, dict) and (error := ERRORS.get(str(result.get("error")))):
         raise error
-    return found
+    return result
 
 
-def option(words: str, found: Any, world: tuple[Any, ...], cost: str = "") -> Option:
+def option(words: str, result: Any, world: tuple[Any, ...], cost: str = "") -> Option:
     """Build an option of an answer of Stripe's."""
-    answer = {"error": words} if words in ERRORS else found
+    answer = {"error": words} if words in ERRORS else result
     return Option(words, json.dumps(answer), world, cost)

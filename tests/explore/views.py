@@ -37,12 +37,12 @@ class Names:
 
     def decoded(self, number: int) -> Any:
         """Give a value as a dict, or as what it is; None for nothing."""
-        found = self._decoded.get(number)
-        if found is None and (value := self.snapshots.values[number]):
+        content_of = self._decoded.get(number)
+        if content_of is None and (value := self.snapshots.values[number]):
             kind, content, _ = value
-            found = dict(content) if kind in ("hash", "zset") else content
-            self._decoded[number] = found
-        return found
+            content_of = dict(content) if kind in ("hash", "zset") else content
+            self._decoded[number] = content_of
+        return content_of
 
 
 class View:

@@ -17,8 +17,8 @@ ROUNDS = 200
 
 def pay(hands: Hands, count: int, event_id: str = "evening", **fields: Any) -> list[str]:
     """Take payments for an event, of which the service has heard; the fees are not known yet."""
-    asked = {"metadata": {"event_id": event_id}} | fields
-    paid = [hands.pay(**asked).get_json()["payment_intent_id"] for _ in range(count)]
+    body = {"metadata": {"event_id": event_id}} | fields
+    paid = [hands.pay(**body).get_json()["payment_intent_id"] for _ in range(count)]
     hear(hands)
     return paid
 
@@ -72,11 +72,11 @@ def run(hands: Hands, batch: str) -> Json:
     """Let upkeep and the workers run until the batch rests; give it."""
     for _ in range(ROUNDS):
         turn(hands)
-        found = look(hands, batch)
-        if found["state"] != "running":
-            return found
+        batch_state = look(hands, batch)
+        if batch_state["state"] != "running":
+            return batch_state
         time.sleep(0.01)
-    raise AssertionError(f"the batch does not come to an end: {found}")
+    raise AssertionError(f"the batch does not come to an end: {batch_state}")
 
 
 def refunded(hands: Hands, payment: str) -> list[int]:

@@ -36,8 +36,8 @@ def sandbox(sandbox_server: str) -> str:
 @pytest.fixture(scope="session")
 def commands() -> Iterator[WarmCommands]:
     """Give the command line, imported once for this test process."""
-    with warm_commands() as found:
-        yield found
+    with warm_commands() as shell:
+        yield shell
 
 
 @pytest.fixture(scope="session")

@@ -40,8 +40,10 @@ class Hands:
         """Have the sandbox break calls of this test's, and of no other that is not quite over."""
         key = self.runtime.settings.stripe_secret_key
         match = fault.pop("match", {}) | {"api_key": key.get_secret_value() if key else None}
-        asked = {"match": match} | fault
-        requests.post(f"{self.sandbox}/_sandbox/faults", json=asked, timeout=5).raise_for_status()
+        fault_body = {"match": match} | fault
+        requests.post(
+            f"{self.sandbox}/_sandbox/faults", json=fault_body, timeout=5
+        ).raise_for_status()
 
     def pay(self, method: str = "pm_card_visa", **fields: Any) -> TestResponse:
         """Take a payment through the API."""
@@ -121,12 +123,12 @@ class Hands:
         field that the schema does not name.
         """
         answer = requests.get(f"{self.receiver}/notifications", params=filters, timeout=5)
-        found = list(answer.json()["data"])
+        page = list(answer.json()["data"])
         if not with_fees and "type" not in filters:
-            found = [item for item in found if item["type"] != "payment.settled"]
-        for item in found:
+            page = [item for item in page if item["type"] != "payment.settled"]
+        for item in page:
             self._assert_as_promised(item["body"])
-        return found
+        return page
 
     def _assert_as_promised(self, body: Json) -> None:
         if body["type"] not in self._schemas:
@@ -137,6 +139,6 @@ class Hands:
             self._schemas[body["type"]] = checks
         self._schemas[body["type"]].validate(body)
 
-    def told(self) -> list[str]:
+    def notified_types(self) -> list[str]:
         """List the types of the notifications the event service got, oldest first, but fees."""
         return [item["type"] for item in self.notifications()]

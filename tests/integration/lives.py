@@ -46,9 +46,9 @@ class Stripe:
         if method:
             form |= {"payment_method": method, "confirm": "true"}
         answer = self.api.post("/v1/payment_intents", form)
-        found: Json = answer.body.get("error", {}).get("payment_intent") or answer.body
+        answer_object: Json = answer.body.get("error", {}).get("payment_intent") or answer.body
         self.wait()
-        return found
+        return answer_object
 
     def confirm(self, intent: Json, method: str) -> None:
         """Try to pay an intent; a decline is no error here."""
@@ -99,21 +99,21 @@ class Stripe:
             "billing_details[email]": "jenny@example.com",
         }
         made = self.api.made("/v1/payment_methods", person | method)
-        asked = {"payment_method": made["id"], "expected_amount": 1500}
-        self.api.post(f"/v1/payment_pages/{session['id']}/confirm", asked)
+        parameters = {"payment_method": made["id"], "expected_amount": 1500}
+        self.api.post(f"/v1/payment_pages/{session['id']}/confirm", parameters)
         self.wait()
 
     def dispute(self, evidence: str | None = None) -> Json:
         """Give the one dispute there is, answered with evidence if there is any."""
-        [found] = self.api.found("/v1/disputes")["data"]
+        [answer_object] = self.api.find("/v1/disputes")["data"]
         if evidence:
-            path = f"/v1/disputes/{found['id']}"
+            path = f"/v1/disputes/{answer_object['id']}"
             self.made(path, **{"evidence[uncategorized_text]": evidence})
-        return dict(found)
+        return dict(answer_object)
 
     def events(self) -> list[Json]:
         """List every event as an endpoint of our API version gets it, oldest first."""
-        listed = self.api.found("/v1/events", {"limit": 100})
+        listed = self.api.find("/v1/events", {"limit": 100})
         assert not listed["has_more"]
         return [in_version(event, API_VERSION) for event in reversed(listed["data"])]
 

@@ -115,7 +115,7 @@ def dispute(**changes: Any) -> Json:
     return made | changes
 
 
-def told(hands: Hands, *events: Json) -> list[Json]:
+def notifications_of(hands: Hands, *events: Json) -> list[Json]:
     """Deliver events, each worked through before the next; give what was told of them all.
 
     The hands hold each against the schema that the API serves for its type.

@@ -31,12 +31,12 @@ HISTOGRAM = {"_bucket": {"le"}, "_count": set(), "_sum": set()}
 
 def known(store: Store) -> dict[str, set[str]]:
     """Give the labels of every sample that may be scraped."""
-    found = dict(FOREIGN)
+    labels_of = dict(FOREIGN)
     for family in collected(store):
         parts = PARTS.get(family.type, HISTOGRAM)
         labels = set(family._labelnames)
-        found |= {family.name + suffix: labels | more for suffix, more in parts.items()}
-    return found
+        labels_of |= {family.name + suffix: labels | more for suffix, more in parts.items()}
+    return labels_of
 
 
 def selectors(node: Any) -> Iterator[Any]:
@@ -55,9 +55,9 @@ def test_every_question_asks_for_what_there_is(
     real_store: Store, title: str, question: str
 ) -> None:
     have = known(real_store)
-    asked = list(selectors(promql_parser.parse(question)))
-    assert asked, title
-    for selector in asked:
+    series = list(selectors(promql_parser.parse(question)))
+    assert series, title
+    for selector in series:
         assert selector.name in have
         labels = {matcher.name for matcher in selector.matchers.matchers}
         assert labels <= have[selector.name]

@@ -88,8 +88,8 @@ class Life:
             self.reach(f"after {script}")
             return answer
 
-        def dying_refund(gateway: StripeGateway, **asked: Any) -> Json:
-            made = make(gateway, **asked)
+        def dying_refund(gateway: StripeGateway, **parameters: Any) -> Json:
+            made = make(gateway, **parameters)
             self.reach("after refund")
             return made
 
@@ -131,9 +131,9 @@ class Life:
         self._run(batch, "never")
 
         ends = {"refunded": 4, "left_out": 2}
-        found = self._look(batch)
-        assert {name: count for name, count in found.counts.items() if count} == ends
-        assert found.amounts["sgd"]["refunded"] == 4000
+        record = self._look(batch)
+        assert {name: count for name, count in record.counts.items() if count} == ends
+        assert record.amounts["sgd"]["refunded"] == 4000
         for one in (*good, by_hand, late):
             assert b.refunded(self.hands, one) == [1000]
         assert b.refunded(self.hands, disputed) == []
@@ -175,30 +175,30 @@ class Life:
             if (pause, number) == ("between", 1):
                 self._post(batch, "pause", ("pause", None))
             self._work()
-            found = self._look(batch)
-            assert found.done >= done, "progress went backwards"
-            done = found.done
-            if found.state == "paused":
+            record = self._look(batch)
+            assert record.done >= done, "progress went backwards"
+            done = record.done
+            if record.state == "paused":
                 self._post(batch, "resume", ("resume", None))
-            elif found.state == "completed" and not self._open():
+            elif record.state == "completed" and not self._open():
                 return
         raise AssertionError(f"there is no end: {self._look(batch).fields}")
 
     def _look(self, batch: str) -> BatchRecord:
         """Read the batch, and hold its counts against its members, walked one by one."""
         batches = self.hands.runtime.batches
-        found = batches.read(batch)
+        record = batches.read(batch)
         members = batches.members(batch, None, None, 100)
         walked = Counter(str(member.state) for member in members)
-        assert {name: count for name, count in found.counts.items() if count} == walked
+        assert {name: count for name, count in record.counts.items() if count} == walked
         sums: Counter[str] = Counter()
         for member in members:
             sums[member.state] += member.amount
-        assert found.amounts.get("sgd", {}) == {s: a for s, a in sums.items() if a}
+        assert record.amounts.get("sgd", {}) == {s: a for s, a in sums.items() if a}
         for state in walked:
             listed = batches.members(batch, type(members[0].state)(state), None, 100)
             assert [one.state for one in listed] == [state] * walked[state]
-        return found
+        return record
 
     def _open(self) -> int:
         store = self.hands.runtime.store

@@ -31,9 +31,9 @@ FIELDS = {"terms": TERMS, "caller": "shop", "account": ""}
 @pytest.fixture
 def batches(real_store: Store, settings: Settings) -> Batches:
     """Give a batch of three members."""
-    found = Batches(real_store, settings)
-    found.record(new(3))
-    return found
+    all_batches = Batches(real_store, settings)
+    all_batches.record(new(3))
+    return all_batches
 
 
 def new(count: int, *ceilings: Ceiling) -> NewBatch:
@@ -218,8 +218,8 @@ def test_the_end_of_a_canceled_batch_is_told_once(batches: Batches, real_store: 
     """By whoever comes first: a second upkeep, or the same one whose connection broke."""
     batches.turn(BATCH, CANCEL)
     assert [batches.turn(BATCH, END_CANCELED) for _ in range(2)] == ["canceled", "canceled"]
-    told = real_store.redis.lrange(real_store.keys.outbox(BATCH), 0, -1)
-    assert len(told) == len(["started", "completed"])
+    outbox = real_store.redis.lrange(real_store.keys.outbox(BATCH), 0, -1)
+    assert len(outbox) == len(["started", "completed"])
 
 
 def test_a_batch_turns_only_as_it_was_read(
@@ -233,12 +233,12 @@ def test_a_batch_turns_only_as_it_was_read(
     late: list[BatchRecord] = []
 
     def read_and_be_late(these: Batches, name: str) -> BatchRecord:
-        found = read(these, name)
+        all_batches = read(these, name)
         if not late:
-            late.append(found)
+            late.append(all_batches)
             retried = these.members(BATCH, MemberState.FAILED, None, 10)
             these.again(BATCH, MemberState.FAILED, 2**52, retried)
-        return found
+        return all_batches
 
     monkeypatch.setattr(Batches, "read", read_and_be_late)
     assert batches.turn(BATCH, COMPLETE) == "running"

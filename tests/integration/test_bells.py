@@ -23,10 +23,10 @@ class Scene:
         self.store = store
         self.queue = store.keys.queue(EVENTS)
         self.acted: list[str] = []
-        self.told: list[tuple[str, dict[str, Any]]] = []
+        self.task_events: list[tuple[str, dict[str, Any]]] = []
         self.fate: dict[str, str] = {}
         dispatcher = SimpleNamespace(
-            enabled=True, send=lambda type_, **fields: self.told.append((type_, fields))
+            enabled=True, send=lambda type_, **fields: self.task_events.append((type_, fields))
         )
         task_events = TaskEvents()
         task_events._remember(SimpleNamespace(event_dispatcher=dispatcher))
@@ -66,7 +66,7 @@ def test_bells_behind_the_first_are_served_in_order_up_to_a_limit(scene: Scene) 
 def test_an_empty_queue_ends_it(scene: Scene) -> None:
     scene.bells.serve(EVENTS.name, "evt_first")
     assert scene.acted == ["evt_first"]
-    assert scene.told == [], "Celery tells of the first itself"
+    assert scene.task_events == [], "Celery tells of the first itself"
 
 
 def test_nothing_more_is_taken_after_an_item_that_took_long(
@@ -99,11 +99,16 @@ def test_flower_hears_of_each_bell_as_of_a_task_of_celerys(scene: Scene) -> None
     tags = [bell.tag for m in scene.waiting() if (bell := read_bell(m, EVENTS.message))]
     scene.bells.serve(EVENTS.name, "evt_first")
     begun = ["task-received", "task-started"]
-    assert [type_ for type_, _ in scene.told] == [*begun, "task-succeeded", *begun, "task-failed"]
-    assert [fields["uuid"] for _, fields in scene.told] == [tags[0]] * 3 + [tags[1]] * 3
-    assert scene.told[0][1]["name"] == EVENTS.task
-    assert scene.told[0][1]["args"] == f"('{names[0]}',)"
-    assert scene.told[-1][1]["exception"] == "no way"
+    assert [type_ for type_, _ in scene.task_events] == [
+        *begun,
+        "task-succeeded",
+        *begun,
+        "task-failed",
+    ]
+    assert [fields["uuid"] for _, fields in scene.task_events] == [tags[0]] * 3 + [tags[1]] * 3
+    assert scene.task_events[0][1]["name"] == EVENTS.task
+    assert scene.task_events[0][1]["args"] == f"('{names[0]}',)"
+    assert scene.task_events[-1][1]["exception"] == "no way"
 
 
 def test_an_item_that_was_given_up_fails_celerys_task(scene: Scene) -> None:

@@ -82,7 +82,7 @@ def test_a_cards_code_is_refused_in_metadata_too(client: FlaskClient, name: str)
 
 @pytest.mark.parametrize("number", [DIGITS, "2223003122003222", "378282246310005"])
 def test_a_card_number_beside_the_body_is_refused(client: FlaskClient, number: str) -> None:
-    asked = [
+    bodies = [
         client.get(f"/api/payment/pi_{number}"),
         client.get(f"/api/refund/re_{number}"),
         client.get(f"/ops/items/evt_{number}"),
@@ -91,7 +91,7 @@ def test_a_card_number_beside_the_body_is_refused(client: FlaskClient, number: s
         client.post("/ops/reconcile", json={"by": number, "reason": "x"}),
         client.post("/ops/reconcile", json={"by": "x", "reason": f"card {number}"}),
     ]
-    for answer in asked:
+    for answer in bodies:
         assert answer.get_json()["code"] == "raw_card_data_refused"
         assert answer.status_code == 400
         assert number not in answer.get_data(as_text=True)
@@ -144,8 +144,8 @@ def test_an_event_with_half_a_character_is_processed(hands: Hands) -> None:
     event["data"]["object"]["metadata"]["note"] = "\ud800"
     assert hands.post_event(json.dumps(event)).status_code == 200
     hands.work()
-    (told,) = hands.notifications()
-    assert told["signature"] == "valid"
+    (notification,) = hands.notifications()
+    assert notification["signature"] == "valid"
     assert hands.client.get(f"/ops/items/{event['id']}").get_json()["state"] == "processed"
 
 

@@ -74,8 +74,8 @@ def test_a_caller_that_may_only_read_moves_no_money(door: FlaskClient, hands: Ha
     ):
         answer = post(door, path, "report-key", body)
         assert (answer.status_code, answer.get_json()["code"]) == (403, "read_only_caller")
-    asked = {"payment_intent_id": payment}
-    assert post(door, "/api/payment/verify", "report-key", asked).status_code == 200
+    request_body = {"payment_intent_id": payment}
+    assert post(door, "/api/payment/verify", "report-key", request_body).status_code == 200
     read = door.get(f"/api/payment/{payment}", headers={"Authorization": "Bearer report-key"})
     assert read.status_code == 200
     assert sum(event["type"] == "charge.succeeded" for event in hands.events()) == 1
@@ -163,16 +163,16 @@ def test_wrong_keys_are_limited_and_right_ones_never(settings: Settings, real_st
         "bad_keys_per_minute": 3,
     }
     door = create_app(settings.model_copy(update=changes), real_store).test_client()
-    asked = {"payment_intent_id": "pi_1"}
+    request_body = {"payment_intent_id": "pi_1"}
     statuses = [
-        post(door, "/api/payment/verify", f"guess-{number}", asked).status_code
+        post(door, "/api/payment/verify", f"guess-{number}", request_body).status_code
         for number in range(4)
     ]
     assert statuses == [401, 401, 401, 429]
     limited = door.get("/ops/queues", headers={"Authorization": "Bearer guess"})
     assert (limited.status_code, limited.get_json()["code"]) == (429, "too_many_bad_keys")
     assert int(limited.headers["Retry-After"]) > 0
-    assert post(door, "/api/payment/verify", "right", asked).status_code == 404
+    assert post(door, "/api/payment/verify", "right", request_body).status_code == 404
     right = door.get("/ops/queues", headers={"Authorization": "Bearer kims-key"})
     assert right.status_code == 200
 

@@ -124,12 +124,12 @@ def test_dead_letters_are_listed_for_a_person_and_for_a_script(
     billing: Billing, real_store: Store
 ) -> None:
     bury(real_store, "evt_1", error="no payment")
-    told = billing("dead-letters", "list")
-    assert told.returncode == 0, told.stderr
-    assert "evt_1" in told.stdout
-    assert "no payment" in told.stdout
-    found = json.loads(billing("dead-letters", "list", "--kind", "events", "--json").stdout)
-    assert [item["id"] for item in found["data"]] == ["evt_1"]
+    output = billing("dead-letters", "list")
+    assert output.returncode == 0, output.stderr
+    assert "evt_1" in output.stdout
+    assert "no payment" in output.stdout
+    items = json.loads(billing("dead-letters", "list", "--kind", "events", "--json").stdout)
+    assert [item["id"] for item in items["data"]] == ["evt_1"]
 
 
 def test_a_dry_run_touches_nothing_and_yes_redrives(billing: Billing, real_store: Store) -> None:
@@ -242,10 +242,10 @@ def test_nothing_that_others_sent_steers_the_terminal(billing: Billing, real_sto
     commands = (("dead-letters", "list"), ("dead-letters", "show", "evt_1"), ("events", "list"))
     for command in commands:
         for arguments in (command, (*command, "--json")):
-            told = billing(*arguments).stdout
-            assert "evt_1" in told
-            assert not set(told) & set("\x1b\x07\x9b\u202e")
-            assert "\nforged" not in told
+            output = billing(*arguments).stdout
+            assert "evt_1" in output
+            assert not set(output) & set("\x1b\x07\x9b\u202e")
+            assert "\nforged" not in output
     shown = billing("dead-letters", "list").stdout
     assert "\\u001b[2J" in shown
     assert "[bold red]" in shown
@@ -299,9 +299,9 @@ def test_states_have_colours_on_a_terminal_only(billing: Billing, real_store: St
 
 def test_an_item_is_shown_with_its_attempts(billing: Billing, real_store: Store) -> None:
     bury(real_store, "evt_1", error="no payment")
-    told = billing("dead-letters", "show", "evt_1").stdout
-    assert "state: dead" in told
-    assert '"error": "no payment"' in told
+    output = billing("dead-letters", "show", "evt_1").stdout
+    assert "state: dead" in output
+    assert '"error": "no payment"' in output
 
 
 def test_the_payments_of_an_event_are_listed_and_summed_up(billing: Billing, hands: Hands) -> None:
@@ -313,9 +313,9 @@ def test_the_payments_of_an_event_are_listed_and_summed_up(billing: Billing, han
     paid(hands, metadata={"event_id": "8"})
     shown = billing("payment", "show", made[0]).stdout
     assert shown.startswith(f"{made[0]}: payment succeeded"), "the payment goes first"
-    told = billing("payments", "list", "--event", "7").stdout.splitlines()
-    assert told[0].split()[:3] == ["CREATED", "PAYMENT", "ID"]
-    assert [line.split()[1:5] for line in told[1:]] == [
+    output = billing("payments", "list", "--event", "7").stdout.splitlines()
+    assert output[0].split()[:3] == ["CREATED", "PAYMENT", "ID"]
+    assert [line.split()[1:5] for line in output[1:]] == [
         [made[1], "succeeded", "250", "sgd"],
         [made[0], "succeeded", "1000", "sgd"],
     ]
@@ -340,12 +340,12 @@ def test_a_payments_story_is_told(billing: Billing, hands: Hands) -> None:
     hands.work()
     hands.deliver_events()
     hands.work()
-    told = billing("payment", "show", payment).stdout
-    assert f"{payment}: payment succeeded\n  amount: 1000 sgd\n" in told
-    assert "  amount_received: 1000 sgd\n" in told
-    assert "metadata:\n  event_id: 7\n" in told
-    assert ": refund succeeded\n  amount: 300 sgd\n" in told
-    assert "delivery_attempt" in told
+    output = billing("payment", "show", payment).stdout
+    assert f"{payment}: payment succeeded\n  amount: 1000 sgd\n" in output
+    assert "  amount_received: 1000 sgd\n" in output
+    assert "metadata:\n  event_id: 7\n" in output
+    assert ": refund succeeded\n  amount: 300 sgd\n" in output
+    assert "delivery_attempt" in output
     listed = billing("events", "list", "--payment", payment, "--json").stdout
     assert json.loads(listed)["matched"] > 0
 

@@ -156,14 +156,14 @@ def test_the_page_is_no_part_of_the_contract(settings: Settings) -> None:
 
 def test_every_file_is_asked_for_by_another_and_every_one_asked_for_is_there() -> None:
     imported = re.compile(r'^(?:import|\}) .*from "(\.[^"]+)"|^import "(\.[^"]+)"', re.MULTILINE)
-    asked = set()
+    assets = set()
     for path in FOLDER.rglob("*.js"):
         for name in imported.findall(path.read_text()):
             target = (path.parent / "".join(name)).resolve()
-            asked.add(target.relative_to(FOLDER.resolve()).as_posix())
+            assets.add(target.relative_to(FOLDER.resolve()).as_posix())
     for page in PAGES:
-        asked |= set(re.findall(r'(?:src|href)="console/([^"]+)"', (FOLDER / page).read_text()))
-    assert asked == FILES - set(PAGES)
+        assets |= set(re.findall(r'(?:src|href)="console/([^"]+)"', (FOLDER / page).read_text()))
+    assert assets == FILES - set(PAGES)
 
 
 @pytest.mark.parametrize(
@@ -187,12 +187,12 @@ def test_the_service_says_what_it_is(
     real_store: Store, settings_of: dict[str, str], mode: str, is_open: bool
 ) -> None:
     client = open_door(make_settings(**settings_of), real_store)
-    told = client.get("/ops/service", headers={"Authorization": f"Bearer {KEY}"}).get_json()
-    assert (told["mode"], told["open"]) == (mode, is_open)
-    assert re.match(r"20\d\d-", told["stripe_api_version"])
+    service = client.get("/ops/service", headers={"Authorization": f"Bearer {KEY}"}).get_json()
+    assert (service["mode"], service["open"]) == (mode, is_open)
+    assert re.match(r"20\d\d-", service["stripe_api_version"])
     dashboards = {
         "simulated": "http://127.0.0.1:9",
         "test": "https://dashboard.stripe.com/test",
         "live": "https://dashboard.stripe.com",
     }
-    assert told["dashboard"] == dashboards[mode]
+    assert service["dashboard"] == dashboards[mode]

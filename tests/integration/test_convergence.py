@@ -206,22 +206,22 @@ def lived(hands: Hands, sandbox: str, telling: Telling, monkeypatch: pytest.Monk
 
 
 def types(outcome: Outcome) -> list[str]:
-    return [told["type"] for told in first_hearings(outcome)]
+    return [notification["type"] for notification in first_hearings(outcome)]
 
 
 def first_hearings(outcome: Outcome) -> list[Json]:
     """Dedupe as the event service does: by id; a repeat must say the very same."""
     heard: dict[str, Json] = {}
-    for told in outcome.heard:
-        assert heard.setdefault(told["id"], told) == told
+    for notification in outcome.heard:
+        assert heard.setdefault(notification["id"], notification) == notification
     return list(heard.values())
 
 
 def assert_well_told(outcome: Outcome, telling: Telling, *, patient: bool) -> None:
-    told = Counter(types(outcome))
+    notification = Counter(types(outcome))
     must, may = Counter(telling.must), Counter(telling.may)
-    assert told >= must, f"missing: {must - told}"
-    assert told <= must + may, f"too much: {told - must - may}"
+    assert notification >= must, f"missing: {must - notification}"
+    assert notification <= must + may, f"too much: {notification - must - may}"
     hearings = first_hearings(outcome)
     sequences = [item["sequence"] for item in hearings]
     assert sequences == sorted(set(sequences))
@@ -249,13 +249,15 @@ def assert_a_receiver_ends_well(calm: list[Json], hearings: list[Json]) -> None:
 def standing(hearings: list[Json]) -> dict[str, str]:
     """Give the last type of each object, as a receiver knows it that takes each id once."""
     state: dict[str, Json] = {}
-    for told in {told["id"]: told for told in reversed(hearings)}.values():
-        apply(state, told)
+    for notification in {
+        notification["id"]: notification for notification in reversed(hearings)
+    }.values():
+        apply(state, notification)
     return {key: known["type"] for key, known in state.items()}
 
 
-def subject(told: Json) -> str:
-    return next(str(told["data"][name]) for name in SUBJECTS if told["data"][name])
+def subject(notification: Json) -> str:
+    return next(str(notification["data"][name]) for name in SUBJECTS if notification["data"][name])
 
 
 def test_every_seam_is_one_where_a_process_really_dies(

@@ -37,9 +37,9 @@ def redrive(store: Store) -> Redrive:
 
 def claimed(work: Work, item_id: str) -> Claim:
     """Claim an item that must be there to be claimed."""
-    found = work.claim(item_id)
-    assert found is not None
-    return found
+    matches = work.claim(item_id)
+    assert matches is not None
+    return matches
 
 
 def bury(store: Store, event_id: str, event_type: str = "charge.updated", error: str = "x") -> None:
@@ -72,7 +72,7 @@ def test_a_dead_letter_is_listed_with_its_last_error(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "found"),
+    ("wanted", "matches"),
     [
         (ItemFilter(), {"evt_1", "evt_2", "ntf_1"}),
         (ItemFilter(kind=EVENTS), {"evt_1", "evt_2"}),
@@ -85,18 +85,20 @@ def test_a_dead_letter_is_listed_with_its_last_error(store: Store) -> None:
         (ItemFilter(until_ms=1), set()),
     ],
 )
-def test_each_filter_narrows_the_search(store: Store, wanted: ItemFilter, found: set[str]) -> None:
+def test_each_filter_narrows_the_search(
+    store: Store, wanted: ItemFilter, matches: set[str]
+) -> None:
     bury(store, "evt_1", "charge.updated", "inconsistent")
     bury(store, "evt_2", "refund.created", "unavailable: Timeout")
     bury_notifications(store, "pi_1", "ntf_1")
-    assert {item["id"] for item in DeadLetters(store).find(wanted, 10).items} == found
+    assert {item["id"] for item in DeadLetters(store).find(wanted, 10).items} == matches
 
 
 def test_all_that_match_are_counted_and_so_many_as_asked_for_are_given(store: Store) -> None:
     for number in range(1200):
         bury(store, f"evt_{number}")
-    found = DeadLetters(store).find(ItemFilter(), 3)
-    assert (len(found.items), found.matched, found.complete) == (3, 1200, True)
+    matches = DeadLetters(store).find(ItemFilter(), 3)
+    assert (len(matches.items), matches.matched, matches.complete) == (3, 1200, True)
 
 
 def test_an_item_is_shown_with_its_payload_and_every_attempt(store: Store) -> None:
@@ -283,7 +285,7 @@ def test_an_event_unknown_here_is_fetched_and_recorded(hands: Hands) -> None:
         == "redrive"
     )
     hands.work()
-    assert hands.told() == ["payment.succeeded"]
+    assert hands.notified_types() == ["payment.succeeded"]
     assert redriver(hands).audit(1)[0]["id"] == event["id"]
 
 
@@ -299,7 +301,7 @@ def test_redriving_a_processed_event_tells_nothing_twice(hands: Hands) -> None:
         hands.work()
         assert redriver(hands).one(event["id"], KIM) == "redriven"
     hands.work()
-    assert hands.told() == ["payment.succeeded"]
+    assert hands.notified_types() == ["payment.succeeded"]
 
 
 def dead_refund(hands: Hands, *, made: bool) -> tuple[str, str]:
@@ -345,7 +347,7 @@ def test_a_refund_that_was_never_made_ends_its_job_as_failed_and_is_told(hands: 
     redriver(hands).resolve(job, KIM, None)
     hands.work()
     assert hands.client.get(f"/api/refund/{job}").get_json()["status"] == "failed"
-    assert hands.told() == ["payment.succeeded", "refund.failed"]
+    assert hands.notified_types() == ["payment.succeeded", "refund.failed"]
     assert hands.runtime.gateway.refunds_of(payment_intent=payment) == []
     assert redriver(hands).audit(1)[0]["kind"] == "resolved"
 

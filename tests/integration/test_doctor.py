@@ -133,10 +133,10 @@ def test_no_endpoint_at_stripe_is_found(settings: Settings) -> None:
 
 def test_types_that_an_endpoint_lacks_are_named(settings: Settings, sandbox: str) -> None:
     register_endpoint(sandbox, **{"enabled_events[]": "payment_intent.succeeded"})
-    found = worst(examine(settings), "stripe")
-    assert found.level == "warning"
-    assert "charge.dispute.created" in found.what
-    assert "payment_intent.succeeded" not in found.what
+    finding = worst(examine(settings), "stripe")
+    assert finding.level == "warning"
+    assert "charge.dispute.created" in finding.what
+    assert "payment_intent.succeeded" not in finding.what
 
 
 def test_an_endpoint_of_another_api_version_is_found(settings: Settings, sandbox: str) -> None:
@@ -152,8 +152,8 @@ def test_a_clock_that_is_off_is_found(
 ) -> None:
     now = int(time.time())
     monkeypatch.setattr(StripeGateway, "server_time", lambda _: (now + seconds, now))
-    found = [f for f in examine(settings) if "its clock and ours differ" in f.what]
-    assert found[0].level == (level if seconds else "ok")
+    finding = [f for f in examine(settings) if "its clock and ours differ" in f.what]
+    assert finding[0].level == (level if seconds else "ok")
 
 
 def test_silence_is_found_and_dead_letters_are_mentioned(
@@ -202,8 +202,8 @@ def test_each_setting_that_loses_work_is_found(
         servers.valkey(*options, "--dir", folder) as url,
         connect(make_settings(redis_url=url), "tests") as client,
     ):
-        found = [f for f in inspect(Store(client)) if what in f.what]
-    assert [f.level for f in found] == [level]
+        finding = [f for f in inspect(Store(client)) if what in f.what]
+    assert [f.level for f in finding] == [level]
 
 
 def test_with_real_money_a_store_that_forgets_is_refused(real_store: Store) -> None:
@@ -268,9 +268,9 @@ def test_whoever_ended_is_not_counted_and_its_clock_is_nobodys(
     for name in (*KINDS, RELAY):
         real_store.redis.zadd(real_store.keys.signs(name), {"ended:1": ended, "ended:2": ended})
     real_store.redis.hset(real_store.keys.clocks(), "ended:1", 90_000)
-    found = [f for f in examine(settings) if f.area in ("upkeep", "workers")]
-    assert [f.level for f in found] == ["ok"] * (1 + len(KINDS))
-    assert all(f.what.startswith("1 ") for f in found)
+    finding = [f for f in examine(settings) if f.area in ("upkeep", "workers")]
+    assert [f.level for f in finding] == ["ok"] * (1 + len(KINDS))
+    assert all(f.what.startswith("1 ") for f in finding)
     assert "ended:1" not in alive(real_store).clocks
 
 
@@ -285,20 +285,20 @@ def test_upkeep_is_judged_before_workers(
     hands: Hands, settings: Settings, real_store: Store
 ) -> None:
     """Without upkeep nobody rings on idle queues, so their silence says nothing of workers."""
-    found = [f for f in examine(settings) if f.area in ("upkeep", "workers")]
-    assert [f.area for f in found if f.level == "error"] == ["upkeep"]
-    assert found[0].area == "upkeep"
-    assert all("cannot be told" in f.what for f in found[1:])
-    told = hands.client.get("/ops/queues").get_json()
-    assert told["upkeep_silent"]
-    assert not any(row["silent"] for row in told["data"])
+    finding = [f for f in examine(settings) if f.area in ("upkeep", "workers")]
+    assert [f.area for f in finding if f.level == "error"] == ["upkeep"]
+    assert finding[0].area == "upkeep"
+    assert all("cannot be told" in f.what for f in finding[1:])
+    queues = hands.client.get("/ops/queues").get_json()
+    assert queues["upkeep_silent"]
+    assert not any(row["silent"] for row in queues["data"])
     checks = hands.client.get("/health/ready").get_json()["checks"]
     assert (checks["workers"], checks["upkeep"]) == ("unknown while upkeep is silent", "silent")
     Signs(real_store).give(RELAY)
-    found = [f for f in examine(settings) if f.area in ("upkeep", "workers")]
-    assert [f.area for f in found if f.level == "error"] == ["workers"] * len(KINDS)
-    told = hands.client.get("/ops/queues").get_json()
-    assert all(row["silent"] for row in told["data"])
+    finding = [f for f in examine(settings) if f.area in ("upkeep", "workers")]
+    assert [f.area for f in finding if f.level == "error"] == ["workers"] * len(KINDS)
+    queues = hands.client.get("/ops/queues").get_json()
+    assert all(row["silent"] for row in queues["data"])
     checks = hands.client.get("/health/ready").get_json()["checks"]
     assert checks["workers"] == "silent: " + ", ".join(KINDS)
 
@@ -362,8 +362,8 @@ def test_readiness_tells_who_is_silent_and_stays_ready(hands: Hands) -> None:
 
 def test_the_doctor_asks_for_every_handled_type(settings: Settings, sandbox: str) -> None:
     register_endpoint(sandbox, **{"enabled_events[]": "customer.created"})
-    found = worst(examine(settings), "stripe").what
-    assert all(event_type in found for event_type in handled_types())
+    finding = worst(examine(settings), "stripe").what
+    assert all(event_type in finding for event_type in handled_types())
 
 
 def test_no_password_of_a_url_is_printed(settings: Settings) -> None:
@@ -373,6 +373,6 @@ def test_no_password_of_a_url_is_printed(settings: Settings) -> None:
         "stripe_api_base": "http://kim:hunter2@127.0.0.1:9",
     }
     findings = examine(settings.model_copy(update=urls))
-    told = " ".join(f"{finding.what} {finding.fix}" for finding in findings)
-    assert "http://kim:***@127.0.0.1:9" in told
-    assert "hunter2" not in told
+    queues = " ".join(f"{finding.what} {finding.fix}" for finding in findings)
+    assert "http://kim:***@127.0.0.1:9" in queues
+    assert "hunter2" not in queues

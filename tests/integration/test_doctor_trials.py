@@ -97,7 +97,7 @@ def peer(answer: Callable[[BaseHTTPRequestHandler], tuple[int, Json]]) -> Iterat
         thread.join()
 
 
-def found(findings: list[Finding], words: str) -> Finding:
+def finding_of(findings: list[Finding], words: str) -> Finding:
     """Give the one finding with these words."""
     (one,) = [f for f in findings if words in f.what]
     return one
@@ -110,11 +110,11 @@ def test_a_service_that_is_well_passes_both_trials_and_nothing_is_left_of_them(
     findings = examine(settings, service)
     for area in ("service", "test event", "stripe"):
         assert worst(findings, area).level == "ok", worst(findings, area)
-    assert found(findings, "accepted a test notification").level == "ok"
+    assert finding_of(findings, "accepted a test notification").level == "ok"
     assert len([f for f in findings if f.area == "test event"]) == 1
-    told = hands.notifications()
-    assert [one["type"] for one in told] == ["test.notification"] * 2
-    assert [one["signature"] for one in told] == ["valid", "invalid"]
+    notifications = hands.notifications()
+    assert [one["type"] for one in notifications] == ["test.notification"] * 2
+    assert [one["signature"] for one in notifications] == ["valid", "invalid"]
     store = hands.runtime.store
     assert store.redis.zcard(store.keys.due(EVENTS)) == 0
     assert store.redis.zcard(store.keys.due(NOTIFICATIONS)) == 0
@@ -151,7 +151,7 @@ def test_an_address_at_which_stripe_finds_nobody_is_found(
         register_endpoint(sandbox, url=f"{address}/api/webhook/")
         findings = examine(settings, service)
     assert words in worst(findings, "test event").fix
-    assert found(findings, "ends with a slash").level == "warning"
+    assert finding_of(findings, "ends with a slash").level == "warning"
 
 
 def test_an_endpoint_of_another_installation_is_found(
@@ -187,9 +187,9 @@ def test_an_event_service_that_does_not_accept_is_found(
     with peer(lambda _: (status, {"Location": "/elsewhere"})) as address, answering(hands, address):
         there = settings.model_copy(update={"event_service_url": address})
         findings = examine(there, service)
-    finding = found(findings, "did not accept a test notification")
+    finding = finding_of(findings, "did not accept a test notification")
     assert (finding.level, words in finding.fix) == ("error", True)
-    assert found(findings, "refuses a wrong signature").level == "ok"
+    assert finding_of(findings, "refuses a wrong signature").level == "ok"
 
 
 @contextmanager
@@ -225,11 +225,11 @@ def test_an_event_service_that_is_a_billing_api_is_found(
 def test_an_event_service_that_verifies_nothing_is_found(
     settings: Settings, service: Service, workers: None
 ) -> None:
-    assert found(examine(settings, service), "refuses a wrong signature (401)").level == "ok"
+    assert finding_of(examine(settings, service), "refuses a wrong signature (401)").level == "ok"
     with peer(lambda _: (200, {})) as address:
         there = settings.model_copy(update={"event_service_url": address})
         findings = examine(there, service)
-    assert found(findings, "anybody can forge").level == "warning"
+    assert finding_of(findings, "anybody can forge").level == "warning"
 
 
 def test_a_service_that_runs_with_other_settings_is_found(
@@ -253,8 +253,8 @@ def test_without_settings_the_running_service_is_examined_all_the_same(
     for name in ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "EVENT_SERVICE_URL"):
         monkeypatch.delenv(name, raising=False)
     findings = examine(None, service)
-    assert found(findings, "answers: version").level == "ok"
-    assert found(findings, "accepted a test notification").level == "ok"
+    assert finding_of(findings, "answers: version").level == "ok"
+    assert finding_of(findings, "accepted a test notification").level == "ok"
 
 
 def test_a_service_that_is_away_or_refuses_the_key_is_an_error(
@@ -263,20 +263,20 @@ def test_a_service_that_is_away_or_refuses_the_key_is_an_error(
     away = worst(examine(settings, Service("http://127.0.0.1:9", OPERATOR)), "service")
     assert (away.level, "does not answer" in away.what) == ("error", True)
     findings = examine(settings, Service(service.url, "wrong"))
-    refused = found(findings, "refuses the operator key (unauthorized)")
+    refused = finding_of(findings, "refuses the operator key (unauthorized)")
     assert (refused.level, "--key" in refused.fix) == ("error", True)
     assert not [f for f in findings if "another installation" in f.fix]
 
 
 def test_a_redis_that_is_away_is_told_once(settings: Settings, service: Service) -> None:
     away = settings.model_copy(update={"redis_url": "redis://127.0.0.1:9/0"})
-    finding = found(examine(away, service), "Redis does not answer")
+    finding = finding_of(examine(away, service), "Redis does not answer")
     assert (finding.level, finding.area) == ("error", "redis")
 
 
 def test_a_redis_of_another_installation_is_found(settings: Settings, real_store: Store) -> None:
     ensure_ours(real_store, Identity("live", account="acct_other"))
-    finding = found(examine(settings), "of another installation")
+    finding = finding_of(examine(settings), "of another installation")
     assert (finding.level, "acct_other" in finding.what) == ("error", True)
 
 
@@ -285,7 +285,7 @@ def test_a_clock_of_a_process_is_found(settings: Settings) -> None:
     store.redis.hset(store.keys.clocks(), "host:1", 9000)
     store.redis.zadd(store.keys.signs("relay"), {"host:1": store.now_ms()})
     store.redis.close()
-    assert "host:1" in found(examine(settings), "differs from Redis's").what
+    assert "host:1" in finding_of(examine(settings), "differs from Redis's").what
 
 
 # The Stripe key.
@@ -293,7 +293,7 @@ def test_a_clock_of_a_process_is_found(settings: Settings) -> None:
 
 def test_a_secret_key_of_a_live_account_is_warned_of(settings: Settings) -> None:
     live = settings.model_copy(update={"stripe_secret_key": SecretStr("sk_live_tests_0123456789")})
-    assert found(examine(live), "which has every right").level == "warning"
+    assert finding_of(examine(live), "which has every right").level == "warning"
 
 
 @pytest.mark.parametrize("right", RIGHTS, ids=lambda right: right.name)
@@ -303,11 +303,11 @@ def test_a_right_that_a_restricted_key_lacks_is_named(
     restricted = settings.model_copy(
         update={"stripe_secret_key": SecretStr("rk_test_tests_0123456789")}
     )
-    assert found(examine(restricted), "every right that this service needs").level == "ok"
+    assert finding_of(examine(restricted), "every right that this service needs").level == "ok"
     match = {"method": right.method.upper(), "path_prefix": right.path}
     fault = {"match": match, "kind": "error", "status": 403, "times": None}
     requests.post(f"{sandbox}/_sandbox/faults", json=fault, timeout=5).raise_for_status()
-    finding = found(examine(restricted), f"the right {right.name}")
+    finding = finding_of(examine(restricted), f"the right {right.name}")
     requests.delete(f"{sandbox}/_sandbox/faults", timeout=5).raise_for_status()
     assert finding.level == ("error" if right.required else "warning")
 
@@ -334,12 +334,12 @@ def test_a_disabled_endpoint_is_found(settings: Settings, sandbox: str) -> None:
         headers=KEY,
         timeout=5,
     ).raise_for_status()
-    assert "it gets no events" in found(examine(settings), "is disabled at Stripe").what
+    assert "it gets no events" in finding_of(examine(settings), "is disabled at Stripe").what
 
 
 def test_endpoints_with_other_paths_are_named(settings: Settings, sandbox: str) -> None:
     register_endpoint(sandbox, url="https://billing.example/webhooks/stripe")
-    finding = found(examine(settings), "no enabled webhook endpoint")
+    finding = finding_of(examine(settings), "no enabled webhook endpoint")
     assert "https://billing.example/webhooks/stripe" in finding.what
 
 
@@ -360,7 +360,7 @@ def test_events_that_stripe_could_not_deliver_are_found(
         requests.post(
             f"{sandbox}/v1/payment_intents", data=body, headers=KEY, timeout=5
         ).raise_for_status()
-        finding = found(examine(settings), "Stripe has not delivered")
+        finding = finding_of(examine(settings), "Stripe has not delivered")
     assert (finding.level, "invalid_signature" in finding.fix) == ("warning", True)
 
 

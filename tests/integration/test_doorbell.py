@@ -65,6 +65,8 @@ def test_a_real_worker_answers_the_bell(hands: Hands) -> None:
         "STRIPE_API_BASE": str(settings.stripe_api_base),
     }
     with process(sys.executable, "-m", "worker", environment=environment) as worker:
-        wait_until(lambda: hands.told() == ["payment.succeeded"], "the event service is told")
+        wait_until(
+            lambda: hands.notified_types() == ["payment.succeeded"], "the event service is told"
+        )
         worker.terminate()
         assert worker.wait(20) == 0

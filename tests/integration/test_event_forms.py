@@ -53,9 +53,9 @@ def test_a_thin_event_is_told_as_its_snapshot_would_be(hands: Hands) -> None:
     event = of_type(hands, "payment_intent.succeeded")
     assert hands.post_event(thin(event)).status_code == 200
     hands.work()
-    (told,) = hands.notifications()
-    assert told["type"] == "payment.succeeded"
-    assert told["body"]["data"]["event_id"] == "evening"
+    (notification,) = hands.notifications()
+    assert notification["type"] == "payment.succeeded"
+    assert notification["body"]["data"]["event_id"] == "evening"
 
     hands.post_event(event)
     hands.work()
@@ -69,9 +69,9 @@ def test_thin_events_of_a_whole_life_are_told(hands: Hands) -> None:
     for event in hands.events():
         hands.post_event(thin(event))
         hands.work()
-    told = hands.notifications()
-    assert {item["body"]["data"]["payment_intent_id"] for item in told} == {payment}
-    assert [item["type"] for item in told] == [
+    notification = hands.notifications()
+    assert {item["body"]["data"]["payment_intent_id"] for item in notification} == {payment}
+    assert [item["type"] for item in notification] == [
         "payment.succeeded",
         "dispute.opened",
         "dispute.funds_withdrawn",
@@ -85,10 +85,10 @@ def test_a_thin_event_whose_object_moved_on_tells_only_the_end(hands: Hands) -> 
     requests.post(path, json={"outcome": "complete"}, timeout=5).raise_for_status()
     hands.post_event(thin(of_type(hands, "payment_intent.requires_action")))
     hands.work()
-    assert hands.told() == ["payment.succeeded"]
+    assert hands.notified_types() == ["payment.succeeded"]
     hands.deliver_events("payment_intent.succeeded")
     hands.work()
-    assert hands.told() == ["payment.succeeded"]
+    assert hands.notified_types() == ["payment.succeeded"]
 
 
 def test_a_thin_event_of_no_interest_is_ignored_without_a_fetch(hands: Hands) -> None:
@@ -112,7 +112,7 @@ def test_a_thin_event_that_points_elsewhere_is_a_dead_letter(hands: Hands) -> No
     assert (
         hands.runtime.store.hash(f"{{billing}}:event:{event['snapshot_event']}")["state"] == "dead"
     )
-    assert hands.told() == []
+    assert hands.notified_types() == []
 
 
 def test_an_event_whose_payload_is_gone_is_fetched_again(hands: Hands) -> None:
@@ -123,7 +123,7 @@ def test_an_event_whose_payload_is_gone_is_fetched_again(hands: Hands) -> None:
         hands.runtime.store.redis.delete(f"{{billing}}:event:{body['id']}:body")
         hands.work()
         assert hands.runtime.store.hash(f"{{billing}}:event:{body['id']}")["state"] == "processed"
-    assert hands.told() == ["payment.succeeded"]
+    assert hands.notified_types() == ["payment.succeeded"]
 
 
 def test_an_event_that_stripe_no_longer_has_is_a_dead_letter(hands: Hands) -> None:
@@ -156,17 +156,17 @@ def test_what_a_connected_account_says_is_looked_up_there(hands: Hands, form: st
         event["context"] = f"org_1/{ACCOUNT}" if "organisation" in form else ACCOUNT
     assert hands.post_event(event).status_code == 200
     hands.work()
-    (told,) = hands.notifications()
-    assert told["type"] == "refund.succeeded"
-    assert told["body"]["data"]["event_id"] == "theirs"
+    (notification,) = hands.notifications()
+    assert notification["type"] == "refund.succeeded"
+    assert notification["body"]["data"]["event_id"] == "theirs"
 
 
 def test_a_connected_accounts_payment_and_refund_go_there(hands: Hands) -> None:
     theirs = {"Stripe-Account": ACCOUNT}
     body = {"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}
     paid = hands.client.post("/api/payment/process", json=body, headers=theirs).get_json()
-    asked = {"payment_intent_id": paid["payment_intent_id"]}
-    job = hands.client.post("/api/refund/process", json=asked, headers=theirs).get_json()
+    request_body = {"payment_intent_id": paid["payment_intent_id"]}
+    job = hands.client.post("/api/refund/process", json=request_body, headers=theirs).get_json()
     hands.work()
     path = f"/api/refund/{job['refund_request_id']}"
     assert hands.client.get(path, headers=theirs).get_json()["status"] == "succeeded"
@@ -181,7 +181,7 @@ def test_an_event_of_another_version_is_processed_and_counted(hands: Hands) -> N
     for _ in range(2):
         hands.post_event(event)
         hands.work()
-    assert hands.told() == ["payment.succeeded"]
+    assert hands.notified_types() == ["payment.succeeded"]
     counted = {
         series: count
         for series, count in hands.runtime.store.tally.take().items()
@@ -206,10 +206,10 @@ def test_another_version_is_logged_once_for_all_its_events(
 
 
 def test_the_sandboxs_own_endpoint_sends_the_version_we_pin() -> None:
-    asked = {"SANDBOX_WEBHOOK_URL": "http://127.0.0.1:1/x"}
+    request_body = {"SANDBOX_WEBHOOK_URL": "http://127.0.0.1:1/x"}
     key = {"Authorization": "Bearer sk_test_version"}
     for given, version in (({}, API_VERSION), ({"SANDBOX_WEBHOOK_VERSION": OLDER}, OLDER)):
-        with servers.sandbox(**asked, **given) as url:
+        with servers.sandbox(**request_body, **given) as url:
             listed = requests.get(f"{url}/v1/webhook_endpoints", headers=key, timeout=5).json()
             assert [endpoint["api_version"] for endpoint in listed["data"]] == [version]
 

@@ -125,7 +125,7 @@ def service(url: str, **options: object) -> EventService:
     return EventService(make_settings(**(given | options)))
 
 
-def told(url: str) -> tuple[Answer, float]:
+def attempt(url: str) -> tuple[Answer, float]:
     with Stopwatch() as watch:
         posting = service(url)
         answer = posting.post(b'{"id":"evt_1"}', {"webhook-id": "evt_1"})
@@ -137,7 +137,7 @@ def told(url: str) -> tuple[Answer, float]:
 def test_each_behaviour_is_taken_for_what_it_is_and_ends_in_time(name: str) -> None:
     behaviour, outcome, text = TABLE[name]
     with hostile.peer(behaviour) as peer:
-        answer, took = told(peer.url)
+        answer, took = attempt(peer.url)
         assert (answer.failure or TAKEN) == outcome, answer
         assert took < SECONDS + SLACK_SECONDS
         assert len(peer.requests) == 1
@@ -175,7 +175,7 @@ def test_a_peer_that_takes_no_connection_is_named(monkeypatch: pytest.MonkeyPatc
         for each in filling:
             each.setblocking(False)
             each.connect_ex(address)
-        answer, took = told(f"http://127.0.0.1:{address[1]}")
+        answer, took = attempt(f"http://127.0.0.1:{address[1]}")
         for each in filling:
             each.close()
     assert answer.failure == "connect_timeout", answer
@@ -186,7 +186,7 @@ def test_a_name_server_that_does_not_answer_is_waited_for_within_the_deadline(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(4))
-    answer, took = told("http://event-service.test")
+    answer, took = attempt("http://event-service.test")
     assert answer.failure == "dns", answer
     assert took < SECONDS + SLACK_SECONDS
 
@@ -213,7 +213,7 @@ def behind_tls(behaviour: Behaviour, certificate: tuple[Path, Path]) -> Behaviou
 
 def test_a_certificate_of_nobody_is_named(certificate: tuple[Path, Path]) -> None:
     with hostile.peer(behind_tls(says(status(b"200 OK")), certificate)) as peer:
-        answer, _ = told(peer.url.replace("http:", "https:"))
+        answer, _ = attempt(peer.url.replace("http:", "https:"))
     assert answer.failure == "tls", answer
     assert "certificate" in answer.detail.lower()
 
@@ -221,7 +221,7 @@ def test_a_certificate_of_nobody_is_named(certificate: tuple[Path, Path]) -> Non
 @pytest.mark.parametrize("behaviour", [says(status(b"400 Plain HTTP")), says_nothing])
 def test_who_speaks_no_tls_is_named(behaviour: Behaviour) -> None:
     with hostile.peer(behaviour) as peer:
-        answer, took = told(peer.url.replace("http:", "https:"))
+        answer, took = attempt(peer.url.replace("http:", "https:"))
     assert answer.failure == "tls", answer
     assert took < SECONDS + SLACK_SECONDS
 
@@ -233,7 +233,7 @@ def test_the_deadline_holds_behind_tls(
     behaviour, outcome, _ = TABLE[part]
     monkeypatch.setattr("shared.http_transport.DEFAULT_CA_BUNDLE_PATH", str(certificate[0]))
     with hostile.peer(behind_tls(behaviour, certificate)) as peer:
-        answer, took = told(peer.url.replace("http:", "https:"))
+        answer, took = attempt(peer.url.replace("http:", "https:"))
     assert (answer.failure or TAKEN) == outcome, answer
     assert took < SECONDS + SLACK_SECONDS
 
@@ -265,7 +265,7 @@ def test_a_pooled_connection_that_the_peer_closes_is_replaced_at_once(
 
 def test_a_fresh_connection_that_the_peer_closes_is_a_failure() -> None:
     with hostile.peer(hangs_up) as peer:
-        assert told(peer.url)[0].failure == "reset"
+        assert attempt(peer.url)[0].failure == "reset"
         assert peer.connections == 1
 
 
@@ -293,7 +293,7 @@ def test_only_what_was_read_whole_is_used_again(behaviour: Behaviour, connection
 def test_nothing_is_decompressed_and_no_compression_is_asked_for() -> None:
     with hostile.peer(TABLE["a gzip bomb"][0]) as peer:
         started = time.process_time()
-        told(peer.url)
+        attempt(peer.url)
         assert time.process_time() - started < 0.2
         assert b"accept-encoding: identity" in peer.requests[0].lower()
         assert b"gzip" not in peer.requests[0].lower()
@@ -316,12 +316,12 @@ def test_nothing_is_decompressed_and_no_compression_is_asked_for() -> None:
 )
 def test_a_retry_after_is_read_or_ignored(value: bytes, seconds: float | None) -> None:
     with hostile.peer(says(status(b"429 Slow", b"Retry-After: " + value + b"\r\n"))) as peer:
-        answer, _ = told(peer.url)
+        answer, _ = attempt(peer.url)
     assert (answer.failure, answer.status) == ("status", 429)
     assert answer.retry_after_seconds == seconds
 
 
 def test_the_login_of_the_url_is_sent() -> None:
     with hostile.peer(says(status(b"200 OK"))) as peer:
-        told(peer.url.replace("//", "//kim:p%40ss@"))
+        attempt(peer.url.replace("//", "//kim:p%40ss@"))
         assert b"Basic a2ltOnBAc3M=" in peer.requests[0]

@@ -25,7 +25,7 @@ WHOSE = {"event_id": "evening", "user_id": "u1"}
 CARD_DECLINED = "Your card was declined."
 
 # What each type is told as: the notification's type and the fields of its data that decide.
-TOLD: dict[str, tuple[str, Json]] = {
+NOTIFIED: dict[str, tuple[str, Json]] = {
     "payment_intent.succeeded": (
         "payment.succeeded",
         {"status": "succeeded", "amount": 1000, "currency": "sgd", "customer_email": "a@b.sg"},
@@ -122,7 +122,7 @@ def fixture(event_type: str) -> Json:
 def look_ups(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answer the worker's look-ups from the fixtures; the sandbox never saw these objects."""
     made = fixture("refund.created")["data"]["object"]
-    intents = [fixture(name)["data"]["object"] for name in TOLD if "payment_intent" in name]
+    intents = [fixture(name)["data"]["object"] for name in NOTIFIED if "payment_intent" in name]
 
     def refunds_of(_: object, account: str | None = None, **owner: str) -> list[Json]:
         assert (account, owner) == (None, {"charge": made["charge"]})
@@ -157,29 +157,29 @@ def test_each_fixture_is_what_stripes_description_says(event_type: str, oracle: 
 
 def test_each_fixture_is_what_the_sandbox_says_today(sandbox: str) -> None:
     kept = {path.stem: timeless(fixture(path.stem)) for path in FOLDER.iterdir()}
-    said = {name: timeless(event) for name, event in record(sandbox).items()}
-    assert said == kept, "if that is right: python -m tests.fixtures.record"
+    events = {name: timeless(event) for name, event in record(sandbox).items()}
+    assert events == kept, "if that is right: python -m tests.fixtures.record"
 
 
 def test_every_handled_type_is_either_told_or_silent_for_a_reason() -> None:
-    assert sorted([*TOLD, *SILENT]) == handled_types()
+    assert sorted([*NOTIFIED, *SILENT]) == handled_types()
     assert sorted(path.stem for path in FOLDER.iterdir()) == handled_types()
 
 
-@pytest.mark.parametrize("event_type", TOLD)
+@pytest.mark.parametrize("event_type", NOTIFIED)
 def test_a_type_is_told_once_and_in_full(hands: Hands, event_type: str) -> None:
     event = fixture(event_type)
-    told_type, expected = TOLD[event_type]
+    told_type, expected = NOTIFIED[event_type]
     for _ in range(2):
         assert hands.post_event(event).status_code == 200
     hands.work()
 
-    (told,) = hands.notifications(with_fees=True)
-    data = told["body"]["data"]
+    (news,) = hands.notifications(with_fees=True)
+    data = news["body"]["data"]
     subject = event["data"]["object"]
     about = NAMED.get(subject["object"])
-    assert told["signature"] == "valid"
-    assert told["body"]["type"] == told_type
+    assert news["signature"] == "valid"
+    assert news["body"]["type"] == told_type
     assert {name: data[name] for name in expected | WHOSE} == expected | WHOSE
     assert about is None or data[about] == subject["id"]
     assert data["payment_intent_id"] == payment_intent_of(subject)
@@ -195,13 +195,13 @@ def test_a_type_of_no_news_is_processed_in_silence(hands: Hands, event_type: str
 
     payment = payment_intent_of(event["data"]["object"])
     timeline = hands.runtime.payments.timeline(payment)
-    assert hands.told() == []
+    assert hands.notified_types() == []
     assert state_of(hands, event) == "processed"
     assert [item["kind"] for item in timeline] == ["event_received", "event_processed"]
 
 
 @pytest.mark.parametrize(
-    ("event_type", "changes", "told"),
+    ("event_type", "changes", "news"),
     [
         ("charge.succeeded", {}, "payment.succeeded"),
         ("charge.failed", {}, "payment.failed"),
@@ -211,7 +211,7 @@ def test_a_type_of_no_news_is_processed_in_silence(hands: Hands, event_type: str
     ],
 )
 def test_a_charge_without_an_intent_is_told_itself(
-    hands: Hands, event_type: str, changes: Json, told: str
+    hands: Hands, event_type: str, changes: Json, news: str
 ) -> None:
     event = fixture(event_type)
     event["data"]["object"] |= {"payment_intent": None, "balance_transaction": None} | changes
@@ -219,7 +219,7 @@ def test_a_charge_without_an_intent_is_told_itself(
     hands.work()
 
     (notification,) = hands.notifications()
-    assert notification["type"] == told
+    assert notification["type"] == news
     assert notification["body"]["data"]["charge_id"] == event["data"]["object"]["id"]
     assert notification["body"]["data"]["payment_intent_id"] is None
 
@@ -233,7 +233,7 @@ def test_a_charge_without_an_intent_succeeds_once_however_it_was_captured(hands:
     for event in (captured, updated, charged):
         hands.post_event(event)
     hands.work()
-    assert hands.told() == ["payment.succeeded"]
+    assert hands.notified_types() == ["payment.succeeded"]
 
 
 def test_a_refund_of_a_status_nobody_knows_does_not_kill_its_event(hands: Hands) -> None:
@@ -244,7 +244,7 @@ def test_a_refund_of_a_status_nobody_knows_does_not_kill_its_event(hands: Hands)
 
     payment = event["data"]["object"]["payment_intent"]
     known = hands.runtime.payments.read(payment).known["subjects"]
-    assert hands.told() == []
+    assert hands.notified_types() == []
     assert state_of(hands, event) == "processed"
     assert known[event["data"]["object"]["id"]]["status"] == "teleported"
 
@@ -258,7 +258,7 @@ def test_a_refund_is_told_though_its_payment_cannot_be_looked_up(
     monkeypatch.setattr(StripeGateway, "payment", missing)
     hands.post_event(fixture("refund.updated"))
     hands.work()
-    assert hands.told() == ["refund.succeeded"]
+    assert hands.notified_types() == ["refund.succeeded"]
 
 
 @pytest.mark.parametrize("answer", ["nothing", "another refund"])
@@ -281,7 +281,7 @@ def test_a_refund_that_stripe_does_not_list_yet_is_waited_for(
     hands.work()
 
     assert len(looks) == 2
-    assert hands.told() == ["refund.pending"]
+    assert hands.notified_types() == ["refund.pending"]
     assert hands.runtime.inbox.work.claim(event["id"]) is None
     assert hands.runtime.store.hash(f"{{billing}}:event:{event['id']}")["attempts"] == "1"
 
@@ -291,7 +291,7 @@ def test_a_hold_that_is_released_is_no_refund(hands: Hands) -> None:
     event["data"]["object"] |= {"captured": False, "amount_captured": 0}
     hands.post_event(event)
     hands.work()
-    assert (hands.told(), state_of(hands, event)) == ([], "processed")
+    assert (hands.notified_types(), state_of(hands, event)) == ([], "processed")
 
 
 def test_an_inquiry_and_its_chargeback_are_one_dispute(hands: Hands) -> None:
@@ -302,8 +302,8 @@ def test_an_inquiry_and_its_chargeback_are_one_dispute(hands: Hands) -> None:
     for event in (opened, grown, fixture("charge.dispute.funds_withdrawn"), closed):
         hands.post_event(event)
     hands.work()
-    told = [item["body"] for item in hands.notifications()]
-    assert [(item["type"], item["data"]["status"]) for item in told] == [
+    news = [item["body"] for item in hands.notifications()]
+    assert [(item["type"], item["data"]["status"]) for item in news] == [
         ("dispute.opened", "warning_needs_response"),
         ("dispute.updated", "needs_response"),
         ("dispute.funds_withdrawn", "needs_response"),
@@ -316,14 +316,14 @@ def test_a_closed_inquiry_is_closed_without_a_winner(hands: Hands) -> None:
     closed["data"]["object"]["status"] = "warning_closed"
     hands.post_event(closed)
     hands.work()
-    assert hands.told() == ["dispute.closed"]
+    assert hands.notified_types() == ["dispute.closed"]
 
 
 def test_an_update_that_comes_after_the_end_is_not_told(hands: Hands) -> None:
     for name in ("closed", "updated", "created"):
         hands.post_event(fixture(f"charge.dispute.{name}"))
     hands.work()
-    assert hands.told() == ["dispute.won"]
+    assert hands.notified_types() == ["dispute.won"]
 
 
 def test_a_lost_dispute_that_is_appealed_is_told_again(hands: Hands) -> None:
@@ -336,7 +336,7 @@ def test_a_lost_dispute_that_is_appealed_is_told_again(hands: Hands) -> None:
     for event in (lost, appealed, won):
         hands.post_event(event)
         hands.work()
-    assert hands.told() == ["dispute.lost", "dispute.updated", "dispute.won"]
+    assert hands.notified_types() == ["dispute.lost", "dispute.updated", "dispute.won"]
 
 
 def test_an_update_of_a_dispute_that_is_won_says_so_once(hands: Hands) -> None:
@@ -345,20 +345,20 @@ def test_an_update_of_a_dispute_that_is_won_says_so_once(hands: Hands) -> None:
     for event in (updated, fixture("charge.dispute.closed")):
         hands.post_event(event)
         hands.work()
-    assert hands.told() == ["dispute.won"]
+    assert hands.notified_types() == ["dispute.won"]
 
 
 def test_two_attempts_of_one_second_are_both_told(hands: Hands) -> None:
-    failed, asked = (
+    failed, authentication = (
         fixture("payment_intent.payment_failed"),
         fixture("payment_intent.requires_action"),
     )
-    asked["data"]["object"]["id"] = failed["data"]["object"]["id"]
-    asked["created"] = failed["created"]
-    for event in (failed, asked):
+    authentication["data"]["object"]["id"] = failed["data"]["object"]["id"]
+    authentication["created"] = failed["created"]
+    for event in (failed, authentication):
         hands.post_event(event)
         hands.work()
-    assert hands.told() == ["payment.failed", "payment.requires_action"]
+    assert hands.notified_types() == ["payment.failed", "payment.requires_action"]
 
 
 def test_a_failure_that_comes_after_success_stays_in_the_timeline(hands: Hands) -> None:
@@ -372,7 +372,7 @@ def test_a_failure_that_comes_after_success_stays_in_the_timeline(hands: Hands) 
         hands.post_event(event)
         hands.work()
     timeline = hands.runtime.payments.timeline(payment)
-    assert hands.told() == ["payment.succeeded"]
+    assert hands.notified_types() == ["payment.succeeded"]
     assert "event_late" in [item["kind"] for item in timeline]
 
 

@@ -9,7 +9,7 @@ import pytest
 from shared.errors import Unavailable
 from shared.stripe.gateway import StripeGateway
 from tests.integration.hands import Hands
-from tests.integration.money import alone, charge, dispute, event, intent, refund, told
+from tests.integration.money import alone, charge, dispute, event, intent, notifications_of, refund
 
 Json = dict[str, Any]
 FEES = ("fee", "net", "settlement_currency")
@@ -47,7 +47,7 @@ def test_fees_are_shown_and_kept_whatever_comes_later(
 ) -> None:
     alone(monkeypatch)
     withdrawn = dispute(balance_transactions=[booked(3, -3650, 2000)])
-    told(
+    notifications_of(
         hands,
         event("payment_intent.succeeded", intent(amount_received=2000)),
         event("charge.updated", charge(balance_transaction=booked(1, 1912, 88))),
@@ -67,7 +67,7 @@ def test_the_timeline_shows_what_an_event_moved(
     hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone(monkeypatch)
-    told(
+    notifications_of(
         hands,
         event("payment_intent.succeeded", intent(amount_received=2000)),
         event("charge.updated", charge(balance_transaction=booked(1, 1912, 88))),

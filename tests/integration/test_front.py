@@ -55,14 +55,14 @@ def heard(client: FlaskClient, sent: bytes) -> bytes:
 
 
 def everything(line: socket.socket) -> bytes:
-    said = b""
+    answer = b""
     while part := line.recv(65_536):
-        said += part
-    return said
+        answer += part
+    return answer
 
 
-def status_of(said: bytes) -> int:
-    return int(said.split(b" ", 2)[1])
+def status_of(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])
 
 
 KEY = b"Idempotency-Key: a\r\n"
@@ -112,11 +112,11 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
 def test_what_has_two_meanings_or_no_bounds_is_refused(
     client: FlaskClient, sent: bytes, status: int
 ) -> None:
-    said = heard(client, sent)
-    assert status_of(said) == status, said
-    assert b"application/problem+json" in said
-    assert b"connection: close" in said
-    assert said.count(b"HTTP/1.1 ") == 1
+    answer = heard(client, sent)
+    assert status_of(answer) == status, answer
+    assert b"application/problem+json" in answer
+    assert b"connection: close" in answer
+    assert answer.count(b"HTTP/1.1 ") == 1
 
 
 @pytest.mark.parametrize(
@@ -140,17 +140,17 @@ def test_requests_in_one_piece_are_answered_in_their_order(client: FlaskClient) 
     first = b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: one\r\n\r\n"
     second = GET + b"X-Request-Id: two\r\n\r\n"
     last = b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    said = heard(client, first + second + last)
-    statuses = [int(part[:3]) for part in said.split(b"HTTP/1.1 ")[1:]]
+    answer = heard(client, first + second + last)
+    statuses = [int(part[:3]) for part in answer.split(b"HTTP/1.1 ")[1:]]
     assert statuses == [404, 200, 404]
-    assert said.index(b"one") < said.index(b"two")
+    assert answer.index(b"one") < answer.index(b"two")
 
 
 def test_a_refusal_waits_for_the_answers_before_it(client: FlaskClient) -> None:
-    said = heard(
+    answer = heard(
         client, b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n" + b"no request\r\n\r\n"
     )
-    assert [int(part[:3]) for part in said.split(b"HTTP/1.1 ")[1:]] == [404, 400]
+    assert [int(part[:3]) for part in answer.split(b"HTTP/1.1 ")[1:]] == [404, 400]
 
 
 def test_a_client_that_asks_first_is_told_to_go_on(client: FlaskClient) -> None:
@@ -162,16 +162,16 @@ def test_a_client_that_asks_first_is_told_to_go_on(client: FlaskClient) -> None:
 
 def test_a_trailer_is_no_header(client: FlaskClient) -> None:
     trailed = b"2\r\n{}\r\n0\r\nX-Request-Id: from-the-trailer\r\n\r\n"
-    said = heard(client, POST + b"Connection: close\r\n" + CHUNKED + b"\r\n" + trailed)
-    assert status_of(said) == 422
-    assert b"from-the-trailer" not in said
+    answer = heard(client, POST + b"Connection: close\r\n" + CHUNKED + b"\r\n" + trailed)
+    assert status_of(answer) == 422
+    assert b"from-the-trailer" not in answer
 
 
 def test_a_header_with_an_underscore_is_not_another_header(client: FlaskClient) -> None:
     sent = POST + b"Idempotency_Key: abc\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}"
-    said = heard(client, sent)
-    assert status_of(said) == 422
-    assert b"Idempotency-Key: abc" not in said
+    answer = heard(client, sent)
+    assert status_of(answer) == 422
+    assert b"Idempotency-Key: abc" not in answer
 
 
 @pytest.fixture
@@ -200,12 +200,12 @@ def test_half_a_request_is_cut_off(hasty: FlaskClient, sent: bytes) -> None:
 @pytest.mark.parametrize("start", [GET, POST + b"Content-Length: 5000\r\n\r\n"])
 def test_a_request_that_comes_byte_by_byte_is_cut_off(hasty: FlaskClient, start: bytes) -> None:
     with Stopwatch() as watch, talk(hasty, start) as line:
-        said = told(line, b"a")
-    assert status_of(said) == 408
+        answer = answer_to(line, b"a")
+    assert status_of(answer) == 408
     assert watch.seconds < 5
 
 
-def told(line: socket.socket, piece: bytes) -> bytes:
+def answer_to(line: socket.socket, piece: bytes) -> bytes:
     """Send a piece again and again until something comes back."""
     line.settimeout(0.05)
     while True:
@@ -218,8 +218,8 @@ def told(line: socket.socket, piece: bytes) -> bytes:
 def test_a_connection_that_says_nothing_more_is_closed(hasty: FlaskClient, first: bytes) -> None:
     began = time.monotonic()
     with Stopwatch() as watch, talk(hasty, first) as line:
-        said = everything(line)
-    assert said.count(b"HTTP/1.1 200 OK") == bool(first)
+        answer = everything(line)
+    assert answer.count(b"HTTP/1.1 200 OK") == bool(first)
     assert time.monotonic() - began > 0.3
     assert watch.seconds < 3
 
@@ -263,9 +263,9 @@ def test_bodies_together_have_a_limit(client: FlaskClient, monkeypatch: pytest.M
 
 
 def wait_until_refused(client: FlaskClient, half: bytes) -> None:
-    said = heard(client, half)
-    assert status_of(said) == 503
-    assert b"Retry-After: 1" in said
+    answer = heard(client, half)
+    assert status_of(answer) == 503
+    assert b"Retry-After: 1" in answer
 
 
 def delay_payments(hands: Hands, seconds: float, times: int | None) -> None:

@@ -55,7 +55,7 @@ def test_a_full_store_refuses_events_and_loses_none(small: Hands) -> None:
     client.config_set("maxmemory", 0)
     assert small.post_event(event).get_json()["result"] == "recorded"
     small.work()
-    assert small.told() == ["payment.succeeded"]
+    assert small.notified_types() == ["payment.succeeded"]
 
 
 def test_the_backlog_drains_while_the_store_is_full(small: Hands) -> None:
@@ -73,11 +73,11 @@ def test_the_backlog_drains_while_the_store_is_full(small: Hands) -> None:
             assert small.runtime.store.redis.zcard(small.runtime.store.keys.due(kind)) == 0, (
                 kind.name
             )
-    assert sorted(small.told()) == ["payment.succeeded"] * 5
+    assert sorted(small.notified_types()) == ["payment.succeeded"] * 5
     small.runtime.store.redis.config_set("maxmemory", 0)
     small.deliver_events()
     small.work()
-    assert sorted(set(small.told())) == ["payment.succeeded", "refund.succeeded"]
+    assert sorted(set(small.notified_types())) == ["payment.succeeded", "refund.succeeded"]
 
 
 def test_a_payment_is_refused_before_money_moves(small: Hands) -> None:

@@ -101,11 +101,11 @@ def test_a_crash_after_stripes_answer_leads_to_the_first_payment(
 
 
 def _only_record(hands: Hands) -> str:
-    (found,) = hands.runtime.store.redis.keys("{billing}:idempotency:*")
-    return str(found)
+    (key_name,) = hands.runtime.store.redis.keys("{billing}:idempotency:*")
+    return str(key_name)
 
 
-def asked(key: str = "k", body: dict[str, Any] | None = None) -> IdempotentRequest:
+def request_of(key: str = "k", body: dict[str, Any] | None = None) -> IdempotentRequest:
     return idempotent_request("caller:/route:", key, body or {"a": 1})
 
 
@@ -120,10 +120,11 @@ def test_an_unfinished_request_of_yesterday_is_refused_rather_than_risked(store:
     from shared.errors import CallerError
 
     keys = IdempotencyKeys(store, make_settings())
-    assert keys.begin(asked()) is None
+    assert keys.begin(request_of()) is None
     long_ago = store.now_ms() - 24 * 3600 * 1000
     store.redis.hset(
-        store.keys.idempotency(asked().digest), mapping={"begun_at": long_ago, "lease_until": 1}
+        store.keys.idempotency(request_of().digest),
+        mapping={"begun_at": long_ago, "lease_until": 1},
     )
     with pytest.raises(CallerError, match="idempotency_key_expired"):
-        keys.begin(asked())
+        keys.begin(request_of())

@@ -88,20 +88,20 @@ def test_a_job_that_is_there_is_left_alone(hands: Hands, payment: str) -> None:
 
 
 def test_nobody_but_stripe_sees_our_mark(hands: Hands, payment: str) -> None:
-    asked = refund(hands, payment)
+    request = refund(hands, payment)
     hands.work()
     hands.deliver_events()
     hands.work()
     (made,) = at_stripe(hands, payment)
-    assert made["metadata"] == OWN | {FIELD: asked["refund_request_id"]}
-    assert asked["metadata"] == OWN
-    for ask in (asked["refund_request_id"], made["id"]):
+    assert made["metadata"] == OWN | {FIELD: request["refund_request_id"]}
+    assert request["metadata"] == OWN
+    for ask in (request["refund_request_id"], made["id"]):
         assert hands.client.get(f"/api/refund/{ask}").get_json()["metadata"] == OWN
     shown = hands.client.get(f"/api/payment/{payment}").get_json()
     assert FIELD not in str(shown)
-    told = [item["body"] for item in hands.notifications() if "refund." in item["type"]]
-    assert told
-    for body in told:
+    bodies = [item["body"] for item in hands.notifications() if "refund." in item["type"]]
+    assert bodies
+    for body in bodies:
         assert body["data"]["metadata"] == OWN
 
 
@@ -113,8 +113,8 @@ def test_a_refusal_is_told_without_our_mark(hands: Hands, payment: str) -> None:
     hands.work()
     answer = hands.client.get(f"/api/refund/{job}").get_json()
     assert (answer["status"], answer["metadata"]) == ("failed", OWN)
-    (told,) = [item["body"] for item in hands.notifications() if "refund." in item["type"]]
-    assert told["data"]["metadata"] == OWN
+    (bodies,) = [item["body"] for item in hands.notifications() if "refund." in item["type"]]
+    assert bodies["data"]["metadata"] == OWN
 
 
 def test_a_caller_may_use_all_fifty_pairs(hands: Hands, payment: str) -> None:

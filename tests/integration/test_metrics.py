@@ -49,9 +49,9 @@ def samples(client: FlaskClient, **headers: str) -> Samples:
     }
 
 
-def value(found: Samples, name: str, **labels: str) -> float | None:
+def value(scrape: Samples, name: str, **labels: str) -> float | None:
     """Give one sample's value, None when there is no such."""
-    return found.get((name, tuple(sorted(labels.items()))))
+    return scrape.get((name, tuple(sorted(labels.items()))))
 
 
 def counts(store: Store, name: str) -> dict[tuple[str, ...], float]:
@@ -142,20 +142,20 @@ def test_a_payment_shows_from_the_webhook_to_the_delivery(hands: Hands) -> None:
     hands.post_event(sent[0], secret="whsec_wrong_0123456789")
     hands.work()
     flush(hands.runtime.store)
-    found = samples(hands.client)
-    assert value(found, "billing_webhooks_total", result="recorded") == len(sent)
-    assert value(found, "billing_webhooks_total", result="duplicate") == 1
-    assert value(found, "billing_webhooks_total", result="invalid_signature") == 1
-    assert value(found, "billing_webhook_seconds_count") == len(sent) + 2
-    assert value(found, "billing_webhook_seconds_bucket", le="+Inf") == len(sent) + 2
+    scrape = samples(hands.client)
+    assert value(scrape, "billing_webhooks_total", result="recorded") == len(sent)
+    assert value(scrape, "billing_webhooks_total", result="duplicate") == 1
+    assert value(scrape, "billing_webhooks_total", result="invalid_signature") == 1
+    assert value(scrape, "billing_webhook_seconds_count") == len(sent) + 2
+    assert value(scrape, "billing_webhook_seconds_bucket", le="+Inf") == len(sent) + 2
     event = {"type": "payment_intent.succeeded", "outcome": "processed"}
-    assert value(found, "billing_event_attempts_total", **event) == 1
-    told = {"type": "payment.succeeded", "outcome": "delivered"}
-    assert value(found, "billing_deliveries_total", **told) == 1
-    assert value(found, "billing_notification_delay_seconds_count") == 1
+    assert value(scrape, "billing_event_attempts_total", **event) == 1
+    labels = {"type": "payment.succeeded", "outcome": "delivered"}
+    assert value(scrape, "billing_deliveries_total", **labels) == 1
+    assert value(scrape, "billing_notification_delay_seconds_count") == 1
     call = {"operation": "payment_intents.create", "result": "ok"}
-    assert value(found, "billing_stripe_calls_total", **call) == 1
-    assert value(found, "billing_facts_total", outcome="told") == 1
+    assert value(scrape, "billing_stripe_calls_total", **call) == 1
+    assert value(scrape, "billing_facts_total", outcome="told") == 1
 
 
 def test_types_nobody_handles_are_one_label(hands: Hands) -> None:
@@ -185,19 +185,19 @@ def test_dead_letters_queues_and_the_oldest_are_told(
         real_store.keys.item(EVENTS, "evt_2"), "recorded_at", real_store.now_ms() - 90_000
     )
     real_store.redis.zadd(real_store.keys.due(EVENTS), {"evt_2": real_store.now_ms() - 60_000})
-    found = samples(client)
-    assert value(found, "billing_dead_letters", queue="events") == 1
-    assert value(found, "billing_queue_depth", queue="events") == 2
-    assert value(found, "billing_work_due", queue="events") == 1
-    assert value(found, "billing_work_items", kind="events", state="received") == 1
-    assert value(found, "billing_oldest_open_seconds", kind="events") == pytest.approx(90, abs=5)
-    assert value(found, "billing_work_overdue_seconds", queue="events") == pytest.approx(60, abs=5)
+    scrape = samples(client)
+    assert value(scrape, "billing_dead_letters", queue="events") == 1
+    assert value(scrape, "billing_queue_depth", queue="events") == 2
+    assert value(scrape, "billing_work_due", queue="events") == 1
+    assert value(scrape, "billing_work_items", kind="events", state="received") == 1
+    assert value(scrape, "billing_oldest_open_seconds", kind="events") == pytest.approx(90, abs=5)
+    assert value(scrape, "billing_work_overdue_seconds", queue="events") == pytest.approx(60, abs=5)
 
 
 def test_nobody_at_work_is_infinitely_silent(client: FlaskClient) -> None:
-    found = samples(client)
-    assert value(found, "billing_queue_silent_seconds", queue="events") == float("inf")
-    assert value(found, "billing_upkeep_silent_seconds") == float("inf")
+    scrape = samples(client)
+    assert value(scrape, "billing_queue_silent_seconds", queue="events") == float("inf")
+    assert value(scrape, "billing_upkeep_silent_seconds") == float("inf")
 
 
 def test_a_survey_of_a_large_backlog_is_bounded_and_says_so(store: Store) -> None:
@@ -207,9 +207,9 @@ def test_a_survey_of_a_large_backlog_is_bounded_and_says_so(store: Store) -> Non
         pipe.hset(Keys().item(EVENTS, f"evt_{number}"), "recorded_at", "1000")
         pipe.zadd(Keys().due(EVENTS), {f"evt_{number}": number})
     pipe.execute()
-    found = survey(store, EVENTS)
-    assert found.states == {"received": SURVEY, "uncounted": 500}
-    assert found.oldest_seconds > 1e9
+    scrape = survey(store, EVENTS)
+    assert scrape.states == {"received": SURVEY, "uncounted": 500}
+    assert scrape.oldest_seconds > 1e9
 
 
 def test_the_gap_of_the_last_comparison_is_a_number(hands: Hands) -> None:
@@ -217,11 +217,11 @@ def test_the_gap_of_the_last_comparison_is_a_number(hands: Hands) -> None:
     hands.pay()
     ahead = int(time.time()) + 300
     done = reconcile.run_once(hands.runtime, ahead)
-    found = samples(hands.client)
+    scrape = samples(hands.client)
     assert done.gap > 0
-    assert value(found, "billing_reconcile_gap") == done.gap
-    assert value(found, "billing_reconcile_events_total", outcome="gap") == done.gap
-    assert value(found, "billing_reconcile_age_seconds") < 60
+    assert value(scrape, "billing_reconcile_gap") == done.gap
+    assert value(scrape, "billing_reconcile_events_total", outcome="gap") == done.gap
+    assert value(scrape, "billing_reconcile_age_seconds") < 60
 
 
 def test_the_relay_counts_what_it_rings_for(store: Store) -> None:

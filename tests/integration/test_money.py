@@ -16,8 +16,8 @@ from tests.integration.money import (
     charge,
     event,
     intent,
+    notifications_of,
     refund,
-    told,
 )
 
 Json = dict[str, Any]
@@ -35,7 +35,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("received", [1500, 2000, 2300])
 def test_a_capture_is_told_with_what_came(hands: Hands, received: int) -> None:
     captured = intent(amount_received=received)
-    bodies = told(hands, event("payment_intent.succeeded", captured))
+    bodies = notifications_of(hands, event("payment_intent.succeeded", captured))
     assert brief(bodies, "amount", "amount_received") == [("payment.succeeded", 2000, received)]
     stale = hands.runtime.payments.read("pi_1").state["snapshot"]
     assert stale["amount_received"] == received
@@ -44,7 +44,7 @@ def test_a_capture_is_told_with_what_came(hands: Hands, received: int) -> None:
 def test_each_partial_capture_is_told_and_none_is_a_second_authorisation(hands: Hands) -> None:
     held = intent(amount=3000, status="requires_capture")
     changed = "payment_intent.amount_capturable_updated"
-    bodies = told(
+    bodies = notifications_of(
         hands,
         event(changed, held | {"amount_capturable": 3000}),
         event(changed, held | {"amount_capturable": 2000, "amount_received": 1000}),
@@ -63,13 +63,15 @@ def test_an_old_event_names_its_charge_and_what_was_captured_in_its_list(hands: 
     listed = {"object": "list", "data": [charge(amount_captured=1500)]}
     old = intent(charges=listed)
     del old["latest_charge"], old["amount_received"]
-    bodies = told(hands, event("payment_intent.succeeded", old, api_version="2018-05-21"))
+    bodies = notifications_of(
+        hands, event("payment_intent.succeeded", old, api_version="2018-05-21")
+    )
     assert brief(bodies, "charge_id", "amount_received") == [("payment.succeeded", "ch_1", 1500)]
 
 
 def test_a_charge_without_an_intent_is_told_with_what_was_captured(hands: Hands) -> None:
     alone = charge(payment_intent=None, amount_captured=1200)
-    bodies = told(hands, event("charge.captured", alone))
+    bodies = notifications_of(hands, event("charge.captured", alone))
     assert brief(bodies, "amount", "amount_received") == [("payment.succeeded", 2000, 1200)]
 
 
@@ -79,7 +81,7 @@ def test_a_charge_without_an_intent_is_told_with_what_was_captured(hands: Hands)
 @pytest.mark.parametrize("reason", ["automatic", "expired", "requested_by_customer", None])
 def test_a_canceled_payment_says_why(hands: Hands, reason: str | None) -> None:
     canceled = intent(status="canceled", cancellation_reason=reason)
-    bodies = told(hands, event("payment_intent.canceled", canceled))
+    bodies = notifications_of(hands, event("payment_intent.canceled", canceled))
     assert brief(bodies, "cancellation_reason", "amount_received", "amount_refunded") == [
         ("payment.canceled", reason, 0, 0)
     ]
@@ -94,14 +96,14 @@ def test_a_canceled_payment_says_why(hands: Hands, reason: str | None) -> None:
     ],
 )
 def test_a_refund_of_a_hold_is_not_told(hands: Hands, released: Json, version: str) -> None:
-    bodies = told(hands, event("refund.created", released, api_version=version))
+    bodies = notifications_of(hands, event("refund.created", released, api_version=version))
     assert bodies == []
     assert remembered_refunds(hands) == 0
 
 
 def test_a_refund_of_a_canceled_payment_is_not_told_whatever_its_reason(hands: Hands) -> None:
     canceled = intent(status="canceled", cancellation_reason="automatic")
-    bodies = told(
+    bodies = notifications_of(
         hands,
         event("payment_intent.canceled", canceled),
         event("refund.created", refund(amount=2000), api_version=BEFORE_BASIL),
@@ -113,7 +115,7 @@ def test_a_refund_of_a_canceled_payment_is_not_told_whatever_its_reason(hands: H
 def test_a_refund_of_a_charge_whose_hold_was_released_is_not_told(hands: Hands) -> None:
     held = charge(captured=False, amount_captured=0)
     let_go = held | {"refunded": True, "amount_refunded": 2000}
-    bodies = told(
+    bodies = notifications_of(
         hands,
         event("charge.succeeded", held),
         event("charge.refunded", let_go, {"refunded": False}, api_version=BEFORE_BASIL),
@@ -132,20 +134,22 @@ def test_a_refund_of_a_charge_that_stripe_shows_as_let_go_is_not_told(
     canceled = intent(status="canceled", latest_charge=let_go)
     monkeypatch.setattr(StripeGateway, "payment", lambda *_: canceled)
     released = refund(amount=2000, payment_intent=None)
-    assert told(hands, event("refund.created", released, api_version=BEFORE_BASIL)) == []
+    assert (
+        notifications_of(hands, event("refund.created", released, api_version=BEFORE_BASIL)) == []
+    )
 
 
 def test_a_refund_of_a_payment_that_stripe_shows_as_canceled_is_not_told(
     hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(StripeGateway, "payment", lambda *_: intent(status="canceled"))
-    assert told(hands, event("refund.created", refund(amount=2000))) == []
+    assert notifications_of(hands, event("refund.created", refund(amount=2000))) == []
 
 
 def test_the_rest_of_a_partial_capture_is_no_refund_in_old_events(hands: Hands) -> None:
     part = charge(amount_captured=1500, amount_refunded=500)
     released = event("charge.refunded", part, {"amount_refunded": 0}, api_version=BEFORE_BASIL)
-    assert told(hands, released) == []
+    assert notifications_of(hands, released) == []
 
 
 def test_a_refund_after_a_partial_capture_is_told_without_the_released_rest(
@@ -155,20 +159,22 @@ def test_a_refund_after_a_partial_capture_is_told_without_the_released_rest(
     monkeypatch.setattr(StripeGateway, "refunds_of", lambda *_, **__: [refund(amount=300), rest])
     part = charge(amount_captured=1500, amount_refunded=800)
     changed = event("charge.refunded", part, {"amount_refunded": 500}, api_version=BEFORE_BASIL)
-    bodies = told(hands, changed)
+    bodies = notifications_of(hands, changed)
     assert brief(bodies, "refund_id", "amount_refunded") == [("refund.succeeded", "re_1", 300)]
 
 
 def test_a_refund_of_captured_money_is_told_though_the_capture_is_heard_late(hands: Hands) -> None:
     held = charge(captured=False, amount_captured=0)
-    bodies = told(hands, event("charge.succeeded", held), event("refund.created", refund()))
+    bodies = notifications_of(
+        hands, event("charge.succeeded", held), event("refund.created", refund())
+    )
     assert brief(bodies, "amount_refunded") == [("refund.succeeded", 700)]
 
 
 def test_the_released_hold_of_a_charge_without_an_intent_is_told_as_canceled(hands: Hands) -> None:
     held = charge(payment_intent=None, captured=False, amount_captured=0)
     let_go = held | {"refunded": True, "amount_refunded": 2000}
-    bodies = told(
+    bodies = notifications_of(
         hands,
         event("charge.succeeded", held),
         event("charge.refunded", let_go, {"refunded": False, "amount_refunded": 0}),
@@ -191,16 +197,18 @@ def test_refunds_of_the_oldest_versions_are_a_bare_array(hands: Hands) -> None:
     oldest = {name: value for name, value in refund(amount=300).items() if name != "status"}
     bare = charge(amount_refunded=300, refunds=[oldest])
     version = {"api_version": "2014-03-28"}
-    bodies = told(hands, event("charge.refunded", bare, {"amount_refunded": 0}, **version))
+    bodies = notifications_of(
+        hands, event("charge.refunded", bare, {"amount_refunded": 0}, **version)
+    )
     assert brief(bodies, "refund_id", "amount") == [("refund.succeeded", "re_1", 300)]
 
 
 def test_a_time_beyond_the_calendar_is_told_as_its_end(hands: Hands) -> None:
     far = event("payment_intent.succeeded", intent(amount_received=1), created=2**53 - 1)
-    (body,) = told(hands, far)
+    (body,) = notifications_of(hands, far)
     assert body["timestamp"] == "9999-12-31T23:59:59Z"
 
 
 def test_an_object_without_an_id_is_ignored(hands: Hands) -> None:
     nameless = refund(id=None)
-    assert told(hands, event("refund.created", nameless)) == []
+    assert notifications_of(hands, event("refund.created", nameless)) == []

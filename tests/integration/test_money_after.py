@@ -19,8 +19,8 @@ from tests.integration.money import (
     dispute,
     event,
     intent,
+    notifications_of,
     refund,
-    told,
     warning,
 )
 
@@ -67,12 +67,12 @@ def refused(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 def test_what_may_not_be_looked_up_is_told_without(
     hands: Hands, happened: Json, type_told: str
 ) -> None:
-    assert brief(told(hands, again(happened))) == [(type_told,)]
+    assert brief(notifications_of(hands, again(happened))) == [(type_told,)]
 
 
 @pytest.mark.usefixtures("refused")
 def test_refunds_that_may_not_be_listed_are_told_as_their_charge_says(hands: Hands) -> None:
-    bodies = told(
+    bodies = notifications_of(
         hands,
         event("charge.refunded", charge(amount_refunded=500), {"amount_refunded": 0}),
         event("charge.refunded", charge(amount_refunded=800), {"amount_refunded": 500}),
@@ -87,7 +87,7 @@ def test_refunds_that_may_not_be_listed_are_told_as_their_charge_says(hands: Han
 def test_refunds_that_may_not_be_listed_are_told_once_when_their_own_events_came(
     hands: Hands,
 ) -> None:
-    bodies = told(
+    bodies = notifications_of(
         hands,
         event("refund.created", refund(amount=500)),
         event("charge.refunded", charge(amount_refunded=500), {"amount_refunded": 0}),
@@ -98,7 +98,7 @@ def test_refunds_that_may_not_be_listed_are_told_once_when_their_own_events_came
 @pytest.mark.usefixtures("refused")
 def test_a_fee_that_may_not_be_read_is_not_told(hands: Hands) -> None:
     changed = event("charge.updated", charge(balance_transaction="txn_1"))
-    assert told(hands, changed) == []
+    assert notifications_of(hands, changed) == []
 
 
 # Refunds: their own time, and what they wait for.
@@ -111,7 +111,7 @@ def test_a_refund_that_is_learnt_late_carries_its_own_time(
     monkeypatch.setattr(StripeGateway, "refunds_of", lambda *_, **__: listed)
     late = {"created": LONG_AGO + 3600}
     changed = event("charge.refunded", charge(amount_refunded=1000), {"amount_refunded": 0}, **late)
-    bodies = told(hands, changed)
+    bodies = notifications_of(hands, changed)
     assert [(b["data"]["refund_id"], b["timestamp"]) for b in bodies] == [
         ("re_1", "2026-03-01T12:00:00Z"),
         ("re_2", "2026-03-01T12:01:00Z"),
@@ -121,7 +121,7 @@ def test_a_refund_that_is_learnt_late_carries_its_own_time(
 @pytest.mark.parametrize("why", ["processing", "insufficient_funds", "charge_pending"])
 def test_a_refund_that_waits_says_what_for(hands: Hands, why: str) -> None:
     waits = refund(status="pending", pending_reason=why)
-    bodies = told(hands, event("refund.created", waits))
+    bodies = notifications_of(hands, event("refund.created", waits))
     assert brief(bodies, "pending_reason") == [("refund.pending", why)]
 
 
@@ -135,7 +135,7 @@ def test_the_fee_is_told_when_stripe_knows_it_and_once(
 ) -> None:
     monkeypatch.setattr(StripeGateway, "balance_transaction", lambda *_: dict(BOOKED))
     known = charge(amount_captured=1500, balance_transaction="txn_1")
-    bodies = told(
+    bodies = notifications_of(
         hands,
         event("payment_intent.succeeded", intent(amount_received=1500)),
         event("charge.updated", known, {"balance_transaction": None}),
@@ -150,7 +150,7 @@ def test_the_fee_is_told_when_stripe_knows_it_and_once(
 
 def test_a_fee_that_is_known_first_is_told_with_the_payment(hands: Hands) -> None:
     known = charge(balance_transaction=dict(BOOKED))
-    bodies = told(
+    bodies = notifications_of(
         hands,
         event("charge.captured", known),
         event("payment_intent.succeeded", intent(amount_received=2000)),
@@ -161,7 +161,7 @@ def test_a_fee_that_is_known_first_is_told_with_the_payment(hands: Hands) -> Non
 def test_a_refund_says_what_it_costs(hands: Hands, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = {"fee": 0, "net": -700, "currency": "usd", "available_on": LONG_AGO}
     monkeypatch.setattr(StripeGateway, "balance_transaction", lambda *_: gone)
-    bodies = told(hands, event("refund.created", refund(balance_transaction="txn_1")))
+    bodies = notifications_of(hands, event("refund.created", refund(balance_transaction="txn_1")))
     assert brief(bodies, "net", "settlement_currency") == [("refund.succeeded", -700, "usd")]
 
 
@@ -176,7 +176,7 @@ def test_a_refund_that_is_booked_later_says_what_it_costs_then(
 
     monkeypatch.setattr(StripeGateway, "balance_transaction", look)
     booked = refund(balance_transaction="txn_1")
-    bodies = told(
+    bodies = notifications_of(
         hands,
         event("refund.created", refund(status="pending")),
         event("refund.updated", booked, {"status": "pending", "balance_transaction": None}),
@@ -190,7 +190,7 @@ def test_a_refund_that_is_booked_later_says_what_it_costs_then(
 
 
 def test_a_dispute_says_until_when_and_why(hands: Hands) -> None:
-    bodies = told(hands, event("charge.dispute.created", dispute()))
+    bodies = notifications_of(hands, event("charge.dispute.created", dispute()))
     assert brief(bodies, "due_by", "reason", "net") == [
         ("dispute.opened", "2026-03-02T12:00:00Z", "fraudulent", None)
     ]
@@ -202,7 +202,7 @@ def test_a_dispute_sums_what_it_moved_in_the_currency_of_the_balance(hands: Hand
         {"amount": -50, "fee": 0, "net": -50, "currency": "sgd"},
     ]
     withdrawn = dispute(status="lost", balance_transactions=moved)
-    bodies = told(hands, event("charge.dispute.funds_withdrawn", withdrawn))
+    bodies = notifications_of(hands, event("charge.dispute.funds_withdrawn", withdrawn))
     assert brief(bodies, "amount", "currency", "fee", "net", "settlement_currency") == [
         ("dispute.funds_withdrawn", 2000, "eur", 1500, -3700, "sgd")
     ]
@@ -213,7 +213,9 @@ def test_a_dispute_of_the_oldest_versions_is_read_as_well(hands: Hands) -> None:
     oldest = dispute(evidence_due_by=LONG_AGO + 3600, balance_transaction=one)
     for name in ("evidence_details", "balance_transactions"):
         oldest.pop(name)
-    bodies = told(hands, event("charge.dispute.created", oldest, api_version="2014-11-20"))
+    bodies = notifications_of(
+        hands, event("charge.dispute.created", oldest, api_version="2014-11-20")
+    )
     assert brief(bodies, "due_by", "net") == [("dispute.opened", "2026-03-01T13:00:00Z", -3500)]
 
 
@@ -229,7 +231,7 @@ def test_what_names_its_charge_alone_joins_the_charges_payment(
     hands: Hands, follower: Json
 ) -> None:
     paid = event("payment_intent.succeeded", intent(amount_received=2000))
-    first, second = told(hands, paid, again(follower))
+    first, second = notifications_of(hands, paid, again(follower))
     assert second["data"]["payment_intent_id"] == "pi_1"
     assert second["data"]["event_id"] == "evening"
     assert (first["sequence"], second["sequence"]) == (1, 2)
@@ -239,7 +241,7 @@ def test_the_charges_payment_is_looked_up_when_nothing_was_heard_of_it(
     hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(StripeGateway, "charge", lambda *_: charge())
-    (body,) = told(hands, event("charge.dispute.created", dispute(payment_intent=None)))
+    (body,) = notifications_of(hands, event("charge.dispute.created", dispute(payment_intent=None)))
     assert body["data"]["payment_intent_id"] == "pi_1"
 
 
@@ -249,7 +251,7 @@ def test_the_charges_payment_is_looked_up_when_nothing_was_heard_of_it(
 def test_an_early_fraud_warning_is_told_and_stands_on_the_timeline(hands: Hands) -> None:
     created = event("radar.early_fraud_warning.created", warning())
     over = event("radar.early_fraud_warning.updated", warning(actionable=False))
-    bodies = told(hands, created, over)
+    bodies = notifications_of(hands, created, over)
     assert brief(bodies, "status", "reason", "fraud_warning_id") == [
         ("payment.fraud_warning", "actionable", "made_with_stolen_card", "issfr_1"),
         ("payment.fraud_warning", "not_actionable", "made_with_stolen_card", "issfr_1"),
@@ -270,7 +272,7 @@ def test_a_review_is_told_when_it_opens_and_how_it_closes(hands: Hands) -> None:
         "closed_reason": None,
     }
     closed = opened | {"open": False, "reason": "refunded", "closed_reason": "refunded"}
-    bodies = told(
+    bodies = notifications_of(
         hands,
         event("payment_intent.succeeded", intent(amount_received=2000)),
         event("review.opened", opened),

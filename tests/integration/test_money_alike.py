@@ -18,8 +18,8 @@ from tests.integration.money import (
     dispute,
     event,
     intent,
+    notifications_of,
     refund,
-    told,
 )
 
 Json = dict[str, Any]
@@ -71,7 +71,7 @@ def stripe(monkeypatch: pytest.MonkeyPatch) -> Stripe:
     return Stripe(monkeypatch)
 
 
-def asked(hands: Hands, stripe: Stripe, payment_id: str) -> dict[str, Json]:
+def answers_of(hands: Hands, stripe: Stripe, payment_id: str) -> dict[str, Json]:
     """Ask for a payment in every way there is."""
     path = f"/api/payment/{payment_id}"
     answers = {"GET": hands.client.get(path)}
@@ -88,7 +88,7 @@ def asked(hands: Hands, stripe: Stripe, payment_id: str) -> dict[str, Json]:
 
 def assert_alike(hands: Hands, stripe: Stripe, payment_id: str, **wanted: Any) -> None:
     """Hold every answer against what is wanted, as far as it has the fields."""
-    for way, body in asked(hands, stripe, payment_id).items():
+    for way, body in answers_of(hands, stripe, payment_id).items():
         assert {n: v for n, v in body.items() if n in wanted} == {
             n: v for n, v in wanted.items() if n in body
         }, way
@@ -115,7 +115,7 @@ def test_captured_money_is_refunded_while_the_rest_is_still_held(
     held = intent(status="requires_capture", amount_received=700, amount_capturable=1300)
     stripe.holds(held | {"latest_charge": after}, refunds=[given])
     heard = {"refund.created": (given, None), "charge.refunded": (after, {"amount_refunded": 0})}
-    bodies = told(
+    bodies = notifications_of(
         hands,
         event(CAPTURABLE, held, **version),
         event(by, *heard[by], created=LATER, **version),
@@ -135,7 +135,7 @@ def test_a_charge_whose_hold_expired_is_canceled_though_stripes_charge_does_not_
     stripe.holds(HELD_ALONE)
     expired = event("charge.expired", HELD_ALONE, created=LATER)
     held = event("charge.succeeded", HELD_ALONE)
-    bodies = told(hands, *([expired, held] if expired_first else [held, expired]))
+    bodies = notifications_of(hands, *([expired, held] if expired_first else [held, expired]))
     wanted = {"status": "canceled", "amount_received": 0, "amount_capturable": 0}
     assert wanted.items() <= of_payment(bodies).items()
     assert_alike(hands, stripe, "ch_1", **wanted, amount_refunded=0, refunds=[])
@@ -143,7 +143,7 @@ def test_a_charge_whose_hold_expired_is_canceled_though_stripes_charge_does_not_
 
 def test_what_is_held_of_a_charge_without_an_intent_is_told(hands: Hands, stripe: Stripe) -> None:
     stripe.holds(HELD_ALONE)
-    bodies = told(hands, event("charge.succeeded", HELD_ALONE))
+    bodies = notifications_of(hands, event("charge.succeeded", HELD_ALONE))
     wanted = {"status": "requires_capture", "amount": 2000, "amount_capturable": 2000}
     assert wanted.items() <= of_payment(bodies).items()
     assert_alike(hands, stripe, "ch_1", **wanted)
@@ -159,7 +159,7 @@ def test_the_refund_that_releases_an_old_hold_is_in_no_list(
     canceled = intent(status="canceled", cancellation_reason="automatic")
     stripe.holds(released, canceled | {"latest_charge": released}, refunds=[freed])
     ends = [event("payment_intent.canceled", canceled, created=LATER, **OLD)] if with_intent else []
-    told(
+    notifications_of(
         hands,
         event("charge.succeeded", HELD | named | ONE, **OLD),
         event("charge.refunded", released, {"amount_refunded": 0}, created=LATER, **OLD),
@@ -182,8 +182,10 @@ def test_the_rest_that_an_old_capture_released_is_in_no_list(
     paid = intent(amount_received=1500)
     stripe.holds(paid | {"latest_charge": after}, refunds=[returned, freed] if given else [freed])
     again = event("charge.refunded", after, {"amount_refunded": 500}, created=LATER, **OLD)
-    told(hands, event("payment_intent.succeeded", paid, **OLD), *([again] if given else []))
-    answers = asked(hands, stripe, "pi_1")
+    notifications_of(
+        hands, event("payment_intent.succeeded", paid, **OLD), *([again] if given else [])
+    )
+    answers = answers_of(hands, stripe, "pi_1")
     for way, answer in answers.items():
         assert (way, answer["amount_refunded"]) == (way, given)
     for way in ("GET", "stale GET"):
@@ -209,7 +211,7 @@ def test_the_rest_that_an_old_capture_released_is_in_no_list(
 def test_what_one_event_told_is_shown_and_listed_alike(
     hands: Hands, stripe: Stripe, events: list[Json], payment: str, wanted: Json
 ) -> None:
-    told(hands, *events)
+    notifications_of(hands, *events)
     stripe.answers = False
     shown = hands.client.get(f"/api/payment/{payment}").get_json()
     [listed] = hands.client.get("/api/payments").get_json()["data"]
@@ -221,7 +223,7 @@ def test_what_one_event_told_is_shown_and_listed_alike(
 def test_a_debit_under_way_has_brought_nothing_yet(hands: Hands, stripe: Stripe) -> None:
     debit = charge(id="py_1", payment_intent=None, status="pending") | ONE
     stripe.holds(debit)
-    told(hands, event("charge.pending", debit))
+    notifications_of(hands, event("charge.pending", debit))
     assert_alike(hands, stripe, "py_1", status="processing", amount_received=0)
 
 
@@ -230,12 +232,12 @@ def test_a_status_of_a_refund_that_is_new_to_us_is_shown_as_it_is(
 ) -> None:
     reversed_ = refund(status="reversed")
     stripe.holds(intent(amount_received=2000, latest_charge=charge()), refunds=[reversed_])
-    told(
+    notifications_of(
         hands,
         event("payment_intent.succeeded", intent(amount_received=2000)),
         event("refund.updated", reversed_),
     )
-    for way, answer in asked(hands, stripe, "pi_1").items():
+    for way, answer in answers_of(hands, stripe, "pi_1").items():
         assert (way, answer["amount_refunded"]) == (way, 0)
         assert [one["status"] for one in answer.get("refunds", [])] in ([], ["reversed"])
 
@@ -255,9 +257,11 @@ def test_a_dispute_of_which_only_the_movement_is_heard_is_shown(
     stripe.holds(intent(amount_received=2000, latest_charge=charge(disputed=True)), booked)
     stripe.disputes = [lost | forms["expanded"]]
     paid = event("payment_intent.succeeded", intent(amount_received=2000))
-    bodies = told(hands, paid, event("charge.dispute.funds_withdrawn", lost, created=LATER))
+    bodies = notifications_of(
+        hands, paid, event("charge.dispute.funds_withdrawn", lost, created=LATER)
+    )
     assert brief(bodies[1:], "net", "fee") == [("dispute.funds_withdrawn", -3650, 1500)]
-    answers = asked(hands, stripe, "pi_1")
+    answers = answers_of(hands, stripe, "pi_1")
     assert answers["GET"]["disputes"] == answers["stale GET"]["disputes"]
     assert answers["stale GET"]["disputes"][0]["net"] == -3650
     assert [answer.get("disputed", True) for answer in answers.values()] == [True] * 4
@@ -274,13 +278,13 @@ def test_disputes_and_refunds_are_shown_newest_first_with_and_without_stripe(
         refunds=sorted(given, **newest),
     )
     stripe.disputes = sorted(disputes, **newest)
-    told(
+    notifications_of(
         hands,
         event("payment_intent.succeeded", intent(amount_received=2000)),
         *(event("charge.dispute.created", one, created=one["created"]) for one in disputes),
         *(event("refund.created", one, created=one["created"]) for one in given),
     )
-    answers = asked(hands, stripe, "pi_1")
+    answers = answers_of(hands, stripe, "pi_1")
     for way in ("GET", "stale GET"):
         assert [one["amount"] for one in answers[way]["disputes"]] == [3, 2, 1]
         assert [one["amount"] for one in answers[way]["refunds"]] == [3, 2, 1]

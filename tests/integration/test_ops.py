@@ -130,8 +130,8 @@ def test_a_notification_tells_when_stripe_made_its_event(hands: Hands) -> None:
     hands.pay()
     (event,) = hands.deliver_events("payment_intent.succeeded")
     hands.work()
-    (told,) = hands.notifications()
-    shown = hands.client.get(f"/ops/items/{told['id']}").get_json()
+    (answer,) = hands.notifications()
+    shown = hands.client.get(f"/ops/items/{answer['id']}").get_json()
     assert int(shown["created"]) == event["created"]
     assert shown["recorded_at"].startswith("20")
 
@@ -164,20 +164,20 @@ def test_events_are_listed_by_state(hands: Hands) -> None:
     hands.deliver_events()
     assert hands.client.get("/ops/events?state=processed").get_json()["data"] == []
     hands.work()
-    found = hands.client.get("/ops/events?state=processed&type=payment_intent.*").get_json()
-    assert {item["type"] for item in found["data"]} == {
+    page = hands.client.get("/ops/events?state=processed&type=payment_intent.*").get_json()
+    assert {item["type"] for item in page["data"]} == {
         "payment_intent.created",
         "payment_intent.succeeded",
-    } or {item["type"] for item in found["data"]} == {"payment_intent.succeeded"}
+    } or {item["type"] for item in page["data"]} == {"payment_intent.succeeded"}
 
 
 def test_a_payment_is_told_without_asking_stripe(hands: Hands) -> None:
     payment = hands.pay().get_json()["payment_intent_id"]
     hands.deliver_events()
     hands.work()
-    told = hands.client.get(f"/ops/payments/{payment}").get_json()
-    assert told["known"]["subjects"][payment]["status"] == "succeeded"
-    kinds = {entry["kind"] for entry in told["timeline"]}
+    answer = hands.client.get(f"/ops/payments/{payment}").get_json()
+    assert answer["known"]["subjects"][payment]["status"] == "succeeded"
+    kinds = {entry["kind"] for entry in answer["timeline"]}
     assert {"event_received", "notification_staged", "delivery_attempt"} < kinds
     assert hands.client.get("/ops/payments/pi_unknown").status_code == 404
 
@@ -197,10 +197,10 @@ def test_queues_tell_who_consumes_them(client: FlaskClient, real_store: Store) -
         real_store.keys.signs(EVENTS.name), {"one:1": now, "two:2": now, "gone:3": silent_since}
     )
     real_store.redis.zadd(real_store.keys.signs(NOTIFICATIONS.name), {"two:2": now, "other:4": now})
-    told = client.get("/ops/queues").get_json()
-    rows = {row["name"]: row["consumers"] for row in told["data"]}
+    answer = client.get("/ops/queues").get_json()
+    rows = {row["name"]: row["consumers"] for row in answer["data"]}
     assert rows == {"events": 2, "refunds": 0, "notifications": 2, "upkeep": 0}
-    assert told["workers"] == 3
+    assert answer["workers"] == 3
 
 
 def test_a_refund_is_told_by_either_of_its_names(hands: Hands) -> None:
@@ -211,9 +211,9 @@ def test_a_refund_is_told_by_either_of_its_names(hands: Hands) -> None:
     job = hands.client.post("/api/refund/process", json=body).get_json()["refund_request_id"]
     assert hands.client.get(f"/ops/refunds/{job}").get_json()["status"] == "queued"
     hands.work()
-    told = hands.client.get(f"/ops/refunds/{job}").get_json()
-    assert (told["payment_intent_id"], told["status"]) == (payment, "succeeded")
-    assert hands.client.get(f"/ops/refunds/{told['refund_id']}").get_json()["amount"] == 300
+    answer = hands.client.get(f"/ops/refunds/{job}").get_json()
+    assert (answer["payment_intent_id"], answer["status"]) == (payment, "succeeded")
+    assert hands.client.get(f"/ops/refunds/{answer['refund_id']}").get_json()["amount"] == 300
     for unknown in ("rr_unknown", "pi_1", "re_unknown"):
         assert hands.client.get(f"/ops/refunds/{unknown}").status_code == 404
 
@@ -240,8 +240,8 @@ def test_a_search_reads_on_past_a_chunk(client: FlaskClient, real_store: Store) 
     for number in range(501):
         bury(real_store, f"evt_{number}", "charge.updated")
     real_store.redis.hset(real_store.keys.item(EVENTS, "evt_0"), "type", "rare.one")
-    found = client.get("/ops/dead-letters?type=rare.one").get_json()
-    assert [item["id"] for item in found["data"]] == ["evt_0"]
+    page = client.get("/ops/dead-letters?type=rare.one").get_json()
+    assert [item["id"] for item in page["data"]] == ["evt_0"]
 
 
 @pytest.mark.parametrize(
@@ -267,11 +267,11 @@ def test_a_timeline_that_an_older_version_wrote_is_told_by_todays_names(
     old = '{"kind": "event_received", "event_id": "evt_1", "type": "charge.updated", "at_ms": 1}'
     real_store.redis.rpush(real_store.keys.timeline("pi_1"), old)
     bury(real_store, "evt_1", error="no payment")
-    told = client.get("/ops/payments/pi_1").get_json()["timeline"]
-    assert [(entry["kind"], entry["stripe_event_id"]) for entry in told] == [
+    answer = client.get("/ops/payments/pi_1").get_json()["timeline"]
+    assert [(entry["kind"], entry["stripe_event_id"]) for entry in answer] == [
         ("event_received", "evt_1"),
         ("event_attempt", "evt_1"),
     ]
-    assert not [entry for entry in told if "event_id" in entry]
+    assert not [entry for entry in answer if "event_id" in entry]
     (work,) = client.get("/ops/payments/pi_1/work").get_json()["data"]
     assert work["id"] == "evt_1"

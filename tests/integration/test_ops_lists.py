@@ -26,8 +26,8 @@ Json = dict[str, Any]
 def got(hands: Hands, path: str, **query: Any) -> Json:
     answer = hands.client.get(f"/ops/{path}", query_string=query)
     assert answer.status_code == 200, answer.text
-    found: Json = answer.get_json()
-    return found
+    page: Json = answer.get_json()
+    return page
 
 
 def paid(hands: Hands, **fields: Any) -> str:
@@ -108,9 +108,17 @@ def test_notifications_are_listed_by_state_type_and_time(hands: Hands) -> None:
     hands.deliver_events("payment_intent.payment_failed")
     hands.ring()
     hands.ring()
-    (told,) = got(hands, "notifications", type="payment.succeeded")["data"]
-    assert (told["state"], told["payment_id"], told["attempts"]) == ("delivered", payment, 1)
-    assert (told["sequence"], told["is_test"], told["next_attempt_at"]) == (1, False, None)
+    (notification,) = got(hands, "notifications", type="payment.succeeded")["data"]
+    assert (notification["state"], notification["payment_id"], notification["attempts"]) == (
+        "delivered",
+        payment,
+        1,
+    )
+    assert (notification["sequence"], notification["is_test"], notification["next_attempt_at"]) == (
+        1,
+        False,
+        None,
+    )
     (waiting,) = got(hands, "notifications", state="retrying")["data"]
     assert waiting["next_attempt_at"] > waiting["recorded_at"]
     assert "500" in waiting["error"]
@@ -164,8 +172,8 @@ def test_each_attempt_is_kept_with_its_status_time_and_answer(
         hands.ring()
         runtime.event_service.close()
         server.shutdown()
-    (told,) = got(hands, "notifications", type="payment.succeeded")["data"]
-    (tried,) = got(hands, f"items/{told['id']}")["history"]
+    (notification,) = got(hands, "notifications", type="payment.succeeded")["data"]
+    (tried,) = got(hands, f"items/{notification['id']}")["history"]
     assert (tried["outcome"], tried["status"], tried["answer"]) == ("retry", 422, "no such ticket")
     assert tried["at"].startswith("20")
 
@@ -188,9 +196,9 @@ def test_a_final_answer_ends_a_notification_and_its_text_is_kept(
         hands.ring()
         hands.ring()
         hands.runtime.event_service.close()
-    (told,) = got(hands, "notifications", type="payment.succeeded")["data"]
-    (tried,) = got(hands, f"items/{told['id']}")["history"]
-    assert told["state"] == state
+    (notification,) = got(hands, "notifications", type="payment.succeeded")["data"]
+    (tried,) = got(hands, f"items/{notification['id']}")["history"]
+    assert notification["state"] == state
     assert (tried["outcome"], tried["answer"], tried.get("failure")) == (state, "thanks", failure)
 
 
@@ -239,8 +247,8 @@ def test_a_payment_is_found_by_whatever_belongs_to_it(hands: Hands) -> None:
         for event in (got(hands, f"items/{row['id']}") for row in events)
         if event["type"] == "charge.dispute.created"
     )
-    asked = answer.headers["X-Request-Id"]
-    for text in (payment, charge, dispute, asked, "A-4711", "kim@example.com", "KIM@EXAMPLE"):
+    request = answer.headers["X-Request-Id"]
+    for text in (payment, charge, dispute, request, "A-4711", "kim@example.com", "KIM@EXAMPLE"):
         assert ("payment", payment) in matches(hands, text), text
         assert len([one for one in matches(hands, text) if one[0] == "payment"]) == 1, text
     assert matches(hands, "pi_unknown") == set()
@@ -250,11 +258,11 @@ def test_a_payment_is_found_by_whatever_belongs_to_it(hands: Hands) -> None:
 def test_what_a_request_caused_is_found_by_its_id(hands: Hands) -> None:
     payment = paid(hands)
     body = {"payment_intent_id": payment, "amount": 300}
-    asked = hands.client.post("/api/refund/process", json=body)
-    job = asked.get_json()["refund_request_id"]
+    request = hands.client.post("/api/refund/process", json=body)
+    job = request.get_json()["refund_request_id"]
     hands.work()
-    found = matches(hands, asked.headers["X-Request-Id"])
-    assert ("item", job) in found
+    page = matches(hands, request.headers["X-Request-Id"])
+    assert ("item", job) in page
     made = got(hands, f"refunds/{job}")["refund_id"]
     assert ("item", job) in matches(hands, made)
     event = hands.events()[0]
@@ -282,18 +290,18 @@ def test_the_story_of_a_payment_tells_failed_attempts_and_who_redrove(
     hands.break_stripe(kind="error", method="POST", path_prefix="/v1/refunds", times=1)
     job = client.post("/api/refund/process", json={"payment_intent_id": payment}).get_json()
     hands.ring()
-    (told,) = got(hands, "notifications", type="payment.succeeded")["data"]
+    (notification,) = got(hands, "notifications", type="payment.succeeded")["data"]
     body = {"by": "kim", "reason": "once more"}
-    client.post(f"/ops/items/{told['id']}/redrive", json=body).get_json()
+    client.post(f"/ops/items/{notification['id']}/redrive", json=body).get_json()
     hands.work()
     timeline = got(hands, f"payments/{payment}")["timeline"]
     (tried,) = [entry for entry in timeline if entry["kind"] == "refund_attempt"]
     assert (tried["outcome"], tried["refund_request_id"]) == ("retry", job["refund_request_id"])
     (redriven,) = [entry for entry in timeline if entry["kind"] == "redriven"]
     assert (redriven["by"], redriven["reason"]) == ("kim", "once more")
-    assert redriven["notification_id"] == told["id"]
+    assert redriven["notification_id"] == notification["id"]
     deliveries = [entry for entry in timeline if entry["kind"] == "delivery_attempt"]
-    assert [d["outcome"] for d in deliveries if d["notification_id"] == told["id"]] == [
+    assert [d["outcome"] for d in deliveries if d["notification_id"] == notification["id"]] == [
         "delivered",
         "delivered",
     ]
@@ -302,15 +310,15 @@ def test_the_story_of_a_payment_tells_failed_attempts_and_who_redrove(
 def test_rates_tell_what_was_counted_and_how_long_it_took(hands: Hands) -> None:
     paid(hands)
     flush(hands.runtime.store)
-    found = got(hands, "rates", hours=1)
-    assert set(found["counts"]) == {
+    page = got(hands, "rates", hours=1)
+    assert set(page["counts"]) == {
         *("events", "payments", "declines", "refunds", "notifications", "failures"),
         *("other_mode", "other_mode_connected"),
     }
-    assert sum(found["counts"]["payments"]) == 1
-    assert {len(row) for row in found["counts"].values()} == {12}
-    assert (len(found["delays"]), found["bucket_seconds"]) == (12, 300)
-    assert 0 < found["delay"]["p50"] <= found["delay"]["p99"]
+    assert sum(page["counts"]["payments"]) == 1
+    assert {len(row) for row in page["counts"].values()} == {12}
+    assert (len(page["delays"]), page["bucket_seconds"]) == (12, 300)
+    assert 0 < page["delay"]["p50"] <= page["delay"]["p99"]
 
 
 @pytest.mark.parametrize(
@@ -332,8 +340,8 @@ def test_a_list_that_makes_no_sense_is_refused(client: FlaskClient, path: str) -
 
 def test_lists_are_empty_where_nothing_is_recorded(hands: Hands) -> None:
     for path in ("payments", "refunds", "notifications"):
-        found = got(hands, path)
-        assert (found["data"], found["complete"]) == ([], True)
+        page = got(hands, path)
+        assert (page["data"], page["complete"]) == ([], True)
     assert got(hands, "rates")["delay"] == {"p50": None, "p99": None}
 
 

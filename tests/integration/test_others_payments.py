@@ -49,7 +49,7 @@ def work(hands: Hands, *events: Json) -> list[str]:
     for one in events:
         assert hands.post_event(one).status_code == 200
     hands.work()
-    return hands.told()
+    return hands.notified_types()
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +60,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "told", "state"),
+    ("policy", "types", "state"),
     [
         ("tell", ["payment.succeeded"], "processed"),
         ("list", [], "processed"),
@@ -68,11 +68,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_payment_of_another_shop_is_told_listed_or_ignored(
-    with_settings: Any, policy: str, told: list[str], state: str
+    with_settings: Any, policy: str, types: list[str], state: str
 ) -> None:
     hands = with_settings(others_payments=policy)
     paid = event("payment_intent.succeeded", intent(**FOREIGN))
-    assert work(hands, paid) == told
+    assert work(hands, paid) == types
     assert state_of(hands, paid) == state
     assert bool(hands.runtime.payments.read("pi_1").known) == (policy != "ignore")
 
@@ -85,7 +85,7 @@ def test_a_payment_that_was_made_here_is_told_though_its_metadata_say_nothing(
     hands.pay()
     hands.deliver_events()
     hands.work()
-    assert hands.told() == ["payment.succeeded"]
+    assert hands.notified_types() == ["payment.succeeded"]
 
 
 @pytest.mark.parametrize("policy", ["list", "ignore"])
@@ -96,8 +96,8 @@ def test_a_payment_is_known_by_the_request_of_any_of_its_events(
     monkeypatch.setattr("worker.events.PAYMENT_PATIENCE_SECONDS", 2.0)
     hands = with_settings(others_payments=policy)
     request = {"id": "req_1", "idempotency_key": "billing-payment-abc"}
-    asked = intent(status="requires_action", **FOREIGN)
-    created = event("payment_intent.created", asked, request=request)
+    calls = intent(status="requires_action", **FOREIGN)
+    created = event("payment_intent.created", calls, request=request)
     # Authenticated by the customer: no request of ours.
     paid = event("payment_intent.succeeded", intent(**FOREIGN))
     order = [created, paid] if created_first else [paid, created]
@@ -127,28 +127,28 @@ def test_metadata_that_name_an_event_make_a_payment_ours(with_settings: Any) -> 
 
 def at_stripe(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> list[Json]:
     """Have Stripe hold the payment; list the refunds that are asked for."""
-    asked: list[Json] = []
+    calls: list[Json] = []
     held = intent(amount_received=2000, latest_charge=charge(amount_refunded=500)) | changes
 
     def create(_: object, *, params: Json, idempotency_key: str, account: str | None) -> Json:
-        asked.append(params | {"account": account, "key": idempotency_key})
+        calls.append(params | {"account": account, "key": idempotency_key})
         return refund(reason="fraudulent")
 
     monkeypatch.setattr(StripeGateway, "payment", lambda *_: held)
     monkeypatch.setattr(StripeGateway, "create_refund", create)
-    return asked
+    return calls
 
 
 def test_a_warned_payment_is_refunded_whole_and_once(
     with_settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hands, asked = with_settings(refund_warned_up_to=("sgd:1500",)), at_stripe(monkeypatch)
+    hands, calls = with_settings(refund_warned_up_to=("sgd:1500",)), at_stripe(monkeypatch)
     created = "radar.early_fraud_warning.created"
     warnings = [event(created, warning(), account="acct_1Seller") for _ in range(2)]
     assert work(hands, *warnings) == ["payment.fraud_warning"]
-    assert len({refund.pop("key") for refund in asked}) == len(asked) == 1
-    assert callers_own(asked[0].pop("metadata")) == {}
-    assert asked == [
+    assert len({refund.pop("key") for refund in calls}) == len(calls) == 1
+    assert callers_own(calls[0].pop("metadata")) == {}
+    assert calls == [
         {"payment_intent": "pi_1", "reason": "fraudulent", "account": "acct_1Seller"},
     ]
 
@@ -173,9 +173,9 @@ def test_a_warned_payment_is_left_alone_otherwise(
     warned: Json,
     stripe: Json,
 ) -> None:
-    hands, asked = with_settings(refund_warned_up_to=limits), at_stripe(monkeypatch, **stripe)
-    told = work(hands, event("radar.early_fraud_warning.created", warning(**warned)))
-    assert (told, asked) == (["payment.fraud_warning"], [])
+    hands, calls = with_settings(refund_warned_up_to=limits), at_stripe(monkeypatch, **stripe)
+    types = work(hands, event("radar.early_fraud_warning.created", warning(**warned)))
+    assert (types, calls) == (["payment.fraud_warning"], [])
 
 
 def test_a_warning_is_told_though_its_payment_is_not_shown(
@@ -186,5 +186,5 @@ def test_a_warning_is_told_though_its_payment_is_not_shown(
 
     monkeypatch.setattr(StripeGateway, "payment", refuse)
     hands = with_settings(refund_warned_up_to=("sgd:1500",))
-    told = work(hands, event("radar.early_fraud_warning.created", warning()))
-    assert told == ["payment.fraud_warning"]
+    types = work(hands, event("radar.early_fraud_warning.created", warning()))
+    assert types == ["payment.fraud_warning"]

@@ -15,14 +15,14 @@ def test_a_card_is_charged_and_the_event_service_is_told_once(hands: Hands) -> N
     assert answer.status_code == 200
     assert (body["success"], body["status"], body["amount"]) == (True, "succeeded", 1000)
     assert body["charge_id"].startswith("ch_")
-    (told,) = hands.notifications()
-    assert told["signature"] == "valid"
-    data = told["body"]["data"]
-    assert told["type"] == "payment.succeeded"
+    (notification,) = hands.notifications()
+    assert notification["signature"] == "valid"
+    data = notification["body"]["data"]
+    assert notification["type"] == "payment.succeeded"
     assert data["payment_intent_id"] == body["payment_intent_id"]
     assert (data["event_id"], data["user_id"]) == ("evening", "u1")
     assert data["customer_email"] == "a@b.sg"
-    assert told["body"]["sequence"] == 1
+    assert notification["body"]["sequence"] == 1
 
 
 def test_a_card_that_needs_3d_secure_succeeds_after_the_challenge(hands: Hands) -> None:
@@ -39,7 +39,7 @@ def test_a_card_that_needs_3d_secure_succeeds_after_the_challenge(hands: Hands) 
     hands.deliver_events()
     hands.work()
 
-    assert hands.told() == ["payment.requires_action", "payment.succeeded"]
+    assert hands.notified_types() == ["payment.requires_action", "payment.succeeded"]
     assert [item["body"]["sequence"] for item in hands.notifications()] == [1, 2]
 
 
@@ -58,10 +58,10 @@ def test_a_decline_is_a_402_with_the_reason_and_told_once(hands: Hands) -> None:
     assert answer.status_code == 402
     assert answer.mimetype == "application/problem+json"
     assert (body["code"], body["decline_code"]) == ("card_declined", "insufficient_funds")
-    (told,) = hands.notifications()
-    assert told["type"] == "payment.failed"
-    assert told["body"]["data"]["payment_intent_id"] == body["payment_intent_id"]
-    assert told["body"]["data"]["failure_code"] == "insufficient_funds"
+    (notification,) = hands.notifications()
+    assert notification["type"] == "payment.failed"
+    assert notification["body"]["data"]["payment_intent_id"] == body["payment_intent_id"]
+    assert notification["body"]["data"]["failure_code"] == "insufficient_funds"
 
 
 def test_a_payment_tells_its_whole_story(hands: Hands) -> None:

@@ -30,7 +30,7 @@ def at_stripe(hands: Hands, path: str, account: str | None = None, **form: Any) 
 
 
 def held(hands: Hands, **form: Any) -> str:
-    asked = {
+    calls = {
         "amount": 2000,
         "currency": "sgd",
         "payment_method": "pm_card_visa",
@@ -39,7 +39,7 @@ def held(hands: Hands, **form: Any) -> str:
         "automatic_payment_methods[enabled]": "true",
         "automatic_payment_methods[allow_redirects]": "never",
     }
-    return str(at_stripe(hands, "/v1/payment_intents", **(asked | form))["id"])
+    return str(at_stripe(hands, "/v1/payment_intents", **(calls | form))["id"])
 
 
 def wait_for_stripe(hands: Hands, seconds: int = 20) -> None:
@@ -188,10 +188,10 @@ def test_a_payment_that_is_a_charge_alone_is_shown_verified_and_refunded(
     paid = charge(payment_intent=None, created=LONG_AGO, livemode=False, amount_captured=1200)
     monkeypatch.setattr(StripeGateway, "charge", lambda *_: paid)
     monkeypatch.setattr(StripeGateway, "refunds_of", lambda *_, **__: [])
-    asked: list[Json] = []
+    calls: list[Json] = []
 
     def create(_: object, *, params: Json, **__: object) -> Json:
-        asked.append(params)
+        calls.append(params)
         return refund(payment_intent=None)
 
     monkeypatch.setattr(StripeGateway, "create_refund", create)
@@ -206,15 +206,15 @@ def test_a_payment_that_is_a_charge_alone_is_shown_verified_and_refunded(
     assert answer.status_code == 202
     hands.work()
     metadata = {FIELD: answer.get_json()["refund_request_id"]}
-    assert asked == [{"charge": "ch_1", "metadata": metadata}]
+    assert calls == [{"charge": "ch_1", "metadata": metadata}]
     unreachable()
     same(first, shown(hands, "ch_1"))
 
 
 def test_a_charge_leads_to_the_payment_it_belongs_to(hands: Hands) -> None:
     made = hands.pay().get_json()
-    found = shown(hands, made["charge_id"])
-    assert found["payment_intent_id"] == made["payment_intent_id"]
+    payment_shown = shown(hands, made["charge_id"])
+    assert payment_shown["payment_intent_id"] == made["payment_intent_id"]
     hands.deliver_events()
     hands.work()
     assert shown(hands, made["charge_id"])["timeline"] != []
@@ -233,8 +233,8 @@ def test_a_dispute_without_an_intent_is_in_the_payment_of_its_charge(hands: Hand
     of_charge = dispute(charge=made["charge_id"], payment_intent=None)
     hands.post_event(event("charge.dispute.created", of_charge))
     hands.work()
-    (told,) = [n for n in hands.notifications() if n["type"] == "dispute.opened"]
-    assert told["body"]["data"]["payment_intent_id"] == made["payment_intent_id"]
+    (notification,) = [n for n in hands.notifications() if n["type"] == "dispute.opened"]
+    assert notification["body"]["data"]["payment_intent_id"] == made["payment_intent_id"]
 
 
 # Letting a payment go.
@@ -258,8 +258,8 @@ def test_a_payment_that_waits_for_its_customer_can_be_let_go(hands: Hands, optio
 
     hands.deliver_events()
     hands.work()
-    (told,) = [n["body"] for n in hands.notifications() if n["type"] == "payment.canceled"]
-    assert told["data"]["cancellation_reason"] == reason
+    (notification,) = [n["body"] for n in hands.notifications() if n["type"] == "payment.canceled"]
+    assert notification["data"]["cancellation_reason"] == reason
     kinds = [entry["kind"] for entry in shown(hands, payment)["timeline"]]
     assert "payment_cancel_requested" in kinds
 
@@ -338,7 +338,7 @@ def test_a_payment_made_for_an_account_is_found_and_refunded_without_naming_it(
 
 
 def test_an_account_is_known_by_its_events(hands: Hands) -> None:
-    asked = {
+    calls = {
         "amount": 1000,
         "currency": "sgd",
         "payment_method": "pm_card_visa",
@@ -346,9 +346,11 @@ def test_an_account_is_known_by_its_events(hands: Hands) -> None:
         "automatic_payment_methods[enabled]": "true",
         "automatic_payment_methods[allow_redirects]": "never",
     }
-    payment = at_stripe(hands, "/v1/payment_intents", ACCOUNT, **asked)
-    told = event("payment_intent.succeeded", payment | {"latest_charge": None}, account=ACCOUNT)
-    hands.post_event(told)
+    payment = at_stripe(hands, "/v1/payment_intents", ACCOUNT, **calls)
+    notification = event(
+        "payment_intent.succeeded", payment | {"latest_charge": None}, account=ACCOUNT
+    )
+    hands.post_event(notification)
     hands.work()
     assert shown(hands, payment["id"])["account"] == ACCOUNT
     (body,) = [item["body"] for item in hands.notifications()]
@@ -358,16 +360,16 @@ def test_an_account_is_known_by_its_events(hands: Hands) -> None:
 def test_what_connect_wants_is_handed_to_stripe(
     hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[Json] = []
+    calls: list[Json] = []
 
     def create(_: object, *, params: Json, **__: object) -> Json:
-        asked.append(params)
+        calls.append(params)
         made = intent(amount_received=1000, livemode=False)
         return made | {"latest_charge": charge()}
 
     monkeypatch.setattr(StripeGateway, "create_payment", create)
     monkeypatch.setattr(
-        StripeGateway, "create_refund", lambda _, *, params, **__: asked.append(params) or refund()
+        StripeGateway, "create_refund", lambda _, *, params, **__: calls.append(params) or refund()
     )
     connect: Json = {
         "application_fee_amount": 100,
@@ -380,9 +382,9 @@ def test_what_connect_wants_is_handed_to_stripe(
     answer = hands.client.post("/api/refund/process", json=body)
     assert answer.status_code == 202
     hands.work()
-    assert {name: asked[0][name] for name in connect} == connect
+    assert {name: calls[0][name] for name in connect} == connect
     metadata = {FIELD: answer.get_json()["refund_request_id"]}
-    assert asked[1] == {"payment_intent": "pi_1", "metadata": metadata} | back
+    assert calls[1] == {"payment_intent": "pi_1", "metadata": metadata} | back
 
 
 @pytest.mark.parametrize(
@@ -433,12 +435,12 @@ def test_a_refund_that_waits_for_balance_is_shown_as_pending(hands: Hands) -> No
 
 
 def test_a_cancellation_that_races_the_customers_payment_tells_the_truth(hands: Hands) -> None:
-    told = set()
+    notification = set()
     for number in range(12):
-        asked = {"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}
+        calls = {"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}
         flags = {"automatic_payment_methods[enabled]": "true"}
         never = {"automatic_payment_methods[allow_redirects]": "never"}
-        payment = str(at_stripe(hands, "/v1/payment_intents", **asked, **flags, **never)["id"])
+        payment = str(at_stripe(hands, "/v1/payment_intents", **calls, **flags, **never)["id"])
         confirm = f"{hands.sandbox}/v1/payment_intents/{payment}/confirm"
 
         def pay(url: str = confirm, pause: float = 0.004 * (number % 4)) -> None:
@@ -450,5 +452,5 @@ def test_a_cancellation_that_races_the_customers_payment_tells_the_truth(hands: 
         answer = cancel(hands, payment)
         customer.join()
         status = shown(hands, payment)["status"]
-        told.add((answer.status_code, status))
-    assert told <= {(200, "canceled"), (409, "succeeded")}
+        notification.add((answer.status_code, status))
+    assert notification <= {(200, "canceled"), (409, "succeeded")}

@@ -50,9 +50,9 @@ def test_a_payment_is_found_by_all_it_says_of_itself(hands: Hands, index: Paymen
     assert listed(index, metadata={"event_id": "concert-7", "user_id": "u-10"}) == []
     assert listed(index, metadata={"event_id": "concert"}) == []
     assert listed(index, metadata={"event_id": "u-1"}) == []
-    (found,) = index.walk(PaymentFilter(metadata={"event_id": "concert-7"}))
-    assert (found.summary.amount, found.summary.status) == (4200, "succeeded")
-    assert found.summary.metadata == metadata
+    (match,) = index.walk(PaymentFilter(metadata={"event_id": "concert-7"}))
+    assert (match.summary.amount, match.summary.status) == (4200, "succeeded")
+    assert match.summary.metadata == metadata
 
 
 def test_a_payment_is_listed_under_the_status_it_has_and_no_other(
@@ -93,8 +93,8 @@ def test_a_time_is_counted_from_its_first_second_and_before_its_last(
     hands: Hands, index: PaymentIndex
 ) -> None:
     payment = paid(hands)
-    (found,) = index.walk(PaymentFilter())
-    created = found.summary.created
+    (match,) = index.walk(PaymentFilter())
+    created = match.summary.created
     assert listed(index, since=created) == [payment]
     assert listed(index, since=created + 1) == []
     assert listed(index, until=created + 1) == [payment]

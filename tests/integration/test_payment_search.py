@@ -20,8 +20,8 @@ def test_every_id_and_whole_value_is_looked_up_and_not_searched_for(
     payment, charge = (answer.get_json()[name] for name in ("payment_intent_id", "charge_id"))
     hands.deliver_events()
     body = {"payment_intent_id": payment, "amount": 300}
-    asked = hands.client.post("/api/refund/process", json=body)
-    job = asked.get_json()["refund_request_id"]
+    request = hands.client.post("/api/refund/process", json=body)
+    job = request.get_json()["refund_request_id"]
     hands.work()
     hands.deliver_events()
     hands.work()
@@ -34,7 +34,7 @@ def test_every_id_and_whole_value_is_looked_up_and_not_searched_for(
     known = got(hands, f"payments/{payment}")["known"]["subjects"]
     ids = [name for name in known if name[:3] in ("re_", "du_", "dp_") and ":" not in name]
     assert len(ids) == 2
-    requests_ = [answer.headers["X-Request-Id"], asked.headers["X-Request-Id"]]
+    requests_ = [answer.headers["X-Request-Id"], request.headers["X-Request-Id"]]
     by_stripe = [event["request"]["id"] for event in hands.events() if event["request"]["id"]][:1]
     monkeypatch.setattr(find, "MOST_ITEMS", 0)
     for text in (payment, charge, *ids, *requests_, *by_stripe, *metadata.values()):
@@ -52,9 +52,9 @@ def test_the_payments_of_an_event_are_summed_up_by_status_and_currency(hands: Ha
     hands.pay("pm_card_chargeDeclined", metadata=event)
     hands.client.post("/api/refund/process", json={"payment_intent_id": last, "amount": 2000})
     paid(hands, amount=99, metadata={"event_id": "another"})
-    found = got(hands, "payment-sums", event_id="e")
-    sums = {(one["status"], one["currency"]): one for one in found["sums"]}
-    assert (found["payments"], found["complete"]) == (4, True)
+    totals = got(hands, "payment-sums", event_id="e")
+    sums = {(one["status"], one["currency"]): one for one in totals["sums"]}
+    assert (totals["payments"], totals["complete"]) == (4, True)
     sgd, jpy = sums["succeeded", "sgd"], sums["succeeded", "jpy"]
     assert (sgd["payments"], sgd["amount_received"], sgd["amount_refunded"]) == (2, 1250, 0)
     assert (jpy["payments"], jpy["amount_received"]) == (1, 5000)

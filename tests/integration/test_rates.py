@@ -68,7 +68,7 @@ def test_a_payment_and_its_refund_are_seen_in_the_rates(hands: Hands) -> None:
     hands.client.post("/api/refund/process", json={"payment_intent_id": payment})
     hands.work()
     flush(store)
-    found = {rate: counted(store, rate) for rate in ("payments", "declines", "refunds", "failures")}
-    assert found == {"payments": 1, "declines": 1, "refunds": 1, "failures": 0}
+    rates = {rate: counted(store, rate) for rate in ("payments", "declines", "refunds", "failures")}
+    assert rates == {"payments": 1, "declines": 1, "refunds": 1, "failures": 0}
     assert counted(store, "notifications") >= 2
     assert counted(store, "events") >= 4

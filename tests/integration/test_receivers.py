@@ -200,8 +200,8 @@ def test_an_older_notification_that_comes_later_changes_no_state(
         hands.client.post(f"/ops/items/{letter['id']}/redrive", json={})
         deliver()
         assert set(states(hands)) == {State.DELIVERED}
-        told = [one["type"] for one in stopped.kept()]
-        assert told == ["payment.succeeded", "payment.requires_action"]
+        types = [one["type"] for one in stopped.kept()]
+        assert types == ["payment.succeeded", "payment.requires_action"]
         assert stopped.state()[payment]["type"] == "payment.succeeded"
 
 

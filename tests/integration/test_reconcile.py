@@ -45,17 +45,17 @@ class Archive:
         if self.fails_after is not None and self.calls > self.fails_after:
             raise Unavailable("Stripe is ill.", code="stripe_error")
         bounds = filters["created"]
-        found = [
+        page = [
             event
             for event in reversed(self.accounts[account])
             if bounds["gte"] <= event["created"] <= bounds["lte"]
             and event["type"] in filters["types"]
         ]
-        found.sort(key=lambda event: -event["created"])
+        page.sort(key=lambda event: -event["created"])
         if "starting_after" in filters:
-            ids = [event["id"] for event in found]
-            found = found[ids.index(filters["starting_after"]) + 1 :]
-        yield found[:100]
+            ids = [event["id"] for event in page]
+            page = page[ids.index(filters["starting_after"]) + 1 :]
+        yield page[:100]
 
     def connected_accounts(self) -> list[str]:
         return [name for name in self.accounts if name]
@@ -262,7 +262,7 @@ def test_what_no_webhook_brought_is_told_all_the_same(hands: Hands) -> None:
     payment = hands.pay().get_json()["payment_intent_id"]
     patient_run(hands.runtime)
     hands.work()
-    assert hands.told() == ["payment.succeeded"]
+    assert hands.notified_types() == ["payment.succeeded"]
     events = [e for e in hands.runtime.payments.timeline(payment) if e["kind"] == "event_received"]
     assert {e["source"] for e in events} == {"reconcile"}
 
@@ -273,14 +273,14 @@ def test_a_store_flushed_in_mid_flight_ends_complete_with_the_same_ids(hands: Ha
     hands.deliver_events()
     hands.work()
     hands.pay()
-    told = {item["id"] for item in hands.notifications()}
-    assert len(told) == 3
+    notifications = {item["id"] for item in hands.notifications()}
+    assert len(notifications) == 3
     hands.runtime.store.redis.flushall()
     patient_run(hands.runtime)
     hands.work()
     heard = hands.notifications()
     assert len({item["id"] for item in heard}) == 4
-    assert told < {item["id"] for item in heard}
+    assert notifications < {item["id"] for item in heard}
 
 
 def pay_for(hands: Hands, account: str) -> str:
@@ -349,8 +349,8 @@ def test_an_account_that_is_no_longer_ours_holds_nobody_up(
     late = pay_for(hands, stays)
     assert patient_run(hands.runtime).outcome == "complete"
     hands.work()
-    told = hands.notifications(type="payment.succeeded")
-    heard = [item["body"]["data"]["payment_intent_id"] for item in told]
+    notifications = hands.notifications(type="payment.succeeded")
+    heard = [item["body"]["data"]["payment_intent_id"] for item in notifications]
     assert heard[-1] == late
     assert len(heard) == 3
 
@@ -363,24 +363,24 @@ def test_one_event_of_a_connected_account_brings_all_its_others(hands: Hands) ->
     pay_for(hands, "acct_1Connected")
     patient_run(hands.runtime)
     hands.work()
-    assert hands.told() == ["payment.succeeded"] * 2
+    assert hands.notified_types() == ["payment.succeeded"] * 2
 
 
 def test_on_an_empty_store_the_first_relay_makes_reconcile_due(hands: Hands) -> None:
     hands.pay()
     run_once(hands.runtime.store)
     hands.work()
-    assert hands.told() == ["payment.succeeded"]
+    assert hands.notified_types() == ["payment.succeeded"]
 
 
 def test_reconcile_on_demand_does_not_wait_for_its_time(hands: Hands) -> None:
     run_upkeep_once(hands.runtime)
     hands.pay()
     hands.work()
-    assert hands.told() == []
+    assert hands.notified_types() == []
     assert Reconciliation(hands.runtime.store).demand() == "due"
     hands.work()
-    assert hands.told() == ["payment.succeeded"]
+    assert hands.notified_types() == ["payment.succeeded"]
 
 
 def test_reconcile_demanded_while_it_runs_is_done_once_more(hands: Hands) -> None:
@@ -406,11 +406,11 @@ def test_thousands_of_events_of_one_second_are_all_found(
 ) -> None:
     monkeypatch.setattr("worker.reconcile.PAGE_LIMIT", 100)
     create = f"{hands.sandbox}/v1/payment_intents"
-    asked = {"amount": 1000, "currency": "sgd"}
+    body = {"amount": 1000, "currency": "sgd"}
     headers = {"Authorization": "Bearer sk_test_tests_0123456789"}
     with requests.Session() as session:
         for _ in range(450):
-            session.post(create, asked, headers=headers, timeout=5).raise_for_status()
+            session.post(create, body, headers=headers, timeout=5).raise_for_status()
     made = {e["id"] for page in hands.runtime.gateway.events() for e in page}
     assert len(made) >= 450
     patient_run(hands.runtime)

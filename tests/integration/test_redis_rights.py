@@ -106,7 +106,7 @@ def test_the_documented_rights_are_enough_for_each_part(
     assert hands.client.get("/api/payments").get_json()["data"]
     for listed in ("/ops/queues", "/ops/events", "/ops/dead-letters", "/metrics"):
         assert hands.client.get(listed).status_code == 200
-    assert "payment.succeeded" in hands.told()
+    assert "payment.succeeded" in hands.notified_types()
     for store in stores.values():
         assert not [finding for finding in inspect(store) if "NOPERM" in finding.what]
         store.redis.close()
@@ -179,8 +179,8 @@ def test_a_user_who_may_not_ask_for_info_is_told_so_and_has_metrics(
     take(valkey_url, "-info")
     (finding,) = inspect(user_store)
     assert (finding.level, "NOPERM" in finding.what) == ("warning", True)
-    found = {metric.name: metric for metric in collected(user_store)}
-    levels = {s.labels["level"]: s.value for s in found["billing_store_findings"].samples}
+    measurements = {metric.name: metric for metric in collected(user_store)}
+    levels = {s.labels["level"]: s.value for s in measurements["billing_store_findings"].samples}
     assert levels == {"warning": 1.0, "error": 0.0}
-    assert found["billing_store_memory_bytes"].samples == []
+    assert measurements["billing_store_memory_bytes"].samples == []
     ensure_durable(user_store, make_settings())

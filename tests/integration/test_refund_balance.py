@@ -66,11 +66,11 @@ def test_each_try_after_a_refusal_has_a_key_of_its_own(
     keys: list[str] = []
     make = StripeGateway.create_refund
 
-    def create(gateway: StripeGateway, *, idempotency_key: str, **asked: Any) -> Json:
+    def create(gateway: StripeGateway, *, idempotency_key: str, **parameters: Any) -> Json:
         keys.append(idempotency_key)
         if len(keys) <= 2:
             raise CallerError("No balance.", code="balance_insufficient")
-        return make(gateway, idempotency_key=idempotency_key, **asked)
+        return make(gateway, idempotency_key=idempotency_key, **parameters)
 
     monkeypatch.setattr(StripeGateway, "create_refund", create)
     job = refund(hands, payment, amount=300)
@@ -96,12 +96,12 @@ def test_a_refund_that_has_waited_long_enough_fails_and_is_told(hands: Hands, pa
     assert hands.runtime.refund_jobs.read(job)["state"] == "finished"
 
 
-@pytest.mark.parametrize(("asked", "amount"), [({}, 1000), ({"amount": 400}, 400)])
+@pytest.mark.parametrize(("parameters", "amount"), [({}, 1000), ({"amount": 400}, 400)])
 def test_a_refusal_is_told_with_stripes_sentence_its_amount_and_currency(
-    hands: Hands, payment: str, asked: Json, amount: int
+    hands: Hands, payment: str, parameters: Json, amount: int
 ) -> None:
     refuse(hands, 1)
-    job = refund(hands, payment, **asked)
+    job = refund(hands, payment, **parameters)
     hands.work()
     (failed,) = about_refunds(hands)
     data = failed["data"]
@@ -156,8 +156,8 @@ def test_fees_are_told_in_the_currency_of_the_balance(hands: Hands) -> None:
     requests.post(clock, json={"advance_seconds": 20}, timeout=5).raise_for_status()
     hands.deliver_events()
     hands.work()
-    (told,) = [n["body"] for n in hands.notifications(type="payment.settled")]
+    (body,) = [n["body"] for n in hands.notifications(type="payment.settled")]
     shown = hands.client.get(f"/api/payment/{made}").get_json()
-    assert (told["data"]["currency"], told["data"]["settlement_currency"]) == ("eur", "usd")
+    assert (body["data"]["currency"], body["data"]["settlement_currency"]) == ("eur", "usd")
     for name in ("fee", "net", "settlement_currency", "available_on"):
-        assert told["data"][name] == shown[name] is not None
+        assert body["data"][name] == shown[name] is not None

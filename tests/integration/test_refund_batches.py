@@ -22,22 +22,25 @@ def test_all_payments_of_an_event_are_refunded_once_and_told(hands: Hands) -> No
     paid = b.pay(hands, 3)
     other = b.pay(hands, 1, event_id="matinee")
     batch = b.started(hands, event_id="evening", metadata={"because": "rain"})
-    found = b.run(hands, batch)
+    state = b.run(hands, batch)
 
-    assert (found["state"], counts(found)) == ("completed", {"refunded": 3})
-    assert found["amounts"] == {"sgd": {"refunded": 3000}}
-    assert (found["total"], found["done"]) == (3, 3)
+    assert (state["state"], counts(state)) == ("completed", {"refunded": 3})
+    assert state["amounts"] == {"sgd": {"refunded": 3000}}
+    assert (state["total"], state["done"]) == (3, 3)
     assert [b.refunded(hands, one) for one in paid] == [[1000]] * 3
     assert b.refunded(hands, other[0]) == []
     hands.deliver_events()
     hands.work()
-    assert hands.told().count("refund.succeeded") == 3
-    told = b.told_of(hands, batch)
-    assert [body["type"] for body in told] == ["refund_batch.started", "refund_batch.completed"]
-    assert told[0]["data"]["counts"]["not_begun"] == 3
-    assert told[1]["data"]["counts"]["refunded"] == 3
-    assert told[1]["data"]["event_id"] == "evening"
-    assert [body["sequence"] for body in told] == [1, 2]
+    assert hands.notified_types().count("refund.succeeded") == 3
+    notifications = b.told_of(hands, batch)
+    assert [body["type"] for body in notifications] == [
+        "refund_batch.started",
+        "refund_batch.completed",
+    ]
+    assert notifications[0]["data"]["counts"]["not_begun"] == 3
+    assert notifications[1]["data"]["counts"]["refunded"] == 3
+    assert notifications[1]["data"]["event_id"] == "evening"
+    assert [body["sequence"] for body in notifications] == [1, 2]
 
 
 def test_a_member_is_a_refund_as_any_other(hands: Hands) -> None:
@@ -69,11 +72,11 @@ def test_a_dry_run_says_what_would_happen_and_does_nothing(hands: Hands) -> None
     b.set_balance(hands, currency="sgd", available=1500)
     answer = b.start(hands, event_id="evening", percent=50, dry_run=True)
     assert answer.status_code == 200
-    found = answer.get_json()
-    assert found["payments"] == 3
-    assert found["amounts"] == {"sgd": 1000, "jpy": 250}
-    assert found["left_out"] == {"not_captured": 1}
-    funds = {one["currency"]: one for one in found["funds"]}
+    state = answer.get_json()
+    assert state["payments"] == 3
+    assert state["amounts"] == {"sgd": 1000, "jpy": 250}
+    assert state["left_out"] == {"not_captured": 1}
+    funds = {one["currency"]: one for one in state["funds"]}
     assert funds["sgd"] == {"currency": "sgd", "needed": 1000, "available": 1500, "missing": 0}
     assert funds["jpy"]["needed"] == 250
     assert [b.refunded(hands, one) for one in paid] == [[], [], []]
@@ -94,8 +97,8 @@ def test_what_cannot_be_refunded_is_left_out_and_listed(
         hands.work()
         b.hear(hands)
     batch = b.started(hands, payments=[good, bad, "pi_unknown"])
-    found = b.run(hands, batch)
-    assert counts(found) == {"refunded": 1, "left_out": 2}
+    state = b.run(hands, batch)
+    assert counts(state) == {"refunded": 1, "left_out": 2}
     left_out = {
         one["payment_id"]: one["reason"] for one in b.members(hands, batch, status="left_out")
     }
@@ -107,8 +110,8 @@ def test_a_payment_refunded_by_hand_meanwhile_is_left_out_as_stripe_says(hands: 
     batch = b.started(hands, payments=[first, second])
     hands.client.post("/api/refund/process", json={"payment_intent_id": first})
     hands.work()  # the webhooks have not come: only Stripe knows
-    found = b.run(hands, batch)
-    assert counts(found) == {"refunded": 1, "left_out": 1}
+    state = b.run(hands, batch)
+    assert counts(state) == {"refunded": 1, "left_out": 1}
     (member,) = b.members(hands, batch, status="left_out")
     assert (member["payment_id"], member["reason"]) == (first, "already_refunded")
     assert b.refunded(hands, first) == [1000]
@@ -151,8 +154,8 @@ def test_of_a_payment_refunded_in_part_meanwhile_the_rest_goes_back(
         assert counts(b.run(hands, batch)) == {"failed": 1}
         b.hear(hands)
         b.post(hands, batch, "retry")
-    found = b.run(hands, batch)
-    assert (counts(found), found["amounts"]) == ({"refunded": 1}, {"sgd": {"refunded": 600}})
+    state = b.run(hands, batch)
+    assert (counts(state), state["amounts"]) == ({"refunded": 1}, {"sgd": {"refunded": 600}})
     assert sorted(b.refunded(hands, payment)) == [400, 600]
 
 
@@ -160,15 +163,15 @@ def test_a_payment_that_came_late_is_listed_and_refunded_only_if_asked(hands: Ha
     b.pay(hands, 1)
     batch = b.started(hands, event_id="evening")
     (late,) = b.pay(hands, 1)
-    found = b.run(hands, batch)
-    assert counts(found) == {"refunded": 1, "late": 1}
+    state = b.run(hands, batch)
+    assert counts(state) == {"refunded": 1, "late": 1}
     assert b.refunded(hands, late) == []
     (member,) = b.members(hands, batch, status="late")
     assert (member["payment_id"], member["amount"]) == (late, 1000)
 
     assert b.post(hands, batch, "retry", {"include": ["late"]}).status_code == 200
-    found = b.run(hands, batch)
-    assert counts(found) == {"refunded": 2}
+    state = b.run(hands, batch)
+    assert counts(state) == {"refunded": 2}
     assert b.refunded(hands, late) == [1000]
 
 
@@ -194,8 +197,8 @@ def test_a_canceled_batch_ends_what_was_begun_and_begins_no_more(
     batch = b.started(hands, payments=paid)
     b.refund_batches.run_once(hands.runtime)
     assert b.post(hands, batch, "cancel").status_code == 200
-    found = b.look(hands, batch)
-    assert (found["state"], counts(found)) == ("canceled", {"not_begun": 2, "begun": 1})
+    state = b.look(hands, batch)
+    assert (state["state"], counts(state)) == ("canceled", {"not_begun": 2, "begun": 1})
     hands.work()
     b.turn(hands)
     b.turn(hands)
@@ -213,17 +216,17 @@ def test_a_batch_without_balance_pauses_says_what_is_missing_and_goes_on_when_it
     paid = b.pay(hands, 3)
     b.set_balance(hands, currency="sgd", available=1200)
     batch = b.started(hands, payments=paid)
-    found = b.run(hands, batch)
-    assert (found["state"], found["paused_reason"]) == ("paused", "insufficient_funds")
-    assert counts(found) == {"refunded": 1, "waiting": 2}
-    assert found["missing"] == {"sgd": 2000 - 200}
+    state = b.run(hands, batch)
+    assert (state["state"], state["paused_reason"]) == ("paused", "insufficient_funds")
+    assert counts(state) == {"refunded": 1, "waiting": 2}
+    assert state["missing"] == {"sgd": 2000 - 200}
     hands.work()
-    *_, told = b.told_of(hands, batch)
-    assert (told["type"], told["data"]["paused_reason"]) == (
+    *_, notifications = b.told_of(hands, batch)
+    assert (notifications["type"], notifications["data"]["paused_reason"]) == (
         "refund_batch.paused",
         "insufficient_funds",
     )
-    assert told["data"]["missing"] == found["missing"]
+    assert notifications["data"]["missing"] == state["missing"]
 
     b.set_balance(hands, currency="sgd", available=5000)
     b.hear(hands)
@@ -266,8 +269,8 @@ def test_a_refund_that_fails_late_is_counted_as_failed(hands: Hands) -> None:
     ).raise_for_status()
     b.hear(hands)
     b.turn(hands)
-    found = b.look(hands, batch)
-    assert (found["state"], counts(found)) == ("completed", {"failed": 1})
+    state = b.look(hands, batch)
+    assert (state["state"], counts(state)) == ("completed", {"failed": 1})
 
 
 def test_members_are_paged_in_the_order_they_were_given(hands: Hands) -> None:
@@ -275,14 +278,14 @@ def test_members_are_paged_in_the_order_they_were_given(hands: Hands) -> None:
     batch = b.started(hands, payments=paid)
     b.run(hands, batch)
     for query in ({}, {"status": "refunded"}):
-        found: list[str] = []
+        state: list[str] = []
         while True:
-            after = {"starting_after": found[-1]} if found else {}
+            after = {"starting_after": state[-1]} if state else {}
             page = b.members(hands, batch, limit=2, **query, **after)
-            found += [one["payment_id"] for one in page]
+            state += [one["payment_id"] for one in page]
             if len(page) < 2:
                 break
-        assert found == paid
+        assert state == paid
 
 
 def test_a_job_that_redis_lost_and_its_refund_restored_ends_its_member(hands: Hands) -> None:

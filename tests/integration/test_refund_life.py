@@ -72,28 +72,28 @@ def test_a_full_refund_is_queued_made_and_told(hands: Hands, payment: str) -> No
     assert by_refund["refund_request_id"] == job
     same = ("refund_id", "status", "amount", "currency", "reason", "charge_id", "metadata")
     assert [by_job[name] for name in same] == [by_refund[name] for name in same]
-    assert hands.told() == ["payment.succeeded", "refund.succeeded"]
-    told = hands.notifications()[-1]["body"]["data"]
-    assert (told["refund_id"], told["amount_refunded"]) == (by_job["refund_id"], 1000)
+    assert hands.notified_types() == ["payment.succeeded", "refund.succeeded"]
+    bodies = hands.notifications()[-1]["body"]["data"]
+    assert (bodies["refund_id"], bodies["amount_refunded"]) == (by_job["refund_id"], 1000)
     story = hands.client.get(f"/api/payment/{payment}").get_json()
     assert (story["amount_refunded"], len(story["refunds"])) == (1000, 1)
 
 
 def test_parts_are_refunded_until_nothing_is_left(hands: Hands, payment: str) -> None:
-    for asked in ({"amount": 300}, {"amount": 200}, {}):
-        refund(hands, payment, **asked)
+    for terms in ({"amount": 300}, {"amount": 200}, {}):
+        refund(hands, payment, **terms)
         hands.work()
         hands.deliver_events()
         hands.work()
 
     assert at_stripe(hands, payment) == [300, 200, 500]
-    assert hands.told() == ["payment.succeeded", *["refund.succeeded"] * 3]
-    told = [item["body"] for item in hands.notifications()]
-    assert [body["data"]["amount_refunded"] for body in told] == [0, 300, 500, 1000]
+    assert hands.notified_types() == ["payment.succeeded", *["refund.succeeded"] * 3]
+    bodies = [item["body"] for item in hands.notifications()]
+    assert [body["data"]["amount_refunded"] for body in bodies] == [0, 300, 500, 1000]
 
 
 @pytest.mark.parametrize(
-    ("method", "first", "asked", "code"),
+    ("method", "first", "terms", "code"),
     [
         ("pm_card_visa", None, {"amount": 1001}, "stripe_refused"),
         ("pm_card_visa", 600, {"amount": 500}, "stripe_refused"),
@@ -104,22 +104,22 @@ def test_parts_are_refunded_until_nothing_is_left(hands: Hands, payment: str) ->
     ids=["more than was paid", "more than is left", "nothing left", "disputed", "never paid"],
 )
 def test_a_refund_that_stripe_refuses_fails_with_its_reason_and_is_told(
-    hands: Hands, method: str, first: int | None, asked: Json, code: str
+    hands: Hands, method: str, first: int | None, terms: Json, code: str
 ) -> None:
     payment = paid(hands, method)
     if first:
         refund(hands, payment, amount=first)
         hands.work()
     before = at_stripe(hands, payment)
-    job = refund(hands, payment, **asked).get_json()["refund_request_id"]
+    job = refund(hands, payment, **terms).get_json()["refund_request_id"]
     hands.work()
 
     refused = shown(hands, job)
     assert (refused["status"], refused["failure_reason"]) == ("failed", code)
     assert refused["refund_id"] is None
-    (told,) = [item for item in hands.notifications() if item["type"] == "refund.failed"]
-    assert told["body"]["data"]["payment_intent_id"] == payment
-    assert told["body"]["data"]["failure_code"] == code
+    (bodies,) = [item for item in hands.notifications() if item["type"] == "refund.failed"]
+    assert bodies["body"]["data"]["payment_intent_id"] == payment
+    assert bodies["body"]["data"]["failure_code"] == code
     assert at_stripe(hands, payment) == before
 
 
@@ -127,7 +127,7 @@ def test_a_refund_of_an_unknown_payment_fails(hands: Hands) -> None:
     job = refund(hands, "pi_3nobodyknowsthis").get_json()["refund_request_id"]
     hands.work()
     assert shown(hands, job)["failure_reason"] == "resource_missing"
-    assert hands.told() == ["refund.failed"]
+    assert hands.notified_types() == ["refund.failed"]
 
 
 def test_a_pending_refund_succeeds_later(hands: Hands) -> None:
@@ -142,7 +142,7 @@ def test_a_pending_refund_succeeds_later(hands: Hands) -> None:
     wait_for_stripe(hands)
     hands.deliver_events()
     hands.work()
-    assert hands.told() == ["payment.succeeded", "refund.pending", "refund.succeeded"]
+    assert hands.notified_types() == ["payment.succeeded", "refund.pending", "refund.succeeded"]
     assert verified(hands, job) == (True, "succeeded")
 
 
@@ -157,7 +157,7 @@ def test_a_refund_may_fail_after_it_succeeded_and_that_is_news(hands: Hands) -> 
     wait_for_stripe(hands)
     hands.deliver_events()
     hands.work()
-    assert hands.told() == ["payment.succeeded", "refund.succeeded", "refund.failed"]
+    assert hands.notified_types() == ["payment.succeeded", "refund.succeeded", "refund.failed"]
     assert verified(hands, job) == (False, "failed")
     failed = shown(hands, job)
     assert failed["failure_reason"] == "expired_or_canceled_card"
@@ -266,4 +266,4 @@ def test_a_refund_that_is_heard_by_its_charge_alone_is_told(hands: Hands) -> Non
         hands.work()
     hands.deliver_events("charge.refunded")
     hands.work()
-    assert hands.told() == ["payment.succeeded", "refund.succeeded", "refund.succeeded"]
+    assert hands.notified_types() == ["payment.succeeded", "refund.succeeded", "refund.succeeded"]

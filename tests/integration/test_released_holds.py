@@ -9,7 +9,7 @@ import pytest
 from shared.facts import amount_refunded
 from tests.integration.hands import Hands
 from tests.integration.money import BEFORE_BASIL, LONG_AGO, alone, charge, event, intent, refund
-from tests.integration.money import told as bodies_of
+from tests.integration.money import notifications_of as bodies_of
 
 Json = dict[str, Any]
 CAPTURED_IN_PART = event("payment_intent.succeeded", intent(amount_received=1500))
@@ -30,7 +30,7 @@ def old(event_type: str, **fields: Any) -> Json:
     return event(event_type, refund(**fields), api_version=BEFORE_BASIL)
 
 
-def told(hands: Hands, *events: Json) -> list[str]:
+def types_of(hands: Hands, *events: Json) -> list[str]:
     return [body["type"] for body in bodies_of(hands, *events)]
 
 
@@ -40,7 +40,7 @@ def test_the_rest_of_a_partial_capture_is_no_refund(
 ) -> None:
     alone(monkeypatch)
     rest = old(event_type, amount=500, balance_transaction=None)
-    assert told(hands, CAPTURED_IN_PART, rest) == ["payment.succeeded"]
+    assert types_of(hands, CAPTURED_IN_PART, rest) == ["payment.succeeded"]
     assert amount_refunded(hands.runtime.payments.read("pi_1").known) == 0
 
 
@@ -51,7 +51,7 @@ def test_a_hold_that_ends_is_no_refund_in_either_order(
     alone(monkeypatch)
     release = old("refund.created", amount=2000, balance_transaction=None)
     events = [release, CANCELED] if released_first else [CANCELED, release]
-    assert told(hands, HELD, *events) == ["payment.authorized", "payment.canceled"]
+    assert types_of(hands, HELD, *events) == ["payment.authorized", "payment.canceled"]
     assert amount_refunded(hands.runtime.payments.read("pi_1").known) == 0
 
 
@@ -60,7 +60,7 @@ def test_a_hold_of_a_charge_without_an_intent_is_no_refund(
 ) -> None:
     alone(monkeypatch)
     release = old("refund.created", amount=2000, payment_intent=None, balance_transaction=None)
-    assert told(hands, HELD_CHARGE, release) == ["payment.authorized"]
+    assert types_of(hands, HELD_CHARGE, release) == ["payment.authorized"]
 
 
 @pytest.mark.parametrize(
@@ -77,5 +77,5 @@ def test_a_refund_of_captured_money_is_told(
 ) -> None:
     alone(monkeypatch)
     status = fields.get("status", "succeeded")
-    heard = told(hands, CAPTURED_IN_PART, old("refund.created", **fields))
+    heard = types_of(hands, CAPTURED_IN_PART, old("refund.created", **fields))
     assert heard == ["payment.succeeded", f"refund.{status}"]

@@ -102,13 +102,13 @@ def test_nothing_is_told_before_the_replica_has_it(pair: Pair, sandbox: str, rec
         with pair.frozen_replica():
             while hands.ring():
                 pass
-            assert hands.told() == []
+            assert hands.notified_types() == []
             store = hands.runtime.store
             (waiting,) = store.redis.zrange(store.keys.due(NOTIFICATIONS), 0, -1)
             state = store.hash(store.keys.item(NOTIFICATIONS, str(waiting)))
             assert (state["state"], state["attempts"]) == ("retrying", "0")
         hands.work()
-        assert hands.told() == ["payment.succeeded"]
+        assert hands.notified_types() == ["payment.succeeded"]
 
 
 def test_a_number_once_sent_stays_its_notifications_over_a_failover(
@@ -146,18 +146,18 @@ def test_one_server_without_required_replicas_waits_for_none(hands: Hands) -> No
 def what_is_found(url: str, required: int) -> dict[str, str]:
     """Give the levels of what the doctor finds about replicas, by its first words."""
     store = open_store(make_settings(redis_url=url, redis_replicas_required=required), "tests")
-    found = {f.what: f.level for f in inspect(store) if "replica" in f.what}
+    findings = {f.what: f.level for f in inspect(store) if "replica" in f.what}
     store.redis.close()
-    return {what.partition(":")[0]: level for what, level in found.items()}
+    return {what.partition(":")[0]: level for what, level in findings.items()}
 
 
 def test_replicas_are_compared_with_those_that_must_confirm(pair: Pair) -> None:
-    found = what_is_found(pair.primary, 0)
-    assert found == {"1 replica(s) follow, REDIS_REPLICAS_REQUIRED is 0": "warning"}
-    found = what_is_found(pair.primary, 1)
-    assert found == {"1 replica(s) follow, REDIS_REPLICAS_REQUIRED is 1": "warning"}
-    found = what_is_found(pair.primary, 2)
-    assert found == {"1 replica(s) follow, REDIS_REPLICAS_REQUIRED is 2": "error"}
+    findings = what_is_found(pair.primary, 0)
+    assert findings == {"1 replica(s) follow, REDIS_REPLICAS_REQUIRED is 0": "warning"}
+    findings = what_is_found(pair.primary, 1)
+    assert findings == {"1 replica(s) follow, REDIS_REPLICAS_REQUIRED is 1": "warning"}
+    findings = what_is_found(pair.primary, 2)
+    assert findings == {"1 replica(s) follow, REDIS_REPLICAS_REQUIRED is 2": "error"}
 
 
 def test_a_primary_that_goes_on_alone_is_found(pair: Pair) -> None:
@@ -168,8 +168,8 @@ def test_a_primary_that_goes_on_alone_is_found(pair: Pair) -> None:
                 lambda: redis.info("replication")["connected_slaves"] == 2,
                 "both follow",
             )
-            found = what_is_found(pair.primary, 1)
-            assert found == {
+            findings = what_is_found(pair.primary, 1)
+            assert findings == {
                 "2 replica(s) follow, REDIS_REPLICAS_REQUIRED is 1": "ok",
                 "min-replicas-to-write 0": "warning",
             }

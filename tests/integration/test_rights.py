@@ -62,4 +62,4 @@ def test_events_are_told_with_a_key_that_may_read_nothing(
     for one in refunded:
         assert hands.post_event(one).status_code == 200
     hands.work()
-    assert hands.told() == ["refund.succeeded"]
+    assert hands.notified_types() == ["refund.succeeded"]

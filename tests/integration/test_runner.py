@@ -49,7 +49,7 @@ def record(runtime: Runtime, kind: Kind, item: str = "evt_1") -> Work:
 def attempts(runtime: Runtime, kind: Kind) -> dict[str, float]:
     """Give the counted attempts of a kind, by outcome."""
     flush(runtime.store)
-    (figures,) = [found for found in read(runtime.store) if found.metric is ATTEMPTS]
+    (figures,) = [figures_of for figures_of in read(runtime.store) if figures_of.metric is ATTEMPTS]
     return {values[1]: count for values, count in figures.counts.items() if values[0] == kind.name}
 
 
@@ -82,12 +82,12 @@ def test_a_lost_claim_is_logged_and_counted_as_lost(
     after = runtime.store.hash(runtime.store.keys.item(kind, "evt_1"))
     assert after["state"] == "processing"
     assert before["state"] == "queued"
-    told = {
+    fields = {
         figures.metric: figures.counts
         for figures in read(runtime.store)
         if figures.metric in (DELIVERIES, EVENT_OUTCOMES)
     }
-    outcomes = {values[1] for counts in told.values() for values in counts}
+    outcomes = {values[1] for counts in fields.values() for values in counts}
     assert outcomes <= {"lost"}
 
 

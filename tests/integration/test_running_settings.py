@@ -38,8 +38,8 @@ def test_settings_are_told_and_secrets_are_not(valkey_url: str) -> None:
 
 def test_every_secret_field_is_shown_as_set_or_not_set(valkey_url: str) -> None:
     client = open_door(make_settings(redis_url=valkey_url))
-    told = client.get("/ops/settings").get_json()["settings"]
+    shown_settings = client.get("/ops/settings").get_json()["settings"]
     for name, field in Settings.model_fields.items():
         kinds = (field.annotation, *get_args(field.annotation))
         if SecretStr in kinds and name != "stripe_secret_key":
-            assert told[name.upper()] in ("set", "not set")
+            assert shown_settings[name.upper()] in ("set", "not set")

@@ -31,13 +31,13 @@ def pay(url: str) -> Any:
 
 
 def listed(url: str, path: str) -> list[Any]:
-    found: list[Any] = []
+    rows: list[Any] = []
     query: dict[str, Any] = {"limit": 100}
     while True:
         page = requests.get(f"{url}{path}", query, headers=AUTH, timeout=5).json()
-        found += page["data"]
+        rows += page["data"]
         if not page["has_more"]:
-            return found
+            return rows
         query["starting_after"] = page["data"][-1]["id"]
 
 

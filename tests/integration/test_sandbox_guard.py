@@ -87,14 +87,14 @@ def test_the_receiver_keeps_the_newest_in_memory_and_on_disk(tmp_path: Any) -> N
         for number in range(35):
             note = {"type": "payment.succeeded", "id": f"ntf_{number}", "data": {}}
             requests.post(f"{url}/x", json=note, timeout=5).raise_for_status()
-        found = requests.get(f"{url}/notifications", timeout=5).json()
-        assert [entry["id"] for entry in found["data"]] == [f"ntf_{n}" for n in range(25, 35)]
+        page = requests.get(f"{url}/notifications", timeout=5).json()
+        assert [entry["id"] for entry in page["data"]] == [f"ntf_{n}" for n in range(25, 35)]
         one = requests.get(f"{url}/notifications?id=ntf_30", timeout=5).json()
         assert one["count"] == 1
     files = [path.read_text().splitlines() for path in tmp_path.iterdir()]
     assert sum(map(len, files)) <= 20
     with servers.receiver(**kept) as url:
-        assert requests.get(f"{url}/notifications", timeout=5).json() == found
+        assert requests.get(f"{url}/notifications", timeout=5).json() == page
         again = {"type": "payment.succeeded", "id": "ntf_34", "data": {}}
         requests.post(f"{url}/x", json=again, timeout=5).raise_for_status()
         newest = requests.get(f"{url}/notifications", timeout=5).json()["data"][-1]

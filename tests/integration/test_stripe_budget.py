@@ -225,8 +225,8 @@ def test_what_a_429_names_is_lowered(
     payment = hands.pay().get_json()["payment_intent_id"]
     limit(sandbox, **limits)
     with ThreadPoolExecutor(3) as threads:
-        asked = [threads.submit(hands.runtime.gateway.payment, payment) for _ in range(3)]
-    codes = {getattr(one.exception(), "code", "ok") for one in asked}
+        calls = [threads.submit(hands.runtime.gateway.payment, payment) for _ in range(3)]
+    codes = {getattr(one.exception(), "code", "ok") for one in calls}
     assert codes == {"ok", "stripe_rate_limited"}
     store = hands.runtime.store
     state = store.hash(store.keys.budget("test", "own"))
@@ -351,8 +351,8 @@ def test_those_who_wait_leave_half_of_the_threads_to_others(real_store: Store) -
 
 def break_refunds(sandbox: str, **fault: Any) -> None:
     match = {"method": "POST", "path_prefix": "/v1/refunds"}
-    asked = {"match": match, "kind": "error", "times": 1} | fault
-    requests.post(f"{sandbox}/_sandbox/faults", json=asked, timeout=5).raise_for_status()
+    calls = {"match": match, "kind": "error", "times": 1} | fault
+    requests.post(f"{sandbox}/_sandbox/faults", json=calls, timeout=5).raise_for_status()
 
 
 def refund(hands: Hands, **fields: Any) -> str:

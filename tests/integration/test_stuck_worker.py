@@ -99,8 +99,8 @@ def test_a_stuck_worker_says_so_and_others_do_its_work(hands: Hands, tmp_path: P
         ill = ping(environment)
         assert ill.returncode == 1, ill.stderr
         assert "stuck" in ill.stderr
-        told = hands.client.get("/ops/queues").get_json()
-        assert len(told["stuck"]) == 1
+        queues = hands.client.get("/ops/queues").get_json()
+        assert len(queues["stuck"]) == 1
         assert "billing_workers_stuck 1.0" in hands.client.get("/metrics").text
         run_once(store)  # upkeep is there
         workers = hands.client.get("/health/ready").get_json()["checks"]["workers"]
@@ -110,7 +110,7 @@ def test_a_stuck_worker_says_so_and_others_do_its_work(hands: Hands, tmp_path: P
 
             def heard() -> bool:
                 run_once(store)
-                return hands.told() == ["payment.succeeded"]
+                return hands.notified_types() == ["payment.succeeded"]
 
             wait_until(heard, "another worker delivers")
         stuck.kill()  # as the orchestrator does after its grace

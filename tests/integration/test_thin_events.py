@@ -55,8 +55,8 @@ def notice(impact: Json, **changes: Any) -> Json:
 
 def recorded(hands: Hands) -> list[str]:
     store = hands.runtime.store
-    found: list[str] = store.redis.zrange(store.keys.index(EVENTS), 0, -1)
-    return found
+    ids: list[str] = store.redis.zrange(store.keys.index(EVENTS), 0, -1)
+    return ids
 
 
 @pytest.mark.parametrize("snapshot_first", [True, False])
@@ -72,7 +72,7 @@ def test_a_thin_event_and_its_twin_snapshot_are_worked_once(
     hands.work()
     assert answers == ["recorded", "duplicate"]
     assert recorded(hands) == [snapshot["id"]]
-    assert hands.told() == ["payment.succeeded"]
+    assert hands.notified_types() == ["payment.succeeded"]
 
 
 def test_the_snapshot_of_a_thin_only_destination_is_no_gap(
@@ -84,14 +84,14 @@ def test_the_snapshot_of_a_thin_only_destination_is_no_gap(
     assert len(made) == len(types)
     for one in made:
         url = f"/v1/payment_intents/{one['data']['object']['id']}"
-        told = thin("v1." + one["type"], url, id=f"evt_test_{one['type'][-6:]}")
-        assert hands.post_event(told | {"snapshot_event": one["id"]}).status_code == 200
+        notification = thin("v1." + one["type"], url, id=f"evt_test_{one['type'][-6:]}")
+        assert hands.post_event(notification | {"snapshot_event": one["id"]}).status_code == 200
     monkeypatch.setattr(reconcile, "LANES", (types,))
     assert reconcile.run_once(hands.runtime).recorded == 0
 
 
 @pytest.mark.parametrize(
-    ("lost_type", "url", "told"),
+    ("lost_type", "url", "notification"),
     [
         ("payment_intent.succeeded", "/v1/payment_intents/pi_1", ["payment.succeeded"]),
         ("payment_intent.processing", "/v1/payment_intents/pi_1", ["payment.succeeded"]),
@@ -101,14 +101,14 @@ def test_the_snapshot_of_a_thin_only_destination_is_no_gap(
     ],
 )
 def test_an_event_that_stripe_failed_to_generate_is_looked_up(
-    hands: Hands, stripe_holds: list[Any], lost_type: str, url: str, told: list[str]
+    hands: Hands, stripe_holds: list[Any], lost_type: str, url: str, notification: list[str]
 ) -> None:
     # The notice's own address leads to the dashboard.
     related = {"id": url.rpartition("/")[2], "type": url.split("/")[2][:-1], "url": "https://x"}
     hands.post_event(notice({"event_type": lost_type, "related_object": related}))
     hands.work()
     assert stripe_holds == [(url, None)]
-    assert hands.told() == told
+    assert hands.notified_types() == notification
 
 
 @pytest.mark.parametrize("context", ["acct_1Seller", "org_1/acct_1Seller"])
@@ -119,8 +119,8 @@ def test_a_lost_event_of_a_connected_account_is_looked_up_there(
     hands.post_event(notice(impact | {"context": context}))
     hands.work()
     assert stripe_holds == [("/v1/refunds/re_1", "acct_1Seller")]
-    (told,) = hands.notifications()
-    assert told["body"]["data"]["account"] == "acct_1Seller"
+    (notification,) = hands.notifications()
+    assert notification["body"]["data"]["account"] == "acct_1Seller"
 
 
 def test_a_notice_that_carries_no_data_is_fetched_first(
@@ -132,14 +132,14 @@ def test_a_notice_that_carries_no_data_is_fetched_first(
     hands.post_event({name: value for name, value in whole.items() if name != "data"})
     hands.work()
     assert [url for url, _ in stripe_holds] == ["/v1/payment_intents/pi_1"]
-    assert hands.told() == ["payment.succeeded"]
+    assert hands.notified_types() == ["payment.succeeded"]
 
 
 def test_a_lost_event_of_no_interest_is_ignored(hands: Hands, stripe_holds: list[Any]) -> None:
     related = {"id": "cus_1", "type": "customer"}
     hands.post_event(notice({"event_type": "customer.created", "related_object": related}))
     hands.work()
-    assert (stripe_holds, hands.told()) == ([], [])
+    assert (stripe_holds, hands.notified_types()) == ([], [])
     (known,) = recorded(hands)
     item = hands.runtime.store.hash(hands.runtime.store.keys.item(EVENTS, known))
     assert item["state"] == "ignored"
@@ -149,4 +149,4 @@ def test_an_address_with_a_slash_at_its_end_is_the_same_endpoint(hands: Hands) -
     snapshot = event("payment_intent.succeeded", intent(amount_received=2000))
     assert hands.post_event(snapshot, path="/api/webhook/").status_code == 200
     hands.work()
-    assert hands.told() == ["payment.succeeded"]
+    assert hands.notified_types() == ["payment.succeeded"]

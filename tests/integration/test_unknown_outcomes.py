@@ -120,7 +120,7 @@ def test_a_refund_is_known_from_its_event_before_stripe_is_asked_again(
     assert state(hands, job) == "finished"
     assert hands.runtime.outcomes.remembered(stripe_key(job)) == str(made["id"])
     assert hands.client.get(f"/api/refund/{made['id']}").get_json()["refund_request_id"] == job
-    assert hands.told() == ["payment.succeeded", "refund.succeeded"]
+    assert hands.notified_types() == ["payment.succeeded", "refund.succeeded"]
 
 
 def test_a_refund_job_does_not_wait_for_its_next_try_when_its_event_came(
@@ -149,7 +149,7 @@ def test_an_error_that_hides_no_refund_is_no_failure(hands: Hands, payment: str)
     assert refunds_at_stripe(hands, payment) == []
     assert state(hands, job) == "retrying"
     assert hands.client.get(f"/api/refund/{job}").get_json()["status"] != "failed"
-    assert "refund.failed" not in hands.told()
+    assert "refund.failed" not in hands.notified_types()
 
 
 def test_a_refusal_that_our_own_refund_caused_is_not_believed(hands: Hands, payment: str) -> None:
@@ -160,7 +160,7 @@ def test_a_refusal_that_our_own_refund_caused_is_not_believed(hands: Hands, paym
     hands.work()
     assert refunds_at_stripe(hands, payment) == [1000]
     assert state(hands, job) == "finished"
-    assert "refund.failed" not in hands.told()
+    assert "refund.failed" not in hands.notified_types()
 
 
 def forget_keys(hands: Hands) -> None:
@@ -289,8 +289,8 @@ def test_somebody_elses_request_is_not_taken_for_ours(hands: Hands, payment: str
     )
     other = hands.runtime.gateway.refunds_of(payment_intent=payment)[0]
     hands.work()
-    found = hands.runtime.refund_jobs.read(job)["refund_id"]
+    refund_id = hands.runtime.refund_jobs.read(job)["refund_id"]
     hands.deliver_events()
     hands.work()
-    assert hands.runtime.gateway.refund(found)["amount"] == 400
+    assert hands.runtime.gateway.refund(refund_id)["amount"] == 400
     assert hands.runtime.refund_jobs.job_of(str(other["id"])) is None

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from tests.integration.hands import Hands
-from tests.integration.money import LONG_AGO, alone, brief, charge, event, intent, refund, told
+from tests.integration.money import (
+    LONG_AGO,
+    alone,
+    brief,
+    charge,
+    event,
+    intent,
+    notifications_of,
+    refund,
+)
 
 Json = dict[str, Any]
 PAID = event("payment_intent.succeeded", intent(amount_received=2000))
@@ -27,7 +36,7 @@ def test_a_refund_that_its_sum_told_of_is_not_told_again(
     hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone(monkeypatch)
-    bodies = told(hands, PAID, refunded(700), made(1, 700), made(2, 300, LONG_AGO + 60))
+    bodies = notifications_of(hands, PAID, refunded(700), made(1, 700), made(2, 300, LONG_AGO + 60))
     assert brief(bodies[1:], "amount", "amount_refunded", "refund_id") == [
         ("refund.succeeded", 700, 700, None),
         ("refund.succeeded", 300, 1000, "re_2"),
@@ -39,7 +48,7 @@ def test_a_sum_tells_only_what_refunds_have_not_told(
 ) -> None:
     alone(monkeypatch)
     later = LONG_AGO + 60
-    bodies = told(hands, PAID, made(1, 700), refunded(700), refunded(1000, 700, later))
+    bodies = notifications_of(hands, PAID, made(1, 700), refunded(700), refunded(1000, 700, later))
     assert brief(bodies[1:], "amount", "amount_refunded", "refund_id") == [
         ("refund.succeeded", 700, 700, "re_1"),
         ("refund.succeeded", 300, 1000, None),
@@ -51,7 +60,7 @@ def test_a_refund_that_its_sum_told_of_is_told_when_it_fails(
 ) -> None:
     alone(monkeypatch)
     failed = refund(id="re_1", status="failed", failure_reason="lost_or_stolen_card")
-    bodies = told(
+    bodies = notifications_of(
         hands,
         PAID,
         refunded(700),
@@ -73,7 +82,7 @@ def test_refunds_that_their_sum_told_together_are_told_once(
     last = LONG_AGO + 2 * apart
     own = [made(n, 100 * n, LONG_AGO + apart * (n - 1)) for n in (1, 2, 3)]
     together = [refunded(600, at=last)]
-    bodies = told(hands, PAID, *(together + own if sum_first else own + together))
+    bodies = notifications_of(hands, PAID, *(together + own if sum_first else own + together))
     amounts = [body["data"]["amount"] for body in bodies[1:]]
     assert amounts == ([600] if sum_first else [100, 200, 300])
     assert bodies[-1]["data"]["amount_refunded"] == 600
@@ -85,7 +94,7 @@ def test_a_refund_after_a_sum_of_several_is_told(
     alone(monkeypatch)
     later = LONG_AGO + 600
     own = [made(1, 300), made(2, 700), made(3, 250, later)]
-    bodies = told(hands, PAID, refunded(1000), *own, refunded(1250, 1000, later))
+    bodies = notifications_of(hands, PAID, refunded(1000), *own, refunded(1250, 1000, later))
     assert brief(bodies[1:], "amount", "amount_refunded", "refund_id") == [
         ("refund.succeeded", 1000, 1000, None),
         ("refund.succeeded", 250, 1250, "re_3"),

@@ -28,9 +28,9 @@ FORGED = "whsec_somebody_elses"
 def event(hands: Hands) -> dict[str, object]:
     """Make a true event of Stripe's, not yet delivered; nothing else is in the store."""
     hands.pay()
-    found = next(item for item in hands.events() if item["type"] == "payment_intent.succeeded")
+    succeeded = next(item for item in hands.events() if item["type"] == "payment_intent.succeeded")
     hands.runtime.store.redis.flushall()
-    return found
+    return succeeded
 
 
 def test_a_signed_event_is_recorded(hands: Hands, event: dict[str, object]) -> None:
@@ -167,7 +167,7 @@ def test_an_event_sent_ten_times_in_parallel_is_told_once(
     assert [answer.status_code for answer in answers] == [200] * 10
     assert [a.get_json()["result"] for a in answers].count("recorded") == 1
     hands.work()
-    assert hands.told() == ["payment.succeeded"]
+    assert hands.notified_types() == ["payment.succeeded"]
 
 
 def test_an_unknown_type_is_acknowledged_and_kept_as_ignored(
@@ -175,7 +175,7 @@ def test_an_unknown_type_is_acknowledged_and_kept_as_ignored(
 ) -> None:
     assert hands.post_event(event | {"type": "invoice.paid"}).status_code == 200
     hands.work()
-    assert hands.told() == []
+    assert hands.notified_types() == []
     assert hands.runtime.store.hash(f"{{billing}}:event:{event['id']}")["state"] == "ignored"
     payment = str(event["data"]["object"]["id"])  # type: ignore[index]  # Stripe's JSON
     kinds = [entry["kind"] for entry in hands.runtime.payments.timeline(payment)]
@@ -216,7 +216,7 @@ def test_a_lost_doorbell_is_rung_again(
     client: Redis = hands.runtime.store.redis
     assert client.delete(hands.runtime.store.keys.queue(EVENTS)) == 1
     hands.work()
-    assert hands.told() == ["payment.succeeded"]
+    assert hands.notified_types() == ["payment.succeeded"]
 
 
 def test_a_forger_is_slowed_down_and_stripe_is_not(

@@ -32,9 +32,9 @@ def record(work: Work, event_id: str = "evt_1", max_waiting: int = 10) -> str:
 
 def claim(work: Work, event_id: str = "evt_1") -> Claim:
     """Claim an item that must be there to be claimed."""
-    found = work.claim(event_id)
-    assert found is not None
-    return found
+    claim_made = work.claim(event_id)
+    assert claim_made is not None
+    return claim_made
 
 
 def expire_lease(work: Work, event_id: str = "evt_1") -> None:

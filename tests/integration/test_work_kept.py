@@ -34,11 +34,11 @@ def work(store: Store) -> Work:
 
 def claimed(work: Work, event_id: str = "evt_1", **fields: str) -> Claim:
     """Record an event of a payment and claim it."""
-    told = {"type": "payment_intent.succeeded", "payment_id": "pi_1"} | fields
-    work.record(Recording(event_id, "received", told, 10, body="{}"))
-    found = work.claim(event_id)
-    assert found
-    return found
+    event_fields = {"type": "payment_intent.succeeded", "payment_id": "pi_1"} | fields
+    work.record(Recording(event_id, "received", event_fields, 10, body="{}"))
+    kept_item = work.claim(event_id)
+    assert kept_item
+    return kept_item
 
 
 def item(work: Work, event_id: str = "evt_1") -> dict[str, str]:
@@ -121,8 +121,8 @@ def test_a_finished_item_that_is_due_all_the_same_is_due_no_more(work: Work) -> 
 
 def test_what_waits_after_it_established_something_begins_anew(work: Work) -> None:
     settle(work, claimed(work), state=State.RETRYING, delay_seconds=60)
-    found = item(work)
-    assert (found["state"], found["attempts"]) == ("retrying", "0")
+    kept_item = item(work)
+    assert (kept_item["state"], kept_item["attempts"]) == ("retrying", "0")
     assert lives_for(work.store, work.store.keys.item(EVENTS, "evt_1")) == -1
 
 

@@ -71,9 +71,9 @@ def place(tmp_path: Path) -> Iterator[Place]:
         }
         arguments = [sys.executable, "-m", "worker"]
         with process(*arguments, environment=environment, log=log) as worker:
-            found = Place(redis, worker, log, Keys())
-            found.rings("first")
-            yield found
+            started_place = Place(redis, worker, log, Keys())
+            started_place.rings("first")
+            yield started_place
             assert "EMERGENCY" not in log.read_text()
             assert list(tmp_path.iterdir()) == [log]
 

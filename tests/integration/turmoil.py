@@ -134,9 +134,9 @@ class Turmoil:
         look = StripeGateway.balance_transaction
 
         def booked(stripe: StripeGateway, name: str, account: str | None = None) -> Json:
-            found = look(stripe, name, account)
+            object_read = look(stripe, name, account)
             self.reach("after look-up")
-            return found
+            return object_read
 
         self.patch.setattr(StripeGateway, "balance_transaction", booked)
 
@@ -172,23 +172,23 @@ class Turmoil:
 
     def refunds(self, charge: str) -> list[Json]:
         """List the charge's refunds as they stood when Stripe was asked, newest first."""
-        found = [o for o in self.objects("refund").values() if o["charge"] == charge]
+        object_read = [o for o in self.objects("refund").values() if o["charge"] == charge]
         self.reach("after look-up")
-        return list(reversed(found))
+        return list(reversed(object_read))
 
     def intent(self, payment_id: str) -> Json:
         """Give the payment intent as it stood when Stripe was asked."""
-        found = self.objects("payment_intent")[payment_id]
+        object_read = self.objects("payment_intent")[payment_id]
         self.reach("after look-up")
-        return found
+        return object_read
 
     def objects(self, kind: str) -> dict[str, Json]:
         """Give the objects of a kind as of now: no event comes before it has happened."""
-        found: dict[str, Json] = {}
+        object_read: dict[str, Json] = {}
         for event in self.history:
             if event["data"]["object"]["object"] == kind and event["created"] <= self.now:
-                found[event["data"]["object"]["id"]] = event["data"]["object"]
-        return found
+                object_read[event["data"]["object"]["id"]] = event["data"]["object"]
+        return object_read
 
     def live(self, plan: Plan) -> Outcome:
         """Live the life as planned, on an empty store, until no work is left."""
@@ -212,8 +212,10 @@ class Turmoil:
         """Deliver until it is answered, as Stripe does."""
         latest = self.history[-1]["created"] if self.plan.seen_late else event["created"]
         self.now = max(self.now, latest)
-        said = event | {"created": self.events[0]["created"]} if self.plan.one_second else event
-        while (answer := self.hands.post_event(said)).status_code != 200:
+        delivered_event = (
+            event | {"created": self.events[0]["created"]} if self.plan.one_second else event
+        )
+        while (answer := self.hands.post_event(delivered_event)).status_code != 200:
             # On a busy machine Redis may answer too late; Stripe delivers again then, too.
             assert answer.get_json()["code"] in ("died", "store_unavailable")
 
@@ -252,7 +254,7 @@ class Turmoil:
     def _state(self) -> Json:
         payments = self.hands.runtime.payments
         ids = {payment_of_key(name) for name in self.hands.runtime.store.redis.keys("*:payment:*")}
-        known = {found: payments.read(found).known for found in sorted(ids)}
+        known = {object_read: payments.read(object_read).known for object_read in sorted(ids)}
         return {
             payment_id: {
                 "subjects": record["subjects"],

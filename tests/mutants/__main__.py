@@ -31,13 +31,13 @@ REST = [
 
 def main() -> int:
     """Try what the command line asks for; 1 if one survived without an explanation."""
-    asked = _parser().parse_args()
-    chosen = [one for one in mutants() if _is_asked_for(one, asked.parts)]
+    options = _parser().parse_args()
+    chosen = [one for one in mutants() if _is_asked_for(one, options.parts)]
     import_everything_foreign()
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ground(Path(folder)) as place:
-        attempt = Attempt(place, own=asked.own, both=asked.both)
-        todo = [one for one in chosen if asked.again or not attempt.is_done(one)]
-        _believe(place, _tried(asked.seconds, attempt, todo))
+        attempt = Attempt(place, own=options.own, both=options.both)
+        todo = [one for one in chosen if options.again or not attempt.is_done(one)]
+        _believe(place, _tried(options.seconds, attempt, todo))
     known = results.read()
     PAGE.write_text(written(known))
     return _conclusion(chosen, known)

@@ -27,7 +27,7 @@ the results make.
 def written(results: Mapping[str, Result]) -> str:
     """Render the page."""
     everyone = mutants()
-    seen = {one.label: found for one in everyone if (found := results.get(one.label))}
+    seen = {one.label: result for one in everyone if (result := results.get(one.label))}
     dead = [one for one in seen.values() if one.killer]
     alive = [one for one in seen.values() if one.is_final and not one.killer]
     explorers = sum(bool(one.explorer) for one in dead)
@@ -45,11 +45,11 @@ def written(results: Mapping[str, Result]) -> str:
 
 
 def _table(file: str, of_file: list[Mutant], results: Mapping[str, Result]) -> str:
-    rows = [f"| {one.name} | {_said(one, results.get(one.label))} |" for one in of_file]
+    rows = [f"| {one.name} | {_outcome(one, results.get(one.label))} |" for one in of_file]
     return "\n".join([f"\n## `{file}`\n", "| change | killed by |", "| --- | --- |", *rows, ""])
 
 
-def _said(mutant: Mutant, result: Result | None) -> str:
+def _outcome(mutant: Mutant, result: Result | None) -> str:
     if not result or not result.is_final:
         return "not tried to the end"
     since = "" if result.is_of(mutant) else " (seen before the change was written anew)"

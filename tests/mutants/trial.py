@@ -42,7 +42,7 @@ class Ground:
     log: Path
 
     @property
-    def told(self) -> Path:
+    def killers_file(self) -> Path:
         """Give the file in which a try names what failed, a line each."""
         return self.log.with_suffix(".failed")
 
@@ -133,15 +133,15 @@ def _broken(search: Callable[[], str]) -> str:
 
 def _in_a_fork(on: Ground, run: Callable[[], list[str]]) -> list[str]:
     """Give what a function names in a fork that has the copy's modules."""
-    on.told.unlink(missing_ok=True)
+    on.killers_file.unlink(missing_ok=True)
     pid = os.fork()
     if pid == 0:
         _be_the_try(on, run)
     if not _ended(pid):
         return [HANGS]
-    if not on.told.exists():
+    if not on.killers_file.exists():
         raise RuntimeError(f"a try ended without a word:\n{on.log.read_text()}")
-    return on.told.read_text().splitlines()
+    return on.killers_file.read_text().splitlines()
 
 
 def _ended(pid: int) -> bool:
@@ -171,7 +171,7 @@ def _be_the_try(on: Ground, run: Callable[[], list[str]]) -> None:
         sys.dont_write_bytecode = True  # a change within a second of another would not be seen
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
         os.chdir(on.copy)
-        on.told.write_text("\n".join(run()))
+        on.killers_file.write_text("\n".join(run()))
     except BaseException:  # noqa: BLE001 - a fork that went on would be a second of us
         traceback.print_exc()
     finally:

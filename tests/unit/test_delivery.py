@@ -87,8 +87,8 @@ def delivered(answer: Answer, one: Claim | None = None) -> Any:
 
 def test_what_is_accepted_is_delivered_and_kept_with_its_answer(breaker: MagicMock) -> None:
     runtime = Runtime(Answer(status=202, text="thanks"))
-    found = deliver(runtime, claim())  # type: ignore[arg-type]  # all it uses
-    assert found == Done(State.DELIVERED, details={"status": 202, "answer": "thanks"})
+    result = deliver(runtime, claim())  # type: ignore[arg-type]  # all it uses
+    assert result == Done(State.DELIVERED, details={"status": 202, "answer": "thanks"})
     assert not breaker.failed.called
     [(name, seconds)] = [call.args for call in runtime.store.tally.observe.call_args_list]
     assert name == DELIVERY_SECONDS
@@ -103,8 +103,8 @@ def test_an_ill_peer_is_tried_again_and_trips_the_breaker(breaker: MagicMock) ->
 
 
 def test_a_peer_that_dislikes_one_notification_is_not_ill(breaker: MagicMock) -> None:
-    found = delivered(Answer(failure="status", status=400))
-    assert isinstance(found, Retry)
+    result = delivered(Answer(failure="status", status=400))
+    assert isinstance(result, Retry)
     assert breaker.answered.called
     assert not breaker.failed.called
 
@@ -115,8 +115,8 @@ def test_pauses_grow(breaker: MagicMock, attempts: int, pause: float) -> None:
 
 
 def test_retry_after_is_obeyed(breaker: MagicMock) -> None:
-    asked = Answer(failure="status", status=429, retry_after_seconds=77)
-    assert delivered(asked).delay_seconds == 77
+    busy = Answer(failure="status", status=429, retry_after_seconds=77)
+    assert delivered(busy).delay_seconds == 77
 
 
 def test_what_is_gone_is_given_up(breaker: MagicMock) -> None:
@@ -126,9 +126,9 @@ def test_what_is_gone_is_given_up(breaker: MagicMock) -> None:
 
 @pytest.mark.parametrize("age", [LIFE_SECONDS, LIFE_SECONDS + 1])
 def test_what_is_too_old_is_given_up(breaker: MagicMock, age: float) -> None:
-    found = delivered(SILENT, claim(3, age))
+    result = delivered(SILENT, claim(3, age))
     details = {"status": None, "answer": "", "failure": "no_answer_in_time"}
-    assert found == Dead("no_answer_in_time: no head", details)
+    assert result == Dead("no_answer_in_time: no head", details)
 
 
 def test_the_last_try_is_at_the_end_of_its_life(breaker: MagicMock) -> None:
@@ -141,19 +141,19 @@ def test_the_first_try_waits_until_the_replicas_have_its_number(
 ) -> None:
     runtime = Runtime(Answer(status=200))
     runtime.store.confirm.side_effect = Unavailable("No replica.")
-    found = deliver(runtime, claim(attempts))  # type: ignore[arg-type]  # all it uses
+    result = deliver(runtime, claim(attempts))  # type: ignore[arg-type]  # all it uses
     if attempts == 1:
-        assert found == Snooze(UNSURE_SECONDS, "unavailable: No replica.")
+        assert result == Snooze(UNSURE_SECONDS, "unavailable: No replica.")
     else:
-        assert isinstance(found, Done)
+        assert isinstance(result, Done)
     assert len(runtime.event_service.sent) == attempts - 1
 
 
 def sent(runtime: Runtime, one: Claim) -> tuple[bytes, dict[str, str]]:
     """Give what one attempt sends."""
     deliver(runtime, one)  # type: ignore[arg-type]  # all it uses
-    [found] = runtime.event_service.sent
-    return found
+    [result] = runtime.event_service.sent
+    return result
 
 
 def test_what_is_sent_is_signed_with_every_secret(breaker: MagicMock) -> None:

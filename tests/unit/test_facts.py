@@ -57,28 +57,28 @@ def test_any_order_ends_in_the_same_state(orders: tuple[list[Fact], list[Fact]])
 
 
 @given(st.lists(facts, max_size=8))
-def test_hearing_everything_again_changes_nothing(said: list[Fact]) -> None:
-    known = folded(said)
-    assert folded(said, known) == known
+def test_hearing_everything_again_changes_nothing(facts_sent: list[Fact]) -> None:
+    known = folded(facts_sent)
+    assert folded(facts_sent, known) == known
 
 
 @given(st.lists(facts, min_size=1, max_size=8))
-def test_of_each_subject_the_highest_rank_is_told_in_every_order(said: list[Fact]) -> None:
+def test_of_each_subject_the_highest_rank_is_told_in_every_order(facts_sent: list[Fact]) -> None:
     known: Json = {}
     news: list[Fact] = []
-    for one in said:
+    for one in facts_sent:
         step = advance(known, [one])
         known, news = step.known, news + step.news
         assert len(step.news) + len(step.late) == 1
-    for subject in {one.subject for one in said}:
-        of_it = [one for one in said if one.subject == subject]
+    for subject in {one.subject for one in facts_sent}:
+        of_it = [one for one in facts_sent if one.subject == subject]
         highest = max(one.rank for one in of_it)
         assert all(one in news for one in of_it if one.rank == highest)
 
 
-def folded(said: list[Fact], known: Json | None = None) -> Json:
+def folded(facts_sent: list[Fact], known: Json | None = None) -> Json:
     known = known or {}
-    for one in said:
+    for one in facts_sent:
         known = advance(known, [one]).known
     return known
 

@@ -59,10 +59,10 @@ def test_a_type_has_one_handler() -> None:
 
 @pytest.mark.parametrize("event_type", handled_types())
 def test_every_fact_of_an_event_belongs_to_its_payment(event_type: str) -> None:
-    told = facts(event(event_type), [made()])
-    assert told
-    assert {fact.stripe_event_id for fact in told} == {event(event_type).id}
-    assert all(fact.key for fact in told if fact.type)
+    facts_read = facts(event(event_type), [made()])
+    assert facts_read
+    assert {fact.stripe_event_id for fact in facts_read} == {event(event_type).id}
+    assert all(fact.key for fact in facts_read if fact.type)
 
 
 def test_refunds_are_told_oldest_first_with_their_intent() -> None:
@@ -145,8 +145,8 @@ def test_what_is_no_event_is_refused(body: Any) -> None:
 def test_an_event_of_an_old_version_names_no_key() -> None:
     raw = json.loads((FOLDER / "charge.succeeded.json").read_text())
     assert parse_event(raw | {"request": "req_1"}).request_key is None
-    asked = {"id": "req_1", "idempotency_key": "k"}
-    assert parse_event(raw | {"request": asked}).request_key == "k"
+    request = {"id": "req_1", "idempotency_key": "k"}
+    assert parse_event(raw | {"request": request}).request_key == "k"
 
 
 @pytest.mark.parametrize(
@@ -204,10 +204,10 @@ def test_no_odd_value_is_taken_at_the_door_and_then_fatal(event_type: str) -> No
         if read.payment_id is None or reference(read.object) is None:
             continue
         try:
-            told = facts(read, [made()])
+            facts_read = facts(read, [made()])
         except NotYet:
             continue
-        step = advance({}, told)
+        step = advance({}, facts_read)
         for fact in step.news:
             compact(notification_body(fact, step.known, read.payment_id))
         taken += 1

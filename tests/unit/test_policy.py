@@ -17,7 +17,7 @@ from worker.policy import DEFECT_ATTEMPTS, SNOOZE_LIMIT_SECONDS, decide, reason_
 SETTINGS = make_settings(retry_base_seconds=2, retry_cap_seconds=100)
 MOST = 12
 DOWN = Unavailable("Stripe is down.", code="stripe_down")
-ASKED = Unavailable("Stripe is down.", retry_after_seconds=60)
+BUSY = Unavailable("Stripe is down.", retry_after_seconds=60)
 DEFECT = KeyError("amount")
 REFUSALS = [CallerError("No."), Misconfigured("Wrong key."), Inconsistent("Impossible.")]
 
@@ -48,8 +48,8 @@ def test_who_waits_for_his_turn_at_stripe_waits_however_long(
     attempts: int, age: float, kind: Kind
 ) -> None:
     error = OverBudget("Wait.", delay_seconds=7)
-    found = decide(error, claim(attempts, age, kind), SETTINGS, MOST)
-    assert found == Snooze(7, "over_budget: Wait.")
+    decision = decide(error, claim(attempts, age, kind), SETTINGS, MOST)
+    assert decision == Snooze(7, "over_budget: Wait.")
 
 
 @pytest.mark.parametrize("age", [0, SNOOZE_LIMIT_SECONDS - 0.001])
@@ -71,18 +71,18 @@ def test_what_a_person_must_change_is_given_up_at_once(error: Exception) -> None
 
 @pytest.mark.parametrize(("attempts", "pause"), [(1, 2), (2, 4), (3, 8), (MOST - 1, 100)])
 def test_an_outage_is_met_with_growing_pauses(attempts: int, pause: float) -> None:
-    found = decide(DOWN, claim(attempts), SETTINGS, MOST)
-    assert found == Retry("stripe_down: Stripe is down.", pause)
+    decision = decide(DOWN, claim(attempts), SETTINGS, MOST)
+    assert decision == Retry("stripe_down: Stripe is down.", pause)
 
 
 def test_a_peer_that_asks_for_patience_gets_it() -> None:
-    assert decide(ASKED, claim(), SETTINGS, MOST) == Retry("unavailable: Stripe is down.", 60)
+    assert decide(BUSY, claim(), SETTINGS, MOST) == Retry("unavailable: Stripe is down.", 60)
 
 
 @pytest.mark.parametrize("attempts", [MOST, MOST + 1])
 def test_an_outage_that_outlasts_the_budget_ends_in_a_dead_letter(attempts: int) -> None:
-    found = decide(DOWN, claim(attempts), SETTINGS, MOST)
-    assert found == Dead("stripe_down: Stripe is down.")
+    decision = decide(DOWN, claim(attempts), SETTINGS, MOST)
+    assert decision == Dead("stripe_down: Stripe is down.")
 
 
 @pytest.mark.parametrize(
@@ -96,21 +96,21 @@ def test_an_outage_that_outlasts_the_budget_ends_in_a_dead_letter(attempts: int)
     ],
 )
 def test_a_defect_is_tried_a_few_times(attempts: int, most: int, ends: bool) -> None:
-    found = decide(DEFECT, claim(attempts), SETTINGS, most)
-    assert isinstance(found, Dead if ends else Retry)
-    assert found.reason == "defect: KeyError: 'amount'"
+    decision = decide(DEFECT, claim(attempts), SETTINGS, most)
+    assert isinstance(decision, Dead if ends else Retry)
+    assert decision.reason == "defect: KeyError: 'amount'"
 
 
 @pytest.mark.parametrize(
     ("error", "pause"),
     [
         (DOWN, 15),
-        (ASKED, 60),
+        (BUSY, 60),
         (DEFECT, 300),
         (NotYet("Later."), 300),
         *((one, 300) for one in REFUSALS),
     ],
 )
 def test_a_duty_of_upkeep_is_never_given_up(error: Exception, pause: float) -> None:
-    found = decide(error, claim(1000, 10**6, UPKEEP), SETTINGS, MOST)
-    assert found == Snooze(pause, reason_of(error))
+    decision = decide(error, claim(1000, 10**6, UPKEEP), SETTINGS, MOST)
+    assert decision == Snooze(pause, reason_of(error))

@@ -18,9 +18,11 @@ def test_a_sentinel_url_names_its_hosts_and_what_they_watch() -> None:
 
 
 def test_celery_gets_a_url_for_each_sentinel() -> None:
-    found = broker_settings(make_settings(redis_url="sentinel://one:1,two:2/0?service=billing"))
-    assert found["broker_url"] == "sentinel://one:1/0;sentinel://two:2/0"
-    assert found["broker_transport_options"]["master_name"] == "billing"
+    broker_values = broker_settings(
+        make_settings(redis_url="sentinel://one:1,two:2/0?service=billing")
+    )
+    assert broker_values["broker_url"] == "sentinel://one:1/0;sentinel://two:2/0"
+    assert broker_values["broker_transport_options"]["master_name"] == "billing"
 
 
 LOGIN = {"username": "u", "password": "p@ss/#:?"}
@@ -57,11 +59,11 @@ PLAIN = {"host": "h", "port": 6379, "db": 0}
 def test_our_client_and_celerys_are_told_the_same(url: str, meant: dict[str, object]) -> None:
     settings = make_settings(redis_url=url)
     ours = connect(settings, "test").connection_pool.connection_kwargs
-    found = broker_settings(settings)
+    broker_values = broker_settings(settings)
     with Connection(
-        found["broker_url"],
-        ssl=found.get("broker_use_ssl"),
-        transport_options=found["broker_transport_options"],
+        broker_values["broker_url"],
+        ssl=broker_values.get("broker_use_ssl"),
+        transport_options=broker_values["broker_transport_options"],
     ) as broker:
         channel = broker.transport.Channel.__new__(broker.transport.Channel)
         channel.connection = broker.transport

@@ -16,12 +16,12 @@ def test_a_delay_is_never_above_its_step_nor_the_cap(attempt: int, seed: int) ->
     assert 0 <= delay <= min(3600, 2 ** (attempt - 1))
 
 
-@given(attempt=NUMBERS, asked=st.floats(0, 10_000))
-def test_retry_after_is_obeyed_up_to_the_cap(attempt: int, asked: float) -> None:
+@given(attempt=NUMBERS, retry_after=st.floats(0, 10_000))
+def test_retry_after_is_obeyed_up_to_the_cap(attempt: int, retry_after: float) -> None:
     delay = retry_delay_seconds(
-        attempt, base_seconds=1, cap_seconds=3600, dice=Random(1), retry_after_seconds=asked
+        attempt, base_seconds=1, cap_seconds=3600, dice=Random(1), retry_after_seconds=retry_after
     )
-    assert min(asked, 3600) <= delay <= 3600
+    assert min(retry_after, 3600) <= delay <= 3600
 
 
 def test_the_jitter_is_full() -> None:

@@ -55,9 +55,9 @@ def test_the_three_variables_are_enough(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_worker_serves_the_queues_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load(monkeypatch).worker_queues == QUEUES
     assert load(monkeypatch, WORKER_QUEUES="events, refunds").worker_queues == ("events", "refunds")
-    told = problems(monkeypatch, WORKER_QUEUES="events,notification")
-    assert told.startswith("WORKER_QUEUES is not valid")
-    assert "'notifications'" in told
+    messages = problems(monkeypatch, WORKER_QUEUES="events,notification")
+    assert messages.startswith("WORKER_QUEUES is not valid")
+    assert "'notifications'" in messages
 
 
 def test_every_missing_variable_is_named_at_once() -> None:
@@ -67,8 +67,8 @@ def test_every_missing_variable_is_named_at_once() -> None:
 
 
 def test_several_problems_are_told_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = problems(monkeypatch, PORT="99999", EVENT_SERVICE_URL="ftp://x", LOG_FORMAT="xml")
-    assert {line.split()[0] for line in told.splitlines()} == {
+    messages = problems(monkeypatch, PORT="99999", EVENT_SERVICE_URL="ftp://x", LOG_FORMAT="xml")
+    assert {line.split()[0] for line in messages.splitlines()} == {
         "PORT",
         "EVENT_SERVICE_URL",
         "LOG_FORMAT",
@@ -115,8 +115,8 @@ def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = repr(settings) + str(settings) + repr(settings.model_dump())
     for secret in (*secrets.values(), GOOD["STRIPE_SECRET_KEY"], "whsec_one"):
         assert secret not in shown
-    told = problems(monkeypatch, STRIPE_WEBHOOK_SECRET="planted_bad_secret", PORT="x")
-    assert "planted" not in told
+    messages = problems(monkeypatch, STRIPE_WEBHOOK_SECRET="planted_bad_secret", PORT="x")
+    assert "planted" not in messages
 
 
 def test_settings_cannot_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,12 +223,12 @@ def test_a_misspelled_name_in_the_file_is_a_problem(monkeypatch, tmp_path) -> No
 def test_a_misspelled_name_in_the_shell_is_told_beside_what_is_missing(monkeypatch) -> None:
     monkeypatch.setenv("STRIPE_WEBHOOK_SECRT", "whsec_one")
     assert load(monkeypatch), "alone it is no reason to refuse"
-    told = problems(monkeypatch, STRIPE_WEBHOOK_SECRET="")
-    assert "STRIPE_WEBHOOK_SECRT is not a setting: do you mean STRIPE_WEBHOOK_SECRET?" in told
+    messages = problems(monkeypatch, STRIPE_WEBHOOK_SECRET="")
+    assert "STRIPE_WEBHOOK_SECRT is not a setting: do you mean STRIPE_WEBHOOK_SECRET?" in messages
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "told"),
+    ("variable", "value", "messages"),
     [
         ("CALLER_LIMITS", '{"shop": {"acounts": []}}', "shop.acounts: there is no limit of this"),
         ("REFUND_WARNED_UP_TO", "sgd", "sgd:5000"),
@@ -238,10 +238,12 @@ def test_a_misspelled_name_in_the_shell_is_told_beside_what_is_missing(monkeypat
         ("EVENT_SERVICE_URL", "ftp://x", "is not valid: must be an http"),
     ],
 )
-def test_what_is_wrong_with_a_value_is_told_in_words(monkeypatch, variable, value, told) -> None:
+def test_what_is_wrong_with_a_value_is_told_in_words(
+    monkeypatch, variable, value, messages
+) -> None:
     text = problems(monkeypatch, **{variable: value})
     assert text.startswith(f"{variable} is not valid: ")
-    assert told in text
+    assert messages in text
     assert "^" not in text, "no regular expression"
 
 

@@ -106,32 +106,32 @@ def lives(draw: st.DrawFn, *, may_fail: bool = False, together: bool = False) ->
 
 def heard(facts: list[Fact]) -> tuple[list[Fact], Json]:
     """Fold facts one by one; give what is told, each id once, and what is known."""
-    told: dict[str, Fact] = {}
+    notified: dict[str, Fact] = {}
     known: Json = {}
     for fact in facts:
         step: Advance = advance(known, [fact])
         known = step.known
         for news in step.news:
             if news.type:
-                told.setdefault(news.notification_id, news)
-    return list(told.values()), known
+                notified.setdefault(news.notification_id, news)
+    return list(notified.values()), known
 
 
-def money(told: list[Fact], type_: str = "refund.succeeded") -> int:
-    return sum(fact.data["amount"] for fact in told if fact.type == type_)
+def money(notified: list[Fact], type_: str = "refund.succeeded") -> int:
+    return sum(fact.data["amount"] for fact in notified if fact.type == type_)
 
 
 @given(st.data(), lives())
 def test_each_money_is_told_once_in_every_order(data: st.DataObject, life: Life) -> None:
-    told, known = heard(data.draw(st.permutations(life.own + life.sums)))
-    assert money(told) == life.total(failed_too=True)
+    notified, known = heard(data.draw(st.permutations(life.own + life.sums)))
+    assert money(notified) == life.total(failed_too=True)
     assert amount_refunded(known) == life.total(failed_too=True)
 
 
 @given(st.data(), lives(), st.booleans())
 def test_either_kind_of_event_suffices(data: st.DataObject, life: Life, sums: bool) -> None:
-    told, known = heard(data.draw(st.permutations(life.sums if sums else life.own)))
-    assert money(told) == life.total(failed_too=True)
+    notified, known = heard(data.draw(st.permutations(life.sums if sums else life.own)))
+    assert money(notified) == life.total(failed_too=True)
     assert amount_refunded(known) == life.total(failed_too=True)
 
 
@@ -141,8 +141,8 @@ def test_each_money_is_told_once_where_some_refunds_are_never_heard_of(
 ) -> None:
     assume(len({refund.made_at for refund in life.refunds}) == len(life.refunds))
     own = data.draw(st.lists(st.sampled_from(life.own), unique_by=lambda fact: fact.subject))
-    told, known = heard(data.draw(st.permutations(own + life.sums)))
-    assert money(told) == life.total(failed_too=True)
+    notified, known = heard(data.draw(st.permutations(own + life.sums)))
+    assert money(notified) == life.total(failed_too=True)
     assert amount_refunded(known) == life.total(failed_too=True)
 
 
@@ -150,11 +150,11 @@ def test_each_money_is_told_once_where_some_refunds_are_never_heard_of(
 def test_money_that_came_home_again_is_told_and_not_counted(
     data: st.DataObject, life: Life
 ) -> None:
-    told, known = heard(data.draw(st.permutations(life.own + life.sums)))
+    notified, known = heard(data.draw(st.permutations(life.own + life.sums)))
     assert amount_refunded(known) == life.total(failed_too=False)
     failed = life.total(failed_too=True) - life.total(failed_too=False)
-    assert money(told, "refund.failed") == failed
-    assert money(told) <= life.total(failed_too=True)
+    assert money(notified, "refund.failed") == failed
+    assert money(notified) <= life.total(failed_too=True)
 
 
 @given(st.data(), lives(may_fail=True))
@@ -168,9 +168,9 @@ def test_hearing_it_all_again_tells_nothing_new(data: st.DataObject, life: Life)
 
 @given(st.data(), lives(together=True))
 def test_a_sum_of_several_known_refunds_is_not_told(data: st.DataObject, life: Life) -> None:
-    told, known = heard([*life.own, *data.draw(st.permutations(life.sums))])
-    assert all(fact.family == "refund" for fact in told)
-    assert money(told) == life.total(failed_too=True)
+    notified, known = heard([*life.own, *data.draw(st.permutations(life.sums))])
+    assert all(fact.family == "refund" for fact in notified)
+    assert money(notified) == life.total(failed_too=True)
     assert amount_refunded(known) == life.total(failed_too=True)
 
 
@@ -179,31 +179,31 @@ def test_refunds_that_one_sum_told_together_are_not_told_again(
     data: st.DataObject, life: Life
 ) -> None:
     sums = sorted(life.sums, key=lambda fact: fact.happened_at)
-    told, known = heard([*sums, *data.draw(st.permutations(life.own))])
-    assert all(fact.family == UNLISTED for fact in told)
-    assert money(told) == life.total(failed_too=True)
+    notified, known = heard([*sums, *data.draw(st.permutations(life.own))])
+    assert all(fact.family == UNLISTED for fact in notified)
+    assert money(notified) == life.total(failed_too=True)
     assert amount_refunded(known) == life.total(failed_too=True)
 
 
 def test_refunds_of_one_second_that_one_sum_told_are_not_told_again() -> None:
     refunds = [Refund(f"re_{n}", amount, 100) for n, amount in enumerate((300, 700, 200))]
     for order in permutations([own(one, "succeeded", (1, 100)) for one in refunds]):
-        told, known = heard([sum_fact(1200, 1200, 101, 1), *order])
-        assert [fact.family for fact in told] == [UNLISTED]
+        notified, known = heard([sum_fact(1200, 1200, 101, 1), *order])
+        assert [fact.family for fact in notified] == [UNLISTED]
         assert amount_refunded(known) == 1200
 
 
 def test_a_refund_that_was_told_as_a_sum_keeps_quiet_until_it_fails() -> None:
     refund = Refund("re_1", 300, 100, failed_at=200)
     succeeded, failed = own_facts(refund)
-    told, _ = heard([sum_fact(300, 300, 100, 1), succeeded, failed])
-    assert [(fact.type, fact.subject) for fact in told] == [
+    notified, _ = heard([sum_fact(300, 300, 100, 1), succeeded, failed])
+    assert [(fact.type, fact.subject) for fact in notified] == [
         ("refund.succeeded", "ch_1:refunded:1"),
         ("refund.failed", "re_1"),
     ]
 
 
 def test_a_refund_before_our_time_is_not_told_with_the_next_one() -> None:
-    told, known = heard([sum_fact(1500, 500, 100, 1)])
-    assert money(told) == 500
+    notified, known = heard([sum_fact(1500, 500, 100, 1)])
+    assert money(notified) == 500
     assert amount_refunded(known) == 1500

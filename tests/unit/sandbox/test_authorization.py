@@ -6,7 +6,7 @@ from sandbox.cards.authorization import Setting, Verdict, decide
 from sandbox.cards.test_data import CARDS, ThreeDS
 
 ON, OFF = Setting(), Setting(off_session=True)
-ASKED = Setting(three_ds_requested=True)
+AUTHENTICATION = Setting(three_ds_requested=True)
 SET_UP = Setting(off_session=True, set_up_before=True)
 PASSED = Setting(authenticated=True)
 A, C, D = Verdict.APPROVED, Verdict.CHALLENGED, Verdict.DECLINED
@@ -17,8 +17,8 @@ A, C, D = Verdict.APPROVED, Verdict.CHALLENGED, Verdict.DECLINED
     [
         ("visa", ON, A),
         ("visa", OFF, A),
-        ("visa", ASKED, C),
-        ("amex", ASKED, A),
+        ("visa", AUTHENTICATION, C),
+        ("amex", AUTHENTICATION, A),
         ("threeDSecure2Required", ON, C),
         ("threeDSecure2Required", OFF, D),
         ("threeDSecure2Required", PASSED, A),
@@ -33,9 +33,9 @@ A, C, D = Verdict.APPROVED, Verdict.CHALLENGED, Verdict.DECLINED
         ("threeDSecureRequiredChargeDeclined", PASSED, D),
         ("threeDSecureRequiredProcessingError", ON, D),
         ("threeDSecureOptional", ON, A),
-        ("threeDSecureOptional", ASKED, C),
+        ("threeDSecureOptional", AUTHENTICATION, C),
         ("threeDSecureOptionalProcessingError", ON, A),
-        ("threeDSecureOptionalProcessingError", ASKED, A),
+        ("threeDSecureOptionalProcessingError", AUTHENTICATION, A),
         ("chargeDeclinedIncorrectCvc", ON, D),
         ("chargeDeclinedIncorrectCvc", Setting(cvc_given=False), A),
         ("chargeCustomerFail", ON, D),
@@ -61,4 +61,4 @@ def test_a_challenge_passed_is_not_asked_again(card: object) -> None:
 def test_only_cards_that_know_3d_secure_are_challenged() -> None:
     for card in CARDS.values():
         if card.three_ds is ThreeDS.UNSUPPORTED:
-            assert decide(card, ASKED).verdict is not C
+            assert decide(card, AUTHENTICATION).verdict is not C

@@ -51,8 +51,8 @@ def test_a_lost_event_is_told_of_once(bench: Bench) -> None:
     bench.write_down()
     assert "payment_intent.succeeded" not in bench.events
     bench.world.advance(60)
-    told = bench.world.account().table("v2.core.event")
-    assert [event["data"]["impact"]["event_type"] for event in told.values()] == [
+    events = bench.world.account().table("v2.core.event")
+    assert [event["data"]["impact"]["event_type"] for event in events.values()] == [
         "payment_intent.succeeded"
     ]
     bench.pay()

@@ -46,8 +46,8 @@ def test_numbers_nested_in_other_parameters_are_found() -> None:
 
 
 def test_messages_show_no_card_number() -> None:
-    said = errors.invalid("No such PaymentMethod: '4242424242424242'").error["message"]
-    assert said == "No such PaymentMethod: '************4242'"
+    message = errors.invalid("No such PaymentMethod: '4242424242424242'").error["message"]
+    assert message == "No such PaymentMethod: '************4242'"
 
 
 def test_messages_keep_numbers_that_are_no_card_numbers() -> None:

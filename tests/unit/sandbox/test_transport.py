@@ -162,8 +162,8 @@ def test_an_error_hides_a_refusal_once_and_does_not_replace_it() -> None:
             answer = await stripe.client.post(
                 "/v1/refunds", data={"charge": "ch_nope"}, headers=headers
             )
-            said = answer.status, answer.headers.get("Idempotent-Replayed")
-            assert said == (status, replayed)
+            reply = answer.status, answer.headers.get("Idempotent-Replayed")
+            assert reply == (status, replayed)
 
     play(story)
 
@@ -172,8 +172,8 @@ def test_a_fault_for_one_clients_key_leaves_the_others_alone() -> None:
     async def story(stripe: Stripe) -> None:
         mine = {"Authorization": "Bearer sk_test_mine"}
         match = {"path_prefix": PATH, "api_key": "sk_test_mine"}
-        asked = {"match": match, "kind": "error", "times": 1}
-        made = await stripe.client.post("/_sandbox/faults", json=asked)
+        fault = {"match": match, "kind": "error", "times": 1}
+        made = await stripe.client.post("/_sandbox/faults", json=fault)
         assert "sk_test_mine" not in await made.text()
         assert (await stripe.create("theirs")).status == 200
         assert (await stripe.create("mine", mine)).status == 500
