@@ -29,7 +29,7 @@ from shared.settings import Settings
 from shared.store.connection import connect_async
 from shared.store.pipe import Pipe
 from shared.stripe.endpoints import WEBHOOK_PATH
-from shared.telemetry.tally import HTTP_REQUESTS, HTTP_SECONDS, OTHER
+from shared.telemetry.tally import HTTP_REQUESTS, OTHER
 
 # Stripe waits 10 s for an answer to a webhook; the rest is for a second process's queue.
 RECORD_SECONDS = 4.0
@@ -143,8 +143,7 @@ class Front:
 
     def _health(self, request: Request) -> Answer:
         seconds = time.perf_counter() - request.began_at
-        self._tally.count(HTTP_REQUESTS, route="/health", method=request.method, status="200")
-        self._tally.observe(HTTP_SECONDS, seconds, route="/health")
+        self._tally.request("/health", request.method, 200, seconds)
         identity = identify(request.header(b"x-request-id"), "", "GET /health")
         return json_answer(identity.request_id, HEALTHY)
 

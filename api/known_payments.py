@@ -19,7 +19,8 @@ from shared.errors import CallerError
 from shared.payment_summary import PaymentSummary, summarise
 from shared.store.scripts import Store, redis_errors
 from shared.work.dead_letters import LETTER_KINDS, DeadLetters, ItemFilter
-from shared.work.kinds import ANY_ID, Kind
+from shared.work.items import ANY_ID
+from shared.work.kinds import Kind
 from shared.work.payment_index import CHUNK, ListedPayment, PaymentFilter, PaymentIndex
 from shared.work.payments import ITEMS, Payments, moment
 

@@ -30,7 +30,7 @@ from api.parts import parts
 from api.problems import documented
 from shared.store.figures import Figures, read
 from shared.store.scripts import Store
-from shared.telemetry.tally import HTTP_REQUESTS, HTTP_SECONDS, OTHER
+from shared.telemetry.tally import OTHER
 
 metrics = APIBlueprint(
     "metrics",
@@ -100,12 +100,9 @@ def install(app: Flask) -> None:
 
 def _count(response: Response) -> Response:
     seconds = time.perf_counter() - g.started
-    tally = parts().store.tally
     route = str(request.url_rule or OTHER)
     method = request.method if request.method in METHODS else OTHER
-    status = str(response.status_code)
-    tally.count(HTTP_REQUESTS, route=route, method=method, status=status)
-    tally.observe(HTTP_SECONDS, seconds, route=route)
+    parts().store.tally.request(route, method, response.status_code, seconds)
     return response
 
 

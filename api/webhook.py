@@ -24,8 +24,6 @@ from shared.stripe.endpoints import WEBHOOK_PATH
 from shared.stripe.event import Event, parse_event
 from shared.stripe.signature import BadlySigned, read_signature
 from shared.telemetry.tally import (
-    HTTP_REQUESTS,
-    HTTP_SECONDS,
     OTHER_MODE_EVENTS,
     OWN_ACCOUNT,
     WEBHOOK_SECONDS,
@@ -130,8 +128,7 @@ class WebhookDoor:
     def _tell(self, visit: Visit, status: int, result: str) -> None:
         seconds = time.perf_counter() - visit.request.began_at
         visit.identity.end(status)
-        self._tally.count(HTTP_REQUESTS, route=WEBHOOK_PATH, method="POST", status=str(status))
-        self._tally.observe(HTTP_SECONDS, seconds, route=WEBHOOK_PATH)
+        self._tally.request(WEBHOOK_PATH, "POST", status, seconds)
         self._tally.count(WEBHOOKS, result=result)
         self._tally.observe(WEBHOOK_SECONDS, seconds)
         self._lines.tell(WEBHOOK_PATH, status, seconds, result, visit.identity)

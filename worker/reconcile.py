@@ -23,7 +23,8 @@ from shared.store.scripts import redis_errors
 from shared.stripe.event import Event, parse_event
 from shared.stripe.gateway import PAGE_LIMIT
 from shared.telemetry.logging import get_logger
-from shared.work.kinds import EVENTS, item_id
+from shared.work.items import item_id
+from shared.work.kinds import EVENTS
 from shared.work.reconciliation import OWN, Place, Reconciliation
 from worker.endpoints import note_endpoints
 from worker.registry import handled_types

@@ -141,6 +141,11 @@ class Tally:
             self._sums[metric.name, values, str(bucket)] += 1
             self._sums[metric.name, values, "sum"] += seconds
 
+    def request(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count an answered request of the API and its time."""
+        self.count(HTTP_REQUESTS, route=route, method=method, status=str(status))
+        self.observe(HTTP_SECONDS, seconds, route=route)
+
     def stripe_call(self, operation: str, result: str, seconds: float) -> None:
         """Count a call to Stripe; the gateway calls this after each."""
         bounded = result if result in STRIPE_RESULTS else "refused"

@@ -27,8 +27,8 @@ from shared.work.batch import BatchRecord, BatchState, Member, MemberState
 from shared.work.batch_notification import STARTED, batch_notification
 from shared.work.batch_turns import Turn
 from shared.work.breaker import OPEN_MS
-from shared.work.items import GUARD_MS, UNTRIED
-from shared.work.kinds import NOTIFICATIONS, REFUNDS, item_id
+from shared.work.items import GUARD_MS, UNTRIED, item_id
+from shared.work.kinds import NOTIFICATIONS, REFUNDS
 from shared.work.payments import entry
 from shared.work.refund_jobs import RefundRequest
 

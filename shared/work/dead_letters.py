@@ -16,8 +16,8 @@ from typing import Any, cast
 from shared.errors import CallerError
 from shared.store.scripts import Store, redis_errors
 from shared.work.items import Work
+from shared.work.items import item_id as checked
 from shared.work.kinds import EVENTS, KINDS, NOTIFICATIONS, REFUNDS, Kind
-from shared.work.kinds import item_id as checked
 from shared.work.payments import moment, with_time
 
 Json = dict[str, Any]

@@ -12,6 +12,7 @@ A claim is a lease with a fence: when two workers claim the same item, only the 
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Mapping
@@ -20,9 +21,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.canonical_json import compact
+from shared.errors import CallerError
 from shared.store.scripts import ATTEMPTS_LIMIT, TIMELINE_LIMIT, Call, Store, redis_errors
 from shared.work.breaker import OPEN_MS, PROBE_MS
-from shared.work.kinds import LEASE_MARGIN_SECONDS, Kind, item_id
+from shared.work.kinds import LEASE_MARGIN_SECONDS, Kind
 from shared.work.results import Dead, Result, Retry, Snooze
 
 # Milliseconds after which the relay rings again for a lost doorbell. Longer means slower recovery;
@@ -30,6 +32,7 @@ from shared.work.results import Dead, Result, Retry, Snooze
 GUARD_MS = 5_000
 # Milliseconds, for `Work` without settings: the longest lease of the default settings.
 LEASE_MS = 65_000
+ANY_ID = re.compile(r"[A-Za-z0-9_]{3,128}")
 # Fields of a new item.
 UNTRIED = {"attempts": 0, "crashes": 0, "fence": 0, "deliveries": 1}
 
@@ -52,6 +55,8 @@ class Claim:
     claimed_at_ms: int
     # The keys of the item and of its kind, as the scripts call them.
     names: Mapping[str, str]
+    # What tells its batch of its end, for a refund job that is a member of one; else empty.
+    ended: str
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -81,9 +86,11 @@ class Claim:
         return f'{{"at_ms":{self.claimed_at_ms},{compact(kept)[1:]}'
 
 
-def ended_entry(claim: Claim) -> str:
-    """Render the end of a claimed job for its batch; empty for a job without a batch."""
-    return f"{claim.id}:{claim.fence}" if "batch_id" in claim.fields else ""
+def item_id(text: str) -> str:
+    """Return the text if it can be an item's id. Raises `CallerError` for any other."""
+    if not ANY_ID.fullmatch(text):
+        raise CallerError("This is no id of this service or of Stripe.", code="invalid_id")
+    return text
 
 
 @dataclass(frozen=True)
@@ -169,6 +176,7 @@ class Work:
             fields=fields,
             body=body,
             fence=fields["fence"],
+            ended=f"{item}:{fields['fence']}" if "batch_id" in fields else "",
             attempts=int(fields["attempts"]),
             crashes=int(fields.get("crashes", 0)),
             claimed_at_ms=int(fields["claimed_at"]),
@@ -194,7 +202,7 @@ class Work:
 
         False when the claim was lost. Raises `Unavailable`.
         """
-        plan = self._plan(claim, result, result.reason) | {"ended": ended_entry(claim)}
+        plan = self._plan(claim, result, result.reason) | {"ended": claim.ended}
         return bool(self.store.run(Call("bury", claim.names, [compact(plan)])))
 
     def _plan(self, claim: Claim, result: Result, error: str) -> dict[str, Any]:

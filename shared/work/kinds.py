@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from shared.errors import CallerError
 from shared.settings import CONNECT_TIMEOUT_SECONDS, Settings
 from shared.work.doorbell import template
 from shared.work.stripe_budget import PATIENCE_SECONDS
 
 # Seconds of an attempt besides its calls: for Redis, and for a busy machine.
 LEASE_MARGIN_SECONDS = 5.0
-ANY_ID = re.compile(r"[A-Za-z0-9_]{3,128}")
 
 
 @dataclass(frozen=True)
@@ -60,10 +57,3 @@ UPKEEP = Kind(
     "upkeep", "upkeep", "billing.upkeep", stripe_calls=1, upkeep_seconds=20.0, mortal=False
 )
 KINDS = {kind.name: kind for kind in (EVENTS, REFUNDS, NOTIFICATIONS, UPKEEP)}
-
-
-def item_id(text: str) -> str:
-    """Return the text if it can be an item's id. Raises `CallerError` for any other."""
-    if not ANY_ID.fullmatch(text):
-        raise CallerError("This is no id of this service or of Stripe.", code="invalid_id")
-    return text

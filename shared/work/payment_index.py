@@ -246,6 +246,12 @@ def members(record: PaymentRecord, indexed: tuple[str, ...]) -> list[str]:
     return _members(_listed(record), indexed) if record.known else []
 
 
+def index_changes(before: PaymentRecord, after: PaymentRecord, indexed: tuple[str, ...]) -> Json:
+    """Plan the members to add to the index, and to drop, when a payment's state changes."""
+    now = members(after, indexed)
+    return {"add": scored(now), "drop": sorted(set(members(before, indexed)).difference(now))}
+
+
 def _members(payment: ListedPayment, indexed: tuple[str, ...]) -> list[str]:
     record, one = payment.record, payment.summary
     terms = [(ALL, "")]

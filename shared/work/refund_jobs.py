@@ -21,8 +21,8 @@ from shared.refund_metadata import with_job
 from shared.settings import Settings
 from shared.store.scripts import Call, Store
 from shared.stripe.event import reference
-from shared.work.items import Recording, Work
-from shared.work.kinds import REFUNDS, item_id
+from shared.work.items import Recording, Work, item_id
+from shared.work.kinds import REFUNDS
 from shared.work.payments import entry
 
 Json = dict[str, Any]

@@ -17,9 +17,9 @@ from shared.settings import Settings
 from shared.store.scripts import ATTEMPTS_LIMIT, TIMELINE_LIMIT, Call, Store
 from shared.telemetry.tally import FACTS
 from shared.work.breaker import OPEN_MS
-from shared.work.items import GUARD_MS, Claim, ended_entry
+from shared.work.items import GUARD_MS, Claim
 from shared.work.kinds import EVENTS, NOTIFICATIONS
-from shared.work.payment_index import members, scored
+from shared.work.payment_index import index_changes
 from shared.work.payments import PaymentRecord, Payments, entry
 from shared.work.results import Done, Established
 
@@ -100,14 +100,12 @@ class Settlement:
         """
         heard_at_ms = record.heard_at_ms or claim.claimed_at_ms
         after = replace(record, known=known, heard_at_ms=heard_at_ms)
-        now = members(after, self._settings.indexed_metadata)
-        gone = set(members(record, self._settings.indexed_metadata)).difference(now)
         return {
             "id": record.id,
             "revision": record.revision,
             "known": compact(known),
             "heard_at": str(heard_at_ms),
-            "index": {"add": scored(now), "drop": sorted(gone)},
+            "index": index_changes(record, after, self._settings.indexed_metadata),
         }
 
     def _end(self, claim: Claim, done: Done) -> Json:
@@ -127,7 +125,7 @@ class Settlement:
             "guard_ms": GUARD_MS,
             "open_ms": OPEN_MS,
             "delay_ms": round(done.delay_seconds * 1000),
-            "ended": done.ended or ended_entry(claim),
+            "ended": done.ended or claim.ended,
         }
 
     def _settle(
