@@ -23,7 +23,9 @@ def main() -> int:
         return 0 if options.list else 2
     reports, left = [], options.seconds
     for number, one in enumerate(chosen):
-        report = explore(one, left / (len(chosen) - number), wide=options.wide)
+        # A wide search ends when its time is over, so that each gets a share of it.
+        share = left / (len(chosen) - number) if options.wide else left
+        report = explore(one, share, wide=options.wide)
         left = max(0.0, left - report.seconds)
         reports.append(report)
         if report.violation:
