@@ -50,6 +50,9 @@ def test_a_payments_whole_life_has_one_line_for_each_step(tmp_path: Path) -> Non
 def test_every_line_of_a_process_of_ours_is_json_from_start_to_stop(tmp_path: Path) -> None:
     with service(tmp_path, LOG_FORMAT="json") as running:
         log = running.log
+        assert running.pay("pm_card_visa").status_code == 200
+        # Then the worker and the notifier have started: one that has not stops without a word.
+        wait_until(lambda: running.notifications(type="payment.succeeded"), "the payment is told")
     lines = re.findall(
         r"^\S+ (api|worker|notifier|upkeep|flower) +\| (.*)$", log.read_text(), re.MULTILINE
     )

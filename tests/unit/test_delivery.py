@@ -77,7 +77,9 @@ def claim(attempts: int = 1, age_seconds: float = 0, **fields: str) -> Claim:
         "sequence": "3",
         "body": json.dumps({"id": "ntf_1", "data": {"amount": 1}}),
     }
-    return Claim(NOTIFICATIONS, "ntf_1", kept | fields, None, "1", attempts, 0, CLAIMED_AT_MS, {})
+    return Claim(
+        NOTIFICATIONS, "ntf_1", kept | fields, None, "1", attempts, 0, CLAIMED_AT_MS, {}, ""
+    )
 
 
 def delivered(answer: Answer, one: Claim | None = None) -> Any:

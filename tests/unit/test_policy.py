@@ -38,7 +38,7 @@ def claim(attempts: int = 1, age_seconds: float = 0, kind: Kind = EVENTS) -> Cla
     """Make a claim on an item of some age, at its n-th attempt."""
     fields = {"recorded_at": "1000000"}
     at_ms = 1_000_000 + round(age_seconds * 1000)
-    return Claim(kind, "evt_1", fields, None, "1", attempts, 0, at_ms, {})
+    return Claim(kind, "evt_1", fields, None, "1", attempts, 0, at_ms, {}, "")
 
 
 @pytest.mark.parametrize("attempts", [1, 1000])
