@@ -113,17 +113,11 @@ class Keys:
 
     def of_item(self, kind: Kind, item_id: str) -> dict[str, str]:
         """Name what belongs to one item, each key as the scripts call it."""
-        item = self.item(kind, item_id)
-        return {"item": item, "body": f"{item}:body", "attempts": f"{item}:attempts"}
+        return {name: getattr(self, name)(kind, item_id) for name in ("item", "body", "attempts")}
 
     def of_payment(self, payment_id: str) -> dict[str, str]:
         """Name what belongs to one payment, each key as the scripts call it."""
-        payment = self.payment(payment_id)
-        return {
-            "payment": payment,
-            "timeline": f"{payment}:timeline",
-            "outbox": f"{payment}:outbox",
-        }
+        return {name: getattr(self, name)(payment_id) for name in ("payment", "timeline", "outbox")}
 
     @entry("hash", "One item of work.", TOMBSTONE, ITEM_FIELDS)
     def item(self, kind: Kind, item_id: str) -> str:
