@@ -18,8 +18,8 @@ from api.payment_models import (
 from shared.errors import CallerError
 from shared.payment_summary import PaymentSummary, summarise
 from shared.store.scripts import Store, redis_errors
+from shared.stripe.forms import ID
 from shared.work.dead_letters import LETTER_KINDS, DeadLetters, ItemFilter
-from shared.work.items import ANY_ID
 from shared.work.kinds import Kind
 from shared.work.payment_index import CHUNK, ListedPayment, PaymentFilter, PaymentIndex
 from shared.work.payments import ITEMS, Payments, moment
@@ -34,7 +34,7 @@ PAYMENT_PREFIXES = ("pi_", "ch_", "py_", "cs_")
 
 def payment_id_of(text: str) -> str:
     """Return the text if it can be a payment's id. Raises `CallerError` 404 for any other."""
-    if not ANY_ID.fullmatch(text) or not text.startswith(PAYMENT_PREFIXES):
+    if not ID.fullmatch(text) or not text.startswith(PAYMENT_PREFIXES):
         raise CallerError("No payment has an id like this.", status=404, code="payment_not_found")
     return text
 

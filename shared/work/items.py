@@ -12,7 +12,6 @@ A claim is a lease with a fence: when two workers claim the same item, only the 
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from typing import Any
 from shared.canonical_json import compact
 from shared.errors import CallerError
 from shared.store.scripts import ATTEMPTS_LIMIT, TIMELINE_LIMIT, Call, Store, redis_errors
+from shared.stripe.forms import ID
 from shared.work.breaker import OPEN_MS, PROBE_MS
 from shared.work.kinds import LEASE_MARGIN_SECONDS, Kind
 from shared.work.results import Dead, Result, Retry, Snooze
@@ -32,7 +32,6 @@ from shared.work.results import Dead, Result, Retry, Snooze
 GUARD_MS = 5_000
 # Milliseconds, for `Work` without settings: the longest lease of the default settings.
 LEASE_MS = 65_000
-ANY_ID = re.compile(r"[A-Za-z0-9_]{3,128}")
 # Fields of a new item.
 UNTRIED = {"attempts": 0, "crashes": 0, "fence": 0, "deliveries": 1}
 
@@ -88,7 +87,7 @@ class Claim:
 
 def item_id(text: str) -> str:
     """Return the text if it can be an item's id. Raises `CallerError` for any other."""
-    if not ANY_ID.fullmatch(text):
+    if not ID.fullmatch(text):
         raise CallerError("This is no id of this service or of Stripe.", code="invalid_id")
     return text
 
