@@ -69,24 +69,19 @@ class Life:
         run_script, run_together = Store.run, Store.run_together
         make = StripeGateway.create_refund
 
-        def dying_run(store: Store, call: Call) -> Any:
-            self.reach(f"before {call.script}")
-            answer = run_script(store, call)
-            if self.planned(f"twice {call.script}"):
-                answer = run_script(store, call)
-            self.reach(f"after {call.script}")
-            return answer
-
-        def dying_together(store: Store, calls: Sequence[Call]) -> list[Any]:
-            if not calls:
-                return []
-            script = calls[0].script
+        def dying(script: str, run: Callable[[], Any]) -> Any:
             self.reach(f"before {script}")
-            answer = run_together(store, calls)
+            answer = run()
             if self.planned(f"twice {script}"):
-                answer = run_together(store, calls)
+                answer = run()
             self.reach(f"after {script}")
             return answer
+
+        def dying_run(store: Store, call: Call) -> Any:
+            return dying(call.script, lambda: run_script(store, call))
+
+        def dying_together(store: Store, calls: Sequence[Call]) -> Any:
+            return dying(calls[0].script, lambda: run_together(store, calls)) if calls else []
 
         def dying_refund(gateway: StripeGateway, **parameters: Any) -> Json:
             made = make(gateway, **parameters)
