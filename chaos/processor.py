@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from chaos.stage import Stage
 
 NANOSECONDS = 1_000_000_000
-TICKS = os.sysconf("SC_CLK_TCK")
 BACKGROUND = ("worker", "notifier", "upkeep")
 CLIENT = "client"
 
@@ -40,9 +41,9 @@ def uses(stage: Stage) -> dict[str, Use]:
     """
     by_role: dict[str, Use] = defaultdict(Use)
     for role, pid in _processes(stage):
-        with suppress(OSError):
-            user, system = _fields(pid)[11:13]
-            by_role[role] += Use(ran=(int(user) + int(system)) / TICKS)
+        with suppress(psutil.NoSuchProcess):
+            ran = psutil.Process(pid).cpu_times()
+            by_role[role] += Use(ran=ran.user + ran.system)
         for task in _tasks(pid):
             with suppress(OSError):
                 waited = (task / "schedstat").read_text().split()[1]
@@ -66,26 +67,15 @@ def keep_apart(stage: Stage) -> None:
 def _processes(stage: Stage) -> Iterator[tuple[str, int]]:
     """Give role and pid of each process, children too."""
     yield CLIENT, os.getpid()
-    parents: dict[int, list[int]] = defaultdict(list)
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            parents[int(_fields(int(folder.name))[1])].append(int(folder.name))
     for service in stage.services.values():
         if service.alive:
-            for pid in _family(service.pid, parents):
-                yield service.role, pid
+            yield from ((service.role, pid) for pid in _family(service.pid))
 
 
-def _family(pid: int, parents: dict[int, list[int]]) -> Collection[int]:
-    family = [pid]
-    for one in family:
-        family += parents[one]
-    return family
-
-
-def _fields(pid: int) -> list[str]:
-    """Give the fields of proc_pid_stat(5) from the third, `state`, on."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+def _family(pid: int) -> list[int]:
+    with suppress(psutil.NoSuchProcess):
+        return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+    return []
 
 
 def _tasks(pid: int) -> list[Path]:
