@@ -14,13 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from bench._crowd import slow_stripe
 from bench._event_service import Ledger, serve
 from bench._load import send, signed_requests
 from bench._setting import copies, head, real_event, row, scaled
 from chaos.stage import Crew, Stage, free_ports, wait_until
-from slow.probe import pay
-from slow.relay import Relay
-from slow.troubles import MARKS, PAYERS, SLOW, crowd
+from slow.troubles import PAYERS, STRIPE_SECONDS
 
 PER_SECOND = 100
 SENDERS = 16
@@ -47,8 +46,13 @@ def main() -> None:
         f"{count} webhooks at {PER_SECOND}/s",
         *("beside", "webhook p50, p99 ms", "to notification p50, p99 ms"),
     )
-    for name, payers in (("nothing", 0), (f"{PAYERS} payments at a Stripe that takes 8 s", PAYERS)):
-        answered, notified = measure(count, payers)
+    slow = f"{PAYERS} payments at a Stripe that takes {STRIPE_SECONDS:.0f} s"
+    for name, payers, over_seconds in (
+        ("nothing", 0, 0.0),
+        (f"{slow}, evenly", PAYERS, STRIPE_SECONDS),
+        (f"{slow}, all at once", PAYERS, 0.0),
+    ):
+        answered, notified = measure(count, payers, over_seconds)
         row(
             name,
             *(f"{at(taken, 0.5):.0f}, {at(taken, 0.99):.0f}" for taken in (answered, notified)),
@@ -60,7 +64,7 @@ def at(taken: Sequence[float], share: float) -> float:
     return sorted(taken)[int(len(taken) * share)] * 1000
 
 
-def measure(count: int, payers: int) -> tuple[list[float], list[float]]:
+def measure(count: int, payers: int, over_seconds: float) -> tuple[list[float], list[float]]:
     """Send the events; give the seconds to each answer, and to each notification."""
     stripe_port, service_port = free_ports(2)
     crew = Crew(workers=1, notifiers=1, upkeeps=1)
@@ -74,14 +78,16 @@ def measure(count: int, payers: int) -> tuple[list[float], list[float]]:
     service = serve(service_port, arrivals)
     with ExitStack() as stack:
         stage = Stage(crew=crew, only=ROLES, **settings)
-        stack.enter_context(Relay(stripe_port, int(urlsplit(stage.sandbox).port or 0), MARKS))
+        crowd = stack.enter_context(
+            slow_stripe(stripe_port, int(urlsplit(stage.sandbox).port or 0))
+        )
         stack.enter_context(stage)
         event = real_event(stage, "payment_intent.succeeded")
         made = list(copies(event, count))
         requests = signed_requests(f"{stage.api}/api/webhook", [body for _, body in made])
         payments = [f"{event['data']['object']['id'][:-7]}{n:07d}" for n in range(count)]
         if payers:
-            stack.enter_context(crowd(payers, lambda: pay(stage.api, SLOW)))
+            crowd.pay(stage.api, payers, over_seconds)
         sent, answered = _send(stage, requests)
         wait_until(
             lambda: all(payment in arrivals.arrived for payment in payments),

@@ -205,19 +205,22 @@ def held(stage: Stage, count: int, first: bytes) -> Iterator[None]:
 
 
 @contextmanager
-def crowd(count: int, act: Callable[[], object]) -> Iterator[None]:
-    """Have so many act at a time, again and again."""
+def crowd(count: int, act: Callable[[], object], *, over_seconds: float = 0) -> Iterator[None]:
+    """Have so many act at a time, again and again; they begin together, or spread over a time."""
     end = threading.Event()
 
-    def go_on() -> None:
+    def go_on(number: int) -> None:
+        end.wait(over_seconds * number / count)
         while not end.is_set():
             with contextlib.suppress(requests.RequestException):
                 act()
 
-    threads = [threading.Thread(target=go_on, daemon=True) for _ in range(count)]
+    threads = [
+        threading.Thread(target=go_on, args=(number,), daemon=True) for number in range(count)
+    ]
     for thread in threads:
         thread.start()
-    time.sleep(1)
+    time.sleep(max(1.0, over_seconds))
     try:
         yield
     finally:
