@@ -1,17 +1,19 @@
 """The duty of upkeep for batches of refunds: hear of ends, begin the next members, turn states.
 
 Each step is one script that is safe to repeat, so that a process may die between any two of them.
-Members become refund jobs a few at a time, as many as Stripe takes within two seconds: the queue of
-refunds stays short for others, none of them waits in vain for its turn, and a pause takes effect
-soon.
+Members become refund jobs evenly, at the rate that the budget of calls to Stripe gives to refunds.
+Forty at a time would want the processors in the same moment, with all their events and
+notifications, and the payments of others would wait behind them.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from math import ceil
 from typing import Any, cast
 
 from shared.payment_summary import summarise
@@ -35,9 +37,12 @@ WINDOW_SECONDS = 2.0
 MOST_BEGUN = 500
 # Ends of jobs that one run hears of, and members put back or woken at a time: some milliseconds.
 CHUNK = 500
-# Between two runs while a batch is under way, and while none is.
-BUSY_SECONDS = 0.5
-IDLE_SECONDS = 15.0
+# One run works for this long, in steps, so that the relay's half second between two runs does not
+# make the pace uneven.
+RUN_SECONDS = 2.0
+STEP_SECONDS = 0.1
+# Between two runs while a batch runs, while one waits, and while there is none.
+NO_PAUSE, BUSY_SECONDS, IDLE_SECONDS = 0.0, 0.5, 15.0
 # Between two looks at a balance that did not suffice, in units of the settings' retry step.
 LOOK_FACTOR = 30
 INSUFFICIENT_FUNDS = "insufficient_funds"
@@ -58,24 +63,51 @@ STANDING = {
 }
 
 
-def run_once(runtime: Runtime) -> float:
-    """Do what there is to do for all batches; return the pause until the next run in seconds.
+def run(runtime: Runtime) -> float:
+    """Take steps as long as a batch runs, up to `RUN_SECONDS`; return the pause in seconds.
 
     Raises `Unavailable`; whatever was done by then stays done.
+    """
+    rate = _rate(runtime.settings)
+    began_at = time.monotonic()
+    begun = 0
+    while True:
+        elapsed = time.monotonic() - began_at
+        due = int(rate * (elapsed + STEP_SECONDS)) - begun
+        begun += due
+        pause = run_once(runtime, most=due)
+        if pause != NO_PAUSE or elapsed > RUN_SECONDS:
+            return pause
+        time.sleep(STEP_SECONDS)
+
+
+def run_once(runtime: Runtime, most: int = MOST_BEGUN) -> float:
+    """Take the next step of every batch; return the pause until the next in seconds.
+
+    At most `most` members begin, in each of many batches at least one. Raises `Unavailable`;
+    whatever was done by then stays done.
     """
     heard = _hear(runtime)
     active = [runtime.batches.find(one) for one in runtime.batches.active()]
     batches = [batch for batch in active if batch is not None]
-    running = [one for one in batches if one.state is BatchState.RUNNING]
+    running = sum(batch.state is BatchState.RUNNING for batch in batches)
     for batch in batches:
-        _look_after(runtime, batch, room=_window(runtime.settings) // max(1, len(running)))
+        under_way = _window(runtime.settings) // max(1, running) - batch.count(MemberState.BEGUN)
+        _look_after(runtime, batch, room=min(under_way, ceil(most / max(1, running))))
+    if running:
+        return NO_PAUSE
     return BUSY_SECONDS if heard or batches else IDLE_SECONDS
+
+
+def _rate(settings: Settings) -> float:
+    """Give the refunds per second that the budget lets through when nobody else draws on it."""
+    allowed = bucket("refunds", settings.stripe_endpoint_rate_limit, Priority.REFUNDS)
+    return float(allowed["rate"])
 
 
 def _window(settings: Settings) -> int:
     """Give how many refund jobs of batches may be under way."""
-    allowed = bucket("refunds", settings.stripe_endpoint_rate_limit, Priority.REFUNDS)
-    return min(MOST_BEGUN, max(1, round(float(allowed["rate"]) * WINDOW_SECONDS)))
+    return min(MOST_BEGUN, max(1, round(_rate(settings) * WINDOW_SECONDS)))
 
 
 def _hear(runtime: Runtime) -> int:
@@ -171,7 +203,7 @@ def _go_on(runtime: Runtime, batch: BatchRecord, room: int) -> None:
     if "retry" in batch.fields:
         _put_back(runtime, batch)
         return
-    _begin_next(runtime, batch, room - batch.count(MemberState.BEGUN))
+    _begin_next(runtime, batch, room)
     if not batch.count(*OPEN):
         _last_look(runtime, batch)
         runtime.batches.turn(batch.id, COMPLETE)
