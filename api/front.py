@@ -144,12 +144,12 @@ class Front:
     def _health(self, request: Request) -> Answer:
         seconds = time.perf_counter() - request.began_at
         self._tally.request("/health", request.method, 200, seconds)
-        identity = identify(request.header(b"x-request-id"), "", "GET /health")
+        identity = identify(request.headers.get("x-request-id", ""), "", "GET /health")
         return json_answer(identity.request_id, HEALTHY)
 
     def _own(self, request: Request, error: BillingError) -> Answer:
         """Answer for the application, which was not asked or did not answer."""
-        identity = identify(request.header(b"x-request-id"), "", "refused")
+        identity = identify(request.headers.get("x-request-id", ""), "", "refused")
         seconds = time.perf_counter() - request.began_at
         self._tell(OTHER, request.method, error.status, seconds, identity.request_id)
         return problem_answer(identity.request_id, error)
@@ -168,7 +168,7 @@ class Front:
         trusted = self._settings.trusted_proxies
         if not trusted:
             return request.peer
-        hops = request.header(b"x-forwarded-for").split(",")
+        hops = request.headers.get("x-forwarded-for", "").split(",")
         return (hops[-trusted].strip() if len(hops) >= trusted else "") or request.peer
 
 

@@ -331,9 +331,12 @@ class Connection(asyncio.Protocol):
         path, _, query = self._target.decode("latin-1").partition("?")
         keep = self._parser.should_keep_alive() and not self._parser.should_upgrade()
         method = self._parser.get_method().decode()
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in self._headers.items()
+        }
         self._enter("idle", IDLE_SECONDS)
         self._queue.append(
-            Request(method, path, query, self._headers, bytes(self._body), self._peer, keep)
+            Request(method, path, query, headers, bytes(self._body), self._peer, keep)
         )
         if not self.serving:
             self._next()

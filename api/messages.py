@@ -8,20 +8,16 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Request:
-    """A complete request: head and body. Names of headers are in lower case."""
+    """A complete request: head and body. Headers are Latin-1 text, their names in lower case."""
 
     method: str
     path: str
     query: str
-    headers: dict[bytes, bytes]
+    headers: dict[str, str]
     body: bytes
     peer: str
     keep_alive: bool
     began_at: float = field(default_factory=time.perf_counter)
-
-    def header(self, name: bytes) -> str:
-        """Give a header's value, empty when there is none."""
-        return self.headers.get(name, b"").decode("latin-1")
 
 
 @dataclass(slots=True)

@@ -129,7 +129,7 @@ class Call:
     def _environ(self) -> dict[str, Any]:
         """Build the environment of PEP 3333."""
         request = self.request
-        host, _, port = request.header(b"host").rpartition(":")
+        host, _, port = request.headers.get("host", "").rpartition(":")
         environ: dict[str, Any] = {
             "REQUEST_METHOD": request.method,
             "SCRIPT_NAME": "",
@@ -148,13 +148,12 @@ class Call:
             "wsgi.multiprocess": True,
             "wsgi.run_once": False,
         }
-        for raw, value in request.headers.items():
-            name = raw.decode("latin-1")
+        for name, value in request.headers.items():
             # A header with an underscore would take another header's name; the body is no longer
             # chunked.
             if "_" in name or name in ("content-length", "transfer-encoding"):
                 continue
             variable = name.upper().replace("-", "_")
             prefix = "" if variable == "CONTENT_TYPE" else "HTTP_"
-            environ[prefix + variable] = value.decode("latin-1")
+            environ[prefix + variable] = value
         return environ

@@ -64,8 +64,9 @@ class WebhookDoor:
 
     def receive(self, request: Request, address: str, answer: Callable[[Answer], None]) -> None:
         """Have one webhook answered, whatever happens: at once, or when Redis has taken it."""
+        headers = request.headers
         identity = identify(
-            request.header(b"x-request-id"), request.header(b"traceparent"), f"POST {WEBHOOK_PATH}"
+            headers.get("x-request-id", ""), headers.get("traceparent", ""), f"POST {WEBHOOK_PATH}"
         )
         visit = Visit(request, address, identity, answer)
         self._go_on(visit, partial(self._admit, visit))
@@ -87,7 +88,7 @@ class WebhookDoor:
     def _admit(self, visit: Visit) -> str | None:
         """Verify and read; send to Redis what is to be recorded, else give the result."""
         request = visit.request
-        if not is_known_host(request.header(b"host"), self._settings.allowed_hosts):
+        if not is_known_host(request.headers.get("host", ""), self._settings.allowed_hosts):
             raise CallerError(
                 "The service does not answer to this Host; add the name to ALLOWED_HOSTS.",
                 status=421,
@@ -107,7 +108,7 @@ class WebhookDoor:
         """Accept a signature by any of the secrets; hash nothing for a known forger."""
         oldest = time.time() - self._settings.webhook_tolerance_seconds
         try:
-            signature = read_signature(request.header(b"stripe-signature"), oldest)
+            signature = read_signature(request.headers.get("stripe-signature", ""), oldest)
             self._bad_signatures.admit(address)
             signature.require(request.body, self._secrets)
         except BadlySigned:
