@@ -7,28 +7,21 @@ from typing import Any
 
 from api.messages import Answer
 from api.problems import MEDIA_TYPE, document, retry_seconds, whole_seconds
-from api.request_context import SECURITY_HEADERS
+from api.request_context import Identity
 from shared.errors import BillingError
 from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
-JSON = "application/json"
 MISTAKE = "The service failed. Report the request_id; a retry is safe."
-_ALWAYS = list(SECURITY_HEADERS.items())
 
 
-def json_answer(request_id: str, body: bytes, status: int = 200, media: str = JSON) -> Answer:
-    """Build an answer with the headers that all answers have."""
-    return Answer(status, [("content-type", media), ("X-Request-Id", request_id), *_ALWAYS], body)
-
-
-def problem_answer(request_id: str, error: BillingError) -> Answer:
+def problem_answer(identity: Identity, error: BillingError) -> Answer:
     """Build the problem document of an error."""
     fields: dict[str, Any] = {
         name: value for name, value in error.fields.items() if name != "retry_after_seconds"
     }
-    body = document(error.status, error.code, error.detail, request_id) | fields
-    answer = json_answer(request_id, json.dumps(body).encode(), error.status, MEDIA_TYPE)
+    body = document(error.status, error.code, error.detail, identity.request_id) | fields
+    answer = identity.answer(json.dumps(body).encode(), error.status, MEDIA_TYPE)
     seconds = retry_seconds(error)
     if seconds is not None:
         answer.headers.append(("Retry-After", whole_seconds(seconds)))

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from flask import Flask
 
-from api.answers import json_answer, mistake, problem_answer
+from api.answers import mistake, problem_answer
 from api.health import HEALTHY, READY_SECONDS
 from api.http1 import LAST_REQUESTS_SECONDS, Connection, Connections
 from api.messages import Answer, Fault, Request
@@ -97,7 +97,7 @@ class Front:
         error = kind(fault.detail, code=fault.code, retry_after_seconds=fault.retry_after_seconds)
         error.status = fault.status
         self._tell(OTHER, OTHER, fault.status, 0.0, identity.request_id)
-        return problem_answer(identity.request_id, error)
+        return problem_answer(identity, error)
 
     def serve(self, connection: Connection, request: Request) -> None:
         """Have a whole request answered."""
@@ -145,14 +145,14 @@ class Front:
         seconds = time.perf_counter() - request.began_at
         self._tally.request("/health", request.method, 200, seconds)
         identity = identify(request.headers.get("x-request-id", ""), "", "GET /health")
-        return json_answer(identity.request_id, HEALTHY)
+        return identity.answer(HEALTHY)
 
     def _own(self, request: Request, error: BillingError) -> Answer:
         """Answer for the application, which was not asked or did not answer."""
         identity = identify(request.headers.get("x-request-id", ""), "", "refused")
         seconds = time.perf_counter() - request.began_at
         self._tell(OTHER, request.method, error.status, seconds, identity.request_id)
-        return problem_answer(identity.request_id, error)
+        return problem_answer(identity, error)
 
     def _tell(self, route: str, method: str, status: int, seconds: float, request_id: str) -> None:
         known = method if method in ("GET", "POST") else OTHER

@@ -1,18 +1,23 @@
-"""The id, the trace and the log line of every request."""
+"""The id, the trace, the headers and the log line of every request."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
+import sys
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import structlog
 from flask import Flask, Response, g, request
 from opentelemetry import context
 from opentelemetry.trace import Span, SpanKind, set_span_in_context
 
+from api.messages import Answer
 from shared.card_numbers import holds_card_number
+from shared.settings import Settings
 from shared.telemetry import tracing
 from shared.telemetry.logging import get_logger
 
@@ -27,6 +32,8 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+_ALWAYS = tuple(SECURITY_HEADERS.items())
+JSON = "application/json"
 
 
 @dataclass(slots=True)
@@ -34,15 +41,15 @@ class Identity:
     """The id and trace that connect an answer, a log line and recorded work to one request."""
 
     request_id: str
-    traceparent: str
+    # The fields to record with work of this request.
+    trace: dict[str, str]
     span: Span | None
     given: bool = False
 
-    @property
-    def trace(self) -> dict[str, str]:
-        """Give the fields to record with work of this request."""
-        fields = {"request_id": self.request_id, "traceparent": self.traceparent}
-        return {name: value for name, value in fields.items() if value}
+    def answer(self, body: bytes, status: int = 200, media: str = JSON) -> Answer:
+        """Build an answer with the headers that all answers have."""
+        own = ("content-type", media), ("X-Request-Id", self.request_id)
+        return Answer(status, [*own, *_ALWAYS], body)
 
     def end(self, status: int) -> None:
         """End the span, if there is one."""
@@ -59,10 +66,14 @@ def identify(given: str, parent: str, name: str) -> Identity:
     acceptable = bool(given and REQUEST_ID.fullmatch(given) and not holds_card_number(given))
     request_id = given if acceptable else f"req_{secrets.token_hex(12)}"
     traceparent = parent if TRACEPARENT.fullmatch(parent) else ""
-    if not tracing.enabled():
-        return Identity(request_id, traceparent, None, acceptable)
-    span = tracing.start(name, traceparent or None, SpanKind.SERVER)
-    return Identity(request_id, tracing.traceparent(span), span, acceptable)
+    span = None
+    if tracing.enabled():
+        span = tracing.start(name, traceparent or None, SpanKind.SERVER)
+        traceparent = tracing.traceparent(span)
+    trace = {"request_id": request_id}
+    if traceparent:
+        trace["traceparent"] = traceparent
+    return Identity(request_id, trace, span, acceptable)
 
 
 def tell(route: str, method: str, status: int, seconds: float, **ids: str) -> None:
@@ -75,6 +86,42 @@ def tell(route: str, method: str, status: int, seconds: float, **ids: str) -> No
         duration_ms=round(seconds * 1000, 1),
         **ids,
     )
+
+
+class RequestLines:
+    """Write lines whose values are all our own, so that they need no search for secrets.
+
+    All lines of one turn of the event loop are written at once. A line with a caller's own request
+    id goes through the ordinary logger with its redaction; so does every line in text format.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._ordinary = settings.log_format != "json"
+        self._silent = settings.log_level in ("WARNING", "ERROR")
+        self._lines: list[str] = []
+
+    def end(self, identity: Identity, route: str, status: int, seconds: float, result: str) -> None:
+        """End a POST: its span now, its line at the end of this turn of the event loop."""
+        identity.end(status)
+        if self._silent:
+            return
+        if self._ordinary or identity.given:
+            tell(route, "POST", status, seconds, result=result, request_id=identity.request_id)
+            return
+        if not self._lines:
+            asyncio.get_running_loop().call_soon(self._write)
+        now = datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00")
+        self._lines.append(
+            f'{{"method":"POST","route":"{route}","status":{status},'
+            f'"duration_ms":{seconds * 1000:.1f},"result":"{result}",'
+            f'"request_id":"{identity.request_id}","event":"request","process":"api",'
+            f'"level":"info","timestamp":"{now}Z"}}\n'
+        )
+
+    def _write(self) -> None:
+        lines, self._lines = self._lines, []
+        sys.stderr.write("".join(lines))
+        sys.stderr.flush()
 
 
 def install(app: Flask) -> None:

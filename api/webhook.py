@@ -9,13 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
-from api.answers import json_answer, mistake, problem_answer
-from api.bad_signatures import BadSignatures
+from limits import RateLimitItemPerSecond
+
+from api.answers import mistake, problem_answer
 from api.messages import Answer, Request
-from api.request_context import Identity, identify
-from api.request_lines import RequestLines
+from api.refusal_limit import RefusalLimit
+from api.request_context import Identity, RequestLines, identify
 from shared.errors import BillingError, CallerError, Unavailable
 from shared.hosts import is_known_host
 from shared.settings import Settings
@@ -26,14 +27,16 @@ from shared.stripe.signature import BadlySigned, read_signature
 from shared.telemetry.tally import (
     OTHER_MODE_EVENTS,
     OWN_ACCOUNT,
-    WEBHOOK_SECONDS,
-    WEBHOOKS,
     Tally,
 )
 from shared.work.inbox import Inbox
 
 # Stripe comes again by itself; this tells anyone else.
 FULL_RETRY_SECONDS = 30
+# Signatures still checked per second and address above the limit; 1 MB takes 1 ms to hash.
+STILL_CHECKED = RateLimitItemPerSecond(20)
+# Names by which one process is called; Stripe uses one.
+HOSTS_REMEMBERED = 64
 ANSWERS = {
     result: f'{{"received":true,"result":"{result}"}}\n'.encode()
     for result in ("recorded", "duplicate", "other_mode")
@@ -50,12 +53,45 @@ class Visit:
     answer: Callable[[Answer], None]
 
 
+class BadSignatures(RefusalLimit):
+    """Count badly signed webhooks by address; answer 429 instead of 400 above the limit.
+
+    Webhooks of an address above the limit are refused before their signature is checked, except for
+    a few per second. Stripe may come through the same proxy as a forger: webhooks of an address
+    that has sent one good signature are always checked. So Stripe's events may be answered 429 only
+    before its first good one, and Stripe sends those again.
+    """
+
+    def __init__(self, per_minute: int) -> None:
+        detail = "Too many badly signed requests came from this address; try again later."
+        super().__init__(per_minute, detail, "too_many_bad_signatures")
+        # Its size is bounded by the addresses of Stripe and of proxies: a forger adds none.
+        self._proven: set[str] = set()
+
+    def admit(self, address: str) -> None:
+        """Refuse an address above the limit before its signature is checked.
+
+        Raises `CallerError` 429.
+        """
+        if address in self._proven or self._limiter.test(self._limit, address):
+            return
+        if not self._limiter.hit(STILL_CHECKED, address):
+            raise self._refusal(address)
+
+    def prove(self, address: str) -> None:
+        """Note that a good signature has come from an address."""
+        self._proven.add(address)
+
+
 class WebhookDoor:
     """Receive events: strict about who sends them, one round trip to Redis for each."""
 
     def __init__(self, settings: Settings, inbox: Inbox, pipe: Pipe, tally: Tally) -> None:
         self._settings = settings
+        self._livemode = settings.livemode
         self._secrets = [s.get_secret_value().encode() for s in settings.stripe_webhook_secret]
+        allowed = partial(is_known_host, allowed=settings.allowed_hosts)
+        self._is_known_host = lru_cache(HOSTS_REMEMBERED)(allowed)
         self._inbox = inbox
         self._pipe = pipe
         self._tally = tally
@@ -73,22 +109,21 @@ class WebhookDoor:
 
     def _go_on(self, visit: Visit, step: Callable[[], str | None]) -> None:
         """Take a step; answer with its result, if it has one, or with what went wrong."""
-        request_id = visit.identity.request_id
         try:
             result = step()
             if result is None:
                 return
-            answer = json_answer(request_id, ANSWERS[result])
+            answer = visit.identity.answer(ANSWERS[result])
         except Exception as caught:  # noqa: BLE001  # the edge: the caller hears of whatever it was
             error = caught if isinstance(caught, BillingError) else mistake(caught)
-            result, answer = error.code, problem_answer(request_id, error)
+            result, answer = error.code, problem_answer(visit.identity, error)
         self._tell(visit, answer.status, result)
         visit.answer(answer)
 
     def _admit(self, visit: Visit) -> str | None:
         """Verify and read; send to Redis what is to be recorded, else give the result."""
         request = visit.request
-        if not is_known_host(request.headers.get("host", ""), self._settings.allowed_hosts):
+        if not self._is_known_host(request.headers.get("host", "")):
             raise CallerError(
                 "The service does not answer to this Host; add the name to ALLOWED_HOSTS.",
                 status=421,
@@ -96,7 +131,7 @@ class WebhookDoor:
             )
         self._verify(request, visit.address)
         event = parse_event(request.body)
-        if event.livemode != self._settings.livemode:
+        if event.livemode != self._livemode:
             return self._other_mode(event)
         recording = self._inbox.recording(
             event, request.body.decode(), "webhook", visit.identity.trace
@@ -128,11 +163,8 @@ class WebhookDoor:
 
     def _tell(self, visit: Visit, status: int, result: str) -> None:
         seconds = time.perf_counter() - visit.request.began_at
-        visit.identity.end(status)
-        self._tally.request(WEBHOOK_PATH, "POST", status, seconds)
-        self._tally.count(WEBHOOKS, result=result)
-        self._tally.observe(WEBHOOK_SECONDS, seconds)
-        self._lines.tell(WEBHOOK_PATH, status, seconds, result, visit.identity)
+        self._tally.webhook(WEBHOOK_PATH, status, seconds, result)
+        self._lines.end(visit.identity, WEBHOOK_PATH, status, seconds, result)
 
 
 def _result_of(outcome: list[str] | Unavailable) -> str:

@@ -98,7 +98,7 @@ class Pipe:
             self._writer = None
 
     async def _write_in_time(self, together: list[_Request]) -> None:
-        outcomes: list[Any] = [unanswered()] * len(together)
+        outcomes: list[Any] = []
         try:
             async with asyncio.timeout_at(together[0].ends_at):
                 outcomes = await self._write(together)
@@ -107,6 +107,8 @@ class Pipe:
             await self._drop()
         finally:
             loop = asyncio.get_running_loop()
+            if not outcomes:  # stopped before there were any
+                outcomes = [unanswered()] * len(together)
             for request, outcome in zip(together, outcomes, strict=True):
                 # By the loop, so that what one caller makes of its result is no other's trouble.
                 loop.call_soon(request.receiver, outcome)

@@ -146,6 +146,12 @@ class Tally:
         self.count(HTTP_REQUESTS, route=route, method=method, status=str(status))
         self.observe(HTTP_SECONDS, seconds, route=route)
 
+    def webhook(self, route: str, status: int, seconds: float, result: str) -> None:
+        """Count an answered webhook, its result and its time."""
+        self.request(route, "POST", status, seconds)
+        self.count(WEBHOOKS, result=result)
+        self.observe(WEBHOOK_SECONDS, seconds)
+
     def stripe_call(self, operation: str, result: str, seconds: float) -> None:
         """Count a call to Stripe; the gateway calls this after each."""
         bounded = result if result in STRIPE_RESULTS else "refused"

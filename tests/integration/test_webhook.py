@@ -11,7 +11,7 @@ import stripe
 from limits import RateLimitItemPerSecond
 from redis import Redis
 
-from api.bad_signatures import STILL_CHECKED
+from api.webhook import STILL_CHECKED
 from shared.store.scripts import Store
 from shared.stripe.signature import Signature
 from shared.work.kinds import EVENTS
@@ -255,7 +255,7 @@ def test_where_a_good_signature_came_from_forgers_keep_nobody_out(
     hands: Hands, event: dict[str, object], real_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hands.client = open_door(make_settings(bad_signatures_per_minute=2), real_store)
-    monkeypatch.setattr("api.bad_signatures.STILL_CHECKED", RateLimitItemPerSecond(1))
+    monkeypatch.setattr("api.webhook.STILL_CHECKED", RateLimitItemPerSecond(1))
     assert hands.post_event(event).status_code == 200
     for number in range(30):
         assert hands.post_event(event, secret=FORGED).status_code == (400 if number < 2 else 429)
