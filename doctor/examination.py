@@ -201,7 +201,7 @@ def _processes(store: Store) -> Iterator[Finding]:
         yield Finding(
             "error",
             "workers",
-            f"the worker {process} is stuck: none of its threads gets anywhere",
+            f"the worker {process} is stuck: none of its threads makes progress",
             "Restart it, and keep its log: others do its work when its leases end.",
         )
     for kind, count in DeadLetters(store).count().items():

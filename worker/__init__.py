@@ -1,1 +1,1 @@
-"""The worker: claims items of work, acts on them and marks the result."""
+"""The worker: claims items of work, acts on them and records the result."""

@@ -1,4 +1,4 @@
-"""`python -m worker`: one worker process with the pool and the switches that were measured best."""
+"""`python -m worker`: one worker process, with the pool and options that measured fastest."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ log = get_logger(__name__)
 
 
 def main() -> None:
-    """Serve the queues until SIGTERM; exit 2 with every problem of the settings named."""
+    """Serve the queues until SIGTERM; exit 2 and name every problem of the settings."""
     try:
         with lasting_imports():
             from worker.app import app, settings
     except Misconfigured as error:
         refuse_start("The worker", error)
-    # Celery sets its logging up after it has connected to Redis; ours is to be there before.
+    # Celery configures logging after it has connected to Redis; errors before that need ours.
     configure_logging(settings, "worker")
     step_back()
     outage_log.install()
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def _say_nothing(*_: object) -> None:
-    """Stand for what Celery prints at a stop: plain text between lines of JSON."""
+    """Replace the function by which Celery prints plain text between lines of JSON at a stop."""
 
 
 def _note(signals: list[str], sig: str = "", **_: object) -> None:
@@ -58,7 +58,7 @@ def _note(signals: list[str], sig: str = "", **_: object) -> None:
 
 
 def switches(settings: Settings) -> list[str]:
-    """Give the command line of Celery's worker."""
+    """Return the command line of Celery's worker."""
     return [
         "--quiet",  # no banner between the lines of JSON
         "worker",
@@ -73,7 +73,7 @@ def switches(settings: Settings) -> list[str]:
 
 
 def _node(settings: Settings) -> str:
-    """Name this worker for Flower: several on one host are several, and the notifier says so."""
+    """Name this worker in Flower: by its queue if it serves only one, and by its process id."""
     role = settings.worker_queues[0] if len(settings.worker_queues) == 1 else "worker"
     return f"{role}-{os.getpid()}@%h"
 

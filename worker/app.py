@@ -1,8 +1,8 @@
-"""The Celery application of a worker: its tasks of one line each.
+"""The Celery application of a worker, with one task for each queue.
 
-The Celery message is a doorbell that carries an id; the work itself is recorded in Redis, so
-kombu's own acknowledgement emulation is off and nothing is lost with a message. The figures behind
-each choice are in docs/adr/0003-doorbells-not-messages.md.
+A Celery message is a doorbell that carries an id. The work itself is recorded in Redis, so kombu's
+emulation of acknowledgements is off, and the loss of a message loses no work.
+docs/adr/0003-doorbells-not-messages.md has the figures behind each choice.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ task_events = TaskEvents()
 
 @cache
 def runtime() -> Runtime:
-    """Give this process's runtime, built at its first task."""
+    """Return the runtime of this process; the first call builds it."""
     return Runtime.from_settings(settings)
 
 
@@ -51,7 +51,7 @@ def _configure_logging(**_: object) -> None:
 
 @worker_init.connect
 def _begin(**_: object) -> None:
-    """Check Redis before any work, and start to add this process's counts to it."""
+    """Check Redis before any work, then start this process's background thread."""
     store = runtime().store
     try:
         ours = ensure_usable(store, settings)
@@ -63,39 +63,39 @@ def _begin(**_: object) -> None:
 
 @cache
 def side_threads() -> SideThreads:
-    """Give the threads in which slow deliveries go on."""
+    """Return the threads in which slow deliveries continue."""
     return SideThreads(expected=EXPECTED)
 
 
 @cache
 def signs() -> Signs:
-    """Give what tells that this process consumes its queues."""
+    """Return the object that records in Redis which queues this process serves."""
     return Signs(runtime().store)
 
 
 @cache
 def progress() -> Progress:
-    """Give what knows whether this process gets anywhere."""
+    """Return the object that knows whether this process makes progress."""
     return Progress(longest_lease_seconds(settings))
 
 
 @inspect_command()
 def progress_of_worker(_: object) -> dict[str, bool]:
-    """Answer `python -m worker.ping`: whether this worker is stuck."""
+    """Tell `python -m worker.ping` whether this worker is stuck."""
     return {"stuck": progress().is_stuck()}
 
 
 @cache
 def bells() -> Bells:
-    """Give what serves this process's queues."""
+    """Return the object that serves this process's queues."""
     return Bells(runtime().store, task_events, _work)
 
 
 def _work(queue: str, item_id: str) -> str | None:
-    """Make an attempt at an item; say why it was given up, if it was.
+    """Make an attempt at an item; return the reason if it became a dead letter.
 
-    Lets an outage of Redis end it quietly: the item's lease lapses, and the relay rings. A message
-    of somebody else's, with an id that is none, is dropped.
+    An outage of Redis ends the attempt with a warning in the log: the item's lease lapses, and the
+    relay rings again. A message with an invalid id is dropped.
     """
     try:
         with progress().attempt():
@@ -106,7 +106,7 @@ def _work(queue: str, item_id: str) -> str | None:
         return None
 
 
-EXPECTED = (GivenUp,)  # the attempt's own line has told of it
+EXPECTED = (GivenUp,)  # the attempt has logged it
 
 
 @app.task(name=EVENTS.task, throws=EXPECTED)
@@ -129,5 +129,5 @@ def deliver_task(notification_id: str) -> None:
 
 @app.task(name=UPKEEP.task, throws=EXPECTED)
 def upkeep_task(duty: str) -> None:
-    """Do one duty of upkeep."""
+    """Perform one duty of upkeep."""
     bells().serve(UPKEEP.name, duty)

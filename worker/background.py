@@ -1,4 +1,4 @@
-"""Work in the background of a machine: whoever answers people gets a processor first."""
+"""The lower CPU priority of background work: processes that people wait for run first."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-# Steps of nice(2): a third of the share that a process of the usual priority has.
+# Steps of nice(2): the process gets a third of the CPU time of one with the usual priority.
 NICENESS = 5
-# Where the kernel shares processors between sessions first (sched(7), "The autogroup feature"), the
-# session has to step back, or a process yields to its own children alone.
+# Where the kernel first divides CPU time between sessions (sched(7), "The autogroup feature"), the
+# niceness of a process counts only within its session, so the session's is raised too.
 AUTOGROUP = Path("/proc/self/autogroup")
 
 
 def step_back() -> None:
-    """Let the processes that somebody waits for have a processor first; at most once a process.
+    """Lower the CPU priority of this process; call it once.
 
-    Changes nothing while there are processors for all. Between containers and units of systemd
-    their shares decide instead (docker-compose.yml, deploy/).
+    It has no effect while there are processors for all. Between containers and between units of
+    systemd their CPU shares decide instead (docker-compose.yml, deploy/).
     """
     os.nice(NICENESS)
     if _leads_session():
@@ -26,5 +26,5 @@ def step_back() -> None:
 
 
 def _leads_session() -> bool:
-    """Say whether the session is our own, and not that of a person's shell."""
+    """Say whether this process leads its session, so that it is not that of a person's shell."""
     return os.getsid(0) == os.getpid()

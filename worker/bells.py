@@ -1,9 +1,9 @@
-"""Serve doorbells: the one that Celery brought, then some that wait behind it in the queue.
+"""Serve doorbells: the one that Celery delivered, then some that wait behind it in the queue.
 
-Celery's own work for a message costs as much as the item it rings for. So a thread that has served
-one takes the next from the queue by itself, one at a time, and only for a moment: nothing waits
-behind an item that takes long, and the other queues get their turn. A bell that is lost with its
-process is rung again by the relay, as Celery's are.
+Celery spends as much on a message as the worker on the item it rings for. So a thread that has
+served one doorbell takes the next from the queue itself, one at a time and only for a moment:
+no doorbell waits behind an item that takes long, and the other queues get their turn. If the
+process dies with a doorbell, the relay rings again, as it does for those that Celery delivered.
 """
 
 from __future__ import annotations
@@ -17,19 +17,22 @@ from shared.work.doorbell import Bell, read_bell
 from shared.work.kinds import KINDS
 from worker.task_events import TaskEvents
 
-# Items served for one message: a tenth of Celery's work for each, and ten of its messages go as
-# fast as they did alone.
+# Most items served for one message. Each then carries a tenth of Celery's cost, and ten messages
+# take as long as without this.
 MOST = 10
-# After this long the thread goes back to Celery, which may have brought it another queue's message.
+# After this long the thread returns to Celery, which may hold a message of another queue for it.
 LONGEST_SECONDS = 0.2
 
 
 class GivenUp(Exception):
-    """The item is a dead letter now: Flower shows its task among the failed ones."""
+    """The item became a dead letter; Flower shows its task as failed."""
 
 
 class Bells:
-    """Serve the queues of a worker; `act(queue, item_id)` says why an item was given up."""
+    """Serve the queues of a worker.
+
+    `act(queue, item_id)` makes one attempt and returns the reason if the item became a dead letter.
+    """
 
     def __init__(
         self, store: Store, task_events: TaskEvents, act: Callable[[str, str], str | None]
@@ -39,9 +42,9 @@ class Bells:
         self._act = act
 
     def serve(self, queue: str, item_id: str) -> None:
-        """Act for the bell that Celery brought, and for some that wait behind it.
+        """Make an attempt for the doorbell that Celery delivered, and for some behind it.
 
-        Raises `GivenUp` when the first item was given up.
+        Raises `GivenUp` when the first item became a dead letter.
         """
         ends_at = time.monotonic() + LONGEST_SECONDS
         given_up = self._act(queue, item_id)
@@ -55,7 +58,7 @@ class Bells:
             end(self._act(queue, bell.item_id))
 
     def _next(self, queue: str) -> Bell | None:
-        """Take the next bell; what is none is put back for Celery, which has a way with garbage."""
+        """Take the next doorbell; put any other message back for Celery, which sets it aside."""
         name = self._store.keys.queue(KINDS[queue])
         try:
             message = self._store.pop(name)
@@ -63,5 +66,5 @@ class Bells:
             if message is not None and bell is None:
                 self._store.put_back(name, message)
         except Unavailable:
-            return None  # Celery reads the same Redis, and tells of its outage
+            return None  # Celery reads the same Redis and logs its outage
         return bell

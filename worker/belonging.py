@@ -1,6 +1,6 @@
 """Which payment and which batch an event belongs to, and whose payment that is.
 
-What an event does not say is known from earlier events, or looked up at Stripe.
+What an event does not contain comes from earlier events, or is looked up at Stripe.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from worker import look_ups
 from worker.runtime import Runtime
 
 Json = dict[str, Any]
-# What is told of these names the event and the user of their payment.
+# Families of facts whose notifications name the concert and the user of their payment, which
+# Stripe's own event does not contain.
 NEEDS_CONTEXT = (
     "refund",
     UNLISTED,
@@ -32,10 +33,10 @@ METADATA_FIELDS = ("event_id", "user_id")
 
 
 def payment_of_event(runtime: Runtime, event: Event) -> str | None:
-    """Name the payment an event belongs to; of a charge that has an intent, the intent.
+    """Return the id of the payment an event belongs to: its intent, or a charge without an intent.
 
-    Refunds and disputes may name their charge only. Raises `Unavailable` when Stripe must be
-    asked and does not answer.
+    Refunds and disputes may name only their charge, whose intent is then looked up. Raises
+    `Unavailable` when Redis or Stripe does not answer.
     """
     named, charge = event.payment_id, event.object.get("charge")
     if named is None or charge is None or reference(charge) != named:
@@ -45,9 +46,9 @@ def payment_of_event(runtime: Runtime, event: Event) -> str | None:
 
 
 def ended_refund(runtime: Runtime, event: Event, facts: list[Fact]) -> str:
-    """Spell the hand-over of an event that says how a member's refund stands; empty for any other.
+    """Return `job:event` if the event changes the refund of a batch's member, else ''.
 
-    The first such event comes while the job itself tells. Raises `Unavailable`.
+    `refund.created` does not count: the refund job reports that state itself. Raises `Unavailable`.
     """
     if event.type == "refund.created":
         return ""
@@ -59,10 +60,10 @@ def ended_refund(runtime: Runtime, event: Event, facts: list[Fact]) -> str:
 
 
 def made_here(runtime: Runtime, event: Event, record: PaymentRecord) -> bool:
-    """Say whether a payment, or the refund an event is about, was made by this service.
+    """Say whether this service made the payment, or the refund that the event is about.
 
-    Known by the idempotency key of the request behind an event, by the API's own mark, or by the
-    event or the user that its metadata name.
+    The idempotency key of the request behind the event shows it, or the API's mark in Redis, or a
+    concert or user in the metadata. Raises `Unavailable`.
     """
     payments, kind = runtime.payments, event.object.get("object")
     if (event.request_key or "").startswith(OUR_KEYS):
@@ -81,9 +82,10 @@ def made_here(runtime: Runtime, event: Event, record: PaymentRecord) -> bool:
 def look_up_context(
     runtime: Runtime, event: Event, record: PaymentRecord, facts: list[Fact]
 ) -> dict[str, str]:
-    """Learn whose payment it is, when its own events have not told us: one look at Stripe.
+    """Return the payment's concert, user and e-mail from Stripe, if no earlier event had them.
 
-    It only adorns the notification: a payment that Stripe does not show is told without it.
+    They only complete the notification: without them it is sent all the same when Stripe does not
+    show the payment. Raises `Unavailable`.
     """
     if not any(f.family in NEEDS_CONTEXT for f in facts):
         return {}
@@ -101,7 +103,7 @@ def look_up_context(
 
 
 def _payment(runtime: Runtime, payment_id: str, account: str | None) -> Json:
-    """Look a payment up by its intent or its charge, in the form of an intent, if it is shown."""
+    """Look up an intent, or a charge in the form of an intent; empty if Stripe does not show it."""
     shown = look_ups.payment(runtime.gateway, payment_id, account)
     if not shown or payment_id.startswith("pi_"):
         return shown

@@ -1,9 +1,9 @@
-"""The queues as Celery reads them, for a Redis that answers with errors and lists with garbage.
+"""Keep Celery reading its queues when Redis answers with an error or a message is unreadable.
 
-kombu takes an error answer to BRPOP, and a message that it cannot read, for the end of the worker.
-Here the first is an outage like any other, after which Celery reconnects (with its setting
-`broker_channel_error_retry`), and the second is put aside for a person. A message is a doorbell:
-whatever becomes of one, the relay rings again.
+In kombu, an error answer to BRPOP or an unreadable message ends the worker. Here the error is an
+outage like any other, after which Celery reconnects (with its setting
+`broker_channel_error_retry`), and the message is set aside for a person. A message is a doorbell:
+whatever happens to it, the relay rings again.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from shared.telemetry.logging import get_logger
 from shared.work.kinds import KINDS
 
 log = get_logger(__name__)
-# A Redis that refuses to be read is asked again this much later: a fail-over takes seconds.
+# Pause before the next read after Redis refused one; a fail-over takes seconds.
 PAUSE_SECONDS = 1.0
-# A message that no worker of ours can read.
+# Errors of kombu for a message that it cannot decode.
 UNREADABLE = (ValueError, RecursionError)
 
 
 class Aside:
-    """Holds the function that keeps garbage, which the worker sets."""
+    """Holds the function that sets a message aside; the worker assigns it at start."""
 
     put: ClassVar[Callable[[str, str], None]] = staticmethod(lambda _queue, _message: None)
 
 
 class _Survivor:
-    """What both of our channels do otherwise than kombu's."""
+    """What both of our channels change in kombu's."""
 
-    # Nothing is kept of a message that was read, so there is nothing to restore at an end.
+    # A message that was read is not stored anywhere, so a stop has nothing to restore.
     do_restore = False
 
     def _brpop_read(self, **options: Any) -> Any:
@@ -55,7 +55,7 @@ class _Survivor:
 
 
 def _text_of(error: Exception) -> str:
-    """Give back the message that could not be read."""
+    """Return the text of the message that could not be decoded."""
     if isinstance(error, json.JSONDecodeError):
         return error.doc
     if isinstance(error, UnicodeDecodeError):
@@ -64,7 +64,7 @@ def _text_of(error: Exception) -> str:
 
 
 class _Reader:
-    """What both of our transports do otherwise than kombu's."""
+    """What both of our transports change in kombu's."""
 
     def _deliver(self, message: Any, queue: str) -> None:
         if queue in KINDS and not is_doorbell(message, queue):
@@ -74,7 +74,7 @@ class _Reader:
 
 
 def is_doorbell(message: Any, queue: str) -> bool:
-    """Say whether a message has the form of this queue's own."""
+    """Say whether a message has the form of this queue's doorbells."""
     match message:
         case {
             "body": str(),
@@ -106,19 +106,19 @@ class BellSentinelTransport(_Reader, SentinelTransport):  # type: ignore[misc]  
 
 
 class WarmHangUp(bootsteps.StartStopStep):
-    """Have SIGHUP end the worker as SIGTERM does.
+    """Make SIGHUP stop the worker as SIGTERM does.
 
-    Celery would start its file anew as a script, which is none of ours: whatever watches the
-    process starts it again.
+    Celery would run its command line again as a script, which is not how this worker is started;
+    whatever supervises the process starts it again.
     """
 
     def start(self, _: Any) -> None:
-        """Take the signal from Celery, which has set its own by now."""
+        """Replace Celery's signal handler, which Celery has set by now."""
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
 
 
 def install() -> None:
-    """Have kombu use our transports."""
+    """Register our transports with kombu."""
     ours = {"redis": BellTransport, "rediss": BellTransport, "sentinel": BellSentinelTransport}
     for scheme, transport in ours.items():
         TRANSPORT_ALIASES[scheme] = f"{__name__}:{transport.__name__}"

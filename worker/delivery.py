@@ -1,4 +1,4 @@
-"""Deliver one notification to the event service: signed, bounded, never redirected."""
+"""Deliver one notification to the event service: signed, within a deadline, never redirected."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from worker.event_service import Answer
 from worker.policy import backoff, reason_of
 from worker.runtime import Runtime
 
-# A replica that is away comes back within seconds, or somebody has to look.
+# Pause while a required replica is away; it returns within seconds, or an operator must act.
 UNSURE_SECONDS = 2.0
-# While the event service is taken for ill, a notification waits this long without an attempt.
+# Range of the pause of a notification, without an attempt, while the breaker is open.
 PAUSE_SECONDS = (3.0, 10.0)
 USER_AGENT = "billing-service/1 (+standard-webhooks)"
 _dice = random.SystemRandom()
 
 
 def deliver(runtime: Runtime, claim: Claim) -> Result:
-    """Make one attempt to deliver a notification. Raises `Unavailable` when Redis is."""
+    """Make one attempt to deliver a notification. Raises `Unavailable` when Redis is down."""
     unsure = _unsure(runtime, claim)
     if unsure:
         return Snooze(UNSURE_SECONDS, unsure)
@@ -51,10 +51,10 @@ def deliver(runtime: Runtime, claim: Claim) -> Result:
 
 
 def _unsure(runtime: Runtime, claim: Claim) -> str:
-    """Say why the notification may not be sent yet; '' when it may.
+    """Return the reason why the notification may not be sent yet, or '' when it may.
 
-    Its sequence was counted in Redis. A fail-over that forgets it would give the number to another
-    notification, so before it leaves for the first time the required replicas have it.
+    Redis assigned its sequence number. A fail-over that loses it would assign the number to another
+    notification, so the required replicas must have it before the first attempt.
     """
     if claim.attempts > 1:
         return ""
@@ -66,12 +66,12 @@ def _unsure(runtime: Runtime, claim: Claim) -> str:
 
 
 def pause_ms() -> int:
-    """Choose for how long a notification waits while the event service is taken for ill."""
+    """Choose how long, in milliseconds, a notification waits while the breaker is open."""
     return round(_dice.uniform(*PAUSE_SECONDS) * 1000)
 
 
 def post(runtime: Runtime, claim: Claim) -> Answer:
-    """Make one attempt; every outcome is a result, none an exception."""
+    """Send the notification once; every outcome is a result, none an exception."""
     payload = body(claim)
     return runtime.event_service.post(payload.encode(), _headers(runtime.signers, claim, payload))
 
@@ -95,5 +95,5 @@ def _headers(signers: Sequence[Webhook], claim: Claim, payload: str) -> dict[str
 
 
 def _new_trace() -> str:
-    """Begin a trace for a notification whose cause came without one (W3C Trace Context)."""
+    """Begin a trace for a notification whose cause has none (W3C Trace Context)."""
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"

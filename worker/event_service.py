@@ -1,8 +1,8 @@
-"""Client of the event service: posts signed bytes, and names the result.
+"""Client of the event service: posts signed bytes and names the result.
 
-One post ends at its total deadline, whatever the peer does. A final 2xx head takes the
-notification; what comes behind it is read only in part, for a person, and changes nothing.
-Every outcome is a result, none an exception. docs/receiver.md tells the other side.
+One post ends at its total deadline, whatever the peer does. A final 2xx status accepts the
+notification; a part of the body is kept for operators to read and changes nothing.
+Every outcome is a result, none an exception. docs/receiver.md describes the receiver's side.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from shared.http_transport import (
 )
 from shared.settings import CONNECT_TIMEOUT_SECONDS, Settings
 
-# An answer's text is kept with its attempt so that a person sees why; this much says enough.
+# How much of an answer's body is kept with its attempt; enough for an error message.
 KEPT_ANSWER_BYTES = 500
-# The head decides; the text behind it is worth no more of a thread's time than this.
+# How long a thread reads the body. The status alone decides, so a slow body is cut off.
 BODY_SECONDS = 0.5
 STATUS = "status"
 
@@ -74,7 +74,7 @@ class Answer:
 
     @property
     def is_final(self) -> bool:
-        """Say whether asking again is pointless: `410 Gone`, as Standard Webhooks has it."""
+        """Say whether another attempt is pointless: `410 Gone`, as Standard Webhooks defines."""
         return self.status == HTTPStatus.GONE
 
 
@@ -92,8 +92,8 @@ class EventService:
     def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Make one attempt, within its total deadline.
 
-        A pooled connection that the peer closes just when it is used again says nothing of the
-        peer: a fresh one is tried at once.
+        When the peer closes a pooled connection just as it is used again, the request is sent on a
+        fresh one at once: that is no failure of the peer.
         """
         with deadline(self._seconds):
             pooled = self._pooled()
@@ -136,13 +136,13 @@ class EventService:
     def _exchange(
         self, connection: HTTPConnection, body: bytes, headers: Mapping[str, str]
     ) -> Answer:
-        """Send one request and read its answer; keep the connection if that was read whole."""
+        """Send one request and read its answer; keep the connection if all of it was read."""
         if connection.sock is None:
             _connect(connection)
             connection.timeout = self._seconds
         connection.request("POST", self._url.request_uri, body, {**self._login, **headers})
-        # The plain answer of http.client: urllib3's refuses a good head for what it says of the
-        # body, and would decompress it.
+        # http.client's response: urllib3's fails on a good status with faulty headers about the
+        # body, and would decompress the body.
         response = http.client.HTTPConnection.getresponse(connection)
         text, whole = _read_beginning(response)
         reusable = whole and not response.will_close
@@ -151,18 +151,18 @@ class EventService:
             self._idle.append(connection)
         else:
             connection.close()
-        taken = response.status in SUCCESS
+        accepted = response.status in SUCCESS
         return Answer(
-            "" if taken else STATUS,
-            "" if taken else response.reason,
+            "" if accepted else STATUS,
+            "" if accepted else response.reason,
             response.status,
-            None if taken else retry_after_seconds(response.headers.get("Retry-After")),
+            None if accepted else retry_after_seconds(response.headers.get("Retry-After")),
             redact_card_numbers(text.decode(errors="replace")),
         )
 
 
 def _connect(connection: HTTPConnection) -> None:
-    """Connect; what takes too long behind the connection itself is the TLS handshake."""
+    """Connect; a timeout after the TCP connection stands is one of the TLS handshake."""
     try:
         connection.connect()
     except TimeoutError as error:
@@ -170,19 +170,19 @@ def _connect(connection: HTTPConnection) -> None:
 
 
 def _read_beginning(response: http.client.HTTPResponse) -> tuple[bytes, bool]:
-    """Read a little of the body as it is; say whether that was all, so that the next may follow."""
-    kept, left = b"", response.length
+    """Return the beginning of the body, and whether that is all of it (the connection is free)."""
+    text, left = b"", response.length
     with deadline(BODY_SECONDS), suppress(*UNREADABLE):
-        while not response.isclosed() and left != 0 and len(kept) < KEPT_ANSWER_BYTES:
-            if response.chunked:  # only a read that ends with its bytes keeps what came
+        while not response.isclosed() and left != 0 and len(text) < KEPT_ANSWER_BYTES:
+            if response.chunked:  # a longer read that fails would lose the bytes before the failure
                 part = response.read(1)
             else:
-                part = response.fp.read1(min(KEPT_ANSWER_BYTES - len(kept), left or sys.maxsize))
+                part = response.fp.read1(min(KEPT_ANSWER_BYTES - len(text), left or sys.maxsize))
             if not part:
                 break
-            kept, left = kept + part, None if left is None else left - len(part)
-        return kept, response.isclosed() or left == 0
-    return kept, False
+            text, left = text + part, None if left is None else left - len(part)
+        return text, response.isclosed() or left == 0
+    return text, False
 
 
 def _failed(connection: HTTPConnection, error: Exception) -> Answer:
@@ -191,7 +191,7 @@ def _failed(connection: HTTPConnection, error: Exception) -> Answer:
 
 
 def _name(error: Exception) -> str:
-    """Name the failure for a person who looks for its cause."""
+    """Name the failure for an operator who looks for its cause."""
     if isinstance(error, NewConnectionError) and not isinstance(error, NameResolutionError):
         refused = isinstance(error.__cause__, ConnectionRefusedError)
         return "connect_refused" if refused else "connect_failed"
@@ -202,7 +202,7 @@ def _name(error: Exception) -> str:
 UNREADABLE = (OSError, http.client.HTTPException, ValueError)
 FAILURES = (HTTPError, http.client.HTTPException, OSError)
 SUCCESS = range(200, 300)
-# The first that fits names a failure.
+# The first entry that matches names a failure.
 _NAMES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ((NameResolutionError,), "dns"),
     ((ConnectTimeoutError,), "connect_timeout"),

@@ -1,4 +1,4 @@
-"""Process one event: read it and ask its handler what it means."""
+"""Process one event: read it, and let its handler return the facts it establishes."""
 
 from __future__ import annotations
 
@@ -29,22 +29,24 @@ from worker.registry import HANDLERS
 from worker.runtime import Runtime
 
 log = get_logger(__name__)
-# Objects that may overtake their payment's own events.
+# Objects whose events may arrive before their payment's own events.
 FOLLOWERS = ("refund", "dispute")
 # An endpoint has one version, and an account a handful of endpoints.
 VERSIONS_REMEMBERED = 64
 # States in which a payment can be refunded or disputed.
 PAID = ("succeeded", "requires_capture", "canceled")
-# Events of one second race each other; those of one payment are all here within two, or late.
+# How long an event waits for its payment's own event. Stripe sends events of one second in any
+# order; those of one payment usually all arrive within two seconds.
 PAYMENT_PATIENCE_SECONDS = 2.0
 SNOOZE_SECONDS = 0.2
 
 
 def process_event(runtime: Runtime, claim: Claim) -> Done:
-    """Learn what the event means; it writes nothing but what our own call made.
+    """Return the facts that the event establishes, or why it is ignored.
 
-    Raises `NotYet` while its payment's own event is on its way, `Unavailable`, `CallerError` for
-    an event that cannot be read, `Inconsistent`.
+    Writes only the object that an earlier call of ours made, and the refund of a fraud warning.
+    Raises `NotYet` while the payment's own event is expected, `Unavailable`, `CallerError` for an
+    event that cannot be read, `Inconsistent`.
     """
     event = _read(runtime, claim)
     if event.type == GENERATION_FAILURE:
@@ -64,7 +66,7 @@ def process_event(runtime: Runtime, claim: Claim) -> Done:
     _await_payment(claim, event, record)
     ours = _is_ours(runtime, claim, event, record)
     if not ours and runtime.settings.others_payments == "ignore":
-        return _ignored("its payment was not made here")
+        return _ignored("this service did not make its payment")
     if event.type.startswith(WARNING):
         refund_warned(runtime, event, payment_id)
     facts = [_of_account(fact, event) for fact in handler(event, runtime.gateway)]
@@ -82,7 +84,7 @@ def _ignored(reason: str) -> Done:
 
 
 def _read(runtime: Runtime, claim: Claim) -> Event:
-    """Read the payload; one that is no longer kept comes from Stripe's archive of 30 days."""
+    """Read the payload from Redis, or if it is gone from there, from Stripe (kept for 30 days)."""
     read_at = claim.claimed_at_ms // 1000
     if claim.body is not None:
         return replace(parse_event(claim.body), read_at=read_at)
@@ -91,46 +93,47 @@ def _read(runtime: Runtime, claim: Claim) -> Event:
 
 
 def _resolve(runtime: Runtime, event: Event) -> Event:
-    """Fetch the object a thin event points at."""
+    """Fetch the object that a thin event names."""
     if event.related_url is None:
-        raise Inconsistent("A thin event without a related object.", stripe_event_id=event.id)
+        raise Inconsistent("The thin event names no object.", stripe_event_id=event.id)
     fetched = runtime.gateway.related_object(event.related_url, event.account)
     return replace(event, object=fetched)
 
 
 def _is_ours(runtime: Runtime, claim: Claim, event: Event, record: PaymentRecord) -> bool:
-    """Say whether the payment was made here, or is to be told as if it were.
+    """Say whether the event service is notified of this payment.
 
-    Another event of the payment may say so: it is waited for. Raises `NotYet`, for a short while.
+    It is if this service made the payment, or if the settings include the payments of others.
+    Another event may still show that we made it: raises `NotYet` for a short while.
     """
     if runtime.settings.others_payments == "tell" or made_here(runtime, event, record):
         return True
     if claim.age_seconds < PAYMENT_PATIENCE_SECONDS:
         delay = PAYMENT_PATIENCE_SECONDS
-        raise NotYet("Nothing says yet that its payment was made here.", delay_seconds=delay)
+        raise NotYet("No event shows yet that we made its payment.", delay_seconds=delay)
     return False
 
 
 def _of_account(fact: Fact, event: Event) -> Fact:
-    """Say of which connected account a fact is."""
+    """Add the event's connected account, if any, to a fact."""
     return replace(fact, data=fact.data | {"account": event.account}) if event.account else fact
 
 
 def _await_payment(claim: Claim, event: Event, record: PaymentRecord) -> None:
-    """Let a payment's own event come first, when a refund or a dispute has just overtaken it.
+    """Let a payment's own event be processed first when a refund or a dispute arrived before it.
 
-    Asked before anything is looked up at Stripe. Raises `NotYet`, for a short while only: an old
-    payment's events may never come.
+    Raises `NotYet`, only for a short while: the events of an old payment may never come. It is
+    checked before any call to Stripe.
     """
     waited_ms = claim.claimed_at_ms - int(claim.fields["recorded_at"])
     if waited_ms > PAYMENT_PATIENCE_SECONDS * 1000 or not _follows(event, record.id):
         return
     if record.state.get("status") not in PAID:
-        raise NotYet("Its payment's own event has not come.", delay_seconds=SNOOZE_SECONDS)
+        raise NotYet("The event of its payment has not arrived.", delay_seconds=SNOOZE_SECONDS)
 
 
 def _follows(event: Event, payment_id: str) -> bool:
-    """Say whether what the event tells comes after the payment: a refund, a dispute, the fee."""
+    """Say whether the event is about something after the payment: a refund, a dispute, the fee."""
     charge = event.object
     if charge.get("object") in FOLLOWERS or event.type == "charge.refunded":
         return True
@@ -139,7 +142,7 @@ def _follows(event: Event, payment_id: str) -> bool:
 
 
 def _count_version(runtime: Runtime, claim: Claim, event: Event) -> None:
-    """Count an event of another API version than ours, once; it is processed all the same."""
+    """Count an event of another API version than ours once; it is processed anyway."""
     if event.api_version in (None, API_VERSION) or claim.attempts > 1:
         return
     _warn_of_version(str(event.api_version))

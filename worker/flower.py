@@ -1,6 +1,6 @@
-"""`python -m worker.flower`: Flower over our queues, for those who call it by a known name only.
+"""`python -m worker.flower`: Flower for our queues, which accepts only a known `Host` header.
 
-Flower itself answers under any `Host`, and so to any web page by DNS rebinding.
+Flower itself accepts any `Host`, so that any web page could read it by DNS rebinding.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from shared.errors import Misconfigured
 from shared.hosts import LOOPBACK_NAMES, is_known_host
 from shared.refusal import refuse_start
 
-HEALTH_PATH = "/healthcheck"  # asked by address, and says nothing
+HEALTH_PATH = "/healthcheck"  # called by IP address; its answer contains no data
 
 
 class GuardedFlower(Flower):  # type: ignore[misc]  # Flower has no types
-    """Flower that refuses a foreign `Host`."""
+    """Flower that refuses an unknown `Host`."""
 
     allowed_hosts: tuple[str, ...] = ()
 
     def find_handler(self, request: HTTPServerRequest, **options: Any) -> Any:
-        """Choose what answers a request."""
+        """Choose the handler of a request, which refuses an unknown `Host` with 421."""
         if request.path == HEALTH_PATH or is_known_host(request.host, self.allowed_hosts):
             return super().find_handler(request, **options)
         refusal = {"status_code": HTTPStatus.MISDIRECTED_REQUEST}
@@ -46,18 +46,18 @@ def main() -> None:
         refuse_start("Flower", error)
     GuardedFlower.allowed_hosts = settings.allowed_hosts
     flower.command.Flower = GuardedFlower
-    gc.freeze()  # what is imported stays: shared.lasting_imports tells what that spares
+    gc.freeze()  # modules live until the end; shared.lasting_imports says what this saves
     sys.argv = ["celery", "--app", "worker.watched_queues", "flower", *sys.argv[1:]]
     celery()
 
 
 def _require_password(arguments: list[str]) -> None:
-    """Refuse to show the queues to everybody: raises `Misconfigured`."""
+    """Require a password unless only this machine can connect. Raises `Misconfigured`."""
     address = next((a.partition("=")[2] for a in arguments if a.startswith("--address=")), "")
     if address in LOOPBACK_NAMES or os.environ.get("FLOWER_BASIC_AUTH"):
         return
     raise Misconfigured(
-        "FLOWER_BASIC_AUTH is not set: Flower listens beyond this machine and needs user:password",
+        "Set FLOWER_BASIC_AUTH to user:password: other machines can reach this Flower",
         code="settings_invalid",
     )
 

@@ -1,4 +1,4 @@
-"""Refund a payment at once when its card's issuer warns of fraud: cheaper than the dispute."""
+"""Refund a payment at once when its card's issuer warns of fraud: a dispute costs more."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ SCOPE = "early-fraud-warning"
 
 
 def refund_warned(runtime: Runtime, event: Event, payment_id: str) -> None:
-    """Queue the refund of all that is left of a warned payment, if the settings allow as much.
+    """Record a refund job for the rest of the payment, if the settings allow that amount.
 
-    Stripe is asked how much that is. One warning queues one refund, however often it is worked.
+    Stripe says how much is left. One warning records one job, however often it is processed.
     Raises `Unavailable`.
     """
     limits, warning = runtime.settings.warned_limits, event.object

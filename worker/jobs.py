@@ -1,4 +1,4 @@
-"""The four jobs of a worker, one for each queue: who acts, how often it may fail."""
+"""The four jobs of a worker, one for each queue: the function that acts, and its attempts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ JOBS = {
             act=run_refund,
             max_attempts=lambda settings: settings.refund_max_attempts,
         ),
-        # An answer of the event service never ends here as an error; a defect of ours may.
+        # Only our own defects count here: an answer of the event service is never an error.
         Job(
             NOTIFICATIONS,
             act=deliver,

@@ -1,6 +1,6 @@
-"""Look-ups at Stripe that only add to what an event says: a refusal never costs the event's fact.
+"""Look-ups at Stripe that only complete an event: a refusal never prevents the event's fact.
 
-Stripe refuses with 404 what is gone, and with 403 what our key may not read.
+Stripe answers 404 for an object that is gone, and 403 for one that our key may not read.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ NOT_SHOWN = (HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN)
 
 
 def refused(error: CallerError | Misconfigured) -> bool:
-    """Say whether Stripe only does not show us the thing; anything else is a failure."""
+    """Say whether the error means only that Stripe does not show us the object."""
     return isinstance(error, Misconfigured) or error.status in NOT_SHOWN
 
 
 def balance_transaction(stripe: StripeGateway, booked: str, account: str | None) -> Json:
-    """Give a balance transaction, or nothing: a fee is worth no delay of the fact it adorns."""
+    """Return a balance transaction, or `{}` on any error: a missing fee must not delay a fact."""
     try:
         return stripe.balance_transaction(booked, account)
     except (CallerError, Misconfigured, Unavailable) as error:
@@ -33,7 +33,10 @@ def balance_transaction(stripe: StripeGateway, booked: str, account: str | None)
 
 
 def payment(stripe: StripeGateway, payment_id: str, account: str | None) -> Json:
-    """Give a payment intent or, of a `ch_…`, the charge; nothing when it is not shown."""
+    """Return a payment intent or, for a `ch_…`, the charge; `{}` if Stripe does not show it.
+
+    Raises `Unavailable`, and `CallerError` for any other refusal.
+    """
     read = stripe.payment if payment_id.startswith("pi_") else stripe.charge
     try:
         return read(payment_id, account)
@@ -45,5 +48,8 @@ def payment(stripe: StripeGateway, payment_id: str, account: str | None) -> Json
 
 
 def intent_of(stripe: StripeGateway, charge_id: str, account: str | None) -> str | None:
-    """Name the payment intent a charge belongs to; None for none, or when it is not shown."""
+    """Return the payment intent of a charge; None if it has none or Stripe does not show it.
+
+    Raises as `payment` does.
+    """
     return reference(payment(stripe, charge_id, account).get("payment_intent"))

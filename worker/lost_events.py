@@ -1,6 +1,6 @@
-"""Events that Stripe failed to generate: the one loss that its list of events cannot show.
+"""Events that Stripe failed to generate: the only loss that its list of events cannot show.
 
-Stripe says so with a thin event of its own, which names the type that was to be sent and the
+Stripe sends a thin event of its own about it, which names the type of the missing event and the
 object to look up. Source: Stripe's "Handle webhook event generation failures".
 """
 
@@ -15,7 +15,7 @@ from shared.stripe.gateway import StripeGateway
 
 Json = dict[str, Any]
 GENERATION_FAILURE = "v2.core.health.event_generation_failure.resolved"
-# Where Stripe keeps the objects of the types we handle.
+# Paths of the objects of the types we handle.
 PLACES = {
     "payment_intent": "/v1/payment_intents/",
     "charge": "/v1/charges/",
@@ -28,10 +28,10 @@ PLACES = {
 
 
 def lost_event(event: Event, stripe: StripeGateway) -> Event:
-    """Give the event that was never generated, as a thin one whose object is to be fetched.
+    """Return the missing event as a thin event, whose object the caller fetches.
 
-    An object of a kind we do not handle is left unfetched. Raises `CallerError` for a notice that
-    does not say what was lost, `Unavailable`.
+    It has no URL of an object if we do not handle its kind. Raises `CallerError` for a notice that
+    does not name the missing event, `Unavailable`.
     """
     data = event.data or stripe.event(event.id, event.account).get("data")
     impact = (data or {}).get("impact") or {}
@@ -51,6 +51,6 @@ def lost_event(event: Event, stripe: StripeGateway) -> Event:
 
 
 def _kind(lost_type: str, related: Json) -> str:
-    """Name the kind of the object: as the notice says, else as the type begins."""
+    """Return the kind of the object: from the notice, else from the beginning of the type."""
     named = reference(related.get("type"))
     return named or max((k for k in PLACES if lost_type.startswith(k)), key=len, default="")

@@ -1,4 +1,4 @@
-"""Celery's log of an outage of Redis: one line when it begins, none for each further try."""
+"""Log an outage of Redis in one line, instead of one for each attempt of Celery to connect."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ LOGGERS = ("celery.worker.consumer.consumer", "celery.worker.consumer.connection
 
 
 class OncePerOutage(logging.Filter):
-    """Lets the first failure to connect through, on one line, and the next after a success."""
+    """Passes the first failure to connect, as one line, and none until a connection succeeds."""
 
     def __init__(self) -> None:
         super().__init__()
         self._away = False
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Say whether a record is written."""
+        """Say whether a record is logged."""
         text = record.getMessage()
         if BACK in text:
             self._away = False
@@ -29,7 +29,7 @@ class OncePerOutage(logging.Filter):
 
 
 def install() -> None:
-    """Log each outage once, and not Celery's warning on root: no message is ever unpickled."""
+    """Filter Celery's log, and drop its warning about root: no message is ever unpickled."""
     once = OncePerOutage()
     for name in LOGGERS:
         logging.getLogger(name).addFilter(once)

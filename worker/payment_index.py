@@ -1,4 +1,4 @@
-"""The duty `payment_index`: keep the index of payments whole, and free of what is forgotten."""
+"""The duty `payment_index`: add missing payments to the index and remove expired ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ INTERVAL_SECONDS = 3600.0
 
 
 def run_once(runtime: Runtime) -> float:
-    """Do a slice of the repair; return the pause until the next. Raises `Unavailable`."""
+    """Do one part of the repair; return the pause in seconds until the next.
+
+    Raises `Unavailable`.
+    """
     settings = runtime.settings
     repair = IndexRepair(runtime.store, runtime.payments, settings.indexed_metadata)
     if not repair.fill():

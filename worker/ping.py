@@ -1,7 +1,8 @@
-"""`python -m worker.ping`: for health checks. Exit 0 when a worker on this host gets on.
+"""`python -m worker.ping`: a health check. Exit 0 when a worker on this host makes progress.
 
-It is asked over the queue's own Redis, so that a worker which runs and no longer listens is ill.
-One that answers, but none of whose threads got anywhere for longer than a lease, is ill as well.
+The question goes through the Redis of the queues, so a worker that runs but no longer reads them
+fails the check. So does one that answers while none of its threads made progress for longer than
+a lease.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ ANSWER_SECONDS = 10
 
 
 def main() -> None:
-    """Ask the worker of this host; exit 1 when none answers in time, or the one that does is stuck.
+    """Ask the worker of this host; exit 1 if none answers in time or the one that does is stuck.
 
-    A container is a host with one worker; of several, the first to answer counts.
+    A container is a host with one worker; where there are several, the first answer counts.
     """
     from worker.app import app
 
@@ -22,7 +23,7 @@ def main() -> None:
         "progress_of_worker",
         reply=True,
         pattern=f"*@{gethostname()}",
-        matcher="glob",  # type: ignore[arg-type]  # the stubs know a function; it is a name
+        matcher="glob",  # type: ignore[arg-type]  # the stubs expect a function, Celery a name
         limit=1,
         timeout=ANSWER_SECONDS,
     )
@@ -30,7 +31,7 @@ def main() -> None:
         raise SystemExit(f"No worker on this host answered within {ANSWER_SECONDS} s.")
     for name, answer in answers[0].items():
         if answer.get("stuck"):
-            raise SystemExit(f"{name} is stuck: none of its threads gets anywhere.")
+            raise SystemExit(f"{name} is stuck: none of its threads makes progress.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One policy for failures: retry, snooze or dead letter, decided from who must act."""
+"""Decide what follows from a failure, by who must act: retry, snooze or dead letter."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from shared.work.items import Claim
 from shared.work.results import Dead, Retry, Snooze
 from worker.schedule import retry_delay_seconds
 
-# A fact we wait for arrives within seconds or, if Stripe is slow, minutes; then somebody must look.
+# How long an item is snoozed in all. A missing fact arrives within seconds or, if Stripe is slow,
+# minutes; after an hour an operator must look.
 SNOOZE_LIMIT_SECONDS = 3600.0
-# An error of our own making seldom heals by itself, but a deploy under way may be its cause.
+# Most attempts after a defect of ours. It seldom disappears by itself, but a deployment in progress
+# may be its cause.
 DEFECT_ATTEMPTS = 5
-# After an outage a duty of upkeep is done again this much later, and no sooner.
+# Pause of a duty of upkeep after an outage.
 UPKEEP_RETRY_SECONDS = 15.0
-# After a refusal (a wrong key) or a defect a person has to act first.
+# Pause of a duty of upkeep after a refusal (a wrong key) or a defect: a person has to act first.
 UPKEEP_REFUSED_SECONDS = 300.0
 _dice = random.SystemRandom()
 
@@ -24,7 +26,7 @@ _dice = random.SystemRandom()
 def decide(
     error: Exception, claim: Claim, settings: Settings, max_attempts: int
 ) -> Retry | Snooze | Dead:
-    """Decide what follows from a failed attempt; pure but for the jitter."""
+    """Decide what follows from a failed attempt; pure except for the jitter."""
     reason = reason_of(error)
     if isinstance(error, OverBudget):
         return Snooze(error.delay_seconds, reason)
@@ -49,7 +51,7 @@ def backoff(claim: Claim, settings: Settings, retry_after_seconds: float | None 
 
 
 def reason_of(error: Exception) -> str:
-    """Describe an error in one line; one that is not ours is a defect."""
+    """Describe an error in one line; any other than a `BillingError` is a defect."""
     if isinstance(error, BillingError):
         return str(error)
     return f"defect: {type(error).__name__}: {error}"

@@ -1,8 +1,8 @@
-"""Progress: whether the threads of this worker get anywhere.
+"""Find out whether the threads of this worker make progress.
 
-Every attempt has a total deadline inside its lease. So while attempts are under way, one of them
-begins or ends within the longest lease; if none does, every thread hangs in something that knows no
-deadline, whatever else the process still answers.
+Every attempt has a total deadline inside its lease. So while attempts are running, one of them
+begins or ends within the longest lease. If none does, every thread hangs in an operation without a
+deadline, even if the process still answers.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ log = get_logger(__name__)
 
 
 def longest_lease_seconds(settings: Settings) -> float:
-    """Give the longest lease of the queues that a worker with these settings serves."""
+    """Return the longest lease of the queues that a worker with these settings serves."""
     return max(KINDS[name].lease_ms(settings) for name in settings.worker_queues) / 1000
 
 
 class Progress:
-    """Note when attempts begin and end; safe between threads."""
+    """Record when attempts begin and end; safe to share between threads."""
 
     def __init__(self, limit_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit_seconds = limit_seconds
@@ -38,7 +38,7 @@ class Progress:
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Note that an attempt begins, and its end however it ends."""
+        """Record the beginning of an attempt, and its end, whether it succeeds or raises."""
         self._move(+1)
         try:
             yield
@@ -46,7 +46,7 @@ class Progress:
             self._move(-1)
 
     def is_stuck(self) -> bool:
-        """Say whether attempts are under way and none began or ended for too long."""
+        """Say whether attempts are running and none began or ended within the limit."""
         with self._lock:
             silent = self._clock() - self._moved_at
             return self._under_way > 0 and silent > self._limit_seconds
@@ -58,7 +58,7 @@ class Progress:
 
 
 class Watchdog:
-    """Tell everybody when this worker is stuck; called once a second."""
+    """Report a stuck worker in the log and in Redis; called once a second."""
 
     def __init__(self, progress: Progress, signs: Signs) -> None:
         self._progress = progress
@@ -66,10 +66,10 @@ class Watchdog:
         self._logged = False
 
     def __call__(self) -> None:
-        """Look once. Raises nothing: without Redis the log and the health check tell alone."""
+        """Check once. Raises nothing: without Redis, the log and the health check still report."""
         is_stuck = self._progress.is_stuck()
         if is_stuck and not self._logged:
-            log.error("worker_stuck", detail="Attempts are under way, and none began or ended.")
+            log.error("worker_stuck", detail="Attempts are running, and none began or ended.")
         self._logged = is_stuck
         with suppress(Unavailable):
             if is_stuck:

@@ -1,6 +1,6 @@
-"""The Celery application without its tasks: how the queues are reached and read.
+"""The Celery application without its tasks: how it connects to the queues and reads them.
 
-The figures behind each choice are in docs/adr/0003-doorbells-not-messages.md.
+docs/adr/0003-doorbells-not-messages.md has the figures behind each choice.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ def queue_app(settings: Settings) -> Celery:
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        # An error answer (no right, a primary turned replica) is an outage like any other.
+        # An error answer (no permission, a primary that became a replica) is an outage, too.
         broker_channel_error_retry=True,
         broker_connection_timeout=4,
-        # No pool: Flower inspects with a dozen threads, each of which holds one connection while it
-        # asks for another; with a pool they wait for one another for ever.
+        # No pool: Flower inspects with a dozen threads, each of which needs a second connection
+        # while it holds one; with a pool they would wait for one another forever.
         broker_pool_limit=None,
         control_queue_ttl=300.0,
         control_queue_expires=600.0,

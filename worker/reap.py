@@ -1,4 +1,4 @@
-"""Reap: drop from the indexes what is no longer remembered; everything else expires by itself."""
+"""Reap: remove the expired entries of the indexes; all other keys expire by themselves."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from shared.store.scripts import redis_errors
 from shared.work.kinds import KINDS
 from worker.runtime import Runtime
 
-# Batches that are looked at in one run: more than are forgotten within an hour.
+# Batches that one run checks: more than expire within an hour.
 OLDEST_BATCHES = 100
 
 
 def run_once(runtime: Runtime) -> int:
-    """Drop index entries older than the tombstones; return how many. Harmless in any number."""
+    """Remove index entries older than the tombstones; return how many.
+
+    Any number may run at the same time. Raises `Unavailable`.
+    """
     store, retention = runtime.store, runtime.settings.tombstone_retention_seconds
     oldest = store.now_ms() - retention * 1000
     with redis_errors():
@@ -25,7 +28,7 @@ def run_once(runtime: Runtime) -> int:
 
 
 def _forgotten_batches(runtime: Runtime) -> int:
-    """Drop the batches from their index that have expired; one may run for long."""
+    """Remove expired batches from their index; age alone does not show it, as one may run long."""
     store = runtime.store
     with redis_errors():
         ids = cast(list[str], store.redis.zrange(store.keys.batches(), 0, OLDEST_BATCHES - 1))

@@ -1,13 +1,14 @@
 """Reconcile: compare Stripe's archive of events with what was recorded, and record what is missing.
 
-Stripe lists events newest first, by whole seconds, eventually consistent, for 30 days. The time
-since the watermark is walked from its oldest end in stretches whose events fit on one page, so that
-they are recorded in order and a place is only ever moved over what was seen whole. The walk begins
-an overlap before the watermark, and its bounds are inclusive, so no second is lost on a boundary.
-Only the types we handle are listed, in as many lanes as Stripe's limit needs, each with a place of
-its own: what we do not handle is no gap.
-A second with more events than a page holds is read page by page; one run ends long before its
-lease, and the next goes on from the same page.
+Stripe lists events newest first, by whole seconds, eventually consistent, for 30 days. A run walks
+through the time since the watermark, oldest first, in stretches whose events fit on one page. So
+events are recorded in order, and the place moves only past stretches that were read completely.
+The walk begins an overlap before the watermark, and its bounds are inclusive, so that no second
+on a boundary is lost.
+Only the types we handle are listed, because no other event is a gap. Stripe limits the types of one
+list, so they are divided into lanes, each with a place of its own.
+A second with more events than a page holds is read page by page. One run ends long before its
+lease, and the next continues at the same page.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ from worker.runtime import Runtime
 
 log = get_logger(__name__)
 Json = dict[str, Any]
-# Stripe takes 20 values of `types[]` in one call. What happens to a payment comes before what
-# follows it: refunds, disputes and warnings.
+# Stripe accepts 20 values of `types[]` in one call. The lanes of payments come before those of what
+# follows a payment: refunds, disputes and warnings.
 TYPES_PER_CALL = 20
 FOLLOWERS = ("charge.refund", "charge.dispute", "refund.", "radar.", "review.")
 LANES: tuple[tuple[str, ...], ...] = tuple(
@@ -42,23 +43,23 @@ LANES: tuple[tuple[str, ...], ...] = tuple(
     for types in [[t for t in handled_types() if t.startswith(FOLLOWERS) == follows]]
     for at in range(0, len(types), TYPES_PER_CALL)
 )
-# How late an event may appear in the list; Stripe gives no figure, seconds are usual.
+# How late an event may appear in the list; Stripe publishes no figure, seconds are usual.
 OVERLAP_SECONDS = 600
-# Stripe keeps events for 30 days; a margin, so that a slow first run asks for none that are gone.
+# Stripe keeps events for 30 days; the margin keeps a slow first run from asking for deleted ones.
 ARCHIVE_SECONDS = 30 * 86_400 - 600
 # An event younger than this may simply not have been delivered yet: it is no gap.
 IN_FLIGHT_SECONDS = 60
-# One run: half of what upkeep's lease allows beside one call that takes as long as it may.
+# Time for one run: half of what the lease of upkeep leaves beside one call of the longest duration.
 BUDGET_SECONDS = 10.0
-# The first stretch that is tried: a usual run, overlap and all, is one call.
+# Length of the first stretch, so that a usual run with its overlap is one call.
 FIRST_STRETCH_SECONDS = 3600
-# A stretch with too many events is cut, one with few is lengthened, by this factor.
+# Factor by which a stretch with too many events is shortened and one with few is lengthened.
 STRETCH_FACTOR = 4
 
 
 @dataclass(frozen=True)
 class Reconciled:
-    """How a run ended: `complete`, or stopped by its `deadline` or a `full` inbox, to go on."""
+    """How a run ended: `complete`, or stopped before that by its `deadline` or a `full` inbox."""
 
     outcome: str
     seen: int = 0
@@ -67,18 +68,18 @@ class Reconciled:
 
 
 class _Stop(Exception):
-    """The run ends here, for a reason that is no failure."""
+    """Ends the run for a reason that is no failure."""
 
 
 class _Budget:
-    """What one run may spend: time, but always one call, so that it gets on however slow Stripe."""
+    """The time of one run; one call is always allowed, so that a slow Stripe cannot stop it."""
 
     def __init__(self, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
         self._called = False
 
     def call(self) -> None:
-        """Account for a call. Raises `_Stop` when the time is over."""
+        """Allow one call. Raises `_Stop` when the time is over."""
         if self._called and time.monotonic() >= self._deadline:
             raise _Stop("deadline")
         self._called = True
@@ -87,9 +88,10 @@ class _Budget:
 def run_once(
     runtime: Runtime, now: int | None = None, budget_seconds: float = BUDGET_SECONDS
 ) -> Reconciled:
-    """Record what Stripe lists and we do not know, as far as one run may go.
+    """Record events that Stripe lists and the inbox lacks, within the time of one run.
 
-    Counts are given when the round is complete. Raises `Unavailable`, `Misconfigured`.
+    Several runs make a round through all accounts. The result has counts only for the run that
+    completes the round. Raises `Unavailable`, `Misconfigured`.
     """
     state = Reconciliation(runtime.store)
     round_ = state.open_round()
@@ -110,7 +112,7 @@ def run_once(
 
 
 def _discover(runtime: Runtime, state: Reconciliation) -> None:
-    """Ask which accounts are connected, when all that we remembered of them is gone."""
+    """List the connected accounts at Stripe, because Redis lost those it knew."""
     try:
         for account in runtime.gateway.connected_accounts():
             state.add_account(account)
@@ -142,7 +144,7 @@ def _walk_through(lane: _Walk, round_: int) -> None:
 
 @dataclass(frozen=True)
 class _Walk:
-    """The way of one account's events of some types from their place to the present."""
+    """The walk through one account's events of some types, from their place to the present."""
 
     runtime: Runtime
     state: Reconciliation
@@ -153,7 +155,7 @@ class _Walk:
 
     @property
     def name(self) -> str:
-        """Name the lane: the first of an account is named as the account."""
+        """The lane's name; the first lane of an account has the account's name."""
         number = LANES.index(self.types)
         return f"{self.account}.{number}" if number else self.account
 
@@ -195,7 +197,7 @@ class _Walk:
         return next(self.runtime.gateway.events(account, **filters))
 
     def _record(self, page: list[Json]) -> tuple[dict[str, int], bool]:
-        """Record what is missing of a page, oldest first; say whether the inbox had no room."""
+        """Record the missing events of a page, oldest first; say whether the inbox was full."""
         livemode = self.runtime.settings.livemode
         wanted = [raw for raw in reversed(page) if raw.get("livemode") == livemode]
         counts = {"seen": len(wanted), "recorded": 0, "gap": 0}
@@ -213,7 +215,7 @@ class _Walk:
         return counts, False
 
     def _missing(self, page: list[Json]) -> list[Json]:
-        """Pick the events that we do not know, with one question for the whole page."""
+        """Return the events that the inbox lacks, by one round trip for the whole page."""
         with redis_errors():
             pipe = self.runtime.store.redis.pipeline(transaction=False)
             for raw in page:
@@ -223,7 +225,7 @@ class _Walk:
 
 
 def _readable(raw: Json) -> Event | None:
-    """Read an event of the list; one that nobody here could work holds no other up."""
+    """Read an event of the list; None for an unreadable one, which must not hold up the others."""
     try:
         return parse_event(raw)
     except CallerError as error:
@@ -232,11 +234,11 @@ def _readable(raw: Json) -> Event | None:
 
 
 def _shorter(here: Place, high: int, page: list[Json]) -> Place:
-    """Try a shorter stretch: a full page tells how dense its newest end is, and nothing else.
+    """Shorten the stretch, knowing from a full page only how dense its newest end is.
 
-    The end is moved back by as much as the page covers, each time by more, so that a burst at the
-    end of a long silence is found in a few calls; but never below a share of the stretch, so that
-    an even stream is, too.
+    The end moves back by the time that the page covers, each time by a multiple of it, so that a
+    burst at the end of a long silence takes a few calls. A fixed share of the stretch is always
+    left, so that an even stream takes a few calls, too.
     """
     low = here.position or 0
     covered = high - page[-1]["created"] + 1
@@ -246,7 +248,7 @@ def _shorter(here: Place, high: int, page: list[Json]) -> Place:
 
 
 def _further(here: Place, high: int, page: list[Json]) -> Place:
-    """Go on behind a page that was recorded, with the stretch that will fit next."""
+    """Move the place past a recorded page, and choose the length of the next stretch."""
     if len(page) == PAGE_LIMIT:
         return replace(here, cursor=str(page[-1]["id"]))
     stretch = here.stretch or 1

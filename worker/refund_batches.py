@@ -1,9 +1,9 @@
-"""The duty of upkeep for batches of refunds: hear of ends, begin the next members, turn states.
+"""The duty of upkeep for batches of refunds: settle ended members, begin others, change states.
 
 Each step is one script that is safe to repeat, so that a process may die between any two of them.
 Members become refund jobs evenly, at the rate that the budget of calls to Stripe gives to refunds.
-Forty at a time would want the processors in the same moment, with all their events and
-notifications, and the payments of others would wait behind them.
+Forty at a time would need the processors at the same moment, with all their events and
+notifications, and the payments of others would wait for them.
 """
 
 from __future__ import annotations
@@ -31,19 +31,20 @@ from worker.runtime import Runtime
 
 Json = dict[str, Any]
 DUTY = "refund_batches"
-# Refund jobs of batches that are under way at a time: what the budget lets through between two runs
-# and until the second of them has heard of it. More would only be put off and tried again.
+# Refund jobs of batches that are in progress at a time: as many as the budget allows in this time,
+# within which their ends are settled. More would only be put off and tried again.
 WINDOW_SECONDS = 2.0
 MOST_BEGUN = 500
-# Ends of jobs that one run hears of, and members put back or woken at a time: some milliseconds.
+# Ended jobs that one run settles, and members reset or woken at a time; each takes Redis some
+# milliseconds.
 CHUNK = 500
 # One run works for this long, in steps, so that the relay's half second between two runs does not
 # make the pace uneven.
 RUN_SECONDS = 2.0
 STEP_SECONDS = 0.1
-# Between two runs while a batch runs, while one waits, and while there is none.
+# Pause between two runs while a batch runs, while one waits, and while there is none.
 NO_PAUSE, BUSY_SECONDS, IDLE_SECONDS = 0.0, 0.5, 15.0
-# Between two looks at a balance that did not suffice, in units of the settings' retry step.
+# Pause between two checks of a balance that was too low, in units of the settings' retry step.
 LOOK_FACTOR = 30
 INSUFFICIENT_FUNDS = "insufficient_funds"
 JOB_FIELDS = (
@@ -55,7 +56,7 @@ JOB_FIELDS = (
     "failure_message",
     "pending_reason",
 )
-# Stripe's statuses of a refund that is made.
+# States of a member by the final status of its refund at Stripe.
 STANDING = {
     "succeeded": MemberState.REFUNDED,
     "failed": MemberState.FAILED,
@@ -66,7 +67,7 @@ STANDING = {
 def run(runtime: Runtime) -> float:
     """Take steps as long as a batch runs, up to `RUN_SECONDS`; return the pause in seconds.
 
-    Raises `Unavailable`; whatever was done by then stays done.
+    Raises `Unavailable`; steps taken before that stand.
     """
     rate = _rate(runtime.settings)
     began_at = time.monotonic()
@@ -84,37 +85,37 @@ def run(runtime: Runtime) -> float:
 def run_once(runtime: Runtime, most: int = MOST_BEGUN) -> float:
     """Take the next step of every batch; return the pause until the next in seconds.
 
-    At most `most` members begin, in each of many batches at least one. Raises `Unavailable`;
-    whatever was done by then stays done.
+    At most `most` members begin, but at least one of each running batch. Raises `Unavailable`;
+    steps taken before that stand.
     """
-    heard = _hear(runtime)
+    ended = _move_members(runtime)
     active = [runtime.batches.find(one) for one in runtime.batches.active()]
     batches = [batch for batch in active if batch is not None]
     running = sum(batch.state is BatchState.RUNNING for batch in batches)
     for batch in batches:
-        under_way = _window(runtime.settings) // max(1, running) - batch.count(MemberState.BEGUN)
-        _look_after(runtime, batch, room=min(under_way, ceil(most / max(1, running))))
+        room = _window(runtime.settings) // max(1, running) - batch.count(MemberState.BEGUN)
+        _look_after(runtime, batch, room=min(room, ceil(most / max(1, running))))
     if running:
         return NO_PAUSE
-    return BUSY_SECONDS if heard or batches else IDLE_SECONDS
+    return BUSY_SECONDS if ended or batches else IDLE_SECONDS
 
 
 def _rate(settings: Settings) -> float:
-    """Give the refunds per second that the budget lets through when nobody else draws on it."""
+    """Return the refunds per second that the budget allows while no other calls use it."""
     allowed = bucket("refunds", settings.stripe_endpoint_rate_limit, Priority.REFUNDS)
     return float(allowed["rate"])
 
 
 def _window(settings: Settings) -> int:
-    """Give how many refund jobs of batches may be under way."""
+    """Return how many refund jobs of batches may run at a time."""
     return min(MOST_BEGUN, max(1, round(_rate(settings) * WINDOW_SECONDS)))
 
 
-def _hear(runtime: Runtime) -> int:
-    """Move the members whose jobs or refunds came to an end; count what was handed over.
+def _move_members(runtime: Runtime) -> int:
+    """Change the states of members whose jobs or refunds ended; return how many ends were read.
 
-    Those that wait for balance come last and after their batch is paused, so that it is paused
-    whatever happens, and what is missing is told of the rest alone.
+    Members that wait for balance are changed last, after their batch is paused. So the batch is
+    paused even if this process dies, and the missing amount covers only the members still open.
     """
     ended = runtime.batches.ended(CHUNK)
     handed: dict[str, list[str]] = defaultdict(list)
@@ -156,7 +157,7 @@ def _jobs(runtime: Runtime, ids: Sequence[str]) -> list[dict[str, str | None]]:
 
 
 def standing_of(job: dict[str, str | None], known: Json) -> Json:
-    """Say where a member stands, from its refund job and what events said of its refund; pure."""
+    """Return the member's state, from its refund job and the events about its refund; pure."""
     if job["state"] == "dead":
         return {"state": MemberState.DEAD}
     if job["result"]:
@@ -168,11 +169,11 @@ def standing_of(job: dict[str, str | None], known: Json) -> Json:
     return {"state": MemberState.BEGUN}
 
 
-def _of_refund(made: Json, known: Json) -> Json:
-    """Read how a refund stands: as its events say, or as Stripe answered before they came."""
-    refund_id = str(made["id"])
-    heard = known.get("subjects", {}).get(refund_id)
-    refund = heard["snapshot"] | {"status": heard["status"]} if heard else made
+def _of_refund(answer: Json, known: Json) -> Json:
+    """Return the state from the refund's events, or before any arrived, from Stripe's answer."""
+    refund_id = str(answer["id"])
+    subject = known.get("subjects", {}).get(refund_id)
+    refund = subject["snapshot"] | {"status": subject["status"]} if subject else answer
     state = STANDING.get(str(refund.get("status", "succeeded")), MemberState.PENDING)
     if state is MemberState.PENDING and refund.get("pending_reason") == INSUFFICIENT_FUNDS:
         state = MemberState.WAITING
@@ -210,7 +211,7 @@ def _go_on(runtime: Runtime, batch: BatchRecord, room: int) -> None:
 
 
 def _begin_next(runtime: Runtime, batch: BatchRecord, room: int) -> None:
-    """Begin as many members as there is room for, each as its payment stands now."""
+    """Begin as many members as there is room for, each with the present state of its payment."""
     if room <= 0 or not batch.count(MemberState.NOT_BEGUN):
         return
     members = runtime.batches.members(batch.id, MemberState.NOT_BEGUN, None, room)
@@ -223,7 +224,7 @@ def _begin_next(runtime: Runtime, batch: BatchRecord, room: int) -> None:
 
 
 def _beginning(runtime: Runtime, batch: BatchRecord, member: Member, record: PaymentRecord) -> Call:
-    """Build the step that begins a member, or leaves it out as its payment stands now."""
+    """Build the step that begins a member, or leaves it out if its payment's state forbids it."""
     now = share(summarise(record.id, record.known), batch.terms) if record.known else None
     if now and now.left_out:
         return runtime.batches.leaving_out(batch.id, member, now.left_out)
@@ -244,7 +245,7 @@ def _request(batch: BatchRecord, member: Member, amount: int) -> RefundRequest:
 
 
 def _last_look(runtime: Runtime, batch: BatchRecord) -> None:
-    """List the event's payments that came while the batch ran; they are not refunded unasked."""
+    """Add the concert's payments that came while the batch ran, as late: they are not refunded."""
     event_id = batch.request["event_id"]
     if event_id is None:
         return
@@ -265,7 +266,7 @@ def _chunks(values: list[str], size: int) -> Iterable[list[str]]:
 
 
 def _wake(runtime: Runtime, batch: BatchRecord) -> None:
-    """Have the jobs that wait for balance tried now."""
+    """Make the jobs that wait for balance due now."""
     after: int | None = None
     while members := runtime.batches.members(batch.id, MemberState.WAITING, after, CHUNK):
         for member in members:
@@ -275,7 +276,7 @@ def _wake(runtime: Runtime, batch: BatchRecord) -> None:
 
 
 def _put_back(runtime: Runtime, batch: BatchRecord) -> None:
-    """Put the members that are to be tried once more back to those not begun."""
+    """Set the members that an operator wants to retry back to not begun."""
     until_ms = int(batch.fields["retry_until"])
     for name in json.loads(batch.fields["retry"]):
         state, after = MemberState(name), None
@@ -290,24 +291,24 @@ def _same(**changes: Any) -> Turn:
 
 
 def _pause(runtime: Runtime, batch_id: str) -> None:
-    """Pause a running batch whose refunds wait for balance, and say how much is missing."""
+    """Pause a running batch whose refunds wait for balance, and store how much is missing."""
     batch = runtime.batches.find(batch_id)
     if batch is not None and batch.state is BatchState.RUNNING:
-        looked = {"paused_reason": INSUFFICIENT_FUNDS} | _looked(runtime, batch)
-        runtime.batches.turn(batch_id, replace(PAUSE, fields=looked))
+        fields = {"paused_reason": INSUFFICIENT_FUNDS} | _balance_fields(runtime, batch)
+        runtime.batches.turn(batch_id, replace(PAUSE, fields=fields))
 
 
 def _look_at_balance(runtime: Runtime, batch: BatchRecord) -> None:
-    """Go on with a batch when the balance suffices for the rest of it, or look again later.
+    """Resume a batch when the balance suffices for the rest of it, or check again later.
 
-    Where our key may not read the balance, it goes on when no refund of it waits any more.
+    Where our key may not read the balance, the batch resumes when none of its refunds waits.
     """
     if runtime.store.now_ms() < int(batch.fields.get("look_at", 0)):
         return
-    looked = _looked(runtime, batch)
-    missing = json.loads(looked["missing"])
+    fields = _balance_fields(runtime, batch)
+    missing = json.loads(fields["missing"])
     enough = not batch.count(MemberState.WAITING) if missing is None else not missing
-    turn = RESUME if enough else Turn((BatchState.PAUSED,), BatchState.PAUSED, fields=looked)
+    turn = RESUME if enough else Turn((BatchState.PAUSED,), BatchState.PAUSED, fields=fields)
     runtime.batches.turn(batch.id, replace(turn, when=_lacks_funds))
 
 
@@ -315,8 +316,8 @@ def _lacks_funds(batch: BatchRecord) -> bool:
     return batch.fields.get("paused_reason") == INSUFFICIENT_FUNDS
 
 
-def _looked(runtime: Runtime, batch: BatchRecord) -> dict[str, str]:
-    """Compare what is available at Stripe with what the batch still needs."""
+def _balance_fields(runtime: Runtime, batch: BatchRecord) -> dict[str, str]:
+    """Return fields with the balance that the batch still lacks and the time of the next check."""
     available = runtime.gateway.balance(batch.fields.get("account"))
     missing: dict[str, int] | None = None
     if available is not None:

@@ -1,4 +1,4 @@
-"""Run one refund job: call Stripe with the job's own key, settle the answer."""
+"""Run one refund job: call Stripe with the job's own idempotency key, and settle the answer."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from worker.look_ups import payment
 from worker.runtime import Runtime
 
 Json = dict[str, Any]
-# Stripe may forget an idempotency key after 24 hours; an hour before that, asking again is no
-# longer safe, and a person must look.
+# Stripe may delete an idempotency key after 24 hours. From an hour before that, repeating the call
+# is not safe, and a person must look.
 SAFE_TO_REPEAT_SECONDS = 23 * 3600
-# Errors of Stripe's own (5xx) are kept under the idempotency key and given again for 24 hours.
+# Stripe keeps its own errors (5xx) under the idempotency key and repeats them for 24 hours.
 REPEATED_BY_STRIPE = "stripe_error"
-# Refusals that heal when money comes: Stripe's codes, and what it calls the same in a refund.
+# Refusals that disappear when the balance grows: the code of an error, and that of a refund.
 BALANCE_MISSING = ("balance_insufficient", "insufficient_balance_for_refund")
 INSUFFICIENT_FUNDS = "insufficient_funds"
-# The first wait, in units of the settings' retry step, doubled each time up to an hour: payments
-# bring balance by the minute or not before tomorrow.
+# The first pause, in units of the settings' retry step; it doubles each time up to an hour. The
+# balance grows within minutes when there are payments, or not before the next day.
 FIRST_WAIT_FACTOR = 5
 MOST_DOUBLINGS = 30
 LONGEST_WAIT_SECONDS = 3600.0
@@ -43,16 +43,18 @@ LONGEST_WAIT_SECONDS = 3600.0
 def run_refund(runtime: Runtime, claim: Claim) -> Done:
     """Make the refund, or find the one that an earlier attempt made.
 
-    Raises `Unavailable` when the outcome is unknown: the same key is sent again. Raises
-    `Inconsistent` when that is no longer safe, `Misconfigured`.
+    Raises `Unavailable` when the outcome is unknown (the next attempt sends the same key),
+    `Inconsistent` when repeating the call is no longer safe, `Misconfigured`.
     """
     if "decision" in claim.fields:
         return _decided(runtime, claim)
-    if _asked_before(claim) and (made := _made(runtime, claim, listed_too=_is_stale(claim))):
-        return _refunded(runtime, claim, made)
-    if _is_stale(claim) and "redriven_at" not in claim.fields:
+    stale = _is_stale(claim)
+    if earlier := _earlier_refund(runtime, claim, search_list=stale):
+        return _refunded(runtime, claim, earlier)
+    if stale and "redriven_at" not in claim.fields:
         raise Inconsistent(
-            "Begun over 23 hours ago: Stripe may have forgotten the key. Look the refund up.",
+            "The job began over 23 hours ago, and Stripe may have deleted its idempotency key. "
+            "Look at Stripe whether there is a refund, then resolve the job.",
             code="refund_outcome_unknown",
         )
     try:
@@ -68,10 +70,10 @@ def run_refund(runtime: Runtime, claim: Claim) -> Done:
 
 
 def _decided(runtime: Runtime, claim: Claim) -> Done:
-    """Finish a job of unknown outcome as a person decided after a look at Stripe."""
+    """Finish a job of unknown outcome as an operator decided after a look at Stripe."""
     refund_id = json.loads(claim.fields["decision"])["refund_id"]
     if refund_id is None:
-        error = CallerError("It was found that no refund was made.", code="resolved_as_failed")
+        error = CallerError("An operator found no refund at Stripe.", code="resolved_as_failed")
         return _refused(runtime, claim, error)
     return _refunded(
         runtime, claim, runtime.refund_gateway.refund(refund_id, claim.fields.get("account"))
@@ -81,27 +83,27 @@ def _decided(runtime: Runtime, claim: Claim) -> Done:
 def _without_answer(
     runtime: Runtime, claim: Claim, error: CallerError | PaymentDeclined | Unavailable
 ) -> Done:
-    """Look for the refund of an earlier attempt before this one's error counts.
+    """Finish the job after an error, unless an earlier attempt made the refund.
 
-    A refusal may be due to our own refund (`charge_already_refunded`), and an error 500 is one
-    that Stripe keeps under the key and repeats.
+    Our own refund may be the cause of the refusal (`charge_already_refunded`), and a 500 may be an
+    old one that Stripe keeps under the key and repeats. Raises `error` if it is `Unavailable`.
     """
     if error.code in BALANCE_MISSING:
         return _waits_or_fails(runtime, claim, error)
     repeated = not isinstance(error, Unavailable) or error.code == REPEATED_BY_STRIPE
-    if repeated and _asked_before(claim) and (made := _made(runtime, claim, listed_too=True)):
-        return _refunded(runtime, claim, made)
+    if repeated and (earlier := _earlier_refund(runtime, claim, search_list=True)):
+        return _refunded(runtime, claim, earlier)
     if isinstance(error, Unavailable):
         raise error
     return _refused(runtime, claim, error)
 
 
-def _asked_before(claim: Claim) -> bool:
+def _is_repeated(claim: Claim) -> bool:
     return claim.attempts > 1 or "redriven_at" in claim.fields
 
 
 def _begun_at(claim: Claim) -> float:
-    """Give the earliest time of a call to Stripe; a redrive forgets the exact one."""
+    """Return the earliest time of a call to Stripe; a redrive deletes the exact one."""
     since = "recorded_at" if "redriven_at" in claim.fields else "first_attempt_at"
     return int(claim.fields[since]) / 1000
 
@@ -110,11 +112,13 @@ def _is_stale(claim: Claim) -> bool:
     return claim.claimed_at_ms / 1000 - _begun_at(claim) > SAFE_TO_REPEAT_SECONDS
 
 
-def _made(runtime: Runtime, claim: Claim, *, listed_too: bool) -> Json | None:
-    """Give the refund an earlier attempt made: from its event, or from Stripe's list."""
+def _earlier_refund(runtime: Runtime, claim: Claim, *, search_list: bool) -> Json | None:
+    """Return the refund that an earlier attempt made: from its event, or from Stripe's list."""
+    if not _is_repeated(claim):
+        return None
     key, account = _key(claim), claim.fields.get("account")
     refund_id = runtime.outcomes.remembered(key)
-    if refund_id is None and listed_too:
+    if refund_id is None and search_list:
         refund_id = listed(runtime.refund_gateway, key, "refund", _begun_at(claim), account)
     return runtime.refund_gateway.refund(refund_id, account) if refund_id else None
 
@@ -127,9 +131,9 @@ def _refunded(runtime: Runtime, claim: Claim, refund: Json) -> Done:
 
 
 def _waits_or_fails(runtime: Runtime, claim: Claim, error: BillingError) -> Done:
-    """Wait for balance as long as the settings allow: it comes with the next payments.
+    """Wait for balance as long as the settings allow: the next payments may bring it.
 
-    Nothing was made under the key that was refused, and the next try has another.
+    Stripe made nothing under the key that it refused, and the next attempt uses another key.
     """
     if claim.age_seconds > runtime.settings.refund_balance_wait_seconds:
         return _refused(runtime, claim, error)
@@ -148,14 +152,14 @@ def _waits_or_fails(runtime: Runtime, claim: Claim, error: BillingError) -> Done
 
 
 def _refused(runtime: Runtime, claim: Claim, error: BillingError) -> Done:
-    """Finish the job with Stripe's reason; as no event will come, notify from here."""
+    """Finish the job with Stripe's reason, and notify: Stripe sends no event about a refusal."""
     refusal = _Refusal(runtime, claim, error)
     fact = refusal.fact("failed", rank=1, key=claim.id)
     return _finished(claim, "failed", refusal.fields | {"pending_reason": ""}, [fact])
 
 
 class _Refusal:
-    """A refusal by Stripe as fields of the job and as a fact: code, sentence and amount."""
+    """A refusal by Stripe as fields of the job and as a fact: code, message and amount."""
 
     def __init__(self, runtime: Runtime, claim: Claim, error: BillingError) -> None:
         self._claim = claim
@@ -168,7 +172,7 @@ class _Refusal:
         self.fields = money | {"failure_code": error.code, "failure_message": error.detail}
 
     def fact(self, status: str, *, rank: int, key: str) -> Fact:
-        """Build the fact that the request waits or failed; it has no refund of Stripe's."""
+        """Build the fact that the refund request waits or failed; there is no refund at Stripe."""
         now = int(self._claim.now.timestamp())
         return Fact(
             subject=self._claim.id,
@@ -195,9 +199,10 @@ class _Refusal:
 
 
 def _require_currency(runtime: Runtime, claim: Claim) -> None:
-    """Refuse a refund of a payment in another currency than its caller thinks.
+    """Refuse the refund if its payment has another currency than the caller expects.
 
-    Raises `CallerError`; `Unavailable` when neither we nor Stripe can say.
+    Raises `CallerError`; `Unavailable` when Redis does not know the currency and Stripe does not
+    answer.
     """
     expected, payment_id = claim.fields.get("expected_currency"), claim.fields["payment_id"]
     if not expected:
@@ -216,7 +221,7 @@ def _require_currency(runtime: Runtime, claim: Claim) -> None:
 def _requested_money(
     runtime: Runtime, claim: Claim, request: Json
 ) -> tuple[int | None, str | None]:
-    """Give the amount to refund, requested or all that is left, and its currency if known."""
+    """Return the amount to refund (requested, or all that is left) and the currency, if known."""
     payment_id, account = claim.fields["payment_id"], claim.fields.get("account")
     known = summarise(payment_id, runtime.payments.read(payment_id).known)
     came, currency = known.amount_received, known.currency

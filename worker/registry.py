@@ -16,16 +16,16 @@ HANDLERS: dict[str, Handler] = {}
 
 
 def handles(*types: str) -> Callable[[Handler], Handler]:
-    """Register the handler of one or more event types; a second one for a type is refused.
+    """Register the handler of one or more event types. Raises `Inconsistent` for a second one.
 
-    A handler returns the facts its event establishes. It may look things up at Stripe; it writes
+    A handler returns the facts that its event establishes. It may read objects at Stripe; it writes
     nothing, so it can run any number of times.
     """
 
     def register(handler: Handler) -> Handler:
         for event_type in types:
             if event_type in HANDLERS:
-                raise Inconsistent(f"{event_type} has a handler already")
+                raise Inconsistent(f"{event_type} already has a handler")
             HANDLERS[event_type] = handler
         return handler
 
@@ -38,5 +38,5 @@ def handled_types() -> list[str]:
 
 
 def thin_types() -> list[str]:
-    """List the types for a destination of thin events: ours, and Stripe's notice of a lost one."""
+    """List the types for a destination of thin events: ours, and Stripe's of a missing event."""
     return [*(THIN_PREFIX + event_type for event_type in handled_types()), GENERATION_FAILURE]

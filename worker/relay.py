@@ -1,4 +1,4 @@
-"""The relay: rings again for whatever is due, so that no doorbell has to arrive."""
+"""The relay: rings again for all due work, so that the loss of a doorbell loses no work."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from shared.work.items import GUARD_MS
 from shared.work.kinds import KINDS, NOTIFICATIONS, UPKEEP, Kind
 
 log = get_logger(__name__)
-# Upkeep itself is work that is due at a time; these are its duties.
+# The duties of upkeep: items that are due at a time, as all work.
 DUTIES = ("reconcile", "reap", "payment_index", "refund_batches")
-# While the event service is ill, only as many notifications are rung for as probe it.
+# Notifications that one sweep rings for while the breaker is open: they probe the event service.
 PROBES = 2
-# Above this many messages in a queue the relay holds back: whoever waits behind so many does not
-# lack a bell, and ringing again for it would only make the queue longer. Half a second's work of
-# one worker, so that none is idle until the next sweep.
+# The relay does not ring while a queue has more messages than this: the due items probably have
+# their doorbells in it, and more would only lengthen it. It is half a second's work of one worker,
+# so that no worker is idle until the next sweep.
 QUEUE_HIGH_WATER = 250
-# Items one sweep rings for, so that a sweep holds Redis for a few milliseconds only.
+# Items that one sweep rings for, so that it occupies Redis for only a few milliseconds.
 RELAY_LIMIT = 500
-# A clock that is corrected by less makes nothing wait for longer than a person notices.
+# A smaller correction of the clock delays work by less than a person notices.
 CLOCK_SLACK_MS = 1_000
 
 
 def run_once(store: Store) -> dict[str, int]:
-    """Sweep every kind of work once; return how many items of each were rung for.
+    """Ring for due work of every kind once; return the number of items by kind.
 
-    Any number of relays at a time is harmless: each sweep pushes what it rang for into the future.
-    Raises `Unavailable`.
+    Any number of relays may run: each sweep sets the due time of its items into the future. Raises
+    `Unavailable`.
     """
     rewind(store)
     ensure_duties(store)
-    rung = {}
+    rings = {}
     for kind in KINDS.values():
         limit = PROBES if kind is NOTIFICATIONS and _open(store) else RELAY_LIMIT
-        rung[kind.name] = sweep(store, kind, limit)
-        if rung[kind.name]:
-            store.tally.count(RINGS, rung[kind.name], kind=kind.name)
-    return rung
+        rings[kind.name] = sweep(store, kind, limit)
+        if rings[kind.name]:
+            store.tally.count(RINGS, rings[kind.name], kind=kind.name)
+    return rings
 
 
 def sweep(store: Store, kind: Kind, limit: int = RELAY_LIMIT) -> int:
-    """Ring for due items of a kind; return for how many. Raises `Unavailable`."""
+    """Ring for due items of a kind; return how many. Raises `Unavailable`."""
     names = {"due": store.keys.due(kind), "queue": store.keys.queue(kind)}
     args = [limit, GUARD_MS, QUEUE_HIGH_WATER, kind.message]
     return int(store.run(Call("relay", names, args)))
@@ -57,7 +57,7 @@ def rewind(store: Store) -> None:
 
 
 def ensure_duties(store: Store) -> None:
-    """Schedule the duties of upkeep where they are missing: on an empty Redis, all are due now.
+    """Schedule the missing duties of upkeep for now; an empty Redis lacks all of them.
 
     Raises `Unavailable`.
     """

@@ -1,8 +1,8 @@
-"""The runner: claim an item, act, mark what came of it, count it and write its one line.
+"""The runner: claim an item, act, store the result, count the attempt and log it in one line.
 
-Whatever the kind of work, an act gets a claim and gives a result; this module alone tells Redis,
-the metrics and the log. A claim that was lost meanwhile is an outcome of its own: the attempt was
-made, and it changed nothing.
+For every kind of work, a function takes a claim and returns a result; only this module writes the
+result to Redis, the metrics and the log. A claim that was lost during the attempt is an outcome of
+its own, `lost`: the attempt changed nothing.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from worker.registry import HANDLERS
 from worker.runtime import Runtime
 
 log = get_logger(__name__)
-# Workers an item may kill before it is taken for the cause.
+# Workers that may die during attempts at an item before it becomes a dead letter.
 MAX_CRASHES = 5
 
 
 @dataclass(frozen=True)
 class Job:
-    """How one kind of work is done: what acts on a claim, and how often it may fail.
+    """How one kind of work is done: the function that acts on a claim, and its most attempts.
 
-    `pause_ms` gives for how long an item is put off while the breaker is open, 0 for a kind that
-    does not need the event service.
+    `pause_ms` returns how long an item is put off while the breaker is open; 0 for a kind that does
+    not need the event service.
     """
 
     kind: Kind
@@ -50,10 +50,10 @@ class Job:
 
 
 def run(job: Job, runtime: Runtime, item_id: str) -> str | None:
-    """Make one attempt at an item, if there is one to make now; safe for any id, at any time.
+    """Make one attempt at an item if it is due; safe to call with any id, at any time.
 
-    Returns why the item was given up for good, None in every other case. Raises `Unavailable` when
-    Redis cannot be told: then the lease lapses and the relay rings.
+    Returns the reason if the item became a dead letter, else None. Raises `Unavailable` when Redis
+    did not store the result: then the lease lapses and the relay rings again.
     """
     work = runtime.works[job.kind.name]
     claim = work.claim(item_id, pause_ms=job.pause_ms())
@@ -69,7 +69,7 @@ def run(job: Job, runtime: Runtime, item_id: str) -> str | None:
 def _attempt(
     job: Job, runtime: Runtime, work: Work, claim: Claim
 ) -> tuple[Result, Exception | None, bool]:
-    """Act and mark; give the result, the error behind it, and whether the claim still held."""
+    """Act and store the result; return it, the error behind it, and if the claim still held."""
     try:
         parent, seconds = claim.fields.get("traceparent"), work.longest_seconds
         with span(claim.kind.task, parent=parent, kind=SpanKind.CONSUMER), deadline(seconds):
@@ -82,7 +82,7 @@ def _attempt(
 
 
 def _act(job: Job, runtime: Runtime, claim: Claim) -> Result:
-    """Act, unless the item keeps killing its workers: then it is given up before it is tried."""
+    """Act, unless too many workers died on the item: then it becomes a dead letter untried."""
     if claim.kind.mortal and claim.crashes >= MAX_CRASHES:
         return Dead(f"crash_limit: {claim.crashes} workers died or hung on it")
     return job.act(runtime, claim)
@@ -114,7 +114,7 @@ def _count(runtime: Runtime, claim: Claim, outcome: str) -> None:
 
 
 def _write_line(claim: Claim, result: Result, outcome: str, error: Exception | None) -> None:
-    """Write the attempt's one line: wide, and an error only where a person has to act."""
+    """Log the attempt in one line with all its fields; as an error only if a person must act."""
     defect = error is not None and not isinstance(error, BillingError)
     write = log.error if outcome == "dead" or defect else log.info
     delay = result.delay_seconds if isinstance(result, (Retry, Snooze)) else None
@@ -132,6 +132,6 @@ def _write_line(claim: Claim, result: Result, outcome: str, error: Exception | N
         "exc_info": error if defect else None,
     }
     present = {name: value for name, value in fields.items() if value not in (None, "")}
-    # What a peer said is kept with the attempt; the log may not hold what we do not know.
+    # A peer's answer is stored with the attempt but not logged: it may contain personal data.
     details = {name: value for name, value in result.details.items() if name != "answer"}
     write("work_attempt", **present, **details)

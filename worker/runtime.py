@@ -1,4 +1,4 @@
-"""What a worker process holds while it lives: built once, from one `Settings`."""
+"""The objects that a worker process uses while it lives, built once from one `Settings`."""
 
 from __future__ import annotations
 
@@ -41,22 +41,22 @@ class Runtime:
 
     @cached_property
     def gateway(self) -> StripeGateway:
-        """Give the gateway of events and upkeep; it leaves retrying to the worker's policy."""
+        """Give the gateway for events and upkeep; it leaves retries to the worker's policy."""
         return self._gateway(Priority.LOOK_UPS, self._lines.for_look_ups)
 
     @cached_property
     def refund_gateway(self) -> StripeGateway:
-        """Give the gateway of refund jobs, whose calls come last."""
+        """Give the gateway for refund jobs, whose calls have the lowest priority."""
         return self._gateway(Priority.REFUNDS, self._lines.for_refunds)
 
     @cached_property
     def _seats(self) -> BoundedSemaphore:
-        """Give the threads that may wait for Stripe's rate at a time: the others go on."""
+        """Limit the threads that wait for Stripe's rate limit; the others serve other work."""
         return BoundedSemaphore(max(1, self.settings.worker_concurrency // 2))
 
     @cached_property
     def _lines(self) -> StripeLines:
-        """Give the lines to Stripe, which leave threads to work that needs none."""
+        """Limit the threads that are in a call to Stripe; the others serve other work."""
         return StripeLines(self.settings.worker_concurrency)
 
     def _gateway(self, priority: Priority, lines: int) -> StripeGateway:
@@ -85,7 +85,7 @@ class Runtime:
 
     @cached_property
     def outcomes(self) -> Outcomes:
-        """Give what our calls made, by their idempotency keys."""
+        """Give the record of objects that our calls made, by their idempotency keys."""
         return Outcomes(self.store, self.settings)
 
     @cached_property
@@ -100,7 +100,7 @@ class Runtime:
 
     @cached_property
     def payments(self) -> Payments:
-        """Give what is known of payments."""
+        """Give the records of payments."""
         return Payments(self.store, self.settings.payment_retention_seconds)
 
     @cached_property
@@ -117,10 +117,10 @@ class Runtime:
 
     @cached_property
     def signers(self) -> list[Webhook]:
-        """Give what signs notifications: one for each secret that is in use."""
+        """Give the signers of notifications, one for each secret of the settings."""
         return [Webhook(s.get_secret_value()) for s in self.settings.event_service_secret]
 
     @cached_property
     def event_service(self) -> EventService:
-        """Give the event service with its pooled connections."""
+        """Give the client of the event service with its pooled connections."""
         return EventService(self.settings)

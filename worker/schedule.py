@@ -1,4 +1,4 @@
-"""When to try again: exponential delays with full jitter. Pure: the dice are handed in.
+"""When to retry: exponential delays with full jitter. Pure: the caller passes the dice.
 
 Source: "Exponential Backoff And Jitter", AWS Architecture Blog.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from random import Random
 
-# Doubling stops counting here: 2^32 s is over a century, any cap is reached before.
+# Most doublings, which keep the number small: 2^32 s is over a century, and any cap is lower.
 MAX_DOUBLINGS = 32
 
 
@@ -21,8 +21,8 @@ def retry_delay_seconds(
 ) -> float:
     """Choose the pause after the `attempt`-th failure (1, 2, …).
 
-    Uniform between 0 and the exponential step, never less than what the peer asked for with
-    `Retry-After`, and never more than the cap.
+    The pause is uniform between 0 and the exponential step, never shorter than the `Retry-After` of
+    the peer, and never longer than the cap.
     """
     doublings = min(max(attempt - 1, 0), MAX_DOUBLINGS)
     step = min(cap_seconds, base_seconds * 2**doublings)

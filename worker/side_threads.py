@@ -1,7 +1,7 @@
-"""Let a worker's thread go when an answer takes long: the attempt goes on in a thread of its own.
+"""Free a worker's thread when an answer takes long: the attempt continues in its own thread.
 
-An event service that is slow for some notifications would else hold every thread of the notifier,
-and those that it would take at once would wait with them.
+An event service that is slow for some notifications would otherwise occupy every thread of the
+notifier, and notifications that it accepts at once would wait as well.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from shared.telemetry.logging import get_logger
 from worker.bells import LONGEST_SECONDS
 
 log = get_logger(__name__)
-# A good event service answers sooner: then all happens as if there were no second thread. Not
-# before a thread that serves bells is done, or more deliveries would be under way than are meant.
+# A healthy event service answers sooner, and then the worker's thread waits for the whole attempt.
+# It is longer than a thread serves doorbells, or more deliveries than intended would run.
 LET_GO_SECONDS = LONGEST_SECONDS + 0.05
-# Attempts in the air at a time. One waits for ten seconds at most, in about 50 kB.
+# Attempts that run at a time. Each lasts ten seconds at most and needs about 50 kB.
 MOST = 128
 
 
 class SideThreads:
-    """Run attempts; at most `most` at a time, one more waits for the first to end.
+    """Run at most `most` attempts at a time; a further one waits until one of them ends.
 
-    An error of the `expected` kinds is no defect when it comes late.
+    An error of an `expected` type that comes late is not logged.
     """
 
     def __init__(self, most: int = MOST, expected: tuple[type[Exception], ...] = ()) -> None:
@@ -34,7 +34,10 @@ class SideThreads:
         self._pool = ThreadPoolExecutor(most, thread_name_prefix="attempt")
 
     def run(self, act: Callable[..., None], *arguments: Any) -> None:
-        """Run until the end, or until it takes long. Raises what it raised until then."""
+        """Run `act` in a thread, and wait until it ends or takes long.
+
+        Raises what `act` raises while this waits.
+        """
         self._free.acquire()
         future = self._pool.submit(act, *arguments)
         future.add_done_callback(self._ended)
@@ -47,7 +50,7 @@ class SideThreads:
         self._free.release()
 
     def _tell(self, future: Future[None]) -> None:
-        """Log a defect that nobody waits for any more."""
+        """Log a defect in an attempt that no thread waits for any more."""
         error = future.exception()
         if error is not None and not isinstance(error, self._expected):
             log.error("late_attempt_failed", exc_info=error)

@@ -1,7 +1,7 @@
-"""Task events for Flower, sent in batches, and for bells that Celery did not bring.
+"""Send task events for Flower in batches, also for doorbells that Celery did not deliver.
 
 Celery publishes two or three messages for each task, which cost more than the task's own work. Here
-they wait for up to half a second and go out as one message; Flower reads such batches by itself.
+they wait for up to half a second and are sent as one message; Flower can read such batches.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from celery.signals import worker_ready
 
 from shared.work.doorbell import Bell
 
-# A person does not see half a second; at 500 tasks a second it is a batch of about 750.
+# A person does not notice half a second; at 500 tasks a second a batch has about 750 events.
 FLUSH_SECONDS = 0.5
-# More at once would make a message of over half a megabyte.
+# Most events of a batch; more would make a message of over half a megabyte.
 MOST_AT_ONCE = 2_000
 
 
 class BatchingDispatcher(EventDispatcher):
-    """Celery's dispatcher, which gathers the events of tasks whatever pool runs them."""
+    """Celery's dispatcher, which collects the events of tasks with every kind of pool."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         gathered = {
@@ -37,7 +37,7 @@ class BatchingDispatcher(EventDispatcher):
         super().__init__(*arguments, **(options | gathered))
 
     def close(self) -> None:
-        """Send what was gathered, then close."""
+        """Send the collected events, then close."""
         self.flush()
         super().close()
 
@@ -55,24 +55,27 @@ class BatchingDispatcher(EventDispatcher):
 
 
 class BatchingEvents(Events):
-    """The application's events, with that dispatcher."""
+    """The application's events with `BatchingDispatcher`."""
 
     dispatcher_cls = "worker.task_events:BatchingDispatcher"
 
 
 class TaskEvents:
-    """Tell Flower of a task that this worker began by itself, as Celery tells of its own."""
+    """Report to Flower the tasks that this worker begins without Celery."""
 
     def __init__(self) -> None:
         self._consumer: Any = None
         worker_ready.connect(self._remember)
 
     def _remember(self, sender: Any = None, **_: object) -> None:
-        """Remember Celery's consumer: it has another dispatcher after each reconnect."""
+        """Keep Celery's consumer rather than its dispatcher, which each reconnect replaces."""
         self._consumer = sender
 
     def begin(self, task: str, bell: Bell) -> Callable[[str | None], None]:
-        """Tell that a task began; give what tells its end, with why its item was given up."""
+        """Report the beginning of a task; return a function that reports its end.
+
+        The function takes the reason if the item became a dead letter, else None.
+        """
         dispatcher = getattr(self._consumer, "event_dispatcher", None)
         if dispatcher is None or not dispatcher.enabled:
             return lambda _: None

@@ -1,7 +1,7 @@
-"""Upkeep: the duties that keep work flowing, and the process that rings for them.
+"""Upkeep: the periodic duties, and the process of the relay, which rings for all due work.
 
-`python -m worker.upkeep` is the relay. Run one or many: none has to be the leader. Its duties are
-due work like any other, which a worker claims, so that only one does each at a time.
+`python -m worker.upkeep` is the relay. Run one or many; there is no leader. The duties are items of
+work like any other, which a worker claims, so that only one worker performs each at a time.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from worker.runtime import Runtime
 
 log = get_logger(__name__)
 REAP_INTERVAL_SECONDS = 3600.0
-# A full inbox is looked at again this much later.
+# Pause before reconcile continues after it stopped at a full inbox.
 FULL_SECONDS = 15.0
 
 
 def run_upkeep(runtime: Runtime, claim: Claim) -> Snooze:
-    """Do one duty and say when it is due again.
+    """Perform one duty, and return when it is due again.
 
-    Raises the duty's errors: the runner tries it again, for a duty never becomes a dead letter.
+    Raises the errors of the duty. The runner then retries it; a duty never becomes a dead letter.
     """
     return Snooze(DUTIES[claim.id](runtime))
 
 
 def _reconcile(runtime: Runtime) -> float:
-    """Run a part of a round; return the pause until the next part or the next round."""
+    """Run a part of a round; return the pause in seconds until the next part or round."""
     outcome = reconcile.run_once(runtime).outcome
     pauses = {"deadline": 0.0, "full": FULL_SECONDS}
     return pauses.get(outcome, runtime.settings.reconcile_interval_seconds)
@@ -60,31 +60,31 @@ DUTIES: dict[str, Callable[[Runtime], float]] = {
 
 
 def serve(store: Store, settings: Settings, stop: threading.Event) -> None:
-    """Relay until stopped; wait while Redis is unavailable."""
+    """Run the relay until `stop` is set; wait while Redis is unavailable."""
     signs = Signs(store)
     is_away = False
     while not stop.is_set():
         if settings.heartbeat_file is not None:
             settings.heartbeat_file.touch()
         try:
-            rung = relay.run_once(store)
+            rings = relay.run_once(store)
             signs.give(RELAY)
             pulse(store)
             if is_away:
                 log.info("redis_is_back")
             is_away = False
-            if any(rung.values()):
-                log.debug("relayed", **rung)
+            if any(rings.values()):
+                log.debug("relayed", **rings)
         except Unavailable as error:
-            if not is_away:  # once: the next sweep is half a second away
+            if not is_away:  # log it once, because the next sweep follows in half a second
                 log.warning("relay_failed", error=str(error), detail="Trying until Redis is back.")
             is_away = True
         stop.wait(settings.relay_interval_seconds)
 
 
 def main() -> None:
-    """Relay until SIGTERM or SIGINT; exit 2 with every problem of the settings named."""
-    gc.freeze()  # what is imported stays: shared.lasting_imports tells what that spares
+    """Run the relay until SIGTERM or SIGINT; exit 2 and name every problem of the settings."""
+    gc.freeze()  # modules live until the end; shared.lasting_imports says what this saves
     try:
         settings = load_settings("upkeep")
     except Misconfigured as error:

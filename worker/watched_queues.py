@@ -1,4 +1,4 @@
-"""The Celery application as Flower sees it: the queues and no task, no key of Stripe's."""
+"""The Celery application for Flower: the queues, without tasks and without a key of Stripe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One file for each kind of Stripe object, one function for each event type or family of them.
+"""The handlers: one file for each kind of Stripe object, one function for each event type or group.
 
 Importing this package fills the registry.
 """

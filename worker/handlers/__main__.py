@@ -11,12 +11,16 @@ from worker.registry import handled_types, thin_types
 
 
 def main(arguments: list[str]) -> None:
-    """Print the types, one a line, or the request that makes a destination for them at Stripe."""
-    parser = argparse.ArgumentParser(prog="bin/stripe-events")
+    """Print the types, one a line, or the request that creates a destination for them at Stripe."""
+    parser = argparse.ArgumentParser(
+        prog="bin/stripe-events", description="Print the event types to enable at Stripe."
+    )
     parser.add_argument(
         "--thin", action="store_true", help="for a destination of thin events, not of snapshots"
     )
-    parser.add_argument("--curl", metavar="URL", help="write the request that makes it")
+    parser.add_argument(
+        "--curl", metavar="URL", help="print the curl command that creates the endpoint at this URL"
+    )
     options = parser.parse_args(arguments)
     types = thin_types() if options.thin else handled_types()
     if options.curl is None:
@@ -26,7 +30,7 @@ def main(arguments: list[str]) -> None:
 
 
 def request_for(url: str) -> str:
-    """Write the request that makes a webhook endpoint at a URL, in our API version."""
+    """Return the curl command that creates a webhook endpoint at a URL, in our API version."""
     fields = [f"url={url}", f"api_version={API_VERSION}"]
     fields += [f"enabled_events[]={event_type}" for event_type in handled_types()]
     lines = ['curl https://api.stripe.com/v1/webhook_endpoints -u "$STRIPE_SECRET_KEY:"']
@@ -34,7 +38,7 @@ def request_for(url: str) -> str:
 
 
 def thin_request(url: str) -> str:
-    """Write the request that makes a destination of thin events at a URL."""
+    """Return the curl command that creates a destination of thin events at a URL."""
     body = {
         "name": "billing",
         "type": "webhook_endpoint",

@@ -1,4 +1,4 @@
-"""What events about a charge mean: mostly the timeline; all of a payment that has no intent."""
+"""Events about a charge: entries of the timeline, and the state of a payment without an intent."""
 
 from __future__ import annotations
 
@@ -15,46 +15,46 @@ from worker.look_ups import refused
 from worker.registry import handles
 
 Json = dict[str, Any]
-# Which state stands when several are of one second: the course of a charge.
+# The order of a charge's states; of several events of one second, the last in it counts.
 COURSE = ("pending", "failed", "expired", "succeeded", "captured", "updated", "refunded")
-# A charge without an intent ends once; money that came in outranks everything.
+# A charge without an intent has one end; `succeeded` outranks the others.
 STAGES = {"authorized": 0, "canceled": 1, "failed": 1, "succeeded": 2}
-# What Stripe has announced it shows within moments.
+# Pause until Stripe lists a refund that an event has announced.
 LOOK_AGAIN_SECONDS = 5.0
-# Where we may not list refunds, their own events are waited for: they come within seconds.
+# How long to wait for the refunds' own events where our key may not list refunds.
 OWN_EVENTS_SECONDS = 20
 
 
-# why: the payment intent tells the same; only a charge that has none is told from here
+# why: a charge without a payment intent has no other event that says how the payment stands
 @handles("charge.succeeded", "charge.failed", "charge.captured", "charge.expired")
 def charged(event: Event, stripe: StripeGateway) -> list[Fact]:
-    """Note the charge; tell how the payment stands when no payment intent will."""
+    """Record the charge; notify of the payment's state if it has no payment intent."""
     facts = [charge_fact(event)]
     if not reference(event.object.get("payment_intent")):
         facts.append(_payment_fact(event, _standing(event)))
     return facts + _settled(event, stripe)
 
 
-# why: tells Stripe's fee, which is known only after the payment succeeded
+# why: it brings Stripe's fee, which is known only after the payment succeeded
 @handles("charge.updated")
 def updated(event: Event, stripe: StripeGateway) -> list[Fact]:
-    """Note the charge's change; tell the fee and the net when Stripe knows them."""
+    """Record the change of the charge; notify of fee and net amount when Stripe knows them."""
     return [charge_fact(event), *_settled(event, stripe)]
 
 
 @handles("charge.pending")  # why: the timeline shows what became of the charge
 def pending(event: Event, _: StripeGateway) -> list[Fact]:
-    """Note the charge; no notification."""
+    """Record the charge; no notification."""
     return [charge_fact(event)]
 
 
 # why: an endpoint may subscribe to no refund.* event, and this one does not say which refund it is
 @handles("charge.refunded")
 def refunded(event: Event, stripe: StripeGateway) -> list[Fact]:
-    """Look the charge's refunds up and tell of each, as its own events would.
+    """Look up the charge's refunds and notify of each, as its own events would.
 
-    A hold that is released counts as refunded in old versions, though no money moved: nothing is
-    looked up. Raises `NotYet` while Stripe does not show the refund that the event is about.
+    Old API versions count a released hold as refunded, though no money moved; then nothing is
+    looked up. Raises `NotYet` while Stripe does not list the refund that the event is about.
     """
     charge = event.object
     if not captured(charge):
@@ -78,7 +78,7 @@ def refunded(event: Event, stripe: StripeGateway) -> list[Fact]:
 
 
 def _refund_facts(event: Event, refunds: list[Json], hold: int) -> list[Fact]:
-    """Build the facts of refunds, oldest first, each of its own time, without a released rest."""
+    """Build the facts of refunds (oldest first), each with its time, without a released hold."""
     first = refunds[0] if refunds else {}
     if hold and first.get("amount") == hold and not first.get("reason"):
         refunds = refunds[1:]
@@ -100,9 +100,9 @@ def _intent(refund: Json, charge: Json) -> str | None:
 
 
 def _refunds(charge: Json, stripe: StripeGateway, account: str | None) -> list[Json]:
-    """List the charge's refunds, newest first; those in the event itself if Stripe shows none.
+    """List the charge's refunds, newest first; those in the event if Stripe lists none.
 
-    Raises Stripe's refusal when the event has none either.
+    Raises Stripe's refusal if the event has none either.
     """
     embedded = items(charge.get("refunds"))
     try:
@@ -114,7 +114,7 @@ def _refunds(charge: Json, stripe: StripeGateway, account: str | None) -> list[J
 
 
 def _shown(refunds: list[Json], event: Event) -> bool:
-    """Say whether what the event is about is among the refunds: one, or several in a row."""
+    """Say whether the refunds contain those of the event: consecutive ones that add up to it."""
     before = (event.previous or {}).get("amount_refunded")
     if before is None:
         return bool(refunds)
@@ -129,15 +129,15 @@ def _shown(refunds: list[Json], event: Event) -> bool:
 
 
 def _unlisted(event: Event) -> Fact:
-    """Build what the event itself says of a refund, where we may not list refunds.
+    """Build the fact of a refund from this event alone, where our key may not list refunds.
 
-    Its own events say more; they are waited for, and it is told only where none came. Raises
-    `NotYet` until then.
+    The refund's own events have more data, so raises `NotYet` for a while; the fact is notified
+    only if none of them has arrived.
     """
     charge = event.object
     if event.read_at - event.created < OWN_EVENTS_SECONDS:
         raise NotYet(
-            "The refunds may not be listed; their own events may come.",
+            "The key may not list refunds; waiting for the refund's own events.",
             code="refund_not_shown",
             delay_seconds=LOOK_AGAIN_SECONDS,
         )
@@ -163,14 +163,14 @@ def _unlisted(event: Event) -> Fact:
 
 
 def _hold_released(event: Event) -> list[Fact]:
-    """Tell that a charge without an intent can no longer be captured; an intent tells itself."""
+    """Build the fact that a charge without an intent can no longer be captured."""
     if reference(event.object.get("payment_intent")) or not event.object.get("refunded"):
         return []
     return [_payment_fact(event, "canceled")]
 
 
 def _settled(event: Event, stripe: StripeGateway) -> list[Fact]:
-    """Tell what is left of a charge, when its balance transaction is known since this event."""
+    """Build the fact of fee and net amount, if this event brings the balance transaction."""
     charge, booked = event.object, event.object.get("balance_transaction")
     changed = event.previous is None or "balance_transaction" in event.previous
     if not booked or not charge.get("captured") or (event.type == "charge.updated" and not changed):
@@ -204,7 +204,7 @@ def _settled_fact(event: Event, sums: Json) -> Fact:
 
 
 def charge_fact(event: Event) -> Fact:
-    """Build the fact of how a charge stands, which only the timeline tells."""
+    """Build the fact of a charge's state, which only the timeline shows."""
     charge = event.object
     change = event.type.removeprefix("charge.")
     return Fact(
@@ -222,7 +222,7 @@ def charge_fact(event: Event) -> Fact:
 
 
 def _payment_fact(event: Event, outcome: str) -> Fact:
-    """Build the fact of how a payment stands that is nothing but a charge."""
+    """Build the fact of the state of a payment that has a charge and no intent."""
     charge, intent = event.object, _as_intent(event, outcome)
     return Fact(
         subject=f"{charge['id']}:payment",
@@ -240,7 +240,7 @@ def _payment_fact(event: Event, outcome: str) -> Fact:
 
 
 def _as_intent(event: Event, outcome: str) -> Json:
-    """Put the charge into the form of an intent, as far as is known; a hold may have expired."""
+    """Return the charge in the form of an intent, as far as is known; a hold may have expired."""
     charge = event.object
     shown = let_go(as_intent(charge)) if outcome == "canceled" else as_intent(charge)
     created, livemode = charge.get("created") or event.created, event.livemode
@@ -259,11 +259,11 @@ def _standing(event: Event) -> str:
 def _snapshot(event: Event) -> Json:
     charge, came = event.object, captured(event.object)
     names = ("amount", "amount_captured", "amount_refunded", "currency", "refunded", "disputed")
-    kept = {name: charge.get(name) for name in names}
-    kept["amount_received"], kept["livemode"] = came, event.livemode
+    fields = {name: charge.get(name) for name in names}
+    fields["amount_received"], fields["livemode"] = came, event.livemode
     ended = charge.get("refunded") or event.type == "charge.expired"
-    kept["let_go"] = bool(ended) and not came
-    return kept | {"receipt_url": charge.get("receipt_url"), "captured": charge.get("captured")}
+    fields["let_go"] = bool(ended) and not came
+    return fields | {"receipt_url": charge.get("receipt_url"), "captured": charge.get("captured")}
 
 
 def _data(charge: Json) -> Json:

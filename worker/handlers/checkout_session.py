@@ -1,4 +1,4 @@
-"""What events about a checkout session mean: how a hosted checkout ended."""
+"""Events about a checkout session: how a hosted checkout ended."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ OUTCOMES = {
     "checkout.session.async_payment_succeeded": "payment_succeeded",
     "checkout.session.async_payment_failed": "payment_failed",
 }
-# A delayed payment succeeds or fails days after the session was completed, and says so.
+# A delayed payment succeeds or fails days after `completed`, with an event of its own.
 STAGES = {"completed": 0, "expired": 0, "payment_failed": 1, "payment_succeeded": 2}
 
 
-@handles(*OUTCOMES)  # why: the order is placed, abandoned, or its delayed payment is decided
+@handles(*OUTCOMES)  # why: the order is placed or abandoned, or its delayed payment has ended
 def session_changed(event: Event, _: StripeGateway) -> list[Fact]:
-    """Tell each of the four ends of a session, once; a decided payment supersedes `completed`."""
+    """Notify of each outcome of a session once; that of a delayed payment replaces `completed`."""
     session, outcome = event.object, OUTCOMES[event.type]
     metadata = session.get("metadata") or {}
     customer = session.get("customer_details") or {}

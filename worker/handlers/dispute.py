@@ -1,4 +1,4 @@
-"""What events about a dispute mean: a customer's bank takes money back, or asks about it."""
+"""Events about a dispute: a customer's bank takes money back, or inquires about a payment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from worker.look_ups import balance_transaction
 from worker.registry import handles
 
 Json = dict[str, Any]
-# How far a dispute has come, within one second; its statuses in the order they are passed through.
+# The order of a dispute's stages and of its statuses, for events of one second.
 STAGES = {"opened": 0, "updated": 1, "ended": 2}
 COURSE = (
     "warning_needs_response",
@@ -28,13 +28,13 @@ ENDS = {"won": "won", "lost": "lost", "warning_closed": "closed", "prevented": "
 
 @handles("charge.dispute.created")  # why: evidence is due within days
 def dispute_opened(event: Event, stripe: StripeGateway) -> list[Fact]:
-    """Tell that a dispute was opened: an inquiry (`warning_…`) or a chargeback."""
+    """Notify that a dispute was opened: an inquiry (`warning_…`) or a chargeback."""
     return [_dispute_fact(_booked(event, stripe), "opened", "opened")]
 
 
-@handles("charge.dispute.updated")  # why: the bank looks at the evidence, or an inquiry grows
+@handles("charge.dispute.updated")  # why: the bank reviews the evidence, or an inquiry escalates
 def dispute_updated(event: Event, stripe: StripeGateway) -> list[Fact]:
-    """Tell that a dispute moved on, once for each status; a final one is the end, told as such."""
+    """Notify of a dispute's change, once for each status; a final status gives its outcome."""
     ended = ENDS.get(str(event.object.get("status")))
     return [
         _dispute_fact(_booked(event, stripe), "ended" if ended else "updated", ended or "updated")
@@ -43,15 +43,15 @@ def dispute_updated(event: Event, stripe: StripeGateway) -> list[Fact]:
 
 @handles("charge.dispute.closed")  # why: decides whether the money came back
 def dispute_closed(event: Event, stripe: StripeGateway) -> list[Fact]:
-    """Tell how a dispute ended: won, lost, or closed without a decision."""
+    """Notify how a dispute ended: won, lost, or closed without a decision."""
     ended = ENDS.get(str(event.object.get("status")), "closed")
     return [_dispute_fact(_booked(event, stripe), "ended", ended)]
 
 
-# why: the balance is smaller now, or whole again
+# why: the disputed amount was taken from the balance, or returned to it
 @handles("charge.dispute.funds_withdrawn", "charge.dispute.funds_reinstated")
 def funds_moved(event: Event, stripe: StripeGateway) -> list[Fact]:
-    """Tell that money moved: its own subject, for it holds whatever the dispute does."""
+    """Notify that money moved; a subject of its own, because no later status undoes it."""
     moved = event.type.rpartition(".")[2]
     subject = f"{event.object['id']}:{moved}:{event.object.get('status')}"
     event = _booked(event, stripe)
@@ -59,7 +59,7 @@ def funds_moved(event: Event, stripe: StripeGateway) -> list[Fact]:
 
 
 def _booked(event: Event, stripe: StripeGateway) -> Event:
-    """Look up the movements of a dispute that it only names; all of them, or none is summed."""
+    """Look up the balance transactions that a dispute only names; use all of them or none."""
     dispute = event.object
     named = dispute.get("balance_transactions") or dispute.get("balance_transaction")
     moves = named if isinstance(named, list) else [named]
@@ -74,7 +74,7 @@ def _booked(event: Event, stripe: StripeGateway) -> Event:
 
 
 def _dispute_fact(event: Event, stage: str, change: str) -> Fact:
-    """Build the fact that a dispute reached a stage; a later one may reopen it (an appeal)."""
+    """Build the fact that a dispute reached a stage; a later event may reopen it (an appeal)."""
     rank = (event.created, STAGES[stage])
     return _fact(event, change, subject=str(event.object["id"]), family="dispute", rank=rank)
 
@@ -99,19 +99,19 @@ def _fact(event: Event, change: str, *, subject: str, family: str, rank: tuple[i
 
 
 def _snapshot(dispute: Json) -> Json:
-    kept = {name: dispute.get(name) for name in ("amount", "currency", "reason", "created")}
-    kept["charge_id"] = reference(dispute.get("charge"))
-    return kept | {"due_by": _due_by(dispute)} | _moved(dispute)
+    fields = {name: dispute.get(name) for name in ("amount", "currency", "reason", "created")}
+    fields["charge_id"] = reference(dispute.get("charge"))
+    return fields | {"due_by": _due_by(dispute)} | _moved(dispute)
 
 
 def _moved(dispute: Json) -> Json:
-    """Sum what the dispute moved; the oldest versions have one balance transaction only."""
+    """Sum the balance transactions; the oldest API versions have only one."""
     return moved(dispute.get("balance_transactions") or dispute.get("balance_transaction"))
 
 
 def _due_by(dispute: Json) -> int | None:
     details = dispute.get("evidence_details") or {}
-    # The name before 2014-12-08.
+    # API versions before 2014-12-08 use the second name.
     due_by = details.get("due_by") or dispute.get("evidence_due_by")
     return due_by if isinstance(due_by, int) else None
 

@@ -1,4 +1,4 @@
-"""What events about a payment intent mean: how a payment stands."""
+"""Events about a payment intent: the state of a payment."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from shared.stripe.gateway import StripeGateway
 from worker.registry import handles
 
 Json = dict[str, Any]
-# Attempts come and go, each fact of theirs as old as its second; an end is an end for ever. Money
-# that came in outranks everything.
+# The states of attempts replace one another by time; a final state is never replaced, except that
+# `succeeded` outranks `canceled`.
 OPEN, CANCELED, SUCCEEDED = range(3)
 STAGES = {"canceled": CANCELED, "succeeded": SUCCEEDED}
-# Which state stands when several are of one second: the usual course of one attempt.
+# The usual order of an attempt's states; of several events of one second, the last in it counts.
 COURSE = (
     "created",
     "requires_action",
@@ -24,7 +24,7 @@ COURSE = (
     "partially_captured",
     "failed",
 )
-# What an intent's own status says; an object that was fetched may be ahead of its event.
+# The state for each status of an intent; an object that was fetched may be newer than its event.
 REACHED = {
     "canceled": "canceled",
     "processing": "processing",
@@ -32,12 +32,12 @@ REACHED = {
     "requires_capture": "authorized",
     "requires_payment_method": "failed",
     "succeeded": "succeeded",
-    # The names that versions before 2019-02-11 use.
+    # API versions before 2019-02-11 use these names.
     "requires_source": "failed",
     "requires_source_action": "requires_action",
 }
 
-# Fields that a notification and the remembered payment have alike.
+# Fields that a notification and the stored payment have in common.
 SAME_FIELDS = (
     "amount",
     "amount_received",
@@ -48,47 +48,47 @@ SAME_FIELDS = (
 )
 
 
-@handles("payment_intent.created")  # why: the timeline begins here; nobody is told
+@handles("payment_intent.created")  # why: the timeline begins with it
 def created(event: Event, _: StripeGateway) -> list[Fact]:
-    """Remember the payment; no notification."""
+    """Record the payment; no notification."""
     return [payment_fact(event, "created")]
 
 
 @handles("payment_intent.succeeded")  # why: the money is ours; tickets may be sent
 def succeeded(event: Event, _: StripeGateway) -> list[Fact]:
-    """Tell that the payment succeeded, once for ever."""
+    """Notify once that the payment succeeded."""
     return [payment_fact(event, "succeeded")]
 
 
 @handles("payment_intent.canceled")  # why: the customer's seat is free again
 def canceled(event: Event, _: StripeGateway) -> list[Fact]:
-    """Tell that the payment was canceled, once for ever."""
+    """Notify once that the payment was canceled."""
     return [payment_fact(event, "canceled")]
 
 
 @handles("payment_intent.payment_failed")  # why: the customer must try another way to pay
 def payment_failed(event: Event, _: StripeGateway) -> list[Fact]:
-    """Tell that an attempt failed: once for each failed charge, or attempt without a charge."""
+    """Notify that an attempt failed, once for each failed charge or attempt without a charge."""
     error = event.object.get("last_payment_error") or {}
     charge = reference(error.get("charge"))
     return [payment_fact(event, "failed", attempt=charge or _moment(event, error))]
 
 
-@handles("payment_intent.processing")  # why: a bank debit is under way and may take days
+@handles("payment_intent.processing")  # why: a bank debit was started and may take days
 def processing(event: Event, _: StripeGateway) -> list[Fact]:
-    """Tell that the payment is under way, once for each attempt."""
+    """Notify that the payment is being processed, once for each attempt."""
     return [payment_fact(event, "processing", attempt=_moment(event, event.object))]
 
 
 @handles("payment_intent.requires_action")  # why: the customer must authenticate (3D Secure)
 def requires_action(event: Event, _: StripeGateway) -> list[Fact]:
-    """Tell that the customer must do something, once for each attempt."""
+    """Notify that the customer must act, once for each attempt."""
     return [payment_fact(event, "requires_action", attempt=_moment(event, event.object))]
 
 
 @handles("payment_intent.amount_capturable_updated")  # why: money is held and can be captured
 def amount_capturable_updated(event: Event, _: StripeGateway) -> list[Fact]:
-    """Tell that money is held, once for each amount; or that a part of it was captured."""
+    """Notify that money is held, once for each amount, or that a part of it was captured."""
     if came := received(event.object):
         return [payment_fact(event, "partially_captured", attempt=f"received:{came}")]
     capturable = event.object.get("amount_capturable")
@@ -97,10 +97,10 @@ def amount_capturable_updated(event: Event, _: StripeGateway) -> list[Fact]:
 
 
 def payment_fact(event: Event, change: str, *, attempt: str = "") -> Fact:
-    """Build the fact that a payment intent reached a status, from the event's own copy of it.
+    """Build the fact that a payment intent reached a state, from the event's copy of it.
 
-    A copy that was fetched may have moved on. Then its end is told, if it has come to one; what
-    it passed on the way is superseded and only remembered.
+    A copy that was fetched may be newer than its event. If it has ended, the notification is about
+    the end; an earlier state that the event was about is only recorded.
     """
     intent, snapshot = event.object, _snapshot(event.object)
     intent_id, status = str(intent["id"]), str(intent.get("status") or change)
@@ -132,19 +132,19 @@ def _reached(status: str, change: str, came: int) -> str:
 
 
 def _moment(event: Event, tried: Json) -> str:
-    """Tell attempts without a charge apart, even two with one method: by method and second."""
+    """Identify an attempt without a charge by its payment method and the second of its event."""
     return f"{reference(tried.get('payment_method')) or 'none'}@{event.created}"
 
 
 def _snapshot(intent: Json) -> Json:
     names = ("amount", "amount_capturable", "currency", "created", "livemode", "description")
-    kept = {name: intent.get(name) for name in names}
-    kept["amount_received"] = received(intent)
-    kept["cancellation_reason"] = intent.get("cancellation_reason")
-    kept["charge_id"] = charge_of(intent)
-    kept["metadata"] = intent.get("metadata") or {}
-    kept["status"] = intent.get("status")
-    return kept
+    fields = {name: intent.get(name) for name in names}
+    fields["amount_received"] = received(intent)
+    fields["cancellation_reason"] = intent.get("cancellation_reason")
+    fields["charge_id"] = charge_of(intent)
+    fields["metadata"] = intent.get("metadata") or {}
+    fields["status"] = intent.get("status")
+    return fields
 
 
 def _data(intent: Json, snapshot: Json, *, failed: bool) -> Json:

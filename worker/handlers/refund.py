@@ -1,4 +1,4 @@
-"""What events about a refund mean: money on its way back, arrived, or come home again."""
+"""Events about a refund: it is pending, it succeeded, or the money was returned to us."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from worker.registry import handles
 
 log = get_logger(__name__)
 Json = dict[str, Any]
-# A refund may change between the first two; it moves down the rest, never up: succeeded money can
-# come back as failed, never the other way.
+# A refund may change between statuses of one rank, and to a higher rank but not to a lower one: a
+# succeeded refund can still fail, and never the other way round.
 STAGES = {"pending": 0, "requires_action": 0, "succeeded": 1, "failed": 2, "canceled": 2}
 
 
-# why: all of them say how the refund stands; charge.refund.updated is the older name of the same
+# why: each has the refund's status; charge.refund.updated is an older name of refund.updated
 @handles("refund.created", "refund.updated", "refund.failed", "charge.refund.updated")
 def refund_changed(event: Event, stripe: StripeGateway) -> list[Fact]:
-    """Tell each status a refund reaches, once, however many events say it."""
+    """Notify of each status of a refund once, however many events have it."""
     refund, booked = event.object, event.object.get("balance_transaction")
     if isinstance(booked, str) and _is_newly_booked(event):
         transaction = balance_transaction(stripe, booked, event.account)
@@ -32,9 +32,10 @@ def refund_changed(event: Event, stripe: StripeGateway) -> list[Fact]:
 
 
 def booked_facts(event: Event, refund: Json) -> list[Fact]:
-    """Remember what a refund moved, if that is known: a subject of its own, which nothing undoes.
+    """Build the fact of a refund's balance transaction, if known; empty list otherwise.
 
-    Not told by itself: the refund's notification has it where it is known by then.
+    It is a subject of its own, because no later status undoes it, and has no notification of its
+    own: that of the refund has the sums if they are known by then.
     """
     sums = {} if releases_a_hold(refund) else moved(refund.get("balance_transaction"))
     if not sums:
@@ -55,17 +56,18 @@ def booked_facts(event: Event, refund: Json) -> list[Fact]:
 
 
 def _is_newly_booked(event: Event) -> bool:
-    """Say whether what the refund moved is news: one look at Stripe for each change of it."""
+    """Say whether the balance transaction may be new, so that it is looked up once per change."""
     changed = event.previous or {}
     return event.type == "refund.created" or bool({"status", "balance_transaction"} & {*changed})
 
 
 def refund_fact(event: Event, refund: Json, *, happened_at: int) -> Fact:
-    """Build the fact that a refund has a status; one we do not know is remembered, not told.
+    """Build the fact that a refund has a status.
 
-    A refund that only releases held money is remembered, too: no money went back.
+    An unknown status, and a refund that only releases held money, are recorded without a
+    notification.
     """
-    # Refunds of the oldest versions have no status: they succeed at once.
+    # Refunds of the oldest API versions have no status, because they succeed at once.
     refund_id, status = str(refund["id"]), str(refund.get("status", "succeeded"))
     known, hold = status in STAGES, releases_a_hold(refund)
     if not known:
@@ -88,10 +90,10 @@ def refund_fact(event: Event, refund: Json, *, happened_at: int) -> Fact:
 
 def _snapshot(refund: Json) -> Json:
     names = ("amount", "currency", "reason", "failure_reason", "pending_reason", "created")
-    kept = {name: refund.get(name) for name in names}
-    kept["charge_id"] = reference(refund.get("charge"))
-    kept["metadata"] = callers_own(refund.get("metadata"))
-    return kept
+    fields = {name: refund.get(name) for name in names}
+    fields["charge_id"] = reference(refund.get("charge"))
+    fields["metadata"] = callers_own(refund.get("metadata"))
+    return fields
 
 
 def _data(refund: Json) -> Json:

@@ -1,4 +1,4 @@
-"""What reviews and early fraud warnings mean: a person should look before the bank does."""
+"""Events about reviews and early fraud warnings: a person should look before the bank does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Json = dict[str, Any]
 # why: most warnings become disputes, with their fee, unless the payment is refunded first
 @handles("radar.early_fraud_warning.created", "radar.early_fraud_warning.updated")
 def fraud_warned(event: Event, _: StripeGateway) -> list[Fact]:
-    """Tell that the issuer reports fraud, and when nothing can be done about it any more."""
+    """Notify that the issuer reports fraud, and again when the warning is no longer actionable."""
     warning = event.object
     status = "actionable" if warning.get("actionable") else "not_actionable"
     return [
@@ -37,7 +37,7 @@ def fraud_warned(event: Event, _: StripeGateway) -> list[Fact]:
 
 @handles("review.opened", "review.closed")  # why: goods should wait until somebody has looked
 def reviewed(event: Event, _: StripeGateway) -> list[Fact]:
-    """Tell that a payment is under review, and how the review ended; once each."""
+    """Notify that a payment is under review, and how the review ended, once each."""
     review = event.object
     change = event.type.removeprefix("review.")
     opened = review.get("opened_reason") or review.get("reason")
