@@ -85,8 +85,8 @@ def run(runtime: Runtime) -> float:
 def run_once(runtime: Runtime, most: int = MOST_BEGUN) -> float:
     """Take the next step of every batch; return the pause until the next in seconds.
 
-    At most `most` members begin, but at least one of each running batch. Raises `Unavailable`;
-    steps taken before that stand.
+    At most `most` members begin; each running batch gets an equal share, rounded up. Raises
+    `Unavailable`; steps taken before that stand.
     """
     ended = _move_members(runtime)
     active = [runtime.batches.find(one) for one in runtime.batches.active()]
