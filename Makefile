@@ -26,7 +26,7 @@ chaos: ## kill processes at random under traffic and audit what became of it (AR
 explore: ## try every order of the steps of the real scripts and workers (ARGS="--wide --seconds 1200")
 	@bin/explore $(ARGS)
 
-mutants: ## take one thing away at a time and see which test notices (ARGS="claim.lua" for a part)
+mutants: ## make one change at a time and see which test fails (ARGS="claim.lua" for a part)
 	@bin/mutants $(ARGS)
 
 mutation: ## have a library change policy, delivery, facts and answers (ARGS="'worker.policy*'" for a part)

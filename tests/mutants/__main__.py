@@ -1,4 +1,4 @@
-"""`python -m tests.mutants`: try every mutant, and write what kills it to docs/mutants.md."""
+"""`python -m tests.mutants`: try every mutant, and write docs/mutants.md from the results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.mutants.page import PAGE, written
 from tests.mutants.results import Result
 from tests.mutants.trial import Ground, explored, ground, import_everything_foreign, tested
 
-# Asked when a mutant's own tests notice nothing: whatever works on items, all through.
+# Tried when none of a mutant's own tests fails: all tests of code that works on items.
 REST = [
     "tests/unit",
     *(
@@ -30,7 +30,7 @@ REST = [
 
 
 def main() -> int:
-    """Try what the command line asks for; 1 if one survived without an explanation."""
+    """Try the mutants of the command line; return 1 if one survived without an explanation."""
     options = _parser().parse_args()
     chosen = [one for one in mutants() if _is_asked_for(one, options.parts)]
     import_everything_foreign()
@@ -45,11 +45,17 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bin/mutants", description=__doc__)
-    parser.add_argument("parts", nargs="*", help="parts of labels (claim.lua, fence); all without")
-    parser.add_argument("--again", action="store_true", help="try those with a result again, too")
-    parser.add_argument("--own", action="store_true", help="ask each mutant's own tests alone")
-    parser.add_argument("--both", action="store_true", help="ask the tests of the explorer's, too")
-    parser.add_argument("--seconds", type=float, default=1e9, help="begin none after so long")
+    parser.add_argument(
+        "parts", nargs="*", help="parts of labels (claim.lua, fence); all mutants without it"
+    )
+    parser.add_argument("--again", action="store_true", help="also try mutants that have a result")
+    parser.add_argument("--own", action="store_true", help="run each mutant's own tests only")
+    parser.add_argument(
+        "--both", action="store_true", help="also run the tests of mutants that the explorer kills"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=1e9, help="begin no mutant after this many seconds"
+    )
     return parser
 
 
@@ -58,7 +64,7 @@ def _is_asked_for(mutant: Mutant, parts: list[str]) -> bool:
 
 
 def _tried(seconds: float, attempt: Attempt, todo: list[Mutant]) -> list[str]:
-    """Try one after the other and keep each result, until the time is over; list the labels."""
+    """Try the mutants in turn and store each result, until the time is over; list the labels."""
     until = time.monotonic() + seconds
     for number, one in enumerate(todo):
         if time.monotonic() > until:
@@ -73,7 +79,7 @@ def _tried(seconds: float, attempt: Attempt, todo: list[Mutant]) -> list[str]:
 
 
 def _believe(place: Ground, labels: list[str]) -> None:
-    """Forget what was said to be killed by a test that fails without a mutant, too."""
+    """Delete results whose test also fails without a mutant."""
     known = results.read()
     killers = sorted(name for label in labels if "::" in (name := known[label].tests or ""))
     red = tested(place, sorted({*killers})) if killers else []
@@ -92,14 +98,14 @@ def _conclusion(chosen: list[Mutant], known: dict[str, Result]) -> int:
 
 @dataclass(frozen=True)
 class Attempt:
-    """How mutants are tried: on which copy, and whom they meet."""
+    """How mutants are tried: on which copy, and with which tests."""
 
     place: Ground
     own: bool = False
     both: bool = False
 
     def is_done(self, mutant: Mutant) -> bool:
-        """Say whether its result is known, as far as this attempt would look."""
+        """Say whether a result is known for all that this attempt would try."""
         result = results.read().get(mutant.label)
         if not result or not result.is_of(mutant):
             return False
@@ -108,7 +114,7 @@ class Attempt:
         return result.is_final or self.own
 
     def at(self, mutant: Mutant) -> Result:
-        """Try one: on the test that killed it before, the explorer, its own tests, the rest."""
+        """Try one: with the test that killed it before, the explorer, its own tests, the rest."""
         file = self.place.copy / mutant.file
         whole = file.read_text()
         file.write_text(mutant.applied_to(whole))
@@ -126,14 +132,14 @@ class Attempt:
             file.write_text(whole)
 
     def _killer_before(self, mutant: Mutant) -> str:
-        """Ask the test that killed it the last time: that costs least."""
+        """Run the test that killed it the last time, which costs least."""
         before = results.read().get(mutant.label)
         if not before or "::" not in (before.tests or ""):
             return ""
         return next(iter(tested(self.place, ["-x", str(before.tests)])), "")
 
     def _killers(self, mutant: Mutant) -> Iterator[str]:
-        """Name the first test that fails; it is asked again."""
+        """Name the first test that fails, and run it once more."""
         rest = [] if self.own else [one for one in REST if one not in mutant.tests]
         for tests in filter(None, (mutant.tests, rest)):
             for name in tested(self.place, ["-x", *tests])[:1]:

@@ -1,4 +1,4 @@
-"""docs/mutants.md: the table of what kills each mutant, made of the results."""
+"""Write docs/mutants.md from the results: the table of what kills each mutant."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from tests.mutants.trial import ROOT
 PAGE = ROOT / "docs" / "mutants.md"
 HEAD = """# Mutants
 
-Each line is one change to a script or to the policy, tried in a copy of the tree: which invariant
-the [explorer](invariants.md) then finds broken, or else the first test that failed. The tests of
-what the explorer finds were not asked, unless the line says that they noticed nothing. A test
-counts as a killer when it failed twice with the change, and passed without it. `make mutants` tries
-all that has no result yet (`ARGS="--again"`: all) and writes this page from
-`tests/mutants/results.json`; the changes are in `tests/mutants/catalogue.toml`. A test of the
-ordinary suite fails when a change no longer fits its file, or when this page is not the one that
-the results make.
+A mutant is one change to a script or to the Python code that decides what to do with an item.
+Each row of the tables is one mutant: what the change does, and what notices it (*kills* it). That
+is an invariant that the [explorer](invariants.md#the-explorer) finds broken, or the first test
+that fails. When the explorer kills a mutant, the tests are not tried. A test counts only if it
+fails twice with the change and passes without it.
+
+`make mutants` tries all mutants without a result (`ARGS="--again"`: all mutants) in a copy of the
+files, and writes this page from `tests/mutants/results.json`. The changes are in
+`tests/mutants/catalogue.toml`. A convention test fails when a change no longer fits its file, or
+when this page does not match the results.
 
 """
 
@@ -34,8 +36,9 @@ def written(results: Mapping[str, Result]) -> str:
     alone = sum(bool(one.explorer) and one.tests == "" for one in dead)
     left = len(everyone) - len(dead) - len(alive)
     counts = (
-        f"{len(everyone)} mutants: {len(dead)} killed ({explorers} by the explorer, {alone} of "
-        f"them by nothing else), {len(alive)} alive and explained, {left} not tried to the end.\n"
+        f"{len(everyone)} mutants: {len(dead)} killed ({explorers} of them by the explorer, and "
+        f"for {alone} of these no test fails), {len(alive)} not killed and explained, {left} not "
+        "yet tried with all tests.\n"
     )
     tables = [
         _table(file, list(of_file), seen)
@@ -51,11 +54,11 @@ def _table(file: str, of_file: list[Mutant], results: Mapping[str, Result]) -> s
 
 def _outcome(mutant: Mutant, result: Result | None) -> str:
     if not result or not result.is_final:
-        return "not tried to the end"
-    since = "" if result.is_of(mutant) else " (seen before the change was written anew)"
+        return "not yet tried with all tests"
+    since = "" if result.is_of(mutant) else " (result of an earlier form of the change)"
     if not result.killer:
-        return f"survives: {mutant.survives or 'not explained'}{since}"
+        return f"nothing: {mutant.survives or 'not explained'}{since}"
     if not result.explorer:
         return f"`{result.killer.replace('|', ' ')}`{since}"
-    alone = "; no test notices it" if result.tests == "" else ""
+    alone = "; no test fails" if result.tests == "" else ""
     return f"the explorer: {result.explorer}{alone}{since}"

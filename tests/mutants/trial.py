@@ -1,7 +1,7 @@
-"""Try the explorer and tests on a changed copy of the tree, up to the first that fails.
+"""Run the explorer and tests on a changed copy of the files, until the first fails.
 
-Each try is a fork of this process, which has everything imported that is not ours: a try costs its
-tests and little more.
+Each trial is a fork of this process, which has imported all foreign modules, so that a trial costs
+little more than its tests.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-# What a try may take before a mutant counts as one that hangs; the slowest file needs a minute.
+# Seconds after which a trial counts as hung; the slowest file of tests needs a minute.
 LIMIT_SECONDS = 900.0
 LOOK_SECONDS = 0.05
-# CPU seconds for one configuration of the explorer: what it finds, it finds in one or two mostly.
+# CPU seconds for one configuration of the explorer, which finds most violations within two.
 EXPLORER_SECONDS = 5.0
 OURS = ("tests", "shared", "worker", "api", "sandbox", "local", "cli", "doctor", "chaos", "slow")
-# In the order given; plugins are imported already.
+# Run tests in the given order; the plugins are imported already.
 SWITCHES = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:schemathesis"]
 SWITCHES += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
 HANGS = "does not end"
@@ -36,37 +36,37 @@ HANGS = "does not end"
 
 @dataclass(frozen=True)
 class Ground:
-    """Where tries happen: a copy of the tree, and a file for what a try prints."""
+    """Where trials run: a copy of the files, and a file for the output of a trial."""
 
     copy: Path
     log: Path
 
     @property
     def killers_file(self) -> Path:
-        """Give the file in which a try names what failed, a line each."""
+        """Give the file in which a trial names what failed, one per line."""
         return self.log.with_suffix(".failed")
 
 
 class Failures:
-    """A plugin of pytest that keeps the names of what failed."""
+    """A plugin of pytest that collects the names of failed tests."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        """Keep a test that failed, or its preparation."""
+        """Collect a test that failed, or whose set-up failed."""
         if report.failed and report.nodeid not in self.names:
             self.names.append(report.nodeid)
 
     def pytest_collectreport(self, report: Any) -> None:
-        """Keep a file that cannot be read."""
+        """Collect a file that cannot be imported."""
         if report.failed:
             self.names.append(f"{report.nodeid} (import)")
 
 
 @contextmanager
 def ground(folder: Path) -> Iterator[Ground]:
-    """Copy what is under version control, and what is about to be."""
+    """Copy the files that are under version control, and new ones that are not ignored."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -84,15 +84,15 @@ def ground(folder: Path) -> Iterator[Ground]:
 
 
 def import_everything_foreign() -> None:
-    """Import what the tests use, so that each fork has it."""
-    import fakeredis  # noqa: F401 - each fork has it then
-    import hypothesis  # noqa: F401 - each fork has it then
+    """Import the modules that tests use, so that each fork has them."""
+    import fakeredis  # noqa: F401 - imported before the forks
+    import hypothesis  # noqa: F401 - imported before the forks
 
-    import worker.upkeep  # noqa: F401 - each fork has it then
+    import worker.upkeep  # noqa: F401 - imported before the forks
 
 
 def tested(on: Ground, arguments: Iterable[str]) -> list[str]:
-    """Run tests as the arguments of pytest say; name those that failed."""
+    """Run pytest with these arguments; name the tests that failed."""
     given = [*SWITCHES, *arguments]
 
     def run() -> list[str]:
@@ -106,7 +106,7 @@ def tested(on: Ground, arguments: Iterable[str]) -> list[str]:
 
 
 def explored(on: Ground, parts: Iterable[str]) -> str:
-    """Search the configurations whose names hold one of the parts; say what was broken."""
+    """Search the configurations whose names contain one of the parts; name the violation."""
     wanted = tuple(parts)
 
     def run() -> list[str]:
@@ -123,16 +123,16 @@ def explored(on: Ground, parts: Iterable[str]) -> str:
 
 
 def _broken(search: Callable[[], str]) -> str:
-    """Give the invariant that is broken, or the error that ends the search."""
+    """Name the broken invariant, or the error that ends the search."""
     try:
         return search()
-    except Exception as error:  # noqa: BLE001 - an explorer that cannot go on fails its test, too
+    except Exception as error:  # noqa: BLE001 - an error in the explorer fails its test, too
         traceback.print_exc()
         return type(error).__name__
 
 
 def _in_a_fork(on: Ground, run: Callable[[], list[str]]) -> list[str]:
-    """Give what a function names in a fork that has the copy's modules."""
+    """Run a function in a fork that imports the modules of the copy; return its names."""
     on.killers_file.unlink(missing_ok=True)
     pid = os.fork()
     if pid == 0:
@@ -140,12 +140,12 @@ def _in_a_fork(on: Ground, run: Callable[[], list[str]]) -> list[str]:
     if not _ended(pid):
         return [HANGS]
     if not on.killers_file.exists():
-        raise RuntimeError(f"a try ended without a word:\n{on.log.read_text()}")
+        raise RuntimeError(f"a trial ended without a result:\n{on.log.read_text()}")
     return on.killers_file.read_text().splitlines()
 
 
 def _ended(pid: int) -> bool:
-    """Wait for a fork; False when it had to be killed with all it started."""
+    """Wait for a fork; return False when it had to be killed with its processes."""
     until = time.monotonic() + LIMIT_SECONDS
     while time.monotonic() < until:
         if os.waitpid(pid, os.WNOHANG)[0]:
@@ -168,11 +168,12 @@ def _be_the_try(on: Ground, run: Callable[[], list[str]]) -> None:
             str(on.copy),
             *(p for p in sys.path if Path(p or ".").resolve() != ROOT),
         ]
-        sys.dont_write_bytecode = True  # a change within a second of another would not be seen
+        # Otherwise a change within a second of another goes unnoticed.
+        sys.dont_write_bytecode = True
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
         os.chdir(on.copy)
         on.killers_file.write_text("\n".join(run()))
-    except BaseException:  # noqa: BLE001 - a fork that went on would be a second of us
+    except BaseException:  # noqa: BLE001 - a fork must not continue as a second parent
         traceback.print_exc()
     finally:
         sys.stderr.flush()
