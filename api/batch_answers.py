@@ -7,7 +7,7 @@ from collections import Counter
 from api.batch_models import Batch, BatchMember, DryRun, Funds, LeftOutPayment
 from api.batch_plan import Plan
 from api.parts import parts
-from shared.facts import timestamp
+from shared.payment_summary import timestamp
 from shared.refund_terms import needed
 from shared.work.batch import OPEN, BatchRecord, BatchState, Member
 from shared.work.payments import moment

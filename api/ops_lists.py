@@ -39,8 +39,8 @@ from api.redrive import Redrive
 from api.reply import reply
 from api.request_context import trace
 from api.trial_notification import NO_PAYMENT, stage
-from shared.facts import timestamp
 from shared.notification import TEST
+from shared.payment_summary import timestamp
 from shared.store import rates as kept
 from shared.work.dead_letters import LETTER_KINDS, SCAN_LIMIT, DeadLetters, ItemFilter
 from shared.work.payment_index import PaymentFilter

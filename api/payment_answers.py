@@ -13,8 +13,16 @@ from api.models import CanceledPayment, Dispute, Payment, PaymentDetails, Paymen
 from api.parts import parts
 from api.refund_answers import moved_answer, refund_with_job
 from shared.errors import CallerError, Misconfigured, Unavailable
-from shared.facts import amount_refunded, disputed, disputes, fees, let_go, refunds, timestamp
-from shared.payment_summary import remembered_intent
+from shared.known_refunds import let_go
+from shared.payment_summary import (
+    amount_refunded,
+    disputed,
+    disputes,
+    fees,
+    refunds,
+    remembered_intent,
+    timestamp,
+)
 from shared.stripe import amounts
 from shared.stripe.amounts import (
     as_intent,

@@ -7,7 +7,7 @@ from typing import Any
 
 from api.models import Refund
 from api.parts import parts
-from shared.facts import FEE_FIELDS, timestamp
+from shared.payment_summary import FEE_FIELDS, timestamp
 from shared.refund_metadata import callers_own
 from shared.stripe.amounts import moved
 from shared.work.refund_jobs import OPEN_STATES

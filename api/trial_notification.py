@@ -10,9 +10,10 @@ import secrets
 
 from shared.canonical_json import compact
 from shared.errors import Unavailable
-from shared.facts import Fact, notification_body
+from shared.facts import Fact
 from shared.keys import State
 from shared.notification import TEST
+from shared.payment_summary import notification_body
 from shared.settings import Settings
 from shared.store.scripts import Store
 from shared.work.items import Recording

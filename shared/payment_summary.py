@@ -1,19 +1,44 @@
-"""A summary of a payment: status, metadata and movements of the balance. Pure.
+"""What is shown and notified of a payment: readings of its state (`shared/facts.py`). Pure.
 
-Lists show it, and the index of payments is made from it.
+Lists show the summary, and the index of payments is made from it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from shared.facts import amount_refunded, context, disputes, fees
+from shared.facts import CONTEXT_FIELDS, Fact
+from shared.known_refunds import UNLISTED, let_go, refunded
+from shared.notification import DATA_FIELDS
 from shared.stripe import amounts
 
 Json = dict[str, Any]
 # Sources of a payment's status, the best first.
 TELLERS = ("payment", "charge", "checkout")
+REFUNDS = ("refund", UNLISTED)
+FEE_FIELDS = ("fee", "net", "settlement_currency", "available_on")
+# The last second of the year 9999, the greatest time that RFC 3339 can express.
+END_OF_TIME = 253_402_300_799
+# Times, which are stored as Unix seconds and sent as text.
+TIME_FIELDS = ("available_on", "due_by")
+# Sources of the event, the user and the address, the least reliable first. A look-up gives the
+# payment's own data, but older than its events.
+LOOKED_UP = "looked_up"
+SPEAKERS = (
+    "review",
+    "fraud_warning",
+    "dispute_funds",
+    "dispute",
+    UNLISTED,
+    "refund",
+    "settlement",
+    "charge",
+    "checkout",
+    LOOKED_UP,
+    "payment",
+)
 
 
 @dataclass(frozen=True)
@@ -120,3 +145,114 @@ def _created(known: Json, snapshot: Json) -> int:
 
 def _subjects(known: Json) -> list[tuple[str, Json]]:
     return list(known.get("subjects", {}).items())
+
+
+def context(known: Json) -> Json:
+    """Give event, user and address of a payment: each from the source closest to the payment."""
+    spoken = [
+        (SPEAKERS.index(state["family"]), subject, state["said"])
+        for subject, state in known.get("subjects", {}).items()
+        if state["family"] in SPEAKERS
+    ]
+    spoken.append((SPEAKERS.index(LOOKED_UP), "", known.get("context", {})))
+    merged: Json = {}
+    for _, _, fields in sorted(spoken, key=lambda item: item[:2]):
+        merged |= {name: fields[name] for name in CONTEXT_FIELDS if name in fields}
+    return merged
+
+
+def amount_refunded(known: Json) -> int:
+    """Sum the amounts refunded or being refunded, as far as known (smallest unit).
+
+    Only captured money counts: releasing a hold is no refund. Refunds that our key may not list
+    count by their charge's event.
+    """
+    subjects = known.get("subjects", {})
+    if not any(one["family"] in REFUNDS for one in subjects.values()) or let_go(known):
+        return 0
+    return refunded(subjects)
+
+
+def fees(known: Json) -> Json:
+    """Give the payment's fee, net, settlement currency and date, as far as they are known."""
+    for state in known.get("subjects", {}).values():
+        if state["family"] == "settlement":
+            return {name: state["snapshot"].get(name) for name in FEE_FIELDS}
+    return dict.fromkeys(FEE_FIELDS)
+
+
+def disputed(known: Json) -> bool:
+    """Say whether a dispute was ever opened on the payment, as Stripe's `charge.disputed` does."""
+    return bool(disputes(known))
+
+
+def disputes(known: Json) -> list[Json]:
+    """List the disputes, each with its status and its movements so far, newest first."""
+    states: dict[str, list[Json]] = {}
+    for subject, state in known.get("subjects", {}).items():
+        if state["family"] in ("dispute", "dispute_funds"):
+            states.setdefault(subject.partition(":")[0], []).append(state)
+    entries = [{"id": dispute} | _dispute(of_it) for dispute, of_it in states.items()]
+    return _newest_first(entries)
+
+
+def _dispute(states: list[Json]) -> Json:
+    """Build a dispute from its facts: its status, and its movements by the latest fact.
+
+    When only a movement is known, the status is the one in that event.
+    """
+    latest = max(states, key=lambda state: (state["family"] == "dispute", state["rank"]))
+    moves = [state for state in states if state["snapshot"].get("net") is not None]
+    last = max(moves, key=lambda s: (s["rank"][0], s["family"] == "dispute_funds"), default=latest)
+    sums = {name: last["snapshot"].get(name) for name in FEE_FIELDS}
+    standing: Json = {"status": latest["status"]} | latest["snapshot"]
+    return standing | sums
+
+
+def refunds(known: Json) -> list[Json]:
+    """List the refunds of captured money, newest first, each with its status and movements."""
+    subjects = {} if let_go(known) else known.get("subjects", {})
+    entries = [
+        {"id": subject, "status": state["status"]}
+        | state["snapshot"]
+        | subjects.get(f"{subject}:settlement", {}).get("snapshot", {})
+        for subject, state in subjects.items()
+        if state["family"] == "refund" and not state["snapshot"].get("released_hold")
+    ]
+    return _newest_first(entries)
+
+
+def _newest_first(entries: list[Json]) -> list[Json]:
+    return sorted(entries, key=lambda entry: int(entry.get("created") or 0), reverse=True)
+
+
+def notification_body(fact: Fact, known: Json, payment_id: str) -> Json:
+    """Build the body of a notification, all but `sequence`, which is counted when it is staged."""
+    data: Json = dict.fromkeys(DATA_FIELDS)
+    if payment_id.startswith("pi_"):
+        data["payment_intent_id"] = payment_id
+    if fact.family == "payment":
+        data |= fees(known)
+    data |= {name: value for name, value in fact.data.items() if value is not None}
+    owner = context(known)
+    for name in CONTEXT_FIELDS:
+        data[name] = data[name] or owner.get(name)
+    data["status"] = fact.status
+    data["amount_refunded"] = amount_refunded(known)
+    data["metadata"] = data["metadata"] or {}
+    for name in TIME_FIELDS:
+        data[name] = None if data[name] is None else timestamp(data[name])
+    data["stripe_event_id"] = fact.stripe_event_id
+    return {
+        "id": fact.notification_id,
+        "type": fact.type,
+        "timestamp": timestamp(fact.happened_at),
+        "livemode": fact.livemode,
+        "data": data,
+    }
+
+
+def timestamp(unix_seconds: float) -> str:
+    """Render a time as RFC 3339 in UTC, whole seconds; at most the end of the year 9999."""
+    seconds = min(max(int(unix_seconds), 0), END_OF_TIME)
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.facts import Fact, context
+from shared.facts import Fact
+from shared.known_refunds import UNLISTED
+from shared.payment_summary import context
 from shared.stripe.amounts import as_intent, received
 from shared.stripe.event import Event, reference
-from shared.unlisted_refunds import UNLISTED
 from shared.work.batches import MEMBER_PREFIX
 from shared.work.outcomes import OUR_KEYS
 from shared.work.payments import PaymentRecord

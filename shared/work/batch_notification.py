@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from shared.canonical_json import compact
-from shared.facts import Fact, notification_body
+from shared.facts import Fact
+from shared.payment_summary import notification_body
 from shared.work.batch import BatchRecord
 
 Json = dict[str, Any]

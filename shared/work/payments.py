@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from shared.canonical_json import compact
-from shared.facts import context
+from shared.payment_summary import context
 from shared.store.scripts import TIMELINE_LIMIT, Call, Store, redis_errors
 from shared.work.kinds import EVENTS, NOTIFICATIONS, REFUNDS
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from shared.canonical_json import compact
 from shared.errors import Inconsistent
-from shared.facts import Advance, Fact, advance, notification_body
+from shared.facts import Advance, Fact, advance
 from shared.keys import State
+from shared.payment_summary import notification_body
 from shared.settings import Settings
 from shared.store.scripts import ATTEMPTS_LIMIT, TIMELINE_LIMIT, Call, Store
 from shared.telemetry.tally import FACTS

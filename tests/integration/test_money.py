@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.facts import amount_refunded
+from shared.payment_summary import amount_refunded
 from shared.stripe.gateway import API_VERSION, StripeGateway
 from tests.integration.hands import Hands
 from tests.integration.money import (

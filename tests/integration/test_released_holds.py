@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.facts import amount_refunded
+from shared.payment_summary import amount_refunded
 from tests.integration.hands import Hands
 from tests.integration.money import BEFORE_BASIL, LONG_AGO, alone, charge, event, intent, refund
 from tests.integration.money import notifications_of as bodies_of

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import strategies as st
 
 from shared.errors import Unavailable
-from shared.facts import amount_refunded, context, disputed
 from shared.keys import Keys
+from shared.payment_summary import amount_refunded, context, disputed
 from shared.store.pipe import Pipe, Receiver
 from shared.store.scripts import Call, Store
 from shared.stripe.gateway import StripeGateway

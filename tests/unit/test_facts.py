@@ -8,16 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.facts import (
-    Fact,
-    advance,
-    amount_refunded,
-    context,
-    disputed,
-    notification_body,
-    timestamp,
-)
+from shared.facts import Fact, advance
 from shared.notification import Notification, NotificationData
+from shared.payment_summary import amount_refunded, context, disputed, notification_body, timestamp
 
 Json = dict[str, Any]
 FAMILIES = ("payment", "refund", "dispute", "charge", "checkout")

@@ -11,7 +11,8 @@ import pytest
 import worker.handlers  # noqa: F401 - fills the registry
 from shared.canonical_json import compact
 from shared.errors import BillingError, CallerError, Inconsistent, NotYet
-from shared.facts import Fact, advance, notification_body
+from shared.facts import Fact, advance
+from shared.payment_summary import notification_body
 from shared.stripe.event import Event, parse_event, payment_of, reference
 from shared.stripe.gateway import StripeGateway
 from tests.fixtures.record import FOLDER

@@ -9,8 +9,9 @@ from typing import Any
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from shared.facts import Advance, Fact, advance, amount_refunded
-from shared.unlisted_refunds import UNLISTED
+from shared.facts import Advance, Fact, advance
+from shared.known_refunds import UNLISTED
+from shared.payment_summary import amount_refunded
 
 Json = dict[str, Any]
 

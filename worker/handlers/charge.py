@@ -6,10 +6,10 @@ from typing import Any
 
 from shared.errors import CallerError, Misconfigured, NotYet
 from shared.facts import Fact
+from shared.known_refunds import UNLISTED
 from shared.stripe.amounts import as_intent, captured, let_go, moved, released
 from shared.stripe.event import Event, items, payment_of, reference
 from shared.stripe.gateway import StripeGateway
-from shared.unlisted_refunds import UNLISTED
 from worker.handlers.refund import booked_facts, refund_fact
 from worker.look_ups import refused
 from worker.registry import handles

@@ -1,6 +1,10 @@
-"""Refunds that our key may not list, known from `charge.refunded`, which has only their sum. Pure.
+"""Refunds in the state of a payment: released holds, and refunds that we may not list. Pure.
 
-A refund's own events may come before or after. Each amount is notified once: the sum notified for a
+Some refunds of old API versions only release held money, and need not say so. But such a refund did
+not change the balance, and its amount was held and not captured.
+
+Refunds that our key may not list are known from `charge.refunded`, which has only their sum. A
+refund's own events may come before or after. Each amount is notified once: the sum notified for a
 `charge.refunded` is `ahead` until its refunds are known, and each of these is then `foretold`: it
 is stored, and notified only if it fails. `subjects` is the state of a payment (`shared/facts.py`),
 amounts are in the currency's smallest unit, times in Unix seconds.
@@ -19,6 +23,41 @@ UNLISTED = "unlisted_refund"
 NEAR_SECONDS = 5
 # Most refunds of one charge in that time: the sums of all their combinations are computed.
 MOST_TOGETHER = 12
+# Sources of the amounts held and captured, the best first.
+TELLERS = ("payment", "charge")
+
+
+def marked(subjects: Json) -> Json:
+    """Mark each refund without a change of the balance as a released hold or not."""
+    rest = _rest(subjects)
+    return {
+        name: _marked(one, rest) if _is_unbooked(one) else one for name, one in subjects.items()
+    }
+
+
+def _is_unbooked(state: Json) -> bool:
+    return state["family"] == "refund" and bool(state["snapshot"].get("unbooked"))
+
+
+def _marked(refund: Json, rest: int) -> Json:
+    released = 0 < rest == refund["snapshot"].get("amount")
+    return refund | {"snapshot": refund["snapshot"] | {"released_hold": released}}
+
+
+def _rest(subjects: Json) -> int:
+    """Give the amount that was held and not captured, as far as known."""
+    by_family = {one["family"]: one["snapshot"] for one in subjects.values()}
+    snapshot: Json = next((by_family[name] for name in TELLERS if name in by_family), {})
+    return int(snapshot.get("amount") or 0) - int(snapshot.get("amount_received") or 0)
+
+
+def let_go(known: Json) -> bool:
+    """Say whether the payment ended with nothing received: its hold, if any, was released."""
+    snapshots = [state["snapshot"] for state in known.get("subjects", {}).values()]
+    if any(snapshot.get("amount_received") for snapshot in snapshots):
+        return False
+    looked_up = known.get("context", {}).get("let_go")
+    return bool(looked_up) or any(snapshot.get("let_go") for snapshot in snapshots)
 
 
 def unexplained(snapshot: Json, at: int, subjects: Json) -> int:
