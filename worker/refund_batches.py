@@ -1,19 +1,17 @@
 """The duty of upkeep for batches of refunds: settle ended members, begin others, change states.
 
 Each step is one script that is safe to repeat, so that a process may die between any two of them.
-Members become refund jobs evenly, at the rate that the budget of calls to Stripe gives to refunds.
-Forty at a time would need the processors at the same moment, with all their events and
-notifications, and the payments of others would wait for them.
+Members become refund jobs a few at a time, as many as Stripe accepts within two seconds: so the
+queue of refunds stays short for others, no refund waits in vain for its turn, and a pause takes
+effect soon.
 """
 
 from __future__ import annotations
 
 import json
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from math import ceil
 from typing import Any, cast
 
 from shared.payment_summary import summarise
@@ -38,12 +36,9 @@ MOST_BEGUN = 500
 # Ended jobs that one run settles, and members reset or woken at a time; each takes Redis some
 # milliseconds.
 CHUNK = 500
-# One run works for this long, in steps, so that the relay's half second between two runs does not
-# make the pace uneven.
-RUN_SECONDS = 2.0
-STEP_SECONDS = 0.1
-# Pause between two runs while a batch runs, while one waits, and while there is none.
-NO_PAUSE, BUSY_SECONDS, IDLE_SECONDS = 0.0, 0.5, 15.0
+# Pause between two runs while a batch is in progress, and while none is.
+BUSY_SECONDS = 0.5
+IDLE_SECONDS = 15.0
 # Pause between two checks of a balance that was too low, in units of the settings' retry step.
 LOOK_FACTOR = 30
 INSUFFICIENT_FUNDS = "insufficient_funds"
@@ -64,51 +59,24 @@ STANDING = {
 }
 
 
-def run(runtime: Runtime) -> float:
-    """Take steps as long as a batch runs, up to `RUN_SECONDS`; return the pause in seconds.
+def run_once(runtime: Runtime) -> float:
+    """Take the next step of every batch; return the pause until the next run in seconds.
 
     Raises `Unavailable`; steps taken before that stand.
-    """
-    rate = _rate(runtime.settings)
-    began_at = time.monotonic()
-    begun = 0
-    while True:
-        elapsed = time.monotonic() - began_at
-        due = int(rate * (elapsed + STEP_SECONDS)) - begun
-        begun += due
-        pause = run_once(runtime, most=due)
-        if pause != NO_PAUSE or elapsed > RUN_SECONDS:
-            return pause
-        time.sleep(STEP_SECONDS)
-
-
-def run_once(runtime: Runtime, most: int = MOST_BEGUN) -> float:
-    """Take the next step of every batch; return the pause until the next in seconds.
-
-    At most `most` members begin; each running batch gets an equal share, rounded up. Raises
-    `Unavailable`; steps taken before that stand.
     """
     ended = _move_members(runtime)
     active = [runtime.batches.find(one) for one in runtime.batches.active()]
     batches = [batch for batch in active if batch is not None]
-    running = sum(batch.state is BatchState.RUNNING for batch in batches)
+    running = [one for one in batches if one.state is BatchState.RUNNING]
     for batch in batches:
-        room = _window(runtime.settings) // max(1, running) - batch.count(MemberState.BEGUN)
-        _look_after(runtime, batch, room=min(room, ceil(most / max(1, running))))
-    if running:
-        return NO_PAUSE
+        _look_after(runtime, batch, room=_window(runtime.settings) // max(1, len(running)))
     return BUSY_SECONDS if ended or batches else IDLE_SECONDS
-
-
-def _rate(settings: Settings) -> float:
-    """Return the refunds per second that the budget allows while no other calls use it."""
-    allowed = bucket("refunds", settings.stripe_endpoint_rate_limit, Priority.REFUNDS)
-    return float(allowed["rate"])
 
 
 def _window(settings: Settings) -> int:
     """Return how many refund jobs of batches may run at a time."""
-    return min(MOST_BEGUN, max(1, round(_rate(settings) * WINDOW_SECONDS)))
+    allowed = bucket("refunds", settings.stripe_endpoint_rate_limit, Priority.REFUNDS)
+    return min(MOST_BEGUN, max(1, round(float(allowed["rate"]) * WINDOW_SECONDS)))
 
 
 def _move_members(runtime: Runtime) -> int:
@@ -204,7 +172,7 @@ def _go_on(runtime: Runtime, batch: BatchRecord, room: int) -> None:
     if "retry" in batch.fields:
         _put_back(runtime, batch)
         return
-    _begin_next(runtime, batch, room)
+    _begin_next(runtime, batch, room - batch.count(MemberState.BEGUN))
     if not batch.count(*OPEN):
         _last_look(runtime, batch)
         runtime.batches.turn(batch.id, COMPLETE)

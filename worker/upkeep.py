@@ -55,7 +55,7 @@ DUTIES: dict[str, Callable[[Runtime], float]] = {
     "reconcile": _reconcile,
     "reap": _reap,
     "payment_index": payment_index.run_once,
-    refund_batches.DUTY: refund_batches.run,
+    refund_batches.DUTY: refund_batches.run_once,
 }
 
 

@@ -92,7 +92,6 @@ class Life:
         patch.setattr(Store, "run_together", dying_together)
         patch.setattr(StripeGateway, "create_refund", dying_refund)
         patch.setattr("worker.refund_batches.MOST_BEGUN", 2)
-        patch.setattr("worker.refund_batches.RUN_SECONDS", 0)  # one step
         patch.setattr("shared.work.batches.STEPS", 1)
         patch.setattr("shared.work.batches.PIECE", 2)
 

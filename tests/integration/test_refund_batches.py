@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,55 +10,12 @@ from shared.work.batches import member_job_id
 from shared.work.refund_jobs import stripe_key
 from tests.integration import batching as b
 from tests.integration.hands import Hands
-from worker import refund_batches
 
 Json = dict[str, Any]
 
 
 def counts(batch: Json) -> Json:
     return {state: count for state, count in batch["counts"].items() if count}
-
-
-class Watch:
-    """A clock whose time passes only while somebody sleeps, and what is seen at each sleep."""
-
-    def __init__(self, look: Callable[[], int]) -> None:
-        self.now, self._look, self.seen = 0.0, look, list[int]()
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-        self.seen.append(self._look())
-
-
-def test_members_begin_evenly_and_no_faster_than_stripe_allows(
-    hands: Hands, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Many in one moment would want the processors together, and payments wait behind them."""
-    b.pay(hands, 12)
-    batch = b.started(hands, event_id="evening")
-    watch = Watch(lambda: int(b.look(hands, batch)["counts"]["begun"]))
-    monkeypatch.setattr("worker.refund_batches.time", watch)
-    monkeypatch.setattr("worker.refund_batches.RUN_SECONDS", 0.35)
-
-    pause = refund_batches.run(hands.runtime)
-
-    # 25 refunds a second, of which a fifth is kept for those that reach Stripe unevenly: 20.
-    assert watch.seen == [2, 4, 6, 8]
-    assert pause == 0, "the next run follows at once"
-
-
-def test_a_pause_takes_effect_within_a_step(hands: Hands, monkeypatch: pytest.MonkeyPatch) -> None:
-    b.pay(hands, 12)
-    batch = b.started(hands, event_id="evening")
-    watch = Watch(lambda: b.post(hands, batch, "pause").status_code)
-    monkeypatch.setattr("worker.refund_batches.time", watch)
-
-    assert refund_batches.run(hands.runtime) == refund_batches.BUSY_SECONDS
-    assert watch.seen == [200]
-    assert b.look(hands, batch)["counts"]["begun"] == 2
 
 
 def test_all_payments_of_an_event_are_refunded_once_and_told(hands: Hands) -> None:
