@@ -20,8 +20,8 @@ from typing import TextIO
 from local.lifeline import die_with_parent
 from local.output import Output
 
-# Seconds between SIGTERM and SIGKILL. Every task is bounded to about 15 s, so a worker that needs
-# longer to hand its work back is stuck; what it held comes back by its lease.
+# Seconds between SIGTERM and SIGKILL. Most attempts end within 15 s; an attempt that is cut off
+# changes nothing, because another worker claims its item when the lease has ended.
 STOP_GRACE_SECONDS = 30
 # What a process left in its pipe is read within this; a grandchild may hold the pipe for ever.
 LAST_WORDS_SECONDS = 0.5
