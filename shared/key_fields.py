@@ -59,6 +59,7 @@ BATCH_FIELDS = {
     "revision": "Raised whenever a member or the batch changes its state.",
     "sequence": "The number of its latest notification.",
     "recorded_at, turned_at, resumed_at": "Milliseconds.",
+    "paced_to": "Milliseconds: time at which the next member is due to begin.",
     "done_before": "Number of members done when it was resumed, to compute its rate.",
     "paused_reason": "`requested` or `insufficient_funds`.",
     "missing": "Amounts that the balance lacks, by currency, JSON.",

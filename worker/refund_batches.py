@@ -1,9 +1,9 @@
 """The duty of upkeep for batches of refunds: settle ended members, begin others, change states.
 
 Each step is one script that is safe to repeat, so that a process may die between any two of them.
-Members become refund jobs a few at a time, as many as Stripe accepts within two seconds: so the
-queue of refunds stays short for others, no refund waits in vain for its turn, and a pause takes
-effect soon.
+Members become refund jobs at an even pace, the rate that the budget of calls to Stripe allows: so
+the queue of refunds stays short for others, no refund is put off by the budget (which would cost as
+much as a call), and a pause takes effect soon.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from shared.payment_summary import summarise
@@ -37,7 +37,7 @@ MOST_BEGUN = 500
 # milliseconds.
 CHUNK = 500
 # Pause between two runs while a batch is in progress, and while none is.
-BUSY_SECONDS = 0.5
+BUSY_SECONDS = 0.25
 IDLE_SECONDS = 15.0
 # Pause between two checks of a balance that was too low, in units of the settings' retry step.
 LOOK_FACTOR = 30
@@ -59,6 +59,14 @@ STANDING = {
 }
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How many members of a batch may be begun at a time, and the ms between two of them."""
+
+    window: int
+    ms: float
+
+
 def run_once(runtime: Runtime) -> float:
     """Take the next step of every batch; return the pause until the next run in seconds.
 
@@ -67,16 +75,22 @@ def run_once(runtime: Runtime) -> float:
     ended = _move_members(runtime)
     active = [runtime.batches.find(one) for one in runtime.batches.active()]
     batches = [batch for batch in active if batch is not None]
-    running = [one for one in batches if one.state is BatchState.RUNNING]
+    running = max(1, sum(one.state is BatchState.RUNNING for one in batches))
+    pace = Pace(_window(runtime.settings) // running, 1000 * running / _rate(runtime.settings))
     for batch in batches:
-        _look_after(runtime, batch, room=_window(runtime.settings) // max(1, len(running)))
+        _look_after(runtime, batch, pace)
     return BUSY_SECONDS if ended or batches else IDLE_SECONDS
 
 
 def _window(settings: Settings) -> int:
     """Return how many refund jobs of batches may run at a time."""
+    return min(MOST_BEGUN, max(1, round(_rate(settings) * WINDOW_SECONDS)))
+
+
+def _rate(settings: Settings) -> float:
+    """Return the refunds per second that the budget allows while no other calls use it."""
     allowed = bucket("refunds", settings.stripe_endpoint_rate_limit, Priority.REFUNDS)
-    return min(MOST_BEGUN, max(1, round(float(allowed["rate"]) * WINDOW_SECONDS)))
+    return float(allowed["rate"])
 
 
 def _move_members(runtime: Runtime) -> int:
@@ -156,48 +170,52 @@ def _of_refusal(code: str, message: str) -> Json:
     return {"state": MemberState.FAILED, "failure_code": code, "failure_message": message}
 
 
-def _look_after(runtime: Runtime, batch: BatchRecord, room: int) -> None:
+def _look_after(runtime: Runtime, batch: BatchRecord, pace: Pace) -> None:
     if batch.state is BatchState.RUNNING:
-        _go_on(runtime, batch, room)
+        _go_on(runtime, batch, pace)
     elif batch.state is BatchState.CANCELED:
         runtime.batches.turn(batch.id, END_CANCELED)
     elif _lacks_funds(batch):
         _look_at_balance(runtime, batch)
 
 
-def _go_on(runtime: Runtime, batch: BatchRecord, room: int) -> None:
+def _go_on(runtime: Runtime, batch: BatchRecord, pace: Pace) -> None:
     """Take the next step of a running batch."""
     if "wake" in batch.fields:
         _wake(runtime, batch)
     if "retry" in batch.fields:
         _put_back(runtime, batch)
         return
-    _begin_next(runtime, batch, room - batch.count(MemberState.BEGUN))
+    _begin_next(runtime, batch, pace)
     if not batch.count(*OPEN):
         _last_look(runtime, batch)
         runtime.batches.turn(batch.id, COMPLETE)
 
 
-def _begin_next(runtime: Runtime, batch: BatchRecord, room: int) -> None:
+def _begin_next(runtime: Runtime, batch: BatchRecord, pace: Pace) -> None:
     """Begin as many members as there is room for, each with the present state of its payment."""
+    room = pace.window - batch.count(MemberState.BEGUN)
+    room = min(room, batch.due_members(runtime.store.now_ms(), pace.ms))
     if room <= 0 or not batch.count(MemberState.NOT_BEGUN):
         return
     members = runtime.batches.members(batch.id, MemberState.NOT_BEGUN, None, room)
     records = runtime.payments.read_many([member.payment for member in members])
     steps = [
-        _beginning(runtime, batch, member, record)
+        _beginning(runtime, batch, member, record, pace.ms)
         for member, record in zip(members, records, strict=True)
     ]
     runtime.batches.begin(steps)
 
 
-def _beginning(runtime: Runtime, batch: BatchRecord, member: Member, record: PaymentRecord) -> Call:
+def _beginning(
+    runtime: Runtime, batch: BatchRecord, member: Member, record: PaymentRecord, pace_ms: float
+) -> Call:
     """Build the step that begins a member, or leaves it out if its payment's state forbids it."""
     now = share(summarise(record.id, record.known), batch.terms) if record.known else None
     if now and now.left_out:
         return runtime.batches.leaving_out(batch.id, member, now.left_out)
     amount = min(member.amount, now.amount) if now else member.amount
-    return runtime.batches.beginning(batch, member, _request(batch, member, amount))
+    return runtime.batches.beginning(batch, member, _request(batch, member, amount), pace_ms)
 
 
 def _request(batch: BatchRecord, member: Member, amount: int) -> RefundRequest:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from math import inf
+from typing import cast
+
 from shared.store.scripts import Call, Store, redis_errors
 from shared.telemetry.logging import get_logger
 from shared.telemetry.tally import RINGS
@@ -21,6 +26,8 @@ QUEUE_HIGH_WATER = 250
 RELAY_LIMIT = 500
 # A smaller correction of the clock delays work by less than a person notices.
 CLOCK_SLACK_MS = 1_000
+# Shortest pause between two sweeps: many items that are due one after another share a sweep.
+LEAST_PAUSE_SECONDS = 0.05
 
 
 def run_once(store: Store) -> dict[str, int]:
@@ -31,6 +38,10 @@ def run_once(store: Store) -> dict[str, int]:
     """
     rewind(store)
     ensure_duties(store)
+    return _sweep_all(store)
+
+
+def _sweep_all(store: Store) -> dict[str, int]:
     rings = {}
     for kind in KINDS.values():
         limit = PROBES if kind is NOTIFICATIONS and _open(store) else RELAY_LIMIT
@@ -38,6 +49,36 @@ def run_once(store: Store) -> dict[str, int]:
         if rings[kind.name]:
             store.tally.count(RINGS, rings[kind.name], kind=kind.name)
     return rings
+
+
+def wait(store: Store, seconds: float, stop: threading.Event) -> None:
+    """Wait until the next run or until stopped; ring for items that are due before, when they are.
+
+    So an item that was put off for a tenth of a second does not wait for half a second, and items
+    with times of their own do not start together. Raises `Unavailable`.
+    """
+    ends_at = time.monotonic() + seconds
+    while not stop.is_set() and (left := ends_at - time.monotonic()) > 0:
+        pause = max(LEAST_PAUSE_SECONDS, next_due_seconds(store))
+        if pause >= left:
+            stop.wait(left)
+            return
+        stop.wait(pause)
+        _sweep_all(store)
+
+
+def next_due_seconds(store: Store) -> float:
+    """Return the seconds until the next item of any kind is due; `inf` without one.
+
+    Items that are due already do not count: the relay holds back with them. Raises `Unavailable`.
+    """
+    now_ms = store.now_ms()
+    with redis_errors():
+        pipe = store.redis.pipeline(transaction=False)
+        for kind in KINDS.values():
+            pipe.zrangebyscore(store.keys.due(kind), f"({now_ms}", inf, 0, 1, withscores=True)
+        rows = cast(list[list[tuple[str, float]]], pipe.execute())
+    return min((due_ms - now_ms for row in rows for _, due_ms in row), default=inf) / 1000
 
 
 def sweep(store: Store, kind: Kind, limit: int = RELAY_LIMIT) -> int:

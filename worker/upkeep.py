@@ -75,11 +75,12 @@ def serve(store: Store, settings: Settings, stop: threading.Event) -> None:
             is_away = False
             if any(rings.values()):
                 log.debug("relayed", **rings)
+            relay.wait(store, settings.relay_interval_seconds, stop)
         except Unavailable as error:
             if not is_away:  # log it once, because the next sweep follows in half a second
                 log.warning("relay_failed", error=str(error), detail="Trying until Redis is back.")
             is_away = True
-        stop.wait(settings.relay_interval_seconds)
+            stop.wait(settings.relay_interval_seconds)
 
 
 def main() -> None:

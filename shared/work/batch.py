@@ -42,6 +42,8 @@ class MemberState(StrEnum):
 
 
 MEMBER_STATES = tuple(MemberState)
+# Milliseconds of a delay that the pace makes up for: a late run of the duty, a busy machine.
+BEHIND_MS = 1_000
 OPEN = (MemberState.NOT_BEGUN, MemberState.BEGUN, MemberState.WAITING)
 DONE = (
     MemberState.PENDING,
@@ -159,6 +161,14 @@ class BatchRecord:
         """Give the amounts that the balance lacked at the last check; None when unknown."""
         kept: dict[str, int] | None = json.loads(self.fields.get("missing", "null"))
         return kept
+
+    def due_members(self, now_ms: int, pace_ms: float) -> int:
+        """Count the members that may begin now, so that one begins every `pace_ms`.
+
+        Up to `BEHIND_MS` of a delay are made up for.
+        """
+        paced_to = max(float(self.fields.get("paced_to", 0)), now_ms - BEHIND_MS)
+        return max(0, int((now_ms - paced_to) / pace_ms))
 
     def per_second(self, now_ms: int) -> float | None:
         """Measure its rate since it was last resumed; None while it does not run."""

@@ -23,7 +23,7 @@ from shared.errors import CallerError, Unavailable
 from shared.keys import State
 from shared.settings import Settings
 from shared.store.scripts import TIMELINE_LIMIT, Call, Store, redis_errors
-from shared.work.batch import BatchRecord, BatchState, Member, MemberState
+from shared.work.batch import BEHIND_MS, BatchRecord, BatchState, Member, MemberState
 from shared.work.batch_notification import STARTED, batch_notification
 from shared.work.batch_turns import Turn
 from shared.work.breaker import OPEN_MS
@@ -232,8 +232,13 @@ class Batches:
             texts = cast(list[str | None], self._store.redis.hmget(name, payment_ids))
         return [Member.of(json.loads(text)) for text in texts if text]
 
-    def beginning(self, batch: BatchRecord, member: Member, request: RefundRequest) -> Call:
-        """Build the step that records a member's refund job and changes the member's state."""
+    def beginning(
+        self, batch: BatchRecord, member: Member, request: RefundRequest, pace_ms: float = 0
+    ) -> Call:
+        """Build the step that records a member's refund job and changes the member's state.
+
+        The next member is due `pace_ms` later (`BatchRecord.due_members`).
+        """
         job = member_job_id(batch.id, member.payment, member.tries)
         queued = entry(
             "refund_requested",
@@ -261,6 +266,8 @@ class Batches:
             "timeline_limit": TIMELINE_LIMIT,
             "timeline_ttl_ms": self._retention_ms,
             "account": request.account or "",
+            "pace_ms": pace_ms,
+            "behind_ms": BEHIND_MS,
         }
         changes = {"state": MemberState.BEGUN, "job": job, "amount": request.amount}
         return self._beginning(batch.id, member.payment, job, plan | {"changes": changes})

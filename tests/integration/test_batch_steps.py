@@ -289,3 +289,26 @@ def test_every_step_runs_on_a_server_in_cluster_mode() -> None:
             assert batches.begin([batches.leaving_out(BATCH, member, "disputed")]) == ["begun"]
             assert batches.turn(BATCH, PAUSE) == "paused"
             assert counts(batches) == {"not_begun": 2, "left_out": 1, "late": 1}
+
+
+def test_a_member_begins_each_time_the_pace_allows_one(batches: Batches) -> None:
+    """Otherwise the budget puts most of them off, and payments wait behind a crowd of refunds."""
+    now = batches._store.now_ms()
+    (outcome,) = batches.begin(
+        [batches.beginning(batches.read(BATCH), first(batches), request(), pace_ms=500)]
+    )
+    paced_to = float(batches.read(BATCH).fields["paced_to"])
+
+    assert outcome == "begun"
+    assert now - 500 <= paced_to <= batches._store.now_ms() - 500, "a second is made up for"
+    dues = [batches.read(BATCH).due_members(int(paced_to) + ms, 500) for ms in (0, 499, 500, 999)]
+    assert dues == [0, 0, 1, 1]
+    assert batches.read(BATCH).due_members(int(paced_to) + 60_000, 500) == 2, "and no more"
+
+
+def test_a_fresh_batch_begins_what_a_second_allows(batches: Batches) -> None:
+    assert batches.read(BATCH).due_members(batches._store.now_ms(), 50) == 20
+
+
+def request() -> RefundRequest:
+    return RefundRequest(payment_id="pi_0", amount=100)

@@ -3,7 +3,8 @@
 -- Begin a member of a running batch: record its refund job, unless it is left out, and set the
 -- member's state, in one step.
 -- ARGV template, plan: payment, changes (of the member, its new state with them), id,
---      fields, guard_ms, entry, timeline_limit, timeline_ttl_ms, account ('' for our own)
+--      fields, guard_ms, entry, timeline_limit, timeline_ttl_ms, account ('' for our own),
+--      pace_ms (between two beginnings), behind_ms (most that is made up for)
 -- Returns 'begun', or the state of the batch or of the member that forbids it.
 local p = cjson.decode(ARGV[2])
 local state = redis.call('HGET', key.batch, 'state')
@@ -22,6 +23,8 @@ elseif p.changes.state == 'begun' then
   if p.account ~= '' then redis.call('ZADD', key.accounts, 'NX', 0, p.account) end
   append(key.timeline, { p.entry }, now, p.timeline_limit, p.timeline_ttl_ms)
   schedule(key.due, now + p.guard_ms, key.queue, ARGV[1], p.id, now)
+  local paced_to = tonumber(redis.call('HGET', key.batch, 'paced_to') or 0)
+  redis.call('HSET', key.batch, 'paced_to', math.max(paced_to, now - p.behind_ms) + p.pace_ms)
 end
 move_member(key.batch, key.batch_members, key.batch_places, p.payment, member, p.changes)
 return 'begun'
