@@ -1,4 +1,4 @@
-"""What a test of batches does: pay for an event, start a batch, let upkeep run, look at it."""
+"""Steps of tests of batches: pay for an event, start a batch, run upkeep, read the batch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROUNDS = 200
 
 
 def pay(hands: Hands, count: int, event_id: str = "evening", **fields: Any) -> list[str]:
-    """Take payments for an event, of which the service has heard; the fees are not known yet."""
+    """Take payments for an event and process their events; the fees are not known yet."""
     body = {"metadata": {"event_id": event_id}} | fields
     paid = [hands.pay(**body).get_json()["payment_intent_id"] for _ in range(count)]
     hear(hands)
@@ -24,7 +24,7 @@ def pay(hands: Hands, count: int, event_id: str = "evening", **fields: Any) -> l
 
 
 def hear(hands: Hands) -> None:
-    """Deliver what Stripe has to say, and work it through."""
+    """Deliver Stripe's events and process them."""
     hands.deliver_events()
     hands.work()
 
@@ -43,7 +43,7 @@ def started(hands: Hands, **body: Any) -> str:
 
 
 def look(hands: Hands, batch: str) -> Json:
-    """Give the batch as it stands."""
+    """Read the batch."""
     answer = hands.client.get(f"/api/refund/batches/{batch}")
     assert answer.status_code == 200, answer.get_json()
     return dict(answer.get_json())
@@ -63,13 +63,13 @@ def post(hands: Hands, batch: str, verb: str, body: Json | None = None) -> TestR
 
 
 def turn(hands: Hands) -> None:
-    """Let upkeep run once and the workers do what it began."""
+    """Run upkeep once, and the workers until its work is done."""
     refund_batches.run_once(hands.runtime)
     hands.work()
 
 
 def run(hands: Hands, batch: str) -> Json:
-    """Let upkeep and the workers run until the batch rests; give it."""
+    """Run upkeep and the workers until the batch changes no more; return it."""
     for _ in range(ROUNDS):
         turn(hands)
         batch_state = look(hands, batch)
@@ -91,11 +91,11 @@ def refunded(hands: Hands, payment: str) -> list[int]:
 
 
 def set_balance(hands: Hands, **wanted: Any) -> None:
-    """Bring the balance at the sandbox to an amount; from then on it can run out."""
+    """Set the balance at the sandbox; from then on it can run out."""
     requests.post(f"{hands.sandbox}/_sandbox/balance", json=wanted, timeout=5).raise_for_status()
 
 
 def told_of(hands: Hands, batch: str) -> list[Json]:
-    """List what the event service was told of a batch itself."""
+    """List the notifications about the batch itself."""
     bodies = [item["body"] for item in hands.notifications()]
     return [body for body in bodies if body["data"]["refund_batch_id"] == batch]

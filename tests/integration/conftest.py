@@ -1,4 +1,4 @@
-"""The service in one process: API and worker functions on a real Valkey, Stripe by the sandbox."""
+"""The service in one process: API and worker functions on a real Valkey, the sandbox as Stripe."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def sandbox_server() -> Iterator[str]:
 
 @pytest.fixture
 def sandbox(sandbox_server: str) -> str:
-    """Give the sandbox, empty."""
+    """Give an empty sandbox."""
     requests.post(f"{sandbox_server}/_sandbox/reset", timeout=5).raise_for_status()
     return sandbox_server
 
@@ -42,14 +42,14 @@ def commands() -> Iterator[WarmCommands]:
 
 @pytest.fixture(scope="session")
 def receiver_server() -> Iterator[str]:
-    """Run the event service's stand-in for this test process."""
+    """Run the receiver, which stands for the event service, for this test process."""
     with servers.receiver(EVENT_SERVICE_SECRET=NOTIFICATION_SECRET) as url:
         yield url
 
 
 @pytest.fixture
 def receiver(receiver_server: str) -> str:
-    """Give the event service's stand-in, empty and well."""
+    """Give the receiver, empty and without faults."""
     requests.delete(f"{receiver_server}/notifications", timeout=5).raise_for_status()
     requests.delete(f"{receiver_server}/_control/faults", timeout=5).raise_for_status()
     return receiver_server
@@ -70,20 +70,20 @@ def settings(valkey_url: str, sandbox: str, receiver: str) -> Settings:
 
 @pytest.fixture(autouse=True)
 def _doors() -> Iterator[None]:
-    """End every front that the test opened."""
+    """Stop every HTTP server that the test started."""
     yield
     close_doors()
 
 
 @pytest.fixture
 def client(settings: Settings, real_store: Store) -> FlaskClient:
-    """Give HTTP calls to the API, through its front."""
+    """Give a client that calls the API through its HTTP server."""
     return open_door(settings, real_store)
 
 
 @pytest.fixture
 def runtime(settings: Settings, real_store: Store) -> Iterator[Runtime]:
-    """Build what a worker holds."""
+    """Build the runtime of a worker."""
     built = Runtime(settings, real_store)
     yield built
     built.event_service.close()
@@ -91,5 +91,5 @@ def runtime(settings: Settings, real_store: Store) -> Iterator[Runtime]:
 
 @pytest.fixture
 def hands(client: FlaskClient, runtime: Runtime, sandbox: str, receiver: str) -> Hands:
-    """Stripe's deliveries, a worker's hands and the event service's ears."""
+    """Give what delivers Stripe's events, works like a worker and reads the notifications."""
     return Hands(client, runtime, sandbox, receiver)

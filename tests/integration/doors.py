@@ -1,4 +1,4 @@
-"""The real front before the application, on a loopback port: tests come in as everybody does."""
+"""The API behind its real HTTP server on a loopback port: tests call it as clients do."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from shared.store.scripts import Store
 
 ANSWER_SECONDS = 60.0
 _open: list[Door] = []
-# Applications that no front serves now, by the settings that went into their routes and hooks.
+# Applications that no server uses now, by the settings that their routes and hooks were built with.
 _idle: defaultdict[tuple[Any, ...], list[OpenAPI]] = defaultdict(list)
 
 
 class Door:
-    """A front that serves in a thread of its own; as a WSGI application it hands requests on."""
+    """An HTTP server in a thread; as a WSGI application it passes requests on."""
 
     def __init__(self, settings: Settings, store: Store | None) -> None:
         self._routed_for = (settings.max_body_bytes, settings.allowed_hosts)
@@ -44,7 +44,7 @@ class Door:
         self.app.wsgi_app = self  # type: ignore[method-assign]  # the front has the real one
 
     def _application(self, settings: Settings, store: Store | None) -> OpenAPI:
-        """Give an application with parts of its own; building its routes takes half of a test."""
+        """Give an application with its own parts; reuse its routes, which take long to build."""
         if store is None or not _idle[self._routed_for]:
             return create_app(settings, store)
         app = _idle[self._routed_for].pop()
@@ -60,7 +60,7 @@ class Door:
         await front.stop()
 
     def close(self) -> None:
-        """End the front, unless it has ended."""
+        """Stop the server, unless it has stopped."""
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
@@ -69,7 +69,7 @@ class Door:
 
     @contextmanager
     def stopping(self) -> Iterator[None]:
-        """Keep the event loop busy during the block, and have it stop right behind."""
+        """Keep the event loop busy during the block, and make it stop directly afterwards."""
         busy, end = threading.Event(), threading.Event()
 
         def stop() -> None:
@@ -83,7 +83,7 @@ class Door:
         end.set()
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        """Send the request over HTTP and give the answer as it came."""
+        """Send the request over HTTP and return the answer unchanged."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_SECONDS)
         try:
             headers = dict(_headers(environ))
@@ -121,11 +121,11 @@ def _encoded(value: str) -> bytes:
     try:
         return value.encode("latin-1")
     except UnicodeEncodeError:
-        return value.encode()  # as a client that knows no better
+        return value.encode()  # as a client does that sets no such header
 
 
 def open_door(settings: Settings, store: Store | None = None) -> FlaskClient:
-    """Serve the application by the real front until the test ends; give a client of it."""
+    """Serve the application by the real HTTP server until the test ends; return a client."""
     if store is not None:
         where = store.redis.connection_pool.connection_kwargs
         url = f"redis://{where['host']}:{where['port']}/{where.get('db', 0)}"
@@ -136,6 +136,6 @@ def open_door(settings: Settings, store: Store | None = None) -> FlaskClient:
 
 
 def close_doors() -> None:
-    """End every front of the test."""
+    """Stop every HTTP server of the test."""
     while _open:
         _open.pop().close()

@@ -1,4 +1,4 @@
-"""What happens around the service, in a test's own time: deliveries, work, what was heard."""
+"""The surroundings of the service, at a test's own pace: deliveries, work, notifications."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from worker.run import run
 from worker.runtime import Runtime
 
 Json = dict[str, Any]
-# What is due later than this is no work of a test's.
+# Seconds: work that is due later than this is not done in a test.
 SOON_SECONDS = 20.0
 WORKED = (EVENTS, REFUNDS, NOTIFICATIONS)
 
 
 class Hands:
-    """Deliver Stripe's events through the front door, and do a worker's work when told to."""
+    """Deliver Stripe's events to the webhook, and do a worker's work on request."""
 
     def __init__(self, client: FlaskClient, runtime: Runtime, sandbox: str, receiver: str) -> None:
         self.client = client
@@ -37,7 +37,7 @@ class Hands:
         self._schemas: dict[str, jsonschema_rs.Validator] = {}
 
     def break_stripe(self, **fault: Any) -> None:
-        """Have the sandbox break calls of this test's, and of no other that is not quite over."""
+        """Make the sandbox fail calls of this test only, and not late calls of an earlier one."""
         key = self.runtime.settings.stripe_secret_key
         match = fault.pop("match", {}) | {"api_key": key.get_secret_value() if key else None}
         fault_body = {"match": match} | fault
@@ -51,7 +51,7 @@ class Hands:
         return self.client.post("/api/payment/process", json=body)
 
     def events(self) -> list[Json]:
-        """List all events Stripe made, oldest first."""
+        """List all events that Stripe made, oldest first."""
         answer = requests.get(
             f"{self.sandbox}/v1/events?limit=100",
             headers={"Authorization": "Bearer sk_test_tests_0123456789"},
@@ -60,7 +60,7 @@ class Hands:
         return list(reversed(answer.json()["data"]))
 
     def post_event(self, event: Json | str, **options: Any) -> TestResponse:
-        """Deliver one event as Stripe would: truly signed, unless options say otherwise."""
+        """Deliver one event as Stripe would; options may change its signature or address."""
         payload = event if isinstance(event, str) else json.dumps(event)
         secret = options.pop("secret", SIGNING_SECRET)
         path = options.pop("path", "/api/webhook")
@@ -73,7 +73,7 @@ class Hands:
         )
 
     def traces(self) -> list[str]:
-        """Name all keys but the budget's, which earlier calls to Stripe may reach late."""
+        """List all keys but those of the budget, which earlier calls to Stripe may still write."""
         names = cast(list[str], self.runtime.store.redis.keys("*"))
         return [name for name in names if ":budget:" not in name]
 
@@ -85,7 +85,7 @@ class Hands:
         return sent
 
     def ring(self) -> int:
-        """Answer the doorbells that are in the queues now; return how many there were."""
+        """Answer the doorbells that are in the queues now; return their number."""
         rung = 0
         store = self.runtime.store
         for name, kind in KINDS.items():
@@ -96,7 +96,7 @@ class Hands:
         return rung
 
     def work(self) -> None:
-        """Work until nothing waits but what is scheduled for later than soon."""
+        """Work until all that is left is scheduled for later."""
         until = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < until:
             if self.ring() or any(sweep(self.runtime.store, kind) for kind in WORKED):
@@ -114,12 +114,12 @@ class Hands:
         )
 
     def notifications(self, *, with_fees: bool = False, **filters: str) -> list[Json]:
-        """List what the event service was told, oldest first, repeats included.
+        """List the notifications that were received, oldest first, repeats included.
 
-        Without a payment's fees, unless they or their type are asked for: the sandbox knows them
-        some seconds after a payment, so on a busy machine they come into any test.
+        A payment's fees are left out, unless they or their type are requested: the sandbox knows
+        them some seconds after a payment, so on a busy machine they may come into any test.
 
-        Each is held against the JSON Schema that the API serves for its type, and may have no
+        Each is validated by the JSON Schema that the API serves for its type, and may have no
         field that the schema does not name.
         """
         answer = requests.get(f"{self.receiver}/notifications", params=filters, timeout=5)
@@ -140,5 +140,5 @@ class Hands:
         self._schemas[body["type"]].validate(body)
 
     def notified_types(self) -> list[str]:
-        """List the types of the notifications the event service got, oldest first, but fees."""
+        """List the types of the notifications that were received, oldest first, without fees."""
         return [item["type"] for item in self.notifications()]

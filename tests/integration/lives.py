@@ -1,6 +1,6 @@
-"""Lives of payments, lived at the sandbox: what Stripe says of each, from first to last.
+"""Lives of payments, played at the sandbox: Stripe's events about each, from first to last.
 
-Between two steps of a life its clock moves on, so that what happens later has a later second.
+Between two steps of a life the sandbox's clock moves, so that later events have later seconds.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ KEY = "sk_test_tests_0123456789"
 METADATA = {"metadata[event_id]": "evening", "metadata[user_id]": "u1"}
 # Stripe's test IBANs: the debit succeeds or fails after a while.
 GOOD_IBAN, BAD_IBAN = "AT611904300234573201", "AT861904300235473202"
-# Longer than anything the sandbox does by itself but the expiry of a hold.
+# Longer than anything that the sandbox does by itself, except the expiry of a hold.
 A_WHILE_SECONDS: Final = 20
 HOLD_EXPIRES_SECONDS: Final = 8 * 86_400
 
 
 class Stripe:
-    """The sandbox, as the customer, the bank and the merchant use it."""
+    """The sandbox, as a customer, a bank and a merchant use it."""
 
     def __init__(self, url: str) -> None:
         self.api = Api(url, KEY)
 
     def wait(self, seconds: float = A_WHILE_SECONDS) -> None:
-        """Let time pass; what is due on the way happens."""
+        """Let time pass; what becomes due happens."""
         self.control("clock", advance_seconds=seconds)
 
     def control(self, path: str, **body: object) -> Json:
-        """Do to the sandbox what nobody can do through Stripe's API."""
+        """Call a control route of the sandbox, for what Stripe's API cannot do."""
         answer = self.api._session.post(f"{self.api.base_url}/_sandbox/{path}", json=body)
         answer.raise_for_status()
         done: Json = answer.json()
@@ -51,18 +51,18 @@ class Stripe:
         return answer_object
 
     def confirm(self, intent: Json, method: str) -> None:
-        """Try to pay an intent; a decline is no error here."""
+        """Try to pay an intent; a decline raises no error here."""
         self.api.post(f"/v1/payment_intents/{intent['id']}/confirm", {"payment_method": method})
         self.wait()
 
     def made(self, path: str, **form: Any) -> Json:
-        """Make something, let a while pass, and give it as it was made."""
+        """Make an object, let some time pass, and return it as it was made."""
         done = self.api.made(path, form)
         self.wait()
         return done
 
     def debit(self, iban: str) -> Json:
-        """Make a payment by bank debit, under way until time passes."""
+        """Make a payment by bank debit, which is processing until time passes."""
         form = {
             "payment_method_data[type]": "sepa_debit",
             "payment_method_data[sepa_debit][iban]": iban,
@@ -104,7 +104,7 @@ class Stripe:
         self.wait()
 
     def dispute(self, evidence: str | None = None) -> Json:
-        """Give the one dispute there is, answered with evidence if there is any."""
+        """Return the only dispute; answer it with evidence if evidence is given."""
         [answer_object] = self.api.find("/v1/disputes")["data"]
         if evidence:
             path = f"/v1/disputes/{answer_object['id']}"
@@ -112,7 +112,7 @@ class Stripe:
         return dict(answer_object)
 
     def events(self) -> list[Json]:
-        """List every event as an endpoint of our API version gets it, oldest first."""
+        """List every event, oldest first, as an endpoint of our API version gets it."""
         listed = self.api.find("/v1/events", {"limit": 100})
         assert not listed["has_more"]
         return [in_version(event, API_VERSION) for event in reversed(listed["data"])]
@@ -224,7 +224,7 @@ def hold_expired(stripe: Stripe) -> None:
 
 
 def live(url: str, course: Callable[[Stripe], None]) -> list[Json]:
-    """Live one life at an empty sandbox; give Stripe's events about it, oldest first."""
+    """Play one life at an empty sandbox; return Stripe's events about it, oldest first."""
     stripe = Stripe(url)
     course(stripe)
     return [event for event in stripe.events() if event["type"].split(".")[0] in FAMILIES]

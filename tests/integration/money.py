@@ -1,4 +1,4 @@
-"""Stripe's objects and events about one payment, made by hand, and what is told of them."""
+"""Stripe's objects and events about one payment, made by hand, and their notifications."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from shared.work.kinds import EVENTS
 from tests.integration.hands import Hands
 
 Json = dict[str, Any]
-# Where look-ups are refused, refunds' own events are waited for; these are all older.
+# Where look-ups are refused, the service waits for the refunds' own events; all of these are older.
 LONG_AGO = 1_772_366_400
 BEFORE_BASIL = "2024-10-28.acacia"
 _numbers = itertools.count(1)
 
 
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tell at once what is heard; Stripe knows none of these objects."""
+    """Process events without a wait for their payment; Stripe knows none of these objects."""
     monkeypatch.setattr("worker.events.PAYMENT_PATIENCE_SECONDS", 0.0)
     for name in ("payment", "charge", "balance_transaction", "refunds_of"):
         monkeypatch.setattr(StripeGateway, name, _missing)
@@ -31,7 +31,7 @@ def _missing(*_: object, **__: object) -> Json:
 
 
 def again(happened: Json) -> Json:
-    """Give an event a new id."""
+    """Return the event with a new id."""
     return happened | {"id": f"evt_money{next(_numbers)}"}
 
 
@@ -116,9 +116,9 @@ def dispute(**changes: Any) -> Json:
 
 
 def notifications_of(hands: Hands, *events: Json) -> list[Json]:
-    """Deliver events, each worked through before the next; give what was told of them all.
+    """Deliver events, each processed before the next; return all notifications.
 
-    The hands hold each against the schema that the API serves for its type.
+    `Hands` validates each notification by the schema that the API serves for its type.
     """
     for one in events:
         assert hands.post_event(one).status_code == 200

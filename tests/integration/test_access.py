@@ -1,4 +1,4 @@
-"""Who gets in: keys, roles, and what is open."""
+"""Access: keys, roles, and routes that need no key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CALLER, OTHER, OPERATOR = "caller-key-1", "caller-key-2", "operator-key"
 
 @pytest.fixture
 def closed(real_store: Store) -> FlaskClient:
-    """Build a service with two caller keys and an operator's."""
+    """Build a service with two caller keys and an operator's key."""
     keys = {"api_keys": f"{CALLER},{OTHER}", "operator_keys": OPERATOR}
     return open_door(make_settings(**keys), real_store)
 

@@ -1,4 +1,4 @@
-"""Alert rules and dashboard: every question they ask can be answered, every alert has a chapter."""
+"""Alert rules and dashboard: every metric they use exists, and every alert has a chapter."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ QUESTIONS = [
     for panel in DASHBOARD["panels"]
     for target in panel.get("targets", [])
 ] + [(rule["alert"], rule["expr"]) for rule in ALERTS]
-# Prometheus's own, and the labels it adds.
+# Metrics of Prometheus itself, and the labels that it adds.
 FOREIGN = {"up": {"job"}}
 PARTS = {"counter": {"_total": set()}, "gauge": {"": set()}}
 HISTOGRAM = {"_bucket": {"le"}, "_count": set(), "_sum": set()}
 
 
 def known(store: Store) -> dict[str, set[str]]:
-    """Give the labels of every sample that may be scraped."""
+    """Return the labels of every sample that a scrape may contain."""
     labels_of = dict(FOREIGN)
     for family in collected(store):
         parts = PARTS.get(family.type, HISTOGRAM)
@@ -40,7 +40,7 @@ def known(store: Store) -> dict[str, set[str]]:
 
 
 def selectors(node: Any) -> Iterator[Any]:
-    """Walk an expression to each series it selects."""
+    """Walk an expression to each series that it selects."""
     if isinstance(node, promql_parser.VectorSelector):
         yield node
     for name in ("lhs", "rhs", "expr", "args", "vector_selector"):
@@ -64,7 +64,7 @@ def test_every_question_asks_for_what_there_is(
 
 
 def test_every_metric_is_on_the_dashboard(real_store: Store) -> None:
-    """An alert names what is wrong now; its panel shows since when."""
+    """An alert says what is wrong now, and its panel since when."""
     questions = " ".join(question for _, question in QUESTIONS[: -len(ALERTS)])
     families = {family.name for family in collected(real_store)}
     assert {name for name in families if name not in questions} == set()

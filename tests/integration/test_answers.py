@@ -1,4 +1,4 @@
-"""Every answer has the fields that the contract on file names: all of them, no other."""
+"""Every answer has exactly the fields that the stored contract names."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ SCHEMAS: Json = CONTRACT["components"]["schemas"]
 
 
 class Witness:
-    """Call the service and hold what it answers against the contract."""
+    """Call the service and compare its answers with the contract."""
 
     def __init__(self, client: FlaskClient) -> None:
         self.client = client
         self.seen: set[str] = set()
 
     def get(self, rule: str, status: int = 200, **query: Any) -> Json:
-        """Read; the rule's `{name}` are filled from the query."""
+        """Send a GET; `{name}` in the path is filled from the query."""
         return self._call("get", rule, status, query_string=query)
 
     def post(self, rule: str, status: int = 200, body: Json | None = None, **ids: str) -> Json:
@@ -168,7 +168,7 @@ def of_dead_letters(witness: Witness, hands: Hands, store: Store) -> None:
 
 
 def documented() -> Iterator[str]:
-    """Name every schema that an answer of 2xx is made of, but for those in promised bytes."""
+    """Name every schema of a 2xx answer, except those with promised bytes."""
     operations = [of.values() for path, of in CONTRACT["paths"].items() if path not in IN_BYTES]
     for operation in itertools.chain.from_iterable(operations):
         good = {s: r for s, r in operation["responses"].items() if s[0] == "2"}
@@ -240,7 +240,7 @@ def test_what_is_remembered_has_the_fields_of_what_stripe_says(hands: Hands, met
     stale = client.get(f"/api/payment/{payment}").get_json()
     assert (stale["stale"], fresh["stale"]) == (True, False)
     refunds = zip(fresh.pop("refunds"), stale.pop("refunds"), strict=True)
-    # What a refund moves in the balance, no event of the refund itself tells.
+    # No event of a refund itself says what the refund moves in the balance.
     booked = {"fee", "net", "settlement_currency", "available_on"}
     assert not [apart for pair in refunds if (apart := fields_apart(*pair) - booked)]
     differing = fields_apart(fresh, stale)

@@ -1,4 +1,4 @@
-"""Workers and upkeep leave the processors to whoever answers people."""
+"""Workers and upkeep have a lower processor priority than the processes that answer people."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_process_in_the_background_has_a_lower_priority(hands: Hands, module: 
 
 @pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="no autogroups here")
 def test_a_session_of_its_own_steps_back_too() -> None:
-    """Else the kernel would share out by session first, and the priority meant nothing."""
+    """Otherwise the kernel divides time between sessions, and the priority has no effect."""
     before, after = _autogroups(start_new_session=True)
     if not before:
         pytest.skip("this kernel gives a session no autogroup")
@@ -51,7 +51,7 @@ def test_the_session_of_a_shell_keeps_its_priority() -> None:
 
 
 def _autogroups(*, start_new_session: bool) -> tuple[str, str]:
-    """Return the autogroup before and after a process steps back; both empty where it has none."""
+    """Return the autogroup before and after a process lowers its priority; '' without one."""
     show = "print(open('/proc/self/autogroup').read().strip())"
     completed = subprocess.run(
         [sys.executable, "-c", f"{show}; {STEP_BACK}; {show}"],

@@ -1,7 +1,7 @@
 """Whatever dies between two steps of a batch, each payment is refunded once and counted exactly.
 
-`CONVERGENCE_EXAMPLES=300 pytest tests/integration/test_batch_convergence.py` looks longer, anew
-each time; the suite's own run repeats the same few plans.
+`CONVERGENCE_EXAMPLES=300 pytest tests/integration/test_batch_convergence.py` tries more plans,
+other ones each time; the ordinary run repeats the same few plans.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from worker.run import run
 Json = dict[str, Any]
 EXAMPLES = int(os.environ.get("CONVERGENCE_EXAMPLES", "4"))
 LOOK_LONGER = "CONVERGENCE_EXAMPLES" in os.environ
-# Scripts before and after which a process may die, and whose answer may be lost so that the client
-# sends them twice; and Stripe's refund, after which a worker may die.
+# Scripts before and after which a process may die, and whose answer may be lost, so that the client
+# sends them again; and Stripe's refund, after which a worker may die.
 SCRIPTS = (
     "batch_stage",
     "batch_record",
@@ -54,7 +54,7 @@ PAUSES = ("never", "before", "between")
 
 
 class Life:
-    """One batch of six payments, whose processes die where the plan says."""
+    """One batch of six payments, whose processes die as planned."""
 
     _numbers = itertools.count()
 
@@ -102,12 +102,12 @@ class Life:
     def reach(self, seam: str) -> None:
         if self.planned(seam):
             if self.at_the_door:
-                # What a caller hears of a process that ended, or of a Redis that did not answer.
+                # The answer to a caller when a process died, or when Redis did not answer.
                 raise Unavailable("The process ended.", code="died")
             raise Death(seam)
 
     def live(self, mishaps: frozenset[tuple[str, int]], pause: str) -> None:
-        """Start a batch, let everything die as planned, and hold it to its promise."""
+        """Start a batch, let processes die as planned, and check the promises."""
         event = f"evening{next(self._numbers)}"
         self.mishaps = frozenset()
         self.hands.runtime.store.redis.flushall()
@@ -117,7 +117,7 @@ class Life:
         self.passed.clear()
         self.mishaps = mishaps
         batch = self._start(event)
-        # Known to Stripe alone, and to the service too late for its plan.
+        # Known to Stripe only; the service learns of it after it has planned the batch.
         refund(self.hands, by_hand)
         (late,) = b.pay(self.hands, 1, event) if not mishaps else self._late(event)
         refuse_one(self.hands)
@@ -135,7 +135,7 @@ class Life:
         self._assert_told(batch, pause)
 
     def _late(self, event: str) -> list[str]:
-        """Take a payment whose events nothing disturbs: it is the batch that is looked at."""
+        """Take a payment whose events arrive undisturbed, as the test is about the batch."""
         planned, self.mishaps = self.mishaps, frozenset()
         paid = b.pay(self.hands, 1, event)
         self.mishaps = planned
@@ -151,7 +151,7 @@ class Life:
         return self._ask(lambda: b.post(self.hands, batch, verb, request[1]), known=(409,))
 
     def _ask(self, ask: Callable[[], Any], known: tuple[int, ...] = ()) -> Json:
-        """Ask until there is an answer, as a good client does."""
+        """Repeat the request until it is answered, as a correct client does."""
         self.at_the_door = True
         try:
             while (answer := ask()).status_code == 503:
@@ -162,7 +162,7 @@ class Life:
         return dict(answer.get_json())
 
     def _run(self, batch: str, pause: str) -> None:
-        """Let upkeep and the workers run, dying and coming back, until the batch rests."""
+        """Run upkeep and the workers, which die and restart, until the batch changes no more."""
         done = 0
         if pause == "before":
             self._post(batch, "pause", ("pause", None))
@@ -180,7 +180,7 @@ class Life:
         raise AssertionError(f"there is no end: {self._look(batch).fields}")
 
     def _look(self, batch: str) -> BatchRecord:
-        """Read the batch, and hold its counts against its members, walked one by one."""
+        """Read the batch, and compare its counts with its members, one by one."""
         batches = self.hands.runtime.batches
         record = batches.read(batch)
         members = batches.members(batch, None, None, 100)
@@ -201,7 +201,7 @@ class Life:
         return sum(store.redis.zcard(store.keys.due(kind)) for kind in kinds)
 
     def _work(self) -> None:
-        """Make everything due now, and do it."""
+        """Make all work due now, and do it."""
         store = self.hands.runtime.store
         try:
             ensure_duties(store)
@@ -230,7 +230,7 @@ class Life:
                     store.redis.hset(name, "lease_until", 0)
 
     def _assert_told(self, batch: str, pause: str) -> None:
-        """Hold what the event service heard: each once, in order, with the counts of the moment."""
+        """Check the notifications: each once, in order, with the counts of its moment."""
         self.mishaps = frozenset()
         self.hands.work()
         heard = {body["id"]: body for body in b.told_of(self.hands, batch)}

@@ -1,4 +1,4 @@
-"""Each step of a batch does nothing when it comes twice, late, or from a reading that is old."""
+"""Each step of a batch has no effect when it comes twice, late, or after an outdated read."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def begin_all(batches: Batches, count: int) -> list[str]:
 
 
 def end(batches: Batches, member: Member, state: MemberState, tries: int = 0) -> str:
-    """Hand the end of a member's job over, as its script does, and take it; give the entry."""
+    """Put the end of a member's job into the list, as its script does; return the entry."""
     entry = f"{member_job_id(BATCH, member.payment, tries)}:1"
     batches._store.redis.rpush(batches._store.keys.ended_members(), entry)
     batches.end([batches.ending(BATCH, member.payment, [entry], {"state": state})])
@@ -143,7 +143,7 @@ def test_the_end_of_an_earlier_try_moves_nothing(batches: Batches) -> None:
 
 
 def test_an_end_that_was_taken_already_moves_nothing(batches: Batches) -> None:
-    """By an upkeep that read the list, and hung while another took it and a person retried."""
+    """An upkeep read the list and hung; meanwhile another took the entry, and a person retried."""
     member = first(batches)
     begin(batches, member)
     entry = end(batches, member, MemberState.FAILED)
@@ -215,7 +215,7 @@ def test_a_batch_with_open_members_is_not_completed(batches: Batches) -> None:
 
 
 def test_the_end_of_a_canceled_batch_is_told_once(batches: Batches, real_store: Store) -> None:
-    """By whoever comes first: a second upkeep, or the same one whose connection broke."""
+    """The second call comes from another upkeep, or from the same one after a broken connection."""
     batches.turn(BATCH, CANCEL)
     assert [batches.turn(BATCH, END_CANCELED) for _ in range(2)] == ["canceled", "canceled"]
     outbox = real_store.redis.lrange(real_store.keys.outbox(BATCH), 0, -1)
@@ -225,7 +225,7 @@ def test_the_end_of_a_canceled_batch_is_told_once(batches: Batches, real_store: 
 def test_a_batch_turns_only_as_it_was_read(
     batches: Batches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A retry that comes between the look and the turn is not passed over."""
+    """A retry between the read and the change of state is not lost."""
     for member in batches.members(BATCH, None, None, 10):
         begin(batches, member)
         end(batches, member, MemberState.FAILED)

@@ -1,4 +1,4 @@
-"""A thread serves the bells that wait behind its own, and no more than is good for the others."""
+"""A thread serves doorbells behind its own, but not so many that other queues wait."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from worker.task_events import TaskEvents
 
 
 class Scene:
-    """A queue with bells, who serves it, and what was acted on and told to Flower."""
+    """A queue with doorbells, what serves it, the items it acted on and the events for Flower."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -38,7 +38,7 @@ class Scene:
         return self.fate.get(item_id)
 
     def ring(self, count: int) -> list[str]:
-        """Record as many events; their bells lie in the queue, the first at its right end."""
+        """Record this many events; their doorbells are in the queue, the first at the right end."""
         work, names = Work(self.store, EVENTS), [f"evt_{number:03}" for number in range(count)]
         for name in names:
             assert work.record(Recording(name, "received", {"type": "x"}, 1000)) == "recorded"
@@ -51,7 +51,7 @@ class Scene:
 
 @pytest.fixture
 def scene(real_store: Store) -> Scene:
-    """Set the scene on a real server."""
+    """Build a scene on a real server."""
     return Scene(real_store)
 
 

@@ -1,4 +1,4 @@
-"""What a body may be: all else is refused with its reason, kept nowhere and never repeated."""
+"""Request bodies: an invalid one is refused with a reason, and is not stored or repeated."""
 
 from __future__ import annotations
 

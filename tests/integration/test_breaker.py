@@ -1,4 +1,4 @@
-"""The breaker: an ill event service gets probes, a well one gets everything at once."""
+"""The breaker: during an outage the event service gets probes only, and afterwards everything."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def outbox(store: Store) -> Outbox:
 
 
 def stage(store: Store, *ids: str, payment: str) -> None:
-    """Put notifications in a payment's outbox as settling does: the first scheduled, others not."""
+    """Put notifications into a payment's outbox as settling does: only the first is scheduled."""
     for number, notification in enumerate(ids):
         fields = {"id": notification, "payment_id": payment, "recorded_at": "1", "attempts": "0"}
         state = "waiting" if number else "queued"
@@ -38,7 +38,7 @@ def stage(store: Store, *ids: str, payment: str) -> None:
 
 
 def open_breaker(store: Store) -> None:
-    """Have enough payments fail in a row."""
+    """Let as many payments fail in a row as open the breaker."""
     for number in range(THRESHOLD):
         assert not is_open(store)
         Breaker(store).failed(f"pi_{number}")
@@ -51,7 +51,7 @@ def is_open(store: Store) -> bool:
 
 
 def claim(outbox: Outbox, notification: str) -> Claim | None:
-    """Claim as a worker does that is about to call the event service."""
+    """Claim as a notifier does."""
     return outbox.claim(notification, pause_ms=PAUSE_MS)
 
 
@@ -126,7 +126,7 @@ def test_the_relay_rings_for_probes_only(outbox: Outbox) -> None:
 
 
 def fail_with(hands: Hands, status: int) -> None:
-    """Have the event service answer everything with a status."""
+    """Make the event service answer every request with this status."""
     requests.delete(f"{hands.receiver}/_control/faults", timeout=5).raise_for_status()
     if status != 200:
         fault = {"status": status, "count": 10_000}
@@ -134,7 +134,7 @@ def fail_with(hands: Hands, status: int) -> None:
 
 
 def pay_many(hands: Hands, count: int) -> None:
-    """Take payments, deliver their events and answer each bell once."""
+    """Take payments, deliver their events and answer each doorbell once."""
     for _ in range(count):
         assert hands.pay().status_code == 200
     hands.deliver_events("payment_intent.succeeded")

@@ -1,4 +1,4 @@
-"""Callers by name: what each may do, and that a key can be rotated in the middle of a payment."""
+"""Named callers: what each may do, and the rotation of a key in the middle of a payment."""
 
 from __future__ import annotations
 

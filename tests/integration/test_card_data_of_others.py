@@ -1,4 +1,4 @@
-"""Card numbers in what Stripe and the event service say: kept nowhere and shown to nobody."""
+"""Card numbers in texts of Stripe and of the event service are not stored and not shown."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEY = {"Authorization": "Bearer sk_test_tests_0123456789"}
 
 
 def everything_in(valkey_url: str) -> str:
-    """Give all that Redis holds, as one text."""
+    """Return the whole content of Redis as one text."""
     client: Any = Redis.from_url(valkey_url, decode_responses=True)
     readers = {
         "string": client.get,

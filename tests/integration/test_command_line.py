@@ -1,4 +1,4 @@
-"""The operators' command line, against the API over HTTP."""
+"""The operators' command line with the API over HTTP."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Billing:
 
 
 class Screen:
-    """Run `./billing` on a terminal of so many columns."""
+    """Run `./billing` on a terminal with this many columns."""
 
     def __init__(self, environment: dict[str, str], *arguments: str, columns: int = 100) -> None:
         ours, theirs = pty.openpty()
@@ -67,7 +67,7 @@ class Screen:
         self._terminal = ours
 
     def read_until(self, words: str) -> str:
-        """Read until the words are on the screen."""
+        """Read until these words are on the screen."""
         text = ""
         while words not in text and (more := self._more()):
             text += more
@@ -75,7 +75,7 @@ class Screen:
         return text
 
     def rest(self, *, plain: bool = True) -> str:
-        """Read all to the end; plain, without colours."""
+        """Read to the end; return the text without colours."""
         text = ""
         while more := self._more():
             text += more
@@ -86,7 +86,7 @@ class Screen:
         os.write(self._terminal, keys.encode())
 
     def ended(self) -> int:
-        """Wait for the end and give the status."""
+        """Wait for the end and return the exit status."""
         self.rest()
         os.close(self._terminal)
         return self._process.wait(PATIENCE_SECONDS)
@@ -270,7 +270,7 @@ def test_a_table_fits_the_terminal_and_ids_are_whole(
         lines = [line for line in text.splitlines() if "go on with" not in line]
         assert max(map(len, lines)) <= columns, text
         expected = payment if "payments" in arguments else LONG_ID
-        # Of 40 columns, a title and an id of 28 leave no room for the longest titles.
+        # In 40 columns, an id of 28 characters leaves no room for the longest titles.
         assert columns < 60 or expected in text, text
         assert screen.ended() == 0
 

@@ -1,4 +1,4 @@
-"""The console's door: static files, guarded by their headers, that tell nobody anything."""
+"""The console's files: static, protected by their headers, and without data."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ POLICY = {
 
 
 class Reader(FlaskClient):
-    """Read every answer whole, as a browser does: a file that is served is closed then."""
+    """Read every answer completely, as a browser does, so that the served file is closed."""
 
     def open(self, *arguments: Any, **options: Any) -> TestResponse:
         return super().open(*arguments, **({"buffered": True} | options))
@@ -45,7 +45,7 @@ class Reader(FlaskClient):
 
 @pytest.fixture
 def closed(real_store: Store) -> Reader:
-    """Build a service that asks for an operator's key."""
+    """Build a service that requires an operator's key."""
     return reader(create_app(make_settings(operator_keys=KEY), real_store))
 
 

@@ -1,7 +1,7 @@
-"""Whatever happens to Stripe's events on their way, the same truth is known and told in the end.
+"""Whatever happens to Stripe's events on their way, the final state and notifications are the same.
 
-`CONVERGENCE_EXAMPLES=1000 pytest tests/integration/test_convergence.py` looks longer, anew each
-time; the suite's own run repeats the same few plans for each life.
+`CONVERGENCE_EXAMPLES=1000 pytest tests/integration/test_convergence.py` tries more plans,
+other ones each time; the ordinary run repeats the same few plans for each life.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LOOK_LONGER = "CONVERGENCE_EXAMPLES" in os.environ
 
 @dataclass(frozen=True)
 class Telling:
-    """What the event service hears of a life: what it must, and what it may."""
+    """The notifications of a life: those that must be sent, and those that may be."""
 
     course: Callable[[lives.Stripe], None]
     must: tuple[str, ...]
@@ -38,7 +38,7 @@ class Telling:
 
 
 def partly_captured_before(events: list[Json]) -> list[Json]:
-    """Capture twice more before the last capture, as several captures of one hold are told."""
+    """Add two captures before the last one, as Stripe reports several captures of one hold."""
     held = next(e for e in events if e["type"] == CAPTURABLE)
     at = events.index(held) + 1
     parts = []
@@ -50,7 +50,7 @@ def partly_captured_before(events: list[Json]) -> list[Json]:
 
 
 def also_canceled(events: list[Json]) -> list[Json]:
-    """Have a cancellation race the success, and both be told."""
+    """Let a cancellation race the success, and both have events."""
     paid = next(e for e in events if e["type"] == "payment_intent.succeeded")
     canceled = {"status": "canceled", "amount_received": 0, "latest_charge": None}
     head = {"id": "evt_race", "type": "payment_intent.canceled"}
@@ -124,7 +124,7 @@ TELLINGS = {
         lives.hold_canceled, ("payment.canceled",), ("payment.authorized",)
     ),
 }
-# What is told of a subject never comes after what superseded it.
+# A notification of a subject never comes after the one that superseded it.
 ATTEMPTS = {
     "payment.failed",
     "payment.requires_action",
@@ -187,7 +187,7 @@ def test_every_order_repeat_delay_and_death_ends_in_the_same_truth(
 
 
 def assert_index_is_in_step(hands: Hands) -> None:
-    """Compare what payments are found by with what is known of them."""
+    """Compare the index of payments with their states."""
     store, payments = hands.runtime.store, hands.runtime.payments
     ids = {payment_of_key(name) for name in store.redis.keys("*:payment:*")}
     indexed = hands.runtime.settings.indexed_metadata
@@ -196,7 +196,7 @@ def assert_index_is_in_step(hands: Hands) -> None:
 
 
 def lived(hands: Hands, sandbox: str, telling: Telling, monkeypatch: pytest.MonkeyPatch) -> Turmoil:
-    """Live a life at the sandbox; give the turmoil that is to come over its events."""
+    """Play a life at the sandbox; return the turmoil for its events."""
     events = lives.live(sandbox, telling.course)
     events = telling.also(events)
     heard = [event for event in events if event["type"] not in telling.unheard]
@@ -210,7 +210,7 @@ def types(outcome: Outcome) -> list[str]:
 
 
 def first_hearings(outcome: Outcome) -> list[Json]:
-    """Dedupe as the event service does: by id; a repeat must say the very same."""
+    """Dedupe by id, as the event service does; a repeat must have the same bytes."""
     heard: dict[str, Json] = {}
     for notification in outcome.heard:
         assert heard.setdefault(notification["id"], notification) == notification
@@ -235,10 +235,10 @@ def assert_well_told(outcome: Outcome, telling: Telling, *, patient: bool) -> No
 
 
 def assert_a_receiver_ends_well(calm: list[Json], hearings: list[Json]) -> None:
-    """Hold the rule of docs/receiver.md: whatever comes late, the last state of each object stays.
+    """Check the rule of docs/receiver.md: a late notification never replaces a later state.
 
-    What is given up and redriven comes after what came later; and when Redis was lost after some of
-    the `calm` notifications, all are told again, and `sequence` begins anew.
+    A notification that was redriven comes after later ones. When Redis was lost after some of the
+    `calm` notifications, all are sent again, and `sequence` starts at 1 again.
     """
     wanted = standing(calm)
     assert standing(hearings[::-1]) == standing(hearings) == wanted
@@ -247,7 +247,7 @@ def assert_a_receiver_ends_well(calm: list[Json], hearings: list[Json]) -> None:
 
 
 def standing(hearings: list[Json]) -> dict[str, str]:
-    """Give the last type of each object, as a receiver knows it that takes each id once."""
+    """Return the last type of each object, as known by a receiver that accepts each id once."""
     state: dict[str, Json] = {}
     for notification in {
         notification["id"]: notification for notification in reversed(hearings)

@@ -1,4 +1,4 @@
-"""Dead letters: found, inspected, given another life by a person."""
+"""Dead letters: a person lists, reads and redrives them."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ KIM = AuditNote(key="0123456789abcdef", name="kim", reason="the event service is
 
 
 def redrive(store: Store) -> Redrive:
-    """Give what redrives on this store, with a Stripe that nobody may ask."""
+    """Build a `Redrive` on this store; a call to Stripe fails the test."""
     return Redrive(store, SETTINGS, StripeGateway(SETTINGS))
 
 
 def claimed(work: Work, item_id: str) -> Claim:
-    """Claim an item that must be there to be claimed."""
+    """Claim an item; fail when it cannot be claimed."""
     matches = work.claim(item_id)
     assert matches is not None
     return matches
 
 
 def bury(store: Store, event_id: str, event_type: str = "charge.updated", error: str = "x") -> None:
-    """Record an event and give it up."""
+    """Record an event and make it a dead letter."""
     work = Work(store, EVENTS)
     body = json.dumps({"id": event_id})
     work.record(Recording(event_id, "received", {"type": event_type}, 10_000, body=body))
@@ -51,7 +51,7 @@ def bury(store: Store, event_id: str, event_type: str = "charge.updated", error:
 
 
 def bury_notifications(store: Store, payment: str, *ids: str) -> Outbox:
-    """Stage notifications of one payment and give all of them up, in their order."""
+    """Stage notifications of one payment and make all of them dead letters, in order."""
     outbox = Outbox(store, SETTINGS)
     for number, item in enumerate(ids, start=1):
         fields = {"id": item, "payment_id": payment, "recorded_at": "1", "sequence": str(number)}
@@ -239,7 +239,7 @@ def test_every_kind_of_work_that_can_die_can_be_redriven() -> None:
     assert {k.name for k in (EVENTS, REFUNDS, NOTIFICATIONS)} == set(LETTER_KINDS)
 
 
-# With the sandbox and the event service's stand-in.
+# Tests with the sandbox and the receiver.
 
 
 def test_a_notification_that_died_is_heard_after_its_redrive(hands: Hands) -> None:
@@ -305,7 +305,7 @@ def test_redriving_a_processed_event_tells_nothing_twice(hands: Hands) -> None:
 
 
 def dead_refund(hands: Hands, *, made: bool) -> tuple[str, str]:
-    """Leave a refund job dead with nobody knowing whether Stripe made it; give its ids."""
+    """Make a refund job a dead letter whose outcome at Stripe is unknown; return its ids."""
     payment = hands.pay().get_json()["payment_intent_id"]
     hands.deliver_events()
     hands.work()
@@ -363,7 +363,7 @@ def test_a_refund_of_another_payment_resolves_nothing(hands: Hands) -> None:
 
 
 def redriver(hands: Hands) -> Redrive:
-    """Give what redrives in the running service."""
+    """Build a `Redrive` for the running service."""
     return Redrive(hands.runtime.store, hands.runtime.settings, hands.runtime.gateway)
 
 

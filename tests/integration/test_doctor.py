@@ -1,4 +1,4 @@
-"""The doctor: each thing an installation can have wrong is found, with its fix."""
+"""The doctor reports each possible fault of an installation, with its fix."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LIVE = {"stripe_secret_key": "sk_live_tests_0123456789", "api_keys": "api-key-01
 
 
 def worst(findings: list[Finding], area: str) -> Finding:
-    """Give the worst finding of an area."""
+    """Return the worst finding of an area."""
     return max((f for f in findings if f.area == area), key=lambda f: STATUS[f.level])
 
 
@@ -63,7 +63,7 @@ def register_endpoint(sandbox: str, **fields: Any) -> None:
 
 @pytest.fixture(autouse=True)
 def no_endpoint_is_left(sandbox: str) -> Iterator[None]:
-    """Delete every endpoint, so that no other test's events are sent anywhere."""
+    """Delete every endpoint, so that no events of other tests are sent to it."""
     yield
     gateway = StripeGateway(make_settings(stripe_api_base=sandbox))
     for endpoint in gateway.webhook_endpoints():
@@ -74,7 +74,7 @@ def no_endpoint_is_left(sandbox: str) -> Iterator[None]:
 
 @pytest.fixture
 def durable_url() -> Any:
-    """Run a Valkey that is set as the service needs it."""
+    """Run a Valkey with the settings that the service needs."""
     options = ("--appendonly", "yes", "--appendfsync", "always", "--maxmemory", "64mb")
     with servers.valkey(*options, "--dir", servers.tempfile.mkdtemp()) as url:
         yield url
@@ -161,7 +161,7 @@ def test_silence_is_found_and_dead_letters_are_mentioned(
 ) -> None:
     bury(real_store, "evt_1")
     findings = examine(settings)
-    assert worst(findings, "workers").level == "warning"  # without upkeep it cannot be told
+    assert worst(findings, "workers").level == "warning"  # without upkeep it is unknown
     assert worst(findings, "upkeep").level == "error"
     assert worst(findings, "dead letters").what == "1 events were given up"
     everyone_lives(real_store)
@@ -181,7 +181,7 @@ def test_missing_settings_are_findings_one_each(
     assert {f.level for f in findings} == {"error"}
 
 
-# What the store must be set to.
+# Settings of Redis.
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_a_stripe_that_is_away_is_told_once_and_not_as_a_missing_right(settings:
 def test_upkeep_is_judged_before_workers(
     hands: Hands, settings: Settings, real_store: Store
 ) -> None:
-    """Without upkeep nobody rings on idle queues, so their silence says nothing of workers."""
+    """Without upkeep idle queues get no pulse, so their silence does not show missing workers."""
     finding = [f for f in examine(settings) if f.area in ("upkeep", "workers")]
     assert [f.area for f in finding if f.level == "error"] == ["upkeep"]
     assert finding[0].area == "upkeep"

@@ -1,4 +1,4 @@
-"""The doctor's trials: a marked event and a marked notification through a service that runs."""
+"""The doctor's trials: a test event and a test notification through a running service."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def service(door: Door) -> Service:
 
 @pytest.fixture
 def workers(hands: Hands) -> Iterator[None]:
-    """Do a worker's work beside the doctor, as long as the test lasts."""
+    """Do a worker's work in a thread, as long as the test lasts."""
     stop = threading.Event()
 
     def work() -> None:
@@ -73,7 +73,7 @@ def workers(hands: Hands) -> Iterator[None]:
 
 @contextmanager
 def peer(answer: Callable[[BaseHTTPRequestHandler], tuple[int, Json]]) -> Iterator[str]:
-    """Run a server that gives every request a status and headers."""
+    """Run a server that answers every request with this status and these headers."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -87,7 +87,7 @@ def peer(answer: Callable[[BaseHTTPRequestHandler], tuple[int, Json]]) -> Iterat
         do_GET = do_POST  # noqa: N815  # http.server's name
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Write no log line."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -98,7 +98,7 @@ def peer(answer: Callable[[BaseHTTPRequestHandler], tuple[int, Json]]) -> Iterat
 
 
 def finding_of(findings: list[Finding], words: str) -> Finding:
-    """Give the one finding with these words."""
+    """Return the only finding with these words."""
     (one,) = [f for f in findings if words in f.what]
     return one
 
@@ -194,7 +194,7 @@ def test_an_event_service_that_does_not_accept_is_found(
 
 @contextmanager
 def answering(hands: Hands, address: str) -> Iterator[None]:
-    """Do a notifier's work for an event service elsewhere."""
+    """Do a notifier's work for an event service at another address."""
     from worker.runtime import Runtime
 
     given = {"event_service_url": address, "retry_base_seconds": 3600.0}
@@ -288,7 +288,7 @@ def test_a_clock_of_a_process_is_found(settings: Settings) -> None:
     assert "host:1" in finding_of(examine(settings), "differs from Redis's").what
 
 
-# The Stripe key.
+# Findings about the Stripe key.
 
 
 def test_a_secret_key_of_a_live_account_is_warned_of(settings: Settings) -> None:
@@ -322,7 +322,7 @@ def test_the_rights_are_found_out_without_an_effect(settings: Settings, sandbox:
         assert listed["data"] == [], kind
 
 
-# What is registered at Stripe.
+# Findings about endpoints at Stripe.
 
 
 def test_a_disabled_endpoint_is_found(settings: Settings, sandbox: str) -> None:

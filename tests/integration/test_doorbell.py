@@ -1,4 +1,4 @@
-"""The prebuilt message against Celery's own: same shape, and a real worker answers it."""
+"""The prebuilt message has the form of Celery's own message, and a real worker answers it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.servers import process, wait_until
 
 
 def celerys_own(url: str, task: str, queue: str) -> dict[str, Any]:
-    """Let Celery send the message and read what it pushed."""
+    """Let Celery send the message, and read the text that it pushed."""
     app = Celery("test", set_as_current=False)
     app.conf.update(
         **broker_settings(make_settings(redis_url=url)),

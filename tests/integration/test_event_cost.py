@@ -1,4 +1,4 @@
-"""What an event costs Redis: its claim and its settlement, and one look at its payment."""
+"""The calls to Redis for one event: its claim, its settlement and one read of its payment."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_an_event_writes_twice_and_reads_its_payment_once(
     hands.post_event(happened)
     hands.ring()
     assert writes[:2] == ["claim", "settle"]
-    # What follows is the notification's own.
+    # The rest belongs to the notification.
     assert {*writes[2:]} <= {"claim", "release"}
     assert readings == ["pi_1"]
 
@@ -63,7 +63,7 @@ def test_a_charge_without_an_intent_is_its_own_payment(
 
 
 def watched(monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], list[str]]:
-    """Note the scripts that run and the payments that are read from now on."""
+    """Record the scripts that run and the payments that are read from now on."""
     run, read = Store.run, Payments.read
     scripts: list[str] = []
     payments: list[str] = []

@@ -1,4 +1,4 @@
-"""The forms an event comes in: thin, of a connected account, of another version, of other modes."""
+"""Forms of events: thin, of a connected account, of another version, of another mode."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ OLDER = "2026-08-26.dahlia"
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tell a refund at once, though nothing was heard of its payment."""
+    """Process a refund's event without a wait for its payment."""
     monkeypatch.setattr("worker.events.PAYMENT_PATIENCE_SECONDS", 0.0)
 
 
 def thin(event: Json, **changes: Any) -> Json:
-    """Give an event in its thin form."""
+    """Return an event in its thin form."""
     return event_forms.thin(event) | changes
 
 
@@ -216,7 +216,7 @@ def test_the_sandboxs_own_endpoint_sends_the_version_we_pin() -> None:
 
 @pytest.fixture
 def rotating(hands: Hands, real_store: Store) -> FlaskClient:
-    """Serve with two secrets, as in a rotation."""
+    """Serve with two secrets, as during a rotation."""
     both = make_settings(stripe_webhook_secret=f"whsec_the_new_one_abc,{SIGNING_SECRET}")
     hands.client = open_door(both, real_store)
     return hands.client

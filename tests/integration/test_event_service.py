@@ -1,4 +1,4 @@
-"""Event services as bad as they come: what each behaviour is taken for, by name and in time."""
+"""Faulty event services: each behaviour has a named failure, and the attempt ends in time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from worker import event_service
 from worker.event_service import KEPT_ANSWER_BYTES, Answer, EventService
 
 SECONDS = 1.0
-# What a busy machine needs beside the deadline itself.
+# Seconds that a busy machine may take beyond the deadline.
 SLACK_SECONDS = 1.0
 OK = b"HTTP/1.1 200 OK\r\n"
 EMPTY = b"Content-Length: 0\r\n\r\n"
@@ -52,7 +52,7 @@ def endless_chunks(peer: Peer, taken: socket.socket, _: int) -> None:
 
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 TAKEN, DRIPPED = "taken", "no_answer_in_time"
-# Behaviour, what it is taken for, and the answer's text where that is told.
+# Behaviour, the failure that it counts as, and the text of the answer where it is stored.
 TABLE: dict[str, tuple[Behaviour, str, str | None]] = {
     "200": (says(status(b"200 OK", body=b"thanks")), TAKEN, "thanks"),
     "204": (says(b"HTTP/1.1 204 No Content\r\n\r\n"), TAKEN, ""),
@@ -165,7 +165,7 @@ def test_who_cannot_be_reached_is_named(url: str, failure: str) -> None:
 
 
 def test_a_peer_that_takes_no_connection_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full listen queue drops what comes: nothing answers the first packet."""
+    """A full listen queue drops connections: nothing answers the first packet."""
     monkeypatch.setattr(event_service, "CONNECT_TIMEOUT_SECONDS", 0.4)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -239,7 +239,7 @@ def test_the_deadline_holds_behind_tls(
 
 
 def closes_at(request: int, how: Callable[[socket.socket], None]) -> Behaviour:
-    """Keep the connection alive, but end the first one instead of its n-th answer."""
+    """Keep connections alive, but close the first one instead of sending its n-th answer."""
 
     def behave(peer: Peer, taken: socket.socket, number: int) -> None:
         for heard in range(1, 100):

@@ -1,4 +1,4 @@
-"""Every event type of the catalogue, as Stripe's own words have it, through the front door."""
+"""Every event type, in the form that Stripe sends, through the webhook."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tests.servers import ROOT
 from worker.registry import handled_types
 
 Json = dict[str, Any]
-# The fixtures' payments are all made with this metadata.
+# Metadata of all payments of the fixtures.
 WHOSE = {"event_id": "evening", "user_id": "u1"}
 CARD_DECLINED = "Your card was declined."
 
-# What each type is told as: the notification's type and the fields of its data that decide.
+# The notification of each type of event: its type and the fields of its data that matter.
 NOTIFIED: dict[str, tuple[str, Json]] = {
     "payment_intent.succeeded": (
         "payment.succeeded",
@@ -90,7 +90,7 @@ NOTIFIED: dict[str, tuple[str, Json]] = {
         {"fee": 84, "net": 916, "settlement_currency": "sgd", "amount_received": 1000},
     ),
 }
-# The rest are processed and give nothing, each for a reason.
+# The other types are processed and give no notification, each for a reason.
 THE_INTENT_TELLS = "the payment intent's own event tells the same"
 TIMELINE = "it changes nothing that anybody must hear of"
 SILENT = {
@@ -100,9 +100,9 @@ SILENT = {
     "charge.expired": THE_INTENT_TELLS,
     "charge.pending": TIMELINE,
 }
-# What a payment of the fixtures moved in the balance.
+# Amounts that a payment of the fixtures moved in the balance.
 BOOKED = {"fee": 84, "net": 916, "currency": "sgd", "available_on": 1_772_539_200}
-# The id in a notification's data that names what the event is about.
+# The field of a notification's data that has the id of the event's object.
 NAMED = {
     "payment_intent": "payment_intent_id",
     "refund": "refund_id",
@@ -120,7 +120,7 @@ def fixture(event_type: str) -> Json:
 
 @pytest.fixture(autouse=True)
 def look_ups(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Answer the worker's look-ups from the fixtures; the sandbox never saw these objects."""
+    """Answer the worker's look-ups from the fixtures; the sandbox does not know these objects."""
     made = fixture("refund.created")["data"]["object"]
     intents = [fixture(name)["data"]["object"] for name in NOTIFIED if "payment_intent" in name]
 
@@ -132,7 +132,7 @@ def look_ups(monkeypatch: pytest.MonkeyPatch) -> None:
         for intent in intents:
             if intent["id"] == payment_id:
                 return dict(intent)
-        # A life without a recorded intent event: all share their metadata and address.
+        # A life without a recorded event of its intent; its events share metadata and address.
         return intents[0] | {"id": payment_id}
 
     monkeypatch.setattr(StripeGateway, "refunds_of", refunds_of)
@@ -143,7 +143,7 @@ def look_ups(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def oracle() -> Oracle:
-    """Stripe's own description, or a skip that says why there is none."""
+    """Give Stripe's own description, or skip with the reason."""
     problem = tools.fetch()
     if not tools.DESCRIPTION.exists():
         pytest.skip(f"Stripe's description cannot be fetched here: {problem[-300:]}")
@@ -381,7 +381,7 @@ def payment_intent_of(subject: Json) -> Any:
 
 
 def timeless(value: Any) -> Any:
-    """Leave the moments out: a second may pass between any two of them."""
+    """Leave the times out: a second may pass between any two of them."""
     if isinstance(value, dict):
         return {name: timeless(inner) for name, inner in value.items()}
     if isinstance(value, list):

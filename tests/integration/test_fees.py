@@ -1,4 +1,4 @@
-"""What reached the balance, fee and net: once known it is shown, whatever is heard afterwards."""
+"""Fee and net amount: once known, they are shown whatever event comes afterwards."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_fees_are_shown_and_kept_whatever_comes_later(
         event("payment_intent.succeeded", intent(amount_received=2000)),
         event("charge.updated", charge(balance_transaction=booked(1, 1912, 88))),
         event("refund.created", refund(balance_transaction=booked(2, -700, 0))),
-        # Names what it moved, which nobody looks up again.
+        # It names its balance transaction, which is not looked up again.
         event("refund.updated", refund(balance_transaction="txn_2"), {"metadata": {}}),
         event("charge.dispute.funds_withdrawn", withdrawn),
         event("charge.dispute.created", dispute()),

@@ -1,4 +1,4 @@
-"""The front, byte by byte: what it refuses, what it cuts off, and who it lets through meanwhile."""
+"""The HTTP server, byte by byte: what it refuses, cuts off, and serves meanwhile."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ GET = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
 POST = (
     b"POST /api/payment/process HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 )
-# What the contract promises of a request beyond what may wait.
+# Seconds in which a request is refused when too many wait already.
 REFUSED_WITHIN_SECONDS = 0.1
 PAYMENT = {"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}
 
@@ -49,7 +49,7 @@ def talk(client: FlaskClient, sent: bytes) -> Iterator[socket.socket]:
 
 
 def heard(client: FlaskClient, sent: bytes) -> bytes:
-    """Send bytes and give all that comes until the front ends the connection."""
+    """Send bytes; return everything until the server closes the connection."""
     with talk(client, sent) as line:
         return everything(line)
 
@@ -176,7 +176,7 @@ def test_a_header_with_an_underscore_is_not_another_header(client: FlaskClient) 
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> FlaskClient:
-    """Serve with deadlines that a test can wait for."""
+    """Serve with short deadlines, for which a test can wait."""
     for name, seconds in (("HEAD", 0.6), ("BODY", 1.2), ("IDLE", 0.6), ("BODY_GRACE", 0.3)):
         monkeypatch.setattr(f"api.http1.{name}_SECONDS", seconds)
     monkeypatch.setattr("api.http1.LOOK_SECONDS", 0.1)
@@ -206,7 +206,7 @@ def test_a_request_that_comes_byte_by_byte_is_cut_off(hasty: FlaskClient, start:
 
 
 def answer_to(line: socket.socket, piece: bytes) -> bytes:
-    """Send a piece again and again until something comes back."""
+    """Send a piece repeatedly until there is an answer."""
     line.settimeout(0.05)
     while True:
         line.sendall(piece)
@@ -347,7 +347,7 @@ def test_who_a_proxy_speaks_for_is_believed_only_when_it_is_trusted(
 
 @pytest.fixture
 def frozen(tmp_path: Path) -> Iterator[FlaskClient]:
-    """Serve with a Redis that answered once and then hangs."""
+    """Serve with a Redis that answers once and then hangs."""
     port = servers.free_port()
     command = [str(valkey_binary()), "--port", str(port), "--save", "", "--dir", str(tmp_path)]
     with servers.process(*command, log=tmp_path / "valkey.log") as server:
@@ -376,7 +376,7 @@ def test_a_redis_that_hangs_is_named_in_time(frozen: FlaskClient) -> None:
 def test_a_process_that_stops_has_time_for_the_longest_request(seconds: int) -> None:
     settings = make_settings(request_timeout_seconds=seconds)
     grace = grace_seconds(settings)
-    # Taken in its last second, and answered by the front a second after its deadline.
+    # Accepted in its last second, and answered by the server a second after its deadline.
     assert seconds + 2 < grace < seconds + 5
     arbiter = Arbiter(settings, lambda: pytest.fail("it is not started"))
     assert arbiter.cfg.graceful_timeout > grace

@@ -1,4 +1,4 @@
-"""A store at its memory limit: webhooks are refused with 503, and what is recorded still drains."""
+"""Redis at its memory limit: webhooks are answered 503, and recorded work is still processed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def small(settings: Settings, sandbox: str, receiver: str) -> Iterator[Hands]:
 
 
 def fill(store: Store) -> Redis:
-    """Leave the store no byte for anything that asks first."""
+    """Fill Redis until it refuses every command that needs memory."""
     client = store.redis
     client.set("ballast", "x" * 100_000)
     client.config_set("maxmemory", client.info("memory")["used_memory"] - 50_000)

@@ -1,4 +1,4 @@
-"""Hosts: the API and Flower answer to names that are known, and to no page by a name of its own."""
+"""Hosts: the API and Flower answer under known names only, so no page can reach them by its own."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_flower_answers_to_known_names_only(valkey_url: str) -> None:
 
 
 def status(url: str, host: str, path: str = "/workers") -> int | None:
-    """Give the status of a GET under a name, or none while nobody answers."""
+    """Return the status of a GET under a name; None while nothing answers."""
     login = base64.b64encode(b"operator:secret").decode()
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
     try:

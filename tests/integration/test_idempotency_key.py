@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: the same request again gives the same answer again, and moves nothing."""
+"""`Idempotency-Key`: a repeated request gets the same answer and moves no money."""
 
 from __future__ import annotations
 

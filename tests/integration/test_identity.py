@@ -1,4 +1,4 @@
-"""Whose store it is, and what an upgrade does with the keys of an earlier release."""
+"""The identity of the data in Redis, and the keys of an earlier release after an upgrade."""
 
 from __future__ import annotations
 
@@ -116,10 +116,10 @@ def test_a_store_that_became_anothers_ends_the_process(
     watch = Watch(real_store, settings, identity_of(settings))
     watch()
     assert ended == []
-    real_store.redis.flushall()  # a fail-over to an empty server …
+    real_store.redis.flushall()  # a fail-over to an empty server
     watch()
     assert real_store.hash(real_store.keys.identity()) == {"mode": "sandbox"}
-    real_store.redis.hset(real_store.keys.identity(), "mode", "live")  # … or to another's
+    real_store.redis.hset(real_store.keys.identity(), "mode", "live")  # … or to other data
     watch()
     assert ended == [2]
 
@@ -156,7 +156,7 @@ def test_a_stripe_that_never_answers_does_not_hold_up_the_start(real_store: Stor
 
 
 def old_store(redis: Redis, events: int = 3) -> None:
-    """Leave behind what an earlier release had: names without a hash tag."""
+    """Write keys as an earlier release did: names without a hash tag."""
     for number in range(events):
         name = f"evt_{number}"
         redis.hset(

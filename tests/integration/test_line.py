@@ -1,4 +1,4 @@
-"""The lean way to Redis: each caller gets its own answer, whatever breaks."""
+"""The connection for scripts: each caller gets its own answer, whatever fails."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EACH = 200
 
 @pytest.fixture
 def line(real_store: Store) -> Line:
-    """Give a line to a real server."""
+    """Give a connection to a real server."""
     return Line(real_store.redis)
 
 

@@ -1,4 +1,4 @@
-"""A Redis that went back in time, or lost all: callers find their refunds again."""
+"""A Redis that lost its last writes, or everything: callers find their refunds again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OWN = {"event_id": "e-1", "note": "rained off"}
 
 @pytest.fixture
 def payment(hands: Hands) -> str:
-    """Take a payment of 10.00 of which the event service has heard."""
+    """Take a payment of 10.00 whose notifications were delivered."""
     answer = hands.pay()
     hands.deliver_events()
     hands.work()
@@ -54,7 +54,7 @@ def test_a_job_that_redis_lost_is_found_again(hands: Hands, payment: str) -> Non
 
 
 def test_a_job_lost_alone_comes_back_with_its_refunds_event(hands: Hands, payment: str) -> None:
-    """So it is after a fail-over to a replica that has not heard of the job."""
+    """This happens after a fail-over to a replica that does not have the job."""
     job = refund(hands, payment)["refund_request_id"]
     hands.work()
     store = hands.runtime.store

@@ -1,4 +1,4 @@
-"""Metrics: one page for all processes, true figures, bounded labels, never in anyone's way."""
+"""Metrics: one page for all processes, correct figures, few labels, and no delay for callers."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def samples(client: FlaskClient, **headers: str) -> Samples:
 
 
 def value(scrape: Samples, name: str, **labels: str) -> float | None:
-    """Give one sample's value, None when there is no such."""
+    """Return one sample's value; None when there is no such sample."""
     return scrape.get((name, tuple(sorted(labels.items()))))
 
 
 def counts(store: Store, name: str) -> dict[tuple[str, ...], float]:
-    """Give a counter's figures as they are stored."""
+    """Return the stored figures of a counter."""
     return next(figures.counts for figures in read(store) if figures.metric.name == name)
 
 

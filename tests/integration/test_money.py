@@ -1,4 +1,4 @@
-"""The money, told right: what was received, and that a released hold is no refund."""
+"""Amounts in notifications: the amount received, and released holds, which are no refunds."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ Json = dict[str, Any]
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tell at once what is heard; Stripe knows none of these objects."""
+    """Process events without a wait for their payment; Stripe knows none of these objects."""
     alone(monkeypatch)
 
 
-# What was received, not what was asked.
+# The amount received, not the amount requested.
 
 
 @pytest.mark.parametrize("received", [1500, 2000, 2300])
@@ -190,7 +190,7 @@ def remembered_refunds(hands: Hands) -> int:
     return amount_refunded(hands.runtime.payments.read("pi_1").known)
 
 
-# Odd but real forms.
+# Unusual forms that exist.
 
 
 def test_refunds_of_the_oldest_versions_are_a_bare_array(hands: Hands) -> None:

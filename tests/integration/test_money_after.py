@@ -1,4 +1,4 @@
-"""The money, told right: refunds, fees, disputes and warnings, and what we may not look up."""
+"""Amounts in notifications: refunds, fees, disputes, warnings, and look-ups that are refused."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ Json = dict[str, Any]
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tell at once what is heard; Stripe knows none of these objects."""
+    """Process events without a wait for their payment; Stripe knows none of these objects."""
     alone(monkeypatch)
 
 
-# A right that our key lacks costs the adornment, never the fact.
+# When the key lacks a right, only additional fields are missing, never the fact.
 
 REFUSALS = [
     CallerError("No access to this account.", status=403, code="account_invalid"),
@@ -44,7 +44,7 @@ REFUSALS = [
 
 @pytest.fixture(params=REFUSALS, ids=lambda refusal: refusal.code)
 def refused(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have Stripe refuse every look-up."""
+    """Make Stripe refuse every look-up."""
     refusal: BillingError = request.param
 
     def refuse(*_: object, **__: object) -> Json:
@@ -101,7 +101,7 @@ def test_a_fee_that_may_not_be_read_is_not_told(hands: Hands) -> None:
     assert notifications_of(hands, changed) == []
 
 
-# Refunds: their own time, and what they wait for.
+# Refunds: their times, and what they wait for.
 
 
 def test_a_refund_that_is_learnt_late_carries_its_own_time(
@@ -125,7 +125,7 @@ def test_a_refund_that_waits_says_what_for(hands: Hands, why: str) -> None:
     assert brief(bodies, "pending_reason") == [("refund.pending", why)]
 
 
-# Fees and what is left.
+# Fees and net amounts.
 
 BOOKED = {"fee": 88, "net": 1412, "currency": "sgd", "available_on": LONG_AGO + 86_400}
 
@@ -186,7 +186,7 @@ def test_a_refund_that_is_booked_later_says_what_it_costs_then(
     assert looks == ["txn_1"]
 
 
-# Disputes somebody can act on.
+# Disputes to which a person can respond.
 
 
 def test_a_dispute_says_until_when_and_why(hands: Hands) -> None:

@@ -1,4 +1,4 @@
-"""One payment, asked in five ways: GET, stale GET, verify, the list and the last notification."""
+"""One payment in five places: GET, stale GET, verify, the list and the last notification."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LATER = LONG_AGO + 60
 
 
 class Stripe:
-    """What Stripe holds of a payment; it has nothing else, or does not answer."""
+    """A Stripe that has one payment and nothing else, or does not answer."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.objects: Json = {}
@@ -72,7 +72,7 @@ def stripe(monkeypatch: pytest.MonkeyPatch) -> Stripe:
 
 
 def answers_of(hands: Hands, stripe: Stripe, payment_id: str) -> dict[str, Json]:
-    """Ask for a payment in every way there is."""
+    """Read a payment in every way there is."""
     path = f"/api/payment/{payment_id}"
     answers = {"GET": hands.client.get(path)}
     verify = {"payment_intent_id": payment_id}
@@ -87,7 +87,7 @@ def answers_of(hands: Hands, stripe: Stripe, payment_id: str) -> dict[str, Json]
 
 
 def assert_alike(hands: Hands, stripe: Stripe, payment_id: str, **wanted: Any) -> None:
-    """Hold every answer against what is wanted, as far as it has the fields."""
+    """Compare every answer with the wanted fields, as far as it has them."""
     for way, body in answers_of(hands, stripe, payment_id).items():
         assert {n: v for n, v in body.items() if n in wanted} == {
             n: v for n, v in wanted.items() if n in body
@@ -95,7 +95,7 @@ def assert_alike(hands: Hands, stripe: Stripe, payment_id: str, **wanted: Any) -
 
 
 def of_payment(bodies: list[Json]) -> Json:
-    """Give the data of the last notification about the payment itself."""
+    """Return the data of the last notification about the payment itself."""
     data: Json = [b for b in bodies if b["type"].startswith("payment.")][-1]["data"]
     return data
 

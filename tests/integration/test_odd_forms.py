@@ -1,6 +1,6 @@
-"""Whatever stands where in an event: it is refused at the door, or worked; never recorded and dead.
+"""Events with odd values: each is refused, or recorded and processed; none becomes a dead letter.
 
-`ODD_EVENTS=5000 ODD_SEED=7 pytest tests/integration/test_odd_forms.py` looks longer.
+`ODD_EVENTS=5000 ODD_SEED=7 pytest tests/integration/test_odd_forms.py` tries more of them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ODD: tuple[Any, ...] = (
 
 
 def places(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """List the places in an event, the first member of a list for all."""
+    """List the places in an event; the first member of a list stands for all."""
     if len(above) == DEEPEST:
         return
     inside = value.items() if isinstance(value, dict) else enumerate(value[:1])
@@ -70,7 +70,7 @@ def test_an_odd_event_is_refused_or_worked(hands: Hands, monkeypatch: pytest.Mon
 
 
 def failures(hands: Hands) -> list[str]:
-    """Take what is not done off the list; what only waits for its payment has not failed."""
+    """Drop open and dead events; return the errors of those that did not only wait."""
     store = hands.runtime.store
     errors = []
     for index in (store.keys.due(EVENTS), store.keys.dead(EVENTS)):

@@ -1,4 +1,4 @@
-"""The operators' door: who may come in, what it shows, and that it refuses what is not clear."""
+"""The operators' routes: access, answers, and refusal of ambiguous requests."""
 
 from __future__ import annotations
 

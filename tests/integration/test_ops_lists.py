@@ -1,4 +1,4 @@
-"""The operators' lists: what is recorded, found by what a person has in hand."""
+"""The operators' lists: recorded items, found by an id or value that a person knows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def got(hands: Hands, path: str, **query: Any) -> Json:
 
 
 def paid(hands: Hands, **fields: Any) -> str:
-    """Take a payment and let everything that follows happen."""
+    """Take a payment and process all that follows."""
     payment: str = hands.pay(**fields).get_json()["payment_intent_id"]
     hands.deliver_events()
     hands.work()
@@ -66,7 +66,7 @@ def test_payments_are_paged_and_none_is_shown_twice(hands: Hands) -> None:
         if page["complete"]:
             break
         query |= {"starting_after": seen[-1]}
-        paid(hands)  # moves nothing on a later page
+        paid(hands)  # a newer payment must not shift a later page
     assert len(seen) == len(set(seen))
     assert set(seen) == set(made)
 
@@ -91,7 +91,7 @@ def test_a_refund_is_listed_with_its_amount_and_how_it_ended(hands: Hands) -> No
         hands.client.post("/api/refund/process", json=body)
     queued = got(hands, "refunds", status="queued")["data"]
     assert sorted(row["amount"] for row in queued) == [300, 900]
-    assert {row["currency"] for row in queued} == {"sgd"}  # the payment's, as long as there is none
+    assert {row["currency"] for row in queued} == {"sgd"}  # the payment's currency
     hands.work()
     rows = {row["amount"]: row for row in got(hands, "refunds", payment_id=payment)["data"]}
     assert (rows[300]["status"], rows[300]["currency"]) == ("refunded", "sgd")
@@ -128,7 +128,7 @@ def test_notifications_are_listed_by_state_type_and_time(hands: Hands) -> None:
 
 
 class Refusing(BaseHTTPRequestHandler):
-    """An event service that gives its reason for taking nothing."""
+    """An event service that refuses everything and gives its reason."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -137,7 +137,7 @@ class Refusing(BaseHTTPRequestHandler):
         self.wfile.write(b"no such ticket")
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Write no log line."""
 
 
 def test_a_list_that_was_not_read_to_its_end_says_so(
@@ -237,7 +237,7 @@ def test_a_payment_is_found_by_whatever_belongs_to_it(hands: Hands) -> None:
     metadata = {"order_id": "A-4711", "event_id": "concert-7"}
     answer = hands.pay("pm_card_createDispute", customer_email="kim@example.com", metadata=metadata)
     payment = answer.get_json()["payment_intent_id"]
-    paid(hands)  # of another
+    paid(hands)  # another payment
     hands.deliver_events()
     hands.work()
     charge = answer.get_json()["charge_id"]
@@ -252,7 +252,7 @@ def test_a_payment_is_found_by_whatever_belongs_to_it(hands: Hands) -> None:
         assert ("payment", payment) in matches(hands, text), text
         assert len([one for one in matches(hands, text) if one[0] == "payment"]) == 1, text
     assert matches(hands, "pi_unknown") == set()
-    assert matches(hands, "amount") == set()  # the name of a field is no value
+    assert matches(hands, "amount") == set()  # names of fields are not searched
 
 
 def test_what_a_request_caused_is_found_by_its_id(hands: Hands) -> None:

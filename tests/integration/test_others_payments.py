@@ -1,4 +1,4 @@
-"""Payments of others on the same account, and payments that a bank warns of."""
+"""Payments that others make on the same account, and payments with a fraud warning."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def work(hands: Hands, *events: Json) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait no longer than a moment for what may say whose a payment is."""
+    """Shorten the wait for an event that says whose payment it is."""
     alone(monkeypatch)
     monkeypatch.setattr("worker.events.PAYMENT_PATIENCE_SECONDS", 0.1)
 
@@ -98,7 +98,7 @@ def test_a_payment_is_known_by_the_request_of_any_of_its_events(
     request = {"id": "req_1", "idempotency_key": "billing-payment-abc"}
     calls = intent(status="requires_action", **FOREIGN)
     created = event("payment_intent.created", calls, request=request)
-    # Authenticated by the customer: no request of ours.
+    # The customer authenticated it, so no request of ours caused it.
     paid = event("payment_intent.succeeded", intent(**FOREIGN))
     order = [created, paid] if created_first else [paid, created]
     assert work(hands, *order) == ["payment.succeeded"]
@@ -122,11 +122,11 @@ def test_metadata_that_name_an_event_make_a_payment_ours(with_settings: Any) -> 
     assert work(hands, paid) == ["payment.succeeded"]
 
 
-# Early fraud warnings that are refunded at once.
+# Payments that are refunded at once because of an early fraud warning.
 
 
 def at_stripe(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> list[Json]:
-    """Have Stripe hold the payment; list the refunds that are asked for."""
+    """Make Stripe return the payment; list the refunds that are requested."""
     calls: list[Json] = []
     held = intent(amount_received=2000, latest_charge=charge(amount_refunded=500)) | changes
 

@@ -1,4 +1,4 @@
-"""Payments through the front door, Stripe's events through the other, the event service's ears."""
+"""Payments by the API, Stripe's events by the webhook, and the notifications that follow."""
 
 import pytest
 import requests

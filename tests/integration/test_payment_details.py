@@ -1,4 +1,4 @@
-"""What GET tells of a payment's money, asked of Stripe and remembered; and letting a payment go."""
+"""The amounts in `GET`, from Stripe and from stored data; and cancelling a payment."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def shown(hands: Hands, payment: str, **headers: str) -> Json:
 
 @pytest.fixture
 def unreachable(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Have Stripe not answer, from when this is called."""
+    """Make Stripe unreachable from now on."""
 
     def begin() -> None:
         def fail(*_: object, **__: object) -> Json:
@@ -77,13 +77,13 @@ TIMES = ("stale", "as_of", "timeline", "client_secret", "receipt_url", "attempts
 
 
 def same(first: Json, second: Json) -> None:
-    """Hold what is remembered against what Stripe says, but for what only Stripe has."""
+    """Compare the stored state with Stripe's answer, except for fields that only Stripe has."""
     assert second["stale"]
     assert not first["stale"]
     both: list[Json] = [{k: v for k, v in one.items() if k not in TIMES} for one in (first, second)]
     for one in both:
         for part in one["refunds"]:
-            # Of a refund's fee only the notification tells; it is not kept.
+            # The fee of a refund is in its notification only; it is not stored.
             for name in FEES:
                 part.pop(name)
     assert both[0] == both[1]
@@ -237,7 +237,7 @@ def test_a_dispute_without_an_intent_is_in_the_payment_of_its_charge(hands: Hand
     assert notification["body"]["data"]["payment_intent_id"] == made["payment_intent_id"]
 
 
-# Letting a payment go.
+# Cancelling a payment.
 
 
 def cancel(hands: Hands, payment: str, key: str | None = None, **options: Any) -> TestResponse:

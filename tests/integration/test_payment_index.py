@@ -1,4 +1,4 @@
-"""The index of payments: what a payment is found by, always in step with its state."""
+"""The index of payments: it always corresponds to the states of the payments."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Json = dict[str, Any]
 
 @pytest.fixture
 def index(hands: Hands, settings: Settings) -> PaymentIndex:
-    """Give the index of the test's own store."""
+    """Give the index of the test's store."""
     runtime = hands.runtime
     return PaymentIndex(runtime.store, runtime.payments, settings.indexed_metadata)
 
 
 def paid(hands: Hands, **fields: Any) -> str:
-    """Take a payment and let everything that follows happen."""
+    """Take a payment and process all that follows."""
     payment: str = hands.pay(**fields).get_json()["payment_intent_id"]
     hands.deliver_events()
     hands.work()
@@ -35,7 +35,7 @@ def paid(hands: Hands, **fields: Any) -> str:
 
 
 def listed(index: PaymentIndex, **wanted: Any) -> list[str]:
-    """List the ids of the payments that are wanted, the newest first."""
+    """List the ids of the wanted payments, newest first."""
     return [one.record.id for one in index.walk(PaymentFilter(**wanted))]
 
 
@@ -139,7 +139,7 @@ def test_a_lost_index_comes_back_with_the_next_event(hands: Hands, index: Paymen
 
 
 def tend(hands: Hands) -> None:
-    """Do the duty of upkeep until it is done."""
+    """Run the duty of upkeep until it has nothing left to do."""
     while payment_index.run_once(hands.runtime) == 0:
         continue
 

@@ -1,4 +1,4 @@
-"""`GET /api/payments`: whose payments a caller finds, in which order, and what he may not see."""
+"""`GET /api/payments`: the payments that a caller may see, their order, and hidden ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def ids(page: Json) -> list[str]:
 
 
 def deliver_events_of(hands: Hands, account: str) -> None:
-    """Deliver the events of a connected account, as Connect's endpoint gets them."""
+    """Deliver the events of a connected account, as the endpoint for Connect gets them."""
     key = {"Authorization": "Bearer sk_test_tests_0123456789", "Stripe-Account": account}
     answer = requests.get(f"{hands.sandbox}/v1/events?limit=100", headers=key, timeout=5)
     for event in reversed(answer.json()["data"]):
@@ -76,7 +76,7 @@ def test_a_caller_turns_the_pages_and_sees_each_payment_once(hands: Hands) -> No
         after = {"starting_after": seen[-1]} if seen else {}
         page = got(hands.client, {"event_id": "e", "limit": "2"} | after)
         seen += ids(page)
-        paid(hands, metadata={"event_id": "e"})  # newer ones move nothing
+        paid(hands, metadata={"event_id": "e"})  # newer payments shift nothing
     assert seen == made[::-1]
 
 

@@ -1,4 +1,4 @@
-"""What operators find of payments without reading through them: ids, values, sums, dead work."""
+"""The operators' search of payments by the index: ids, values, sums, dead letters."""
 
 from __future__ import annotations
 

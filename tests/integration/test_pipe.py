@@ -1,4 +1,4 @@
-"""The group commit: each caller gets its own result, in time, whatever Redis does."""
+"""The group commit: each caller gets its own result in time, whatever Redis does."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run(url: str, work: Callable[[Pipe], Awaitable[Any]], replicas: int = 0) -> 
 
 
 async def result(pipe: Pipe, call: Call) -> Any:
-    """Wait for the result that the pipe tells; raise it if it is a refusal."""
+    """Wait for the result of the pipe; raise it if it is an error."""
     waiting = asyncio.get_running_loop().create_future()
     pipe.send(call, waiting.set_result)
     outcome = await waiting
@@ -61,7 +61,7 @@ def test_everybody_gets_a_result_and_few_commands_carry_all(valkey_url: str) -> 
     assert len(run(valkey_url, many)) == 100
     with Redis.from_url(valkey_url, decode_responses=True) as client:
         assert len(client.keys("key-*")) == 100
-    # Redis may write to disk, and wait for it, behind each command.
+    # Redis may write to disk, and wait for it, after each command.
     assert commands(valkey_url) - before <= 3
 
 

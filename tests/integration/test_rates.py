@@ -1,4 +1,4 @@
-"""Rates: kept in Redis by every process, in buckets of Redis's time, a day of them and no more."""
+"""Rates: all processes add to them in Redis, in buckets of Redis's time, for one day."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DAY_SECONDS = 86_400
 
 
 def counted(store: Store, rate: str) -> int:
-    """Count what the last hour holds of a rate."""
+    """Sum a rate over the last hour."""
     return sum(rates.read(store, 12)[1][rate])
 
 
@@ -24,7 +24,7 @@ def test_what_two_processes_count_is_added_in_the_present_bucket(real_store: Sto
         store.tally.observe(NOTIFICATION_DELAY, 4.2)
         flush(store)
     first, counts, delays = rates.read(real_store, 12)
-    assert counts["events"][-2:] in ([0, 7], [7, 0])  # a bucket may have just ended
+    assert counts["events"][-2:] in ([0, 7], [7, 0])  # a bucket may have ended just now
     assert sum(map(sum, delays)) == 2
     now = real_store.now_ms() / 1000
     assert 0 <= now - (first + 11 * BUCKET_SECONDS) < BUCKET_SECONDS + 1

@@ -1,4 +1,4 @@
-"""The example receivers: real deliveries of a worker, verified, kept once, applied in order."""
+"""The example receivers: they verify real deliveries, store each once and apply them in order."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ OTHER_SECRET = "whsec_c2Vjb25kLXNlY3JldC1mb3ItdGVzdHM="
 
 @dataclass
 class Receiver:
-    """A receiver that runs, or is to be started again."""
+    """A receiver that runs, or can be started again."""
 
     command: list[str]
     folder: Path
@@ -49,11 +49,11 @@ class Receiver:
 
     @property
     def url(self) -> str:
-        """Give its address."""
+        """Return its address."""
         return f"http://127.0.0.1:{self.port}"
 
     def run(self) -> Any:
-        """Run it for the length of a block."""
+        """Run it for the duration of a block."""
         environment = {
             "EVENT_SERVICE_SECRET": self.secrets,
             "PORT": str(self.port),
@@ -69,7 +69,7 @@ class Receiver:
         wait_until(lambda: re.search(r"listening on http", log.read_text()), "the receiver listens")
 
     def state(self) -> dict[str, Json]:
-        """Give what it knows of every object."""
+        """Return its state of every object."""
         known: dict[str, Json] = requests.get(self.url, timeout=5).json()
         return known
 
@@ -80,7 +80,7 @@ class Receiver:
         return [json.loads(line) for line in lines]
 
     def post(self, body: Json, secret: str = NOTIFICATION_SECRET, **changes: str) -> int:
-        """Send it a notification of our own making; give the status of its answer."""
+        """Send it a notification made by the test; return the status of its answer."""
         payload, now = json.dumps(body), datetime.now(UTC)
         signed_at = datetime.fromtimestamp(float(changes.pop("at", now.timestamp())), UTC)
         headers = {
@@ -96,7 +96,7 @@ class Receiver:
 
 
 def built(language: str, folder: Path) -> list[str]:
-    """Give the command that starts a receiver; skip where its runtime is not installed."""
+    """Return the command that starts a receiver; skip when its runtime is not installed."""
     if language == "python":
         return [sys.executable, str(EXAMPLES / "receiver.py")]
     runtime = shutil.which({"node": "node", "go": "go"}[language])
@@ -121,13 +121,13 @@ def command(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture
 def stopped(command: list[str], tmp_path: Path) -> Receiver:
-    """Give a receiver that does not run yet."""
+    """Give a receiver that has not been started."""
     return Receiver(command, tmp_path, free_port())
 
 
 @pytest.fixture
 def theirs(stopped: Receiver) -> Iterator[Receiver]:
-    """Give a receiver that runs."""
+    """Give a running receiver."""
     with stopped.run():
         stopped.await_start()
         yield stopped
@@ -135,7 +135,7 @@ def theirs(stopped: Receiver) -> Iterator[Receiver]:
 
 @pytest.fixture
 def deliver(hands: Hands, stopped: Receiver) -> Iterator[Callable[..., None]]:
-    """Give what delivers Stripe's events, and all that is told of them, to the receiver."""
+    """Give a function that delivers Stripe's events and sends the receiver their notifications."""
 
     def _deliver(*types: str, secret: str = NOTIFICATION_SECRET, **changes: Any) -> None:
         hands.runtime.event_service.close()
@@ -248,12 +248,12 @@ def test_every_type_is_taken_and_one_it_does_not_know(theirs: Receiver) -> None:
 
 
 def test_in_any_order_the_state_is_that_of_the_rule(theirs: Receiver) -> None:
-    """tests/integration/test_convergence.py holds the rule itself against what is really told."""
+    """tests/integration/test_convergence.py checks the rule itself with real notifications."""
     dice = random.Random(17)
     wanted: dict[str, Json] = {}
     for number in range(200):
         one = dice.randrange(16)
-        # Half of the objects never come to an end.
+        # Half of the objects never reach an end.
         body = example(dice.choice([name for name in TYPES if one % 2 or name not in ENDS]))
         second = f"2026-11-22T10:00:0{dice.randrange(3)}Z"
         body |= {"id": f"ntf_{number}", "timestamp": second, "sequence": dice.randrange(1, 9)}

@@ -1,4 +1,4 @@
-"""Reconcile: whatever Stripe has and we do not know is recorded, once, however the run is cut."""
+"""Reconcile: every missing event is recorded once, wherever a run is interrupted."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ DAY = 86_400
 
 @pytest.fixture
 def one_lane(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Walk through the types of these tests' events alone, to count the calls."""
+    """List the types of these tests' events only, so that calls can be counted."""
     monkeypatch.setattr(reconcile, "LANES", (("charge.pending",),))
 
 
 class Archive:
-    """Stripe's list of events as its documents tell it: newest first, by seconds, in pages."""
+    """Stripe's list of events as documented: newest first, by seconds, in pages."""
 
     def __init__(self, *events: Json) -> None:
         self.accounts: dict[str | None, list[Json]] = {None: list(events)}
@@ -62,7 +62,7 @@ class Archive:
 
 
 def event(number: int, created: int, **more: Any) -> Json:
-    """Make an event of no consequence."""
+    """Make an event without consequences."""
     return {
         "id": f"evt_{number}",
         "object": "event",
@@ -75,18 +75,18 @@ def event(number: int, created: int, **more: Any) -> Json:
 
 @pytest.fixture
 def offline(store: Store) -> Runtime:
-    """Build a worker's parts on either store, which needs a Stripe of the test's own."""
+    """Build a runtime on either store; the test provides its Stripe."""
     return Runtime(make_settings(), store)
 
 
 def with_archive(runtime: Runtime, archive: Archive) -> Archive:
-    """Put an archive in the place of Stripe."""
+    """Replace Stripe by an archive."""
     runtime.__dict__["gateway"] = archive
     return archive
 
 
 def recorded(store: Store) -> set[str]:
-    """Name all events that are recorded."""
+    """List the ids of all recorded events."""
     return set(store.redis.zrange(store.keys.index(EVENTS), 0, -1))
 
 
@@ -94,7 +94,7 @@ NOW = 1_790_000_000
 
 
 def patient_run(runtime: Runtime, now: int | None = None) -> reconcile.Reconciled:
-    """Run once, and let no busy machine end the run for it."""
+    """Run once, with a time limit that a busy machine does not reach."""
     return reconcile.run_once(runtime, now, budget_seconds=PATIENCE_SECONDS)
 
 
@@ -123,7 +123,7 @@ def test_a_second_with_more_events_than_pages_hold_is_read_whole(
     events = [event(n, NOW - 3000) for n in range(many)]
     around = [event(10_000, NOW - 3001), event(10_001, NOW - 2999)]
     with_archive(offline, Archive(around[0], *events, around[1]))
-    # Not about time: the fake store is slow, and so may be the machine.
+    # The test is not about time: fakeredis is slow, and the machine may be.
     assert reconcile.run_once(offline, NOW, budget_seconds=120).recorded == many + 2
     assert len(recorded(offline.store)) == many + 2
 
@@ -248,11 +248,11 @@ def test_events_of_the_other_mode_are_left_alone(offline: Runtime) -> None:
     assert patient_run(offline, NOW).recorded == 0
 
 
-# Against the sandbox.
+# Tests with the sandbox.
 
 
 def drop_deliveries(sandbox: str) -> None:
-    """Have Stripe deliver nothing."""
+    """Make Stripe deliver no webhooks."""
     body = {"mode": "dropped"}
     requests.post(f"{sandbox}/_sandbox/deliveries", json=body, timeout=5).raise_for_status()
 
@@ -284,7 +284,7 @@ def test_a_store_flushed_in_mid_flight_ends_complete_with_the_same_ids(hands: Ha
 
 
 def pay_for(hands: Hands, account: str) -> str:
-    """Take a payment for a connected account; no webhook tells of it."""
+    """Take a payment for a connected account, without its webhooks."""
     body = {"amount": 700, "currency": "sgd", "payment_method": "pm_card_visa"}
     headers = {"Stripe-Account": account}
     paid = hands.client.post("/api/payment/process", json=body, headers=headers)
@@ -293,7 +293,7 @@ def pay_for(hands: Hands, account: str) -> str:
 
 
 def accounts_at_stripe(hands: Hands, method: str, path: str = "") -> Json:
-    """Make, or let go, an account that is connected to ours."""
+    """Create or delete an account that is connected to ours."""
     url = f"{hands.sandbox}/v1/accounts{path}"
     headers = {"Authorization": "Bearer sk_test_tests_0123456789"}
     answer = requests.request(method, url, headers=headers, timeout=5)
@@ -304,7 +304,7 @@ def accounts_at_stripe(hands: Hands, method: str, path: str = "") -> Json:
 
 @pytest.fixture
 def connected(hands: Hands) -> list[str]:
-    """Three accounts that are connected to ours, the newest first, as Stripe lists them."""
+    """Give three connected accounts, newest first, as Stripe lists them."""
     return [str(accounts_at_stripe(hands, "POST")["id"]) for _ in range(3)][::-1]
 
 
@@ -418,7 +418,7 @@ def test_thousands_of_events_of_one_second_are_all_found(
 
 
 def run_upkeep_once(runtime: Runtime) -> None:
-    """Do reconcile's duty as the relay would have it."""
+    """Run the duty `reconcile` as a worker does."""
     ensure_duties(runtime.store)
     run(JOBS["upkeep"], runtime, "reconcile")
 

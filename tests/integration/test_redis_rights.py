@@ -1,4 +1,4 @@
-"""A Redis user with few rights: what is enough, and how each missing one is named."""
+"""A Redis user with few rights: which are enough, and the message for each missing one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from worker import payment_index
 from worker.relay import run_once
 from worker.runtime import Runtime
 
-# The lines of docs/runbook.md, by process.
+# The lines of docs/runbook.md, for each process.
 KEYS = "~{billing}:* %R~billing:*"
 COMMANDS = "-@all +@read +@write +@connection +@transaction"
 SCRIPTS = "+eval +evalsha +script|load +script|exists +time"
@@ -52,7 +52,7 @@ RUNBOOK = Path(__file__).resolve().parents[2] / "docs/runbook.md"
 
 @pytest.fixture
 def users(valkey_url: str) -> Iterator[dict[str, str]]:
-    """Give the URL of a user for each process, who has its documented rights and no more."""
+    """Give the URL of a Redis user for each process, with its documented rights only."""
     port = urlsplit(valkey_url).port
     with Redis.from_url(valkey_url) as redis:
         for name, lines in RIGHTS.items():
@@ -65,12 +65,12 @@ def users(valkey_url: str) -> Iterator[dict[str, str]]:
 
 @pytest.fixture
 def as_user(users: dict[str, str]) -> str:
-    """Give the URL of the API's user."""
+    """Give the URL of the API's Redis user."""
     return users["api"]
 
 
 def refused(valkey_url: str) -> set[str]:
-    """Name what was refused to whom, but for CONFIG, which is asked for and not needed."""
+    """List the refused commands by user, except CONFIG, which is tried and not needed."""
     with Redis.from_url(valkey_url, decode_responses=True) as redis:
         log = redis.acl_log()
     return {f"{one['username']}: {one['object']}" for one in log if one["object"] != "config|get"}

@@ -1,4 +1,4 @@
-"""A refund that Stripe refuses for lack of balance waits until money comes."""
+"""A refund that Stripe refuses for lack of balance waits for balance."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 @pytest.fixture
 def payment(hands: Hands) -> str:
-    """Take a payment of 10.00 of which the event service has heard."""
+    """Take a payment of 10.00 whose notifications were delivered."""
     answer = hands.pay()
     hands.deliver_events()
     hands.work()
@@ -32,7 +32,7 @@ def refund(hands: Hands, payment: str, **fields: Any) -> str:
 
 
 def refuse(hands: Hands, times: int | None, **fault: Any) -> None:
-    """Have the sandbox refuse refunds."""
+    """Make the sandbox refuse refunds."""
     match = {"method": "POST", "path_prefix": "/v1/refunds"}
     hands.break_stripe(**({"match": match, "kind": "error", "status": 400, "times": times} | fault))
 

@@ -1,4 +1,4 @@
-"""`./billing refund-batch`, against the API over HTTP."""
+"""`./billing refund-batch` with the API over HTTP."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.warm import WarmCommands
 
 @pytest.fixture
 def billing(settings: Settings, real_store: Store, commands: WarmCommands) -> Billing:
-    """Run commands as an operator, against a front that asks for keys."""
+    """Run commands as an operator, with an API that requires keys."""
     door = open_door(settings.model_copy(update=make_keys()), real_store)
     return Billing(f"http://127.0.0.1:{door.application.wsgi_app.port}", commands)
 

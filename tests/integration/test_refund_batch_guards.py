@@ -1,4 +1,4 @@
-"""Who may start, see and steer a batch of refunds, and how much it may come to."""
+"""Who may start, read and control a batch of refunds, and its highest amount."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KEYS = {"api_keys": f"shop:{SHOP},kiosk:{KIOSK}", "operator_keys": f"kim:{OPERAT
 
 @pytest.fixture
 def door(settings: Settings, real_store: Store, request: pytest.FixtureRequest) -> FlaskClient:
-    """Serve with keys, and with what the test's marker changes."""
+    """Serve with keys, and with the settings of the test's marker."""
     changes = getattr(request, "param", {})
     keys = make_settings(**KEYS)
     update = {name: getattr(keys, name) for name in KEYS} | changes

@@ -109,7 +109,7 @@ def test_a_payment_refunded_by_hand_meanwhile_is_left_out_as_stripe_says(hands: 
     first, second = b.pay(hands, 2)
     batch = b.started(hands, payments=[first, second])
     hands.client.post("/api/refund/process", json={"payment_intent_id": first})
-    hands.work()  # the webhooks have not come: only Stripe knows
+    hands.work()  # the webhooks have not arrived: only Stripe knows
     state = b.run(hands, batch)
     assert counts(state) == {"refunded": 1, "left_out": 1}
     (member,) = b.members(hands, batch, status="left_out")
@@ -119,7 +119,7 @@ def test_a_payment_refunded_by_hand_meanwhile_is_left_out_as_stripe_says(hands: 
 
 @pytest.mark.parametrize("heard", [True, False])
 def test_a_payment_disputed_meanwhile_is_left_out(hands: Hands, heard: bool) -> None:
-    """As we heard it, or as Stripe answers before its event has come."""
+    """Known from its event, or from Stripe's answer before the event has arrived."""
     (good,) = b.pay(hands, 1)
     metadata = {"event_id": "evening"}
     paid = hands.pay("pm_card_createDispute", metadata=metadata).get_json()
@@ -140,7 +140,7 @@ def test_a_payment_disputed_meanwhile_is_left_out(hands: Hands, heard: bool) -> 
 def test_of_a_payment_refunded_in_part_meanwhile_the_rest_goes_back(
     hands: Hands, heard: bool
 ) -> None:
-    """At once, or by a retry where its event came after the batch had begun it."""
+    """At once, or by a retry when its event came after the batch had begun the member."""
     (payment,) = b.pay(hands, 1)
     batch = b.started(hands, payments=[payment])
     b.post(hands, batch, "pause")
@@ -293,7 +293,7 @@ def test_a_job_that_redis_lost_and_its_refund_restored_ends_its_member(hands: Ha
     batch = b.started(hands, payments=[payment])
     store, jobs = hands.runtime.store, hands.runtime.refund_jobs
     job = member_job_id(batch, payment, 0)
-    # As a Redis that went back in time: the refund was made, and its job and begin are unknown.
+    # As after a fail-over that lost writes: the refund exists, but not its job and its begin.
     params = {"payment_intent": payment, "amount": 1000}
     made = hands.runtime.gateway.create_refund(params=params, idempotency_key=stripe_key(job))
     assert jobs.restore(job, made, None)

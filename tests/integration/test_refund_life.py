@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 @pytest.fixture
 def payment(hands: Hands) -> str:
-    """Take a payment of 10.00 of which the event service has heard."""
+    """Take a payment of 10.00 whose notifications were delivered."""
     return paid(hands)
 
 
@@ -49,7 +49,7 @@ def shown(hands: Hands, refund_id: str) -> Json:
 
 
 def at_stripe(hands: Hands, payment: str) -> list[int]:
-    """List the amounts of the refunds Stripe has made, oldest first."""
+    """List the amounts of the refunds that Stripe made, oldest first."""
     made = hands.runtime.gateway.refunds_of(payment_intent=payment)
     return [item["amount"] for item in reversed(made)]
 

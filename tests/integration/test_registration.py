@@ -1,4 +1,4 @@
-"""`./billing stripe register`: the endpoint at Stripe, made or repaired, else left alone."""
+"""`./billing stripe register` creates or repairs the endpoint at Stripe, or leaves it unchanged."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ URL = ADDRESS + "/api/webhook"
 
 
 class Billing:
-    """Run `./billing stripe register` with the Stripe key and nothing else."""
+    """Run `./billing stripe register` with the Stripe key only."""
 
     def __init__(self, sandbox: str, commands: WarmCommands) -> None:
         self._commands = commands
@@ -49,13 +49,13 @@ def billing(sandbox: str, commands: WarmCommands) -> Billing:
 
 
 def endpoints(sandbox: str) -> list[Json]:
-    """List what is registered, oldest first."""
+    """List the registered endpoints, oldest first."""
     answer = requests.get(f"{sandbox}/v1/webhook_endpoints", headers=KEY, timeout=5)
     return list(reversed(answer.json()["data"]))
 
 
 def change(sandbox: str, **fields: Any) -> None:
-    """Change the one endpoint as a person would in the dashboard."""
+    """Change the endpoint as a person would in the dashboard."""
     (endpoint,) = endpoints(sandbox)
     address = f"{sandbox}/v1/webhook_endpoints/{endpoint['id']}"
     requests.post(address, data=fields, headers=KEY, timeout=5).raise_for_status()
@@ -63,7 +63,7 @@ def change(sandbox: str, **fields: Any) -> None:
 
 @pytest.fixture
 def registered(sandbox: str, billing: Billing) -> Json:
-    """Register once; give what the command printed as JSON."""
+    """Register once; return the command's output as JSON."""
     done = billing(ADDRESS, "--yes", "--json")
     assert done.returncode == 0, done.stderr
     made: Json = json.loads(done.stdout)
@@ -186,7 +186,7 @@ def test_a_live_endpoint_has_an_https_address(address: str) -> None:
         webhook_url(address, livemode=True)
 
 
-# Thin events, and the events of connected accounts.
+# Destinations of thin events, and endpoints for connected accounts.
 
 
 def destinations(sandbox: str) -> list[Json]:

@@ -1,4 +1,4 @@
-"""Refunds of old versions that release held money without saying so: no money went back."""
+"""Refunds of old versions that release held money without saying so, so no money went back."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HELD_CHARGE = event(
 
 
 def old(event_type: str, **fields: Any) -> Json:
-    """Give an event of a refund as versions before 2025-03-31 send it."""
+    """Return an event of a refund as versions before 2025-03-31 send it."""
     return event(event_type, refund(**fields), api_version=BEFORE_BASIL)
 
 

@@ -1,4 +1,4 @@
-"""A primary and a replica: what is told was counted on both, whichever of them is left."""
+"""A primary and a replica: a number that is sent is on both, whichever of them remains."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class Pair:
     replica: str
 
     def promote(self) -> None:
-        """Make the replica a primary as it stands: from here on it hears of nothing."""
+        """Make the replica a primary: from now on it gets no writes of the other."""
         with Redis.from_url(self.replica) as redis:
             redis.replicaof("NO", "ONE")
 
     @contextmanager
     def frozen_replica(self) -> Iterator[None]:
-        """Freeze the replica for the length of the block."""
+        """Freeze the replica for the duration of the block."""
         with Redis.from_url(self.replica) as redis:
             pid = int(redis.info("server")["process_id"])
         os.kill(pid, signal.SIGSTOP)
@@ -58,7 +58,7 @@ class Pair:
 
 @pytest.fixture
 def pair() -> Iterator[Pair]:
-    """Run both, empty, the replica up to date."""
+    """Run both servers, empty, with the replica in sync."""
     with valkey(cluster=False) as primary:
         port = str(urlsplit(primary).port)
         with valkey("--replicaof", "127.0.0.1", port, cluster=False) as replica:
@@ -88,7 +88,7 @@ def working_on(url: str, sandbox: str, receiver: str, replicas: int = 1) -> Iter
 
 
 def sequences(hands: Hands) -> dict[str, set[int]]:
-    """Give every number that each notification was sent with."""
+    """Return every `sequence` with which each notification was sent."""
     sent: dict[str, set[int]] = {}
     for item in hands.notifications():
         sent.setdefault(item["id"], set()).add(item["body"]["sequence"])
@@ -114,7 +114,7 @@ def test_nothing_is_told_before_the_replica_has_it(pair: Pair, sandbox: str, rec
 def test_a_number_once_sent_stays_its_notifications_over_a_failover(
     pair: Pair, sandbox: str, receiver: str
 ) -> None:
-    """The primary goes on alone for a while, as the wrong side of a partition does."""
+    """The primary continues alone for a while, as behind a network partition."""
     with working_on(pair.primary, sandbox, receiver) as hands:
         payment = hands.pay().get_json()["payment_intent_id"]
         created, *_ = (e for e in hands.events() if e["type"] == "payment_intent.succeeded")
@@ -127,7 +127,7 @@ def test_a_number_once_sent_stays_its_notifications_over_a_failover(
             params={"payment_intent": payment, "amount": 100}, idempotency_key="k"
         )
         refunded = [e for e in hands.events() if e["type"] == "refund.created"]
-        for event in [*refunded, created]:  # the other way round
+        for event in [*refunded, created]:  # in the other order
             hands.post_event(event)
             hands.work()
         sent = sequences(hands)
@@ -144,7 +144,7 @@ def test_one_server_without_required_replicas_waits_for_none(hands: Hands) -> No
 
 
 def what_is_found(url: str, required: int) -> dict[str, str]:
-    """Give the levels of what the doctor finds about replicas, by its first words."""
+    """Return the levels of the doctor's findings about replicas, by their first words."""
     store = open_store(make_settings(redis_url=url, redis_replicas_required=required), "tests")
     findings = {f.what: f.level for f in inspect(store) if "replica" in f.what}
     store.redis.close()
@@ -183,7 +183,7 @@ def test_one_server_alone_has_no_finding_about_replicas(valkey_url: str) -> None
 
 @pytest.fixture
 def watched(pair: Pair, tmp_path: Path) -> Iterator[str]:
-    """Have a Sentinel watch the pair; give the URL that asks it for the primary."""
+    """Let a Sentinel watch the pair; give the URL that asks the Sentinel for the primary."""
     port, primary = servers.free_port(), urlsplit(pair.primary).port
     configuration = tmp_path / "sentinel.conf"
     configuration.write_text(
@@ -205,7 +205,7 @@ def _knows_replica(sentinel: Redis) -> bool:
 def _ordered(sentinel: Redis) -> bool:
     try:
         return bool(sentinel.execute_command("SENTINEL", "FAILOVER", "billing"))
-    except RedisError:  # it is not yet sure of the replica
+    except RedisError:  # it does not know the replica yet
         return False
 
 
@@ -236,7 +236,7 @@ def test_scripts_and_reads_follow_the_primary_that_sentinels_name(watched: str, 
 def test_a_connection_whose_health_check_fails_is_replaced(
     real_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As each one's does that has been idle for long when its server is gone."""
+    """So it is with a connection that has been idle for long and whose server is gone."""
     real_store.get("{billing}:x")
     real_store.redis.client_kill_filter(_type="normal", skipme=True)
     checked_at = time.monotonic() + 3600

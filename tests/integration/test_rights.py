@@ -1,4 +1,4 @@
-"""What Stripe refuses for want of a right: an account that is not ours to use, or a permission."""
+"""Calls that Stripe refuses for a missing right: another account, or a missing permission."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The runner: a lost claim is an outcome, and Redis's clock decides, whatever a host's says."""
+"""The runner: a lost claim is an outcome, and Redis's clock decides, not the host's."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TIMES = {"not_before", "lease_until", "recorded_at", "claimed_at"}
 
 @pytest.fixture
 def runtime(real_store: Store) -> Runtime:
-    """Give a worker's runtime on a real server."""
+    """Give a worker's runtime on a real Redis."""
     return Runtime(make_settings(), real_store)
 
 
@@ -47,7 +47,7 @@ def record(runtime: Runtime, kind: Kind, item: str = "evt_1") -> Work:
 
 
 def attempts(runtime: Runtime, kind: Kind) -> dict[str, float]:
-    """Give the counted attempts of a kind, by outcome."""
+    """Return the counted attempts of a kind, by outcome."""
     flush(runtime.store)
     (figures,) = [figures_of for figures_of in read(runtime.store) if figures_of.metric is ATTEMPTS]
     return {values[1]: count for values, count in figures.counts.items() if values[0] == kind.name}
@@ -175,7 +175,7 @@ def test_the_offset_of_a_hosts_clock_is_known(
 
 
 def set_back(store: Store) -> None:
-    """Make all times that were written look as if the clock had been set back by two hours."""
+    """Shift all stored times as if the clock had been set back by two hours."""
     keys, redis = store.keys, store.redis
     redis.incrby(keys.latest(), TWO_HOURS_MS)
     for kind in KINDS.values():

@@ -1,4 +1,4 @@
-"""What runs is what `/ops/settings` says, and no secret is in it."""
+"""`/ops/settings` returns the settings that are in use, without secrets."""
 
 from __future__ import annotations
 

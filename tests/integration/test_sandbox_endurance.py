@@ -1,4 +1,4 @@
-"""The sandbox over a long time: bounded, quick to stop, and with one clock."""
+"""The sandbox over a long time: limited memory, a quick stop, one clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sandbox and the receiver do nothing for a stranger's web page."""
+"""The sandbox and the receiver refuse requests of other web pages."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_no_page_tells_the_receiver_anything(receiver: str, path: str) -> None:
     answer = requests.get(f"{receiver}/notifications", headers={"Host": "evil.example"}, timeout=5)
     assert answer.status_code == 403
     assert requests.get(f"{receiver}/notifications", timeout=5).json()["count"] == 0
-    # Nor is what nobody signed taken for a notification; the faults are for whoever is here.
+    # An unsigned notification is refused, too; the routes for faults need no signature.
     known = 401 if path.endswith("notifications") else 200
     assert requests.post(receiver + path, json=body, timeout=5).status_code == known
 

@@ -1,4 +1,4 @@
-"""The JSON Schemas of notifications: served to anybody, true of what is sent, false of the rest."""
+"""The JSON Schemas of notifications: public, valid for real notifications and for no others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An event service that drips for some payments, and takes the notifications of others at once."""
+"""An event service that answers slowly for some payments and quickly for others."""
 
 from __future__ import annotations
 

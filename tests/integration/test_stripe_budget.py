@@ -1,4 +1,4 @@
-"""The budget of calls to Stripe: within the limits, payments first, and never in anybody's way."""
+"""The budget of calls to Stripe: it keeps the limits, payments come first and never wait."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def budget(store: Store, priority: Priority, **settings: Any) -> Budget:
 
 
 def prompt(store: Store, **settings: Any) -> PromptBudget:
-    """Give the API's budget, whose thread never runs: a test tells Redis itself."""
+    """Give the API's budget without its thread: a test calls `flush` itself."""
     made = PromptBudget(store, make_settings(**settings))
     made._thread = threading.current_thread()  # our own seam
     return made
@@ -45,12 +45,12 @@ def prompt(store: Store, **settings: Any) -> PromptBudget:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have nobody wait in place."""
+    """Let no thread wait for a token."""
     monkeypatch.setattr(stripe_budget, "PATIENCE_SECONDS", 0.0)
 
 
 def drawn(budget: Budget, endpoint: str = ENDPOINT, most: int = 200) -> int:
-    """Count the calls that may be made until one is put off."""
+    """Count the calls until one is put off."""
     for count in range(most):
         try:
             budget.draw(None, endpoint)
@@ -60,7 +60,7 @@ def drawn(budget: Budget, endpoint: str = ENDPOINT, most: int = 200) -> int:
 
 
 def exhaust(store: Store, endpoint: str, owed: int = 40) -> None:
-    """Have a bucket owe so much that nobody gets anything for two seconds."""
+    """Empty a bucket so far that no call gets a token for two seconds."""
     key = store.keys.budget("test", "own")
     store.redis.hset(key, f"{endpoint}:level", -owed)
     store.redis.hset(key, f"{endpoint}:at", store.now_ms())
@@ -90,7 +90,7 @@ def test_no_second_has_more_calls_than_the_limit(real_store: Store) -> None:
 
 
 def fill(store: Store, bucket: str, level: float) -> None:
-    """Fill a bucket so far, as if by a clock that is an hour ahead: nothing flows in meanwhile."""
+    """Fill a bucket to this level, with a time an hour ahead, so that nothing flows in."""
     key = store.keys.budget("test", "own")
     store.redis.hset(key, f"{bucket}:level", level)
     store.redis.hset(key, f"{bucket}:at", store.now_ms() + 3_600_000)
@@ -139,7 +139,7 @@ def test_payments_go_into_debt_and_the_others_wait_for_it(store: Store) -> None:
     payments.flush()
     with pytest.raises(OverBudget) as put_off:
         budget(store, Priority.LOOK_UPS).draw(None, ENDPOINT)
-    # They owe a second's calls at the most, whatever was taken: 27 tokens at 20 a second.
+    # A bucket owes at most one second's calls, however many were made: 27 tokens at 20 a second.
     assert 0.5 <= put_off.value.delay_seconds <= 1.41
     with pytest.raises(OverBudget) as put_off:
         budget(store, Priority.LOOK_UPS).draw(None, OTHER)
@@ -155,7 +155,7 @@ def test_each_who_is_put_off_is_told_a_turn_of_his_own(store: Store) -> None:
         with pytest.raises(OverBudget):
             refunds.draw(None, ENDPOINT)
     line = store.fields(store.keys.budget("test", "own"), f"{ENDPOINT}:line:refunds")[0]
-    # The debt and the reserve are paid after 2.15 s; then every 50 ms somebody's turn comes.
+    # The debt and the reserve are filled after 2.15 s; then there is a turn every 50 ms.
     assert 2640 <= int(str(line)) - began <= 3000
 
 
@@ -174,7 +174,7 @@ def test_a_line_from_before_the_clock_was_set_back_holds_nobody_up(store: Store)
 
 
 def turns_apart(store: Store) -> float:
-    """Give the seconds between two turns on an exhausted endpoint."""
+    """Return the seconds between two turns at an exhausted endpoint."""
     exhaust(store, ENDPOINT)
     key, turns = store.keys.budget("test", "own"), []
     store.redis.hdel(key, f"{ENDPOINT}:line:refunds")
@@ -190,7 +190,7 @@ def test_a_refusal_halves_the_rate_of_what_was_limited_and_it_recovers(store: St
     refunds, key = budget(store, Priority.REFUNDS), store.keys.budget("test", "own")
     assert 0.05 <= turns_apart(store) <= 0.052
     refunds.lower(None, [ENDPOINT])
-    refunds.lower(None, [ENDPOINT])  # at the same time: the same sign
+    refunds.lower(None, [ENDPOINT])  # at the same time, so the same sign
     assert float(str(store.fields(key, f"{ENDPOINT}:share")[0])) == 0.5
     assert 0.07 < turns_apart(store) <= 0.102
     assert drawn(refunds, OTHER) > 0
@@ -206,7 +206,7 @@ def limit(sandbox: str, **limits: int | None) -> None:
 
 @pytest.fixture
 def unlimited(sandbox: str) -> Iterator[None]:
-    """Take the sandbox's limits away when the test is over."""
+    """Remove the sandbox's limits after the test."""
     yield
     requests.delete(f"{sandbox}/_sandbox/rate_limits", timeout=5).raise_for_status()
 
@@ -246,7 +246,7 @@ def test_waiting_for_the_budget_costs_a_refund_no_attempt(
     run(JOBS[REFUNDS.name], hands.runtime, job)
     fields = hands.runtime.refund_jobs.read(job)
     assert (fields["attempts"], fields["state"]) == ("0", "retrying")
-    assert "first_attempt_at" not in fields  # Stripe's keys are forgotten a day after a call
+    assert "first_attempt_at" not in fields  # Stripe forgets its keys a day after a call
     hands.work()
     fields = hands.runtime.refund_jobs.read(job)
     assert (fields["attempts"], fields["state"]) == ("1", "finished")
@@ -423,7 +423,7 @@ def test_a_storm_of_refunds_meets_no_limit_and_slows_no_payment(hands: Hands, sa
     assert all("refund_id" in hands.runtime.refund_jobs.read(job) for job in jobs)
     counted = requests.get(f"{sandbox}/_sandbox/rate_limits", timeout=5).json()
     assert sum(counted["refused"].values()) == 0
-    # Both share two cores with the refunds' own work; waiting for a token would take 50 ms more
+    # Payments share two cores with the refunds' work; waiting for a token would take 50 ms more
     # for each refund before it.
     assert statistics.median(beside) < 3 * statistics.median(alone) + 0.05
 

@@ -1,4 +1,4 @@
-"""A call to Stripe ends at its total deadline, whatever the peer sends and however often."""
+"""A call to Stripe ends at its total deadline, whatever the peer sends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.conftest import make_settings
 from tests.stopwatch import Stopwatch
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-# What a busy machine needs beside the deadline itself.
+# Seconds that a busy machine may take beyond the deadline.
 SLACK_SECONDS = 1.0
 
 DRIPPING = {
@@ -48,7 +48,7 @@ def test_a_try_ends_in_time_and_its_connection_is_closed(part: str) -> None:
 
 
 def closed(taken: socket.socket) -> bool:
-    """Say whether our end is closed: writing on fails, at the second write at the latest."""
+    """Say whether our end is closed: at the latest, the second write to it fails."""
     try:
         for _ in range(20):
             taken.sendall(b" ")

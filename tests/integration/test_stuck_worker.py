@@ -1,4 +1,4 @@
-"""A worker whose threads all hang says so, and its work goes to others."""
+"""A worker whose threads all hang reports it, and other workers do its work."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from worker.progress import Progress, longest_lease_seconds
 from worker.relay import run_once
 from worker.run import run
 
-# A worker whose deliveries hang beyond every deadline, as in a call that knows none.
+# A worker whose deliveries hang beyond every deadline, as in a call without one.
 HANGING = """
 import time, worker.delivery
 worker.delivery.post = lambda *_: time.sleep(3600)
@@ -38,11 +38,11 @@ def test_attempts_that_neither_begin_nor_end_are_stuck() -> None:
     clock = Clock()
     progress = Progress(60.0, clock)
     clock.now = 1000.0
-    assert not progress.is_stuck()  # an idle worker has nothing to get on with
+    assert not progress.is_stuck()  # an idle worker has nothing to make progress with
     with progress.attempt():
         clock.now += 59
         assert not progress.is_stuck()
-        with progress.attempt():  # another thread gets on
+        with progress.attempt():  # another thread makes progress
             clock.now += 59
         clock.now += 59
         assert not progress.is_stuck()
@@ -102,7 +102,7 @@ def test_a_stuck_worker_says_so_and_others_do_its_work(hands: Hands, tmp_path: P
         queues = hands.client.get("/ops/queues").get_json()
         assert len(queues["stuck"]) == 1
         assert "billing_workers_stuck 1.0" in hands.client.get("/metrics").text
-        run_once(store)  # upkeep is there
+        run_once(store)  # upkeep runs
         workers = hands.client.get("/health/ready").get_json()["checks"]["workers"]
         assert "silent" in workers or "stuck" in workers
         assert "worker_stuck" in log.read_text()
@@ -113,10 +113,10 @@ def test_a_stuck_worker_says_so_and_others_do_its_work(hands: Hands, tmp_path: P
                 return hands.notified_types() == ["payment.succeeded"]
 
             wait_until(heard, "another worker delivers")
-        stuck.kill()  # as the orchestrator does after its grace
+        stuck.kill()  # as an orchestrator does after the grace period
 
 
 def run_events(hands: Hands) -> None:
-    """Work on events only: the notification waits for a worker."""
+    """Process events only, so that the notification waits for a worker."""
     for item in hands.runtime.store.redis.zrange(hands.runtime.store.keys.due(EVENTS), 0, -1):
         run(JOBS[EVENTS.name], hands.runtime, str(item))

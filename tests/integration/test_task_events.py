@@ -1,4 +1,4 @@
-"""What Flower hears of tasks: everything, in few messages."""
+"""Task events for Flower: complete, in few messages."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ COUNT = 300
 
 @pytest.fixture
 def app(valkey_url: str) -> Celery:
-    """Give an application whose events are ours, on the test's own server."""
+    """Give an application with our dispatcher of task events, on the test's own Redis."""
     app = Celery("tests", events=BatchingEvents, set_as_current=False)
     app.conf.update(broker_settings(make_settings(redis_url=valkey_url)))
     return app
 
 
 class Listener(threading.Thread):
-    """Hear what Flower would."""
+    """Receives the task events as Flower does."""
 
     def __init__(self, app: Celery) -> None:
         super().__init__(daemon=True)
@@ -53,7 +53,7 @@ class Listener(threading.Thread):
 
 @pytest.fixture
 def listener(app: Celery, valkey_url: str) -> Iterator[Listener]:
-    """Start a listener that listens already."""
+    """Start a listener, and wait until it receives."""
     listener = Listener(app)
     listener.start()
     with Redis.from_url(valkey_url) as redis:

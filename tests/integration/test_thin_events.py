@@ -1,4 +1,4 @@
-"""Thin events and their twin snapshots, and the events that Stripe failed to generate."""
+"""Thin events, the snapshots of the same events, and events that Stripe failed to generate."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OBJECTS = {
 
 @pytest.fixture(autouse=True)
 def stripe_holds(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str | None]]:
-    """Have Stripe hold the objects; list what was fetched, and of which account."""
+    """Make Stripe return these objects; list the fetched ones with their accounts."""
     alone(monkeypatch)
     fetched: list[tuple[str, str | None]] = []
 
@@ -103,7 +103,7 @@ def test_the_snapshot_of_a_thin_only_destination_is_no_gap(
 def test_an_event_that_stripe_failed_to_generate_is_looked_up(
     hands: Hands, stripe_holds: list[Any], lost_type: str, url: str, notification: list[str]
 ) -> None:
-    # The notice's own address leads to the dashboard.
+    # The URL in the announcement leads to the dashboard.
     related = {"id": url.rpartition("/")[2], "type": url.split("/")[2][:-1], "url": "https://x"}
     hands.post_event(notice({"event_type": lost_type, "related_object": related}))
     hands.work()

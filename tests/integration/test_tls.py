@@ -1,4 +1,4 @@
-"""Redis behind TLS: verified by our client and by Celery's, refused without the authority."""
+"""Redis behind TLS: our client and Celery's verify it, and refuse it without the authority."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHUNK = 65_536
 
 
 class TlsDoor:
-    """Take TLS on a loopback port and hand the plain bytes to a server, as a managed Redis does."""
+    """Accept TLS on a loopback port and pass the plain bytes to a server, as managed Redis does."""
 
     def __init__(self, certificate: Path, key: Path, server: tuple[str, int]) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -74,7 +74,7 @@ class TlsDoor:
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    """Make a certificate for loopback that is its own authority."""
+    """Make a self-signed certificate for loopback."""
     made, key = tmp_path / "ca.pem", tmp_path / "key.pem"
     options = "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=redis".split()
     name = ["-addext", "subjectAltName=IP:127.0.0.1", "-out", str(made), "-keyout", str(key)]
@@ -84,7 +84,7 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.fixture
 def tls_url(valkey_url: str, certificate: tuple[Path, Path]) -> Iterator[str]:
-    """Give the URL of the test's Valkey behind TLS, without the authority to trust."""
+    """Give the URL of the test's Valkey behind TLS, without the certificate to trust."""
     parts = urlsplit(valkey_url)
     door = TlsDoor(*certificate, (str(parts.hostname), int(parts.port or 0)))
     yield f"rediss://127.0.0.1:{door.port}/0"

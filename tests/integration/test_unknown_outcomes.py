@@ -1,4 +1,4 @@
-"""Calls to Stripe whose answer was lost: found out, never guessed, never done twice."""
+"""Calls to Stripe whose answer was lost: the outcome is looked up, and nothing is done twice."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def state(hands: Hands, job: str) -> str:
 
 
 CUT_BEFORE, CUT_AFTER = ({"kind": "disconnect", "phase": when} for when in ("before", "after"))
-# Errors that Stripe keeps under the key and repeats for 24 hours: it failed before, or after, it
-# made what was asked for.
+# Errors that Stripe stores under the key and repeats for 24 hours: it failed before or after it
+# made the object.
 NOT_MADE, MADE = ({"kind": "error", "status": 500, "phase": when} for when in ("during", "after"))
 CUT = [
     CUT_BEFORE,
@@ -164,13 +164,13 @@ def test_a_refusal_that_our_own_refund_caused_is_not_believed(hands: Hands, paym
 
 
 def forget_keys(hands: Hands) -> None:
-    """Let Stripe prune its idempotency keys: a day passes there, not here."""
+    """Let a day pass at Stripe only, so that it deletes its idempotency keys."""
     day = {"advance_seconds": 86_401}
     requests.post(f"{hands.sandbox}/_sandbox/clock", json=day, timeout=5).raise_for_status()
 
 
 def age(hands: Hands, job: str, seconds: int) -> None:
-    """Let a job be this much older than it is."""
+    """Make a job this much older."""
     redis, name = hands.runtime.store.redis, Keys().item(REFUNDS, job)
     for moment in ("recorded_at", "first_attempt_at"):
         if redis.hexists(name, moment):

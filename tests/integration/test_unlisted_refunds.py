@@ -1,4 +1,4 @@
-"""Refunds that our key may not list: told by their sum after a while, and by their events once."""
+"""Refunds that the key may not list: notified once, by the charge's sum or by their own events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The webhook door: who gets in, what is recorded, and what a refusal leaves behind."""
+"""The webhook: which requests are accepted, what is recorded, and what a refusal leaves behind."""
 
 import hmac
 import json
@@ -26,7 +26,7 @@ FORGED = "whsec_somebody_elses"
 
 @pytest.fixture
 def event(hands: Hands) -> dict[str, object]:
-    """Make a true event of Stripe's, not yet delivered; nothing else is in the store."""
+    """Make a real event at the sandbox, not yet delivered; Redis is otherwise empty."""
     hands.pay()
     succeeded = next(item for item in hands.events() if item["type"] == "payment_intent.succeeded")
     hands.runtime.store.redis.flushall()
@@ -274,7 +274,7 @@ def test_stripe_gets_in_for_the_first_time_behind_a_forger(
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Count the signatures that are checked, by when they were."""
+    """Record the times at which signatures are checked."""
     moments: list[float] = []
     check = Signature.require
 

@@ -1,4 +1,4 @@
-"""The atomic scripts, on fakeredis and a real server: what may be claimed, by whom, how often."""
+"""The atomic scripts, on fakeredis and on a real server: claims, leases, marks."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ SETTINGS = make_settings()
 
 @pytest.fixture
 def work(store: Store) -> Work:
-    """Give the inbox's work on either store."""
+    """Give the inbox's `Work` on either store."""
     return Work(store, EVENTS)
 
 
 def record(work: Work, event_id: str = "evt_1", max_waiting: int = 10) -> str:
-    """Record an event of no consequence."""
+    """Record an event without consequences."""
     fields = {"type": "payment_intent.created"}
     return work.record(Recording(event_id, "received", fields, max_waiting, body="{}"))
 
 
 def claim(work: Work, event_id: str = "evt_1") -> Claim:
-    """Claim an item that must be there to be claimed."""
+    """Claim an item; fail when it cannot be claimed."""
     claim_made = work.claim(event_id)
     assert claim_made is not None
     return claim_made
 
 
 def expire_lease(work: Work, event_id: str = "evt_1") -> None:
-    """Let the lease of a claimed item lapse, as time would."""
+    """End the lease of a claimed item, as time would."""
     work.store.redis.hset(work.store.keys.item(EVENTS, event_id), "lease_until", 1)
     work.store.redis.zadd(work.store.keys.due(EVENTS), {event_id: 1})
 
@@ -180,7 +180,7 @@ def test_ids_that_could_reach_another_key_are_refused(work: Work) -> None:
 
 
 def stage(store: Store, *ids: str, payment: str = "pi_1") -> None:
-    """Put notifications in a payment's outbox as settling does: the first scheduled, others not."""
+    """Put notifications into a payment's outbox as settling does: only the first is scheduled."""
     for number, notification in enumerate(ids):
         store.redis.hset(
             Keys().item(NOTIFICATIONS, notification),

@@ -1,4 +1,4 @@
-"""What is kept of work, for how long, and what goes with the end of a lease; on either store."""
+"""What is stored of work, for how long, and what the end of a lease deletes; on either store."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OF_A_LEASE = {"lease_until", "token", "not_before", "delay_ms"}
 
 @pytest.fixture
 def work(store: Store) -> Work:
-    """Give the inbox's work on either store."""
+    """Give the inbox's `Work` on either store."""
     return Work(store, EVENTS)
 
 
@@ -47,7 +47,7 @@ def item(work: Work, event_id: str = "evt_1") -> dict[str, str]:
 
 
 def paid(*payments: str) -> list[Fact]:
-    """Say of payments that they were made."""
+    """Build the facts that payments succeeded."""
     return [
         Fact(
             subject=one,
@@ -64,14 +64,14 @@ def paid(*payments: str) -> list[Fact]:
 
 
 def settle(work: Work, claim: Claim, facts: Sequence[Fact] = (), **done: Any) -> None:
-    """Settle an event with what it says of one payment."""
+    """Settle an event with facts about one payment."""
     established = Established("pi_1", [*facts])
     wanted = {"state": State.PROCESSED, "established": established} | done
     assert Settlement(work.store, SETTINGS).finish(claim, Done(**wanted))
 
 
 def lives_for(store: Store, name: str) -> int:
-    """Give the seconds that a key has left; -1 for ever."""
+    """Return the seconds until a key expires; -1 for a key without expiry."""
     return int(store.redis.ttl(name))
 
 
@@ -182,7 +182,7 @@ def test_two_bells_of_one_item_differ(work: Work) -> None:
 
 
 def spend(store: Store, amount: int, ceiling: int, job: str = "rr_new") -> int:
-    """Count an amount against a ceiling; give the milliseconds to wait, 0 when it fits."""
+    """Count an amount against a ceiling; return the milliseconds to wait, 0 when it fits."""
     names = {"spending": store.keys.spending("shop", "sgd"), "item": store.keys.item(REFUNDS, job)}
     return int(store.run(Call("spend", names, [amount, ceiling, HOUR_MS])))
 

@@ -1,4 +1,4 @@
-"""A real worker and a Redis that answers with errors, or lists with garbage in them."""
+"""A real worker with a Redis that answers with errors, or has garbage in the queues."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ GARBAGE: list[str | bytes] = [
 
 @dataclass
 class Place:
-    """A worker of our own on a Redis of its own."""
+    """A worker with a Redis of its own."""
 
     redis: Redis
     worker: subprocess.Popen[str]
@@ -44,7 +44,7 @@ class Place:
     keys: Keys
 
     def rings(self, name: str) -> None:
-        """Ring for an item that there is not: answered means read and thrown away."""
+        """Ring for an unknown item; it is answered when it was read and dropped."""
         message = EVENTS.message.replace("@@ID@@", name).replace("@@TAG@@", name)
         queue = self.keys.queue(EVENTS)
         wait_until(lambda: self._pushed(queue, message), "the bell can be pushed")

@@ -1,4 +1,4 @@
-"""Live a payment's events through every trouble a plan names, and see what came of it."""
+"""Process a payment's events with the failures of a plan, and return the outcome."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from worker.relay import sweep
 from worker.run import run
 
 Json = dict[str, Any]
-# Where a process may die: after a script ran and before its answer was heard, before it ran, or
-# between a look at Stripe and what is done with it. And where an answer of Redis may be lost, so
-# that its client sends the script twice.
+# Points at which a process may die: before a script runs, after it ran and before its answer
+# arrives, or between a read at Stripe and its use. And points at which an answer of Redis may be
+# lost, so that the client sends the script twice.
 SEAMS = (
     "after record",
     "after claim",
@@ -43,19 +43,19 @@ SEAMS = (
     "twice settle",
     "twice release",
 )
-# Rounds of work until everything must have come to its end, deaths included.
+# Rounds of work after which everything must have ended, deaths included.
 MAX_ROUNDS = 60
-# Longer than any example takes: a refund then always waits for its payment.
+# Seconds: longer than any example takes, so that a refund always waits for its payment.
 PATIENCE_SECONDS = 300.0
 
 
 class Death(BaseException):
-    """The process ends here and now: nothing in it may handle this."""
+    """The death of a process: nothing in the process may handle it."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What happens to the events of a life, by their place in it."""
+    """What happens to the events of a life, by their places in it."""
 
     deliveries: Sequence[int]
     works: Sequence[str] = ()
@@ -68,7 +68,7 @@ class Plan:
 
 @st.composite
 def plans(draw: st.DrawFn, count: int) -> Plan:
-    """Draw an order, repeats, delays, lost doorbells and mishaps."""
+    """Draw an order, repeats, delays, lost doorbells and deaths."""
     deliveries = list(draw(st.permutations(range(count))))
     place = st.tuples(st.integers(0, count - 1), st.integers(0, count))
     for event, position in draw(st.lists(place, max_size=3)):
@@ -90,7 +90,7 @@ def plans(draw: st.DrawFn, count: int) -> Plan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is known of the payment at the end, and what the event service heard, in order."""
+    """The final state of the payment, and the notifications in order."""
 
     state: Json
     heard: list[Json]
@@ -98,7 +98,7 @@ class Outcome:
 
 @dataclass
 class Turmoil:
-    """One service on one store, whose processes die at the seams of a plan."""
+    """One service on one Redis, whose processes die at the points of a plan."""
 
     hands: Hands
     events: list[Json]
@@ -110,7 +110,7 @@ class Turmoil:
     now: int = 0
 
     def install(self) -> None:
-        """Put the seams in: the store's scripts, Stripe's answers, the event service's ear."""
+        """Install the points of failure: scripts, Stripe's answers, deliveries."""
         run_script = Store.run
 
         def dying_run(store: Store, call: Call) -> Any:
@@ -146,7 +146,7 @@ class Turmoil:
         def dying_send(pipe: Pipe, call: Call, receiver: Receiver) -> None:
             def answer(result: Any) -> None:
                 if self.planned(f"after {call.script}"):
-                    # The front's death, as Stripe hears of it: no answer that it takes for one.
+                    # The API died: Stripe gets no valid answer.
                     result = Unavailable("The process ended.", code="died")
                 receiver(result)
 
@@ -161,29 +161,29 @@ class Turmoil:
         self.patch.setattr(Pipe, "send", dying_send)
 
     def planned(self, seam: str) -> bool:
-        """Pass a seam; say whether something is to happen there this time."""
+        """Pass a point; say whether something is planned there this time."""
         self.passed[seam] += 1
         return (seam, self.passed[seam] - 1) in self.plan.mishaps
 
     def reach(self, seam: str) -> None:
-        """Pass a seam, or die there if the plan says so."""
+        """Pass a point, or die there if the plan says so."""
         if self.planned(seam):
             raise Death(seam)
 
     def refunds(self, charge: str) -> list[Json]:
-        """List the charge's refunds as they stood when Stripe was asked, newest first."""
+        """List the charge's refunds as they were when Stripe was asked, newest first."""
         object_read = [o for o in self.objects("refund").values() if o["charge"] == charge]
         self.reach("after look-up")
         return list(reversed(object_read))
 
     def intent(self, payment_id: str) -> Json:
-        """Give the payment intent as it stood when Stripe was asked."""
+        """Return the payment intent as it was when Stripe was asked."""
         object_read = self.objects("payment_intent")[payment_id]
         self.reach("after look-up")
         return object_read
 
     def objects(self, kind: str) -> dict[str, Json]:
-        """Give the objects of a kind as of now: no event comes before it has happened."""
+        """Return the objects of a kind as of now: no object may be ahead of the events."""
         object_read: dict[str, Json] = {}
         for event in self.history:
             if event["data"]["object"]["object"] == kind and event["created"] <= self.now:
@@ -191,7 +191,7 @@ class Turmoil:
         return object_read
 
     def live(self, plan: Plan) -> Outcome:
-        """Live the life as planned, on an empty store, until no work is left."""
+        """Play the life as planned, on an empty Redis, until no work is left."""
         self.hands.runtime.store.redis.flushall()
         self.plan, self.heard, self.now = plan, [], 0
         self.passed.clear()
@@ -209,18 +209,18 @@ class Turmoil:
         return Outcome(self._state(), [json.loads(text) for text in self.heard])
 
     def _deliver(self, event: Json) -> None:
-        """Deliver until it is answered, as Stripe does."""
+        """Deliver an event until it is answered, as Stripe does."""
         latest = self.history[-1]["created"] if self.plan.seen_late else event["created"]
         self.now = max(self.now, latest)
         delivered_event = (
             event | {"created": self.events[0]["created"]} if self.plan.one_second else event
         )
         while (answer := self.hands.post_event(delivered_event)).status_code != 200:
-            # On a busy machine Redis may answer too late; Stripe delivers again then, too.
+            # On a busy machine Redis may answer too late; Stripe delivers again in this case, too.
             assert answer.get_json()["code"] in ("died", "store_unavailable")
 
     def _ring(self, names: Sequence[str] | dict[str, Kind]) -> None:
-        """Answer the doorbells there are, in either order."""
+        """Answer the doorbells in the queues, in either order."""
         redis = self.hands.runtime.store.redis
         take: Callable[[str], Any] = redis.lpop if self.plan.backwards else redis.rpop
         for name in names:
@@ -232,13 +232,13 @@ class Turmoil:
                     self._lapse(KINDS[name], item_id)
 
     def _lapse(self, kind: Kind, item_id: str) -> None:
-        """Let the lease of a dead worker run out, without waiting for it."""
+        """End the lease of a dead worker without waiting."""
         redis = self.hands.runtime.store.redis
         if redis.hget(Keys().item(kind, item_id), "state") == "processing":
             redis.hset(Keys().item(kind, item_id), "lease_until", 0)
 
     def _finish(self) -> None:
-        """Let time pass until nothing is due any more."""
+        """Let time pass until nothing is due."""
         redis = self.hands.runtime.store.redis
         for _ in range(MAX_ROUNDS):
             for kind in (EVENTS, NOTIFICATIONS):
