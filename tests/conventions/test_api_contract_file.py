@@ -1,4 +1,4 @@
-"""The contract in docs/ is the one the service serves."""
+"""The contract in docs/ is the one that the service serves."""
 
 import json
 
@@ -14,7 +14,7 @@ def test_the_contract_is_openapi_3_1_by_its_own_schema():
 
 
 def test_nothing_in_the_contract_has_null_for_its_default():
-    # A client's generated types would demand what may be left out.
+    # Otherwise the generated types of a client require optional fields.
     assert '"default": null' not in text()
 
 

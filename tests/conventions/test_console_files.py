@@ -1,4 +1,4 @@
-"""The console's files: small, of our own making, and unable to run what strangers wrote."""
+"""The console's files: small, without foreign code, and unable to run texts of strangers."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from tests.e2e.test_sandbox_pages import LEAST_CONTRAST, contrast
 
 FOLDER = ROOT / "console" / "page"
 MODULES = sorted(FOLDER.rglob("*.js"))
-# What makes text into markup or into a program, or keeps a key beyond its tab.
+# Functions that turn text into markup or code, or store a key beyond its tab.
 BANNED = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\b|new Function"
     r"|srcdoc|localStorage|document\.cookie|indexedDB"
@@ -38,7 +38,7 @@ def test_no_file_sends_a_browser_elsewhere():
     for path in (path for path in FOLDER.rglob("*") if path.is_file()):
         code = re.sub(r"^\s*//.*$", "", path.read_text(), flags=re.MULTILINE)
         hosts = set(re.findall(r"(?:https?:)?//[\w.-]+\.\w+", code))
-        assert hosts <= {"http://www.w3.org"}, path  # the name of SVG, which nobody asks for
+        assert hosts <= {"http://www.w3.org"}, path  # the namespace of SVG
 
 
 def test_the_page_has_no_script_or_style_of_its_own():
@@ -81,7 +81,7 @@ def test_text_stands_out_from_its_ground(scheme):
 
 def test_the_tools_are_pinned_and_name_no_place_to_fetch_them_from():
     tools = json.loads((ROOT / "console" / "package.json").read_text())
-    assert set(tools) & {"dependencies", "optionalDependencies"} == set()  # nothing is served
+    assert set(tools) & {"dependencies", "optionalDependencies"} == set()  # types are not served
     assert all(re.fullmatch(r"\d+\.\d+\.\d+", pin) for pin in tools["devDependencies"].values())
     locked = json.loads((ROOT / "console" / "package-lock.json").read_text())["packages"]
     assert not [name for name, package in locked.items() if name and "integrity" not in package]

@@ -1,4 +1,4 @@
-"""The container files: small, unprivileged, told to stop in time, and publishing what they must."""
+"""The container files: small, without privileges, with time to stop, few published ports."""
 
 import json
 import re
@@ -21,7 +21,7 @@ STRANGERS = {name: OVERLAY["services"][name] for name in ("sandbox", "receiver")
 
 
 def instructions(name):
-    """Give a Dockerfile's instructions, lines joined, comments left out."""
+    """Return a Dockerfile's instructions, with joined lines and without comments."""
     text = re.sub(r"^#.*\n", "", (ROOT / name).read_text(), flags=re.MULTILINE)
     return [line for line in text.replace("\\\n", " ").splitlines() if line.strip()]
 

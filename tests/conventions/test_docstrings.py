@@ -8,11 +8,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("shared/work", "shared/store", "shared/stripe")
-# Names through which these rooms reach Redis and Stripe.
+# Names through which these modules reach Redis and Stripe.
 DOORS = {"_store", "store", "_redis", "redis", "_gateway", "gateway", "_client"}
-# What hangs on a store and needs no Redis: its names of keys and this process's own counts.
+# Attributes of a store that need no Redis: its names of keys and this process's counts.
 HARMLESS = {"keys", "tally"}
-# The functions that need not say it, each with its reason.
+# Functions that need not say it, each with its reason.
 EXCEPTIONS = {
     "shared/store/figures.py:flush": "keeps the counts for the next time when Redis is unavailable",
     "shared/store/identity.py:watch": "an unavailable Redis is compared again the next time",
@@ -24,7 +24,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def chain(node: ast.expr) -> list[str]:
-    """Spell `self._store.redis.get` as its names; a call in the middle is left out."""
+    """Split `self._store.redis.get` into its names; leave out calls in the middle."""
     if isinstance(node, ast.Attribute):
         return [*chain(node.value), node.attr]
     if isinstance(node, ast.Call):
@@ -33,7 +33,7 @@ def chain(node: ast.expr) -> list[str]:
 
 
 def uses(function: Function, owner: str, reached: set[str]) -> bool:
-    """Say whether a function goes through a door, or calls one of its own module that does."""
+    """Say whether a function uses one of these names, or calls one of its module that does."""
     for node in ast.walk(function):
         parts = chain(node) if isinstance(node, ast.Attribute | ast.Name) else []
         through_door = DOORS.intersection(parts[:-1]) and not HARMLESS.intersection(parts)
@@ -53,7 +53,7 @@ def functions(tree: ast.Module) -> dict[str, Function]:
 
 
 def reaching(module: dict[str, Function]) -> set[str]:
-    """Name the functions of a module that reach Redis or Stripe, by themselves or by another."""
+    """List the functions of a module that reach Redis or Stripe, directly or indirectly."""
     reached: set[str] = set()
     while more := {
         name
@@ -65,7 +65,7 @@ def reaching(module: dict[str, Function]) -> set[str]:
 
 
 def unmentioned(source: str) -> Iterator[str]:
-    """Name the public functions of a module that reach outside and do not say what they raise."""
+    """List the public functions of a module that reach them and do not say what they raise."""
     module = functions(ast.parse(source))
     for name in sorted(reaching(module)):
         public = not any(part.startswith("_") for part in name.split("."))
@@ -74,7 +74,7 @@ def unmentioned(source: str) -> Iterator[str]:
 
 
 def test_who_needs_redis_or_stripe_says_what_it_raises() -> None:
-    """Also finds an exception that is no longer needed: both lists have to be the same."""
+    """It also finds an exception that is no longer needed, because both lists must be equal."""
     silent = {
         f"{path.relative_to(ROOT)}:{name}"
         for room in ROOMS

@@ -1,4 +1,4 @@
-"""The invariants: numbered without gaps, and each names what there is: scripts, code and tests."""
+"""The invariants: numbered without gaps, and each names existing scripts, code and tests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def sections() -> dict[int, str]:
 
 
 def lines(part: str) -> list[tuple[int, str]]:
-    """Give the line of a part in every section."""
+    """Return the line of a part from every section."""
     exists = []
     for number, text in sections().items():
         [line] = [line for line in text.splitlines() if line.startswith(part)]
@@ -33,7 +33,7 @@ def lines(part: str) -> list[tuple[int, str]]:
 
 
 def checked_numbers() -> set[int]:
-    """Give the numbers of the invariants that the explorer checks."""
+    """Return the numbers of the invariants that the explorer checks."""
     texts = [text_of(name) for name in python_files("tests") if name.parts[1] == "explore"]
     numbers = {int(n) for text in texts for n in re.findall(r"invariant (\d+):", text)}
     for call in (node for text in texts for node in ast.walk(ast.parse(text))):
@@ -56,7 +56,7 @@ def test_each_script_and_each_function_that_keeps_one_exists():
 
 
 def exists(name: str) -> bool:
-    """Say whether a dotted name leads to something."""
+    """Say whether a dotted name exists."""
     parts = name.split(".")
     for length in range(len(parts) - 1, 0, -1):
         try:

@@ -1,4 +1,4 @@
-"""The Kubernetes manifests: rendered, held against Kubernetes' schemas and our own rules."""
+"""The Kubernetes manifests: rendered, and checked by Kubernetes' schemas and our own rules."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ from shared.settings import Settings
 from tests.conventions.tracked import ROOT
 
 FOLDERS = ("base", "example")
-VERSIONS = ("v1.29", "v1.33", "v1.37")  # the oldest that we speak of, and later ones
+VERSIONS = ("v1.29", "v1.33", "v1.37")  # the oldest supported one, and later ones
 OURS = ("api", "worker", "notifier", "upkeep", "flower")
 pytestmark = pytest.mark.skipif(
     not (shutil.which("kustomize") or shutil.which("kubectl")),
@@ -71,7 +71,7 @@ def archive():
 
 @cache
 def definitions(version):
-    """Read a version's schemas, those that take no field they do not know."""
+    """Read the strict schemas of a version, which forbid unknown fields."""
     document = next(
         name
         for name in archive().namelist()

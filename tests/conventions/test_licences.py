@@ -1,4 +1,4 @@
-"""What the images hold may be given to anyone who runs them."""
+"""The licences of all packages in the images allow anyone to run them."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.conventions.tracked import ROOT
 
-# Strong copyleft, or no word at all: a lawyer must look before it ships.
+# Strong copyleft, or no licence: a lawyer must look before a release.
 REFUSED = re.compile(r"\b(AGPL|GPL(?!.*Lesser)|SSPL|BUSL|UNKNOWN)\b", re.IGNORECASE)
 ROW = re.compile(r"^\| (?P<name>[A-Za-z0-9._-]+) +\| (?P<version>\S+) +\| (?P<licence>.+?) +\|$")
 

@@ -1,4 +1,4 @@
-"""Every link between our documents leads somewhere: to a file that is tracked, and its heading."""
+"""Every link between our documents leads to a tracked file and an existing heading."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
 def anchors(page: Path) -> set[str]:
-    """Give the names under which a reader's browser knows a page's headings."""
+    """Return the anchors of a page's headings."""
     headings = HEADING.findall(FENCED.sub("", text_of(page)))
     return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
 
 
 def broken(page: Path, text: str) -> list[str]:
-    """List the relative links of a page that lead nowhere."""
+    """List the broken relative links of a page."""
     known = {*files(), *(parent for name in files() for parent in name.parents)}
     bad = []
     for link in LINK.findall(text):

@@ -1,4 +1,4 @@
-"""The list of mutants fits the sources, and the page of what kills them has them all."""
+"""The list of mutants fits the sources, and docs/mutants.md matches the results."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What people read about notifications is generated from the model they are made by."""
+"""Documents about notifications are generated from the model that builds them."""
 
 import json
 from pathlib import Path

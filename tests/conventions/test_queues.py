@@ -1,4 +1,4 @@
-"""Every kind of work has a queue, and every queue somebody who consumes it."""
+"""Every kind of work has a queue, and every queue is consumed."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ for task in app.tasks:
 
 @pytest.fixture(scope="module")
 def answers():
-    """Ask the Celery application in a process of its own, as it reads the environment once."""
+    """Ask the Celery application in another process, because it reads the environment once."""
     environment = {
         "PATH": os.environ["PATH"],
         "STRIPE_SECRET_KEY": "sk_test_conventions",

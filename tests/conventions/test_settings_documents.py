@@ -1,4 +1,4 @@
-"""What people read about settings is generated from the class that holds them."""
+"""Documents about settings are generated from the class of the settings."""
 
 from pathlib import Path
 

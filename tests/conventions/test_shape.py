@@ -1,4 +1,4 @@
-"""The shape of the code: what the linters cannot say."""
+"""The shape of the code: rules that the linters do not have."""
 
 import io
 import re
@@ -12,13 +12,13 @@ import pytest
 from tests.conventions.tracked import PACKAGES, ROOT, files, python_files, text_of
 
 BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager", "services"}
-MOST_LINES = 500  # a stop; about 300 is a smell that a review should smell
+MOST_LINES = 500  # the limit; a review should question a file of over 300 lines
 IGNORE = re.compile(r"#\s*(?:noqa|type:\s*ignore)\b.*")
-# A rule in brackets or after the colon, then a reason in words, after a second "#", a dash or so.
+# A rule in brackets or after the colon, then a reason in words, after a second "#" or a dash.
 REASONED = re.compile(
     r"#\s*(?:noqa:\s*[A-Z]+\d+(?:,\s*[A-Z]+\d+)*|type:\s*ignore\[[a-z, -]+\])\W+(?:\w+\W+)*?\w{3,}"
 )
-# Joined here, so that this file passes its own test.
+# Joined here so that this file passes its own test.
 REGISTRIES = [
     ".".join(parts)
     for parts in (

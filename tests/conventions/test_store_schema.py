@@ -12,10 +12,10 @@ from shared.store.document import markdown, pattern
 from shared.store.scripts import Call, key_names, script_names, script_source
 from tests.conventions.tracked import python_files, text_of
 
-# The first argument of a Redis command that is a text in the code and not a name of the schema.
+# A Redis command whose first argument is a text in the code instead of a name of the schema.
 SPELT = re.compile(r"""redis\.(?!info\b|config_get\b)\w+\(\s*f?["']""")
 BRACES = re.compile(r"""\{billing\}:|["']billing:""")
-# The schema, its page, and what knows the names of an earlier release.
+# The schema, its page, and the module that knows the names of an earlier release.
 SPELLERS = {Path(f"shared/{name}.py") for name in ("keys", "store/document", "store/carry_over")}
 SERVICE = ("api", "worker", "shared", "cli", "doctor", "local")
 
@@ -38,7 +38,7 @@ def test_a_script_touches_no_key_but_those_it_declares(script):
     used = set(re.findall(r"\bkey\.(\w+)", body))
     declared = {name.removesuffix("*") for name in key_names(script)}
     assert used == declared
-    assert not re.search(r"\bKEYS\b", body)  # but HKEYS is a command
+    assert not re.search(r"\bKEYS\b", body)  # HKEYS is a command
     called = re.findall(r"redis\.call\('\w+', ([^,)]+)", body)
     assert not [name for name in called if ".." in name or "'" in name], "it builds a name"
 

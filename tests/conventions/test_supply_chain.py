@@ -1,4 +1,4 @@
-"""What the images are made of is written down, and an audit that cannot look says so."""
+"""The bill of materials of the images is complete, and an audit without its database says so."""
 
 import json
 import re
@@ -21,7 +21,7 @@ def test_an_images_bill_of_materials_names_what_its_list_pins(image, part):
     locked = pins(f"requirements-{part}")
     libraries = {c["name"]: c for c in bill(image)["components"] if c["type"] == "library"}
     assert {name: c["version"] for name, c in libraries.items()}.items() <= locked.items()
-    # A pin with a marker may be for another platform or Python.
+    # A pinned package with a marker may be for another platform or Python.
     marked = {line.partition("==")[0] for line in entries(f"requirements-{part}") if " ; " in line}
     assert locked.keys() - libraries.keys() <= marked, "run bin/sbom"
     for name, component in libraries.items():
@@ -49,6 +49,6 @@ def test_an_audit_says_in_one_line_what_it_could_do():
             r"|the advisory database could not be asked about \d+ of \d+ packages)",
             line,
         )
-        assert int(re.findall(r"\d+", line)[-1]) > 130  # development's list too
+        assert int(re.findall(r"\d+", line)[-1]) > 130  # the list for development, too
     else:
         assert all(line.startswith("audit: ") for line in output)

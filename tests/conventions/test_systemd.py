@@ -1,4 +1,4 @@
-"""The systemd units: read by systemd itself where it is present, and held against our rules."""
+"""The systemd units: verified by systemd where it is installed, and checked by our rules."""
 
 import re
 import shutil
@@ -28,7 +28,7 @@ def process_of(unit):
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze to ask")
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_systemd_finds_nothing_wrong(unit, tmp_path):
-    # An instance, with a Python that exists: a missing one is what systemd would complain of.
+    # An instance with an existing Python: systemd would complain of a missing one.
     copy = tmp_path / unit.name.replace("@.", "@1.")
     text = unit.read_text().replace("/opt/billing/.venv/bin/python", sys.executable)
     copy.write_text(text.replace("PartOf=billing.target\n", ""))

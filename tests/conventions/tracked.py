@@ -1,4 +1,4 @@
-"""The files of the repository, for tests that hold rules against all of them."""
+"""The files of the repository, for tests that check rules for all of them."""
 
 import subprocess
 from functools import cache
@@ -10,7 +10,7 @@ PACKAGES = ("api", "worker", "shared", "sandbox", "local", "cli", "doctor")
 
 @cache
 def files() -> tuple[Path, ...]:
-    """Give every tracked file that is there, relative to the root."""
+    """Return every tracked file that exists, relative to the root."""
     listed = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -19,14 +19,14 @@ def files() -> tuple[Path, ...]:
 
 
 def python_files(*roots: str) -> list[Path]:
-    """Give the tracked Python files, of the named folders or all."""
+    """Return the tracked Python files, of the named folders or of all."""
     return [
         name for name in files() if name.suffix == ".py" and (not roots or name.parts[0] in roots)
     ]
 
 
 def text_of(name: Path) -> str:
-    """Give a file's text; empty for a picture and its like."""
+    """Return the text of a file; '' for a binary file such as a picture."""
     try:
         return (ROOT / name).read_text()
     except UnicodeDecodeError:

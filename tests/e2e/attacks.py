@@ -1,7 +1,7 @@
-"""What a stranger and a neighbour try on a running service, from outside; nothing may come of it.
+"""Attacks on a running service, by a stranger or a local user; none may succeed.
 
-Each try names the answers that are right. Against a service that runs, with the two keys below set
-as `API_KEYS` and `OPERATOR_KEYS`: `python -m tests.e2e.attacks`, ports as for `make run`.
+Each attempt names the answers that are correct. To attack a running service, set the two keys below
+as its `API_KEYS` and `OPERATOR_KEYS`, and run `python -m tests.e2e.attacks` with its ports.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ NUMBER = "4242424242424242"
 PAYMENT = {"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}
 JSON = {"Content-Type": "application/json"}
 SECONDS = 10.0
-CLOSED = 0  # as a status: the connection was closed without an answer
-HUNG = -1  # as a status: neither answered nor closed in time
+CLOSED = 0  # stands for a status: the connection was closed without an answer
+HUNG = -1  # stands for a status: neither answered nor closed in time
 LARGEST_ANSWER = 1_000_000
 FOREIGN_HOSTS = ("evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "192.0.2.7")
-CLOSED_DOOR = (401, 403, 429)  # 429: so many wrong keys came from here
+CLOSED_DOOR = (401, 403, 429)  # 429: too many wrong keys from this address
 REFUSED = (400, 401, 403, 404, 405, 411, 413, 415, 421, 422, 431, 501, CLOSED)
 
 
 @dataclass(frozen=True)
 class Try:
-    """One request as its bytes, where it goes, and the statuses that are right."""
+    """One attempt: the bytes of a request, its target, and the statuses that are correct."""
 
     name: str
     port: str
@@ -50,7 +50,7 @@ class Target:
     ports: dict[str, int] = field(default_factory=dict)
 
     def answer(self, attempt: Try) -> tuple[int, str]:
-        """Send a try; give the status and the whole answer."""
+        """Send an attempt; return the status and the whole answer."""
         data = b""
         with socket.create_connection(("127.0.0.1", self.ports[attempt.port]), SECONDS) as peer:
             peer.settimeout(SECONDS)
@@ -61,12 +61,12 @@ class Target:
             except TimeoutError:
                 return HUNG, ""
             except ConnectionError:
-                pass  # what came before it counts
+                pass  # the bytes received before it count
         status_line = re.match(rb"HTTP/1\.[01] (\d{3})", data)
         return int(status_line[1]) if status_line else CLOSED, data.decode(errors="replace")
 
     def verdict(self, attempt: Try) -> str | None:
-        """Say what came of a try that should not have, if anything."""
+        """Describe what is wrong with the answer to an attempt; '' when nothing is."""
         status, text = self.answer(attempt)
         if status not in attempt.allowed:
             return f"{attempt.name}: answered {status}: {text[:300]}"
@@ -77,7 +77,7 @@ class Target:
 def http(
     line: str, headers: dict[str, str] | None = None, body: str | bytes = b"", *, host: str = ""
 ) -> bytes:
-    """Write a request that is well formed, for one answer only."""
+    """Build a well-formed request for a single answer."""
     payload = body.encode() if isinstance(body, str) else body
     given = {"Host": host or "127.0.0.1", "Connection": "close"} | (headers or {})
     if payload or line.startswith("POST"):
@@ -109,7 +109,7 @@ OPERATORS = [
 
 
 def without_the_right_key() -> Iterator[Try]:
-    """Come without a key, with a wrong one, with the other door's, with one in a wrong place."""
+    """Send no key, a wrong key, a key of another role, a key in a wrong place."""
     for routes, other in ((CALLERS, OPERATOR_KEY), (OPERATORS, API_KEY)):
         for line, body in routes:
             keys = {
@@ -129,7 +129,7 @@ def without_the_right_key() -> Iterator[Try]:
 
 
 def by_a_foreign_name() -> Iterator[Try]:
-    """Call by a name that leads to loopback: DNS rebinding."""
+    """Use a host name that resolves to loopback: DNS rebinding."""
     routes = [
         ("PORT", "POST /api/payment/process", bearer(API_KEY), json.dumps(PAYMENT)),
         ("PORT", "GET /ops/events", bearer(OPERATOR_KEY), ""),
@@ -165,7 +165,7 @@ def from_a_page() -> Iterator[Try]:
 
 
 def with_card_data() -> Iterator[Try]:
-    """Send card numbers to wherever they might be kept."""
+    """Send card numbers to every place where they might be stored."""
     key = bearer(API_KEY)
     bodies = [
         {"description": f"{NUMBER} 12/34 123"},
@@ -216,7 +216,7 @@ def raw(*lines: str, body: str = "") -> bytes:
 
 
 def in_two_meanings() -> Iterator[Try]:
-    """Say things that two readers understand differently, or that are no HTTP."""
+    """Send requests that two servers read differently, or that are not HTTP."""
     post, host = "POST /api/payment/process HTTP/1.1", "Host: 127.0.0.1"
     key, kind = f"Authorization: Bearer {API_KEY}", "Content-Type: application/json"
     body = json.dumps(PAYMENT)
@@ -254,7 +254,7 @@ def in_two_meanings() -> Iterator[Try]:
 
 
 def beside_the_path() -> Iterator[Try]:
-    """Ask for files, and for pages under another name."""
+    """Request files outside the pages, and pages under other paths."""
     for path in (
         "/.env",
         "/../.env",
@@ -272,7 +272,7 @@ def beside_the_path() -> Iterator[Try]:
 
 
 def through_an_address() -> Iterator[Try]:
-    """Give addresses that are to be opened or called."""
+    """Give URLs that the service might open or call."""
     for url in ("javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "//evil", "x"):
         body = json.dumps(PAYMENT | {"return_url": url})
         request = http("POST /api/payment/process", bearer(API_KEY), body)
@@ -297,12 +297,12 @@ GROUPS = (
 
 
 def all_tries() -> list[Try]:
-    """Give every try, the groups in order."""
+    """Give all attempts, group by group."""
     return [attempt for group in GROUPS for attempt in group()]
 
 
 def main() -> None:
-    """Attack what runs at the ports of the environment; exit 1 if anything came of it."""
+    """Attack the service at the ports of the environment; exit with 1 if an attack succeeded."""
     documented = {"PORT": 5001, "SANDBOX_PORT": 12111, "RECEIVER_PORT": 5050, "FLOWER_PORT": 5555}
     ports = {name: int(os.environ.get(name, port)) for name, port in documented.items()}
     target, tries = Target(ports), all_tries()

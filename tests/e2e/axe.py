@@ -1,4 +1,4 @@
-"""axe-core, the accessibility checker, run inside a page."""
+"""Run axe-core, the accessibility checker, in a page."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from playwright.sync_api import Page
 from tests.servers import ROOT
 
 AXE = ROOT / "console" / "node_modules" / "axe-core" / "axe.min.js"
-NO_NODE = 3  # what bin/console-tools ends with where there is no Node
+NO_NODE = 3  # the exit status of bin/console-tools without Node
 
 
 @cache
 def source() -> str:
-    """Give the checker's program, as npm installs it. Skips the test on a machine without Node."""
+    """Return the source of the checker, installed by npm. Skips the test without Node."""
     done = subprocess.run(
         [ROOT / "bin" / "console-tools"], text=True, capture_output=True, check=False
     )
@@ -29,7 +29,7 @@ def source() -> str:
 
 
 def violations(page: Page) -> list[Any]:
-    """List what is wrong with the page as it is now: rule, elements."""
+    """List the violations of the page in its current state: rule, elements."""
     page.evaluate(source())
     report = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
     return [

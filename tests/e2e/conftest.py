@@ -1,4 +1,4 @@
-"""A real browser for tests that come as a person; app.py with stand-ins for its processes."""
+"""A real browser for tests that act as a person, and app.py with stand-ins for its processes."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ FLAGS = [
 ]
 
 
-# A page on a busy machine; a quiet one needs a tenth of a second.
+# Seconds for a page on a busy machine; a quiet one needs a tenth of a second.
 expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 
 
 @pytest.fixture(scope="session")
 def open_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Run the whole service as `make run` does, for all tests that ask for nothing else."""
+    """Run the whole service as `make run` does, for all tests without other requirements."""
     with service(tmp_path_factory.mktemp("service")) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Run the whole service for the console's tests; each leaves no dead letter behind."""
+    """Run the whole service for the console's tests, each of which leaves no dead letter."""
     with console_service(tmp_path_factory.mktemp("console")) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Start Chromium for a module; no longer, as its event loop is in other tests' way."""
+    """Start Chromium for a module; afterwards its event loop would disturb other tests."""
     running = next((path for path in map(shutil.which, NAMES) if path), None)
     if running is None:
         pytest.skip("no Chromium on this machine; bin/browser installs one on Debian")
@@ -59,7 +59,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """Open a window without JavaScript; fail if it asked for anything outside this machine."""
+    """Open a window without JavaScript; fail if it sent a request outside this machine."""
     size = {"width": 1280, "height": 900}
     context = browser.new_context(java_script_enabled=False, viewport=size)
     window = context.new_page()
@@ -75,7 +75,7 @@ def page(browser: Browser) -> Iterator[Page]:
 def folder(tmp_path: Path) -> Path:
     shutil.copy(ROOT / "app.py", tmp_path)
     for package in ("local", "shared"):
-        shutil.copytree(ROOT / package, tmp_path / package)  # compiled, too: each start needs it
+        shutil.copytree(ROOT / package, tmp_path / package)  # compiled files, too
     (tmp_path / "stand_in.py").write_text(STAND_IN)
     (tmp_path / "Procfile").write_text(
         "api: python stand_in.py api PORT\n"

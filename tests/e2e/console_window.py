@@ -1,4 +1,4 @@
-"""A window at the console, and what its tests ask of the service behind it."""
+"""A browser window with the console, and calls of its tests to the service."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.servers import wait_until
 KEY = "operator-key-of-the-console-test"
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 360, "height": 740}
-# What a browser itself writes when a key is missing or nobody answers: no error of the page's.
+# Messages of the browser itself when a key is missing or nothing answers: no errors of the page.
 EXPECTED = re.compile(
     r"Failed to load resource: (the server responded with a status of 40[14]|net::)"
 )
@@ -27,7 +27,7 @@ EXPECTED = re.compile(
 
 @contextmanager
 def console_service(folder: Path) -> Iterator[Service]:
-    """Run the whole service with an operator's key; a notification or refund job dies at once."""
+    """Run the whole service with an operator's key, where a failure makes a dead letter at once."""
     mortal = {"NOTIFICATION_MAX_AGE_SECONDS": "1", "REFUND_MAX_ATTEMPTS": "1"}
     settings = {"OPERATOR_KEYS": KEY, "LOG_LEVEL": "WARNING"} | mortal
     with service(folder, **settings) as records:
@@ -36,7 +36,7 @@ def console_service(folder: Path) -> Iterator[Service]:
 
 @dataclass
 class Window:
-    """A window at the console, and everything that went wrong in it or left it."""
+    """A window with the console; it records errors and requests to other hosts."""
 
     page: Page
     url: str
@@ -55,12 +55,12 @@ class Window:
             self.wrong.append(message.text)
 
     def go(self, place: str = "") -> Page:
-        """Go to a place in the console by its address."""
+        """Open a place in the console by its address."""
         self.page.goto(f"{self.url}/console{place}")
         return self.page
 
     def sign_in(self, place: str = "", key: str = KEY) -> Page:
-        """Sign in, on the way to a place."""
+        """Open a place and sign in."""
         self.go(place)
         self.page.get_by_label("Operator key").fill(key)
         self.page.get_by_role("button", name="Sign in").click()
@@ -68,7 +68,7 @@ class Window:
 
 
 def windows(browser: Browser, url: str, size: Any, **looks: Any) -> Iterator[Window]:
-    """Open a window; afterwards nothing may have gone wrong in it, nor left for another host."""
+    """Open windows; afterwards none may have had an error or a request to another host."""
     context = browser.new_context(viewport=size, locale="en-GB", timezone_id="UTC", **looks)
     window = Window(context.new_page(), url)
     yield window
@@ -80,7 +80,7 @@ def windows(browser: Browser, url: str, size: Any, **looks: Any) -> Iterator[Win
 
 
 def ops(running: Service, path: str, **query: str) -> Json:
-    """Ask what the console asks."""
+    """Send a GET to `/ops`, as the console does."""
     headers = {"Authorization": f"Bearer {KEY}"}
     records: Json = requests.get(
         f"{running.url()}/ops/{path}", params=query, headers=headers, timeout=10
@@ -89,7 +89,7 @@ def ops(running: Service, path: str, **query: str) -> Json:
 
 
 def redrive_all(running: Service) -> None:
-    """Give every dead notification another life."""
+    """Redrive every dead notification."""
     headers = {"Authorization": f"Bearer {KEY}"}
     address = f"{running.url()}/ops/dead-letters/redrive"
     records = ops(running, "dead-letters", limit="1000")["data"]
@@ -98,7 +98,7 @@ def redrive_all(running: Service) -> None:
 
 
 def let_die(running: Service, count: int) -> list[str]:
-    """Let notifications of so many payments die, of an event service that is well afterwards."""
+    """Make the notifications of this many payments dead letters; then repair the event service."""
     faults = f"{running.url('RECEIVER_PORT')}/_control/faults"
     fault = {"status": 422, "count": None, "match": {"type": "payment.succeeded"}}
     requests.post(faults, json=fault, timeout=5).raise_for_status()
@@ -112,7 +112,7 @@ def let_die(running: Service, count: int) -> list[str]:
 
 
 def paid(running: Service, **fields: Any) -> str:
-    """Take a payment, and wait until the event service was told."""
+    """Take a payment, and wait for its notification."""
     payment: str = running.pay("pm_card_visa", **fields).json()["payment_intent_id"]
     running.notifications_of(payment, "payment.succeeded")
     return payment

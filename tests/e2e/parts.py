@@ -1,4 +1,4 @@
-"""The service's processes one by one, on a Redis of the test's choice, to be restarted at will."""
+"""The processes of the service on a given Redis, each of which a test can restart."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.servers import free_port, process, wait_until
 
 @dataclass
 class Parts:
-    """Where the service is, and its processes by name."""
+    """The addresses of the service, and its processes by name."""
 
     url: str
     receiver: str
@@ -30,7 +30,7 @@ class Parts:
     processes: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
 
     def start(self, name: str, module: str) -> subprocess.Popen[str]:
-        """Start a process; it ends with the block."""
+        """Start a process, which ends with the block."""
         log = self.folder / f"{name}.log"
         command = [sys.executable, "-m", module]
         running = process(*command, environment=self.environment, log=log)
@@ -38,7 +38,7 @@ class Parts:
         return self.processes[name]
 
     def notifications_of(self, kind: str) -> list[str]:
-        """List the payments the event service was told this of, first arrivals only."""
+        """List the payments with a notification of this type, in order of their first arrival."""
         items = requests.get(f"{self.receiver}/notifications", timeout=5).json()["data"]
         return [
             item["body"]["data"]["payment_intent_id"]
@@ -78,12 +78,12 @@ def billing(folder: Path, redis_url: str, **settings: str) -> Iterator[Parts]:
 def _ready(url: str) -> bool:
     try:
         return requests.get(f"{url}/health/ready", timeout=2).ok
-    except requests.RequestException:  # a busy machine may not even answer in time
+    except requests.RequestException:  # a busy machine may not answer in time
         return False
 
 
 def pay_as_a_good_client(url: str, number: int) -> str:
-    """Pay under one key until there is an answer."""
+    """Repeat a payment under one key until it is answered."""
     body = {"amount": 1000 + number, "currency": "sgd", "payment_method": "pm_card_visa"}
     for _ in range(120):
         try:

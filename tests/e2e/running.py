@@ -1,4 +1,4 @@
-"""The whole service as `make run` starts it, on free ports, for tests that come as its users."""
+"""The whole service as `make run` starts it, on free ports, for tests that act as its users."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ PORTS = {"PORT": 5001, "SANDBOX_PORT": 12111, "RECEIVER_PORT": 5050, "FLOWER_POR
 
 @dataclass(frozen=True)
 class Service:
-    """Where the parts of a running service are."""
+    """The addresses of a running service."""
 
     ports: dict[str, int]
     log: Path
 
     def url(self, variable: str = "PORT") -> str:
-        """Give the base URL of the process behind a port variable."""
+        """Return the base URL of the process behind a port variable."""
         return f"http://127.0.0.1:{self.ports[variable]}"
 
     def translated(self, text: str) -> str:
-        """Replace the documented ports by this run's."""
+        """Replace the documented ports by those of this run."""
         for variable, documented in PORTS.items():
             text = text.replace(f":{documented}", f":{self.ports[variable]}")
         return text
@@ -42,16 +42,16 @@ class Service:
         return requests.post(f"{self.url()}/api/payment/process", json=body, timeout=30)
 
     def notifications(self, **filters: str) -> list[Json]:
-        """List what the event service was told."""
+        """List the notifications that were received."""
         address = f"{self.url('RECEIVER_PORT')}/notifications"
         items: list[Json] = requests.get(address, params=filters, timeout=5).json()["data"]
         return items
 
     def notifications_of(self, payment: str, *types: str) -> list[Json]:
-        """Wait until the event service was told these types of a payment; fail on any other.
+        """Wait for notifications of these types about a payment; fail on any other type.
 
-        But for its fees: the sandbox knows them some seconds after a payment, which is no test's
-        matter but of those about fees.
+        The fees are left out, except in tests about fees: the sandbox knows them some seconds after
+        a payment.
         """
 
         def heard() -> list[Json]:
@@ -66,7 +66,7 @@ class Service:
 
 @contextmanager
 def service(folder: Path, **environment: str) -> Iterator[Service]:
-    """Run `python app.py --sandbox` for the length of the block, and stop it as Ctrl-C would."""
+    """Run `python app.py --sandbox` for the duration of the block, and stop it as Ctrl-C does."""
     ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
     log = folder / f"service-{ports['PORT']}.log"
     variables = {name: str(port) for name, port in ports.items()} | {

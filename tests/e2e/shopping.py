@@ -1,4 +1,4 @@
-"""Customers who pay without end, for tests that replace what they pay at."""
+"""Customers who pay all the time, for tests that replace processes meanwhile."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHOPPERS = 3
 
 
 class Shopping:
-    """Customers who pay without end and never repeat a request, so that every failure shows."""
+    """Customers who pay all the time and never repeat a request, so that every failure counts."""
 
     def __init__(self, url: str) -> None:
         self.answers: Counter[int | str] = Counter()

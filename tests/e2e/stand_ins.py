@@ -1,6 +1,6 @@
-"""Stand-ins for the service's processes, so that a death, a hang or a slow stop can be had.
+"""Stand-ins for the service's processes, which can die, hang or stop slowly.
 
-They live in a copy of the supervisor with a Procfile of its own.
+They run in a copy of the supervisor with its own Procfile.
 """
 
 import re
@@ -70,8 +70,8 @@ class Run:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            start_new_session=True,  # as a shell gives each job a process group of its own
-            # As a terminal does: whoever runs the tests in the background ignores Ctrl-C for them.
+            start_new_session=True,  # a shell also gives each job its own process group
+            # As a terminal does: tests that run in the background inherit that Ctrl-C is ignored.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - one thread
         )
         self._lines: list[str] = []

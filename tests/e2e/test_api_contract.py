@@ -1,4 +1,4 @@
-"""Schemathesis against the running service: no 5xx of ours, no undocumented answer."""
+"""Schemathesis against the running service: no 5xx, and no undocumented answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.running import Service, service
 
 KEY = "key-for-the-contract-test"
-# Examples per operation; raise for a longer hunt.
+# Examples for each operation; raise the number for a longer search.
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "12")
 CHECKS = (
     "not_a_server_error",
@@ -30,14 +30,14 @@ CHECKS = (
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Run the whole service, its API closed to strangers."""
+    """Run the whole service with an API that requires keys."""
     folder = tmp_path_factory.mktemp("contract")
     with service(folder, API_KEYS=KEY, OPERATOR_KEYS=KEY, LOG_LEVEL="WARNING") as service_run:
         yield service_run
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)  # a dozen examples for each of some 25 operations, on a busy machine
+@pytest.mark.timeout(600)  # a dozen examples for each of about 25 operations, on a busy machine
 def test_every_answer_is_a_documented_one(running: Service, tmp_path: Path) -> None:
     done = subprocess.run(
         [

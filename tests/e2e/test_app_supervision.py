@@ -1,4 +1,4 @@
-"""`python app.py`: what it promises about the processes it runs, with stand-ins for the real ones.
+"""`python app.py` as a supervisor, with stand-ins for the real processes.
 
 `test_readme_story.py` runs the real processes.
 """
@@ -36,7 +36,7 @@ def test_a_start_says_where_everything_is_and_what_to_try(start, environment):
 def test_ctrl_c_reaches_the_children_as_one_sigterm_and_leaves_nothing(start):
     run = start(STOP_DELAY="0.5").ready()
     family = run.family()
-    os.killpg(run.process.pid, signal.SIGINT)  # what a terminal does
+    os.killpg(run.process.pid, signal.SIGINT)  # as a terminal does
     assert run.ended() == 0
     assert "was interrupted" not in run.output
     for name in ("api", "worker", "flower", "sandbox", "receiver"):
@@ -61,17 +61,17 @@ def test_what_a_worker_hands_back_while_it_stops_is_there_at_the_next_start(star
 @pytest.mark.parametrize("after_seconds", [0.3, 0.6, 0.8, 1.2])
 def test_a_stop_during_the_start_leaves_nothing(start, stop, after_seconds):
     run = start()
-    time.sleep(after_seconds)  # the moment is the parameter
+    time.sleep(after_seconds)  # the moment of the stop is the parameter
     family = run.family()
     run.process.send_signal(stop)
     run.ended()
-    # Python itself may be what is interrupted; once we run, a stop is no accident.
+    # The stop may interrupt Python itself; once our code runs, it has to be a clean end.
     assert "Traceback" not in run.output or "started" not in run.output
     assert all_gone(family)
 
 
 def test_a_stop_that_comes_in_the_middle_of_a_fork_is_not_lost(start, folder):
-    """Python ignores what is raised in its callbacks at a fork, logging's among them."""
+    """Python ignores exceptions in its callbacks at a fork, such as those of logging."""
     stop = "os.kill(os.getpid(), signal.SIGTERM)"
     (folder / "sitecustomize.py").write_text(
         f"import os, signal\nos.register_at_fork(after_in_parent=lambda: {stop})\n"
@@ -86,7 +86,7 @@ def test_a_stop_that_comes_in_the_middle_of_a_fork_is_not_lost(start, folder):
 def test_a_child_that_ends_is_named_with_its_last_lines_and_ends_the_rest(start, folder, status):
     run = start().ready()
     family = run.family()
-    # In one step: the stand-in looks all the time, and an empty file names no status.
+    # In one step: the stand-in reads the file all the time, and an empty one names no status.
     (folder / "written").write_text(str(status))
     (folder / "written").rename(folder / "die-worker")
     assert run.ended() == 1
@@ -176,7 +176,7 @@ def test_a_second_run_on_the_same_data_is_refused(start, environment):
 def test_data_that_an_orphaned_store_still_writes_is_refused(start):
     run = start().ready()
     store = next(process for process in run.family() if process.name() == "valkey-server")
-    store.suspend()  # so that it cannot hear that its parent died
+    store.suspend()  # so that it does not notice the death of its parent
     run.process.kill()
     run.ended()
     try:
@@ -289,7 +289,7 @@ def test_an_event_service_of_ones_own_replaces_the_receiver(start):
 
 def test_missing_packages_are_said_with_the_command_that_installs_them(folder, environment):
     done = subprocess.run(
-        [sys.executable, "-S", "app.py"],  # -S: a Python that has nothing installed
+        [sys.executable, "-S", "app.py"],  # -S: a Python without any packages
         cwd=folder,
         env=environment,
         capture_output=True,

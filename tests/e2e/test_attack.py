@@ -1,4 +1,4 @@
-"""A running service is attacked from outside, and nothing comes of it."""
+"""A running service is attacked from outside, and no attack succeeds."""
 
 from __future__ import annotations
 
@@ -63,6 +63,6 @@ def test_no_other_user_can_read_what_a_run_keeps(running: Service) -> None:
 
 
 def _is_closed_above(path: Path, data: Path) -> bool:
-    """Say whether a folder above keeps others out, whatever the mode of what lies in it."""
+    """Say whether a parent folder keeps other users out, whatever the mode of the file."""
     above = [parent for parent in path.parents if parent == data or data in parent.parents]
     return any(not parent.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO) for parent in above)

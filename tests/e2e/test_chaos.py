@@ -1,6 +1,6 @@
 """A short run of `bin/chaos`: processes die under traffic, and every promise is kept.
 
-`docs/benchmarks.md` tells of the long runs, and of those with one protection taken away.
+`docs/benchmarks.md` has the results of long runs, and of runs without one protection.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import pytest
 from chaos.run import Plan, run
 from chaos.unprotected import PROTECTIONS
 
-# The patience is for a busy machine.
+# The patience allows for a busy machine.
 SHORT = Plan(
     seed=7, events=120, kills=4, freezes=1, disturbances=6, customers=6, patience_seconds=300
 )

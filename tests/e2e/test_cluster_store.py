@@ -1,4 +1,4 @@
-"""The whole service on a server in cluster mode, and on one that an earlier release left."""
+"""The whole service on a server in cluster mode, and on one with data of an earlier release."""
 
 from __future__ import annotations
 

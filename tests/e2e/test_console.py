@@ -1,4 +1,4 @@
-"""An operator with a browser at the console: every process is real, and a key is asked for."""
+"""An operator with a browser at the console: every process is real, and a key is required."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def phone(browser: Browser, running: Service) -> Iterator[Window]:
 
 @pytest.fixture
 def dead(running: Service) -> Iterator[list[str]]:
-    """Let two notifications die, of an event service that is well again afterwards."""
+    """Make two notifications dead letters; then repair the event service."""
     yield let_die(running, 2)
     redrive_all(running)
 
@@ -56,7 +56,7 @@ def dead(running: Service) -> Iterator[list[str]]:
 def test_a_wrong_key_is_refused_and_the_right_one_leads_in(window: Window) -> None:
     page = window.sign_in("#/events", key="not-the-key")
     expect(page.get_by_role("alert")).to_contain_text("This key is not known")
-    page.get_by_label("Operator key").fill("kлюч")  # letters that no header can carry
+    page.get_by_label("Operator key").fill("kлюч")  # characters that no header can contain
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("alert")).to_contain_text("This key is not known")
     page.get_by_label("Operator key").fill(KEY)
@@ -113,7 +113,7 @@ def test_an_event_is_searched_for_and_shown_whole(window: Window, running: Servi
     page.get_by_label("Type").fill("succeeded")
     page.get_by_label("Payment", exact=True).fill(payment)
     page.get_by_label("State").select_option("processed")
-    expect(page.get_by_role("row")).to_have_count(3)  # the head, the payment's and the charge's
+    expect(page.get_by_role("row")).to_have_count(3)  # head, payment, charge
     search = page.url
     page.get_by_role("link", name="payment_intent.succeeded").click()
     expect(page.get_by_role("heading", name="payment_intent.succeeded")).to_be_visible()
@@ -134,7 +134,7 @@ def test_older_events_are_a_page_away_and_none_is_shown_twice(
     page = window.sign_in("#/events")
     ids = page.locator("td small.id")
     expect(ids).to_have_count(50)
-    # In one look: an event may come at any moment, and the page of the newest moves on.
+    # In one step: an event may come at any moment and shift the page of the newest ones.
     first, older = page.evaluate(
         """() => [
             [...document.querySelectorAll("td small.id")].map((shown) => shown.textContent),
@@ -201,7 +201,7 @@ def test_all_that_match_are_counted_first_and_redriven_when_confirmed(
 
 
 def delivered(running: Service, payment: str) -> bool:
-    """Say whether the event service took the notification of a payment."""
+    """Say whether the event service accepted the notification of a payment."""
     return any(item["answered"] == 200 for item in running.notifications(payment_intent_id=payment))
 
 
@@ -346,7 +346,7 @@ def test_a_hidden_tab_asks_for_nothing_and_a_shown_one_at_once(window: Window) -
         document.dispatchEvent(new Event("visibilitychange"));
     }"""
     page.evaluate(turn, True)
-    page.clock.run_for(5_000)  # ends the pause that was under way
+    page.clock.run_for(5_000)  # ends the current pause
     before = len(window.addresses)
     page.clock.run_for(60_000)
     assert len(window.addresses) == before

@@ -1,4 +1,4 @@
-"""An event in the console: its payments, what they sum up to, and refunding all of it."""
+"""An event in the console: its payments, their sums, and the refund of all of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.servers import wait_until
 
 pytestmark = pytest.mark.browser
 PATIENCE_MS = 30_000
-# Nothing in it reaches over its edge.
+# No element is wider than the dialog.
 FITS = "one => one.scrollWidth <= one.clientWidth"
 
 
@@ -49,7 +49,7 @@ def phone(browser: Browser, running: Service) -> Iterator[Window]:
 
 
 def sold(running: Service, event: str, count: int) -> list[str]:
-    """Sell so many tickets of an event at 10.00 SGD each, and let one card be declined."""
+    """Sell this many tickets of an event at 10.00 SGD each, and let one card be declined."""
     metadata = {"event_id": event}
     sales = [paid(running, amount=1000, currency="sgd", metadata=metadata) for _ in range(count)]
     running.pay("pm_card_chargeDeclined", amount=1000, currency="sgd", metadata=metadata)
@@ -70,7 +70,7 @@ def ask_for_refund(page: Page) -> None:
 
 
 def report(page: Page, folder: Path) -> dict[str, dict[str, str]]:
-    """Take a batch's report away; give its rows by payment."""
+    """Download the report of a batch; return its rows by payment."""
     with page.expect_download() as download:
         page.get_by_role("button", name="Report CSV").click()
     kept = folder / "report.csv"

@@ -1,4 +1,4 @@
-"""The console's lists: what an operator looks for, finds, takes away and has done again."""
+"""The console's lists: an operator searches, exports and redrives."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def payment(running: Service) -> str:
 
 @pytest.fixture
 def dead(running: Service) -> Iterator[list[str]]:
-    """Let three notifications die, of an event service that is well again afterwards."""
+    """Make three notifications dead letters; then repair the event service."""
     yield let_die(running, 3)
     redrive_all(running)
 
@@ -191,7 +191,7 @@ def test_a_list_is_taken_away_as_a_file_that_no_spreadsheet_runs(
 
 
 def asked_for(window: Window, running: Service) -> list[Any]:
-    """Collect the ids of each redrive that the page asks for."""
+    """Record the ids of each redrive that the page requests."""
     rows: list[Any] = []
 
     def note(request: Any) -> None:
@@ -259,7 +259,7 @@ def test_chosen_letters_and_no_others_are_redriven(
     expect(some).to_be_disabled()
     boxes.nth(0).check()
     boxes.nth(2).check()
-    page.wait_for_timeout(6_000)  # a look at the service in between: what was chosen stays
+    page.wait_for_timeout(6_000)  # the page refreshes meanwhile: the selection stays
     expect(boxes.nth(2)).to_be_checked()
     some.click()
     page.get_by_role("dialog").get_by_role("button", name="Redrive 2").click()

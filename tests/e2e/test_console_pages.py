@@ -1,4 +1,4 @@
-"""The console's pages as people see them: readable by all, true, safe from strangers' texts."""
+"""The console's pages in a browser: accessible, correct, safe against texts of strangers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.e2e.running import Json, Service
 from tests.servers import valkey
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console")]
-# Turns the order of what follows around, rings a bell, shows nothing.
+# Characters that reverse the following text, ring a bell, or show nothing.
 HIDDEN = "paid\u202edeliaf\u0007 \u200bfree"
 LISTS = ["", "payments", "refunds", "notifications", "events", "dead-letters", "audit"]
 LOOKS: list[tuple[Any, str]] = [(DESKTOP, "light"), (PHONE, "dark")]
@@ -50,7 +50,7 @@ def window(browser: Browser, running: Service) -> Iterator[Window]:
 
 @pytest.fixture(scope="module")
 def places(running: Service) -> Iterator[list[str]]:
-    """Let everything happen that a page shows, and name a page of each kind."""
+    """Make everything that a page can show, and give the address of a page of each kind."""
     payment = paid(running, metadata={"event_id": "123"})
     disputed = running.pay("pm_card_createDispute").json()["payment_intent_id"]
     address = f"{running.url()}/api/refund/process"
@@ -67,7 +67,7 @@ def places(running: Service) -> Iterator[list[str]]:
 
 
 def settled(page: Page) -> None:
-    """Wait until the page shows what it is to show."""
+    """Wait until the page has loaded its content."""
     expect(page.get_by_text(re.compile("Updated"))).to_be_attached()
     expect(page.locator(".loading")).to_have_count(0)
 
@@ -130,7 +130,7 @@ STAND: Json = {
 
 
 def stand(queue: int = 0, **changes: Any) -> Json:
-    """Give how the queues stand when all is well, but for some changes of the whole or of one."""
+    """Build the state of the queues when all is well, with changes to the whole or to one queue."""
     changed = json.loads(json.dumps(STAND))
     for name, value in changes.items():
         (changed if name in changed else changed["data"][queue])[name] = value

@@ -1,4 +1,4 @@
-"""The data directory of `python app.py`: who may enter it, and whose data lie where.
+"""The data directory of `python app.py`: its access rights, and its folders by account.
 
 The supervisor and the embedded Valkey are the real ones, the processes stand-ins.
 """
@@ -47,7 +47,7 @@ def is_open_to_others(path: Path) -> bool:
 
 
 def test_nobody_else_can_reach_the_store_or_read_what_it_keeps(start, folder):
-    (folder / ".data").mkdir(mode=0o755)  # as an older version or a person made it
+    (folder / ".data").mkdir(mode=0o755)  # as an older version or a person may have made it
     run = start().ready()
     store = next(process for process in run.family() if process.name() == "valkey-server")
     assert store.net_connections("inet") == []

@@ -1,4 +1,4 @@
-"""`make demo` against what `make run` starts."""
+"""`make demo` with the service that `make run` starts."""
 
 import os
 import subprocess

@@ -1,6 +1,6 @@
-"""Every command that README and docs tell a person to type: it runs, here or in the test named.
+"""Every command in README and docs runs, here or in the named test.
 
-A command that is in no list of this file fails, so that none is written down that nobody ran.
+A command that is in no list of this file fails the test, so that none is documented untried.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from tests.documents import Command, blocks, mentioned, typed
 from tests.e2e.running import Service, service
 from tests.servers import ROOT, free_port, process, wait_until
 
-# Commands by their beginning, the test that runs them or holds them against what they name, and a
-# word of it. Those of another machine (an engine, a cluster, systemd) are only read there.
+# Commands by their beginning, with the test that runs or checks them, and a word in that test.
+# Commands for Docker, a cluster or systemd are only checked there.
 ELSEWHERE = (
     ("make run", "tests/e2e/test_installation.py", "run"),
     ("make demo", "tests/e2e/test_demo.py", "local.demo"),
@@ -49,22 +49,22 @@ ELSEWHERE = (
     ("bin/manifests", "tests/conventions/test_kubernetes.py", "bin/manifests"),
     ("bin/lint-console", "tests/conventions/test_console_files.py", "console"),
 )
-# What nobody but a person with an account, or at a terminal, can do; and names of programs alone.
+# Commands that need an account or a person at a terminal; and names of programs alone.
 NOBODY = ("stripe login", "stripe …", "stripe", "make", "./billing")
-# What a person would put in the place of each.
+# The value that a person would insert for each placeholder.
 PLACEHOLDERS = {"https://…/api/webhook": "https://b.example", "https://…": "https://b.example"}
 URL = "https://b.example"
-# Commands of `./billing` that end otherwise than with 0 on a service that is well.
+# Commands of `./billing` that do not exit with 0 on a service without problems.
 ENDS = (
-    ("dead-letters redrive", 4),  # there is none, and nobody confirms
-    ("refunds resolve ID", 2),  # and how it ended, as the text beside it says
+    ("dead-letters redrive", 4),  # there is none, and no confirmation
+    ("refunds resolve ID", 2),  # and its exit status, as the text beside it says
     ("refunds resolve rr_", 1),  # the job is not dead
-    ("refund-batch start", 1),  # of what is missing
-    ("stripe register", 4),  # nobody confirms
-    ("refund-batch pause", 1),  # it has ended
-    ("doctor", 1),  # warns of open doors
+    ("refund-batch start", 1),  # lists the missing settings
+    ("stripe register", 4),  # no confirmation
+    ("refund-batch pause", 1),  # the batch has ended
+    ("doctor", 1),  # warns of routes without keys
 )
-# A wrong command line, as `./billing` says it.
+# The message of `./billing` for a wrong command line.
 USAGE = 2
 NAMES_ALONE = re.compile(r"\./billing [a-z-]+( [a-z-]+)?")
 
@@ -139,7 +139,7 @@ def test_what_needs_no_service_runs_as_it_stands(command: str) -> None:
     assert (done.returncode, bool(done.stdout)) == (0, True)
 
 
-# On a service that runs.
+# Commands for a running service.
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +150,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Service:
 
 @pytest.fixture(scope="module")
 def names(running: Service) -> dict[str, str]:
-    """Make one of everything that the documents name; give each by its placeholder."""
+    """Make one object of everything that the documents name; return each by its placeholder."""
     paid = running.pay("pm_card_visa", metadata={"event_id": "123", "user_id": "456"}).json()
     payment = paid["payment_intent_id"]
     running.notifications_of(payment, "payment.succeeded")
@@ -181,7 +181,7 @@ def names(running: Service) -> dict[str, str]:
 
 
 def filled(command: str, names: dict[str, str]) -> list[str]:
-    """Put in what the placeholders stand for."""
+    """Replace the placeholders."""
     for placeholder, value in (PLACEHOLDERS | names).items():
         if "…" in placeholder:
             command = command.replace(placeholder, value)
@@ -206,12 +206,12 @@ def test_every_command_of_billing_does_what_it_is_named_for(
     words = filled(command, names)
     done = billing(running, *words)
     if done.returncode == USAGE and NAMES_ALONE.fullmatch(command):
-        done, expected = billing(running, *words, "--help"), 0  # only its name is mentioned
+        done, expected = billing(running, *words, "--help"), 0  # only the name is mentioned
     assert done.returncode == expected, done.stdout + done.stderr
 
 
 def billing(running: Service, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run `./billing` beside the service, as from another window."""
+    """Run `./billing` beside the service, as in another window."""
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(running.log.parent),
@@ -220,7 +220,7 @@ def billing(running: Service, *words: str) -> subprocess.CompletedProcess[str]:
         "DATA_DIR": str(running.log.parent / "data"),
     }
     return subprocess.run(
-        # A shell that waits: the installation of completion looks for it.
+        # A waiting shell, which the installation of completion looks for.
         ["bash", "-c", '"$0" "$@"; exit $?', str(ROOT / "billing"), *words],
         cwd=ROOT,
         env=environment,
@@ -236,7 +236,7 @@ def billing(running: Service, *words: str) -> subprocess.CompletedProcess[str]:
 def test_the_blocks_of_shell_run_as_printed(running: Service, tmp_path: Path) -> None:
     for block in blocks():
         if block.page == "README.md":
-            continue  # tests/e2e/test_readme_story.py runs them in their order
+            continue  # tests/e2e/test_readme_story.py runs them in order
         if "examples/receivers" in block.text:
             run_receiver(block.text, tmp_path)
             continue
@@ -252,7 +252,7 @@ def test_the_blocks_of_shell_run_as_printed(running: Service, tmp_path: Path) ->
 
 
 def run_receiver(text: str, folder: Path) -> None:
-    """Start the receiver as the document says, on a free port, until it listens."""
+    """Start the receiver as documented, on a free port, and wait until it listens."""
     port, log = free_port(), folder / "receiver.log"
     command = text.replace("PORT=5000", f"PORT={port} JOURNAL={folder}/journal")
     with process("bash", "-c", f"exec env {command.strip()}", log=log):

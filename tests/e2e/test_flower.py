@@ -1,4 +1,4 @@
-"""Flower in a real browser: the worker, its tasks by id, and nothing of a customer's."""
+"""Flower in a real browser: the worker, its tasks by id, and no data of a customer."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the images would hold, run as they would run it, where there is no container engine.
+"""The contents of the images, run like a container on a machine without Docker.
 
-The files that a Dockerfile copies lie in an empty folder; a Python that refuses every package that
-is not on the image's list runs the Dockerfile's own command and its own health check.
+The files that a Dockerfile copies lie in an empty folder. A Python that refuses every package
+missing from the image's list runs the Dockerfile's command and its health check.
 """
 
 import json
@@ -20,7 +20,7 @@ import yaml
 
 from tests.servers import ROOT, free_port, wait_until
 
-STOP_SECONDS = 30  # the shortest grace period of the compose file that has work to hand back
+STOP_SECONDS = 30  # the shortest grace period of a process with work to return, in the compose file
 REFUSE = """
 import sys
 from importlib.machinery import PathFinder
@@ -47,7 +47,7 @@ sys.meta_path[sys.meta_path.index(PathFinder)] = Listed
 
 
 class Image:
-    """The file set and the commands of one Dockerfile, with the packages that it installs."""
+    """The files and commands of one Dockerfile, and the packages that it installs."""
 
     def __init__(self, dockerfile: str, folder: Path) -> None:
         text = dockerfile.replace("\\\n", " ")
@@ -80,7 +80,7 @@ class Image:
             shutil.copy(source, target)
 
     def environment(self, **variables: str) -> dict[str, str]:
-        """Give what the container would have, kept on loopback."""
+        """Return the environment of the container, with addresses on loopback."""
         settings = {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(self._path),
@@ -96,7 +96,7 @@ class Image:
 
     @contextmanager
     def running(self, command: list[str], **variables: str):
-        """Run a command of the image; afterwards it has to stop at SIGTERM by itself."""
+        """Run a command of the image; afterwards it has to stop by itself after SIGTERM."""
         log = self._path / "log"
         with log.open("w") as out:
             process = subprocess.Popen(
@@ -117,7 +117,7 @@ class Image:
                 process.wait()
 
     def healthy(self, **variables: str) -> bool:
-        """Run the image's health check as the engine does."""
+        """Run the image's health check as Docker does."""
         done = subprocess.run(
             self.check,
             cwd=self.folder,
@@ -263,10 +263,10 @@ def test_flower_runs_from_the_worker_image_behind_its_password(worker_image, val
 
 
 def no_json(log):
-    """Give the lines that a collector of JSON could not read."""
+    """Return the lines that are not JSON."""
     lines = log.read_text().splitlines()
     assert len(lines) > 1
-    # Celery's signal handler writes past every logger, and takes no word against it.
+    # Celery's signal handler writes without a logger, which cannot be changed.
     rest = [line for line in lines if line and line != "worker: Warm shutdown (MainProcess)"]
     return [line for line in rest if not line.startswith('{"')]
 

@@ -1,6 +1,6 @@
-"""`bin/venv` and `bin/python`: the first start, with a Python whose pip is played.
+"""`bin/venv` and `bin/python`: the first start, with a Python whose pip is simulated.
 
-What pip prints and how long it takes are the parameters; the script is the real one.
+The output of pip and its duration are parameters; the scripts are the real ones.
 """
 
 import os
@@ -18,8 +18,8 @@ import pytest
 from tests.servers import ROOT
 
 LISTS = ("requirements.txt", "requirements-sandbox.txt", "requirements-dev.txt")
-SILENCE_SECONDS = 5.0  # more is a start that looks stuck
-# A Python that makes a "virtual environment" with itself in it, and installs by waiting.
+SILENCE_SECONDS = 5.0  # seconds; after longer silence a start looks stuck
+# A Python that makes a "virtual environment" containing itself, and installs by waiting.
 PLAYED = f"""#!/usr/bin/env bash
 case "$*" in
     *"-m venv"*) mkdir -p .venv/bin .venv/lib; cp "$0" .venv/bin/python ;;
@@ -116,7 +116,7 @@ def test_progress_never_stands_still(folder):
 def test_a_stop_during_the_installation_says_so_and_the_next_start_goes_on(folder, stop):
     child, terminal = pty.fork()
     if child == 0:
-        # A shell cannot trap what it was started to ignore, as in a background job.
+        # A shell cannot trap a signal that was ignored at its start, as in a background job.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.chdir(folder)
         variables = environment(folder, PIP_SECONDS="60")
@@ -134,7 +134,7 @@ def test_a_stop_during_the_installation_says_so_and_the_next_start_goes_on(folde
 
 
 def read_until(terminal: int, text: bytes) -> bytes:
-    """Read what the terminal shows until it shows the text."""
+    """Read the terminal until it shows the text."""
     output = b""
     while text not in output:
         output += os.read(terminal, 1024)
@@ -170,7 +170,7 @@ def test_without_a_python_that_has_the_packages_a_script_says_what_to_install(fo
 
 @pytest.mark.parametrize("script", ["bin/stripe-events", "billing"])
 def test_a_persons_scripts_find_the_python_that_was_installed_into(script, tmp_path):
-    """As in the README's production path: pip install into a Python of one's own, no .venv here."""
+    """As in the README for production: pip installs into another Python, and there is no .venv."""
     for name in ("bin", "cli", "doctor", "shared", "worker"):
         shutil.copytree(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "billing", tmp_path)

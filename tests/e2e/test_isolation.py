@@ -1,4 +1,4 @@
-"""A slow event service holds up its own notifications and nothing else."""
+"""A slow event service delays its own notifications and nothing else."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from shared.work.kinds import EVENTS, NOTIFICATIONS, Kind
 from tests.servers import PATIENCE_SECONDS
 
 THREADS = 4
-# Longer than everything else here takes together.
+# Seconds: longer than everything else in these tests together.
 SLOW_SECONDS = 9.0
 VERY_SLOW_SECONDS = 15.0
 
 
 @pytest.fixture
 def stage() -> Iterator[Stage]:
-    # As in the Procfile and the compose file: a process of its own serves the notifications.
+    # As in the Procfile and the compose file, a separate process serves the notifications.
     crew = Crew(workers=1, notifiers=1, upkeeps=1)
     patient = {
         "EVENT_SERVICE_TIMEOUT_SECONDS": "10",
@@ -40,7 +40,7 @@ def pay(stage: Stage) -> str:
 
 
 def heard(stage: Stage) -> list[dict[str, Any]]:
-    """List the notifications that were taken, as they were sent."""
+    """List the accepted notifications, as they were sent."""
     answer = requests.get(f"{stage.receiver}/notifications", timeout=10)
     return [one["body"] for one in answer.json()["data"]]
 

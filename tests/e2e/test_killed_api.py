@@ -1,4 +1,4 @@
-"""The API dies between Stripe's answer and ours: the same key gives the first payment."""
+"""The API dies between Stripe's answer and its own: the same key returns the first payment."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ KEY = {"Authorization": "Bearer sk_test_tests_0123456789"}
 
 
 def payments_at_stripe(parts: Parts) -> list[dict[str, Any]]:
-    """List the payment intents Stripe made."""
+    """List the payment intents that Stripe made."""
     answer = requests.get(f"{parts.stripe}/v1/payment_intents", headers=KEY, timeout=10)
     payments: list[dict[str, Any]] = answer.json()["data"]
     return payments
 
 
 def kill_the_api(parts: Parts) -> None:
-    """Kill the server and every process of it, as a machine that loses power does."""
+    """Kill the server and all its processes, as a power cut does."""
     server = psutil.Process(parts.processes["api"].pid)
     family = [*server.children(recursive=True), server]
     for process in family:

@@ -1,4 +1,4 @@
-"""One line for each request and each attempt, and no more than a payment is worth."""
+"""Log lines: one for each request and attempt, and a limited size for each payment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.servers import wait_until
 
 Json = dict[str, Any]
 PAYMENTS = 20
-# What docs/going-live.md plans with, and a little: it was 7 kB once.
+# Bytes: the figure of docs/going-live.md and some more; it was 7 kB once.
 MOST_BYTES = 3_300
 OURS = re.compile(r"^\S+ (?:api|worker|notifier|upkeep) +\| (\{.*\})$", re.MULTILINE)
 OURS_ALONE = re.compile(r"\{.*\}")
@@ -23,7 +23,7 @@ METADATA = {"event_id": "123", "user_id": "456"}
 
 
 def lines_of(text: str) -> list[tuple[Json, int]]:
-    """Give the lines of our own processes, each with its length in bytes."""
+    """Return the lines of the service's processes, each with its length in bytes."""
     return [(json.loads(line), len(line.encode()) + 1) for line in OURS.findall(text)]
 
 
@@ -51,7 +51,7 @@ def test_every_line_of_a_process_of_ours_is_json_from_start_to_stop(tmp_path: Pa
     with service(tmp_path, LOG_FORMAT="json") as running:
         log = running.log
         assert running.pay("pm_card_visa").status_code == 200
-        # Then the worker and the notifier have started: one that has not stops without a word.
+        # By then the worker and the notifier have started: before, a stop writes no line.
         wait_until(lambda: running.notifications(type="payment.succeeded"), "the payment is told")
     lines = re.findall(
         r"^\S+ (api|worker|notifier|upkeep|flower) +\| (.*)$", log.read_text(), re.MULTILINE

@@ -1,4 +1,4 @@
-"""Planted secrets and a card number: everything is driven, then every place is searched."""
+"""Secrets and card numbers are planted and every route is used; then every place is searched."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ SECRETS = ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "EVENT_SERVICE_SECRET")
 
 
 def run_file(folder: Path) -> dict[str, str]:
-    """Read what the run told its processes, secrets among it."""
+    """Read the settings that the run gave its processes, with secrets."""
     text = (folder / "data" / "run.env").read_text()
     return dict(part.split("=", 1) for part in shlex.split(text))
 
 
 def drive(running: Service) -> str:
-    """Use every route, well and badly, with card numbers where none belongs; give a payment."""
+    """Use every route, correctly and not, with card numbers in wrong places; return a payment."""
     session = requests.Session()
     session.headers["Authorization"] = f"Bearer {CALLER}"
 
@@ -65,7 +65,7 @@ def drive(running: Service) -> str:
 
 
 def everything_in(client: Redis) -> str:
-    """Render every key of the store with its value."""
+    """Render every key of Redis with its value."""
     shown = []
     for name in client.scan_iter("*"):
         kind = client.type(name)
@@ -82,7 +82,7 @@ def everything_in(client: Redis) -> str:
 
 @pytest.fixture
 def places(tmp_path: Path) -> dict[str, str]:
-    """Drive a whole service and collect all it wrote and shows."""
+    """Use all of a service, and collect everything that it wrote and shows."""
     with service(tmp_path, API_KEYS=CALLER, OPERATOR_KEYS=OPERATOR, LOG_LEVEL="DEBUG") as running:
         payment = drive(running)
         wait_until(

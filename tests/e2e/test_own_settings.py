@@ -1,4 +1,4 @@
-"""Each process of a run holds its own secrets only: planted ones are looked for in all of them."""
+"""Each process of a run has its own secrets only: planted ones are searched in all processes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MODULES = {
 
 
 def processes_of(run: psutil.Process) -> dict[str, list[psutil.Process]]:
-    """Sort a run's processes by their names in the Procfile, with their children; Valkey too."""
+    """Group a run's processes, with children, by their names in the Procfile; Valkey, too."""
     by_name: dict[str, list[psutil.Process]] = {}
     for child in run.children():
         command = child.cmdline()
@@ -67,7 +67,7 @@ def test_no_process_holds_what_is_anothers(tmp_path: Path) -> None:
         if name in GUARDED
     }
     assert {"STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"} <= set(secrets)
-    secrets["SANDBOX_WEBHOOK_SECRET"] = secrets["STRIPE_WEBHOOK_SECRET"]  # the two ends of one
+    secrets["SANDBOX_WEBHOOK_SECRET"] = secrets["STRIPE_WEBHOOK_SECRET"]  # shared by both
     for name, texts in environments.items():
         own = GIVEN.get(name, frozenset())
         known = {secrets[variable] for variable in own}

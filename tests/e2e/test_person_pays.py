@@ -1,4 +1,4 @@
-"""A person pays in a browser, and the event service is told: every process is real."""
+"""A person pays in a browser, and the event service is notified: every process is real."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_from_the_checkout_page_to_the_notification(page: Page, running: Service
 
 
 def told_of(running: Service, payment: str, *types: str) -> dict[str, Json] | None:
-    """Return the notifications of a payment by type, once all these types are there."""
+    """Return the notifications of a payment by type, as soon as all these types have arrived."""
     came = running.notifications(payment_intent_id=payment)
     by_type = {item["type"]: item for item in came}
     return by_type if by_type.keys() >= set(types) else None

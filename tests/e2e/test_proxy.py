@@ -51,7 +51,7 @@ def make_certificate(folder: Path) -> Path:
 
 
 class Proxy:
-    """A running nginx whose upstreams can be taken out and put back."""
+    """A running nginx whose upstreams can be removed and added again."""
 
     def __init__(self, url: str, folder: Path, running: subprocess.Popen[str]) -> None:
         self.url = url
@@ -70,12 +70,12 @@ class Proxy:
         assert text != self._file.read_text()
         self._file.write_text(text)
         self._running.send_signal(signal.SIGHUP)
-        time.sleep(1)  # as the procedure says
+        time.sleep(1)  # as docs/releases.md says
 
 
 @contextmanager
 def nginx(folder: Path, port: int, upstreams: tuple[int, int]) -> Iterator[Proxy]:
-    """Run the example with this machine's ports and a certificate of its own."""
+    """Run the example with free ports and its own certificate."""
     text = (ROOT / "deploy/proxy/nginx.conf").read_text()
     for old, new in (
         ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
@@ -103,7 +103,7 @@ def answers(url: str) -> bool:
 
 
 class Apis:
-    """The API processes: each can be replaced."""
+    """The APIs, each of which can be replaced."""
 
     def __init__(self, parts: Parts, ports: tuple[int, int], stack: ExitStack) -> None:
         self._parts = parts

@@ -1,4 +1,4 @@
-"""The README's story on the real processes: every command as printed, every card as promised."""
+"""The README's commands, as printed, on the real processes; each card as described."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def running(open_service: Service) -> Service:
 
 
 def commands(*headings: str) -> list[str]:
-    """Collect the bash blocks under the README's headings, in order."""
+    """Collect the bash blocks under these headings of the README, in order."""
     sections = re.split(r"\n##+ ", README)
     chosen = [text for text in sections if text.split("\n", 1)[0] in headings]
     assert len(chosen) == len(headings)
@@ -86,7 +86,7 @@ def test_the_real_stripe_cli_reaches_the_event_service(running: Service, tmp_pat
 
     def types() -> list[str]:
         notifications = [item["type"] for item in running.notifications()[before:]]
-        # The fees are told some seconds later.
+        # The fees are notified some seconds later.
         return [name for name in notifications if name != "payment.settled"]
 
     wait_until(lambda: len(types()) >= 4, "four notifications of what was triggered")

@@ -1,4 +1,4 @@
-"""A called-off event is refunded by the real processes, while they are killed at random."""
+"""The real processes refund an event that was called off, while they are killed at random."""
 
 from __future__ import annotations
 

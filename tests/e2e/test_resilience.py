@@ -1,4 +1,4 @@
-"""Stops, restarts and outages of single processes, each with the time it may cost."""
+"""Stops, restarts and outages of single processes, each with a limit of time."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tests.servers import PATIENCE_SECONDS
 from tests.stopwatch import Stopwatch
 
 Json = dict[str, Any]
-# What a restart of the store may cost; measured are about two seconds.
+# Seconds that a restart of Redis may cost; about two were measured.
 RECONNECT_SECONDS = 15.0
 
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
-    # One for all: each test leaves every process running, and asks after its own payments.
-    # Reconcile out of the way: what is proven here may not be its doing.
-    # Few threads, so that a slow machine, too, has work left when it is to have some.
+    # Shared by all tests: each leaves every process running, and checks its own payments.
+    # Without reconcile, which could hide a failure.
+    # Few threads, so that work is left when the test needs it, also on a slow machine.
     with Stage(RECONCILE_INTERVAL_SECONDS="3600", WORKER_CONCURRENCY="4") as stage:
         yield stage
 
@@ -36,7 +36,7 @@ def pay(stage: Stage, number: int = 0) -> str:
 
 
 def pay_at_stripe(stage: Stage) -> str:
-    """Take a payment without our API: the webhook is all we hear of it."""
+    """Make a payment at Stripe directly: the service learns of it by the webhook only."""
     answer = requests.post(
         f"{stage.sandbox}/v1/payment_intents",
         {
@@ -54,7 +54,7 @@ def pay_at_stripe(stage: Stage) -> str:
 
 
 def notified_payments(stage: Stage) -> set[str]:
-    """Give the payments the event service took the news of."""
+    """Return the payments whose notification was accepted."""
     listed = requests.get(f"{stage.receiver}/notifications", timeout=10).json()["data"]
     return {
         entry["body"]["data"]["payment_intent_id"]
@@ -76,7 +76,7 @@ def now_ms(stage: Stage) -> int:
 
 
 def lapsed(stage: Stage, kind: Kind, since_ms: int) -> dict[str, str]:
-    """Give the items recorded since then that had to wait until somebody's lease ended."""
+    """Return the items recorded since then that had to wait for the end of a lease."""
     ids = stage.redis.zrange(Keys().index(kind), since_ms, "+inf", byscore=True)
     crashes = {item: stage.redis.hget(Keys().item(kind, item), "crashes") for item in ids}
     return {item: count for item, count in crashes.items() if count != "0"}
@@ -90,7 +90,7 @@ def test_a_worker_told_to_stop_finishes_or_hands_back_what_it_holds(stage: Stage
     slowly = {"status": 200, "delay_seconds": 1.5}
     requests.post(f"{stage.receiver}/_control/faults", json=slowly, timeout=5).raise_for_status()
     paid = {pay(stage, number) for number in range(40)}
-    # More than its threads can hold: the rest is fetched in advance or in the queue.
+    # More than its threads can process: the rest is prefetched or in the queue.
     wait_until(lambda: notified_payments(stage) & paid, "the first is told", PATIENCE_SECONDS)
 
     second.start()

@@ -1,4 +1,4 @@
-"""A release under load: API processes and workers are replaced, and no caller notices."""
+"""A release under load: API processes and workers are replaced, and no request fails."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.servers import wait_until
 
 
 def replace_worker(parts: Parts, name: str) -> None:
-    """Stop a worker as a deploy does and start its successor."""
+    """Stop a worker as a release does, and start a new one."""
     parts.processes[name].terminate()
     assert parts.processes[name].wait(30) == 0
     start_worker(parts, f"{name}-new")
@@ -27,7 +27,7 @@ def start_worker(parts: Parts, name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)  # replaces four processes; about 25 s on a free machine
+@pytest.mark.timeout(240)  # replaces four processes; about 25 s on a machine without other load
 @pytest.mark.long
 def test_a_rolling_restart_fails_no_request_and_loses_nothing(
     valkey_url: str, tmp_path: Path

@@ -1,4 +1,4 @@
-"""`./billing` and the demo find the run beside them, set from another window's shell."""
+"""`./billing` and the demo, in another window, find the service that `make run` started."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KEYS = {"API_KEYS": "shop:key-of-another-window-7f3a", "OPERATOR_KEYS": "ann:ope
 
 
 def bare(folder: Path) -> dict[str, str]:
-    """Give the environment of a new window, which knows no more than where the data are."""
+    """Return the environment of a new window, with DATA_DIR only."""
     known = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return known | {"DATA_DIR": str(folder / "data"), "PYTHON": sys.executable}
 

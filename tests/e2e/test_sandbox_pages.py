@@ -1,4 +1,4 @@
-"""A person with a browser at the sandbox's pages, JavaScript switched off throughout."""
+"""A person with a browser at the sandbox's pages, without JavaScript."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.servers import ROOT, receiver, sandbox, wait_until
 
 pytestmark = pytest.mark.browser
 KEY = "sk_test_browser_0123456789"
-# WCAG 2 AA for text of ordinary size.
+# WCAG 2 AA for text of normal size.
 LEAST_CONTRAST = 4.5
 
 
@@ -35,14 +35,14 @@ def api(url: str) -> Api:
 
 @pytest.fixture
 def shop() -> Iterator[Receiver]:
-    """Be the shop: the page a payer comes back to, and where its webhooks arrive."""
+    """Run a shop: the page to which a payer returns, and the target of its webhooks."""
     with receiving() as receiver:
         yield receiver
 
 
 @pytest.fixture
 def checkout(api: Api, shop: Receiver) -> Iterator[Any]:
-    """Open checkouts, and listen to what becomes of them; `secret` verifies it."""
+    """Open checkouts, and receive their webhooks; `secret` verifies them."""
     endpoint = api.made(
         "/v1/webhook_endpoints", {"url": shop.url + "/hook", "enabled_events[]": "*"}
     )
@@ -66,7 +66,7 @@ def checkout(api: Api, shop: Receiver) -> Iterator[Any]:
 
 
 def choose(page: Page, test_card: str) -> None:
-    """Pay with one of the cards that stand ready."""
+    """Pay with one of the offered cards."""
     page.get_by_label("Test card").select_option(test_card)
     page.get_by_role("button", name="with the test card").click()
 
@@ -257,7 +257,7 @@ def test_what_people_wrote_is_shown_and_never_run(
     attack = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
     intent = pay(api, description=attack, **{f"metadata[{attack[:40]}]": attack})["id"]
     session = checkout(name=attack)
-    context = browser.new_context()  # with JavaScript: it could run if it were there
+    context = browser.new_context()  # with JavaScript, so that a script in the page would run
     window = context.new_page()
     for address in (url, f"{url}/payments/{intent}", f"{url}/events", session["url"]):
         window.goto(address)

@@ -1,4 +1,4 @@
-"""A fail-over by Sentinel under load: the primary is killed, nothing accepted is lost."""
+"""A fail-over by Sentinel under load: the primary is killed, and no accepted work is lost."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PAYMENTS = 25
 
 @dataclass
 class Cluster:
-    """A primary, a replica and three Sentinels, all on loopback."""
+    """A primary, a replica and three Sentinels on loopback."""
 
     primary: Any
     replica_port: int
@@ -38,7 +38,7 @@ class Cluster:
 
 @contextmanager
 def cluster(folder: Path) -> Iterator[Cluster]:
-    """Run a replicated Valkey watched by Sentinels that decide within a second."""
+    """Run a replicated Valkey with Sentinels that decide within a second."""
     first, second = free_ports(2)
     kept = ["--appendonly", "yes", "--appendfsync", "always", "--bind", "127.0.0.1", "--save", ""]
     with ExitStack() as stack:
@@ -124,12 +124,12 @@ def test_a_failover_under_load_loses_nothing(tmp_path: Path) -> None:
 def _ordered(sentinel: Redis) -> bool:
     try:
         return bool(sentinel.execute_command("SENTINEL", "FAILOVER", "billing"))
-    except RedisError:  # it is not yet sure of the replica
+    except RedisError:  # it does not know the replica yet
         return False
 
 
 def refund_as_a_good_client(url: str, payment: str, number: int) -> tuple[str, float]:
-    """Refund a little under one key until it is accepted; give the job and the seconds of 503."""
+    """Repeat a refund under one key until it is accepted; return the job and the seconds of 503."""
     body, refused_at = {"payment_intent_id": payment, "amount": 1}, None
     for _ in range(480):
         try:
@@ -155,7 +155,7 @@ def refund_as_a_good_client(url: str, payment: str, number: int) -> tuple[str, f
 @pytest.mark.timeout(300)
 @pytest.mark.long
 def test_a_failover_leaves_no_caller_in_the_dark_and_misleads_no_receiver(tmp_path: Path) -> None:
-    """The primary goes on while the replica is promoted: a partition, or a command."""
+    """The primary continues while the replica is promoted: after a partition, or by a command."""
     jobs: list[tuple[str, float]] = []
     with (
         cluster(tmp_path) as redis,

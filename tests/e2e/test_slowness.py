@@ -1,4 +1,4 @@
-"""Nobody slow holds anybody up: each trouble of `bin/slow`, and what others notice of it."""
+"""Each kind of slowness of `bin/slow`, and the latency and errors that other callers see."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from slow.run import Trouble, probe, staged
 from tests.servers import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.slow
-# Whoever begins in this time meets the trouble, which goes on until all who began are answered.
+# Seconds in which calls begin; the slowness lasts until all of these are answered.
 SECONDS = 2.0
-# On a busy machine; a quiet one needs a tenth. Without its protection each trouble takes 8 s or,
-# for 30 s, everything.
+# Seconds on a busy machine; a quiet one needs a tenth. Without its protection each kind takes 8 s,
+# or stops everything for 30 s.
 QUICK_SECONDS = 5.0
-# What may answer late or 503 while its peer is ill.
+# Probes that may be late or answered 503 while their peer is slow.
 NEEDS_STRIPE = {"payment"}
 NEEDS_REDIS = {"payment", "webhook", "metrics"}
 ROWS: list[tuple[Trouble, set[str]]] = [
@@ -41,7 +41,7 @@ ROWS: list[tuple[Trouble, set[str]]] = [
     (troubles.costly_texts, set()),
     (troubles.process_stopped, set()),
 ]
-# The peers of these rows are slow for as long as a person would wait.
+# The peers of these kinds are slow for as long as a person would wait.
 SLOWEST = (troubles.stripe_slow, troubles.stripe_drips, troubles.redis_slow)
 REDIS_ANSWER_SECONDS = 6.0
 
@@ -69,7 +69,7 @@ def test_whoever_is_slow_holds_nobody_up(
             assert not stage.failures, (name, stage.failures)
             assert stage.p99 < QUICK_SECONDS, (name, str(stage))
     if ill is NEEDS_REDIS:
-        # Stripe hears in time that it must come again.
+        # Stripe is answered 503 in time, so that it sends the event again.
         assert seen["webhook"].p99 < REDIS_ANSWER_SECONDS, str(seen["webhook"])
 
 
@@ -93,7 +93,7 @@ def test_no_request_fails_when_the_service_is_replaced_or_stopped(
 
 
 def serving(api: Service) -> list[psutil.Process]:
-    """List the API's processes that serve: those that have no children."""
+    """List the serving processes of the API: those without children."""
     family = psutil.Process(api.pid).children(recursive=True)
     return [one for one in family if one.is_running() and not one.children()]
 
@@ -110,7 +110,7 @@ def test_a_process_that_hangs_is_replaced_and_swallows_nothing(stage: Stage) -> 
     stopped.suspend()
     for _ in range(50):
         assert requests.get(f"{stage.api}/health", timeout=2).ok
-    # By its beginning, too: on a busy machine its number is another's before we look.
+    # Compared by start time, too: on a busy machine another process may get its number.
     wait_until(lambda: not stopped.is_running(), "it is ended", PATIENCE_SECONDS)
     wait_until(lambda: len(serving(api)) == 2, "another one serves", PATIENCE_SECONDS)
     assert requests.get(f"{stage.api}/health", timeout=2).ok

@@ -1,4 +1,4 @@
-"""A crash that tore the last command in the append-only file is told wherever a person looks."""
+"""A crash that cut the last command in the append-only file is shown wherever a person looks."""
 
 from __future__ import annotations
 
@@ -25,4 +25,4 @@ def test_a_torn_last_command_is_told_at_start_on_the_console_and_by_the_doctor(
         (finding,) = requests.get(f"{second.url()}/ops/queues", timeout=5).json()["store_findings"]
         assert (finding["level"], "has been dropped" in finding["what"]) == ("warning", True)
         metrics = requests.get(f"{second.url()}/metrics", timeout=5).text
-        assert 'billing_store_findings{level="warning"} 2.0' in metrics  # maxmemory, and this
+        assert 'billing_store_findings{level="warning"} 2.0' in metrics  # maxmemory and the notice

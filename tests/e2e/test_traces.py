@@ -1,4 +1,4 @@
-"""One trace from a caller's request through the queue to the event service, seen by a collector."""
+"""One trace from a caller's request through the queue to the event service, in a collector."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.servers import wait_until
 
 
 class Collector(ThreadingHTTPServer):
-    """Take spans by OTLP over HTTP and keep their names by trace."""
+    """Receives spans by OTLP over HTTP and stores their names by trace."""
 
     daemon_threads = True
 
@@ -28,7 +28,7 @@ class Collector(ThreadingHTTPServer):
         self.names: dict[str, set[tuple[str, str]]] = {}
 
     def take(self, payload: bytes) -> None:
-        """Keep the spans of one export."""
+        """Store the spans of one export."""
         request = ExportTraceServiceRequest.FromString(payload)
         for resource in request.resource_spans:
             (process,) = (
@@ -53,7 +53,7 @@ class Ears(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Write no log line."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A start that cannot go well says why, in a sentence; the processes are the real ones."""
+"""A start that fails says why in one sentence; the processes are the real ones."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from local.embedded_valkey import valkey_binary
 from tests.e2e.running import PORTS
 from tests.servers import ROOT, free_port, free_ports, process, wait_until
 
-OUTAGE_SECONDS = 15.0  # Celery tries to connect after 2, 4, 6 s; upkeep every half second
+OUTAGE_SECONDS = 15.0  # Celery tries to connect after 2, 4 and 6 s, upkeep every half second
 
 
 @pytest.mark.slow
@@ -26,7 +26,7 @@ def test_a_redis_that_is_not_there_yet_is_said_once_and_waited_for(tmp_path):
     log = tmp_path / "log"
     command = [sys.executable, str(ROOT / "app.py"), "--sandbox"]
     with process(*command, environment=variables, log=log):
-        time.sleep(OUTAGE_SECONDS)  # the outage is the parameter
+        time.sleep(OUTAGE_SECONDS)  # the kind of outage is the parameter
         text = log.read_text()
         assert "Redis does not answer yet" in text
         assert "Traceback" not in text

@@ -1,4 +1,4 @@
-"""Card numbers in text: every spelling of one is found, and what only looks like one is not."""
+"""Card numbers in text: every spelling is found, and similar numbers are not."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from shared.card_numbers import (
     redact_card_numbers,
 )
 
-# Published test numbers: no card's, but of each issuer's range, length and check digit.
+# Published test numbers with each issuer's range, length and check digit; they are no cards.
 NUMBERS = """
 4242424242424242 4000056655665556 4000000000003220 4111111111111111 4000000000000000006
 5555555555554444 5200828282828210 5105105105105100 2223003122003222 2221000000000009
@@ -33,7 +33,7 @@ NUMBERS = """
 
 
 def grouped(number: str, gap: str) -> str:
-    """Write a number as it stands on the card."""
+    """Group the digits of a number as on a card."""
     if len(number) in (14, 15):
         return gap.join((number[:4], number[4:10], number[10:]))
     return gap.join(number[place : place + 4] for place in range(0, len(number), 4))
@@ -87,7 +87,7 @@ GLUED = [
     "3782822463100051234",
     "55555555555544443412",
 ]
-# Lengths that ordinary numbers have too: only with something beside them.
+# Lengths of ordinary numbers: they count as card numbers only with a word beside them.
 EVIDENT = [
     "4222222222222",
     "4222 222 222 222",
@@ -136,7 +136,7 @@ def moment() -> datetime:
 
 
 def ean13() -> str:
-    """Write an article number with its own check digit (weights 1 and 3)."""
+    """Build an article number with its check digit (weights 1 and 3)."""
     body = digits(12)
     total = sum(int(d) * (3 if place % 2 else 1) for place, d in enumerate(body))
     return body + str(-total % 10)
@@ -228,12 +228,12 @@ HOSTILE = [
 
 @pytest.mark.parametrize("pattern", HOSTILE)
 def test_four_times_the_text_takes_about_four_times_the_time(pattern: str) -> None:
-    """A square would make it sixteen times here, and hold a thread up for minutes at a megabyte."""
+    """With quadratic time it would be sixteen times, and minutes for a megabyte."""
 
     def seconds(length: int) -> float:
         text = (pattern * length)[:length]
         tries = []
-        gc.disable()  # its turn may fall into either measurement
+        gc.disable()  # garbage collection may fall into either measurement
         for _ in range(5):
             started_at = time.process_time()
             holds_card_number(text)

@@ -1,4 +1,4 @@
-"""The audit of a chaos run: each promise broken in turn, and each time it must say so."""
+"""The audit of a chaos run: each promise is broken in turn, and the audit must report it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def notification(type_: str, sequence: int, **data: Any) -> Json:
 
 
 def honest() -> Evidence:
-    """Give the evidence of a run in which all went well: a payment, a refund, a refused one."""
+    """Return the evidence of a run without violations: a payment, a refund, a refused refund."""
     events = [("evt_1", "payment_intent.succeeded", "pi_1"), ("evt_2", "refund.created", "re_1")]
     return Evidence(
         books={

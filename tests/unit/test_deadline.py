@@ -1,4 +1,4 @@
-"""Deadlines: the earliest counts, and none is left behind."""
+"""Deadlines: the earliest counts, and each ends with its block."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""What follows from each answer of the event service, and what is sent to it."""
+"""The result of a delivery for each answer of the event service, and the request that is sent."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ CLAIMED_AT_MS = 1_764_000_000_000
 
 
 class Peer:
-    """An event service that gives one answer and remembers what it was sent."""
+    """An event service that gives one answer and records the requests."""
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
         self.sent: list[tuple[bytes, dict[str, str]]] = []
 
     def post(self, body: bytes, headers: dict[str, str]) -> Answer:
-        """Take a notification."""
+        """Accept a notification."""
         self.sent.append((body, headers))
         return self.answer
 
 
 class Runtime:
-    """What a delivery needs of a worker."""
+    """The part of a worker's runtime that a delivery needs."""
 
     def __init__(self, answer: Answer, secrets: tuple[str, ...] = (NOTIFICATION_SECRET,)) -> None:
         self.settings = make_settings(
@@ -57,7 +57,7 @@ class Runtime:
 
 @pytest.fixture
 def breaker(monkeypatch: pytest.MonkeyPatch) -> MagicMock:
-    """Give the breaker that deliveries tell of the event service's health."""
+    """Give the breaker to which deliveries report."""
     kept = MagicMock()
     monkeypatch.setattr(delivery, "Breaker", lambda store: (kept.of(store), kept)[1])
     return kept
@@ -70,7 +70,7 @@ def _longest_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def claim(attempts: int = 1, age_seconds: float = 0, **fields: str) -> Claim:
-    """Make a claim on a notification of some age, at its n-th attempt."""
+    """Build a claim of a notification with an age and a number of attempts."""
     kept = {
         "recorded_at": str(CLAIMED_AT_MS - round(age_seconds * 1000)),
         "payment_id": "pi_1",
@@ -83,7 +83,7 @@ def claim(attempts: int = 1, age_seconds: float = 0, **fields: str) -> Claim:
 
 
 def delivered(answer: Answer, one: Claim | None = None) -> Any:
-    """Make one attempt at a peer with an answer; give the result."""
+    """Make one attempt that gets this answer; return the result."""
     return deliver(Runtime(answer), one or claim())  # type: ignore[arg-type]  # all it uses
 
 
@@ -152,7 +152,7 @@ def test_the_first_try_waits_until_the_replicas_have_its_number(
 
 
 def sent(runtime: Runtime, one: Claim) -> tuple[bytes, dict[str, str]]:
-    """Give what one attempt sends."""
+    """Return the request of one attempt."""
     deliver(runtime, one)  # type: ignore[arg-type]  # all it uses
     [result] = runtime.event_service.sent
     return result

@@ -1,4 +1,4 @@
-"""Ids that are made here never look like a card's number, which is refused and masked."""
+"""Generated ids never look like a card number, which would be refused or masked."""
 
 import hashlib
 

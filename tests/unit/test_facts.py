@@ -1,4 +1,4 @@
-"""The fold of facts: a join, whatever the order, and the one place that decides what is news."""
+"""The fold of facts: a join in any order, which decides the facts to notify."""
 
 from __future__ import annotations
 

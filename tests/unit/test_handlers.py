@@ -1,4 +1,4 @@
-"""Handlers in isolation: what cannot be seen through the front door."""
+"""Handlers alone: cases that a webhook cannot produce."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Json = dict[str, Any]
 
 
 class Stripe:
-    """Stripe, as far as handlers look things up there."""
+    """The calls to Stripe that handlers make."""
 
     def __init__(self, refunds: list[Json] | BillingError) -> None:
         self.refunds = refunds

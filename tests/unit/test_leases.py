@@ -1,4 +1,4 @@
-"""Leases: longer than the longest attempt, and no longer than that."""
+"""Leases: longer than the longest attempt, but not much longer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""With a live key nothing that can be guessed, and no open door, is accepted at start."""
+"""With a live key, guessable secrets and missing keys prevent the start."""
 
 from __future__ import annotations
 

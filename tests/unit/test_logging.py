@@ -1,4 +1,4 @@
-"""Log lines: ours and a library's come out alike, with their ids and without secrets."""
+"""Log lines: those of libraries have the form of our own, with ids and without secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who must act decides what follows from a failed attempt."""
+"""The policy: what follows from a failed attempt depends on who must act."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REFUSALS = [CallerError("No."), Misconfigured("Wrong key."), Inconsistent("Impos
 
 
 class LongestPause(Random):
-    """Dice that show the most they may, so that a pause says how it was worked out."""
+    """Dice that always give the highest value, so that a pause shows how it was computed."""
 
     def uniform(self, a: float, b: float) -> float:
         return a + b
@@ -35,7 +35,7 @@ def _longest_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def claim(attempts: int = 1, age_seconds: float = 0, kind: Kind = EVENTS) -> Claim:
-    """Make a claim on an item of some age, at its n-th attempt."""
+    """Build a claim of an item with an age and a number of attempts."""
     fields = {"recorded_at": "1000000"}
     at_ms = 1_000_000 + round(age_seconds * 1000)
     return Claim(kind, "evt_1", fields, None, "1", attempts, 0, at_ms, {}, "")

@@ -1,4 +1,4 @@
-"""What others sent can neither steer a terminal nor show a password."""
+"""Texts from outside can neither control a terminal nor show a password."""
 
 from __future__ import annotations
 

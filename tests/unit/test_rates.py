@@ -1,4 +1,4 @@
-"""Rates: which figures are drawn, and how long most notifications took."""
+"""Rates: the figures of the console, and the delay of most notifications."""
 
 import pytest
 
@@ -37,7 +37,7 @@ def test_a_figure_belongs_to_one_rate_or_to_none(series, rate):
 
 
 def spread(**counts):
-    """Give how many delays fell into each part, by its number."""
+    """Build the number of delays in each part, by the number of the part."""
     return [counts.get(f"of_{number}", 0) for number in range(len(DELAY_BUCKETS) + 1)]
 
 
@@ -46,8 +46,8 @@ def spread(**counts):
     [
         (spread(), 0.5, None),
         ([], 0.99, None),
-        (spread(of_0=4), 0.5, 0.5),  # half of them below the middle of 0 to 1 s
-        (spread(of_0=50, of_4=50), 0.99, 9.9),  # 49 of the 50 between 5 and 10 s
+        (spread(of_0=4), 0.5, 0.5),  # half of them are below the middle of 0 to 1 s
+        (spread(of_0=50, of_4=50), 0.99, 9.9),  # 49 of the 50 are between 5 and 10 s
         (spread(of_12=1), 0.5, 86_400.0),  # beyond the last bound
         (spread(of_0=99, of_12=1), 0.99, 1.0),
     ],

@@ -1,4 +1,4 @@
-"""What never reaches a log line: secrets, keys, card numbers."""
+"""Secrets, keys and card numbers never reach a log line."""
 
 import pytest
 

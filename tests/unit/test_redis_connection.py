@@ -1,4 +1,4 @@
-"""One address of Redis: read once, spelled for redis-py and for Celery, or refused by all."""
+"""The URL of Redis: read once, converted for redis-py and for Celery, or refused."""
 
 import ssl
 

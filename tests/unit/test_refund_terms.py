@@ -1,4 +1,4 @@
-"""What each payment of a batch is refunded: shares, fees, rounding, and what is left out."""
+"""The refund of each payment of a batch: shares, fees, rounding, payments that are left out."""
 
 from decimal import Decimal
 
@@ -52,7 +52,7 @@ def payment(**changes: object) -> PaymentSummary:
         ({}, Terms(keep_fee="stripe_fee"), 941),
         ({}, Terms(percent=Decimal(50), keep_fee=100), 400),
         ({"amount_refunded": 700}, Terms(keep_fee=50), 250),
-        # 59 dollars' cents of 1,000 for 1,500 of the payment: 88.5, and the fee is rounded up.
+        # A fee of 59 of 1,000 US cents for a payment of 1,500: 88.5, and the fee is rounded up.
         (
             {"amount_received": 1500, "settlement_currency": "usd"},
             Terms(keep_fee="stripe_fee"),

@@ -1,4 +1,4 @@
-"""When to try again: bounds, growth, jitter and the peer's own word."""
+"""The delay before a retry: bounds, growth, jitter and `Retry-After`."""
 
 from random import Random
 

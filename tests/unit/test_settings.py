@@ -1,4 +1,4 @@
-"""Settings: all problems at once, nothing unsafe with real money, no secret ever shown."""
+"""Settings: all problems are reported, live keys need safe settings, secrets are hidden."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def load_for(monkeypatch: pytest.MonkeyPatch, *processes: Process, **variables: 
 
 
 def held(settings: Settings) -> set[str]:
-    """Name the guarded settings that are not empty."""
+    """List the secret settings that are not empty."""
     shown = {name: getattr(settings, name.lower()) for name in GOOD | SECRETS}
     return {
         name

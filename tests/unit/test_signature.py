@@ -1,4 +1,4 @@
-"""Our check of a webhook's signature, held against the SDK's."""
+"""Our check of a webhook's signature, compared with the SDK's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FORGED = signed(secret=OTHER).rpartition("=")[2]
 
 @pytest.fixture(autouse=True)
 def _now(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stop the clock: the headers are of now however late their test comes."""
+    """Stop the clock, so that the headers are current however late a test runs."""
     monkeypatch.setattr(time, "time", lambda: NOW)
 
 

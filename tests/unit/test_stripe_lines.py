@@ -1,4 +1,4 @@
-"""The lines to Stripe: how many calls at a time, and when the others come back."""
+"""The limit on calls to Stripe at a time, and the times of the next tries."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_who_is_put_off_comes_back_in_turns_as_calls_end() -> None:
         delays = [put_off(lines, 3) for _ in range(100)]
     assert delays == sorted(delays)
     assert delays[0] == SHORTEST_SECONDS
-    # A hundred calls of 0.03 s, three at a time, are a second.
+    # A hundred calls of 0.03 s, three at a time, take a second.
     assert 0.5 < delays[-1] < 5
 
 

@@ -1,4 +1,4 @@
-"""Refunds that may not be listed: whatever comes of sums and refunds, each money is told once."""
+"""Refunds that may not be listed: in any order of events each amount is notified once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Refund:
-    """A refund that was made in a second, and failed in a later one or never."""
+    """A refund, the second in which it was made, and that in which it failed, if it did."""
 
     id: str
     amount: int
@@ -28,7 +28,7 @@ class Refund:
 
 @dataclass(frozen=True)
 class Life:
-    """The refunds of a charge, and those that one `charge.refunded` tells together."""
+    """The refunds of a charge, and those that one `charge.refunded` reports together."""
 
     refunds: list[Refund]
     sums: list[Fact]
@@ -106,7 +106,7 @@ def lives(draw: st.DrawFn, *, may_fail: bool = False, together: bool = False) ->
 
 
 def heard(facts: list[Fact]) -> tuple[list[Fact], Json]:
-    """Fold facts one by one; give what is told, each id once, and what is known."""
+    """Fold facts one by one; return the notifications, each id once, and the final state."""
     notified: dict[str, Fact] = {}
     known: Json = {}
     for fact in facts:

@@ -12,7 +12,7 @@ from tests.unit.sandbox.worlds import Bench
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    """Give a world; whatever a test did in it, its journal has to say the same at the end."""
+    """Give a world; at the end of the test its journal must contain the same objects."""
     bench = Bench(tmp_path)
     yield bench
     bench.keeper.close()

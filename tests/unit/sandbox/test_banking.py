@@ -1,4 +1,4 @@
-"""What banks and Radar bring about is written down like everything else (see `bench`)."""
+"""Changes that banks and Radar cause are recorded like all others (see `bench`)."""
 
 from __future__ import annotations
 

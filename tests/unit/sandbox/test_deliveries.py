@@ -1,4 +1,4 @@
-"""Deliveries over real sockets, in sandbox time: no test waits for a retry."""
+"""Deliveries over real sockets, by the sandbox's clock, so that no test waits for a retry."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 SECRET = "whsec_deliveries"
-LIMIT_SECONDS = 5.0  # a laden machine; the tests need milliseconds
+LIMIT_SECONDS = 5.0  # seconds on a busy machine; the tests need milliseconds
 
 
 class Endpoint:
-    """An endpoint that notes what comes and answers as told, first answers first."""
+    """An endpoint that records requests and gives its answers in turn."""
 
     def __init__(self, bench: Bench, answers: list[int]) -> None:
         self.bench = bench
@@ -43,7 +43,7 @@ class Endpoint:
         return web.Response(status=status, headers={"Location": "/elsewhere"})
 
     async def quiet(self) -> None:
-        """Run what is due and wait until every attempt under way is over."""
+        """Run what is due, and wait until all attempts in progress have ended."""
         self.bench.world.run_due_jobs()
         async with asyncio.timeout(LIMIT_SECONDS):
             while self.postman._tasks:
@@ -61,7 +61,7 @@ async def elsewhere(_: web.Request) -> web.Response:
 def with_endpoint(
     bench: Bench, story: Callable[[Endpoint], Awaitable[None]], answers: list[int] | None = None
 ) -> Any:
-    """Play a story with an endpoint that hears of every intent; returns the registration."""
+    """Run a scenario with an endpoint for events of intents; return its registration."""
 
     async def play() -> Any:
         endpoint = Endpoint(bench, answers or [])

@@ -1,4 +1,4 @@
-"""What happens after the payment: debits, refunds, disputes, checkouts."""
+"""Changes some time after a payment: debits, refunds, disputes, checkouts."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from sandbox.world.rate_limits import ACCOUNT_RATE, ENDPOINT_RATE, Limits, RateL
 
 
 class Time:
-    """Stand still until told otherwise."""
+    """A clock that stands still until a test moves it."""
 
     now = 100.0
 

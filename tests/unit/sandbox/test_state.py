@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def restarted(bench: Bench) -> Bench:
-    """Give a world that has only what the journal of this one says."""
+    """Return a world that is loaded from the journal of this one."""
     path = bench.folder / "again.json"
     fresh = Bench()
     bench.write_down()

@@ -1,4 +1,4 @@
-"""Faults and keys, over HTTP in one process: what the contract suite cannot ask of real Stripe."""
+"""Faults and keys, over HTTP in one process, which the contract suite cannot test at Stripe."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATH = "/v1/payment_intents"
 
 
 class Stripe:
-    """The sandbox as a client sees it."""
+    """A client of the sandbox."""
 
     def __init__(self, client: Any) -> None:
         self.client = client

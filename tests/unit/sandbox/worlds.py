@@ -1,4 +1,4 @@
-"""A sandbox world without a server: its parts, its time, and what happened in it."""
+"""A world of the sandbox without a server: its objects, its clock, its events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NO_REDIRECTS = {"enabled": "true", "allow_redirects": "never"}
 
 
 class Bench:
-    """Calls routes directly, in one world; with a folder, a journal of it is kept there."""
+    """Calls routes directly, in one world; with a folder, its journal is written there."""
 
     def __init__(self, folder: Path | None = None, keep: int = DEFAULT_KEEP) -> None:
         self.world = World(keep)
@@ -26,7 +26,7 @@ class Bench:
             self.keeper.restore()
 
     def write_down(self) -> None:
-        """Have all changes in the journal."""
+        """Write all changes to the journal."""
         while self.keeper._append():
             pass
 
