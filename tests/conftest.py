@@ -1,4 +1,4 @@
-"""Fixtures every test may use: a real Valkey, settings, and both kinds of store."""
+"""Fixtures for all tests: a real Valkey, settings, and both kinds of store."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from shared.store.scripts import Store
 from tests.servers import valkey
 
 HERE = Path(__file__).resolve().parent
-# The folders in the order of what their files take, so that no long file is begun last.
+# The folders by the duration of their files, so that no long file begins last.
 LONGEST_FIRST = ("e2e", "explore", "contract", "integration", "unit", "conventions")
 SIGNING_SECRET = "whsec_testing_only_0123456789"
 NOTIFICATION_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
-# An example that takes long tells of the machine's load; the suite's own limit ends what hangs.
+# A slow example shows the machine's load; the suite's own limit of time ends a test that hangs.
 hypothesis.settings.register_profile(
     "any load", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
@@ -32,7 +32,7 @@ hypothesis.settings.load_profile("any load")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have a file's tests run in one process; those that name a group of their own, with it."""
+    """Run the tests of a file in one process; those with a group of their own, with it."""
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Spare every later collection of garbage what stays to the end: the tests and the modules."""
+    """Exclude objects that stay to the end (tests, modules) from garbage collection."""
     gc.collect()
     gc.freeze()
 
@@ -54,7 +54,7 @@ def valkey_server() -> Iterator[str]:
 
 @pytest.fixture
 def valkey_url(valkey_server: str) -> str:
-    """Give a real Valkey that is empty."""
+    """Give an empty real Valkey."""
     with Redis.from_url(valkey_server) as client:
         client.flushall()
     return valkey_server
@@ -62,12 +62,12 @@ def valkey_url(valkey_server: str) -> str:
 
 @pytest.fixture
 def settings(valkey_url: str) -> Settings:
-    """Give settings that reach nothing but the test's own Valkey."""
+    """Give settings that reach the test's own Valkey only."""
     return make_settings(redis_url=valkey_url)
 
 
 def make_settings(**overrides: object) -> Settings:
-    """Build settings for a test; unlisted names have their defaults, `.env` is not read."""
+    """Build settings for a test; other names have their defaults, `.env` is not read."""
     given: dict[str, object] = {
         "stripe_secret_key": "sk_test_tests_0123456789",
         "stripe_webhook_secret": SIGNING_SECRET,
@@ -87,7 +87,7 @@ def real_store(settings: Settings) -> Iterator[Store]:
 
 @pytest.fixture
 def fake_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """Give a store on fakeredis, which knows no script flags: their line is left out."""
+    """Give a store on fakeredis, without the line of script flags, which it does not know."""
     whole = scripts.script_source
     monkeypatch.setattr(scripts, "script_source", lambda name: whole(name).partition("\n")[2])
     with fakeredis.FakeStrictRedis(decode_responses=True, server=fakeredis.FakeServer()) as client:
@@ -96,7 +96,7 @@ def fake_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 
 @pytest.fixture(params=["fakeredis", "valkey"])
 def store(request: pytest.FixtureRequest) -> Store:
-    """Either store: the fake is known to agree because every test here runs on both."""
+    """Give either store: every test with it runs on both, which shows that they agree."""
     name = "fake_store" if request.param == "fakeredis" else "real_store"
     chosen_store: Store = request.getfixturevalue(name)
     return chosen_store

@@ -1,4 +1,4 @@
-"""The commands that our documents tell a person to type, found where they are written."""
+"""The commands in our documents that a person is to type."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.conventions.tracked import files, text_of
 
-# Decisions and what changed are read, not typed.
+# Decisions and the changelog have no commands to type.
 LEFT_OUT = ("docs/adr/", "CHANGELOG.md", "docs/licences.md")
 FENCED = re.compile(r"```bash\n(.*?)```", re.DOTALL)
 ANY_FENCE = re.compile(r"```.*?```", re.DOTALL)
@@ -18,32 +18,32 @@ PROGRAM = re.compile(
     r"^(?:\./billing|make|bin/[a-z-]+|docker|kubectl|pip|python3?|stripe|curl|openssl|echo|useradd|"
     r"install|systemctl|/opt/billing/\S+|[A-Z_]+=\S+ (?:python3|docker))\b"
 )
-# What explains a command stands to its right, behind two blanks; so may a second command.
+# An explanation is to the right of a command, after two blanks; so may be a second command.
 COLUMNS = re.compile(r" {2,}|(?<=\S)\t+")
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command, and the page it is on."""
+    """A command, and its page."""
 
     page: str
     text: str
 
 
 def pages() -> list[Path]:
-    """List the documents that are followed, not only read."""
+    """List the documents with commands to type."""
     return [name for name in files() if name.suffix == ".md" and not str(name).startswith(LEFT_OUT)]
 
 
 def blocks() -> list[Command]:
-    """List the fenced blocks of shell."""
+    """List the fenced blocks of shell commands."""
     return [
         Command(str(page), block) for page in pages() for block in FENCED.findall(text_of(page))
     ]
 
 
 def typed() -> list[Command]:
-    """List the commands of indented blocks, a line each, without what explains them."""
+    """List the commands of indented blocks, one per line, without explanations."""
     commands = []
     for page in pages():
         text = ANY_FENCE.sub("", text_of(page)).replace("\\\n", "")
@@ -56,7 +56,7 @@ def typed() -> list[Command]:
 
 
 def _joined(parts: list[str]) -> list[str]:
-    """Put a command together that goes over two lines: there blanks stand within it."""
+    """Join a command over two lines, which contains blanks."""
     commands: list[str] = []
     for part in parts:
         if commands and part.startswith("-"):
@@ -67,7 +67,7 @@ def _joined(parts: list[str]) -> list[str]:
 
 
 def mentioned() -> list[Command]:
-    """List the commands that are named within a sentence or a table."""
+    """List the commands that are named in a sentence or a table."""
     commands = []
     for page in pages():
         text = ANY_FENCE.sub("", text_of(page))

@@ -1,4 +1,4 @@
-"""A peer that behaves as no peer should: raw bytes on a loopback port, one behaviour a server."""
+"""A peer that misbehaves: raw bytes on a loopback port, one behaviour for each server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 HEAD_END = b"\r\n\r\n"
-# A drip that would go on for longer than any test's patience.
+# Bytes that are sent one by one for longer than any test waits.
 DRIPS = 200
 
 Behaviour = Callable[["Peer", socket.socket, int], None]
@@ -19,7 +19,7 @@ Behaviour = Callable[["Peer", socket.socket, int], None]
 
 @dataclass
 class Peer:
-    """A hostile server: what it heard, and how often somebody connected."""
+    """A hostile server: the requests that it got, and the number of connections."""
 
     behaviour: Behaviour
     listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
@@ -46,7 +46,7 @@ class Peer:
             self.behaviour(self, taken, number)
 
     def hear(self, taken: socket.socket) -> bool:
-        """Read one request with its body; False when the connection ended instead."""
+        """Read one request with its body; return False when the connection ended instead."""
         heard = b""
         while HEAD_END not in heard:
             part = taken.recv(65_536)
@@ -64,7 +64,7 @@ class Peer:
         return True
 
     def drip(self, taken: socket.socket, data: bytes, pause: float) -> None:
-        """Send a byte now and then."""
+        """Send one byte after each pause."""
         for number in range(DRIPS):
             if self.closing.wait(pause):
                 return
@@ -88,7 +88,7 @@ def says(*parts: bytes | float, close: bool = True) -> Behaviour:
 
 
 def drips(head: bytes, data: bytes, pause: float = 0.1) -> Behaviour:
-    """Send a head at once, then one byte of the data after each pause, again and again."""
+    """Send a head at once, then one byte of the data after each pause, repeatedly."""
 
     def behave(peer: Peer, taken: socket.socket, _: int) -> None:
         if peer.hear(taken):
@@ -104,20 +104,20 @@ def resets_after(data: bytes) -> Behaviour:
     def behave(peer: Peer, taken: socket.socket, _: int) -> None:
         if peer.hear(taken):
             taken.sendall(data)
-            time.sleep(0.05)  # the bytes are to arrive before the reset does
+            time.sleep(0.05)  # so that the bytes arrive before the reset
             reset(taken)
 
     return behave
 
 
 def reset(taken: socket.socket) -> None:
-    """Have closing this connection reset it."""
+    """Make closing this connection reset it."""
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 @contextmanager
 def peer(behaviour: Behaviour) -> Iterator[Peer]:
-    """Run a hostile server for the length of the block."""
+    """Run a hostile server for the duration of the block."""
     served = Peer(behaviour)
     threading.Thread(target=served.accept, daemon=True).start()
     try:

@@ -21,20 +21,20 @@ from local.embedded_valkey import valkey_binary
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
-# The one limit of all waiting in tests: only a hang is to meet it, however busy the machine is. A
+# Seconds: the limit of all waiting in tests. Only a hang reaches it, however busy the machine is; a
 # laptop needs a second.
 PATIENCE_SECONDS = 120.0
-# Run everything on a server in cluster mode: TEST_STORE=cluster, as CI does for a part.
+# TEST_STORE=cluster runs all tests on a server in cluster mode, as CI does for some.
 CLUSTER_MODE = os.environ.get("TEST_STORE") == "cluster"
 
 
 def free_port() -> int:
-    """Find a loopback port that nobody uses now; ask `free_ports` for several at a time."""
+    """Find an unused loopback port; for several at a time use `free_ports`."""
     return free_ports(1)[0]
 
 
 def wait_until(condition: Callable[[], T], what: str) -> T:
-    """Wait for a condition to give something true, and give it; fail naming what came instead."""
+    """Wait until a condition returns something true, and return it; fail with the last value."""
     until = time.monotonic() + PATIENCE_SECONDS
     while True:
         value = condition()
@@ -49,7 +49,7 @@ def wait_until(condition: Callable[[], T], what: str) -> T:
 def process(
     *arguments: str, environment: dict[str, str] | None = None, log: Path | None = None
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run a process for the length of the block; terminate it, then kill it, at the end."""
+    """Run a process for the duration of the block; terminate it, then kill it, at the end."""
     ours = ("STRIPE_", "EVENT_SERVICE", "SANDBOX_", "RECEIVER_")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     out = log.open("a") if log else subprocess.PIPE

@@ -1,4 +1,4 @@
-"""Measure how long something takes, less what others on the machine cost us meanwhile."""
+"""Measure how long something takes, without the delay by other load on the machine."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import time
 from types import TracebackType
 from typing import Self
 
-# A look costs so much computing, and so often there is one: a tenth of a core.
+# Seconds of computing for one sample, and seconds between two: a tenth of a core.
 LOOK_CPU_SECONDS = 0.005
 PAUSE_SECONDS = 0.05
 
 
 class Stopwatch:
-    """Say in `seconds` what a block takes, or took, on a machine with nothing else to do.
+    """Measures in `seconds` what a block takes, or took, without the delay by other load.
 
-    Limits of time are promises about our waiting, not about the machine's load. So all the while a
-    thread computes a little and compares that time with the clock's: how many times slower
-    everything is just now.
+    Limits of time are promises about our waiting, not about the machine's load. So a thread
+    computes a little all the time and compares its processor time with the clock's, which shows how
+    many times slower everything is at the moment.
     """
 
     def __init__(self) -> None:
@@ -42,12 +42,12 @@ class Stopwatch:
 
     @property
     def clock_seconds(self) -> float:
-        """Give the clock's seconds since the beginning, or of the whole block when it is over."""
+        """Return the clock's seconds since the beginning, or of the whole block after its end."""
         return time.monotonic() - self._began if self._took is None else self._took
 
     @property
     def seconds(self) -> float:
-        """Give how many of them it takes on a machine with nothing else to do, at most."""
+        """Return how many of these it takes at most on a machine without other load."""
         return self.clock_seconds / max(1.0, self._wall / self._cpu)
 
     def _look_again_and_again(self) -> None:

@@ -1,7 +1,7 @@
-"""Run the command line as real processes, forked from one that has imported it already.
+"""Run the command line as real processes, forked from one that has already imported it.
 
-A cold start computes for half a second, nearly all of it imports. A fork is a process like any
-other, with the arguments, environment and files that it is given. `tests/e2e` starts it cold.
+A new process spends half a second on imports. A fork is a process like any other, with its own
+arguments, environment and files. `tests/e2e` starts the command line without this.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from typing import IO
 
 from tests.servers import ROOT
 
-# What the commands import when they need it.
+# Modules that commands import when they need them.
 IMPORTED = ("cli.commands", "doctor.examination", "doctor.registration")
 REQUEST_BYTES = 1_000_000
 
 
 class WarmCommands:
-    """Start `python -m cli` as often as asked; one at a time."""
+    """Starts `python -m cli` repeatedly, one process at a time."""
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
@@ -53,7 +53,7 @@ def _content(file: IO[bytes]) -> str:
 
 @contextmanager
 def warm_commands() -> Iterator[WarmCommands]:
-    """Run the process that is forked, for the length of the block."""
+    """Run the process from which commands are forked, for the duration of the block."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     command = [sys.executable, "-m", "tests.warm", str(theirs.fileno())]
     environment = {"PATH": os.environ["PATH"]}
@@ -86,7 +86,7 @@ def _serve(channel: socket.socket) -> None:
 
 
 def _become(request: dict[str, object], files: list[int]) -> None:
-    """Be the command from here on, and end."""
+    """Become the command, and exit."""
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)

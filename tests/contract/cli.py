@@ -1,4 +1,4 @@
-"""Run the real Stripe CLI and read what it says."""
+"""Run the real Stripe CLI and read its output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CALL_LIMIT_SECONDS = 60
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one call of the CLI ended."""
+    """The result of one call of the CLI."""
 
     status: int
     stdout: str
@@ -36,7 +36,7 @@ class Cli:
     config_home: str
 
     def run(self, *arguments: str) -> Outcome:
-        """Run to the end."""
+        """Run a command to its end."""
         done = subprocess.run(
             self.command(*arguments),
             env=self.environment(),
@@ -48,7 +48,7 @@ class Cli:
         return Outcome(done.returncode, done.stdout, done.stderr)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start what goes on until it is stopped, such as `listen`."""
+        """Start a command that runs until it is stopped, such as `listen`."""
         return subprocess.Popen(
             self.command(*arguments),
             env=self.environment(),
@@ -71,7 +71,7 @@ class Cli:
         ]
 
     def environment(self) -> dict[str, str]:
-        """Leave nothing of the person's own set-up in; end the search for updates at once."""
+        """Build an environment without a person's configuration and a search for updates."""
         return {
             "PATH": os.environ["PATH"],
             "HOME": self.config_home,

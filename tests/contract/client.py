@@ -1,4 +1,4 @@
-"""Call the API in plain HTTP, where an SDK would hide what a test wants to see."""
+"""Call the API by plain HTTP, where an SDK would hide details that a test checks."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 import requests
 
 T = TypeVar("T")
-# Seconds between two looks at something that changes by itself.
+# Seconds between two reads of an object that changes by itself.
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Status, decoded body and headers of one answer."""
+    """The status, decoded body and headers of one answer."""
 
     status: int
     body: Any
@@ -29,12 +29,12 @@ class Answer:
 
 
 class Api:
-    """Sends forms as given: `{"a[b]": 1}` travels as `a[b]=1`."""
+    """Sends forms unchanged: `{"a[b]": 1}` is sent as `a[b]=1`."""
 
     def __init__(self, base_url: str, key: str | None, version: str | None = None) -> None:
         self.base_url = base_url
         self._session = requests.Session()
-        # No netrc and no proxy of this machine may stand between us and loopback.
+        # No netrc and no proxy of this machine may affect calls to loopback.
         self._session.trust_env = False
         if key:
             self._session.headers["Authorization"] = f"Bearer {key}"
@@ -42,33 +42,33 @@ class Api:
             self._session.headers["Stripe-Version"] = version
 
     def acting_for(self, account: str) -> Api:
-        """Give the same key, used for a connected account."""
+        """Return a client with the same key for a connected account."""
         other = Api(self.base_url, None)
         other._session.headers.update(self._session.headers)
         other._session.headers["Stripe-Account"] = account
         return other
 
     def get(self, path: str, params: Any = None, **headers: str) -> Answer:
-        """GET with a query string."""
+        """Send a GET with a query string."""
         return self._answer("GET", path, headers, params=params)
 
     def delete(self, path: str, **headers: str) -> Answer:
-        """DELETE without a body."""
+        """Send a DELETE without a body."""
         return self._answer("DELETE", path, headers)
 
     def post(self, path: str, form: Any = None, **headers: str) -> Answer:
-        """POST a form; header names are given with `_` for `-`."""
+        """Send a form by POST; header names are given with `_` for `-`."""
         return self._answer("POST", path, headers, data=form)
 
     def made(self, path: str, form: Any = None, **headers: str) -> dict[str, Any]:
-        """POST what has to succeed and return the object."""
+        """Send a POST that has to succeed; return the object."""
         answer = self.post(path, form, **headers)
         assert answer.status == 200, f"{path}: {answer.status} {answer.body}"
         result: dict[str, Any] = answer.body
         return result
 
     def find(self, path: str, params: Any = None) -> dict[str, Any]:
-        """GET what has to exist and return the object."""
+        """Send a GET for an object that has to exist; return the object."""
         answer = self.get(path, params)
         assert answer.status == 200, f"{path}: {answer.status} {answer.body}"
         result: dict[str, Any] = answer.body

@@ -1,4 +1,4 @@
-"""One contract, two Stripes: the sandbox, or Stripe's test mode (STRIPE_CONTRACT_KEY)."""
+"""One contract suite for the sandbox and for Stripe's test mode (STRIPE_CONTRACT_KEY)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def prepared() -> Path:
-    """Have the description, the CLI and the Node SDK in .cache/; npm may be absent."""
+    """Install the description, the CLI and the Node SDK in .cache/; npm may be missing."""
     if problem := tools.fetch():
         pytest.fail(f"bin/contract --prepare: {problem}", pytrace=False)
     return tools.CACHE
@@ -57,13 +57,13 @@ def witness(side: Side) -> Iterator[Witness]:
 
 @pytest.fixture(scope="session")
 def api(side: Side, witness: Witness) -> Api:
-    """Plain HTTP, no version header: the account's default version, as the CLI calls."""
+    """Give a plain HTTP client without a version header: the account's default version."""
     return Api(witness.url, side.key)
 
 
 @pytest.fixture(scope="session")
 def endive(side: Side, witness: Witness) -> Api:
-    """Plain HTTP at the version the SDKs send."""
+    """Give a plain HTTP client with the version that the SDKs send."""
     return Api(witness.url, side.key, version=ENDIVE)
 
 
@@ -74,7 +74,7 @@ def sdk(side: Side, witness: Witness) -> stripe.StripeClient:
 
 @pytest.fixture
 def diary(api: Api, side: Side) -> Diary:
-    """Stripe's events about one object."""
+    """Give a reader of Stripe's events about one object."""
     return Diary(api, side)
 
 
@@ -87,7 +87,7 @@ def jury(prepared: Path, witness: Witness, api: Api) -> Jury:
 
 @pytest.fixture(autouse=True)
 def judged(request: pytest.FixtureRequest) -> Jury:
-    """Have every test judged; `pytest_runtest_call` asks for the verdict."""
+    """Validate the answers of every test; `pytest_runtest_call` reads the verdict."""
     marker = request.node.get_closest_marker("fake_only")
     if marker and os.environ.get("STRIPE_CONTRACT_KEY"):
         pytest.skip(marker.kwargs["reason"])
@@ -103,7 +103,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def fresh_sandbox(jury: Jury) -> Iterator[Callable[..., tuple[Side, Api]]]:
-    """Start sandboxes of a test's own, for what would disturb the shared one."""
+    """Start separate sandboxes for tests that would disturb the shared one."""
     with ExitStack() as running:
 
         def start(**environment: str) -> tuple[Side, Api]:
@@ -127,7 +127,7 @@ def cli(
 
 
 def stripe_cli(prepared: Path) -> str:
-    """Return the real CLI's path, or skip with the reason."""
+    """Return the path of the real CLI, or skip with the reason."""
     binaries = sorted(prepared.glob("stripe-cli/*/node_modules/@stripe/cli-*/bin/stripe*"))
     if not binaries:
         pytest.skip("the Stripe CLI comes by npm, which is not on this machine")
@@ -144,7 +144,7 @@ def node_sdk(prepared: Path) -> Path:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Fail the test whose Stripe said something the real one would not say."""
+    """Fail a test in which the sandbox gave an answer that the description forbids."""
     result = yield
     jury: Jury | None = item.funcargs.get("judged")
     if jury is not None:

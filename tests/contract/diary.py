@@ -1,4 +1,4 @@
-"""Read the events Stripe recorded about one object, in the order they were made."""
+"""Read the events that Stripe recorded about one object, in their order."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from tests.contract.side import Side
 
 @dataclass(frozen=True)
 class Diary:
-    """Looks events up by the object they are about."""
+    """Finds events by their object."""
 
     api: Api
     side: Side
 
     def about(self, subject: str) -> list[dict[str, Any]]:
-        """Return the events that concern an object or what belongs to it, oldest first."""
+        """Return the events about an object or its parts, oldest first."""
         newest_first = self.api.find("/v1/events", {"limit": 100})["data"]
         return [e for e in reversed(newest_first) if _concerns(e["data"]["object"], subject)]
 
     def types(self, subject: str) -> list[str]:
-        """Return only the types."""
+        """Return the types of these events."""
         return [event["type"] for event in self.about(subject)]
 
     def tells(self, subject: str, *expected: str) -> list[dict[str, Any]]:
-        """Wait until the expected events are there, then hold the whole story against them.
+        """Wait for the expected events, and compare all events with them.
 
-        Stripe's test mode gives no order within one second, so there only the set counts.
+        Stripe's test mode gives no order within one second, so there only the set is compared.
         """
 
         def complete() -> list[dict[str, Any]] | None:
@@ -51,7 +51,7 @@ class Diary:
         return events
 
     def last(self, subject: str, event_type: str) -> dict[str, Any]:
-        """Return the newest event of a type, waiting for it."""
+        """Wait for an event of a type; return the newest one."""
 
         def look() -> dict[str, Any] | None:
             of_type = [e for e in self.about(subject) if e["type"] == event_type]

@@ -1,10 +1,10 @@
-"""Name each place where the sandbox, or Stripe itself, departs from the description, and why.
+"""List each place where the sandbox, or Stripe itself, differs from the description, and why.
 
-An entry here is a decision, not a convenience: it says what the description (of an older API
-version than the one the SDKs send) cannot know, or what Stripe leaves out though it is nullable.
+Each entry is a decision: the description (of an older API version than the one that the SDKs send)
+does not have the key, or Stripe leaves it out although it is nullable.
 """
 
-# "schema.key" -> why. Allowed only in answers of endive: the description is of a dahlia version,
+# "schema.key" -> why. Allowed only in answers of version endive: the description is of dahlia, and
 # these keys are in the types of the SDKs that are pinned to endive.
 ENDIVE = {
     "account_business_profile.specified_commercial_transactions_act_url": "endive: for Japan",
@@ -28,18 +28,18 @@ ENDIVE = {
     "refund.payment_method": "endive: in the SDKs' types",
 }
 
-# "schema.key": sent by Stripe though its description does not say so.
+# "schema.key": sent by Stripe although its description does not have it.
 BEYOND_THE_SPEC: dict[str, str] = {
     ".count": "/v1/refunds and /v1/disputes with a charge filter answer with a count",
     "v2.core.event.snapshot_event": "thin events of v1 objects carry it since endive",
     ".total_count": "expanded lists carry it",
 }
 
-# "schema.key": nullable, yet left out by Stripe when it does not apply.
+# "schema.key": nullable, but left out by Stripe when it does not apply.
 ABSENT_BY_RIGHT: dict[str, str] = {
     "customer.cash_balance": "not included unless expanded",
     "charge.refunds": "not included unless expanded since 2022-11-15",
 }
 
-# Paths (or their beginnings) that Stripe answers and does not document; the CLI uses them.
+# Paths (or their beginnings) that Stripe serves and does not document; the CLI uses them.
 UNDOCUMENTED_ROUTES: tuple[str, ...] = ("/v1/payment_pages", "/v1/stripecli/")

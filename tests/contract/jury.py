@@ -1,4 +1,4 @@
-"""Judge everything a test made Stripe say: its answers, their headers, and its events."""
+"""Validate everything that Stripe sent in a test: answers, their headers, events."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 # Stripe's own limit for a page of a list.
 LARGEST_PAGE = 100
-# Complaints shown per test; the first ones lead to the rest.
+# Violations shown for each test; the first ones explain the others.
 MOST_SHOWN = 25
 
 
 @dataclass
 class Seat:
-    """One Stripe that is being watched, and how far it has been judged."""
+    """One watched Stripe, and the exchanges that have been validated."""
 
     witness: Witness
     api: Api
@@ -30,7 +30,7 @@ class Seat:
 
 @dataclass
 class Jury:
-    """Holds the description and the seats; counts what it judged."""
+    """Has the description and the watched Stripes; counts the validated messages."""
 
     oracle: Oracle
     seats: list[Seat] = field(default_factory=list)
@@ -38,14 +38,14 @@ class Jury:
     events: int = 0
 
     def attend(self, witness: Witness, api: Api) -> Seat:
-        """Watch one more Stripe from now on; its older events are not our business."""
+        """Watch one more Stripe from now on, without its older events."""
         page = api.find("/v1/events", {"limit": 1})["data"]
         seat = Seat(witness, api, len(witness.exchanges), page[0]["id"] if page else None)
         self.seats.append(seat)
         return seat
 
     def verdict(self) -> list[str]:
-        """Judge all that is new; return complaints, none when Stripe would have said the same."""
+        """Validate all new messages; return the violations."""
         complaints: list[str] = []
         for seat in self.seats:
             for event in self._new_events(seat):
@@ -90,7 +90,7 @@ class Jury:
 
 
 def _without_events(exchange: Exchange) -> Any:
-    """Events are judged once each, not again in every list that holds them."""
+    """Each event is validated once, and not again in every list that contains it."""
     body = exchange.json
     listing = exchange.path == "/v1/events" and exchange.status == 200
     return body | {"data": []} if listing else body

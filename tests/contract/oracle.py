@@ -1,9 +1,8 @@
-"""Judge answers and events by Stripe's own OpenAPI description.
+"""Validate answers and events by Stripe's own OpenAPI description.
 
-Two readings of the same document are needed. The JSON schema says whether the values that are
-there are right: types, enums, lengths, patterns. It says little about keys, as Stripe marks few
-of them `required` and forbids none; so a second walk reports keys Stripe does not know and keys
-Stripe always sends.
+Two checks are needed. The JSON schema checks the values that are there: types, enums, lengths,
+patterns. It checks few keys, because Stripe marks few of them `required` and forbids none. So a
+second walk reports unknown keys, and missing keys that Stripe always sends.
 """
 
 from __future__ import annotations
@@ -22,24 +21,24 @@ import jsonschema_rs
 from tests.contract.gaps import ABSENT_BY_RIGHT, BEYOND_THE_SPEC, ENDIVE
 
 SCHEMAS = "#/components/schemas/"
-# A mismatch inside an `anyOf` quotes the whole object; the first line says where and what.
+# A mismatch in an `anyOf` quotes the whole object; the first line has the place and the cause.
 LONGEST_COMPLAINT = 300
 ENDIVE_BEGINS = "2026-09-30"
 
-# "schema.key" of keys that may be there though the description does not know them.
+# "schema.key" of keys that are allowed although the description does not have them.
 Allowed = frozenset[str]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one answer was judged by, and what is wrong with it."""
+    """The schema of one answer, and its violations."""
 
     judged_by: str | None
     complaints: tuple[str, ...]
 
 
 class Oracle:
-    """Holds Stripe's description and the compiled schemas made from it on demand."""
+    """Has Stripe's description, and compiles its schemas on demand."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self.version: str = document["info"]["version"]
@@ -53,12 +52,12 @@ class Oracle:
 
     @classmethod
     def load(cls, source: Path) -> Oracle:
-        """Hold the description that `read` returns."""
+        """Build an oracle with the description that `read` returns."""
         return cls(cls.read(source))
 
     @staticmethod
     def read(source: Path) -> dict[str, Any]:
-        """Read the description from the `stripe_spec.py` of the package that carries it."""
+        """Read the description from `stripe_spec.py` of the package that contains it."""
         cached = source.with_suffix(".json")
         if not cached.exists():
             cached.write_text(json.dumps(runpy.run_path(str(source))["sspec"]))
@@ -68,7 +67,7 @@ class Oracle:
     def judge_answer(
         self, method: str, path: str, status: int, body: Any, version: str = ""
     ) -> Verdict:
-        """Judge one answer of the API; `judged_by` is None for routes Stripe does not document."""
+        """Validate one answer; `judged_by` is None for a route that Stripe does not document."""
         schema = self._schema_of_answer(method, path, status)
         if schema is None:
             return Verdict(None, ())
@@ -77,7 +76,7 @@ class Oracle:
         )
 
     def judge_event(self, event: dict[str, Any]) -> Verdict:
-        """Judge an event as the API lists it and as a webhook carries it."""
+        """Validate an event in the forms of the API's list and of a webhook."""
         schema = {"$ref": SCHEMAS + "event"}
         allowed = _allowed(event.get("api_version") or "")
         return Verdict(event.get("type"), tuple(self._complaints(event, schema, allowed)))
@@ -86,7 +85,7 @@ class Oracle:
         if status >= 400:
             return {"$ref": SCHEMAS + "error"}
         if re.fullmatch(r"/v1/events/[^/]+/retry", path):
-            # Undocumented, used by `stripe events resend`; it answers with the event.
+            # Undocumented; `stripe events resend` uses it, and the answer is the event.
             return {"$ref": SCHEMAS + "event"}
         fitting = [
             (holes, operations)
@@ -139,7 +138,7 @@ class Oracle:
     def _event_data_complaints(
         self, data: dict[str, Any], where: str, allowed: Allowed
     ) -> Iterator[str]:
-        """Judge the object inside an event by its own name: there the description is untyped."""
+        """Validate the object in an event by its own name, as the description gives no type."""
         subject = data.get("object", {})
         schema = {"$ref": SCHEMAS + str(subject.get("object"))}
         if subject.get("object") not in self._schemas:
@@ -153,7 +152,7 @@ class Oracle:
             yield f"{where}.previous_attributes: unknown key {key}"
 
     def _resolve(self, instance: Any, schema: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Follow references and pick the branch of an `anyOf` that this value took."""
+        """Follow references, and choose the branch of an `anyOf` that fits the value."""
         name = ""
         while "$ref" in schema or "anyOf" in schema:
             if "$ref" in schema:
@@ -186,7 +185,7 @@ def _unknown_keys(
 def _missing_keys(
     name: str, instance: dict[str, Any], schema: dict[str, Any], where: str
 ) -> Iterator[str]:
-    """Stripe sends `null` for what is nullable and leaves out only what does not apply."""
+    """Stripe sends `null` for nullable keys, and leaves out only those that do not apply."""
     required = set(schema.get("required", ()))
     for key, value in schema["properties"].items():
         always = key in required or value.get("nullable", False)
@@ -204,7 +203,7 @@ def _pattern(path: str) -> re.Pattern[str]:
 
 
 def _plain_json_schema(schema: Any) -> Any:
-    """Turn OpenAPI 3.0's `nullable` into JSON schema; drop prose, which only costs memory."""
+    """Convert OpenAPI 3.0's `nullable` to JSON Schema; drop texts, which only take memory."""
     if isinstance(schema, list):
         return [_plain_json_schema(item) for item in schema]
     if not isinstance(schema, dict):

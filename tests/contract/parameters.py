@@ -1,4 +1,4 @@
-"""Compare what the sandbox does with each parameter that Stripe's description documents."""
+"""Find out what the sandbox does with each parameter that Stripe's description documents."""
 
 from __future__ import annotations
 
@@ -80,14 +80,14 @@ def document() -> Mapping[str, Any]:
 
 
 def bare(parser: Any) -> Any:
-    """Take off what only wraps: required, unset by "", an array of."""
+    """Remove wrappers: required, unset by "", an array of."""
     while isinstance(parser, Required | UnsetOr | ListOf):
         parser = parser.item if isinstance(parser, ListOf) else parser.parser
     return parser
 
 
 def properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what is documented inside a map, or inside the elements of an array of maps."""
+    """Return the documented keys of a map, or of the elements of an array of maps."""
     for part in (schema, *schema.get("anyOf", ())):
         if part.get("type") == "array":
             return properties(part.get("items", {}))

@@ -1,4 +1,4 @@
-"""Make the payments that most tests begin with."""
+"""Make the payments with which most tests begin."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def create(api: Api, **form: Any) -> dict[str, Any]:
 
 
 def pay(api: Api, payment_method: str = "pm_card_visa", **form: Any) -> dict[str, Any]:
-    """Create and confirm in one call; the answer has to be a 200."""
+    """Create and confirm an intent in one call; the answer must be 200."""
     return create(api, confirm="true", payment_method=payment_method, **form)
 
 
 def authorize(api: Api, payment_method: str = "pm_card_visa", **form: Any) -> dict[str, Any]:
-    """Hold the money without taking it."""
+    """Authorise a payment without capturing it."""
     return pay(api, payment_method, capture_method="manual", **form)
 
 
 def try_to_pay(api: Api, payment_method: str, **form: Any) -> Any:
-    """Create and confirm in one call; the answer may be a decline."""
+    """Create and confirm an intent in one call; the answer may be a decline."""
     return api.post(
         "/v1/payment_intents",
         {

@@ -1,4 +1,4 @@
-"""Receive webhooks as an integrator would: raw bytes, headers, a status of the test's choosing."""
+"""Receive webhooks as an integrator does: raw bytes, headers, a status that the test sets."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from typing import Any
 
 import stripe
 
-# Seconds between two looks whether to stop; the library's half second adds up over a suite.
+# Seconds between two checks whether to stop; the library's half second adds up over a suite.
 STOP_LOOK_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """One POST that arrived."""
+    """One received POST."""
 
     body: bytes
     headers: dict[str, str]
 
     @property
     def event(self) -> dict[str, Any]:
-        """The event inside, unverified."""
+        """Return the event in it, not verified."""
         result: dict[str, Any] = json.loads(self.body)
         return result
 
     def concerns(self, subject: str) -> bool:
-        """Tell whether the event is about this object or what belongs to it."""
+        """Say whether the event is about this object or its parts."""
         thing = self.event["data"]["object"]
         return subject in {thing["id"], thing.get("payment_intent"), thing.get("charge")}
 
     def verified_by(self, secret: str) -> stripe.Event:
-        """Check the signature with the official SDK; raises when it does not hold."""
+        """Check the signature with the official SDK; raises when it is invalid."""
         return stripe.Webhook.construct_event(self.body, self.headers["stripe-signature"], secret)
 
 
@@ -48,11 +48,11 @@ class Receiver:
     statuses: list[int] = field(default_factory=list)
 
     def about(self, subject: str) -> list[Delivery]:
-        """Return what arrived about an object or what belongs to it, in order of arrival."""
+        """Return the deliveries about an object or its parts, in order of arrival."""
         return [delivery for delivery in self.deliveries if delivery.concerns(subject)]
 
     def types(self, subject: str) -> list[str]:
-        """Return only the event types."""
+        """Return the types of these events."""
         return [delivery.event["type"] for delivery in self.about(subject)]
 
 
@@ -75,7 +75,7 @@ def receiving() -> Iterator[Receiver]:
             self.end_headers()
 
         def do_GET(self) -> None:
-            """Be the shop a browser comes back to."""
+            """Answer like the shop to which a browser returns."""
             page = b"<!doctype html><title>Shop</title><h1>Back in the shop</h1>"
             self.send_response(200)
             self.send_header("Content-Type", "text/html")

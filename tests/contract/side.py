@@ -1,4 +1,4 @@
-"""Say which Stripe the suite talks to: the sandbox, started for it, or Stripe's test mode."""
+"""The Stripe that the suite tests: a sandbox started for it, or Stripe's test mode."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SANDBOX_KEY = "sk_test_contract_suite"
-# Ten minutes in all: what the sandbox does by itself (settling, debits, refunds) is done by then.
+# Ten minutes in all, by which the sandbox has done all that it does by itself (debits, refunds).
 SANDBOX_STEPS = 60
 SANDBOX_STEP_SECONDS = 10
 
 
 @dataclass(frozen=True)
 class Side:
-    """The Stripe under test, as it is reached without the witness between."""
+    """The Stripe under test, reached without the witness."""
 
     url: str
     key: str
     is_fake: bool
 
     def eventually(self, look: Callable[[], T | None], what: str) -> T:
-        """Look until there is something to see, letting the sandbox's time pass in between."""
+        """Repeat a read until it returns something, and let the sandbox's time pass in between."""
         if self.is_fake:
             for _ in range(SANDBOX_STEPS):
                 seen = look()
@@ -40,7 +40,7 @@ class Side:
         return wait_until(look, what)
 
     def let_time_pass(self, seconds: float) -> None:
-        """Move the sandbox's clock; what is due on the way happens. Stripe's cannot be moved."""
+        """Move the sandbox's clock, and do what becomes due. Stripe's clock cannot be moved."""
         if self.is_fake:
             self.control("clock", advance_seconds=seconds)
 
@@ -52,12 +52,12 @@ class Side:
         return result
 
     def forget(self, path: str) -> None:
-        """Undo one of the sandbox's disturbances."""
+        """Remove one of the sandbox's faults."""
         requests.delete(f"{self.url}/_sandbox/{path}", timeout=10).raise_for_status()
 
 
 def key_of_test_mode() -> str | None:
-    """Return the key of the Stripe account to run against, refusing one that moves money."""
+    """Return the key of the Stripe account to test; refuse a live key."""
     key = os.environ.get("STRIPE_CONTRACT_KEY")
     if key and not key.startswith(("sk_test_", "rk_test_")):
         raise SystemExit("STRIPE_CONTRACT_KEY must be a test mode key: sk_test_... or rk_test_...")
@@ -65,10 +65,10 @@ def key_of_test_mode() -> str | None:
 
 
 def sides() -> Iterator[Side]:
-    """Yield the one Stripe of this run; a sandbox lives as long as the generator."""
+    """Yield the Stripe of this run; a sandbox runs as long as the generator."""
     key = key_of_test_mode()
     if key:
-        # Another address is for trying this way of running without an account.
+        # Another address serves to try this mode without an account.
         url = os.environ.get("STRIPE_CONTRACT_URL", "https://api.stripe.com")
         yield Side(url, key, is_fake=False)
         return

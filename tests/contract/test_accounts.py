@@ -1,4 +1,4 @@
-"""Connected accounts: made, listed, acted for and let go."""
+"""Connected accounts: created, listed, used and deleted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PATH = "/v1/accounts"
 
 @pytest.fixture
 def connected(api: Api) -> list[str]:
-    """Three accounts, the newest first, as Stripe lists them."""
+    """Give three accounts, newest first, as Stripe lists them."""
     made = [api.made(PATH, {"type": kind})["id"] for kind in ("standard", "express", "custom")]
     return made[::-1]
 

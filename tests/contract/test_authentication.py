@@ -1,4 +1,4 @@
-"""3D Secure: what the intent asks for, and what becomes of it."""
+"""3D Secure: the action that the intent requires, and its outcome."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NO_BANK = "Stripe's test bank page is a person's business; the sandbox has a rou
 
 
 def authenticate(side: Side, intent: dict[str, Any], outcome: str) -> dict[str, Any]:
-    """Play the cardholder by the sandbox's route for machines."""
+    """Act as the cardholder by the sandbox's control route."""
     return side.control(f"payment_intents/{intent['id']}/authenticate", outcome=outcome)
 
 

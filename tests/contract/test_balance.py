@@ -1,4 +1,4 @@
-"""What an account is paid: fees, conversion, and refunds that wait for money."""
+"""The balance of an account: fees, conversion, and refunds that wait for balance."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MINE = pytest.mark.fake_only(reason="a balance cannot be emptied on demand")
 
 
 def settled(api: Api, side: Side, intent: dict[str, Any]) -> dict[str, Any]:
-    """Wait until a charge has its balance transaction, and return that."""
+    """Wait until a charge has its balance transaction; return it."""
     path = f"/v1/charges/{intent['latest_charge']}"
     return side.eventually(
         lambda: api.find(path, {"expand[]": "balance_transaction"})["balance_transaction"],

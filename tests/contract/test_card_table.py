@@ -1,4 +1,4 @@
-"""Every documented test card, by id, token and number, and what Stripe says of each decline."""
+"""Every documented test card, by id, token and number, and the texts of each decline."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NUMBERS = {
     "4000003560000008": "visa",
     "4000000000000044": "visa",
 }
-# What stands in the error and in the charge's outcome.
+# The texts in the error and in the charge's outcome.
 DECLINES = {
     "pm_card_chargeDeclined": ("01", None, "try_again_later", None),
     "pm_card_chargeDeclinedVelocityLimitExceeded": ("61", "02", "try_again_later", None),

@@ -1,4 +1,4 @@
-"""Stripe's test cards, by the ids that stand for them and by their numbers."""
+"""Stripe's test cards, by their ids and by their numbers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SUCCEED = {
     "pm_card_threeDSecureOptional": "4000000000003055",
 }
 
-# For each id: the number, the code, and the decline code where there is one.
+# For each id: the number, the code, and the decline code if there is one.
 DECLINED = {
     "pm_card_chargeDeclined": ("4000000000000002", "card_declined", "generic_decline"),
     "pm_card_visa_chargeDeclined": ("4000000000000002", "card_declined", "generic_decline"),
@@ -115,7 +115,7 @@ def test_a_wrong_cvc_is_declined_only_if_one_was_sent(api: Api) -> None:
 
 
 def assert_declined(api: Api, answer: Answer, code: str, decline_code: str | None) -> None:
-    """Check what stands behind a decline: a saved intent and a failed charge."""
+    """Check the objects of a decline: a saved intent and a failed charge."""
     assert answer.status == 402
     error = answer.error
     assert (error["type"], error["code"]) == ("card_error", code)
@@ -189,7 +189,7 @@ def test_the_postal_code_check_fails_where_the_card_says_so(api: Api) -> None:
 
 
 def checks_of(intent: dict[str, Any]) -> dict[str, Any]:
-    """Read the checks off an intent with its charge opened."""
+    """Return the card checks of an intent with an expanded charge."""
     return dict(intent["latest_charge"]["payment_method_details"]["card"]["checks"])
 
 

@@ -36,7 +36,7 @@ def open_session(api: Api) -> Any:
 
 
 def complete(api: Api, session: dict[str, Any], **method: Any) -> dict[str, Any]:
-    """Pay as the CLI's fixtures do."""
+    """Pay a session as the CLI's fixtures do."""
     page = api.find(f"/v1/payment_pages/{session['id']}")
     assert page["id"]
     billing = {

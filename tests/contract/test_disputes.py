@@ -12,7 +12,7 @@ from tests.contract.side import Side
 
 @pytest.fixture
 def disputed(api: Api, side: Side) -> Any:
-    """Pay with a card that brings a dispute and return both."""
+    """Pay with a card that causes a dispute; return the payment and the dispute."""
 
     def make(method: str = "pm_card_createDispute") -> tuple[dict[str, Any], dict[str, Any]]:
         intent = pay(api, method)

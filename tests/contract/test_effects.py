@@ -1,7 +1,7 @@
-"""No parameter is accepted and ignored: what is played is seen in the answer, or says here why not.
+"""No parameter is accepted and ignored: a played one changes the answer, or is listed here.
 
-The walk sends every played parameter of Stripe's description once, beside what makes a request
-valid, and compares the answer with the one without it.
+The test sends every played parameter of Stripe's description once, with what makes a request valid,
+and compares the answer with the one without it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ENDPOINT = {"url": "http://127.0.0.1:9/", "enabled_events[]": "*"}
 OPEN = {"expand[]": "payment_method"}
 RAW = {"card[number]": "4242424242424242", "card[exp_month]": 12, "card[exp_year]": 2034}
 
-# What a part of a map needs beside it.
+# Other keys that a part of a map requires.
 COMPANIONS = {
     "shipping": {"shipping[name]": "J", "shipping[address][line1]": "1 Main Street"},
     "payment_method_data": {
@@ -55,7 +55,7 @@ RANDOM = re.compile(
     r'|"(?:invoice_prefix|authorization_code|network_transaction_id)": "\w+"'
     rf'|"(?:{"|".join(CHANGING)})": \d+'
 )
-# Parameters of which the answer shows nothing, and where their effect is seen instead.
+# Parameters that do not change the answer, and where their effect is checked instead.
 ELSEWHERE = {
     "automatic_payment_methods[enabled]": "true is what happens anyway",
     "billing_scheme": "only one is played",
@@ -90,7 +90,7 @@ def disputed(api: Api) -> str:
     return str(disputes["data"][0]["id"])
 
 
-# What makes a request valid, and which object it is about.
+# The form that makes a request valid, and the object that it is about.
 BASES: dict[str, tuple[Callable[[Api], str], Callable[[Api], Form]]] = {
     INTENTS: (lambda _: "", lambda _: {"amount": 2000, "currency": "usd"} | OPEN),
     f"{INTENTS}/{{id}}": (dynamic, lambda _: OPEN),
@@ -128,7 +128,7 @@ BASES: dict[str, tuple[Callable[[Api], str], Callable[[Api], Form]]] = {
 
 @pytest.fixture(scope="module")
 def own() -> Iterator[Api]:
-    """Give a sandbox that nobody judges: its answers are compared, not read."""
+    """Give a sandbox whose answers are not validated: they are only compared."""
     with servers.sandbox() as url:
         yield Api(url, SANDBOX_KEY)
 
@@ -154,12 +154,12 @@ def head_of(path: str) -> str:
 
 
 def beside(path: str, value: object) -> Form:
-    """Return the form that sends a parameter with what it needs."""
+    """Return a form with a parameter and the keys that it requires."""
     return {**COMPANIONS.get(head_of(path), {}), path: value}
 
 
 def answer(api: Api, pattern: str, form: Form) -> tuple[int, str]:
-    """Send a form; return the status and the answer without what is new each time."""
+    """Send a form; return the status, and the answer without values that differ each time."""
     object_id, base = BASES[pattern]
     got = api.post(pattern.replace("{id}", object_id(api)), {**base(api), **form})
     return got.status, RANDOM.sub("", json.dumps(got.body, sort_keys=True))
@@ -193,7 +193,7 @@ def _is_array(schema: Any) -> bool:
 
 
 def _sample(name: str, schema: Any) -> object:
-    """Return a value that the parameter may have and does not have by itself."""
+    """Return an allowed value of a parameter that is not its default."""
     if name in SAMPLES:
         return SAMPLES[name]
     for part in (schema, *schema.get("anyOf", ())):

@@ -1,4 +1,4 @@
-"""The table of errors: status, type, code, parameter, and what the message begins with."""
+"""The table of errors: status, type, code, parameter, and the beginning of the message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events: their shape, what changed, and that they are frozen. Sequences stand with each action."""
+"""Events: their form, `previous_attributes`, and that they never change afterwards."""
 
 from __future__ import annotations
 

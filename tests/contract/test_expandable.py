@@ -1,4 +1,4 @@
-"""Everything that Stripe's description calls expandable can be expanded, by a path or in a list."""
+"""Every field that Stripe's description calls expandable can be expanded, also in a list."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KINDS = {
     "product": "/v1/products",
     "customer": "/v1/customers",
 }
-# Methods that a card is not: Stripe's description lists every type's own map.
+# Other types than card: Stripe's description lists a map for each type.
 OTHER_TYPES = {"payment_method"}
 
 

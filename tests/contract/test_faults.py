@@ -1,4 +1,4 @@
-"""The sandbox's faults, as the official SDK meets them; and what it keeps on disk."""
+"""The sandbox's faults, as the official SDK sees them, and its state on disk."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NUMBERS = {*SUCCEED.values(), *(d[0] for d in DECLINED.values()), *THREE_D_SECUR
 
 @pytest.fixture
 def patient(side: Side) -> Iterator[stripe.StripeClient]:
-    """Give an SDK that retries and remembers no connection; take all faults away afterwards."""
+    """Give an SDK client that retries and keeps no connection; remove all faults afterwards."""
     yield stripe.StripeClient(side.key, base_addresses={"api": side.url}, max_network_retries=2)
     side.forget("faults")
 

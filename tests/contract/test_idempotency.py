@@ -9,7 +9,7 @@ from tests.contract.client import Answer, Api
 from tests.contract.diary import Diary
 from tests.contract.purchases import pay, try_to_pay
 
-# As many as a burst of impatient clients; each gets its own connection.
+# Requests at once, as of impatient clients; each gets its own connection.
 AT_ONCE = 20
 FORM = {"amount": 2000, "currency": "usd"}
 

@@ -1,4 +1,4 @@
-"""`stripe listen --forward-to`: the real CLI, its websocket, a local server."""
+"""`stripe listen --forward-to`: the real CLI, its websocket and a local server."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.contract.receiver import Receiver
 from tests.contract.side import Side
 from tests.servers import wait_until
 
-# Seconds; forwarding takes milliseconds, a start of the CLI about one.
+# Seconds; forwarding takes milliseconds, starting the CLI about one.
 
 
 class Listening:
-    """A running `stripe listen`; `said` grows line by line."""
+    """A running `stripe listen`; `said` gets its output line by line."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -34,7 +34,7 @@ class Listening:
         self.secret = ready.group(1)
 
     def match(self, pattern: str) -> re.Match[str] | None:
-        """Look for a pattern in what it said."""
+        """Search its output for a pattern."""
         return re.search(pattern, "".join(self.output))
 
     def stop(self) -> None:
@@ -132,7 +132,7 @@ def test_two_listeners_hear_the_same(api: Api, listen: Any, receiver: Receiver) 
 def test_what_was_forwarded_stands_among_the_deliveries(
     api: Api, listen: Any, receiver: Receiver, side: Side
 ) -> None:
-    # Whatever else comes first, the event of an earlier test perhaps, may not use it up.
+    # An event of an earlier test may come first, and must not use it up.
     receiver.statuses = [500] * 10
     listen()
     intent = create(api)["id"]

@@ -10,7 +10,7 @@ from tests.contract.purchases import create, pay, try_to_pay
 
 @pytest.fixture
 def customer(api: Api) -> str:
-    """Make a customer of the test's own, so that lists hold only what the test made."""
+    """Make a customer for the test, so that lists contain only the test's objects."""
     return str(api.made("/v1/customers", {"email": "jenny@example.com"})["id"])
 
 

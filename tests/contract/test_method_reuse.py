@@ -1,4 +1,4 @@
-"""A payment method that belongs to no customer pays once."""
+"""A payment method without a customer can pay only once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The official Node SDK: another reader of the same answers, stricter about some."""
+"""The official Node SDK, which reads the same answers and is stricter about some."""
 
 from __future__ import annotations
 

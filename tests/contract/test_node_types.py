@@ -1,8 +1,8 @@
-"""A second judge, at the newest version: the Node SDK's types, read by the TypeScript compiler.
+"""A second validation, at the newest version: the Node SDK's types and the TypeScript compiler.
 
-The OpenAPI description at hand is of a dahlia version. The SDKs' types are of endive, name every
-key a response always has, and an object literal may hold no key that they do not know. Prices are
-left out: the SDK turns their decimals, strings on the wire, into objects.
+The OpenAPI description is of a dahlia version. The SDKs' types are of endive: they name every key
+that an answer always has, and forbid unknown keys in an object literal. Prices are left out,
+because the SDK converts their decimals, which are strings on the wire, to objects.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def test_answers_fit_the_node_sdks_types(
 
 
 def named(complaint: str, names: list[str]) -> str:
-    """Put the answer's name in the place of its line number."""
+    """Replace line numbers by the names of the answers."""
     match = re.search(r"\((\d+),\d+\): (.*)", complaint)
     return f"{names[int(match[1]) - 2]}: {match[2]}" if match else complaint
 
@@ -82,7 +82,7 @@ def gathered(endive: Api, side: Side) -> dict[str, tuple[str, Any]]:
         listed(endive, "/v1/disputes", payment_intent=disputed["id"]), "the dispute"
     )
     charge = side.eventually(settled(endive, paid["latest_charge"]["id"]), "the charge to settle")
-    # An account of Stripe's needs Connect to make others.
+    # A Stripe account needs Connect to create other accounts.
     connected = {"connected": ("Account", endive.made("/v1/accounts"))} if side.is_fake else {}
     return (
         connected
@@ -114,7 +114,7 @@ def gathered(endive: Api, side: Side) -> dict[str, tuple[str, Any]]:
 
 
 def of_banks(endive: Api, side: Side, paid: Any) -> dict[str, tuple[str, Any]]:
-    """Return what only a bank or Radar can bring about."""
+    """Return objects that only a bank or Radar can cause."""
     named = {"payment_intent": paid["id"]}
     warning: Any = side.control("early_fraud_warnings", **named)
     review: Any = side.control("reviews", **named)
@@ -135,12 +135,12 @@ def of_banks(endive: Api, side: Side, paid: Any) -> dict[str, tuple[str, Any]]:
 
 
 def confirmed(endive: Api, method: str, **form: Any) -> Any:
-    """Pay in one call."""
+    """Make a payment in one call."""
     return endive.made("/v1/payment_intents", CARD | {"payment_method": method} | form)
 
 
 def redirected(endive: Api) -> Any:
-    """Pay with a challenge to be redirected to."""
+    """Make a payment with a challenge by redirect."""
     form = {"currency": "usd", "amount": 2000, "confirm": "true", "return_url": RETURN_URL}
     return endive.made(
         "/v1/payment_intents", form | {"payment_method": "pm_card_threeDSecure2Required"}
@@ -148,14 +148,14 @@ def redirected(endive: Api) -> Any:
 
 
 def declined(endive: Api) -> Any:
-    """Return the intent behind a decline."""
+    """Return the intent of a decline."""
     form = CARD | {"payment_method": "pm_card_chargeDeclined"}
     error = endive.post("/v1/payment_intents", form).error
     return endive.find(f"/v1/payment_intents/{error['payment_intent']['id']}")
 
 
 def debited(endive: Api) -> Any:
-    """Return an intent whose debit is under way."""
+    """Return an intent whose debit is processing."""
     return endive.made(
         "/v1/payment_intents",
         {
@@ -188,12 +188,12 @@ def checkout(endive: Api) -> Any:
 
 
 def listed(endive: Api, path: str, **params: str) -> Callable[[], list[Any]]:
-    """Return a look at a list."""
+    """Return a function that reads a list."""
     return lambda: list(endive.find(path, params)["data"])
 
 
 def settled(endive: Api, charge: str) -> Callable[[], dict[str, Any] | None]:
-    """Return a look at a charge that gives it once it has settled."""
+    """Return a function that reads a charge as soon as it has settled."""
 
     def look() -> dict[str, Any] | None:
         now = endive.find(f"/v1/charges/{charge}", {"expand[]": "balance_transaction"})

@@ -1,6 +1,6 @@
 """Each parameter that Stripe documents is played or refused by name, never accepted and ignored.
 
-`parameters.txt` holds the decisions. Write it anew after a decision:
+`parameters.txt` has the decisions. Write it again after a decision:
 `python -m tests.contract.parameters > tests/contract/parameters.txt`
 """
 

@@ -1,4 +1,4 @@
-"""The states of a PaymentIntent and the ways between them."""
+"""The states of a PaymentIntent and the changes between them."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ def test_sepa_is_processed_then_fails(api: Api, diary: Diary, side: Side) -> Non
 
 
 def sepa(api: Api, iban: str) -> dict[str, object]:
-    """Confirm a debit from an account."""
+    """Confirm a debit from a bank account."""
     return api.made(
         "/v1/payment_intents",
         {

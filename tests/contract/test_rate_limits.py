@@ -1,4 +1,4 @@
-"""Stripe's rate limits, off unless asked for."""
+"""Stripe's rate limits, which are off by default."""
 
 from __future__ import annotations
 
@@ -72,6 +72,6 @@ def test_limits_that_mean_nothing_are_refused(side: Side, body: dict[str, object
 
 
 def flood(api: Api, paths: list[str]) -> list[Answer]:
-    """Get all paths, several at a time."""
+    """Read all paths, several at a time."""
     with ThreadPoolExecutor(4) as pool:
         return list(pool.map(api.get, paths))

@@ -1,4 +1,4 @@
-"""Refusals that real Stripe gives, with its words where callers may show them."""
+"""Refusals of real Stripe, with its texts where callers may show them."""
 
 from __future__ import annotations
 

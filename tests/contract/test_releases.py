@@ -1,4 +1,4 @@
-"""What becomes of held money that is not taken, by API version."""
+"""Releases of held money that is not captured, by API version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Early fraud warnings and reviews: opened by control routes, told as Stripe tells them."""
+"""Early fraud warnings and reviews: opened by control routes, with Stripe's events."""
 
 from __future__ import annotations
 

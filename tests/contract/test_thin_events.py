@@ -1,4 +1,4 @@
-"""Thin events: twins of snapshot events, and the health event about events that were never made."""
+"""Thin events: of the same events as snapshots, and about events that were never generated."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Destination = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def destination(side: Side, receiver: Receiver) -> Iterator[Destination]:
-    """Make event destinations for the receiver; they go when the test ends."""
+    """Make event destinations for the receiver; delete them after the test."""
     made = []
 
     def make(*types: str, **more: object) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Every `stripe trigger` of the list, judged by the events it leaves, not by its exit status.
+"""Every `stripe trigger` of the list, checked by the events that it makes, not by its exit status.
 
-Against a server that answers 200 to everything, all of them exit 0.
+With a server that answers 200 to everything, all of them exit with 0.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DEBITED = [
     "checkout.session.completed",
 ]
 
-# Settling (charge.updated) comes a second after the charge, at no fixed place: left out.
+# charge.updated (settling) comes about a second after the charge, so it is left out.
 TRIGGERS = {
     "payment_intent.created": ["payment_intent.created"],
     "payment_intent.succeeded": PAID,
@@ -73,7 +73,7 @@ TRIGGERS = {
         "checkout.session.async_payment_failed",
     ],
 }
-# Longer than anything the sandbox has still to do.
+# Longer than anything that the sandbox still has to do.
 SETTLED_SECONDS = 600
 
 

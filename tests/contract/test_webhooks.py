@@ -1,4 +1,4 @@
-"""Webhook endpoints and deliveries, received as an integrator receives them."""
+"""Webhook endpoints and their deliveries, as an integrator receives them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.fake_only(reason=NOT_REACHABLE)
 
 @pytest.fixture
 def endpoint(api: Api, receiver: Receiver) -> Iterator[Any]:
-    """Register endpoints for the receiver; they go when the test ends."""
+    """Register endpoints for the receiver; delete them after the test."""
     made = []
 
     def register(*types: str, **form: Any) -> dict[str, Any]:

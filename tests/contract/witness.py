@@ -1,7 +1,7 @@
-"""Stand between every client and Stripe, pass everything on unchanged, and remember it.
+"""A proxy between every client and Stripe, which passes everything on unchanged and records it.
 
-The official SDKs and the CLI do not show the raw answers they received. A loopback proxy does,
-for all of them alike, and works the same before the sandbox and before Stripe's test mode.
+The official SDKs and the CLI do not show the raw answers that they received. A loopback proxy does,
+for all of them alike, both for the sandbox and for Stripe's test mode.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from urllib.parse import urlsplit
 import urllib3
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "host"}
-# Seconds; longer than any answer the suite asks for, delayed ones included.
+# Seconds; longer than any answer in the suite takes, delayed ones included.
 ANSWER_LIMIT_SECONDS = 30
 
-# Seconds between two looks whether to stop; the library's half second adds up over a suite.
+# Seconds between two checks whether to stop; the library's half second adds up over a suite.
 STOP_LOOK_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request and what Stripe answered."""
+    """One request and Stripe's answer."""
 
     method: str
     path: str
@@ -39,12 +39,12 @@ class Exchange:
 
     @property
     def json(self) -> Any:
-        """The answer, decoded."""
+        """Return the decoded answer."""
         return json.loads(self.body)
 
     @property
     def label(self) -> str:
-        """Name the exchange in a complaint."""
+        """Describe the exchange in an error."""
         return f"{self.method} {self.path} -> {self.status}"
 
 
@@ -56,12 +56,12 @@ class Witness:
     exchanges: list[Exchange] = field(default_factory=list)
 
     def since(self, mark: int) -> list[Exchange]:
-        """Return what was seen after the first `mark` exchanges."""
+        """Return the exchanges after the first `mark`."""
         return self.exchanges[mark:]
 
 
 class WitnessServer(ThreadingHTTPServer):
-    """Serves on a free loopback port and forwards to one upstream."""
+    """Listens on a free loopback port and forwards to one upstream."""
 
     daemon_threads = True
     # More than the parallel requests of the idempotency tests.
@@ -78,13 +78,13 @@ class WitnessServer(ThreadingHTTPServer):
         self._thread.start()
 
     def close(self) -> None:
-        """Stop serving and let go of all connections."""
+        """Stop serving and close all connections."""
         self.shutdown()
         self.server_close()
         self.pool.clear()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Stay silent: a client that hangs up in the middle is part of some tests."""
+        """Write nothing: in some tests a client closes its connection in the middle."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -106,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
                 redirect=False,
             )
         except urllib3.exceptions.HTTPError:
-            # What the upstream did to us (a dropped connection) is done to the client, too.
+            # A connection that the upstream dropped is dropped for the client, too.
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
@@ -139,4 +139,4 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_DELETE = _pass_on  # noqa: N815 - the names http.server looks for
 
     def log_message(self, *_: object) -> None:
-        """Keep quiet; the witness remembers."""
+        """Write no log line; the witness records the exchange."""

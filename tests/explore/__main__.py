@@ -1,4 +1,4 @@
-"""`python -m tests.explore`: explore every setting and print a table; status 1 on a violation."""
+"""`python -m tests.explore`: search every setting and print a table; exit with 1 on a violation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.explore.settings import SETTINGS
 
 
 def main() -> int:
-    """Explore what the command line asks for."""
+    """Search the settings of the command line."""
     parser = argparse.ArgumentParser(prog="bin/explore", description=__doc__)
     parser.add_argument("settings", nargs="*", help="parts of names of settings; all without")
     parser.add_argument("--seconds", type=float, default=60, help="CPU seconds for all settings")
@@ -23,7 +23,7 @@ def main() -> int:
         return 0 if options.list else 2
     reports, left = [], options.seconds
     for number, one in enumerate(chosen):
-        # A wide search ends when its time is over, so that each gets a share of it.
+        # A wide search ends when its time is over, so each setting gets a share.
         share = left / (len(chosen) - number) if options.wide else left
         report = explore(one, share, wide=options.wide)
         left = max(0.0, left - report.seconds)

@@ -1,9 +1,8 @@
 """Actors: the product's own Python, stopped before each of its calls to the store or to a peer.
 
-An actor is a function and the answers its calls got so far. To go on it is run again from its
-beginning: the answers it had are given again, so it comes to the same place, and stops at the call
-after them. That makes any place of any actor a small number, which a state can hold, and a place
-is reached by real execution once only.
+An actor is a function and the answers that its calls got so far. To continue, it runs again from
+its beginning and gets the same answers, so it reaches the same place and stops at the next call.
+So each place of an actor is a small number in a state, and is reached by execution only once.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ from shared.store.scripts import Call, Store
 from shared.work.items import Claim
 from tests.explore.snapshots import Command, Violated
 
-# The answers to a call whose connection broke, so that it is sent again, and to one that was not
-# answered in time, so that it is not: either may have run, and its caller cannot know.
+# The answer to a call whose connection broke, so that it is sent again, and to a call without an
+# answer in time, which is not. Either may have run, and its caller cannot know.
 BROKEN = "broken"
 UNANSWERED = "unanswered"
 
 
 @dataclass(frozen=True)
 class Spec:
-    """What an actor does: the name of its function, its arguments, its token."""
+    """The task of an actor: the name of its function, its arguments, its token."""
 
     name: str
     args: tuple[str, ...]
@@ -44,7 +43,7 @@ class Spec:
 
 @dataclass(frozen=True)
 class PeerCall:
-    """A call to somebody else than the store."""
+    """A call to a peer, not to the store."""
 
     name: str
     args: str
@@ -52,7 +51,7 @@ class PeerCall:
 
 @dataclass(frozen=True)
 class Place:
-    """Where an actor stands: before a call, or at its end with what it returned."""
+    """The position of an actor: before a call, or at its end with its result."""
 
     spec: Spec
     answers: tuple[str, ...]
@@ -61,7 +60,7 @@ class Place:
 
 
 class _Stopped(BaseException):
-    """Ends a run before a call; nothing of ours catches it."""
+    """Ends a run before a call; no code of the product catches it."""
 
     def __init__(self, call: Command | PeerCall) -> None:
         super().__init__()
@@ -69,7 +68,7 @@ class _Stopped(BaseException):
 
 
 class Connection:
-    """The connection of whichever actor runs; it is also the pool that gives it."""
+    """The connection of the actor that runs; it is its own pool."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
@@ -92,7 +91,7 @@ class Connection:
 
 
 class Client(Redis):
-    """The client of whichever actor runs."""
+    """The Redis client of the actor that runs."""
 
     def __init__(self, stage: Stage) -> None:
         super().__init__(decode_responses=True)
@@ -103,7 +102,7 @@ class Client(Redis):
         return self._stage.answer(self._stage.command(args))
 
     def pipeline(self, transaction: Any = True, shard_hint: Any = None) -> Any:
-        """Give a pipeline; others' commands may run between its own."""
+        """Return a pipeline; commands of other actors may run between its own."""
         assert not transaction, "nothing that is explored needs a transaction"
         return Pipeline(self)
 
@@ -112,7 +111,7 @@ class Client(Redis):
 
 
 class Pipeline(Redis):
-    """Commands that are sent together and run one after the other."""
+    """Commands that are sent together and run in turn."""
 
     def __init__(self, client: Client) -> None:
         super().__init__(decode_responses=True)
@@ -125,7 +124,7 @@ class Pipeline(Redis):
         return self
 
     def execute(self) -> list[Any]:
-        """Run what is queued."""
+        """Run the queued commands."""
         queued, self._queued = self._queued, []
         return [run() for run in queued]
 
@@ -134,12 +133,12 @@ class Pipeline(Redis):
 
 
 class Stage:
-    """Run actors, and number the places they come to."""
+    """Runs actors, and numbers the places that they reach."""
 
     def __init__(self) -> None:
         self.places: list[Place | None] = [None]
         self.actors: dict[str, Callable[..., Any]] = {}
-        # Peers' answers are JSON text; what makes them what the product's code expects.
+        # Peers' answers are JSON text; these functions convert them to the types of the product.
         self.translate: dict[str, Callable[[Any], Any]] = {}
         self.store = Store(Client(self))
         self._scripts: dict[str, str] = {}
@@ -151,14 +150,14 @@ class Stage:
         self.runs = 0
 
     def begin(self, spec: Spec) -> int:
-        """Give the place where an actor stops first."""
+        """Return the first place at which an actor stops."""
         number = self._begun.get(spec)
         if number is None:
             number = self._begun[spec] = self._number(self._run(spec, ()))
         return number
 
     def go_on(self, place: int, answer: str) -> int:
-        """Give the place where an actor stops after its call was answered."""
+        """Return the place at which an actor stops after its call was answered."""
         number = self._next.get((place, answer))
         if number is None:
             at = self.places[place]
@@ -186,7 +185,7 @@ class Stage:
         return Place(spec, answers, None, result)
 
     def answer(self, call: Command | PeerCall) -> Any:
-        """Give the recorded answer to a call, or stop before it when there is none."""
+        """Return the recorded answer to a call, or stop before the call when there is none."""
         text = next(self._answers, None)
         if text is None:
             raise _Stopped(call)
@@ -198,11 +197,11 @@ class Stage:
         return self.translate[call.name](fields) if isinstance(call, PeerCall) else fields
 
     def peer(self, name: str, *args: Any) -> Any:
-        """Call a peer; its answer is one of those that the search lets it give."""
+        """Call a peer; the search chooses its answer."""
         return self.answer(PeerCall(name, json.dumps(args)))
 
     def command(self, args: tuple[Any, ...]) -> Command:
-        """Give what a client was told to send, and the keys it names."""
+        """Return the command that a client sends, and the keys that it names."""
         if args[0] != "EVALSHA":
             return Command(args[0].lower(), args, args[1:2])
         if not self._scripts:
@@ -211,13 +210,13 @@ class Stage:
         return Command(name, args, args[3 : 3 + args[2]], scripts.script_source(name))
 
     def token(self, _: int = 0) -> str:
-        """Give a token that no other actor has."""
+        """Return a token that no other actor has."""
         self._tokens += 1
         return f"{self._token}{'' if self._tokens == 1 else f'.{self._tokens}'}"
 
 
 class LatestMoment:
-    """Dice that always choose the longest pause: a test of order needs no shorter one."""
+    """Dice that always choose the longest pause: the search of orders needs no shorter one."""
 
     def uniform(self, _: float, longest: float) -> float:
         return longest
@@ -232,14 +231,14 @@ def _hash(source: str) -> str:
 
 
 def _one_by_one(store: Store, calls: Sequence[Call]) -> list[Any]:
-    """Run what goes in one command as a command each: whatever comes between is looked at, too."""
+    """Run joined commands one by one, so that the search also tries steps between them."""
     return [store.run(call) for call in calls]
 
 
 @contextmanager
 def still(stage: Stage, dice: tuple[str, ...]) -> Iterator[None]:
-    """Take chance and the host's clock away: the same answers lead to the same place."""
-    # Fakeredis knows no script flags: their line is left out.
+    """Remove chance and the host's clock, so that the same answers lead to the same place."""
+    # Fakeredis does not know script flags, so their line is left out.
     plain = _without_flags(scripts.script_source)
     with ExitStack() as stack:
         for target, name, value in (

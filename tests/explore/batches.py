@@ -1,4 +1,4 @@
-"""A batch of refunds: upkeep, workers and a person move it, and each payment goes back once."""
+"""A batch of refunds: upkeep, workers and a person change it, and each payment is refunded once."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ TURNS: dict[str, Callable[[BatchPath], Response]] = {
     "retry": doors.retry,
 }
 MOST_TRIES = 3
-# What a notification of a batch itself tells of.
+# Types of the notifications about a batch itself.
 TOLD_OF = ("state", "paused_reason", CLOSED)
 MADE = (MemberState.REFUNDED,)
 NOT_MADE = (MemberState.FAILED, MemberState.LEFT_OUT, MemberState.NOT_BEGUN)
@@ -69,7 +69,7 @@ class BatchOfTwo(Service):
     budget = Budget(faults=1)
     wide = Budget(faults=2, deaths=1, ticks=2, breaks=1)
     payments = PAYMENTS
-    # How many run at a time: a second one believes that the first, which hangs, has died.
+    # Upkeeps at a time: a second one starts when the first hangs and its lease has ended.
     upkeeps = 1
     verbs: tuple[str, ...] = ()
 
@@ -97,7 +97,7 @@ class BatchOfTwo(Service):
         refund_batches.run_once(self.runtime)
 
     def _turn(self, verb: str) -> str:
-        """Do what a person asks for, as the door does; give its status, or why it is refused."""
+        """Do what a person requests, as the API does; return the status or the refusal."""
         with self._app.test_request_context(f"/api/refund/batches/{BATCH}/{verb}", method="POST"):
             g.is_operator, g.caller = False, "shop"
             try:
@@ -112,7 +112,7 @@ class BatchOfTwo(Service):
         return (*super().world(), Ledger().frozen())
 
     def prepare(self, state: State) -> State:
-        """Hear of the payments and record the batch: the search begins with it."""
+        """Settle the payments and record the batch before the search begins."""
         for event in self.events:
             state, _ = self.complete(state, Spec("record", (event.id,), ""))
             spec = Spec("work", (EVENTS.name, event.id), self.token(state))
@@ -182,14 +182,14 @@ class BatchOfTwo(Service):
             )
 
     def _round(self, state: State) -> tuple[State, bool]:
-        """Let upkeep run beside the relay and the worker."""
+        """Run upkeep beside the relay and the worker."""
         before = _moved(self.view(state))
         state, _ = self.complete(state, Spec("upkeep", (), ""))
         state, worked = super()._round(state)
         return state, worked or _moved(self.view(state)) != before
 
     def awaited(self, view: View) -> list[float]:
-        """Wait for the next look at the balance, too."""
+        """Wait for the next check of the balance, too."""
         batch = record(view)
         looks = batch.fields.get("paused_reason") == refund_batches.INSUFFICIENT_FUNDS
         return super().awaited(view) + [float(batch.fields.get("look_at", 0))] * looks
@@ -207,7 +207,7 @@ class BatchOfTwo(Service):
 
 
 class BatchTurned(BatchOfTwo):
-    """Refund one payment by a batch that a person turns."""
+    """Refund one payment by a batch that a person pauses, resumes, cancels and retries."""
 
     name = "a batch of one refund, and a person"
     payments = PAYMENTS[:1]
@@ -217,7 +217,7 @@ class BatchTurned(BatchOfTwo):
 
 
 class BatchCanceled(BatchTurned):
-    """Cancel a batch while two run upkeep for it."""
+    """Cancel a batch while two upkeeps run for it."""
 
     name = "a batch that is canceled, and two upkeeps"
     verbs = ("cancel",)
@@ -247,7 +247,7 @@ def _moved(view: View) -> tuple[Any, ...]:
 
 
 def _check_counts(view: View) -> None:
-    """Check that a batch's counts, sums and places are those of its members."""
+    """Check that a batch's counts, sums and places match its members."""
     batch, own = record(view), members(view)
     counts: dict[str, int] = {}
     sums: dict[str, int] = {}

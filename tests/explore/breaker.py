@@ -1,4 +1,4 @@
-"""The breaker: notifications of several payments while the event service is ill."""
+"""The breaker: notifications of several payments during an outage of the event service."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.explore.service import Service, event_of
 from tests.explore.snapshots import Command, Effect
 from tests.explore.views import KEYS
 
-# Payments whose notifications wait; so many failures in a row open the breaker here.
+# Payments whose notifications wait; in this search the same number of failures opens the breaker.
 PAYMENTS = ("pi_1", "pi_2")
 THRESHOLD = 2
 RAW = [made(f"evt_{one}", "payment_intent.succeeded", id=one) for one in PAYMENTS]
@@ -41,7 +41,7 @@ class Breaker(Service):
         return json.dumps(next(raw for raw in RAW if raw["id"] == event_id))
 
     def prepare(self, state: State) -> State:
-        """Settle the events first: their notifications wait when the search begins."""
+        """Settle the events first, so that their notifications wait when the search begins."""
         for event in self.events:
             state, _ = self.complete(state, Spec("record", (event.id,), ""))
             spec = Spec("work", (EVENTS.name, event.id), self.token(state))

@@ -1,4 +1,4 @@
-"""Events and notifications: two facts of one payment, one of them told by two events."""
+"""Events and notifications: two facts of one payment, one of them reported by two events."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PAYMENT = "pi_1"
 
 
 def made(event_id: str, event_type: str, **changes: Any) -> Json:
-    """Make an event of the one payment from a fixture."""
+    """Make an event of the payment from a fixture."""
     raw: Json = json.loads((FOLDER / f"{event_type}.json").read_text())
     raw |= {"id": event_id, "request": {"id": None, "idempotency_key": None}}
     about = raw["data"]["object"]
@@ -36,13 +36,13 @@ def made(event_id: str, event_type: str, **changes: Any) -> Json:
 
 
 PAID = made("evt_paid", "payment_intent.succeeded")
-# What a second endpoint, or a twin of another API version, would bring: the same fact again.
+# The same fact again, as from a second endpoint or in another API version.
 PAID_TWIN = {**deepcopy(PAID), "id": "evt_twin"}
 REVIEWED = made("evt_review", "review.opened", charge=None)
 
 
 class Events(Service):
-    """Settle events of one payment, and deliver what they mean."""
+    """Settle events of one payment, and deliver their notifications."""
 
     raw: tuple[Json, ...] = ()
 
@@ -63,7 +63,7 @@ class Events(Service):
 
     @cached_property
     def facts(self) -> dict[str, list[Fact]]:
-        """Give the facts of each event."""
+        """Return the facts of each event."""
         gateway = cast(StripeGateway, self.runtime.gateway)
         outbox = {}
         for event in self.events:
@@ -89,7 +89,7 @@ class Events(Service):
         demand(same, 14, f"{PAYMENT} is known as {known}, its events say {settled_facts}")
 
     def _facts_of(self, events: tuple[str, ...]) -> str:
-        """Give what events say of the payment's subjects, whatever their order, as JSON text."""
+        """Return the state of the payment's subjects after these events, as JSON text."""
         if events not in self._sums:
             facts = [fact for one in events for fact in self.facts[one]]
             self._sums[events] = json.dumps(advance({}, facts).known["subjects"])

@@ -1,4 +1,4 @@
-"""Explore settings, and say what was seen."""
+"""Search settings, and report the results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEAD = ("configuration", "states", "transitions", "depth", "searched", "violatio
 
 
 def explore(kind: type[Service], cpu_seconds: float, *, wide: bool = False) -> Report:
-    """Search one setting for at most so many seconds of this process; `wide`: more goes wrong."""
+    """Search one setting for at most this many CPU seconds; `wide` allows more failures."""
     setting = kind()
     if wide:
         setting.budget = setting.wide
@@ -27,7 +27,7 @@ def explore(kind: type[Service], cpu_seconds: float, *, wide: bool = False) -> R
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Write no line for each attempt of each order."""
+    """Write no log line for each attempt in each order."""
     before = structlog.get_config()
     silent = structlog.make_filtering_bound_logger(logging.CRITICAL)
     structlog.configure(wrapper_class=silent, cache_logger_on_first_use=False)
@@ -38,7 +38,7 @@ def _quiet() -> Iterator[None]:
 
 
 def table(reports: Iterable[Report]) -> str:
-    """Render what was seen as a table in Markdown."""
+    """Render the results as a table in Markdown."""
     lines = ["| " + " | ".join(HEAD) + " |", "| --- " * len(HEAD) + "|"]
     for one in reports:
         searched = "exhausted" if one.exhausted else "bounded"
@@ -49,6 +49,6 @@ def table(reports: Iterable[Report]) -> str:
 
 
 def story(report: Report) -> str:
-    """Tell the shortest path to a violation, a step a line."""
+    """Describe the shortest path to a violation, one step per line."""
     steps = [f"{number:4}. {label}" for number, label in enumerate(report.path)]
     return "\n".join((f"{report.name}: {report.violation}", *steps))

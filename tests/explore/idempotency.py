@@ -24,7 +24,7 @@ from tests.explore.service import Service
 from tests.explore.stripe_actor import Gateway, Ledger, option, translated
 from tests.explore.views import View
 
-# One caller with two keys of the API: one replaces the other between two requests.
+# One caller with two API keys, as during a rotation.
 API_KEYS = {"old": "old_key_0123456789", "new": "new_key_0123456789"}
 INTENT = made("evt_paid", "payment_intent.succeeded", latest_charge=None)["data"]["object"]
 FINAL = (200, 402)
@@ -39,7 +39,7 @@ class Charging(Gateway):
 
 
 class Idempotency(Service):
-    """Pay under one key, at once and again, with either API key, and with another body."""
+    """Pay under one key, at once and repeatedly, with either API key, and with another body."""
 
     name = "idempotency: one key, two callers, Stripe"
     slots = ("caller 1", "caller 2", "nobody", "nobody", "nobody")
@@ -47,7 +47,7 @@ class Idempotency(Service):
     ages_ms = (0, 23 * 3_600_000, 24 * 3_600_000, 48 * 3_600_000)
     horizon_ms = 3 * 24 * 3_600_000
     budget = Budget(asks=3, faults=1, deaths=1, ticks=1, days=1)
-    # Two days are the end of a key: then the same request is another one.
+    # A key ends after two days; then the same request is a new one.
     wide = Budget(asks=4, faults=2, deaths=2, ticks=3, days=1, breaks=1)
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Idempotency(Service):
             self.stage.translate[call] = translated
 
     def _pay(self, _: str, api_key: str, amount: str) -> tuple[int, str]:
-        """Answer one request as the door does; give its status and what it names."""
+        """Answer one request as the API does; return the status and the id in the answer."""
         bearer = {"Authorization": f"Bearer {API_KEYS[api_key]}"}
         body = ProcessPayment(amount=int(amount), currency="sgd", payment_method="pm_card_visa")
         header = MoneyHeaders(**{"Idempotency-Key": "one"})
@@ -77,7 +77,7 @@ class Idempotency(Service):
         )
 
     def world(self) -> tuple[Any, ...]:
-        """Give the answers that were given, and Stripe's ledger."""
+        """Return the answers so far, and Stripe's ledger."""
         return (), Ledger().frozen()
 
     def begins(self, state: State) -> Iterator[tuple[int, str, Spec, str]]:
@@ -105,7 +105,7 @@ class Idempotency(Service):
             yield option("listed", ledger.made, state.world)
 
     def ended(self, state: State, place: Place) -> tuple[Any, ...]:
-        """Remember each final answer that a caller was given."""
+        """Record each final answer to a caller."""
         status, answer_body = place.result
         answers, ledger = state.world
         demand(status != 500, 15, f"a caller was answered {status} {answer_body}")
@@ -122,4 +122,4 @@ class Idempotency(Service):
         demand(len(answers) <= 1, 20, f"one key was given the answers {answers}")
 
     def check_goal(self, view: View) -> None:
-        """Nothing goes on by itself: whoever wants an answer asks again."""
+        """Do nothing: no work continues by itself, a caller has to repeat the request."""

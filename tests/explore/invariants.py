@@ -1,4 +1,4 @@
-"""What must hold in every state and at every step: the numbers are those of docs/invariants.md."""
+"""Invariants of every state and every step, with the numbers of docs/invariants.md."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tests.explore.search import State
 from tests.explore.snapshots import Command, Effect, Snapshots, Violated
 from tests.explore.views import KEYS, OPEN, WORKED, View
 
-# The payment changed since it was read: it is read again, and the claim still holds.
+# The payment changed since it was read: the worker reads it again, and the claim still holds.
 MOVED = '["moved"]'
 NO_ANSWERS = (BROKEN, UNANSWERED)
 MARKING = ("settle", "release", "postpone", "bury")
-# What a claim counts.
+# Fields that a claim counts up.
 COUNTED = ("attempts", "crashes", "fence", "state")
-# Sent twice they give the same answer twice: it gives a right, which a lost answer may not cost.
+# Sent twice they must answer the same: the answer is a right, which a lost reply must not cost.
 ASKING = ("claim", "redrive", "begin")
-# Sent twice they count, or tell a person, twice; nothing is decided by what they write.
+# Sent twice they count or report twice; no decision depends on what they write.
 COUNTING = ("record", "note", "tally", "spend")
 
 
@@ -32,7 +32,7 @@ def demand(holds: object, number: int, words: str) -> None:
 
 
 def check_items(view: View) -> None:
-    """Check the items of every kind, their indexes and what is kept of them."""
+    """Check the items of every kind, their indexes and their expiries."""
     for kind in WORKED:
         due, dead = view.due(kind), view.dead(kind)
         for one, item in view.items(kind).items():
@@ -60,7 +60,7 @@ def _check_index(view: View, kind: Kind, one: str, item: dict[str, str]) -> None
         is_open = state in OPEN
         demand(is_open == (at is not None), 1, f"{one} is {state or 'gone'} and due at {at}")
     if at is not None:
-        # A breaker puts off an item whose holder is gone: it has a lapsed lease and a pause.
+        # The breaker postponed an item whose worker died: it has an ended lease and a pause.
         awaited = max(float(item.get(name) or 0) for name in ("lease_until", "not_before"))
         latest = max(awaited, now + GUARD_MS)
         demand(at <= latest, 3, f"{one} is {state}, looked at in {at - now} ms, not {latest - now}")
@@ -84,21 +84,21 @@ def check_outboxes(view: View) -> None:
         demand(live == [*outbox[:1]], 2, f"{live} are live, the first is {outbox[:1]}")
         numbers = sorted(int(item["sequence"]) for _, item in own)
         demand(numbers == [*range(1, len(own) + 1)], 7, f"{payment_id} has sequence {numbers}")
-        # A batch pauses more than once; that each time is told once is asked of the step itself.
+        # A batch may pause several times; the check of each step covers that each is notified once.
         is_batch = payment_id.startswith(BATCH_PREFIX)
         facts = [(item["type"], _subject(item)) for _, item in own if not is_batch]
         demand(len(facts) == len({*facts}), 6, f"a fact of {payment_id} has two ids: {facts}")
 
 
 def _subject(item: dict[str, str]) -> str:
-    """Name what a notification tells of, beside its type."""
+    """Return the subject of a notification, besides its type."""
     data = json.loads(item["body"])["data"]
     names = ("dispute_id", "review_id", "refund_id", "charge_id")
     return str([data.get(name) for name in names])
 
 
 def check_marks(view: View, after: View, place: Place, effect: Effect) -> None:
-    """Check that who holds no claim any more changes nothing, and none is lent twice."""
+    """Check that a worker without a claim changes nothing, and that no item has two claims."""
     call = place.call
     if not isinstance(call, Command):
         return
@@ -133,7 +133,7 @@ def _check_claim(view: View, after: View, call: Command, effect: Effect) -> None
 
 
 def _right(answer: str) -> Any:
-    """Read the right that an answer gives; the order of a hash's fields says nothing."""
+    """Read the right in an answer; the order of a hash's fields does not matter."""
     value = json.loads(answer)
     return sorted(_pairs(value[0])) if value and isinstance(value[0], list) else value
 
@@ -143,7 +143,7 @@ def _pairs(flat: list[Any]) -> zip[tuple[Any, Any]]:
 
 
 def claim_of(place: Place) -> dict[str, str]:
-    """Read the claim that an actor was given; empty before it has one."""
+    """Read the claim of an actor; empty before it has one."""
     for answer in place.answers:
         value = None if answer in NO_ANSWERS else json.loads(answer)
         if isinstance(value, list) and value and isinstance(value[0], list):
@@ -152,7 +152,7 @@ def claim_of(place: Place) -> dict[str, str]:
 
 
 def check_sent_twice(snapshots: Snapshots, before: State, place: Place, effect: Effect) -> None:
-    """Check that a script that is sent twice changes what it changes once."""
+    """Check that a script that is sent twice has its effect once."""
     call = place.call
     if not isinstance(call, Command) or not call.script or call.name in COUNTING:
         return

@@ -103,7 +103,7 @@ PAID_INTENT = made("evt_paid", "payment_intent.succeeded")["data"]["object"]
 
 
 class RefundsHeard(Refunds):
-    """Hear of the refund by its event, too, which may come before Stripe's answer."""
+    """Also process the refund's event, which may come before Stripe's answer."""
 
     name = "a refund job, Stripe, and the refund's event"
     kinds = (REFUNDS, EVENTS)

@@ -1,7 +1,7 @@
 """The search: every order of every step, breadth first, each state once.
 
-States that differ only in how long ago something was, or in the name of a token, are taken for
-one. That may leave an order out; it cannot make one up, for each state is reached by execution.
+States that differ only in how long ago something happened, or in the name of a token, count as
+one. This may omit an order, but cannot invent one, because each state is reached by execution.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from tests.explore.snapshots import (
 MOMENT = re.compile(r"\b17\d{11}(?:\.0)?\b")
 TOKEN = re.compile(r"any-\w+")
 IDLE = 0
-# Rounds of relay and work after which work that goes on will not end.
+# Rounds of relay and work after which remaining work counts as endless.
 MOST_ROUNDS = 200
 
 
 @dataclass(frozen=True)
 class State:
-    """A state: the time, the store, where each actor stands, the world outside, what may happen."""
+    """A state: the time, the store, the places of the actors, the world outside, the budget."""
 
     now_ms: int
     snapshot: tuple[int, ...]
@@ -45,7 +45,7 @@ class State:
 
 @dataclass(frozen=True)
 class Step:
-    """One step: what happened, in words, and the state after it."""
+    """One step: its description, and the state after it."""
 
     label: str
     state: State
@@ -53,25 +53,25 @@ class Step:
 
 @dataclass(frozen=True)
 class Budget:
-    """How often each thing may happen on one path."""
+    """How often each kind of failure may happen on one path."""
 
     deaths: int = 0
-    # Calls to Redis whose connection breaks, or that are not answered in time.
+    # Calls to Redis whose connection breaks, or that get no answer in time.
     breaks: int = 0
     ticks: int = 0
     sweeps: int = 0
-    # Answers of the event service or Stripe that are no good.
+    # Failures of the event service or of Stripe.
     faults: int = 0
     repeats: int = 0
     redrives: int = 0
-    # Callers' requests, and days that pass at once.
+    # Requests of callers, and days that pass at once.
     asks: int = 0
     days: int = 0
 
 
 @dataclass(frozen=True)
 class Option:
-    """One answer that a peer may give: in words, as JSON text, and the world after it."""
+    """A possible answer of a peer: its description, its JSON text, and the world after it."""
 
     label: str
     answer: str
@@ -80,7 +80,7 @@ class Option:
 
 
 class Setting(Protocol):
-    """A configuration: who acts, on what, what may go wrong how often, what must hold."""
+    """A configuration: the actors, their items, the budget of failures, the invariants."""
 
     name: str
     stage: Stage
@@ -91,39 +91,39 @@ class Setting(Protocol):
     horizon_ms: int
 
     def world(self) -> tuple[Any, ...]:
-        """Give the world at the beginning."""
+        """Return the world at the beginning."""
 
     def prepare(self, state: State) -> State:
-        """Give the state at the beginning."""
+        """Return the state at the beginning."""
 
     def begins(self, state: State) -> Iterator[tuple[int, str, Spec, str]]:
-        """List what idle slots may begin: slot, words, actor, and what it costs."""
+        """List what idle slots may begin: slot, description, actor, and cost."""
 
     def options(self, state: State, place: Place) -> Iterator[Option]:
-        """List the answers a peer may give to an actor's call, the good one first."""
+        """List the possible answers of a peer to an actor's call, the good one first."""
 
     def ended(self, state: State, place: Place) -> tuple[Any, ...]:
-        """Give the world after an actor came to its end."""
+        """Return the world after an actor has ended."""
 
     def moments(self, state: State) -> Iterator[tuple[int, str]]:
-        """List the moments, in milliseconds, to which time may move, and what each costs."""
+        """List the moments, in milliseconds, to which time may move, and the cost of each."""
 
     def check(self, state: State) -> None:
-        """Raise `Violated` for a state that must not be."""
+        """Raise `Violated` for a state that is not allowed."""
 
     def check_step(self, before: State, place: Place, effect: Effect, after: State) -> None:
-        """Raise `Violated` for a step that must not be."""
+        """Raise `Violated` for a step that is not allowed."""
 
     def drained(self, state: State) -> State:
-        """Let everybody die, then everything go well; give the state in which nothing is left.
+        """End all actors, then let everything succeed; return the state without open work.
 
-        Raises `Violated` when there is none, or it is a wrong one.
+        Raises `Violated` when there is no such state, or when it is wrong.
         """
 
 
 @dataclass
 class Report:
-    """What a search did."""
+    """The result of a search."""
 
     name: str
     states: int = 0
@@ -136,7 +136,7 @@ class Report:
 
 
 class Search:
-    """Search one setting."""
+    """The search of one setting."""
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
@@ -149,7 +149,7 @@ class Search:
         self._parents: list[tuple[int, str]] = []
 
     def run(self, cpu_seconds: float) -> Report:
-        """Search until all is seen, a bound is reached, or an invariant is broken."""
+        """Search until all states are visited, a bound is reached, or an invariant is broken."""
         report = Report(self.setting.name)
         begun = time.process_time()
         try:
@@ -169,7 +169,7 @@ class Search:
         report.exhausted = True
 
     def _expand(self, waiting: deque[tuple[int, int, State]], report: Report) -> bool:
-        """Take every step from the next state; False when one breaks an invariant."""
+        """Take every step from the next state; return False when one breaks an invariant."""
         number, report.depth, state = waiting.popleft()
         try:
             for step in self._steps(state):
@@ -194,7 +194,7 @@ class Search:
         at: tuple[int, int],
         step: Step,
     ) -> bool:
-        """Keep a state that is new, and check it; False when it breaks an invariant."""
+        """Store a new state and check it; return False when it breaks an invariant."""
         key = self._key(step.state)
         if key in self._seen:
             return True
@@ -221,7 +221,7 @@ class Search:
         report.path = [*reversed(path), *broken.labels]
 
     def _check_end(self, state: State) -> None:
-        """Check that from here everything ends, unless it is known of this store already."""
+        """Check that all work ends from here, unless that is known for this store."""
         alone = replace(state, actors=(IDLE,) * len(state.actors), left=())
         key = self._key(alone)
         if key not in self._ends:
@@ -243,7 +243,7 @@ class Search:
         return (tuple(store), tuple(actors), world, state.left)
 
     def _text_of(self, number: int, now: int) -> str:
-        """Spell a value; of what is due soon it does not matter which is due first."""
+        """Render a value; for times in the near future the order does not matter."""
         value = self.setting.snapshots.values[number]
         if value and value[0] == "zset":
             soon = tuple(
@@ -261,7 +261,7 @@ class Search:
         return known_state
 
     def _canonical(self, text: str, now: int) -> int:
-        """Give a text a number, after each moment became what matters of it now."""
+        """Reduce each time in a text to what matters of it now; return the number of the text."""
 
         def matters(known_state: re.Match[str]) -> str:
             ahead = int(float(known_state[0])) - now
@@ -293,7 +293,7 @@ class Search:
         return replace(state, now_ms=moment, snapshot=snapshot)
 
     def _spent(self, state: State, cost: str) -> State | None:
-        """Give the state in which one of what may happen is used up; None when none is left."""
+        """Return the state with one failure less in the budget; None when none is left."""
         if not cost:
             return state
         index = self._names.index(cost)
@@ -348,7 +348,7 @@ class Search:
             raise
 
     def _moved(self, state: State, slot: int, number: int, answer: str) -> State:
-        """Put an actor where it stops after an answer; one at its end leaves its slot."""
+        """Move an actor to its place after an answer; an actor at its end leaves its slot."""
         after = self.setting.stage.go_on(number, answer)
         place = self.setting.stage.places[after]
         assert place is not None
@@ -369,7 +369,7 @@ def _named(call: Command) -> str:
 
 
 def describe(call: Command, answer: str) -> str:
-    """Tell a command and its answer in a line."""
+    """Describe a command and its answer in one line."""
     return f"{_named(call)} -> {_short(answer)}"
 
 

@@ -1,4 +1,4 @@
-"""The service as a setting has it: real workers, door, relay and redrive on one stage."""
+"""The service of a setting: real workers, API functions, relay and redrive."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ TAKEN, ILL, UNHEARD, GONE = (
 
 
 class EventService:
-    """The event service, which answers as the search has it."""
+    """The event service, whose answers the search chooses."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
@@ -56,14 +56,14 @@ class EventService:
 
 
 class Service:
-    """What all settings share: a runtime whose store and peers are the search's."""
+    """The base of all settings: a runtime whose store and peers belong to the search."""
 
     name = ""
     kinds: Sequence[Kind] = (EVENTS, NOTIFICATIONS)
     slots: Sequence[str] = ("worker 1", "worker 2", "the door", "the relay", "a person")
     workers = 2
     budget = Budget()
-    # What may go wrong in a search by hand.
+    # The budget of a wide search.
     wide = Budget()
     ages_ms: Sequence[int] = (0,)
     horizon_ms = 2 * 3_600_000
@@ -102,15 +102,15 @@ class Service:
         return redrive.one(item_id, AuditNote("key"))
 
     def patched(self) -> AbstractContextManager[object]:
-        """Change what a search cannot reach otherwise while it runs: a high threshold."""
+        """Patch values that a search cannot reach otherwise, such as a high threshold."""
         return nullcontext()
 
     def body(self, event_id: str) -> str:
-        """Give an event as Stripe sends it."""
+        """Return an event as Stripe sends it."""
         raise NotImplementedError
 
     def world(self) -> tuple[Any, ...]:
-        """List the ids that the event service has taken, in the order it first took them."""
+        """List the accepted ids in the order of their first acceptance."""
         return ((),)
 
     def prepare(self, state: State) -> State:
@@ -143,7 +143,7 @@ class Service:
             yield from view.items(kind)
 
     def token(self, state: State) -> str:
-        """Choose a token that is nowhere in use."""
+        """Choose a token that is not in use."""
         used: set[str] = set()
         for number in state.snapshot:
             if number not in self._tokens:
@@ -154,7 +154,7 @@ class Service:
         return next(f"any-{letter}" for letter in LETTERS if f"any-{letter}" not in used)
 
     def options(self, state: State, place: Place) -> Iterator[Option]:
-        """Ask the peer, unless the attempt's deadline has passed: then nothing is sent."""
+        """List the answers of the peer; after the attempt's deadline nothing is sent."""
         call = place.call
         assert isinstance(call, PeerCall)
         if self.is_late(state, place):
@@ -166,13 +166,13 @@ class Service:
             yield from self.stripe(state, call)
 
     def is_late(self, state: State, place: Place) -> bool:
-        """Say whether an attempt has lasted for longer than its deadline allows."""
+        """Say whether an attempt has passed its deadline."""
         begun = int(claim_of(place)["claimed_at"])
         longest = KINDS[place.spec.args[0]].longest_seconds(self.settings)
         return state.now_ms - begun > longest * 1000
 
     def stripe(self, state: State, call: PeerCall) -> Iterator[Option]:
-        """List the answers that Stripe may give."""
+        """List the possible answers of Stripe."""
         raise NotImplementedError
 
     def _post(self, state: State, notification: str, sequence: int) -> Iterator[Option]:
@@ -195,9 +195,9 @@ class Service:
         return state.world
 
     def moments(self, state: State) -> Iterator[tuple[int, str]]:
-        """Time moves to the next moment at which a lease or a pause ends.
+        """List the next moment at which a lease or a pause ends.
 
-        When an item is due decides only when the relay rings for it, and here a worker may try any
+        Due times are left out: they decide only when the relay rings, and here a worker may try any
         item at any time.
         """
         view, now = self.view(state), state.now_ms
@@ -220,13 +220,13 @@ class Service:
 
     def check_step(self, before: State, place: Place, effect: Effect, after: State) -> None:
         invariants.check_marks(self.view(before), self.view(after), place, effect)
-        # One effect is one run of one command on the same keys: what held of it holds again.
+        # An effect is one run of a command on the same keys, so it needs one check only.
         if id(effect) not in self._sent_twice:
             invariants.check_sent_twice(self.snapshots, before, place, effect)
             self._sent_twice.add(id(effect))
 
     def drained(self, state: State) -> State:
-        """Let everybody die, lose every doorbell, and let the relay and one worker go on."""
+        """End all actors, drop all doorbells, and let the relay and one worker continue."""
         state = replace(state, actors=(IDLE,) * len(state.actors))
         self._trail = ["from here everybody dies, all doorbells are lost, and then all goes well"]
         try:
@@ -247,7 +247,7 @@ class Service:
         raise Violated("invariant 13: work goes on and on")
 
     def awaited(self, view: View) -> list[float]:
-        """List the moments at which something is to be done, in milliseconds."""
+        """List the moments at which work is due, in milliseconds."""
         return [at for kind in self.kinds for at in view.due(kind).values()]
 
     def _later(self, state: State, at: int) -> State:
@@ -267,7 +267,7 @@ class Service:
         return state, bool(rung)
 
     def complete(self, state: State, spec: Spec) -> tuple[State, list[str]]:
-        """Let an actor go to its end alone, with the best of answers; give for what it rang."""
+        """Run an actor to its end alone, with good answers; return the items for which it rang."""
         number, rung = self.stage.begin(spec), []
         while True:
             place = self.stage.places[number]
@@ -296,7 +296,7 @@ class Service:
         self.check_goal(view)
 
     def check_goal(self, view: View) -> None:
-        """Check what must be so when nothing is left to do."""
+        """Check the state in which no work is left."""
 
 
 def event_of(raw: dict[str, Any]) -> Event:

@@ -1,4 +1,4 @@
-"""The settings that are explored."""
+"""The settings that the explorer searches."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Snapshots of the store: immutable values, numbered, so that a state is a few small integers.
 
-A command of Redis is a function of the keys it names, of its arguments and of the time. So each
-that differs runs once, on a fakeredis that holds these keys and no other, and what it answered and
-wrote is remembered. A script that touches a key it does not declare is found on the way: a
-server in cluster mode would refuse it.
+A command of Redis is a function of its keys, its arguments and the time. So each different command
+runs once, on a fakeredis with these keys only, and its answer and writes are stored. This also
+finds a script that touches a key which it does not declare: a server in cluster mode would refuse
+it.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from redis.exceptions import NoScriptError, ResponseError
 from shared.keys import Keys
 from shared.work.kinds import KINDS
 
-# When every search begins, in milliseconds: a time whose numbers are recognised wherever they are.
+# The time in milliseconds at which each search begins; its digits are recognised in any text.
 BEGINNING_MS = 1_772_366_400_000
 QUEUES = tuple(Keys().queue(kind) for kind in KINDS.values())
-# Nobody decides on these: without them fewer states differ. A doorbell rings at any time whatever
-# the queues hold (the search lets a worker try any item in any state), and what a person reads is
-# only ever added to.
+# No decision depends on these, and without them there are fewer states. A doorbell may ring at any
+# time whatever is in the queues (the search lets a worker try any item in any state), and lists for
+# a person only grow.
 FORGOTTEN = (*QUEUES, ":timeline", ":attempts", ":audit", *(f":index:{kind}" for kind in KINDS))
-# Of no key, or of one that does not exist.
+# The number of a key that does not exist.
 NOTHING = 0
-# Fakeredis's modules that read the host's clock.
+# Modules of fakeredis that read the host's clock.
 CLOCKS = (
     fakeredis._helpers,
     fakeredis._socket._base,
@@ -46,7 +46,7 @@ Value = tuple[str, Any, int | None]
 
 
 class Violated(Exception):
-    """A step or a state breaks an invariant; `labels` tells the steps behind the path."""
+    """A step or a state breaks an invariant; `labels` describes further steps after the path."""
 
     def __init__(self, words: str) -> None:
         super().__init__(words)
@@ -55,7 +55,7 @@ class Violated(Exception):
 
 @dataclass(frozen=True)
 class Command:
-    """One command as the client was given it, and the keys it may touch."""
+    """One command of a client, and the keys that it may touch."""
 
     name: str
     args: tuple[Any, ...]
@@ -65,7 +65,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Effect:
-    """What a command did: its answer as JSON text, the keys it wrote, the items it rang for."""
+    """The effect of a command: its answer as JSON text, its writes, the items for which it rang."""
 
     answer: str
     writes: tuple[tuple[int, int], ...]
@@ -73,7 +73,7 @@ class Effect:
 
 
 class _Declared(dict):
-    """The keys of a database, of which only the declared ones may be touched."""
+    """The keys of a database; only declared keys may be touched."""
 
     declared: frozenset[bytes] = frozenset()
 
@@ -96,7 +96,7 @@ class _Declared(dict):
 
 
 class Snapshots:
-    """Number keys and values, and run commands on snapshots; a snapshot is a tuple of numbers."""
+    """Numbers keys and values, and runs commands on snapshots; a snapshot is a tuple of numbers."""
 
     def __init__(self) -> None:
         self.values: list[Value | None] = [None]
@@ -113,7 +113,7 @@ class Snapshots:
 
     @contextmanager
     def clock(self) -> Iterator[None]:
-        """Have fakeredis read the time of the snapshot a command runs on."""
+        """Make fakeredis read the time of the snapshot on which a command runs."""
         before = [module.time for module in CLOCKS]
         for module in CLOCKS:
             module.time = SimpleNamespace(time=lambda: self._now_ms / 1000)
@@ -124,7 +124,7 @@ class Snapshots:
                 module.time = clock
 
     def place(self, name: str) -> int:
-        """Give the place of a key in a snapshot."""
+        """Return the place of a key in a snapshot."""
         place = self._places.get(name)
         if place is None:
             place = self._places[name] = len(self.names)
@@ -132,7 +132,7 @@ class Snapshots:
         return place
 
     def number(self, value: Value | None) -> int:
-        """Give the number of a value."""
+        """Return the number of a value."""
         if value is None:
             return NOTHING
         number = self._numbers.get(value)
@@ -147,7 +147,7 @@ class Snapshots:
         return self.values[snapshot[place]] if place < len(snapshot) else None
 
     def run(self, snapshot: tuple[int, ...], now_ms: int, command: Command) -> Effect:
-        """Run a command on a snapshot at a time; the same one on the same keys runs once."""
+        """Run a command on a snapshot at a time; the same command on the same keys runs once."""
         places = [self.place(name) for name in command.keys]
         held = tuple(snapshot[p] if p < len(snapshot) else NOTHING for p in places)
         key = (command.args, held, now_ms)
@@ -193,7 +193,7 @@ class Snapshots:
             raise Violated(f"invariant 16: {command.name} failed: {error}") from error
 
     def written(self, snapshot: tuple[int, ...], effect: Effect) -> tuple[int, ...]:
-        """Give the snapshot after a command."""
+        """Return the snapshot after a command."""
         if not effect.writes:
             return snapshot
         after = [*snapshot, *[NOTHING] * (len(self.names) - len(snapshot))]
@@ -203,7 +203,7 @@ class Snapshots:
 
 
 def expire(snapshots: Snapshots, snapshot: tuple[int, ...], now_ms: int) -> tuple[int, ...]:
-    """Give a snapshot without the keys whose life is over."""
+    """Return a snapshot without expired keys."""
     values = snapshots.values
     return tuple(
         NOTHING if (value := values[number]) and value[2] and value[2] < now_ms else number
@@ -212,7 +212,7 @@ def expire(snapshots: Snapshots, snapshot: tuple[int, ...], now_ms: int) -> tupl
 
 
 def _rung_for(message: bytes) -> str:
-    """Name the item that a doorbell rings for."""
+    """Return the item for which a doorbell rings."""
     return str(json.loads(json.loads(message)["body"])[0][0])
 
 

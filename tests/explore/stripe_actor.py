@@ -1,6 +1,6 @@
-"""Stripe as an actor: it acts and answers, acts and does not answer, refuses, repeats its errors.
+"""Stripe as an actor: it acts and answers, acts without an answer, refuses, repeats its errors.
 
-What it promises is its own: under one idempotency key it acts once and gives the same answer again,
+It keeps Stripe's promise: under one idempotency key it acts once and repeats the same answer,
 errors 500 included, and after 24 hours it may have forgotten the key
 (https://docs.stripe.com/api/idempotent_requests).
 """
@@ -17,7 +17,7 @@ from tests.explore.actors import Stage
 from tests.explore.search import Option
 
 Json = dict[str, Any]
-# After so long Stripe may have forgotten a key; in a search it has.
+# After this time Stripe may have forgotten a key; in a search it has.
 FORGETS_MS = 24 * 3_600_000
 ERRORS: dict[str, BillingError] = {
     "no answer": Unavailable(
@@ -33,7 +33,7 @@ ERRORS: dict[str, BillingError] = {
 
 @dataclass(frozen=True)
 class Kept:
-    """What Stripe keeps under an idempotency key, and since when."""
+    """The answer that Stripe stores under an idempotency key, and its time."""
 
     key: str
     answer: str
@@ -42,13 +42,13 @@ class Kept:
 
 @dataclass(frozen=True)
 class Ledger:
-    """What Stripe has made, by the key of the request that made it, and what it keeps."""
+    """The objects that Stripe made, by the key of their request, and the stored answers."""
 
     made: tuple[tuple[str, str], ...] = ()
     kept: tuple[Kept, ...] = ()
 
     def frozen(self) -> tuple[Any, ...]:
-        """Give it as a part of a state's world."""
+        """Convert it to a part of a state's world."""
         return astuple(self)
 
     @classmethod
@@ -58,7 +58,7 @@ class Ledger:
         return cls(made, tuple(Kept(*one) for one in kept))
 
     def answers(self, key: str, now_ms: int, prefix: str) -> Iterator[tuple[str, Ledger, str]]:
-        """List what may follow a request that makes something: words, the ledger, the cost."""
+        """List the outcomes of a request that makes an object: description, ledger, cost."""
         known = [one for one in self.kept if one.key == key and now_ms - one.at_ms < FORGETS_MS]
         if known:
             yield known[0].answer, self, ""
@@ -81,12 +81,12 @@ class Ledger:
 
     @staticmethod
     def refusals(prefix: str) -> tuple[str, ...]:
-        """List how Stripe may refuse."""
+        """List the possible refusals of Stripe."""
         return ("refused", "no balance") if prefix.startswith("re") else ("declined",)
 
 
 class Gateway:
-    """The gateway's calls that settings make, put to the search."""
+    """The gateway's calls of the settings, whose answers the search chooses."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
@@ -113,13 +113,13 @@ class Gateway:
 
 
 def translated(result: Any) -> Any:
-    """Give what Stripe answered as the gateway does: an object, or an error that is raised."""
+    """Return Stripe's answer as the gateway does: an object, or raise an error."""
     if isinstance(result, dict) and (error := ERRORS.get(str(result.get("error")))):
         raise error
     return result
 
 
 def option(words: str, result: Any, world: tuple[Any, ...], cost: str = "") -> Option:
-    """Build an option of an answer of Stripe's."""
+    """Build an option with an answer of Stripe."""
     answer = {"error": words} if words in ERRORS else result
     return Option(words, json.dumps(answer), world, cost)

@@ -1,4 +1,4 @@
-"""Every order of every step, as far as a minute goes; and faults that the search must find."""
+"""Every order of every step within a minute; and planted faults that the search must find."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tests.explore.service import Service
 from tests.explore.settings import SETTINGS
 
 REQUEST = "api.idempotency.IdempotentRequest"
-# Of this process, for each setting; all are exhausted in less.
+# CPU seconds for each setting; all are exhausted in less.
 MOST_SECONDS = 30
-# A script, a change to it, the setting that finds it, and the invariant that it breaks.
+# A script, a change to it, the setting that finds the fault, and the broken invariant.
 FAULTS = {
     "no fence": ("prelude", r"\w+\[1\] == fence and ", "", TwoFacts, 8),
     "no lease": ("claim", "lease_left > 0 and", "false and", TwoFacts, 9),
@@ -38,9 +38,9 @@ FAULTS = {
     "taken twice": ("batch_end", r"== 0 then return end", "< 0 then return end", BatchOfTwo, 10),
     "undeclared": ("settle", r"append\(key.timeline", "append(key.item .. 's'", TwoFacts, 16),
 }
-# Faults that lie at the end of a long path.
+# Faults at the end of a long path.
 DEEP = ("no probe", "no close", "taken twice")
-# The same for Python: a name, what it becomes, the setting and the invariant.
+# The same for Python: a name, its replacement, the setting and the invariant.
 SLIPS = {
     "a key for each try": ("worker.refunding._key", lambda claim: claim.fence, Refunds, 17),
     "no memory's end": ("worker.refunding.SAFE_TO_REPEAT_SECONDS", 1e9, Refunds, 17),

@@ -1,4 +1,4 @@
-"""What a state holds, as the product's words name it: items, indexes, payments."""
+"""The content of a state in the terms of the product: items, indexes, payments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WORKED = (EVENTS, REFUNDS, NOTIFICATIONS)
 
 
 class Names:
-    """Which places of a snapshot hold items, and of what kind."""
+    """The places of a snapshot that have items, by kind."""
 
     def __init__(self, snapshots: Snapshots) -> None:
         self.snapshots = snapshots
@@ -25,7 +25,7 @@ class Names:
         self._decoded: dict[int, Any] = {}
 
     def items(self, kind: Kind) -> list[tuple[int, str]]:
-        """List the places and ids of the items of a kind that any snapshot holds."""
+        """List the places and ids of the items of a kind in any snapshot."""
         names = self.snapshots.names
         while self._read < len(names):
             parts = names[self._read].split(":")
@@ -36,7 +36,7 @@ class Names:
         return self._items[kind.name]
 
     def decoded(self, number: int) -> Any:
-        """Give a value as a dict, or as what it is; None for nothing."""
+        """Return a hash as a dict, any other value unchanged; None when there is none."""
         content_of = self._decoded.get(number)
         if content_of is None and (value := self.snapshots.values[number]):
             kind, content, _ = value
@@ -46,14 +46,14 @@ class Names:
 
 
 class View:
-    """One state, read."""
+    """One state that can be read."""
 
     def __init__(self, names: Names, state: State) -> None:
         self._names = names
         self.state = state
 
     def number(self, name: str) -> int:
-        """Give the number of a key's value."""
+        """Return the number of a key's value."""
         place, snapshot = self._names.snapshots.place(name), self.state.snapshot
         return snapshot[place] if place < len(snapshot) else 0
 
@@ -62,7 +62,7 @@ class View:
         return self._names.decoded(self.number(name))
 
     def ends_at_ms(self, name: str) -> int | None:
-        """Give when a key's life ends; None when it does not."""
+        """Return the time at which a key expires; None when it does not."""
         value = self._names.snapshots.values[self.number(name)]
         return value and value[2]
 
