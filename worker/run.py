@@ -60,7 +60,7 @@ def run(job: Job, runtime: Runtime, item_id: str) -> str | None:
     if claim is None:
         return None
     result, error, held = _attempt(job, runtime, work, claim)
-    outcome = result.outcome if held else LOST
+    outcome = _outcome(result) if held else LOST
     _count(runtime, claim, outcome)
     _write_line(claim, result, outcome, error)
     return result.reason if outcome == State.DEAD and isinstance(result, Dead) else None
@@ -98,6 +98,12 @@ def _mark(runtime: Runtime, work: Work, claim: Claim, result: Result) -> bool:
             return work.postpone(claim, result)
         case Dead():
             return work.bury(claim, result)
+
+
+def _outcome(result: Result) -> str:
+    if isinstance(result, Done):
+        return result.outcome or result.state
+    return result.outcome
 
 
 def _count(runtime: Runtime, claim: Claim, outcome: str) -> None:

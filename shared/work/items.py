@@ -25,7 +25,7 @@ from shared.store.scripts import ATTEMPTS_LIMIT, TIMELINE_LIMIT, Call, Store, re
 from shared.stripe.forms import ID
 from shared.work.breaker import OPEN_MS, PROBE_MS
 from shared.work.kinds import LEASE_MARGIN_SECONDS, Kind
-from shared.work.results import Dead, Result, Retry, Snooze
+from shared.work.results import Dead, Retry, Snooze
 
 # Milliseconds after which the relay rings again for a lost doorbell. Longer means slower recovery;
 # shorter means second rings for items that only wait in a long queue, which cost a claim each.
@@ -187,7 +187,7 @@ class Work:
         A retry counts the attempt, a snooze does not. Raises `Unavailable`.
         """
         delay = {"error": result.reason, "delay_seconds": round(result.delay_seconds, 3)}
-        plan = self._plan(claim, result, result.reason) | {
+        plan = self._plan(claim, result.outcome, result.reason, result.details) | {
             "delay_ms": max(0, round(result.delay_seconds * 1000)),
             "give_back": isinstance(result, Snooze),
         }
@@ -201,16 +201,18 @@ class Work:
 
         False when the claim was lost. Raises `Unavailable`.
         """
-        plan = self._plan(claim, result, result.reason) | {"ended": claim.ended}
+        plan = self._plan(claim, result.outcome, result.reason, result.details)
+        plan["ended"] = claim.ended
         return bool(self.store.run(Call("bury", claim.names, [compact(plan)])))
 
-    def _plan(self, claim: Claim, result: Result, error: str) -> dict[str, Any]:
-        details = {"error": error} | dict(result.details)
+    def _plan(
+        self, claim: Claim, outcome: str, error: str, details: Mapping[str, Any]
+    ) -> dict[str, Any]:
         return {
             "id": claim.id,
             "fence": claim.fence,
             "error": error,
-            "attempt": claim.attempt(result.outcome, details),
+            "attempt": claim.attempt(outcome, {"error": error} | dict(details)),
             "limit": ATTEMPTS_LIMIT,
         }
 

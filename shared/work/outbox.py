@@ -36,16 +36,16 @@ class Outbox(Work):
 
         False when the claim was lost. Raises `Unavailable`.
         """
-        return self._release(claim, self._plan(claim, result, "") | {"state": result.state})
+        plan = self._plan(claim, State.DELIVERED, "", result.details)
+        return self._release(claim, plan | {"state": State.DELIVERED})
 
     def bury(self, claim: Claim, result: Dead) -> bool:
         """Give a notification up, with its evidence, and let the next of its payment go.
 
         False when the claim was lost. Raises `Unavailable`.
         """
-        return self._release(
-            claim, self._plan(claim, result, result.reason) | {"state": State.DEAD}
-        )
+        plan = self._plan(claim, result.outcome, result.reason, result.details)
+        return self._release(claim, plan | {"state": State.DEAD})
 
     def _release(self, claim: Claim, plan: Json) -> bool:
         plan |= {"tombstone_ms": self._tombstone_ms, "guard_ms": GUARD_MS, "open_ms": OPEN_MS}

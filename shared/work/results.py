@@ -45,11 +45,6 @@ class Done:
     delay_seconds: float = 0.0
     ended: str = ""
 
-    def __post_init__(self) -> None:
-        """Take the state for the outcome, unless one was given."""
-        if not self.outcome:
-            object.__setattr__(self, "outcome", self.state.value)
-
 
 @dataclass(frozen=True)
 class Retry:

@@ -116,7 +116,7 @@ class Settlement:
             "fence": claim.fence,
             "state": done.state,
             "fields": dict(done.fields),
-            "attempt": claim.attempt(done.outcome, done.details),
+            "attempt": claim.attempt(done.outcome or done.state, done.details),
             "limit": ATTEMPTS_LIMIT,
             "tombstone_ms": self._settings.tombstone_retention_seconds * 1000,
             "body_ms": self._settings.payload_retention_seconds * 1000,
