@@ -119,6 +119,16 @@ class Keys:
         """Name what belongs to one payment, each key as the scripts call it."""
         return {name: getattr(self, name)(payment_id) for name in ("payment", "timeline", "outbox")}
 
+    def of_settlement(
+        self, payment_id: str, charge_id: str, request_id: str, stripe_key: str
+    ) -> dict[str, str]:
+        """Name what is written of a payment at an item's end, each key as the scripts call it."""
+        return self.of_payment(payment_id) | {
+            "intent_of": self.intent_of(charge_id),
+            "request_of": self.request_of(request_id),
+            "made": self.made(stripe_key),
+        }
+
     @entry("hash", "One item of work.", TOMBSTONE, ITEM_FIELDS)
     def item(self, kind: Kind, item_id: str) -> str:
         """Name an item: `event:evt_…`, `refund:rr_…`, `notification:ntf_…`, `upkeep:reap`."""

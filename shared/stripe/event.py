@@ -49,11 +49,6 @@ class Event:
     read_at: int = 0
 
     @property
-    def thin(self) -> bool:
-        """Say whether the object still has to be fetched."""
-        return self.fetched and not self.object
-
-    @property
     def fetched(self) -> bool:
         """Say whether the object was fetched later, so that it may be newer than the event."""
         return self.related_url is not None
@@ -72,7 +67,7 @@ class Event:
         return None if charge_id == self.payment_id else charge_id
 
 
-def parse_event(body: str | bytes | Json) -> Event:
+def parse_event(body: str | bytes | Json, read_at: int = 0) -> Event:
     """Read an event, snapshot or thin. Raises `CallerError` (`unreadable_body`) otherwise.
 
     An event that is accepted here can be read again in the worker: UTF-8 without a byte order mark,
@@ -80,7 +75,7 @@ def parse_event(body: str | bytes | Json) -> Event:
     """
     try:
         raw = body if isinstance(body, dict) else _decoded(body)
-        event = _thin(raw) if raw["object"] == THIN_OBJECT else _snapshot(raw)
+        event = (_thin if raw["object"] == THIN_OBJECT else _snapshot)(raw, read_at)
         _require_ids(event)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CallerError("The body is not a Stripe event.", code="unreadable_body") from error
@@ -108,7 +103,7 @@ def _require_ids(event: Event) -> None:
         raise ValueError("expected an id")
 
 
-def _snapshot(raw: Json) -> Event:
+def _snapshot(raw: Json, read_at: int) -> Event:
     if raw["object"] != "event" or not isinstance(raw["data"]["object"], dict):
         raise ValueError("not an event")
     _require_forms(raw["data"]["object"])
@@ -126,10 +121,11 @@ def _snapshot(raw: Json) -> Event:
         previous=previous,
         request_key=_request_key(raw.get("request")),
         request_id=_request_id(raw.get("request")),
+        read_at=read_at,
     )
 
 
-def _thin(raw: Json) -> Event:
+def _thin(raw: Json, read_at: int) -> Event:
     related = _object(raw.get("related_object")) or {}
     return Event(
         # Stripe's list has the twin snapshot: under its id both are processed once.
@@ -143,6 +139,7 @@ def _thin(raw: Json) -> Event:
         request_id=_request_id((raw.get("reason") or {}).get("request")),
         related_url=reference(related.get("url")),
         data=_object(raw.get("data")),
+        read_at=read_at,
     )
 
 

@@ -30,31 +30,34 @@ MAX_PAGES = 25
 
 
 class Outcomes:
-    """Remember which object each of our calls made, from the events we process."""
+    """Remember which refund each of our calls made, and find what a call made.
+
+    A payment's intent is remembered in the step that settles its event (`Settlement`).
+    """
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
         self._jobs = RefundJobs(store, settings)
 
-    def remember(self, event: Event) -> None:
-        """Remember the object that our call made, if this event names our idempotency key.
+    def remember_refund(self, event: Event) -> None:
+        """Remember the refund that our call made, if its event names our idempotency key.
 
         A refund job that waits for its next try becomes due now: it will find the object. A job
         that Redis lost is restored. Raises `Unavailable`.
         """
         self._restore(event)
         made, key = str(event.object.get("id") or ""), event.request_key or ""
-        if event.object.get("object") not in MAKING_TYPES or not key.startswith(OUR_KEYS):
+        if not key.startswith(OUR_KEYS):
             return
         self._store.put(self._store.keys.made(key), made, REMEMBERED_SECONDS)
-        job = job_of_key(key) if event.object["object"] == "refund" else None
+        job = job_of_key(key)
         if job:
             self._jobs.remember(made, job)
             self._jobs.work.wake(job)
 
     def _restore(self, event: Event) -> None:
         refund = event.object
-        job = job_in(refund.get("metadata")) if refund.get("object") == "refund" else None
+        job = job_in(refund.get("metadata"))
         if job and self._jobs.restore(job, refund, event.account):
             log.warning("refund_job_restored", id=job, refund_id=refund["id"])
 

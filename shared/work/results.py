@@ -17,7 +17,8 @@ LOST = "lost"
 class Established:
     """The facts that an attempt established about one payment, and the context it looked up.
 
-    `record` is the state of the payment that was read before; `charge_id` is a charge of it.
+    `record` is the state of the payment that was read before; `charge_id` is a charge of it, and
+    `stripe_key` the idempotency key of our call that made or changed its intent, '' for none.
     """
 
     payment_id: str
@@ -25,6 +26,7 @@ class Established:
     context: dict[str, str] = field(default_factory=dict)
     record: PaymentRecord | None = None
     charge_id: str | None = None
+    stripe_key: str = ""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from shared.telemetry.tally import FACTS
 from shared.work.breaker import OPEN_MS
 from shared.work.items import GUARD_MS, Claim
 from shared.work.kinds import EVENTS, NOTIFICATIONS
+from shared.work.outcomes import REMEMBERED_SECONDS
 from shared.work.payment_index import index_changes
 from shared.work.payments import PaymentRecord, Payments, entry
 from shared.work.results import Done, Established
@@ -88,6 +89,8 @@ class Settlement:
             "payment": self._payment(claim, record, step.known),
             "names_charge": established.charge_id is not None,
             "names_request": bool(_request(claim)),
+            "names_key": bool(established.stripe_key),
+            "made_ms": REMEMBERED_SECONDS * 1000,
             "timeline": _timeline(claim, done, step.late),
             "notifications": [one.plan for one in staged],
         }
@@ -136,9 +139,12 @@ class Settlement:
         names: dict[str, str | list[str]] = {
             **self._fixed,
             **claim.names,
-            **keys.of_payment(established.payment_id),
-            "intent_of": keys.intent_of(established.charge_id or ""),
-            "request_of": keys.request_of(_request(claim)),
+            **keys.of_settlement(
+                established.payment_id,
+                established.charge_id or "",
+                _request(claim),
+                established.stripe_key,
+            ),
             "notification_item": [keys.item(NOTIFICATIONS, one) for one in staged],
         }
         return Call("settle", names, [NOTIFICATIONS.message, compact(plan)])

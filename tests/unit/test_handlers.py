@@ -166,7 +166,7 @@ def test_a_thin_event_names_its_account(context: Any, account: str | None) -> No
     }
     read = parse_event(thin)
     assert (read.account, read.type, read.request_key) == (account, "refund.created", "k")
-    assert (read.thin, read.fetched, read.created) == (True, True, 1_772_366_400)
+    assert (read.object, read.fetched, read.created) == ({}, True, 1_772_366_400)
 
 
 @pytest.mark.parametrize(

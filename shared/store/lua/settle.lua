@@ -1,11 +1,12 @@
 #!lua flags=allow-oom
--- KEYS item due body attempts payment payment_index timeline intent_of request_of outbox notification_due notification_queue notification_index breaker ended_members notification_item*
+-- KEYS item due body attempts payment payment_index timeline intent_of request_of made outbox notification_due notification_queue notification_index breaker ended_members notification_item*
 -- Finish a claimed item together with all its effects: the payment's new state, its timeline and its
 -- notifications. Either all of it is written or none. With a delay the item is not finished: it
 -- starts again later, with no attempt counted.
 -- ARGV template, plan: id, fence, state, fields, tombstone_ms, body_ms, attempt, limit,
 --      payment? {id, revision, known, heard_at, index {add[], drop[]}}, names_charge?,
---      names_request? (whether intent_of, request_of are to name the payment), payment_ms, timeline[], timeline_limit,
+--      names_request?, names_key? (whether intent_of, request_of, made are to name the payment),
+--      made_ms, payment_ms, timeline[], timeline_limit,
 --      notifications[] {id, fields, timeline} (one for each notification_item), guard_ms, open_ms,
 --      delay_ms, ended ('' unless a member of a batch came to an end with it)
 -- Returns {'settled', staged, suppressed}, {'lost'} (another worker holds or finished it), or
@@ -47,6 +48,7 @@ if p.payment then
   if p.names_request then
     redis.call('SET', key.request_of, p.payment.id, 'PX', p.payment_ms)
   end
+  if p.names_key then redis.call('SET', key.made, p.payment.id, 'PX', p.made_ms) end
 end
 local staged, suppressed = 0, 0
 for i, n in ipairs(p.notifications) do
