@@ -56,7 +56,7 @@ def _unsure(runtime: Runtime, claim: Claim) -> str:
     Redis assigned its sequence number. A fail-over that loses it would assign the number to another
     notification, so the required replicas must have it before the first attempt.
     """
-    if claim.attempts > 1:
+    if claim.attempts > 1 or not runtime.store.replicas_required:
         return ""
     try:
         runtime.store.confirm()

@@ -16,7 +16,6 @@ from shared.keys import State
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
 from shared.telemetry.tally import (
-    ATTEMPTS,
     DELIVERIES,
     EVENT_OUTCOMES,
     NOTIFICATION_DELAY,
@@ -33,6 +32,8 @@ from worker.runtime import Runtime
 log = get_logger(__name__)
 # Workers that may die during attempts at an item before it becomes a dead letter.
 MAX_CRASHES = 5
+# The metric that also counts a kind's attempts by type.
+BY_TYPE = {EVENTS.name: EVENT_OUTCOMES, NOTIFICATIONS.name: DELIVERIES}
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,9 @@ def run(job: Job, runtime: Runtime, item_id: str) -> str | None:
         return None
     result, error, held = _attempt(job, runtime, work, claim)
     outcome = _outcome(result) if held else LOST
-    _count(runtime, claim, outcome)
-    _write_line(claim, result, outcome, error)
+    seconds = claim.elapsed_seconds
+    _count(runtime, claim, outcome, seconds)
+    _write_line(claim, result, outcome, seconds, error)
     return result.reason if outcome == State.DEAD and isinstance(result, Dead) else None
 
 
@@ -106,20 +108,19 @@ def _outcome(result: Result) -> str:
     return result.outcome
 
 
-def _count(runtime: Runtime, claim: Claim, outcome: str) -> None:
+def _count(runtime: Runtime, claim: Claim, outcome: str, seconds: float) -> None:
     tally, type_ = runtime.store.tally, claim.fields.get("type", "")
-    tally.count(ATTEMPTS, kind=claim.kind.name, outcome=outcome)
-    if claim.kind is EVENTS:
-        known = type_ if type_ in HANDLERS else OTHER
-        tally.count(EVENT_OUTCOMES, type=known, outcome=outcome)
-    if claim.kind is NOTIFICATIONS:
-        tally.count(DELIVERIES, type=type_, outcome=outcome)
-        if outcome == State.DELIVERED and "created" in claim.fields:
-            delay = claim.now.timestamp() - int(claim.fields["created"])
-            tally.observe(NOTIFICATION_DELAY, max(0.0, delay))
+    if claim.kind is EVENTS and type_ not in HANDLERS:
+        type_ = OTHER
+    tally.attempt(claim.kind.name, outcome, BY_TYPE.get(claim.kind.name), type_)
+    if outcome == State.DELIVERED and "created" in claim.fields:
+        delay = claim.claimed_at_ms / 1000 + seconds - int(claim.fields["created"])
+        tally.observe(NOTIFICATION_DELAY, max(0.0, delay))
 
 
-def _write_line(claim: Claim, result: Result, outcome: str, error: Exception | None) -> None:
+def _write_line(
+    claim: Claim, result: Result, outcome: str, seconds: float, error: Exception | None
+) -> None:
     """Log the attempt in one line with all its fields; as an error only if a person must act."""
     defect = error is not None and not isinstance(error, BillingError)
     write = log.error if outcome == "dead" or defect else log.info
@@ -131,7 +132,7 @@ def _write_line(claim: Claim, result: Result, outcome: str, error: Exception | N
         "payment_id": claim.fields.get("payment_id"),
         "request_id": claim.fields.get("request_id"),
         "attempt": claim.attempts,
-        "duration_ms": round(claim.elapsed_seconds * 1000),
+        "duration_ms": round(seconds * 1000),
         "outcome": outcome,
         "error": getattr(result, "reason", None),
         "next_attempt_in_seconds": None if delay is None else round(delay, 3),

@@ -268,8 +268,7 @@ class Store:
         Replication keeps the order of writes, so a replica with the latest has all. Raises
         `Unavailable`.
         """
-        if self.replicas_required:
-            self.run_durably(Call("put", {"made": self.keys.confirmed()}, ["1", CONFIRMED_MS]))
+        self.run_durably(Call("put", {"made": self.keys.confirmed()}, ["1", CONFIRMED_MS]))
 
     def _exchange_and_wait(self, *command: Any) -> list[Any]:
         pipe = self.redis.pipeline(transaction=False)

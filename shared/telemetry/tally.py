@@ -146,6 +146,12 @@ class Tally:
         self.count(HTTP_REQUESTS, route=route, method=method, status=str(status))
         self.observe(HTTP_SECONDS, seconds, route=route)
 
+    def attempt(self, kind: str, outcome: str, by_type: Metric | None, type_: str) -> None:
+        """Count an attempt at work, in another metric also by its type."""
+        self.count(ATTEMPTS, kind=kind, outcome=outcome)
+        if by_type:
+            self.count(by_type, type=type_, outcome=outcome)
+
     def webhook(self, route: str, status: int, seconds: float, result: str) -> None:
         """Count an answered webhook, its result and its time."""
         self.request(route, "POST", status, seconds)
