@@ -17,7 +17,6 @@ redis.call('HSET', key.item, 'state', p.state, 'attempts', 0, 'crashes', 0, 'red
   'redrive_token', p.token)
 redis.call('HDEL', key.item, 'finished_at', 'first_attempt_at', 'not_before', 'delay_ms', 'token',
   'decision')
-redis.call('HINCRBY', key.item, 'fence', 1)
 set(key.item, p.fields)
 -- A finished item has an expiry, which is removed here; the next end sets a new one.
 for _, name in ipairs({ key.item, key.attempts, key.body }) do redis.call('PERSIST', name) end
