@@ -209,6 +209,17 @@ def test_a_member_that_failed_after_the_retry_was_asked_for_is_left_alone(
     assert batches.again(BATCH, MemberState.FAILED, failed.ended_at, [failed]) == 1
 
 
+def test_a_payment_is_added_to_a_batch_once(batches: Batches) -> None:
+    late = [Member(f"pi_{n}", MemberState.LATE, 100, "sgd") for n in (1, 3)]
+    before = int(batches.read(BATCH).fields.get("revision", 0))
+    assert [batches.add(BATCH, late) for _ in range(2)] == [1, 0]
+    assert counts(batches) == {"not_begun": 3, "late": 1}
+    assert [one.payment for one in batches.members(BATCH, None, None, 10)] == [
+        f"pi_{n}" for n in range(4)
+    ]
+    assert int(batches.read(BATCH).fields["revision"]) == before + 1
+
+
 def test_a_batch_with_open_members_is_not_completed(batches: Batches) -> None:
     assert batches.turn(BATCH, COMPLETE) == "running"
     assert batches.read(BATCH).state == "running"

@@ -16,7 +16,8 @@ from shared.work.breaker import OPEN_MS, THRESHOLD, Breaker
 from shared.work.items import Claim, Recording, Work
 from shared.work.kinds import EVENTS, KINDS, NOTIFICATIONS, REFUNDS, UPKEEP
 from shared.work.liveness import pulse
-from shared.work.results import Done, Established, Retry
+from shared.work.outbox import Outbox
+from shared.work.results import Dead, Done, Established, Retry
 from shared.work.settlement import Settlement
 from tests.conftest import make_settings
 from worker.relay import CLOCK_SLACK_MS, DUTIES, ensure_duties, rewind
@@ -85,6 +86,55 @@ def test_a_settled_event_is_kept_as_long_as_the_settings_say(work: Work) -> None
     payment = SETTINGS.payment_retention_seconds
     for name in (keys.payment("pi_1"), keys.timeline("pi_1")):
         assert payment - 60 < lives_for(work.store, name) <= payment
+
+
+def notified(work: Work) -> tuple[Outbox, Claim]:
+    """Stage a notification and claim it."""
+    settle(work, claimed(work), paid("pi_1"))
+    [notification] = work.store.redis.lrange(work.store.keys.outbox("pi_1"), 0, -1)
+    outbox = Outbox(work.store, SETTINGS)
+    claim = outbox.claim(notification)
+    assert claim
+    return outbox, claim
+
+
+def test_a_delivered_notification_is_kept_as_long_as_the_settings_say(work: Work) -> None:
+    outbox, claim = notified(work)
+    outbox.finish(claim, Done(State.DELIVERED))
+    keys, lives = work.store.keys, SETTINGS.tombstone_retention_seconds
+    for name in (keys.item(NOTIFICATIONS, claim.id), keys.attempts(NOTIFICATIONS, claim.id)):
+        assert lives - 60 < lives_for(work.store, name) <= lives
+    assert [one["outcome"] for one in outbox.attempts(claim.id)] == ["delivered"]
+
+
+def test_a_notification_that_was_given_up_is_kept_with_its_attempts(work: Work) -> None:
+    outbox, claim = notified(work)
+    outbox.bury(claim, Dead("72 hours"))
+    keys = work.store.keys
+    for name in (keys.item(NOTIFICATIONS, claim.id), keys.attempts(NOTIFICATIONS, claim.id)):
+        assert lives_for(work.store, name) == -1
+    assert [one["error"] for one in outbox.attempts(claim.id)] == ["72 hours"]
+
+
+def test_an_event_that_was_given_up_is_kept_with_its_attempts(work: Work) -> None:
+    attempts = work.store.keys.attempts(EVENTS, "evt_1")
+    work.postpone(claimed(work), Retry("ill", 0.0))
+    work.store.redis.pexpire(attempts, 60_000)
+    again = work.claim("evt_1")
+    assert again
+    work.bury(again, Dead("too much"))
+    assert lives_for(work.store, attempts) == -1
+
+
+def test_a_follower_that_is_scheduled_keeps_its_pause(work: Work) -> None:
+    outbox, claim = notified(work)
+    due, queue = work.store.keys.due(NOTIFICATIONS), work.store.keys.queue(NOTIFICATIONS)
+    work.store.redis.rpush(work.store.keys.outbox("pi_1"), "ntf_next")
+    work.store.redis.zadd(due, {"ntf_next": 2**45})
+    bells = work.store.redis.llen(queue)
+    outbox.finish(claim, Done(State.DELIVERED))
+    assert work.store.redis.zscore(due, "ntf_next") == 2**45
+    assert work.store.redis.llen(queue) == bells
 
 
 def test_nothing_of_a_lease_outlives_the_end_of_work(work: Work) -> None:
