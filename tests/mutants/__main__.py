@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.mutants import results
@@ -35,8 +35,8 @@ def main() -> int:
     chosen = [one for one in mutants() if _is_asked_for(one, options.parts)]
     import_everything_foreign()
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ground(Path(folder)) as place:
-        attempt = Attempt(place, own=options.own, both=options.both)
-        todo = [one for one in chosen if options.again or not attempt.is_done(one)]
+        attempt = Attempt(place, own=options.own, both=options.both, again=options.again)
+        todo = [one for one in chosen if not attempt.is_done(one)]
         _believe(place, _tried(options.seconds, attempt, todo))
     known = results.read()
     PAGE.write_text(written(known))
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--again", action="store_true", help="also try mutants that have a result")
     parser.add_argument("--own", action="store_true", help="run each mutant's own tests only")
     parser.add_argument(
-        "--both", action="store_true", help="also run the tests of mutants that the explorer kills"
+        "--both", action="store_true", help="run the explorer and the tests, whichever kills it"
     )
     parser.add_argument(
         "--seconds", type=float, default=1e9, help="begin no mutant after this many seconds"
@@ -74,17 +74,19 @@ def _tried(seconds: float, attempt: Attempt, todo: list[Mutant]) -> list[str]:
         result = attempt.at(one)
         results.write(results.read() | {one.label: result})
         spent = time.monotonic() - begun
-        _say(f"{spent:5.0f} s  {one.label}: {result.killer or 'SURVIVED'}")
+        killers = " and ".join(filter(None, (result.explorer, result.tests)))
+        _say(f"{spent:5.0f} s  {one.label}: {killers or 'SURVIVED'}")
     return [one.label for one in todo]
 
 
 def _believe(place: Ground, labels: list[str]) -> None:
-    """Delete results whose test also fails without a mutant."""
+    """Forget the tests that also fail without a mutant."""
     known = results.read()
     killers = sorted(name for label in labels if "::" in (name := known[label].tests or ""))
     red = tested(place, sorted({*killers})) if killers else []
     _say(f"without a mutant fail: {red}")
-    results.write({k: v for k, v in known.items() if k not in labels or v.tests not in red})
+    doubtful = {one for one in labels if known[one].tests in red}
+    results.write({k: replace(v, tests=None) if k in doubtful else v for k, v in known.items()})
 
 
 def _conclusion(chosen: list[Mutant], known: dict[str, Result]) -> int:
@@ -103,40 +105,49 @@ class Attempt:
     place: Ground
     own: bool = False
     both: bool = False
+    again: bool = False
 
     def is_done(self, mutant: Mutant) -> bool:
         """Say whether a result is known for all that this attempt would try."""
-        result = results.read().get(mutant.label)
-        if not result or not result.is_of(mutant):
-            return False
+        known = self._known(mutant)
         if self.both:
-            return result.tests is not None
-        return result.is_final or self.own
+            return known.tests is not None and known.explorer is not None
+        return known.is_final or (self.own and known.explorer is not None)
 
     def at(self, mutant: Mutant) -> Result:
-        """Try one: with the test that killed it before, the explorer, its own tests, the rest."""
+        """Try what has no result: its last killer, the explorer, its own tests, the rest."""
         file = self.place.copy / mutant.file
         whole = file.read_text()
         file.write_text(mutant.applied_to(whole))
         try:
-            known = None if self.both else self._killer_before(mutant)
-            if known:
-                return Result(mutant.digest, tests=known)
-            explorer = explored(self.place, mutant.explorer)
-            if explorer and not self.both:
-                return Result(mutant.digest, explorer)
-            killer = next(self._killers(mutant), "")
-            asked_all = bool(killer) or not self.own
-            return Result(mutant.digest, explorer, killer if asked_all else None)
+            return self._tried(mutant, self._known(mutant))
         finally:
             file.write_text(whole)
 
-    def _killer_before(self, mutant: Mutant) -> str:
+    def _known(self, mutant: Mutant) -> Result:
+        """Give the result of the change in its current form, or an empty one."""
+        known = results.read().get(mutant.label)
+        return known if known and known.is_of(mutant) and not self.again else Result(mutant.digest)
+
+    def _tried(self, mutant: Mutant, known: Result) -> Result:
+        tests = known.tests if known.tests is not None else self._killer_before(mutant)
+        if tests and not self.both:
+            return Result(mutant.digest, known.explorer, tests)
+        explorer = known.explorer
+        if explorer is None:
+            explorer = explored(self.place, mutant.explorer)
+        if tests is not None or (explorer and not self.both):
+            return Result(mutant.digest, explorer, tests)
+        killer = next(self._killers(mutant), "")
+        asked_all = bool(killer) or not self.own
+        return Result(mutant.digest, explorer, killer if asked_all else None)
+
+    def _killer_before(self, mutant: Mutant) -> str | None:
         """Run the test that killed it the last time, which costs least."""
         before = results.read().get(mutant.label)
         if not before or "::" not in (before.tests or ""):
-            return ""
-        return next(iter(tested(self.place, ["-x", str(before.tests)])), "")
+            return None
+        return next(iter(tested(self.place, ["-x", str(before.tests)])), None)
 
     def _killers(self, mutant: Mutant) -> Iterator[str]:
         """Name the first test that fails, and run it once more."""
