@@ -128,6 +128,18 @@ def test_a_redriven_event_is_rung_for_and_begins_with_a_fresh_budget(store: Stor
     assert (again.attempts, again.body) == (1, '{"id": "evt_1"}')
 
 
+def test_a_redriven_refund_job_no_longer_follows_an_earlier_decision(store: Store) -> None:
+    job, work = f"rr_{'0' * 32}", Work(store, REFUNDS)
+    work.record(Recording(job, State.QUEUED, {"payment_id": "pi_1"}, 10))
+    work.bury(claimed(work, job), Dead("unknown outcome"))
+    redrive(store).resolve(job, KIM, None)
+    resolved = claimed(work, job)
+    assert json.loads(resolved.fields["decision"])["refund_id"] is None
+    work.bury(resolved, Dead("Stripe is away"))
+    assert redrive(store).one(job, KIM) == "redriven"
+    assert "decision" not in claimed(work, job).fields
+
+
 def test_who_redrove_when_and_why_is_kept_with_the_item_and_in_the_audit(store: Store) -> None:
     bury(store, "evt_1")
     redrive(store).these(["evt_1"], KIM)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -152,6 +153,23 @@ def test_a_claim_is_looked_at_when_its_lease_ends(work: Work) -> None:
     claimed(work)
     due = work.store.redis.zscore(work.store.keys.due(EVENTS), "evt_1")
     assert due == float(item(work)["lease_until"])
+
+
+@pytest.mark.parametrize("field", ["lease_until", "not_before"])
+def test_a_lease_and_a_pause_end_to_the_millisecond(
+    fake_store: Store, monkeypatch: pytest.MonkeyPatch, field: str
+) -> None:
+    work = Work(fake_store, EVENTS)
+    claimed(work)
+    ends_at_ms = fake_store.now_ms() + 500
+    state = {"lease_until": "processing", "not_before": "retrying"}[field]
+    fields = {"state": state, field: ends_at_ms, "delay_ms": 1000}
+    fake_store.redis.hset(fake_store.keys.item(EVENTS, "evt_1"), mapping=fields)
+    clock = SimpleNamespace(time=lambda: (ends_at_ms - 1) / 1000)
+    monkeypatch.setattr("fakeredis.commands_mixins.server_mixin.time", clock)
+    assert work.claim("evt_1") is None
+    clock.time = lambda: ends_at_ms / 1000
+    assert work.claim("evt_1")
 
 
 def test_the_time_of_the_first_attempt_stays(work: Work) -> None:
