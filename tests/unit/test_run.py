@@ -1,0 +1,334 @@
+"""The runner: what each result of an attempt stores, counts, logs and returns."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from shared.deadline import remaining
+from shared.errors import CallerError, Unavailable
+from shared.facts import Fact
+from shared.keys import State
+from shared.store.figures import flush, read
+from shared.store.scripts import Store
+from shared.telemetry.tally import (
+    ATTEMPTS,
+    DELIVERIES,
+    EVENT_OUTCOMES,
+    NOTIFICATION_DELAY,
+    OTHER,
+    Metric,
+)
+from shared.work.items import Claim, Recording, Work
+from shared.work.kinds import EVENTS, KINDS, NOTIFICATIONS, REFUNDS, UPKEEP, Kind
+from shared.work.results import Dead, Done, Established, Result, Retry, Snooze
+from tests.conftest import make_settings
+from worker import run as runner
+from worker.jobs import JOBS
+from worker.run import MAX_CRASHES, Job, run
+from worker.runtime import Runtime
+
+Json = dict[str, Any]
+ITEM = "evt_1"
+FIELDS = {"type": "charge.updated", "payment_id": "pi_1", "request_id": "req_1", "sequence": "1"}
+ABOUT = {"id": ITEM, "attempt": 1} | {n: FIELDS[n] for n in ("type", "payment_id", "request_id")}
+
+
+@dataclass
+class Attempt:
+    """What came of an attempt: its item, its line in the log, and what was returned."""
+
+    runtime: Runtime
+    kind: Kind
+    returned: str | None
+    line: Json
+    was_tried: bool
+
+    @property
+    def state(self) -> str | None:
+        keys = self.runtime.store.keys
+        return self.runtime.store.hash(keys.item(self.kind, ITEM)).get("state")
+
+    def counts(self, metric: Metric) -> Json:
+        flush(self.runtime.store)
+        (figures,) = [one for one in read(self.runtime.store) if one.metric is metric]
+        return dict(figures.counts)
+
+
+@pytest.fixture
+def runtime(fake_store: Store) -> Runtime:
+    """Give a worker's runtime."""
+    return Runtime(make_settings(event_max_attempts=7, retry_base_seconds=8), fake_store)
+
+
+def record(runtime: Runtime, kind: Kind = EVENTS, **fields: Any) -> Work:
+    work = Work(runtime.store, kind)
+    given = {name: str(value) for name, value in (FIELDS | fields).items()}
+    work.record(Recording(ITEM, State.QUEUED, given, 10, body="{}"))
+    runtime.store.redis.hset(runtime.store.keys.item(kind, ITEM), mapping=given)
+    return work
+
+
+def attempt(
+    runtime: Runtime, kind: Kind, result: Result | Exception, *, job: Json | None = None
+) -> Attempt:
+    """Make one attempt that ends in a result or an error."""
+    claims: list[Claim] = []
+
+    def act(given: Runtime, claim: Claim) -> Result:
+        assert given is runtime
+        claims.append(claim)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    structlog.reset_defaults()
+    with capture_logs() as lines:
+        returned = run(replace(JOBS[kind.name], **{"act": act, **(job or {})}), runtime, ITEM)
+    (line,) = lines
+    return Attempt(runtime, kind, returned, line, bool(claims))
+
+
+DEFECT = KeyError("amount")
+DOWN = Unavailable("Stripe is down.", code="stripe_down", retry_after_seconds=60)
+REFUSED = CallerError("No such charge.", code="missing")
+
+
+@pytest.mark.parametrize(
+    ("result", "stored", "level", "logged"),
+    [
+        (Done(State.IGNORED), "ignored", "info", {"outcome": "ignored"}),
+        (Done(State.PROCESSED, "nothing_new"), "processed", "info", {"outcome": "nothing_new"}),
+        (
+            Retry("ill", 1.23456),
+            "retrying",
+            "info",
+            {"outcome": "retry", "error": "ill", "next_attempt_in_seconds": 1.235},
+        ),
+        (
+            Snooze(2.5, "not yet"),
+            "retrying",
+            "info",
+            {"outcome": "snooze", "error": "not yet", "next_attempt_in_seconds": 2.5},
+        ),
+        (Snooze(2.5), "retrying", "info", {"outcome": "snooze", "next_attempt_in_seconds": 2.5}),
+        (Dead("given up"), "dead", "error", {"outcome": "dead", "error": "given up"}),
+        (
+            DOWN,
+            "retrying",
+            "info",
+            {"outcome": "retry", "error": str(DOWN), "next_attempt_in_seconds": 60},
+        ),
+        (REFUSED, "dead", "error", {"outcome": "dead", "error": str(REFUSED)}),
+        (
+            DEFECT,
+            "retrying",
+            "error",
+            {"outcome": "retry", "error": "defect: KeyError: 'amount'", "exc_info": DEFECT},
+        ),
+    ],
+    ids=lambda value: getattr(value, "outcome", None) or type(value).__name__,
+)
+def test_each_result_is_stored_and_logged(
+    runtime: Runtime, result: Result | Exception, stored: str, level: str, logged: Json
+) -> None:
+    record(runtime)
+    of_it = attempt(runtime, EVENTS, result)
+    assert of_it.state == stored
+    assert of_it.returned == (logged["error"] if stored == "dead" else None)
+    line = of_it.line
+    assert 0 <= line.pop("duration_ms") < 60_000
+    pause = line.get("next_attempt_in_seconds")
+    if result is DEFECT:
+        assert 0 < line.pop("next_attempt_in_seconds") <= 8
+    elif pause is not None:
+        assert pause == pytest.approx(logged["next_attempt_in_seconds"], rel=0.25)
+        logged = logged | {"next_attempt_in_seconds": pause}
+    expected = {"event": "work_attempt", "log_level": level, "kind": "events"}
+    assert line == expected | ABOUT | logged
+
+
+def test_a_pause_is_logged_to_the_millisecond(runtime: Runtime) -> None:
+    record(runtime)
+    assert attempt(runtime, EVENTS, Retry("ill", 1.23456)).line["next_attempt_in_seconds"] == 1.235
+
+
+def test_a_peers_answer_is_stored_and_not_logged(runtime: Runtime) -> None:
+    work = record(runtime)
+    of_it = attempt(runtime, EVENTS, Retry("ill", 1, {"answer": "Jane Doe", "status_code": 500}))
+    assert "Jane" not in str(of_it.line)
+    assert of_it.line["status_code"] == 500
+    (kept,) = work.attempts(ITEM)
+    assert (kept["answer"], kept["status_code"]) == ("Jane Doe", 500)
+
+
+def test_what_is_not_due_is_not_tried(runtime: Runtime) -> None:
+    def never(*_: object) -> Result:
+        raise AssertionError("it was tried")
+
+    assert run(replace(JOBS["events"], act=never), runtime, "evt_unknown") is None
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
+def test_a_lost_claim_is_an_outcome_of_its_own(runtime: Runtime, kind: Kind) -> None:
+    record(runtime, kind)
+    name = runtime.store.keys.item(kind, ITEM)
+    structlog.reset_defaults()
+
+    def act(_: Runtime, __: Claim) -> Result:
+        runtime.store.redis.hincrby(name, "fence", 1)
+        return Dead("given up")
+
+    with capture_logs() as lines:
+        returned = run(replace(JOBS[kind.name], act=act), runtime, ITEM)
+    assert returned is None
+    assert [(line["outcome"], line["log_level"]) for line in lines] == [("lost", "info")]
+    assert runtime.store.hash(name)["state"] == "processing"
+    flush(runtime.store)
+    counted = {one.metric.name: one.counts for one in read(runtime.store) if one.counts}
+    assert counted[ATTEMPTS.name] == {(kind.name, "lost"): 1}
+
+
+@pytest.mark.parametrize("crashes", [MAX_CRASHES - 1, MAX_CRASHES])
+@pytest.mark.parametrize("kind", [EVENTS, UPKEEP], ids=lambda kind: kind.name)
+def test_what_its_workers_die_of_is_given_up_untried(
+    runtime: Runtime, kind: Kind, crashes: int
+) -> None:
+    record(runtime, kind)
+    runtime.store.redis.hset(runtime.store.keys.item(kind, ITEM), "crashes", crashes)
+    of_it = attempt(runtime, kind, Snooze(1.0))
+    given_up = kind.mortal and crashes == MAX_CRASHES
+    reason = f"crash_limit: {crashes} workers died or hung on it"
+    assert of_it.returned == (reason if given_up else None)
+    assert of_it.was_tried == (not given_up)
+
+
+def test_an_attempt_has_the_deadline_of_its_kind(runtime: Runtime) -> None:
+    work = record(runtime)
+    left: list[float | None] = []
+
+    def act(*_: object) -> Result:
+        left.append(remaining())
+        return Snooze(1.0)
+
+    run(replace(JOBS["events"], act=act), runtime, ITEM)
+    (seconds,) = left
+    assert seconds is not None
+    assert work.longest_seconds - 30 < seconds <= work.longest_seconds
+    assert remaining() is None
+
+
+@pytest.mark.parametrize("kind", [EVENTS, NOTIFICATIONS], ids=lambda kind: kind.name)
+def test_an_attempt_is_a_span_below_the_callers(
+    runtime: Runtime, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spans: list[Json] = []
+    whole = runner.span
+
+    def seen(name: str, **given: Any) -> Any:
+        spans.append({"name": name, **given})
+        return whole(name, **given)
+
+    monkeypatch.setattr(runner, "span", seen)
+    record(runtime, kind, traceparent="00-1-2-01")
+    attempt(runtime, kind, Snooze(1.0))
+    consumer = runner.SpanKind.CONSUMER
+    assert spans == [{"name": kind.task, "parent": "00-1-2-01", "kind": consumer}]
+
+
+def test_the_most_attempts_are_those_of_the_job(runtime: Runtime) -> None:
+    record(runtime)
+    settings: list[Any] = []
+
+    def most(given: Any) -> int:
+        settings.append(given)
+        return 1
+
+    of_it = attempt(runtime, EVENTS, DOWN, job={"max_attempts": most})
+    assert (of_it.state, settings) == ("dead", [runtime.settings])
+
+
+def test_while_the_breaker_is_open_a_notification_is_put_off_as_its_job_says(
+    runtime: Runtime,
+) -> None:
+    work = record(runtime, NOTIFICATIONS)
+    for name in ("breaker", "probe"):
+        runtime.store.redis.set(getattr(runtime.store.keys, name)(), 1, px=1000)
+    job = replace(JOBS["notifications"], pause_ms=lambda: 4321)
+    assert run(job, runtime, ITEM) is None
+    kept = runtime.store.hash(runtime.store.keys.item(NOTIFICATIONS, ITEM))
+    assert (kept["delay_ms"], kept["attempts"]) == ("4321", "0")
+    assert work.attempts(ITEM) == []
+    assert Job(EVENTS, act=job.act, max_attempts=job.max_attempts).pause_ms() == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "type_", "metric", "counted"),
+    [
+        (EVENTS, "charge.updated", EVENT_OUTCOMES, {("charge.updated", "ignored"): 1}),
+        (EVENTS, "invoice.paid", EVENT_OUTCOMES, {(OTHER, "ignored"): 1}),
+        (EVENTS, "charge.updated", DELIVERIES, {}),
+        (NOTIFICATIONS, "payment.failed", DELIVERIES, {("payment.failed", "ignored"): 1}),
+        (NOTIFICATIONS, "payment.failed", EVENT_OUTCOMES, {}),
+        (REFUNDS, "", DELIVERIES, {}),
+        (REFUNDS, "", ATTEMPTS, {("refunds", "ignored"): 1}),
+    ],
+)
+def test_attempts_are_counted_by_kind_type_and_outcome(
+    runtime: Runtime, kind: Kind, type_: str, metric: Metric, counted: Json
+) -> None:
+    record(runtime, kind, type=type_)
+    of_it = attempt(runtime, kind, Done(State.IGNORED))
+    assert of_it.counts(metric) == counted
+    assert ("type" in of_it.line) == bool(type_)
+
+
+def test_an_event_without_a_type_is_another(runtime: Runtime) -> None:
+    record(runtime)
+    runtime.store.redis.hdel(runtime.store.keys.item(EVENTS, ITEM), "type")
+    of_it = attempt(runtime, EVENTS, Snooze(1.0))
+    assert of_it.counts(EVENT_OUTCOMES) == {(OTHER, "snooze"): 1}
+
+
+@pytest.mark.parametrize(
+    ("state", "ago", "seconds"),
+    [
+        (State.DELIVERED, 100, 100),
+        (State.DELIVERED, -100, 0),
+        (State.DELIVERED, None, None),
+        (State.IGNORED, 100, None),
+    ],
+)
+def test_the_delay_of_a_delivery_counts_from_stripes_event(
+    runtime: Runtime, state: State, ago: int | None, seconds: float | None
+) -> None:
+    created = {} if ago is None else {"created": math.floor(time.time()) - ago}
+    record(runtime, NOTIFICATIONS, **created)
+    of_it = attempt(runtime, NOTIFICATIONS, Done(state))
+    flush(runtime.store)
+    (figures,) = [one for one in read(runtime.store) if one.metric is NOTIFICATION_DELAY]
+    sums = list(figures.sums.values())
+    assert of_it.state == state
+    assert len(sums) == (0 if seconds is None else 1)
+    assert all(abs(one - (seconds or 0)) < 30 for one in sums)
+
+
+def test_what_an_attempt_established_is_settled(runtime: Runtime) -> None:
+    record(runtime)
+    paid = Fact("pi_1", "payment", "succeeded", (1, 1), 1, {}, type="payment.succeeded", key="k")
+    attempt(runtime, EVENTS, Done(State.PROCESSED, established=Established("pi_1", [paid])))
+    assert runtime.store.redis.zcard(runtime.store.keys.due(NOTIFICATIONS)) == 1
+
+
+def test_a_delivery_lets_the_next_of_its_payment_go(runtime: Runtime) -> None:
+    record(runtime, NOTIFICATIONS)
+    keys = runtime.store.keys
+    runtime.store.redis.rpush(keys.outbox("pi_1"), ITEM, "ntf_next")
+    attempt(runtime, NOTIFICATIONS, Done(State.DELIVERED))
+    assert runtime.store.redis.lrange(keys.outbox("pi_1"), 0, -1) == ["ntf_next"]
