@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -284,16 +285,18 @@ def test_details_are_stripes(stripe: Stripe, fake_store: Store) -> None:
     stripe.known["pi_1"] = INTENT | {
         "amount_capturable": 6,
         "cancellation_reason": "abandoned",
-        "latest_charge": CHARGE | {"disputed": True, "balance_transaction": MOVED},
+        "latest_charge": CHARGE | {"disputed": True, "balance_transaction": MOVED | {"fee": 85}},
     }
     stripe.refunds = [REFUND | {"balance_transaction": MOVED | {"net": -300}}]
     evidence = {"evidence_details": {"due_by": 86_400}, "created": 9}
     stripe.disputes = [DISPUTE | evidence | {"balance_transactions": [MOVED | {"net": -5}]}]
     know(fake_store, "pi_1", REMEMBERED)
     details = shown(payment_answers.details_from_stripe("pi_1", "acct_1", LINE))
-    assert details.pop("as_of").startswith("20")
+    as_of = datetime.fromisoformat(details.pop("as_of"))
+    assert abs(as_of.timestamp() - fake_store.now_ms() / 1000) < 60
     disputed = {"due_by": "1970-01-02T00:00:00Z", "created": 9} | SHOWN | {"net": -5}
     assert details == PAYMENT | SHOWN | {
+        "fee": 85,
         "amount_received": 900,
         "amount_capturable": 6,
         "amount_refunded": 300,

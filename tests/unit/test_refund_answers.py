@@ -64,7 +64,7 @@ def test_a_refund_has_its_job(store: Store) -> None:
 
 
 REQUEST = {"payment_intent": "pi_1", "amount": 300, "reason": "duplicate", "metadata": {"a": "b"}}
-FIELDS = {"id": JOB, "state": "queued", "request": json.dumps(REQUEST), "recorded_at": "60999"}
+FIELDS = {"id": JOB, "state": "queued", "request": json.dumps(REQUEST), "recorded_at": "5060999"}
 QUEUED = dict.fromkeys(REFUND_ANSWER) | {
     "refund_request_id": JOB,
     "status": "queued",
@@ -72,7 +72,7 @@ QUEUED = dict.fromkeys(REFUND_ANSWER) | {
     "reason": "duplicate",
     "payment_intent_id": "pi_1",
     "attempts": 0,
-    "created": 60,
+    "created": 5060,
     "metadata": {"a": "b"},
 }
 
