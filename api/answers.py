@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from api.messages import Answer
 from api.problems import MEDIA_TYPE, document, retry_seconds, whole_seconds
@@ -17,10 +16,7 @@ MISTAKE = "The service failed. Report the request_id; a retry is safe."
 
 def problem_answer(identity: Identity, error: BillingError) -> Answer:
     """Build the problem document of an error."""
-    fields: dict[str, Any] = {
-        name: value for name, value in error.fields.items() if name != "retry_after_seconds"
-    }
-    body = document(error.status, error.code, error.detail, identity.request_id) | fields
+    body = document(error.status, error.code, error.detail, identity.request_id, **error.fields)
     answer = identity.answer(json.dumps(body).encode(), error.status, MEDIA_TYPE)
     seconds = retry_seconds(error)
     if seconds is not None:

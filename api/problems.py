@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, g, jsonify
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 from werkzeug.exceptions import HTTPException
 
@@ -40,10 +40,8 @@ class FieldError(Output):
     message: str
 
 
-class Problem(BaseModel):
-    """A problem document; members that a code needs beside these may follow."""
-
-    model_config = ConfigDict(extra="allow")
+class Problem(Output):
+    """A problem document; what does not apply to an error is left out."""
 
     type: str = Field(description="A URN that ends in the code.")
     title: str = Field(description="The name of the HTTP status.")
@@ -64,32 +62,39 @@ class Problem(BaseModel):
     payment_intent_id: str | SkipJsonSchema[None] = None
     payment_status: str | SkipJsonSchema[None] = Field(None, description="Stripe's status.")
     charge_id: str | SkipJsonSchema[None] = None
-    state: str | SkipJsonSchema[None] = Field(None, description="State of an item.")
+    amount_received: int | SkipJsonSchema[None] = Field(None, description="Amount captured.")
+    currency: str | SkipJsonSchema[None] = None
+    account: str | SkipJsonSchema[None] = Field(None, description="The connected account, if any.")
+    stripe_request_id: str | SkipJsonSchema[None] = Field(
+        None, description="Stripe's id of its refusal, for Stripe's support."
+    )
+    state: str | SkipJsonSchema[None] = Field(None, description="State of an item or a batch.")
+    left_out: dict[str, int] | SkipJsonSchema[None] = Field(
+        None, description="Payments that a batch would leave out, by reason."
+    )
 
 
 def problem(status: int, code: str, detail: str, **fields: Any) -> Response:
-    """Build a problem response. `retry_after_seconds` becomes the Retry-After header."""
+    """Build a problem response; the fields are members of `Problem`."""
     g.result = code
-    retry_after = fields.pop("retry_after_seconds", None)
-    body = Problem(**document(status, code, detail, g.get("request_id", "")), **fields)
-    response = jsonify(body.model_dump(mode="json", exclude_unset=True))
+    response = jsonify(document(status, code, detail, g.get("request_id", ""), **fields))
     response.status_code = status
     response.mimetype = MEDIA_TYPE
-    if retry_after is not None:
-        response.headers["Retry-After"] = whole_seconds(retry_after)
     return response
 
 
-def document(status: int, code: str, detail: str, request_id: str) -> dict[str, Any]:
-    """Give the members that every problem document has."""
-    return {
-        "type": f"urn:billing-service:problem:{code}",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "code": code,
-        "request_id": request_id,
-    }
+def document(status: int, code: str, detail: str, request_id: str, **fields: Any) -> dict[str, Any]:
+    """Build a problem document by its model; the fields are members of `Problem`."""
+    body = Problem(
+        type=f"urn:billing-service:problem:{code}",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        code=code,
+        request_id=request_id,
+        **fields,
+    )
+    return body.model_dump(mode="json", exclude_unset=True)
 
 
 def whole_seconds(seconds: float) -> str:
@@ -101,13 +106,15 @@ def retry_seconds(error: BillingError) -> float | None:
     """Give the seconds after which a repeat may succeed; None if a repeat cannot help."""
     if isinstance(error, Unavailable):
         return error.retry_after_seconds or 5
-    return error.fields.get("retry_after_seconds")
+    return error.retry_after_seconds
 
 
 def from_error(error: BillingError) -> Response:
     """Build the response of an error."""
-    fields = error.fields | {"retry_after_seconds": retry_seconds(error)}
-    response = problem(error.status, error.code, error.detail, **fields)
+    response = problem(error.status, error.code, error.detail, **error.fields)
+    seconds = retry_seconds(error)
+    if seconds is not None:
+        response.headers["Retry-After"] = whole_seconds(seconds)
     if error.status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
@@ -117,18 +124,18 @@ def from_validation(error: ValidationError) -> Response:
     """Name every field that is wrong, and never its value."""
     failures = error.errors(include_input=False, include_url=False, include_context=False)
     errors = [
-        {
-            "param": ".".join(str(part) for part in item["loc"]) or "body",
-            "message": item["msg"].removeprefix("Value error, "),
-        }
+        FieldError(
+            param=".".join(str(part) for part in item["loc"]) or "body",
+            message=item["msg"].removeprefix("Value error, "),
+        )
         for item in failures[:MOST_ERRORS]
     ]
     first = errors[0]
     return problem(
         422,
         "invalid_parameter",
-        f"{first['param']}: {first['message']}",
-        param=first["param"],
+        f"{first.param}: {first.message}",
+        param=first.param,
         errors=errors,
     )
 

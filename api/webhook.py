@@ -15,6 +15,7 @@ from limits import RateLimitItemPerSecond
 
 from api.answers import mistake, problem_answer
 from api.messages import Answer, Request
+from api.models import Received
 from api.refusal_limit import RefusalLimit
 from api.request_context import Identity, RequestLines, identify
 from shared.errors import BillingError, CallerError, Unavailable
@@ -38,7 +39,7 @@ STILL_CHECKED = RateLimitItemPerSecond(20)
 # Names by which one process is called; Stripe uses one.
 HOSTS_REMEMBERED = 64
 ANSWERS = {
-    result: f'{{"received":true,"result":"{result}"}}\n'.encode()
+    result: Received(received=True, result=result).model_dump_json().encode() + b"\n"
     for result in ("recorded", "duplicate", "other_mode")
 }
 

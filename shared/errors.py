@@ -6,25 +6,52 @@ retry, snooze or dead letter from the class alone, and one API module decides th
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict, Unpack
+
+
+class Fields(TypedDict, total=False):
+    """The members of a problem document that an error may fill; the API's model explains them."""
+
+    account: str | None
+    advice_code: str | None
+    amount_received: int | None
+    charge_id: str | None
+    currency: str | None
+    decline_code: str | None
+    left_out: dict[str, int] | None
+    param: str | None
+    payment_intent_id: str | None
+    payment_status: str | None
+    state: str | None
+    stripe_request_id: str | None
 
 
 class BillingError(Exception):
-    """A failure, with the fields that an answer, a log line or a dead letter needs.
+    """A failure, with what its answer needs.
 
     `code` is stable snake_case, `detail` says what to do next; `fields` go into the problem
-    document as they are (`param`, `decline_code`, `payment_intent_id`, …), so they never hold
-    a secret or card data.
+    document as they are, so they never hold a secret or card data. `retry_after_seconds` becomes
+    the Retry-After header.
     """
 
     status = 500
     code = "internal_error"
 
-    def __init__(self, detail: str, *, code: str | None = None, **fields: Any) -> None:
+    def __init__(
+        self,
+        detail: str,
+        *,
+        code: str | None = None,
+        retry_after_seconds: float | None = None,
+        **fields: Unpack[Fields],
+    ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.code = code or type(self).code
-        self.fields = {name: value for name, value in fields.items() if value is not None}
+        self.retry_after_seconds = retry_after_seconds
+        self.fields: dict[str, Any] = {
+            name: value for name, value in fields.items() if value is not None
+        }
 
     def __str__(self) -> str:
         return f"{self.code}: {self.detail}"
@@ -37,9 +64,15 @@ class CallerError(BillingError):
     code = "invalid_request"
 
     def __init__(
-        self, detail: str, *, status: int = 400, code: str | None = None, **fields: Any
+        self,
+        detail: str,
+        *,
+        status: int = 400,
+        code: str | None = None,
+        retry_after_seconds: float | None = None,
+        **fields: Unpack[Fields],
     ) -> None:
-        super().__init__(detail, code=code, **fields)
+        super().__init__(detail, code=code, retry_after_seconds=retry_after_seconds, **fields)
         self.status = status
 
 
@@ -56,8 +89,15 @@ class NotYet(BillingError):
     status = 503
     code = "not_yet"
 
-    def __init__(self, detail: str, *, delay_seconds: float = 5.0, **fields: Any) -> None:
-        super().__init__(detail, **fields)
+    def __init__(
+        self,
+        detail: str,
+        *,
+        code: str | None = None,
+        delay_seconds: float = 5.0,
+        **fields: Unpack[Fields],
+    ) -> None:
+        super().__init__(detail, code=code, **fields)
         self.delay_seconds = delay_seconds
 
 
@@ -84,10 +124,9 @@ class Unavailable(BillingError):
         code: str | None = None,
         retry_after_seconds: float | None = None,
         outcome_known: bool = True,
-        **fields: Any,
+        **fields: Unpack[Fields],
     ) -> None:
-        super().__init__(detail, code=code, **fields)
-        self.retry_after_seconds = retry_after_seconds
+        super().__init__(detail, code=code, retry_after_seconds=retry_after_seconds, **fields)
         self.outcome_known = outcome_known
 
 

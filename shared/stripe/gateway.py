@@ -310,7 +310,7 @@ class StripeGateway:
     def related_object(self, url: str, account: str | None = None) -> dict[str, Any]:
         """Fetch the object that a thin event names. Raises `Inconsistent` for any other path."""
         if not url.startswith("/v1/"):
-            raise Inconsistent("A thin event points outside Stripe's v1 objects.", related_url=url)
+            raise Inconsistent("A thin event points outside Stripe's v1 objects.")
         options = {"stripe_account": account} if account else {}
         return self._call(
             "related_object.retrieve",

@@ -70,7 +70,7 @@ class Settlement:
                     self._count(counts, len(step.late))
                 return bool(outcome == "settled")
             record = None
-        raise Inconsistent("The payment changed too often while this was settled.", id=claim.id)
+        raise Inconsistent("The payment changed too often while this was settled.")
 
     def _call(
         self, claim: Claim, done: Done, record: PaymentRecord | None
