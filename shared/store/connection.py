@@ -94,9 +94,8 @@ def connect_async(settings: Settings, client_name: str) -> AsyncRedis:
 def _always(client_name: str) -> dict[str, Any]:
     return {
         "decode_responses": True,
-        # Bytes that are no text are read and written back unchanged: an error while a message
-        # is taken
-        # from a queue would lose it.
+        # Bytes that are no text are read too: an error while a message is taken from a queue would
+        # lose it. `Store.put_back` writes them back unchanged.
         "encoding_errors": "surrogateescape",
         "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
         "client_name": client_name,

@@ -307,9 +307,9 @@ class Store:
             return cast(str | None, self._line.exchange("RPOP", name))
 
     def put_back(self, name: str, value: str) -> None:
-        """Put an element back at the right end of a list. Raises `Unavailable`."""
+        """Put an element that `pop` returned back, byte for byte. Raises `Unavailable`."""
         with redis_errors():
-            self._line.exchange("RPUSH", name, value)
+            self._line.exchange("RPUSH", name, value.encode(errors="surrogateescape"))
 
     def entries(self, name: str) -> list[dict[str, Any]]:
         """Read a list of JSON objects, oldest first. Raises `Unavailable`."""

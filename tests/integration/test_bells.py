@@ -81,16 +81,21 @@ def test_nothing_more_is_taken_after_an_item_that_took_long(
 
 @pytest.mark.parametrize(
     "other",
-    ["garbage", '{"body": "x"}', NOTIFICATIONS.message.replace("@@ID@@", "ntf_1")],
-    ids=["no JSON", "no bell", "another queue's"],
+    [
+        b"garbage",
+        b'{"body": "x"}',
+        NOTIFICATIONS.message.replace("@@ID@@", "ntf_1").encode(),
+        b"\xff",
+    ],
+    ids=["no JSON", "no bell", "another queue's", "no text"],
 )
-def test_what_is_no_bell_of_the_queue_is_left_to_celery(scene: Scene, other: str) -> None:
+def test_what_is_no_bell_of_the_queue_is_left_to_celery(scene: Scene, other: bytes) -> None:
     scene.ring(1)
     behind = scene.waiting()
     scene.store.redis.rpush(scene.queue, other)
     scene.bells.serve(EVENTS.name, "evt_first")
     assert scene.acted == ["evt_first"]
-    assert scene.waiting() == [other, *behind], "in its old place"
+    assert scene.waiting() == [other.decode(errors="surrogateescape"), *behind], "in its old place"
 
 
 def test_flower_hears_of_each_bell_as_of_a_task_of_celerys(scene: Scene) -> None:
