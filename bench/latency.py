@@ -88,7 +88,7 @@ def measure(count: int, payers: int, over_seconds: float) -> tuple[list[float], 
         payments = [f"{event['data']['object']['id'][:-7]}{n:07d}" for n in range(count)]
         if payers:
             crowd.pay(stage.api, payers, over_seconds)
-        sent, answered = _send(stage, requests)
+        send_times, answered = _send(stage, requests)
         wait_until(
             lambda: all(payment in arrivals.arrived for payment in payments),
             "every payment is told",
@@ -97,22 +97,23 @@ def measure(count: int, payers: int, over_seconds: float) -> tuple[list[float], 
     service.shutdown()
     service.server_close()
     return answered, [
-        arrivals.arrived[payment] - moment for payment, moment in zip(payments, sent, strict=True)
+        arrivals.arrived[payment] - moment
+        for payment, moment in zip(payments, send_times, strict=True)
     ]
 
 
 def _send(stage: Stage, requests: Sequence[bytes]) -> tuple[list[float], list[float]]:
     """Send each at its moment, whatever became of those before; give moments and seconds."""
     began = time.monotonic() + 0.5
-    sent = [began + number / PER_SECOND for number in range(len(requests))]
+    send_times = [began + number / PER_SECOND for number in range(len(requests))]
 
     def one(number: int) -> float:
-        time.sleep(max(0.0, sent[number] - time.monotonic()))
+        time.sleep(max(0.0, send_times[number] - time.monotonic()))
         send(f"{stage.api}/api/webhook", [requests[number]], 1)
-        return time.monotonic() - sent[number]
+        return time.monotonic() - send_times[number]
 
     with ThreadPoolExecutor(SENDERS) as senders:
-        return sent, list(senders.map(one, range(len(requests))))
+        return send_times, list(senders.map(one, range(len(requests))))
 
 
 if __name__ == "__main__":

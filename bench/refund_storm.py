@@ -102,8 +102,8 @@ def _refund(stage: Stage, payment: str) -> None:
 
 
 def _notifications(stage: Stage, kind: str) -> int:
-    sent = requests.get(f"{stage.receiver}/notifications", timeout=30).json()["data"]
-    return sum(item["type"] == kind for item in sent)
+    notifications = requests.get(f"{stage.receiver}/notifications", timeout=30).json()["data"]
+    return sum(item["type"] == kind for item in notifications)
 
 
 def _open(stage: Stage) -> int:

@@ -117,8 +117,8 @@ def _lost(evidence: Evidence, taken: list[Json]) -> list[str]:
     for request in evidence.refunds:
         if request.answer and request.answer[0] == ACCEPTED and request.key not in made:
             wanted.add(("refund.failed", request.key))
-    heard = {fact_of(entry["body"]) for entry in taken}
-    return sorted(f"{kind} {subject}" for kind, subject in wanted - heard)
+    delivered_facts = {fact_of(entry["body"]) for entry in taken}
+    return sorted(f"{kind} {subject}" for kind, subject in wanted - delivered_facts)
 
 
 def _double(records: list[Json], name: str) -> list[str]:

@@ -210,8 +210,8 @@ def _audit(stage: Stage, outcome: Outcome) -> None:
     outcome.require({one["status"] for one in members} == {"refunded"}, "members are not refunded")
     made = {one["id"] for one in books["refunds"]}
     outcome.require({one["refund_id"] for one in members} == made, "members name other refunds")
-    heard = requests.get(f"{stage.receiver}/notifications", timeout=120).json()["data"]
-    first = Counter(item["type"] for item in heard if not item["duplicate"])
+    notifications = requests.get(f"{stage.receiver}/notifications", timeout=120).json()["data"]
+    first = Counter(item["type"] for item in notifications if not item["duplicate"])
     outcome.require(
         first["refund.succeeded"] == len(ours), f"told {first['refund.succeeded']} refunds"
     )

@@ -68,14 +68,14 @@ def settings(valkey_url: str) -> Settings:
 
 def make_settings(**overrides: object) -> Settings:
     """Build settings for a test; other names have their defaults, `.env` is not read."""
-    given: dict[str, object] = {
+    defaults: dict[str, object] = {
         "stripe_secret_key": "sk_test_tests_0123456789",
         "stripe_webhook_secret": SIGNING_SECRET,
         "event_service_url": "http://127.0.0.1:9",
         "event_service_secret": NOTIFICATION_SECRET,
         "log_format": "text",
     }
-    return Settings(_env_file=None, **(given | overrides))  # type: ignore[arg-type]  # validated
+    return Settings(_env_file=None, **(defaults | overrides))  # type: ignore[arg-type]  # validated
 
 
 @pytest.fixture

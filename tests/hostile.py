@@ -35,50 +35,50 @@ class Peer:
     def accept(self) -> None:
         with suppress(OSError):
             while True:
-                taken, _ = self.listener.accept()
+                connection, _ = self.listener.accept()
                 self.connections += 1
-                self.sockets.append(taken)
-                arguments = (taken, self.connections)
+                self.sockets.append(connection)
+                arguments = (connection, self.connections)
                 threading.Thread(target=self._serve, args=arguments, daemon=True).start()
 
-    def _serve(self, taken: socket.socket, number: int) -> None:
-        with suppress(OSError), taken:
-            self.behaviour(self, taken, number)
+    def _serve(self, connection: socket.socket, number: int) -> None:
+        with suppress(OSError), connection:
+            self.behaviour(self, connection, number)
 
-    def hear(self, taken: socket.socket) -> bool:
+    def hear(self, connection: socket.socket) -> bool:
         """Read one request with its body; return False when the connection ended instead."""
-        heard = b""
-        while HEAD_END not in heard:
-            part = taken.recv(65_536)
+        request = b""
+        while HEAD_END not in request:
+            part = connection.recv(65_536)
             if not part:
                 return False
-            heard += part
-        head, _, body = heard.partition(HEAD_END)
+            request += part
+        head, _, body = request.partition(HEAD_END)
         lengths = [
             line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")
         ]
         length = int(lengths[0].partition(b":")[2]) if lengths else 0
         while len(body) < length:
-            body += taken.recv(65_536)
+            body += connection.recv(65_536)
         self.requests.append(head + HEAD_END + body)
         return True
 
-    def drip(self, taken: socket.socket, data: bytes, pause: float) -> None:
+    def drip(self, connection: socket.socket, data: bytes, pause: float) -> None:
         """Send one byte after each pause."""
         for number in range(DRIPS):
             if self.closing.wait(pause):
                 return
-            taken.sendall(data[number % len(data) : number % len(data) + 1])
+            connection.sendall(data[number % len(data) : number % len(data) + 1])
 
 
 def says(*parts: bytes | float, close: bool = True) -> Behaviour:
     """Answer every request with these bytes; a number is a pause in seconds."""
 
-    def behave(peer: Peer, taken: socket.socket, _: int) -> None:
-        while peer.hear(taken):
+    def behave(peer: Peer, connection: socket.socket, _: int) -> None:
+        while peer.hear(connection):
             for part in parts:
                 if isinstance(part, bytes):
-                    taken.sendall(part)
+                    connection.sendall(part)
                 else:
                     time.sleep(part)
             if close:
@@ -90,10 +90,10 @@ def says(*parts: bytes | float, close: bool = True) -> Behaviour:
 def drips(head: bytes, data: bytes, pause: float = 0.1) -> Behaviour:
     """Send a head at once, then one byte of the data after each pause, repeatedly."""
 
-    def behave(peer: Peer, taken: socket.socket, _: int) -> None:
-        if peer.hear(taken):
-            taken.sendall(head)
-            peer.drip(taken, data, pause)
+    def behave(peer: Peer, connection: socket.socket, _: int) -> None:
+        if peer.hear(connection):
+            connection.sendall(head)
+            peer.drip(connection, data, pause)
 
     return behave
 
@@ -101,18 +101,18 @@ def drips(head: bytes, data: bytes, pause: float = 0.1) -> Behaviour:
 def resets_after(data: bytes) -> Behaviour:
     """Send these bytes, then reset the connection."""
 
-    def behave(peer: Peer, taken: socket.socket, _: int) -> None:
-        if peer.hear(taken):
-            taken.sendall(data)
+    def behave(peer: Peer, connection: socket.socket, _: int) -> None:
+        if peer.hear(connection):
+            connection.sendall(data)
             time.sleep(0.05)  # so that the bytes arrive before the reset
-            reset(taken)
+            reset(connection)
 
     return behave
 
 
-def reset(taken: socket.socket) -> None:
+def reset(connection: socket.socket) -> None:
     """Make closing this connection reset it."""
-    taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 @contextmanager

@@ -125,7 +125,7 @@ class Listeners:
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
-                    self._heard(session, message.data)
+                    self._receive(session, message.data)
         finally:
             pushing.cancel()
             self._sockets.discard(socket)
@@ -144,7 +144,7 @@ class Listeners:
         for sink in session.sinks:
             self._world.mail.sinks.remove(sink)
 
-    def _heard(self, session: Session, text: str) -> None:
+    def _receive(self, session: Session, text: str) -> None:
         """Note what the forwarded event was answered: it stands among the deliveries."""
         try:
             report: Any = json.loads(text)

@@ -150,13 +150,13 @@ class Payments:
 
 
 def _record(payment_id: str, row: Sequence[str | None]) -> PaymentRecord:
-    revision, known, updated, heard = row
+    revision, known, updated, heard_at = row
     return PaymentRecord(
         id=payment_id,
         revision=revision or "0",
         known=json.loads(known) if known else {},
         updated_at_ms=int(updated) if updated else None,
-        heard_at_ms=int(heard) if heard else None,
+        heard_at_ms=int(heard_at) if heard_at else None,
     )
 
 

@@ -60,7 +60,7 @@ class Api:
         """Send a form by POST; header names are given with `_` for `-`."""
         return self._answer("POST", path, headers, data=form)
 
-    def made(self, path: str, form: Any = None, **headers: str) -> dict[str, Any]:
+    def make(self, path: str, form: Any = None, **headers: str) -> dict[str, Any]:
         """Send a POST that has to succeed; return the object."""
         answer = self.post(path, form, **headers)
         assert answer.status == 200, f"{path}: {answer.status} {answer.body}"

@@ -82,8 +82,8 @@ class Jury:
         verdict = self.oracle.judge_answer(
             exchange.method, exchange.path, exchange.status, _without_events(exchange), version
         )
-        known = any(exchange.path.startswith(prefix) for prefix in UNDOCUMENTED_ROUTES)
-        if verdict.judged_by is None and not known:
+        is_undocumented = any(exchange.path.startswith(prefix) for prefix in UNDOCUMENTED_ROUTES)
+        if verdict.judged_by is None and not is_undocumented:
             complaints.append("answered a route that Stripe does not document")
         complaints += verdict.complaints
         return [f"{exchange.label}: {complaint}" for complaint in complaints]

@@ -11,7 +11,7 @@ RETURN_URL = "https://example.com/after"
 
 def create(api: Api, **form: Any) -> dict[str, Any]:
     """Create a card intent and leave it unconfirmed."""
-    return api.made(
+    return api.make(
         "/v1/payment_intents",
         {"amount": 2000, "currency": "usd", "payment_method_types[]": "card"} | form,
     )

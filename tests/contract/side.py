@@ -33,9 +33,9 @@ class Side:
         """Repeat a read until it returns something, and let the sandbox's time pass in between."""
         if self.is_fake:
             for _ in range(SANDBOX_STEPS):
-                seen = look()
-                if seen:
-                    return seen
+                value = look()
+                if value:
+                    return value
                 self.let_time_pass(SANDBOX_STEP_SECONDS)
         return wait_until(look, what)
 

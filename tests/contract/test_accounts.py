@@ -18,8 +18,8 @@ PATH = "/v1/accounts"
 @pytest.fixture
 def connected(api: Api) -> list[str]:
     """Give three accounts, newest first, as Stripe lists them."""
-    made = [api.made(PATH, {"type": kind})["id"] for kind in ("standard", "express", "custom")]
-    return made[::-1]
+    accounts = [api.make(PATH, {"type": kind})["id"] for kind in ("standard", "express", "custom")]
+    return accounts[::-1]
 
 
 def ids(page: dict[str, Any]) -> list[str]:
@@ -34,12 +34,12 @@ def test_an_account_is_made_as_asked_and_found_again(api: Api) -> None:
         "email": "hall@example.com",
         "business_type": "non_profit",
     }
-    made = api.made(PATH, parameters | {"metadata[hall]": "1"})
-    assert made["id"].startswith("acct_")
-    assert made | parameters == made
-    assert made["metadata"] == {"hall": "1"}
-    assert made["charges_enabled"] is True
-    assert api.find(f"{PATH}/{made['id']}") == made
+    account = api.make(PATH, parameters | {"metadata[hall]": "1"})
+    assert account["id"].startswith("acct_")
+    assert account | parameters == account
+    assert account["metadata"] == {"hall": "1"}
+    assert account["charges_enabled"] is True
+    assert api.find(f"{PATH}/{account['id']}") == account
 
 
 def test_accounts_are_listed_newest_first_in_pages(api: Api, connected: list[str]) -> None:
@@ -95,7 +95,7 @@ def test_the_platform_is_no_account_of_its_own(api: Api, connected: list[str]) -
 @pytest.mark.parametrize("name", ["acct_unknown", "acct_let_go"])
 def test_an_account_that_is_not_ours_is_refused(api: Api, endive: Api, name: str) -> None:
     if name == "acct_let_go":
-        name = api.made(PATH)["id"]
+        name = api.make(PATH)["id"]
         gone = endive.delete(f"{PATH}/{name}")
         assert gone.body == {"id": name, "object": "account", "deleted": True}
         acting = api.acting_for(name).get("/v1/events")

@@ -39,7 +39,7 @@ def test_rupiahs_have_twelve_digits(api: Api) -> None:
 @pytest.mark.parametrize("currency", ZERO_DECIMAL)
 def test_currencies_without_a_minor_unit_are_taken(api: Api, currency: str) -> None:
     form = {"amount": 500_001, "currency": currency}
-    assert api.made("/v1/payment_intents", form)["amount"] == 500_001
+    assert api.make("/v1/payment_intents", form)["amount"] == 500_001
 
 
 @pytest.mark.parametrize("currency", THREE_DECIMAL)
@@ -56,7 +56,7 @@ def test_two_currencies_are_passed_in_hundredths_they_do_not_have(api: Api, curr
 
 
 def test_currencies_come_back_in_lower_case(api: Api) -> None:
-    assert api.made("/v1/payment_intents", {"amount": 500, "currency": "EUR"})["currency"] == "eur"
+    assert api.make("/v1/payment_intents", {"amount": 500, "currency": "EUR"})["currency"] == "eur"
 
 
 def test_negative_amounts_are_refused(api: Api) -> None:

@@ -43,7 +43,7 @@ def test_another_currency_is_converted(api: Api, side: Side, diary: Diary) -> No
     updated = diary.last(intent["latest_charge"], "charge.updated")["data"]
     assert updated["previous_attributes"] == {"balance_transaction": None}
     assert updated["object"]["balance_transaction"] == movement["id"]
-    refund = api.made(
+    refund = api.make(
         "/v1/refunds", {"payment_intent": intent["id"], "expand[]": "balance_transaction"}
     )
     assert (refund["amount"], refund["currency"]) == (2000, "eur")
@@ -72,7 +72,7 @@ def test_a_refund_waits_for_money(fresh_sandbox: Fresh) -> None:
     intent = pay(api)
     side.control("balance", available=1999)
     assert api.find("/v1/balance")["available"][0]["amount"] == 1999
-    refund = api.made("/v1/refunds", {"payment_intent": intent["id"]})
+    refund = api.make("/v1/refunds", {"payment_intent": intent["id"]})
     assert (refund["status"], refund["pending_reason"]) == ("pending", "insufficient_funds")
     assert refund["balance_transaction"] is None
     assert api.find(f"/v1/charges/{intent['latest_charge']}")["amount_refunded"] == 2000
@@ -92,7 +92,7 @@ def test_a_waiting_refund_is_paid_from_what_becomes_available(fresh_sandbox: Fre
     side.control("balance", available=0)
     intent = pay(api)
     pay(api)
-    refund = api.made("/v1/refunds", {"payment_intent": intent["id"]})
+    refund = api.make("/v1/refunds", {"payment_intent": intent["id"]})
     assert refund["pending_reason"] == "insufficient_funds"
     side.let_time_pass(24 * 3600)
     assert api.find(f"/v1/refunds/{refund['id']}")["status"] == "pending"
@@ -105,7 +105,7 @@ def test_a_waiting_refund_can_fail(fresh_sandbox: Fresh) -> None:
     side, api = fresh_sandbox()
     intent = pay(api)
     side.control("balance", available=0)
-    refund = api.made("/v1/refunds", {"payment_intent": intent["id"]})
+    refund = api.make("/v1/refunds", {"payment_intent": intent["id"]})
     failed: Any = side.control(f"refunds/{refund['id']}/fail", reason="insufficient_funds")
     assert (failed["status"], failed["failure_reason"]) == ("failed", "insufficient_funds")
     assert failed.get("failure_balance_transaction") is None
@@ -119,10 +119,10 @@ def test_a_waiting_refund_can_fail(fresh_sandbox: Fresh) -> None:
 def test_a_refund_waits_for_its_charge(api: Api, side: Side, iban: str, status: str) -> None:
     intent = sepa(api, iban)
     assert intent["status"] == "processing"
-    refund = api.made("/v1/refunds", {"charge": intent["latest_charge"]})
+    refund = api.make("/v1/refunds", {"charge": intent["latest_charge"]})
     assert (refund["status"], refund["pending_reason"]) == ("pending", "charge_pending")
-    done = side.eventually(lambda: no_longer_pending(api, refund["id"]), "the refund's end")
-    assert done["status"] == status
+    ended_refund = side.eventually(lambda: no_longer_pending(api, refund["id"]), "the refund's end")
+    assert ended_refund["status"] == status
 
 
 def no_longer_pending(api: Api, refund: str) -> dict[str, Any] | None:

@@ -48,7 +48,7 @@ DECLINES = {
 def test_an_id_and_its_token_stand_for_a_card(
     api: Api, name: str, shown: tuple[str, str, str]
 ) -> None:
-    by_token = api.made("/v1/payment_methods", {"type": "card", "card[token]": f"tok_{name}"})
+    by_token = api.make("/v1/payment_methods", {"type": "card", "card[token]": f"tok_{name}"})
     by_id = api.find(f"/v1/payment_methods/pm_card_{name}")
     for method in (by_token, by_id):
         card = method["card"]
@@ -91,7 +91,7 @@ def test_an_address_is_checked_at_the_payment(
         "billing_details[address][line1]": "1 Main Street",
         "billing_details[address][postal_code]": "94103",
     }
-    method = api.made(
+    method = api.make(
         "/v1/payment_methods", {"type": "card", "card[token]": f"tok_{name}"} | address
     )
     assert method["card"]["checks"]["address_postal_code_check"] == "unchecked"
@@ -110,7 +110,7 @@ def test_risk_is_told_in_the_outcome(api: Api) -> None:
 
 def test_an_old_3d_secure_token_asks_for_action(api: Api) -> None:
     form = {"type": "card", "card[token]": "tok_threeDSecureRequired"}
-    method = api.made("/v1/payment_methods", form)
+    method = api.make("/v1/payment_methods", form)
     assert pay(api, method["id"])["status"] == "requires_action"
 
 

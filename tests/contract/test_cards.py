@@ -183,7 +183,7 @@ def test_the_cvc_check_fails_where_the_card_says_so(api: Api) -> None:
 def test_the_postal_code_check_fails_where_the_card_says_so(api: Api) -> None:
     form = {"type": "card", "card[number]": "4000000000000036", "card[exp_month]": 12}
     address = {"card[exp_year]": 2031, "billing_details[address][postal_code]": "94103"}
-    method = api.made("/v1/payment_methods", form | address)
+    method = api.make("/v1/payment_methods", form | address)
     checks = checks_of(pay(api, method["id"], **OPEN))
     assert checks["address_postal_code_check"] == "fail"
 
@@ -221,14 +221,14 @@ def test_a_number_that_is_no_test_card_is_refused(api: Api) -> None:
 
 
 def test_a_declining_card_cannot_be_attached(api: Api) -> None:
-    customer = api.made("/v1/customers", {})["id"]
+    customer = api.make("/v1/customers", {})["id"]
     answer = api.post("/v1/payment_methods/pm_card_chargeDeclined/attach", {"customer": customer})
     assert (answer.status, answer.error["code"]) == (402, "card_declined")
 
 
 def test_a_card_that_attaches_can_still_fail(api: Api) -> None:
-    customer = api.made("/v1/customers", {})["id"]
-    method = api.made(
+    customer = api.make("/v1/customers", {})["id"]
+    method = api.make(
         "/v1/payment_methods/pm_card_chargeCustomerFail/attach", {"customer": customer}
     )
     answer = try_to_pay(api, method["id"], customer=customer)
@@ -236,19 +236,19 @@ def test_a_card_that_attaches_can_still_fail(api: Api) -> None:
 
 
 def test_attaching_passes_the_cvc_check(api: Api) -> None:
-    customer = api.made("/v1/customers", {})["id"]
-    method = api.made("/v1/payment_methods/pm_card_visa/attach", {"customer": customer})
+    customer = api.make("/v1/customers", {})["id"]
+    method = api.make("/v1/payment_methods/pm_card_visa/attach", {"customer": customer})
     assert method["customer"] == customer
     assert method["card"]["checks"]["cvc_check"] == "pass"
     listed = api.find(f"/v1/customers/{customer}/payment_methods")["data"]
     assert [m["id"] for m in listed] == [method["id"]]
-    freed = api.made(f"/v1/payment_methods/{method['id']}/detach")
+    freed = api.make(f"/v1/payment_methods/{method['id']}/detach")
     assert freed["customer"] is None
 
 
 @pytest.mark.parametrize("token", ["tok_visa", "tok_chargeDeclined", "tok_createDispute"])
 def test_tokens_become_payment_methods(api: Api, token: str) -> None:
-    method = api.made("/v1/payment_methods", {"type": "card", "card[token]": token})
+    method = api.make("/v1/payment_methods", {"type": "card", "card[token]": token})
     answer = try_to_pay(api, method["id"])
     assert answer.status == (402 if "Declined" in token else 200)
 

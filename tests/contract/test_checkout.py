@@ -16,11 +16,11 @@ def open_session(api: Api) -> Any:
     """Open a checkout for two seats of 15.00."""
 
     def make(currency: str = "usd", **form: Any) -> dict[str, Any]:
-        product = api.made("/v1/products", {"name": "seat", "description": "row 7"})
-        price = api.made(
+        product = api.make("/v1/products", {"name": "seat", "description": "row 7"})
+        price = api.make(
             "/v1/prices", {"product": product["id"], "unit_amount": 1500, "currency": currency}
         )
-        return api.made(
+        return api.make(
             "/v1/checkout/sessions",
             {
                 "mode": "payment",
@@ -43,10 +43,10 @@ def complete(api: Api, session: dict[str, Any], **method: Any) -> dict[str, Any]
         "billing_details[name]": "Jenny Rosen",
         "billing_details[email]": "jenny@example.com",
     }
-    made = api.made("/v1/payment_methods", billing | method)
+    payment_method = api.make("/v1/payment_methods", billing | method)
     answer = api.post(
         f"/v1/payment_pages/{session['id']}/confirm",
-        {"payment_method": made["id"], "expected_amount": 3000},
+        {"payment_method": payment_method["id"], "expected_amount": 3000},
     )
     assert answer.status in {200, 402}, answer.body
     return api.find(f"/v1/checkout/sessions/{session['id']}")
@@ -75,7 +75,7 @@ def test_line_items_open_on_demand(api: Api, open_session: Any) -> None:
 
 
 def test_prices_can_be_given_in_place(api: Api) -> None:
-    session = api.made(
+    session = api.make(
         "/v1/checkout/sessions",
         {
             "mode": "payment",
@@ -92,10 +92,10 @@ def test_prices_can_be_given_in_place(api: Api) -> None:
 @pytest.mark.fake_only(reason=PAGE_IS_PRIVATE)
 def test_a_card_completes_it(api: Api, diary: Diary, open_session: Any) -> None:
     session = open_session(**{"payment_intent_data[metadata][user_id]": "U1"})
-    done = complete(api, session, **{"type": "card", "card[token]": "tok_visa"})
-    assert (done["status"], done["payment_status"]) == ("complete", "paid")
-    assert done["customer_details"]["email"] == "jenny@example.com"
-    intent = api.find(f"/v1/payment_intents/{done['payment_intent']}")
+    complete_session = complete(api, session, **{"type": "card", "card[token]": "tok_visa"})
+    assert (complete_session["status"], complete_session["payment_status"]) == ("complete", "paid")
+    assert complete_session["customer_details"]["email"] == "jenny@example.com"
+    intent = api.find(f"/v1/payment_intents/{complete_session['payment_intent']}")
     assert (intent["status"], intent["amount"]) == ("succeeded", 3000)
     assert intent["metadata"] == {"user_id": "U1"}
     types = [t for t in diary.types(intent["id"]) if t != "charge.updated"]
@@ -105,7 +105,7 @@ def test_a_card_completes_it(api: Api, diary: Diary, open_session: Any) -> None:
         "payment_intent.succeeded",
         "checkout.session.completed",
     ]
-    assert done["url"] is None
+    assert complete_session["url"] is None
 
 
 @pytest.mark.fake_only(reason=PAGE_IS_PRIVATE)
@@ -113,14 +113,14 @@ def test_a_declined_card_leaves_it_open(api: Api, open_session: Any) -> None:
     session = open_session()
     tried = complete(api, session, **{"type": "card", "card[token]": "tok_chargeDeclined"})
     assert (tried["status"], tried["payment_status"]) == ("open", "unpaid")
-    done = complete(api, session, **{"type": "card", "card[token]": "tok_visa"})
-    assert done["status"] == "complete"
+    complete_session = complete(api, session, **{"type": "card", "card[token]": "tok_visa"})
+    assert complete_session["status"] == "complete"
 
 
 @pytest.mark.fake_only(reason=PAGE_IS_PRIVATE)
 def test_another_amount_than_expected_is_refused(api: Api, open_session: Any) -> None:
     session = open_session()
-    method = api.made("/v1/payment_methods", {"type": "card", "card[token]": "tok_visa"})
+    method = api.make("/v1/payment_methods", {"type": "card", "card[token]": "tok_visa"})
     answer = api.post(
         f"/v1/payment_pages/{session['id']}/confirm",
         {"payment_method": method["id"], "expected_amount": 2999},
@@ -142,8 +142,8 @@ def test_a_debit_completes_it_before_the_money_comes(
 ) -> None:
     iban, end, session_event = debit
     session = open_session("eur", **{"payment_method_types[]": "sepa_debit"})
-    done = complete(api, session, **{"type": "sepa_debit", "sepa_debit[iban]": iban})
-    assert done["status"] == "complete"
+    complete_session = complete(api, session, **{"type": "sepa_debit", "sepa_debit[iban]": iban})
+    assert complete_session["status"] == "complete"
     completed = diary.last(session["id"], "checkout.session.completed")
     assert completed["data"]["object"]["payment_status"] == "unpaid"
     diary.last(session["id"], session_event)
@@ -164,7 +164,7 @@ def test_a_debit_completes_it_before_the_money_comes(
 def test_a_session_can_be_expired_once(api: Api, diary: Diary, open_session: Any) -> None:
     session = open_session()
     path = f"/v1/checkout/sessions/{session['id']}/expire"
-    expired = api.made(path)
+    expired = api.make(path)
     assert (expired["status"], expired["url"]) == ("expired", None)
     assert diary.tells(session["id"], "checkout.session.expired")
     assert api.post(path).status == 400

@@ -24,11 +24,11 @@ def disputed(api: Api, side: Side) -> Any:
 def dispute_of(api: Api, side: Side, intent: dict[str, Any]) -> dict[str, Any]:
     """Wait for the dispute; the sandbox has it at once, Stripe after a second."""
     path = "/v1/disputes"
-    seen = side.eventually(
+    disputes = side.eventually(
         lambda: api.find(path, {"payment_intent": intent["id"]})["data"],
         "the dispute",
     )
-    return dict(seen[0])
+    return dict(disputes[0])
 
 
 @pytest.mark.fake_only(reason="Stripe takes about a second")
@@ -82,8 +82,10 @@ def test_winning_evidence_wins_the_money_back(
 ) -> None:
     _, dispute = disputed()
     path = f"/v1/disputes/{dispute['id']}"
-    sent = api.made(path, {"evidence[uncategorized_text]": "winning_evidence", "submit": "true"})
-    assert sent["status"] in {"under_review", "won"}
+    response = api.make(
+        path, {"evidence[uncategorized_text]": "winning_evidence", "submit": "true"}
+    )
+    assert response["status"] in {"under_review", "won"}
     side.eventually(lambda: api.find(path)["status"] == "won", "the dispute to be won")
     won = api.find(path)
     assert len(won["balance_transactions"]) == 2
@@ -95,7 +97,7 @@ def test_winning_evidence_wins_the_money_back(
 def test_losing_evidence_loses(api: Api, side: Side, diary: Diary, disputed: Any) -> None:
     _, dispute = disputed()
     path = f"/v1/disputes/{dispute['id']}"
-    api.made(path, {"evidence[uncategorized_text]": "losing_evidence"})
+    api.make(path, {"evidence[uncategorized_text]": "losing_evidence"})
     side.eventually(lambda: api.find(path)["status"] == "lost", "the dispute to be lost")
     assert diary.last(dispute["id"], "charge.dispute.closed")["data"]["object"]["status"] == "lost"
     assert "charge.dispute.funds_reinstated" not in diary.types(dispute["id"])
@@ -103,7 +105,7 @@ def test_losing_evidence_loses(api: Api, side: Side, diary: Diary, disputed: Any
 
 def test_evidence_can_be_staged_before_it_is_sent(api: Api, disputed: Any) -> None:
     _, dispute = disputed()
-    staged = api.made(
+    staged = api.make(
         f"/v1/disputes/{dispute['id']}",
         {"evidence[customer_name]": "Jenny Rosen", "submit": "false"},
     )
@@ -115,7 +117,7 @@ def test_evidence_can_be_staged_before_it_is_sent(api: Api, disputed: Any) -> No
 
 def test_closing_is_losing(api: Api, diary: Diary, disputed: Any) -> None:
     _, dispute = disputed()
-    closed = api.made(f"/v1/disputes/{dispute['id']}/close")
+    closed = api.make(f"/v1/disputes/{dispute['id']}/close")
     assert closed["status"] == "lost"
     diary.last(dispute["id"], "charge.dispute.closed")
     for path, form in (("/close", {}), ("", {"metadata[a]": "b"})):
@@ -126,7 +128,7 @@ def test_closing_is_losing(api: Api, diary: Diary, disputed: Any) -> None:
 
 def test_a_metadata_change_is_an_update(api: Api, diary: Diary, disputed: Any) -> None:
     _, dispute = disputed("pm_card_createDisputeInquiry")
-    api.made(f"/v1/disputes/{dispute['id']}", {"metadata[foo]": "bar"})
+    api.make(f"/v1/disputes/{dispute['id']}", {"metadata[foo]": "bar"})
     event = diary.last(dispute["id"], "charge.dispute.updated")
     assert event["data"]["previous_attributes"] == {"metadata": {"foo": None}}
 
@@ -134,7 +136,7 @@ def test_a_metadata_change_is_an_update(api: Api, diary: Diary, disputed: Any) -
 def test_an_inquiry_can_escalate(api: Api, side: Side, disputed: Any) -> None:
     _, dispute = disputed("pm_card_createDisputeInquiry")
     path = f"/v1/disputes/{dispute['id']}"
-    api.made(path, {"evidence[uncategorized_text]": "escalate_inquiry_evidence"})
+    api.make(path, {"evidence[uncategorized_text]": "escalate_inquiry_evidence"})
     side.eventually(
         lambda: api.find(path)["status"] == "needs_response",
         "the inquiry to become a chargeback",
@@ -145,7 +147,7 @@ def test_an_inquiry_can_escalate(api: Api, side: Side, disputed: Any) -> None:
 def test_a_held_charge_is_disputed_after_capture(api: Api, side: Side) -> None:
     intent = authorize(api, "pm_card_createDispute")
     assert api.find("/v1/disputes", {"payment_intent": intent["id"]})["data"] == []
-    api.made(f"/v1/payment_intents/{intent['id']}/capture")
+    api.make(f"/v1/payment_intents/{intent['id']}/capture")
     assert dispute_of(api, side, intent)["status"] == "needs_response"
 
 

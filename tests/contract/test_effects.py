@@ -75,13 +75,13 @@ ELSEWHERE = {
 
 
 def dynamic(api: Api) -> str:
-    return str(api.made(INTENTS, {"amount": 2000, "currency": "usd"})["id"])
+    return str(api.make(INTENTS, {"amount": 2000, "currency": "usd"})["id"])
 
 
 def attached(api: Api) -> str:
-    customer = api.made("/v1/customers", {})["id"]
+    customer = api.make("/v1/customers", {})["id"]
     path = "/v1/payment_methods/pm_card_visa/attach"
-    return str(api.made(path, {"customer": customer})["id"])
+    return str(api.make(path, {"customer": customer})["id"])
 
 
 def disputed(api: Api) -> str:
@@ -105,10 +105,10 @@ BASES: dict[str, tuple[Callable[[Api], str], Callable[[Api], Form]]] = {
     "/v1/charges/{id}": (lambda api: pay(api)["latest_charge"], lambda _: {}),
     "/v1/refunds": (lambda _: "", lambda api: {"payment_intent": pay(api)["id"]}),
     "/v1/customers": (lambda _: "", lambda _: {}),
-    "/v1/customers/{id}": (lambda api: api.made("/v1/customers", {})["id"], lambda _: {}),
+    "/v1/customers/{id}": (lambda api: api.make("/v1/customers", {})["id"], lambda _: {}),
     "/v1/webhook_endpoints": (lambda _: "", lambda _: ENDPOINT),
     "/v1/webhook_endpoints/{id}": (
-        lambda api: api.made("/v1/webhook_endpoints", ENDPOINT)["id"],
+        lambda api: api.make("/v1/webhook_endpoints", ENDPOINT)["id"],
         lambda _: {},
     ),
     "/v1/products": (lambda _: "", lambda _: {"name": "n"}),

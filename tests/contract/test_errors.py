@@ -100,14 +100,14 @@ def test_confirming_without_a_payment_method_is_a_wrong_state(api: Api) -> None:
 
 def test_a_second_full_refund_is_refused(api: Api) -> None:
     intent = pay(api)
-    api.made("/v1/refunds", {"payment_intent": intent["id"]})
+    api.make("/v1/refunds", {"payment_intent": intent["id"]})
     answer = api.post("/v1/refunds", {"payment_intent": intent["id"]})
     assert (answer.status, answer.error["code"]) == (400, "charge_already_refunded")
 
 
 def test_more_than_the_rest_cannot_be_refunded(api: Api) -> None:
     intent = pay(api, amount=3000)
-    api.made("/v1/refunds", {"payment_intent": intent["id"], "amount": 500})
+    api.make("/v1/refunds", {"payment_intent": intent["id"], "amount": 500})
     answer = api.post("/v1/refunds", {"payment_intent": intent["id"], "amount": 3000})
     assert (answer.status, answer.error["param"]) == (400, "amount")
     assert "code" not in answer.error
@@ -128,7 +128,7 @@ def test_a_refund_of_nothing_is_refused(api: Api) -> None:
 
 
 def test_a_card_refund_cannot_be_canceled(api: Api) -> None:
-    refund = api.made("/v1/refunds", {"payment_intent": pay(api)["id"]})
+    refund = api.make("/v1/refunds", {"payment_intent": pay(api)["id"]})
     answer = api.post(f"/v1/refunds/{refund['id']}/cancel")
     assert (answer.status, answer.error["type"]) == (400, "invalid_request_error")
     assert answer.error["message"].startswith("Canceling this refund is unsupported.")

@@ -11,7 +11,7 @@ from tests.contract.purchases import authorize, create, pay, try_to_pay
 
 def test_an_event_is_a_snapshot(api: Api, diary: Diary) -> None:
     intent = create(api)
-    api.made(f"/v1/payment_intents/{intent['id']}", {"metadata[a]": "later"})
+    api.make(f"/v1/payment_intents/{intent['id']}", {"metadata[a]": "later"})
     [event] = diary.tells(intent["id"], "payment_intent.created")
     assert event["object"] == "event"
     assert event["id"].startswith("evt_")
@@ -29,7 +29,7 @@ def test_ids_stay_unexpanded_inside_events(api: Api, diary: Diary) -> None:
 
 def test_only_updates_say_what_was_before(api: Api, diary: Diary) -> None:
     intent = authorize(api)
-    api.made(f"/v1/payment_intents/{intent['id']}/capture")
+    api.make(f"/v1/payment_intents/{intent['id']}/capture")
     for event in diary.about(intent["id"]):
         creation = event["type"] in {
             "payment_intent.created",
@@ -49,7 +49,7 @@ def test_only_updates_say_what_was_before(api: Api, diary: Diary) -> None:
 def test_metadata_changes_show_their_leaves_only(api: Api, diary: Diary) -> None:
     intent = pay(api, **{"metadata[kept]": "1", "metadata[changed]": "old"})
     charge = intent["latest_charge"]
-    api.made(f"/v1/charges/{charge}", {"metadata[changed]": "new", "metadata[added]": "x"})
+    api.make(f"/v1/charges/{charge}", {"metadata[changed]": "new", "metadata[added]": "x"})
     event = next(
         e
         for e in diary.about(intent["id"])
@@ -87,9 +87,9 @@ def test_a_validation_error_makes_no_event(api: Api, diary: Diary) -> None:
 
 
 def test_customers_and_endpoints_are_not_payments(api: Api, diary: Diary) -> None:
-    customer = api.made("/v1/customers", {"email": "jenny@example.com", "name": "Jenny"})
+    customer = api.make("/v1/customers", {"email": "jenny@example.com", "name": "Jenny"})
     diary.last(customer["id"], "customer.created")
-    api.made(f"/v1/customers/{customer['id']}", {"name": "Rosen"})
+    api.make(f"/v1/customers/{customer['id']}", {"name": "Rosen"})
     event = diary.last(customer["id"], "customer.updated")
     assert event["data"]["previous_attributes"] == {"name": "Jenny"}
 

@@ -31,9 +31,9 @@ OTHER_TYPES = {"payment_method"}
 @pytest.fixture(scope="module")
 def objects(api: Api, side: Side) -> dict[str, str]:
     """Make one object of each kind; return their ids."""
-    customer = api.made("/v1/customers", {})["id"]
+    customer = api.make("/v1/customers", {})["id"]
     paid, disputed = pay(api, customer=customer), pay(api, "pm_card_createDispute")
-    session = api.made(SESSIONS, SALE)
+    session = api.make(SESSIONS, SALE)
     [item] = api.find(f"{SESSIONS}/{session['id']}/line_items")["data"]
     dispute = side.eventually(
         lambda: api.find("/v1/disputes", {"payment_intent": disputed["id"]})["data"], "a dispute"
@@ -41,7 +41,7 @@ def objects(api: Api, side: Side) -> dict[str, str]:
     return {
         "payment_intent": paid["id"],
         "charge": paid["latest_charge"],
-        "refund": api.made("/v1/refunds", {"payment_intent": paid["id"]})["id"],
+        "refund": api.make("/v1/refunds", {"payment_intent": paid["id"]})["id"],
         "dispute": dispute["id"],
         "balance_transaction": dispute["balance_transactions"][0]["id"],
         "payment_method": paid["payment_method"],

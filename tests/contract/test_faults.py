@@ -80,8 +80,8 @@ def test_what_is_kept_on_disk_holds_no_card_number(
             Idempotency_Key=f"disk-{number[-4:]}",
         )
     wait_until(lambda: state.exists() and "generic_decline" in state.read_text(), "the state")
-    kept = state.read_text()
-    assert not [number for number in NUMBERS if number in kept]
+    text = state.read_text()
+    assert not [number for number in NUMBERS if number in text]
 
 
 def test_a_restart_goes_on_where_it_was(

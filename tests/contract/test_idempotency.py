@@ -73,7 +73,7 @@ def test_a_validation_error_leaves_the_key_free(api: Api, key: str) -> None:
 
 
 def test_other_parameters_under_the_same_key_are_refused(api: Api, key: str) -> None:
-    api.made("/v1/payment_intents", FORM, Idempotency_Key=key)
+    api.make("/v1/payment_intents", FORM, Idempotency_Key=key)
     answer = api.post("/v1/payment_intents", FORM | {"amount": 2001}, Idempotency_Key=key)
     assert (answer.status, answer.error["type"]) == (400, "idempotency_error")
     assert "code" not in answer.error
@@ -85,21 +85,21 @@ def test_other_parameters_under_the_same_key_are_refused(api: Api, key: str) -> 
 
 
 def test_another_endpoint_under_the_same_key_is_refused(api: Api, key: str) -> None:
-    intent = api.made("/v1/payment_intents", FORM, Idempotency_Key=key)
+    intent = api.make("/v1/payment_intents", FORM, Idempotency_Key=key)
     answer = api.post(f"/v1/payment_intents/{intent['id']}/cancel", Idempotency_Key=key)
     assert (answer.status, answer.error["type"]) == (400, "idempotency_error")
 
 
 def test_the_order_of_parameters_does_not_matter(api: Api, key: str) -> None:
     pairs = [("amount", "700"), ("currency", "usd"), ("metadata[a]", "1"), ("metadata[b]", "2")]
-    first = api.made("/v1/payment_intents", pairs, Idempotency_Key=key)
+    first = api.make("/v1/payment_intents", pairs, Idempotency_Key=key)
     again = api.post("/v1/payment_intents", pairs[::-1], Idempotency_Key=key)
     assert again.body["id"] == first["id"]
 
 
 def test_the_order_inside_an_array_does_matter(api: Api, key: str) -> None:
     pairs = [("amount", "700"), ("currency", "eur"), ("payment_method_types[]", "card")]
-    api.made(
+    api.make(
         "/v1/payment_intents",
         [*pairs, ("payment_method_types[]", "sepa_debit")],
         Idempotency_Key=key,
@@ -131,10 +131,10 @@ def test_parallel_posts_with_one_key_make_one_object(api: Api, key: str) -> None
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         answers = list(pool.map(post, range(AT_ONCE)))
-    made = [a for a in answers if a.status == 200]
+    successes = [a for a in answers if a.status == 200]
     refused = [a for a in answers if a.status != 200]
-    assert len({answer.body["id"] for answer in made}) == 1
-    assert sum("Idempotent-Replayed" not in answer.headers for answer in made) == 1
+    assert len({answer.body["id"] for answer in successes}) == 1
+    assert sum("Idempotent-Replayed" not in answer.headers for answer in successes) == 1
     for answer in refused:
         assert (answer.status, answer.error["code"]) == (409, "idempotency_key_in_use")
         assert answer.error["type"] == "invalid_request_error"

@@ -92,7 +92,7 @@ def test_the_answer_is_reported(api: Api, listen: Any, receiver: Receiver) -> No
 def test_only_chosen_events_are_forwarded(api: Api, listen: Any, receiver: Receiver) -> None:
     listen("--events", "charge.succeeded,charge.refunded")
     intent = pay(api)["id"]
-    api.made("/v1/refunds", {"payment_intent": intent})
+    api.make("/v1/refunds", {"payment_intent": intent})
     wait_until(lambda: "charge.refunded" in receiver.types(intent), "the refund")
     assert set(receiver.types(intent)) == {"charge.succeeded", "charge.refunded"}
 

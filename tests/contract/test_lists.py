@@ -11,32 +11,32 @@ from tests.contract.purchases import create, pay, try_to_pay
 @pytest.fixture
 def customer(api: Api) -> str:
     """Make a customer for the test, so that lists contain only the test's objects."""
-    return str(api.made("/v1/customers", {"email": "jenny@example.com"})["id"])
+    return str(api.make("/v1/customers", {"email": "jenny@example.com"})["id"])
 
 
 def test_a_list_says_what_it_is_and_comes_newest_first(api: Api, customer: str) -> None:
-    made = [create(api, customer=customer)["id"] for _ in range(3)]
+    ids = [create(api, customer=customer)["id"] for _ in range(3)]
     page = api.find("/v1/payment_intents", {"customer": customer})
     assert page["object"] == "list"
     assert page["url"] == "/v1/payment_intents"
     assert page["has_more"] is False
-    assert [intent["id"] for intent in page["data"]] == made[::-1]
+    assert [intent["id"] for intent in page["data"]] == ids[::-1]
 
 
 def test_cursors_walk_both_ways(api: Api, customer: str) -> None:
-    made = [create(api, customer=customer)["id"] for _ in range(3)]
+    ids = [create(api, customer=customer)["id"] for _ in range(3)]
     first = api.find("/v1/payment_intents", {"customer": customer, "limit": 2})
     assert first["has_more"] is True
     last = api.find(
         "/v1/payment_intents",
         {"customer": customer, "limit": 2, "starting_after": first["data"][-1]["id"]},
     )
-    assert [i["id"] for i in last["data"]] == [made[0]]
+    assert [i["id"] for i in last["data"]] == [ids[0]]
     assert last["has_more"] is False
     back = api.find(
-        "/v1/payment_intents", {"customer": customer, "limit": 2, "ending_before": made[0]}
+        "/v1/payment_intents", {"customer": customer, "limit": 2, "ending_before": ids[0]}
     )
-    assert [i["id"] for i in back["data"]] == [made[2], made[1]]
+    assert [i["id"] for i in back["data"]] == [ids[2], ids[1]]
 
 
 @pytest.mark.parametrize(("limit", "length"), [(None, 10), (0, 1), (1, 1), (101, 12)])
@@ -115,7 +115,7 @@ def test_expansion_ends_after_four_levels(api: Api) -> None:
 def test_refunds_of_a_charge_are_counted(api: Api) -> None:
     intent = pay(api)
     for _ in range(2):
-        api.made("/v1/refunds", {"payment_intent": intent["id"], "amount": 100})
+        api.make("/v1/refunds", {"payment_intent": intent["id"], "amount": 100})
     page = api.find("/v1/refunds", {"charge": intent["latest_charge"]})
     assert page["count"] == 2
     assert [refund["amount"] for refund in page["data"]] == [100, 100]
@@ -124,7 +124,7 @@ def test_refunds_of_a_charge_are_counted(api: Api) -> None:
 
 def test_an_expanded_list_of_refunds_carries_its_total(api: Api) -> None:
     intent = pay(api)
-    api.made("/v1/refunds", {"payment_intent": intent["id"], "amount": 100})
+    api.make("/v1/refunds", {"payment_intent": intent["id"], "amount": 100})
     path = f"/v1/charges/{intent['latest_charge']}"
     assert "refunds" not in api.find(path)
     refunds = api.find(path, {"expand[]": "refunds"})["refunds"]
@@ -134,7 +134,7 @@ def test_an_expanded_list_of_refunds_carries_its_total(api: Api) -> None:
 def test_charges_of_an_intent_include_the_failed_ones(api: Api) -> None:
     declined = try_to_pay(api, "pm_card_chargeDeclined").error["payment_intent"]
     path = f"/v1/payment_intents/{declined['id']}"
-    api.made(path + "/confirm", {"payment_method": "pm_card_visa"})
+    api.make(path + "/confirm", {"payment_method": "pm_card_visa"})
     charges = api.find("/v1/charges", {"payment_intent": declined["id"]})["data"]
     assert [charge["status"] for charge in charges] == ["succeeded", "failed"]
 
@@ -156,6 +156,6 @@ def test_events_are_found_by_type_by_types_and_by_wildcard(api: Api) -> None:
 def test_metadata_is_merged_and_emptied_by_key(api: Api) -> None:
     intent = create(api, **{"metadata[a]": "1", "metadata[b]": secrets.token_hex(4)})
     path = f"/v1/payment_intents/{intent['id']}"
-    changed = api.made(path, {"metadata[b]": "", "metadata[c]": "3"})
+    changed = api.make(path, {"metadata[b]": "", "metadata[c]": "3"})
     assert changed["metadata"] == {"a": "1", "c": "3"}
-    assert api.made(path, {"metadata": ""})["metadata"] == {}
+    assert api.make(path, {"metadata": ""})["metadata"] == {}

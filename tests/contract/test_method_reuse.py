@@ -14,11 +14,11 @@ NOT_ATTACHED = "This PaymentMethod was previously used without being attached to
 
 
 def card(api: Api, ready_made: str = "tok_visa") -> dict[str, Any]:
-    return api.made("/v1/payment_methods", {"type": "card", "card[token]": ready_made})
+    return api.make("/v1/payment_methods", {"type": "card", "card[token]": ready_made})
 
 
 def customer(api: Api) -> str:
-    return str(api.made("/v1/customers", {})["id"])
+    return str(api.make("/v1/customers", {})["id"])
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def test_a_used_method_cannot_be_set_or_attached(api: Api) -> None:
 
 def test_a_detached_method_is_used_up(api: Api) -> None:
     method, owner = card(api), customer(api)
-    api.made(f"/v1/payment_methods/{method['id']}/attach", {"customer": owner})
-    api.made(f"/v1/payment_methods/{method['id']}/detach")
+    api.make(f"/v1/payment_methods/{method['id']}/attach", {"customer": owner})
+    api.make(f"/v1/payment_methods/{method['id']}/detach")
     assert try_to_pay(api, method["id"]).error["message"].startswith(USED)
     attached = api.post(f"/v1/payment_methods/{method['id']}/attach", {"customer": owner})
     assert attached.error["message"].startswith(NOT_ATTACHED)
@@ -66,7 +66,7 @@ def test_a_detached_method_is_used_up(api: Api) -> None:
 
 def test_an_attached_method_pays_again_and_again(api: Api) -> None:
     method, owner = card(api), customer(api)
-    api.made(f"/v1/payment_methods/{method['id']}/attach", {"customer": owner})
+    api.make(f"/v1/payment_methods/{method['id']}/attach", {"customer": owner})
     for _ in range(2):
         assert try_to_pay(api, method["id"], customer=owner).status == 200
 
@@ -93,10 +93,10 @@ def test_a_method_that_waits_for_its_challenge_is_not_used_up(api: Api) -> None:
 
 def test_off_session_needs_no_return_url(api: Api) -> None:
     method, owner = card(api), customer(api)
-    api.made(f"/v1/payment_methods/{method['id']}/attach", {"customer": owner})
+    api.make(f"/v1/payment_methods/{method['id']}/attach", {"customer": owner})
     dynamic = {"amount": 500, "currency": "usd", "confirm": "true"}
     saved = {"customer": owner, "payment_method": method["id"]}
-    paid = api.made("/v1/payment_intents", dynamic | saved | {"off_session": "true"})
+    paid = api.make("/v1/payment_intents", dynamic | saved | {"off_session": "true"})
     assert paid["status"] == "succeeded"
     assert paid["automatic_payment_methods"] == {"allow_redirects": "always", "enabled": True}
     there = api.post("/v1/payment_intents", dynamic | saved | {"off_session": "false"})
@@ -105,7 +105,7 @@ def test_off_session_needs_no_return_url(api: Api) -> None:
 
 def test_off_session_false_needs_no_confirm(api: Api) -> None:
     form = {"amount": 500, "currency": "usd", "off_session": "false"}
-    assert api.made("/v1/payment_intents", form)["status"] == "requires_payment_method"
+    assert api.make("/v1/payment_intents", form)["status"] == "requires_payment_method"
     early = api.post("/v1/payment_intents", form | {"off_session": "true"})
     assert (early.status, early.error["param"]) == (400, "off_session")
 

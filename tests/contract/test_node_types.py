@@ -70,12 +70,12 @@ def named(complaint: str, names: list[str]) -> str:
 
 def gathered(endive: Api, side: Side) -> dict[str, tuple[str, Any]]:
     """Return answers of every kind and in many states, each with the name of its type."""
-    paid = endive.made(
+    paid = endive.make(
         "/v1/payment_intents",
         CARD | {"payment_method": "pm_card_visa", "expand[]": "latest_charge.balance_transaction"},
     )
-    refund = endive.made("/v1/refunds", {"payment_intent": paid["id"], "amount": 500})
-    disputed = endive.made(
+    refund = endive.make("/v1/refunds", {"payment_intent": paid["id"], "amount": 500})
+    disputed = endive.make(
         "/v1/payment_intents", CARD | {"payment_method": "pm_card_createDispute"}
     )
     disputes = side.eventually(
@@ -83,14 +83,14 @@ def gathered(endive: Api, side: Side) -> dict[str, tuple[str, Any]]:
     )
     charge = side.eventually(settled(endive, paid["latest_charge"]["id"]), "the charge to settle")
     # A Stripe account needs Connect to create other accounts.
-    connected = {"connected": ("Account", endive.made("/v1/accounts"))} if side.is_fake else {}
+    connected = {"connected": ("Account", endive.make("/v1/accounts"))} if side.is_fake else {}
     return (
         connected
         | (of_banks(endive, side, paid) if side.is_fake else {})
         | {
             "created": (
                 "PaymentIntent",
-                endive.made("/v1/payment_intents", {"amount": 500, "currency": "usd"}),
+                endive.make("/v1/payment_intents", {"amount": 500, "currency": "usd"}),
             ),
             "paid": ("PaymentIntent", paid),
             "held": ("PaymentIntent", confirmed(endive, "pm_card_visa", capture_method="manual")),
@@ -107,8 +107,8 @@ def gathered(endive: Api, side: Side) -> dict[str, tuple[str, Any]]:
                 "PaymentMethod",
                 endive.find(f"/v1/payment_methods/{paid['payment_method']}"),
             ),
-            "customer": ("Customer", endive.made("/v1/customers", {"email": "jenny@example.com"})),
-            "product": ("Product", endive.made("/v1/products", {"name": "seat"})),
+            "customer": ("Customer", endive.make("/v1/customers", {"email": "jenny@example.com"})),
+            "product": ("Product", endive.make("/v1/products", {"name": "seat"})),
         }
     )
 
@@ -136,13 +136,13 @@ def of_banks(endive: Api, side: Side, paid: Any) -> dict[str, tuple[str, Any]]:
 
 def confirmed(endive: Api, method: str, **form: Any) -> Any:
     """Make a payment in one call."""
-    return endive.made("/v1/payment_intents", CARD | {"payment_method": method} | form)
+    return endive.make("/v1/payment_intents", CARD | {"payment_method": method} | form)
 
 
 def redirected(endive: Api) -> Any:
     """Make a payment with a challenge by redirect."""
     form = {"currency": "usd", "amount": 2000, "confirm": "true", "return_url": RETURN_URL}
-    return endive.made(
+    return endive.make(
         "/v1/payment_intents", form | {"payment_method": "pm_card_threeDSecure2Required"}
     )
 
@@ -156,7 +156,7 @@ def declined(endive: Api) -> Any:
 
 def debited(endive: Api) -> Any:
     """Return an intent whose debit is processing."""
-    return endive.made(
+    return endive.make(
         "/v1/payment_intents",
         {
             "amount": 2000,
@@ -174,7 +174,7 @@ def debited(endive: Api) -> Any:
 
 def checkout(endive: Api) -> Any:
     """Open a checkout."""
-    return endive.made(
+    return endive.make(
         "/v1/checkout/sessions",
         {
             "mode": "payment",

@@ -95,8 +95,8 @@ def test_what_is_not_simulated_says_so(
 
 def test_what_is_off_may_be_said(api: Api) -> None:
     off = {"automatic_tax[enabled]": "false", "phone_number_collection[enabled]": "false"}
-    assert api.made(SESSIONS, SALE | off)["automatic_tax"]["enabled"] is False
-    api.made(INTENTS, FORM | {"payment_method_options[card][moto]": "false"})
+    assert api.make(SESSIONS, SALE | off)["automatic_tax"]["enabled"] is False
+    api.make(INTENTS, FORM | {"payment_method_options[card][moto]": "false"})
 
 
 @pytest.mark.parametrize("name", ["on_behalf_of", "transfer_data[destination]"])
@@ -113,7 +113,7 @@ def test_an_unknown_account_is_no_destination(api: Api, name: str) -> None:
 @mine
 @pytest.mark.parametrize("name", ["on_behalf_of", "transfer_data[destination]"])
 def test_money_for_another_account_is_not_simulated(api: Api, name: str) -> None:
-    account = api.made("/v1/accounts", {"type": "express"})["id"]
+    account = api.make("/v1/accounts", {"type": "express"})["id"]
     refused = api.post(INTENTS, FORM | {name: account})
     assert (refused.status, refused.error["param"]) == (400, name)
     assert "not simulated" in refused.error["message"]
@@ -122,12 +122,12 @@ def test_money_for_another_account_is_not_simulated(api: Api, name: str) -> None
 def test_a_card_option_holds_the_money(api: Api) -> None:
     held = pay(api, **{"payment_method_options[card][capture_method]": "manual"})
     assert (held["status"], held["amount_capturable"]) == ("requires_capture", 2000)
-    taken = api.made(f"{INTENTS}/{held['id']}/capture")
-    assert taken["status"] == "succeeded"
+    capture = api.make(f"{INTENTS}/{held['id']}/capture")
+    assert capture["status"] == "succeeded"
 
 
 def test_a_card_option_saves_the_method(api: Api) -> None:
-    customer = api.made("/v1/customers", {})["id"]
+    customer = api.make("/v1/customers", {})["id"]
     option = "payment_method_options[card][setup_future_usage]"
     saved = pay(api, customer=customer, **{option: "off_session"})
     assert api.find(f"/v1/payment_methods/{saved['payment_method']}")["customer"] == customer
@@ -139,8 +139,8 @@ def test_a_capture_is_final(api: Api) -> None:
     path = f"{INTENTS}/{authorize(api)['id']}/capture"
     refused = api.post(path, {"amount_to_capture": 500, "final_capture": "false"})
     assert (refused.status, refused.error["param"]) == (400, "final_capture")
-    taken = api.made(path, {"final_capture": "true", "statement_descriptor_suffix": "LATER"})
-    assert taken["statement_descriptor_suffix"] == "LATER"
+    capture = api.make(path, {"final_capture": "true", "statement_descriptor_suffix": "LATER"})
+    assert capture["statement_descriptor_suffix"] == "LATER"
 
 
 def test_stripes_script_is_asked_for(api: Api) -> None:
@@ -158,16 +158,16 @@ def test_a_client_secret_is_of_its_intent(api: Api) -> None:
 
 
 def test_types_can_be_restricted_later(api: Api) -> None:
-    intent = api.made(INTENTS, FORM | {"currency": "eur"})
+    intent = api.make(INTENTS, FORM | {"currency": "eur"})
     assert "sepa_debit" in intent["payment_method_types"]
     form = {"excluded_payment_method_types[]": "sepa_debit"}
-    changed = api.made(f"{INTENTS}/{intent['id']}", form)
+    changed = api.make(f"{INTENTS}/{intent['id']}", form)
     assert changed["payment_method_types"] == ["card", "link"]
 
 
 def test_a_session_hands_its_options_to_the_intent(api: Api) -> None:
     option = {"payment_method_options[card][request_three_d_secure]": "any"}
-    session = api.made(SESSIONS, SALE | option)
+    session = api.make(SESSIONS, SALE | option)
     assert session["payment_method_options"]["card"]["request_three_d_secure"] == "any"
 
 

@@ -30,7 +30,7 @@ def test_a_method_makes_it_wait_for_confirmation(api: Api) -> None:
     intent = create(api, payment_method="pm_card_visa")
     assert intent["status"] == "requires_confirmation"
     assert intent["payment_method"].startswith("pm_1")
-    paid = api.made(f"/v1/payment_intents/{intent['id']}/confirm")
+    paid = api.make(f"/v1/payment_intents/{intent['id']}/confirm")
     assert paid["status"] == "succeeded"
 
 
@@ -68,7 +68,7 @@ def test_the_balance_transaction_comes_later(api: Api, diary: Diary, side: Side)
 
 def test_no_types_means_dynamic_methods(api: Api, endive: Api) -> None:
     for version in (api, endive):
-        intent = version.made("/v1/payment_intents", {"amount": 500, "currency": "usd"})
+        intent = version.make("/v1/payment_intents", {"amount": 500, "currency": "usd"})
         automatic = intent["automatic_payment_methods"]
         assert automatic == {"enabled": True, "allow_redirects": "always"}
         assert intent["payment_method_types"][0] == "card"
@@ -84,7 +84,7 @@ def test_a_dynamic_confirm_needs_a_return_url(api: Api) -> None:
 
 def test_the_portable_confirm_works_on_both_versions(api: Api, endive: Api) -> None:
     for version in (api, endive):
-        intent = version.made(
+        intent = version.make(
             "/v1/payment_intents",
             {
                 "amount": 500,
@@ -116,9 +116,9 @@ def test_a_manual_capture_holds_then_takes(api: Api, diary: Diary) -> None:
     charge = api.find(f"/v1/charges/{intent['latest_charge']}")
     assert (charge["paid"], charge["captured"]) == (True, False)
     assert charge["payment_method_details"]["card"]["capture_before"] > charge["created"]
-    taken = api.made(f"/v1/payment_intents/{intent['id']}/capture")
-    assert taken["status"] == "succeeded"
-    assert (taken["amount_capturable"], taken["amount_received"]) == (0, 2000)
+    capture = api.make(f"/v1/payment_intents/{intent['id']}/capture")
+    assert capture["status"] == "succeeded"
+    assert (capture["amount_capturable"], capture["amount_received"]) == (0, 2000)
     events = diary.tells(
         intent["id"],
         "payment_intent.created",
@@ -135,7 +135,7 @@ def test_a_manual_capture_holds_then_takes(api: Api, diary: Diary) -> None:
 def test_a_second_capture_is_a_wrong_state(api: Api) -> None:
     intent = authorize(api)
     path = f"/v1/payment_intents/{intent['id']}/capture"
-    api.made(path)
+    api.make(path)
     answer = api.post(path)
     assert (answer.status, answer.error["code"]) == (400, "payment_intent_unexpected_state")
 
@@ -156,7 +156,7 @@ def test_what_is_not_yet_paid_can_be_canceled(api: Api, diary: Diary, start: str
         "held": lambda: authorize(api),
         "acting": lambda: pay(api, "pm_card_authenticationRequired"),
     }[start]()
-    canceled = api.made(
+    canceled = api.make(
         f"/v1/payment_intents/{intent['id']}/cancel", {"cancellation_reason": "duplicate"}
     )
     assert canceled["status"] == "canceled"
@@ -182,19 +182,19 @@ def test_the_amount_cannot_change_after_success(api: Api) -> None:
 
 def test_the_amount_can_change_before(api: Api) -> None:
     intent = create(api)
-    assert api.made(f"/v1/payment_intents/{intent['id']}", {"amount": 3000})["amount"] == 3000
+    assert api.make(f"/v1/payment_intents/{intent['id']}", {"amount": 3000})["amount"] == 3000
 
 
 def test_a_method_of_another_customer_is_refused(api: Api) -> None:
-    owner, other = (api.made("/v1/customers", {})["id"] for _ in range(2))
-    method = api.made("/v1/payment_methods/pm_card_visa/attach", {"customer": owner})
+    owner, other = (api.make("/v1/customers", {})["id"] for _ in range(2))
+    method = api.make("/v1/payment_methods/pm_card_visa/attach", {"customer": owner})
     answer = try_to_pay(api, method["id"], customer=other)
     assert (answer.status, answer.error["type"]) == (400, "invalid_request_error")
 
 
 def test_a_declined_intent_can_be_paid_with_another_card(api: Api, diary: Diary) -> None:
     declined = try_to_pay(api, "pm_card_chargeDeclined").error["payment_intent"]
-    paid = api.made(
+    paid = api.make(
         f"/v1/payment_intents/{declined['id']}/confirm", {"payment_method": "pm_card_visa"}
     )
     assert paid["status"] == "succeeded"
@@ -241,7 +241,7 @@ def test_sepa_is_processed_then_fails(api: Api, diary: Diary, side: Side) -> Non
 
 def sepa(api: Api, iban: str) -> dict[str, object]:
     """Confirm a debit from a bank account."""
-    return api.made(
+    return api.make(
         "/v1/payment_intents",
         {
             "amount": 2000,

@@ -62,14 +62,14 @@ def test_errors_map_to_their_classes(sdk: stripe.StripeClient, witness: Witness)
 
 def test_auto_paging_sees_everything(sdk: stripe.StripeClient) -> None:
     customer = sdk.v1.customers.create({"email": "jenny@example.com"})
-    made = [
+    ids = [
         sdk.v1.payment_intents.create(
             {"amount": 500, "currency": "usd", "customer": customer.id}
         ).id
         for _ in range(5)
     ]
     listed = sdk.v1.payment_intents.list({"customer": customer.id, "limit": 2})
-    assert [intent.id for intent in listed.auto_paging_iter()] == made[::-1]
+    assert [intent.id for intent in listed.auto_paging_iter()] == ids[::-1]
 
 
 def test_events_are_typed(sdk: stripe.StripeClient) -> None:

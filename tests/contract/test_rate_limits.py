@@ -56,7 +56,7 @@ def test_a_limited_call_leaves_its_key_free(fresh_sandbox: Fresh) -> None:
     side, api = fresh_sandbox()
     side.control("rate_limits", per_endpoint=1, per_account=None)
     form = FORM | {"payment_method": "pm_card_visa"}
-    api.made(INTENTS, form, Idempotency_Key="first")
+    api.make(INTENTS, form, Idempotency_Key="first")
     limited = api.post(INTENTS, form, Idempotency_Key="second")
     assert limited.status == 429
     side.forget("rate_limits")

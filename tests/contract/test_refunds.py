@@ -10,7 +10,7 @@ from tests.contract.side import Side
 
 def test_a_full_refund_gives_all_back(api: Api, diary: Diary) -> None:
     intent = pay(api)
-    refund = api.made("/v1/refunds", {"payment_intent": intent["id"]})
+    refund = api.make("/v1/refunds", {"payment_intent": intent["id"]})
     assert refund["id"].startswith("re_3")
     assert (refund["status"], refund["amount"]) == ("succeeded", 2000)
     assert refund["charge"] == intent["latest_charge"]
@@ -32,7 +32,7 @@ def test_a_full_refund_gives_all_back(api: Api, diary: Diary) -> None:
 def test_partial_refunds_add_up(api: Api, diary: Diary) -> None:
     intent = pay(api)
     for amount, full in ((500, False), (1500, True)):
-        refund = api.made("/v1/refunds", {"charge": intent["latest_charge"], "amount": amount})
+        refund = api.make("/v1/refunds", {"charge": intent["latest_charge"], "amount": amount})
         assert refund["amount"] == amount
         charge = api.find(f"/v1/charges/{intent['latest_charge']}")
         assert charge["refunded"] is full
@@ -44,7 +44,7 @@ def test_partial_refunds_add_up(api: Api, diary: Diary) -> None:
 @pytest.mark.parametrize("reason", ["duplicate", "fraudulent", "requested_by_customer"])
 def test_a_refund_remembers_its_reason(api: Api, reason: str) -> None:
     form = {"payment_intent": pay(api)["id"], "reason": reason, "metadata[order]": "7"}
-    refund = api.made("/v1/refunds", form)
+    refund = api.make("/v1/refunds", form)
     assert (refund["reason"], refund["metadata"]) == (reason, {"order": "7"})
 
 
@@ -55,8 +55,8 @@ def test_an_unknown_reason_is_refused(api: Api) -> None:
 
 def test_a_metadata_change_is_an_update(api: Api, diary: Diary) -> None:
     intent = pay(api)
-    refund = api.made("/v1/refunds", {"payment_intent": intent["id"]})
-    api.made(f"/v1/refunds/{refund['id']}", {"metadata[order_id]": "6735"})
+    refund = api.make("/v1/refunds", {"payment_intent": intent["id"]})
+    api.make(f"/v1/refunds/{refund['id']}", {"metadata[order_id]": "6735"})
     for event_type in ("refund.updated", "charge.refund.updated"):
         event = next(
             e
@@ -68,7 +68,7 @@ def test_a_metadata_change_is_an_update(api: Api, diary: Diary) -> None:
 
 
 def test_the_reference_becomes_available_later(api: Api, diary: Diary, side: Side) -> None:
-    refund = api.made("/v1/refunds", {"payment_intent": pay(api)["id"]})
+    refund = api.make("/v1/refunds", {"payment_intent": pay(api)["id"]})
 
     def available() -> bool:
         details = api.find(f"/v1/refunds/{refund['id']}")["destination_details"]
@@ -81,7 +81,7 @@ def test_the_reference_becomes_available_later(api: Api, diary: Diary, side: Sid
 
 def test_a_pending_refund_succeeds_later(api: Api, side: Side) -> None:
     intent = pay(api, "pm_card_pendingRefund")
-    refund = api.made("/v1/refunds", {"payment_intent": intent["id"]})
+    refund = api.make("/v1/refunds", {"payment_intent": intent["id"]})
     assert refund["status"] == "pending"
     side.eventually(
         lambda: api.find(f"/v1/refunds/{refund['id']}")["status"] == "succeeded",
@@ -91,7 +91,7 @@ def test_a_pending_refund_succeeds_later(api: Api, side: Side) -> None:
 
 def test_a_refund_can_fail_after_it_succeeded(api: Api, diary: Diary, side: Side) -> None:
     intent = pay(api, "pm_card_refundFail")
-    refund = api.made("/v1/refunds", {"payment_intent": intent["id"]})
+    refund = api.make("/v1/refunds", {"payment_intent": intent["id"]})
     assert refund["status"] in {"succeeded", "pending"}
     side.eventually(
         lambda: api.find(f"/v1/refunds/{refund['id']}")["status"] == "failed",
@@ -107,7 +107,7 @@ def test_a_refund_can_fail_after_it_succeeded(api: Api, diary: Diary, side: Side
 @pytest.mark.fake_only(reason="nobody can make Stripe fail an ordinary refund")
 def test_any_refund_can_be_made_to_fail(api: Api, side: Side, diary: Diary) -> None:
     intent = pay(api)
-    refund = api.made("/v1/refunds", {"payment_intent": intent["id"]})
+    refund = api.make("/v1/refunds", {"payment_intent": intent["id"]})
     side.control(f"refunds/{refund['id']}/fail", reason="lost_or_stolen_card")
     failed = api.find(f"/v1/refunds/{refund['id']}")
     assert (failed["status"], failed["failure_reason"]) == ("failed", "lost_or_stolen_card")

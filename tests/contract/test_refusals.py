@@ -34,8 +34,8 @@ def test_an_address_must_look_like_one(api: Api, path: str, name: str, address: 
 
 
 def test_an_unset_address_is_no_mistake(api: Api) -> None:
-    customer = api.made("/v1/customers", {"email": "jenny@example.com"})
-    assert api.made(f"/v1/customers/{customer['id']}", {"email": ""})["email"] is None
+    customer = api.make("/v1/customers", {"email": "jenny@example.com"})
+    assert api.make(f"/v1/customers/{customer['id']}", {"email": ""})["email"] is None
 
 
 @pytest.mark.parametrize("step", ["create", "update", "confirm", "capture"])
@@ -47,7 +47,7 @@ def test_a_card_takes_no_whole_statement_descriptor(api: Api, step: str) -> None
         refused = api.post(f"{INTENTS}/{create(api)['id']}", descriptor)
     elif step == "confirm":
         form = {"amount": 500, "currency": "usd"} | descriptor
-        intent = api.made(INTENTS, form)
+        intent = api.make(INTENTS, form)
         method = {"payment_method": "pm_card_visa", "return_url": "https://example.com/"}
         refused = api.post(f"{INTENTS}/{intent['id']}/confirm", method)
     else:
@@ -80,7 +80,7 @@ def test_a_refund_is_measured_by_the_charge_first(api: Api) -> None:
     refund = {"payment_intent": intent["id"]}
     more = api.post("/v1/refunds", refund | {"amount": 2001}).error["message"]
     assert more == "Refund amount ($20.01) is greater than charge amount ($20.00)"
-    api.made("/v1/refunds", refund | {"amount": 500})
+    api.make("/v1/refunds", refund | {"amount": 500})
     rest = api.post("/v1/refunds", refund | {"amount": 1501}).error["message"]
     assert rest == "Refund amount ($15.01) is greater than unrefunded amount on charge ($15.00)"
 
@@ -93,7 +93,7 @@ def test_a_refund_is_positive(api: Api, amount: int) -> None:
 
 
 def test_a_key_belongs_to_one_endpoint(api: Api) -> None:
-    api.made(INTENTS, CARD, Idempotency_Key="one endpoint only")
+    api.make(INTENTS, CARD, Idempotency_Key="one endpoint only")
     refused = api.post("/v1/customers", {}, Idempotency_Key="one endpoint only")
     assert (refused.status, refused.error["type"]) == (400, "idempotency_error")
     assert refused.error["message"] == (
@@ -108,7 +108,7 @@ def test_nothing_is_managed_by_stripe(api: Api) -> None:
 
 
 def test_a_session_knows_its_customer(api: Api) -> None:
-    customer = api.made("/v1/customers", {"email": "jenny@example.com"})
+    customer = api.make("/v1/customers", {"email": "jenny@example.com"})
     form = {
         "mode": "payment",
         "success_url": "https://example.com/ok",
@@ -117,11 +117,13 @@ def test_a_session_knows_its_customer(api: Api) -> None:
         "line_items[0][price_data][product_data][name]": "ticket",
         "line_items[0][quantity]": 1,
     }
-    known = api.made("/v1/checkout/sessions", form | {"customer": customer["id"]})
-    assert known["customer_details"]["email"] == "jenny@example.com"
-    named = api.made("/v1/checkout/sessions", form | {"customer_email": "rosen@example.com"})
-    assert named["customer_details"]["email"] == "rosen@example.com"
-    assert api.made("/v1/checkout/sessions", form)["customer_details"] is None
+    customers_session = api.make("/v1/checkout/sessions", form | {"customer": customer["id"]})
+    assert customers_session["customer_details"]["email"] == "jenny@example.com"
+    visitors_session = api.make(
+        "/v1/checkout/sessions", form | {"customer_email": "rosen@example.com"}
+    )
+    assert visitors_session["customer_details"]["email"] == "rosen@example.com"
+    assert api.make("/v1/checkout/sessions", form)["customer_details"] is None
 
 
 @pytest.mark.parametrize(
@@ -150,7 +152,7 @@ def test_what_contradicts_itself_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("ui_mode", "given", "param"),
+    ("ui_mode", "addresses", "param"),
     [
         ("hosted_page", {}, "success_url"),
         (
@@ -164,7 +166,7 @@ def test_what_contradicts_itself_is_refused(
     ],
 )
 def test_a_page_returns_where_its_kind_does(
-    api: Api, ui_mode: str, given: dict[str, str], param: str
+    api: Api, ui_mode: str, addresses: dict[str, str], param: str
 ) -> None:
     form = {
         "mode": "payment",
@@ -173,12 +175,12 @@ def test_a_page_returns_where_its_kind_does(
         "line_items[0][price_data][unit_amount]": 1500,
         "line_items[0][price_data][product_data][name]": "ticket",
     }
-    refused = api.post("/v1/checkout/sessions", form | given)
+    refused = api.post("/v1/checkout/sessions", form | addresses)
     assert (refused.status, refused.error["param"]) == (400, param)
 
 
 def test_without_automatic_methods_a_card_is_taken(api: Api) -> None:
     form = {"amount": 500, "currency": "eur", "automatic_payment_methods[enabled]": "false"}
-    intent = api.made(INTENTS, form)
+    intent = api.make(INTENTS, form)
     assert intent["automatic_payment_methods"] is None
     assert intent["payment_method_types"] == ["card"]

@@ -23,7 +23,7 @@ def charge_of(api: Api, intent: dict[str, Any]) -> dict[str, Any]:
 
 def test_canceling_a_hold_leaves_the_refunded_amounts_alone(api: Api, diary: Diary) -> None:
     intent = authorize(api)
-    api.made(f"/v1/payment_intents/{intent['id']}/cancel", Stripe_Version=BASIL)
+    api.make(f"/v1/payment_intents/{intent['id']}/cancel", Stripe_Version=BASIL)
     charge = charge_of(api, intent)
     assert (charge["refunded"], charge["amount_refunded"]) == (False, 0)
     assert (charge["captured"], charge["amount_captured"]) == (False, 0)
@@ -33,7 +33,7 @@ def test_canceling_a_hold_leaves_the_refunded_amounts_alone(api: Api, diary: Dia
 
 def test_canceling_a_hold_before_basil_makes_a_refund(api: Api, diary: Diary) -> None:
     intent = authorize(api)
-    api.made(f"/v1/payment_intents/{intent['id']}/cancel", Stripe_Version=ACACIA)
+    api.make(f"/v1/payment_intents/{intent['id']}/cancel", Stripe_Version=ACACIA)
     charge = charge_of(api, intent)
     assert (charge["refunded"], charge["amount_refunded"]) == (True, 2000)
     [refund] = api.find("/v1/refunds", {"charge": charge["id"]})["data"]
@@ -44,8 +44,8 @@ def test_canceling_a_hold_before_basil_makes_a_refund(api: Api, diary: Diary) ->
 def test_a_partial_capture_is_no_refund(api: Api, diary: Diary, side: Side) -> None:
     intent = authorize(api)
     path = f"/v1/payment_intents/{intent['id']}/capture"
-    taken = api.made(path, {"amount_to_capture": 1500})
-    assert (taken["status"], taken["amount_received"]) == ("succeeded", 1500)
+    capture = api.make(path, {"amount_to_capture": 1500})
+    assert (capture["status"], capture["amount_received"]) == ("succeeded", 1500)
     charge = charge_of(api, intent)
     assert (charge["amount"], charge["amount_captured"]) == (2000, 1500)
     assert (charge["refunded"], charge["amount_refunded"]) == (False, 0)
@@ -58,21 +58,21 @@ def test_a_partial_capture_is_no_refund(api: Api, diary: Diary, side: Side) -> N
 def test_a_partial_capture_before_basil_refunds_the_rest(api: Api, diary: Diary) -> None:
     intent = authorize(api)
     path = f"/v1/payment_intents/{intent['id']}/capture"
-    api.made(path, {"amount_to_capture": 1500}, Stripe_Version=ACACIA)
+    api.make(path, {"amount_to_capture": 1500}, Stripe_Version=ACACIA)
     charge = charge_of(api, intent)
     assert (charge["refunded"], charge["amount_refunded"]) == (False, 500)
     [refund] = api.find("/v1/refunds", {"charge": charge["id"]})["data"]
     assert refund["amount"] == 500
-    api.made("/v1/refunds", {"charge": charge["id"], "amount": 1500})
+    api.make("/v1/refunds", {"charge": charge["id"], "amount": 1500})
     assert charge_of(api, intent)["refunded"] is True
 
 
 @pytest.mark.parametrize("parts", [[1500], [1000, 500]])
 def test_a_charge_is_refunded_once_all_that_was_captured_is(api: Api, parts: list[int]) -> None:
     intent = authorize(api)
-    api.made(f"/v1/payment_intents/{intent['id']}/capture", {"amount_to_capture": 1500})
+    api.make(f"/v1/payment_intents/{intent['id']}/capture", {"amount_to_capture": 1500})
     for amount in parts:
-        api.made("/v1/refunds", {"payment_intent": intent["id"], "amount": amount})
+        api.make("/v1/refunds", {"payment_intent": intent["id"], "amount": amount})
     charge = charge_of(api, intent)
     assert (charge["refunded"], charge["amount_refunded"]) == (True, 1500)
     again = api.post("/v1/refunds", {"payment_intent": intent["id"], "amount": 1})
@@ -81,12 +81,12 @@ def test_a_charge_is_refunded_once_all_that_was_captured_is(api: Api, parts: lis
 
 @pytest.mark.fake_only(reason="Stripe does not reach this machine's loopback")
 def test_an_endpoint_older_than_basil_is_told_of_a_refund(api: Api, receiver: Receiver) -> None:
-    endpoint = api.made(
+    endpoint = api.make(
         "/v1/webhook_endpoints",
         {"url": receiver.url, "enabled_events[]": "*", "api_version": ACACIA},
     )
     intent = authorize(api)
-    api.made(f"/v1/payment_intents/{intent['id']}/cancel")
+    api.make(f"/v1/payment_intents/{intent['id']}/cancel")
     delivery = wait_until(
         lambda: [d for d in receiver.about(intent["id"]) if d.event["type"] == "charge.refunded"],
         "charge.refunded at the older endpoint",

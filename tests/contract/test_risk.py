@@ -41,7 +41,7 @@ def test_money_that_went_back_leaves_nothing_to_do(
     intent = pay(api)
     warning = warn(side, intent)
     if end == "refund":
-        api.made("/v1/refunds", {"payment_intent": intent["id"]})
+        api.make("/v1/refunds", {"payment_intent": intent["id"]})
     else:
         side.control("disputes", payment_intent=intent["id"])
     assert api.find(f"{WARNINGS}/{warning['id']}")["actionable"] is False
@@ -57,7 +57,7 @@ def test_a_review_is_opened_and_approved(api: Api, side: Side, diary: Diary) -> 
     charge = api.find(f"/v1/charges/{intent['latest_charge']}", {"expand[]": "review"})
     assert charge["review"]["id"] == opened["id"]
     assert charge["outcome"]["type"] == "manual_review"
-    approved = api.made(f"/v1/reviews/{opened['id']}/approve")
+    approved = api.make(f"/v1/reviews/{opened['id']}/approve")
     assert (approved["open"], approved["closed_reason"]) == (False, "approved")
     assert diary.types(opened["id"]) == ["review.opened", "review.closed"]
     again = api.post(f"/v1/reviews/{opened['id']}/approve")
@@ -79,15 +79,15 @@ def test_what_becomes_of_the_money_closes_the_review(
     intent = authorize(api) if end == "cancel" else pay(api)
     opened = review(side, intent)
     if end == "refund":
-        api.made("/v1/refunds", {"payment_intent": intent["id"], "amount": 500})
+        api.make("/v1/refunds", {"payment_intent": intent["id"], "amount": 500})
         assert api.find(f"/v1/reviews/{opened['id']}")["open"] is True
-        api.made("/v1/refunds", {"payment_intent": intent["id"]})
+        api.make("/v1/refunds", {"payment_intent": intent["id"]})
     elif end == "refund as fraud":
-        api.made("/v1/refunds", {"payment_intent": intent["id"], "reason": "fraudulent"})
+        api.make("/v1/refunds", {"payment_intent": intent["id"], "reason": "fraudulent"})
     elif end == "dispute":
         side.control("disputes", payment_intent=intent["id"])
     else:
-        api.made(f"/v1/payment_intents/{intent['id']}/cancel")
+        api.make(f"/v1/payment_intents/{intent['id']}/cancel")
     closed = diary.last(opened["id"], "review.closed")["data"]["object"]
     assert (closed["open"], closed["closed_reason"]) == (False, reason)
 

@@ -27,7 +27,7 @@ Destination = Callable[..., dict[str, Any]]
 @pytest.fixture
 def destination(side: Side, receiver: Receiver) -> Iterator[Destination]:
     """Make event destinations for the receiver; delete them after the test."""
-    made = []
+    responses = []
 
     def make(*types: str, **more: object) -> dict[str, Any]:
         form = {
@@ -38,11 +38,11 @@ def destination(side: Side, receiver: Receiver) -> Iterator[Destination]:
             "webhook_endpoint": {"url": receiver.url},
             "include": ["webhook_endpoint.signing_secret"],
         }
-        made.append(json_call(side, "POST", DESTINATIONS, form | more))
-        return made[-1].json()
+        responses.append(json_call(side, "POST", DESTINATIONS, form | more))
+        return responses[-1].json()
 
     yield make
-    for one in made:
+    for one in responses:
         if one.status_code == 200:
             json_call(side, "DELETE", f"{DESTINATIONS}/{one.json()['id']}")
 
@@ -66,7 +66,7 @@ def test_a_v1_event_comes_as_a_notice(
     sdk: stripe.StripeClient,
     diary: Diary,
 ) -> None:
-    made = destination("v1.payment_intent.succeeded", events_from=["@self"])
+    new_destination = destination("v1.payment_intent.succeeded", events_from=["@self"])
     intent = pay(api)
     delivery = arrived(receiver, "v1.payment_intent.succeeded")
     notice = delivery.event
@@ -77,7 +77,7 @@ def test_a_v1_event_comes_as_a_notice(
     parsed = sdk.parse_event_notification(
         delivery.body,
         delivery.headers["stripe-signature"],
-        made["webhook_endpoint"]["signing_secret"],
+        new_destination["webhook_endpoint"]["signing_secret"],
     )
     assert parsed.id == notice["id"]
     fetched = sdk.v2.core.events.retrieve(notice["id"])
@@ -85,8 +85,8 @@ def test_a_v1_event_comes_as_a_notice(
 
 
 def test_a_fetch_says_what_was_changed(api: Api, sdk: stripe.StripeClient, diary: Diary) -> None:
-    product = api.made("/v1/products", {"name": "before"})
-    api.made(f"/v1/products/{product['id']}", {"name": "after"})
+    product = api.make("/v1/products", {"name": "before"})
+    api.make(f"/v1/products/{product['id']}", {"name": "after"})
     [event] = sdk.v2.core.events.list(
         {"object_id": product["id"], "types": ["v1.product.updated"]}
     ).data
@@ -97,10 +97,10 @@ def test_a_fetch_says_what_was_changed(api: Api, sdk: stripe.StripeClient, diary
 def test_events_are_listed_page_by_page(api: Api, sdk: stripe.StripeClient) -> None:
     intent = create(api)
     for value in "abcd":
-        api.made(f"/v1/payment_intents/{intent['id']}", {"metadata[a]": value})
+        api.make(f"/v1/payment_intents/{intent['id']}", {"metadata[a]": value})
     pay(api)
-    seen = [event.id for event in sdk.v2.core.events.list({"limit": 2}).auto_paging_iter()]
-    assert len(seen) == len(set(seen)) > 4
+    ids = [event.id for event in sdk.v2.core.events.list({"limit": 2}).auto_paging_iter()]
+    assert len(ids) == len(set(ids)) > 4
     times = [event["created"] for event in api.find(EVENTS, {"limit": 100})["data"]]
     assert times == sorted(times, reverse=True)
     assert api.find(EVENTS, {"created[gt]": times[0]})["data"] == []
@@ -130,8 +130,8 @@ def test_a_lost_event_is_told_of_by_its_object(
 def test_a_destination_is_changed_and_switched_off(
     api: Api, side: Side, receiver: Receiver, destination: Destination
 ) -> None:
-    made = destination("v1.payment_intent.created")
-    path = f"{DESTINATIONS}/{made['id']}"
+    new_destination = destination("v1.payment_intent.created")
+    path = f"{DESTINATIONS}/{new_destination['id']}"
     changed = json_call(side, "POST", path, {"enabled_events": ["v1.charge.succeeded"]}).json()
     assert changed["enabled_events"] == ["v1.charge.succeeded"]
     pay(api)

@@ -60,13 +60,13 @@ def test_unknown_url_is_404(api: Api) -> None:
 )
 def test_forms_are_read_however_arrays_are_written(api: Api, form: object) -> None:
     pairs = list(form.items()) if isinstance(form, dict) else list(form)
-    intent = api.made("/v1/payment_intents", [("amount", 500), ("currency", "usd"), *pairs])
+    intent = api.make("/v1/payment_intents", [("amount", 500), ("currency", "usd"), *pairs])
     assert intent["payment_method_types"] == ["card"]
     assert intent["metadata"] == {"a": "b"}
 
 
 def test_nested_maps_arrive_whole(api: Api) -> None:
-    intent = api.made(
+    intent = api.make(
         "/v1/payment_intents",
         {
             "amount": 500,
@@ -101,7 +101,7 @@ def test_an_event_names_the_request_that_caused_it(api: Api, witness: Witness) -
 
 def test_unicode_survives(api: Api) -> None:
     text = "Zwölf Boxkämpfer 🥊 <b>&amp;"
-    intent = api.made(
+    intent = api.make(
         "/v1/payment_intents",
         {"amount": 500, "currency": "usd", "description": text, "metadata[ключ]": text},
     )

@@ -25,7 +25,7 @@ def test_endive_refuses_payment_method_types_on_intents(endive: Api) -> None:
 
 
 def test_endive_refuses_payment_method_types_on_update_and_confirm(endive: Api) -> None:
-    intent = endive.made("/v1/payment_intents", {"amount": 500, "currency": "usd"})
+    intent = endive.make("/v1/payment_intents", {"amount": 500, "currency": "usd"})
     for path in ("", "/confirm"):
         answer = endive.post(
             f"/v1/payment_intents/{intent['id']}{path}", {"payment_method_types[]": "card"}
@@ -52,7 +52,7 @@ def test_endive_refuses_payment_method_types_on_checkout(endive: Api) -> None:
 
 
 def test_endive_still_returns_payment_method_types(endive: Api) -> None:
-    intent = endive.made("/v1/payment_intents", {"amount": 500, "currency": "usd"})
+    intent = endive.make("/v1/payment_intents", {"amount": 500, "currency": "usd"})
     assert "card" in intent["payment_method_types"]
 
 
@@ -67,7 +67,7 @@ def test_an_unknown_version_is_refused(api: Api) -> None:
 def test_an_event_keeps_the_accounts_version_whatever_the_request_had(
     api: Api, endive: Api
 ) -> None:
-    intent = endive.made("/v1/payment_intents", {"amount": 500, "currency": "usd"})
+    intent = endive.make("/v1/payment_intents", {"amount": 500, "currency": "usd"})
     account_version = api.get("/v1/events").headers["Stripe-Version"]
     events = api.find("/v1/events", {"type": "payment_intent.created"})["data"]
     mine = next(e for e in events if e["data"]["object"]["id"] == intent["id"])
@@ -75,7 +75,7 @@ def test_an_event_keeps_the_accounts_version_whatever_the_request_had(
 
 
 def test_an_event_says_the_same_at_every_version(api: Api, endive: Api) -> None:
-    intent = endive.made("/v1/payment_intents", {"amount": 500, "currency": "usd"})
+    intent = endive.make("/v1/payment_intents", {"amount": 500, "currency": "usd"})
     events = api.find("/v1/events", {"type": "payment_intent.created"})["data"]
     mine = next(e for e in events if e["data"]["object"]["id"] == intent["id"])
     assert endive.find(f"/v1/events/{mine['id']}") == mine

@@ -23,17 +23,17 @@ pytestmark = pytest.mark.fake_only(reason=NOT_REACHABLE)
 @pytest.fixture
 def endpoint(api: Api, receiver: Receiver) -> Iterator[Any]:
     """Register endpoints for the receiver; delete them after the test."""
-    made = []
+    endpoints = []
 
     def register(*types: str, **form: Any) -> dict[str, Any]:
         pairs = [("enabled_events[]", t) for t in types or ("*",)]
-        made.append(
-            api.made("/v1/webhook_endpoints", [("url", receiver.url), *pairs, *form.items()])
+        endpoints.append(
+            api.make("/v1/webhook_endpoints", [("url", receiver.url), *pairs, *form.items()])
         )
-        return made[-1]
+        return endpoints[-1]
 
     yield register
-    for one in made:
+    for one in endpoints:
         api.delete(f"/v1/webhook_endpoints/{one['id']}")
 
 
@@ -48,10 +48,10 @@ def arrived(receiver: Receiver, subject: str, *types: str) -> list[Any]:
 
 
 def test_the_secret_is_shown_once(api: Api, endpoint: Any) -> None:
-    made = endpoint()
-    assert made["secret"].startswith("whsec_")
-    assert "secret" not in api.find(f"/v1/webhook_endpoints/{made['id']}")
-    assert made["status"] == "enabled"
+    new_endpoint = endpoint()
+    assert new_endpoint["secret"].startswith("whsec_")
+    assert "secret" not in api.find(f"/v1/webhook_endpoints/{new_endpoint['id']}")
+    assert new_endpoint["status"] == "enabled"
 
 
 def test_a_payment_arrives_signed(api: Api, endpoint: Any, receiver: Receiver) -> None:
@@ -92,7 +92,7 @@ def test_a_changed_body_does_not_verify(api: Api, endpoint: Any, receiver: Recei
 def test_only_what_was_asked_for_arrives(api: Api, endpoint: Any, receiver: Receiver) -> None:
     endpoint("charge.succeeded", "charge.refunded")
     intent = pay(api)
-    api.made("/v1/refunds", {"payment_intent": intent["id"]})
+    api.make("/v1/refunds", {"payment_intent": intent["id"]})
     arrived(receiver, intent["id"], "charge.refunded", "charge.succeeded")
     assert set(receiver.types(intent["id"])) == {"charge.succeeded", "charge.refunded"}
 
@@ -138,18 +138,18 @@ def test_pending_webhooks_falls_when_delivered(api: Api, endpoint: Any, receiver
 
 def test_a_disabled_endpoint_hears_nothing(api: Api, endpoint: Any, receiver: Receiver) -> None:
     path = f"/v1/webhook_endpoints/{endpoint('payment_intent.created')['id']}"
-    assert api.made(path, {"disabled": "true"})["status"] == "disabled"
+    assert api.make(path, {"disabled": "true"})["status"] == "disabled"
     create(api)
-    api.made(path, {"disabled": "false"})
+    api.make(path, {"disabled": "false"})
     intent = create(api)
     arrived(receiver, intent["id"], "payment_intent.created")
     assert len(receiver.deliveries) == 1
 
 
 def test_a_resent_event_arrives_again(api: Api, endpoint: Any, receiver: Receiver) -> None:
-    made = endpoint("payment_intent.created")
+    new_endpoint = endpoint("payment_intent.created")
     [delivery] = arrived(receiver, create(api)["id"], "payment_intent.created")
-    api.made(f"/v1/events/{delivery.event['id']}/retry", {"webhook_endpoint": made["id"]})
+    api.make(f"/v1/events/{delivery.event['id']}/retry", {"webhook_endpoint": new_endpoint["id"]})
     wait_until(lambda: len(receiver.deliveries) > 1, "the event again")
     assert receiver.deliveries[1].event["id"] == delivery.event["id"]
 
@@ -166,20 +166,20 @@ def test_a_slow_endpoint_does_not_slow_the_api(
 def test_secrets_overlap_when_rolled(
     api: Api, endpoint: Any, receiver: Receiver, side: Side
 ) -> None:
-    made = endpoint("payment_intent.created")
-    rolled = side.control(f"webhook_endpoints/{made['id']}/rotate")
+    new_endpoint = endpoint("payment_intent.created")
+    rolled = side.control(f"webhook_endpoints/{new_endpoint['id']}/rotate")
     [delivery] = arrived(receiver, create(api)["id"], "payment_intent.created")
-    assert delivery.verified_by(made["secret"])
+    assert delivery.verified_by(new_endpoint["secret"])
     assert delivery.verified_by(str(rolled["secret"]))
     assert delivery.headers["stripe-signature"].count("v1=") == 2
 
 
 def test_strangers_are_never_called(api: Api) -> None:
-    made = api.made(
+    stranger = api.make(
         "/v1/webhook_endpoints",
         {"url": "https://example.com/hook", "enabled_events[]": "payment_intent.created"},
     )
     intent = create(api)
     assert intent["status"] == "requires_payment_method"
-    deleted = api.delete(f"/v1/webhook_endpoints/{made['id']}")
+    deleted = api.delete(f"/v1/webhook_endpoints/{stranger['id']}")
     assert deleted.body["deleted"] is True

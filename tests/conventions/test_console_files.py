@@ -53,8 +53,8 @@ def test_the_advice_is_the_runbooks():
     rows = [[cell.strip() for cell in line.split("|")[2:4]] for line in table.splitlines()[2:]]
     advice = (FOLDER / "advice.js").read_text()
     advice = re.sub(r'" \+\s*"', "", advice)
-    given = re.findall(r'means:\s*"([^"]+)",\s*act:\s*"([^"]+)"', advice)
-    assert sorted(given) == sorted((means, act.replace("`", "")) for means, act in rows)
+    pairs = re.findall(r'means:\s*"([^"]+)",\s*act:\s*"([^"]+)"', advice)
+    assert sorted(pairs) == sorted((means, act.replace("`", "")) for means, act in rows)
 
 
 def test_a_finding_names_a_section_of_the_runbook():
@@ -101,12 +101,12 @@ def test_a_machine_without_node_is_told_that_the_javascript_was_not_checked(
 ):
     for tool in ("bash", "env", "dirname"):
         (tmp_path / tool).symlink_to(shutil.which(tool))
-    done = subprocess.run(
+    completed = subprocess.run(
         [ROOT / "bin" / "lint-console"],
         env={"PATH": str(tmp_path)} | environment,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == status
-    assert "node is missing: the console's JavaScript cannot be checked" in done.stderr
+    assert completed.returncode == status
+    assert "node is missing: the console's JavaScript cannot be checked" in completed.stderr

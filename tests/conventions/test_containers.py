@@ -102,9 +102,9 @@ def test_every_container_is_locked_down_and_bounded(service):
 
 @pytest.mark.parametrize("process", OURS)
 def test_a_container_is_given_its_own_secrets_and_no_other(process):
-    given = set(SERVICES[process]["environment"]) & GUARDED
-    assert given == GIVEN[process]
-    assert set(OVERLAY["services"][process]["environment"]) & GUARDED <= given
+    variables = set(SERVICES[process]["environment"]) & GUARDED
+    assert variables == GIVEN[process]
+    assert set(OVERLAY["services"][process]["environment"]) & GUARDED <= variables
     assert "env_file" not in SERVICES[process], "it would hand over the whole file"
 
 
@@ -173,10 +173,10 @@ def test_every_queue_is_served_and_notifications_by_a_process_of_their_own():
 
 
 def test_the_files_name_settings_that_exist():
-    known = {name.upper() for name in Settings.model_fields}
-    known |= {"FLOWER_BASIC_AUTH", "BILLING_URL"}  # of Flower and of ./billing
+    names = {name.upper() for name in Settings.model_fields}
+    names |= {"FLOWER_BASIC_AUTH", "BILLING_URL"}  # of Flower and of ./billing
     for service in (*(SERVICES[name] for name in OURS), *(OVERLAY["services"][n] for n in OURS)):
-        assert set(service["environment"]) <= known
+        assert set(service["environment"]) <= names
 
 
 def test_the_overlay_is_offline_and_both_its_ends_know_the_same_secrets():

@@ -131,5 +131,5 @@ def test_what_the_sandbox_imports_is_on_its_own_list():
 def test_what_the_tests_and_tools_import_was_asked_for_by_name():
     behind_others = {"werkzeug", "urllib3"}  # parts of Flask and of requests
     lists = ("requirements", "requirements-sandbox", "requirements-dev")
-    known = set.union(behind_others, *map(asked_for, lists))
-    assert imported_distributions("tests", "bench", "chaos") <= known
+    distributions = set.union(behind_others, *map(asked_for, lists))
+    assert imported_distributions("tests", "bench", "chaos") <= distributions

@@ -27,15 +27,15 @@ pytestmark = pytest.mark.skipif(
 
 @cache
 def rendered(folder):
-    done = subprocess.run(
+    completed = subprocess.run(
         ["bin/manifests", f"deploy/kubernetes/{folder}"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return list(yaml.safe_load_all(done.stdout))
+    assert completed.returncode == 0, completed.stderr
+    return list(yaml.safe_load_all(completed.stdout))
 
 
 def of_kind(kind, folder="example"):
@@ -61,12 +61,12 @@ def environment(name):
 
 @cache
 def archive():
-    done = subprocess.run(
+    completed = subprocess.run(
         ["bin/manifests", "--schemas"], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    if done.returncode:
-        pytest.skip(done.stderr)
-    return zipfile.ZipFile(ROOT / done.stdout.strip())
+    if completed.returncode:
+        pytest.skip(completed.stderr)
+    return zipfile.ZipFile(ROOT / completed.stdout.strip())
 
 
 @cache
@@ -114,11 +114,11 @@ def test_every_process_is_deployed():
 
 @pytest.mark.parametrize("name", OURS)
 def test_a_process_is_given_its_own_secrets_and_no_other(name):
-    given = environment(name)
-    assert set(given) & GUARDED == GIVEN[name]
+    variables = environment(name)
+    assert set(variables) & GUARDED == GIVEN[name]
     sources = {
         variable: entry["valueFrom"]["secretKeyRef"]
-        for variable, entry in given.items()
+        for variable, entry in variables.items()
         if "valueFrom" in entry
     }
     assert set(sources) == GIVEN[name] | {"REDIS_URL"}
@@ -204,12 +204,12 @@ def test_every_queue_is_served_and_notifications_by_a_process_of_their_own():
 
 
 def test_the_files_name_settings_that_exist():
-    known = {name.upper() for name in Settings.model_fields} | {"FLOWER_BASIC_AUTH"}
+    names = {name.upper() for name in Settings.model_fields} | {"FLOWER_BASIC_AUTH"}
     for name in OURS:
-        assert set(environment(name)) <= known
+        assert set(environment(name)) <= names
     for item in rendered("example"):
         if item["kind"] == "ConfigMap":
-            assert set(item["data"]) <= known - GUARDED
+            assert set(item["data"]) <= names - GUARDED
             assert all(isinstance(value, str) for value in item["data"].values())
 
 

@@ -23,7 +23,7 @@ def anchors(page: Path) -> set[str]:
 
 def broken(page: Path, text: str) -> list[str]:
     """List the broken relative links of a page."""
-    known = {*files(), *(parent for name in files() for parent in name.parents)}
+    paths = {*files(), *(parent for name in files() for parent in name.parents)}
     bad = []
     for link in LINK.findall(text):
         if "://" in link or link.startswith("mailto:"):
@@ -31,7 +31,7 @@ def broken(page: Path, text: str) -> list[str]:
         path, _, heading = link.partition("#")
         place = (ROOT / page.parent / path).resolve() if path else ROOT / page
         target = place.relative_to(ROOT)
-        if target not in known or (heading and heading not in anchors(target)):
+        if target not in paths or (heading and heading not in anchors(target)):
             bad.append(link)
     return bad
 

@@ -1,4 +1,4 @@
-"""Names are nouns: none is a participle such as `found`, `said`, `told` or `asked`."""
+"""Names are nouns that say what a thing is; none is a participle such as `found` or `kept`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ ROOMS = (
     "worker",
 )
 LUA_NAME = re.compile(r"\b(?:local|function)\s+(?:function\s+)?([\w, ]+)|\bfor\s+([\w, ]+?)\s+in\b")
-PARTICIPLES = {"asked", "found", "said", "told"}
+PARTICIPLES = {"asked", "found", "heard", "said", "sent", "told"}
+# In tests the others say as little: `kept` is a notification here, a line there.
+OF_TESTS = PARTICIPLES | {"done", "given", "kept", "known", "made", "seen", "taken"}
 
 
 def names(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -29,8 +31,12 @@ def names(tree: ast.Module) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.name
 
 
-def participles(source: str) -> list[tuple[int, str]]:
-    return [one for one in names(ast.parse(source)) if one[1].strip("_").lower() in PARTICIPLES]
+def participles(source: str, among: set[str]) -> list[tuple[int, str]]:
+    return [one for one in names(ast.parse(source)) if one[1].strip("_").lower() in among]
+
+
+def words_of(room: str) -> set[str]:
+    return OF_TESTS if room == "tests" else PARTICIPLES
 
 
 def test_no_name_is_a_participle() -> None:
@@ -38,7 +44,7 @@ def test_no_name_is_a_participle() -> None:
         f"{path.relative_to(ROOT)}:{line} {name}"
         for room in ROOMS
         for path in (ROOT / room).rglob("*.py")
-        for line, name in participles(path.read_text())
+        for line, name in participles(path.read_text(), words_of(room))
     }
     assert not bad
 
@@ -64,4 +70,17 @@ def test_a_participle_is_seen_in_lua() -> None:
 
 def test_a_participle_is_seen_wherever_it_is_named() -> None:
     source = "found = 1\ndef _told(asked): ...\nclass _Said: ...\nself.told = (founder := 2)\n"
-    assert {name for _, name in participles(source)} == {"found", "_told", "_Said", "asked", "told"}
+    assert {name for _, name in participles(source, words_of("api"))} == {
+        "found",
+        "_told",
+        "_Said",
+        "asked",
+        "told",
+    }
+
+
+def test_tests_are_held_to_more_words_than_the_product() -> None:
+    source = "def _kept(given_): ...\nfor made, one in seen: ...\nKNOWN = kept_fee = Done()\n"
+    names_in = {room: {name for _, name in participles(source, words_of(room))} for room in ROOMS}
+    assert names_in["tests"] == {"_kept", "given_", "made", "KNOWN"}
+    assert names_in["worker"] == set()

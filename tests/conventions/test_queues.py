@@ -29,7 +29,7 @@ def answers():
         "STRIPE_WEBHOOK_SECRET": "whsec_conventions",
         "EVENT_SERVICE_URL": "http://127.0.0.1:9",
     }
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", QUESTION],
         cwd=ROOT,
         env=environment,
@@ -37,7 +37,7 @@ def answers():
         text=True,
         check=True,
     )
-    return set(done.stdout.splitlines())
+    return set(completed.stdout.splitlines())
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))

@@ -71,14 +71,14 @@ def test_no_file_names_a_registry_or_a_place_of_one_machine(name):
 
 
 def test_the_import_rules_hold():
-    done = subprocess.run(
+    completed = subprocess.run(
         [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout
+    assert completed.returncode == 0, completed.stdout
 
 
 @pytest.mark.parametrize("script", [n for n in files() if n.parts[0] in ("bin", ".ci")], ids=str)

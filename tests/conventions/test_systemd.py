@@ -32,13 +32,13 @@ def test_systemd_finds_nothing_wrong(unit, tmp_path):
     copy = tmp_path / unit.name.replace("@.", "@1.")
     text = unit.read_text().replace("/opt/billing/.venv/bin/python", sys.executable)
     copy.write_text(text.replace("PartOf=billing.target\n", ""))
-    done = subprocess.run(
+    completed = subprocess.run(
         ["systemd-analyze", "verify", "--recursive-errors=no", str(copy)],
         capture_output=True,
         text=True,
         check=False,
     )
-    about_it = [line for line in done.stderr.splitlines() if copy.name in line]
+    about_it = [line for line in completed.stderr.splitlines() if copy.name in line]
     assert about_it == []
 
 
@@ -63,9 +63,9 @@ def test_a_unit_is_given_its_own_file_and_is_locked_down(unit):
 
 def test_the_readme_says_what_each_file_holds():
     rows = dict(re.findall(r"^\| `(\w+)\.env` \| (.*) \|$", README, re.MULTILINE))
-    for process, given in GIVEN.items():
-        if given and process not in ("sandbox", "receiver"):
-            assert set(re.findall(r"`([A-Z_]+)`", rows[process])) == given
+    for process, secrets in GIVEN.items():
+        if secrets and process not in ("sandbox", "receiver"):
+            assert set(re.findall(r"`([A-Z_]+)`", rows[process])) == secrets
     assert not set(re.findall(r"`([A-Z_]+)`", rows["common"])) & GUARDED
 
 

@@ -79,10 +79,10 @@ def http(
 ) -> bytes:
     """Build a well-formed request for a single answer."""
     payload = body.encode() if isinstance(body, str) else body
-    given = {"Host": host or "127.0.0.1", "Connection": "close"} | (headers or {})
+    all_headers = {"Host": host or "127.0.0.1", "Connection": "close"} | (headers or {})
     if payload or line.startswith("POST"):
-        given["Content-Length"] = str(len(payload))
-    head = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+        all_headers["Content-Length"] = str(len(payload))
+    head = "".join(f"{name}: {value}\r\n" for name, value in all_headers.items())
     return f"{line} HTTP/1.1\r\n{head}\r\n".encode() + payload
 
 

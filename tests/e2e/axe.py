@@ -19,12 +19,12 @@ NO_NODE = 3  # the exit status of bin/console-tools without Node
 @cache
 def source() -> str:
     """Return the source of the checker, installed by npm. Skips the test without Node."""
-    done = subprocess.run(
+    completed = subprocess.run(
         [ROOT / "bin" / "console-tools"], text=True, capture_output=True, check=False
     )
-    if done.returncode == NO_NODE:
-        pytest.skip(done.stderr.strip())
-    assert done.returncode == 0, done.stderr
+    if completed.returncode == NO_NODE:
+        pytest.skip(completed.stderr.strip())
+    assert completed.returncode == 0, completed.stderr
     return Path(AXE).read_text()
 
 

@@ -56,19 +56,21 @@ def billing(folder: Path, redis_url: str, **settings: str) -> Iterator[Parts]:
         stripe = stack.enter_context(
             servers.sandbox(SANDBOX_WEBHOOK_URL=hook, SANDBOX_WEBHOOK_SECRET=SIGNING_SECRET)
         )
-        heard = stack.enter_context(servers.receiver(EVENT_SERVICE_SECRET=NOTIFICATION_SECRET))
+        receiver_url = stack.enter_context(
+            servers.receiver(EVENT_SERVICE_SECRET=NOTIFICATION_SECRET)
+        )
         environment = {
             "REDIS_URL": redis_url,
             "STRIPE_SECRET_KEY": "sk_test_tests_0123456789",
             "STRIPE_WEBHOOK_SECRET": SIGNING_SECRET,
             "STRIPE_API_BASE": stripe,
-            "EVENT_SERVICE_URL": heard,
+            "EVENT_SERVICE_URL": receiver_url,
             "EVENT_SERVICE_SECRET": NOTIFICATION_SECRET,
             "RECONCILE_INTERVAL_SECONDS": "5",
             "PORT": str(port),
         } | settings
         url = f"http://127.0.0.1:{port}"
-        parts = Parts(url, heard, stripe, folder, environment, stack)
+        parts = Parts(url, receiver_url, stripe, folder, environment, stack)
         for name, module in (("api", "api"), ("worker", "worker"), ("upkeep", "worker.upkeep")):
             parts.start(name, module)
         wait_until(lambda: _ready(url), "the API is ready")

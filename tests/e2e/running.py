@@ -54,12 +54,12 @@ class Service:
         a payment.
         """
 
-        def heard() -> list[Json]:
+        def all_but_fees() -> list[Json]:
             notifications_of = self.notifications(payment_intent_id=payment)
             return [item for item in notifications_of if item["type"] != "payment.settled"]
 
-        wait_until(lambda: len(heard()) >= len(types), f"{types} of {payment}")
-        items = heard()
+        wait_until(lambda: len(all_but_fees()) >= len(types), f"{types} of {payment}")
+        items = all_but_fees()
         assert [item["type"] for item in items] == list(types)
         return items
 

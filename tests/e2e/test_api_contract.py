@@ -39,7 +39,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)  # a dozen examples for each of about 25 operations, on a busy machine
 def test_every_answer_is_a_documented_one(running: Service, tmp_path: Path) -> None:
-    done = subprocess.run(
+    completed = subprocess.run(
         [
             str(Path(sys.executable).with_name("schemathesis")),
             "run",
@@ -55,7 +55,7 @@ def test_every_answer_is_a_documented_one(running: Service, tmp_path: Path) -> N
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
-    generated = re.search(r"(\d+) generated", done.stdout)
-    assert generated, done.stdout[-2000:]
+    assert completed.returncode == 0, completed.stdout[-8000:] + completed.stderr[-2000:]
+    generated = re.search(r"(\d+) generated", completed.stdout)
+    assert generated, completed.stdout[-2000:]
     assert int(generated.group(1)) > 200

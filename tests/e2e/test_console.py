@@ -68,8 +68,8 @@ def test_a_wrong_key_is_refused_and_the_right_one_leads_in(window: Window) -> No
 def test_the_key_lives_in_the_tab_alone_and_goes_with_a_sign_out(window: Window) -> None:
     page = window.sign_in()
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
-    kept = "[JSON.stringify(sessionStorage).includes(%r), localStorage.length, document.cookie]"
-    assert page.evaluate(kept % KEY) == [True, 0, ""]
+    places = "[JSON.stringify(sessionStorage).includes(%r), localStorage.length, document.cookie]"
+    assert page.evaluate(places % KEY) == [True, 0, ""]
     assert KEY not in page.url
     assert KEY not in page.content()
     page.reload()

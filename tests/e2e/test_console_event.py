@@ -53,8 +53,8 @@ def sold(running: Service, event: str, count: int) -> list[str]:
     metadata = {"event_id": event}
     sales = [paid(running, amount=1000, currency="sgd", metadata=metadata) for _ in range(count)]
     running.pay("pm_card_chargeDeclined", amount=1000, currency="sgd", metadata=metadata)
-    known = {"event_id": event, "status": "requires_payment_method"}
-    wait_until(lambda: ops(running, "payments", **known)["data"], "the declined one to be known")
+    unpaid = {"event_id": event, "status": "requires_payment_method"}
+    wait_until(lambda: ops(running, "payments", **unpaid)["data"], "the declined one to be known")
     return sales
 
 
@@ -73,9 +73,9 @@ def report(page: Page, folder: Path) -> dict[str, dict[str, str]]:
     """Download the report of a batch; return its rows by payment."""
     with page.expect_download() as download:
         page.get_by_role("button", name="Report CSV").click()
-    kept = folder / "report.csv"
-    download.value.save_as(kept)
-    rows = csv.DictReader(io.StringIO(kept.read_text("utf-8-sig")))
+    file = folder / "report.csv"
+    download.value.save_as(file)
+    rows = csv.DictReader(io.StringIO(file.read_text("utf-8-sig")))
     return {row["payment_id"]: row for row in rows}
 
 
@@ -133,8 +133,8 @@ def test_a_fixed_amount_less_a_fixed_fee_goes_back_in_one_currency(
 ) -> None:
     sold(running, "fixed", 2)
     paid(running, amount=900, currency="jpy", metadata={"event_id": "fixed"})
-    known = {"event_id": "fixed", "status": "succeeded"}
-    wait_until(lambda: len(ops(running, "payments", **known)["data"]) == 3, "all to be known")
+    query = {"event_id": "fixed", "status": "succeeded"}
+    wait_until(lambda: len(ops(running, "payments", **query)["data"]) == 3, "all to be known")
     page = window.sign_in("#/event-payments/fixed")
     page.get_by_role("button", name="Refund this event").click()
     only = page.get_by_label("Only payments in")

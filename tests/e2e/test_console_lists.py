@@ -105,12 +105,12 @@ def test_payments_go_on_on_the_next_page(window: Window, running: Service) -> No
 def test_a_payment_is_found_by_what_a_person_has_in_hand(
     window: Window, running: Service, payment: str, what: str
 ) -> None:
-    known = ops(running, f"payments/{payment}")
+    details = ops(running, f"payments/{payment}")
     request_id = next(
-        e["request_id"] for e in known["timeline"] if e["kind"] == "payment_requested"
+        e["request_id"] for e in details["timeline"] if e["kind"] == "payment_requested"
     )
     texts = {
-        "charge": next(name for name in known["known"]["subjects"] if name.startswith("ch_")),
+        "charge": next(name for name in details["known"]["subjects"] if name.startswith("ch_")),
         "dashboard": f"https://dashboard.stripe.com/acct_1/test/payments/{payment}?tab=x",
         "e-mail": GUEST.upper(),
         "order": "A-4711",
@@ -153,9 +153,9 @@ def test_a_test_notification_is_sent_marked_and_its_answer_shown(
     expect(page.get_by_role("heading", name="test.notification")).to_be_visible()
     expect(page.get_by_text("Attempt 1: delivered")).to_be_visible(timeout=20_000)
     expect(page.get_by_text("answered 200")).to_be_visible()
-    heard = [n for n in running.notifications() if n["type"] == "test.notification"]
-    assert [n["signature"] for n in heard] == ["valid"]
-    assert heard[0]["body"]["data"]["metadata"] == {"test": "true"}
+    notifications = [n for n in running.notifications() if n["type"] == "test.notification"]
+    assert [n["signature"] for n in notifications] == ["valid"]
+    assert notifications[0]["body"]["data"]["metadata"] == {"test": "true"}
     page.get_by_role("navigation").get_by_role("link", name="Notifications").click()
     expect(page.get_by_role("row").nth(1)).to_contain_text("test")
     page.get_by_role("navigation").get_by_role("link", name="Audit").click()
@@ -182,8 +182,8 @@ def test_a_list_is_taken_away_as_a_file_that_no_spreadsheet_runs(
         page.get_by_role("button", name="Export CSV").click()
     text = Path(download.value.path()).read_text(encoding="utf-8-sig")
     rows = list(csv.DictReader(io.StringIO(text)))
-    known = ops(running, "payments", limit="1000")["data"]
-    assert [row["payment_id"] for row in rows] == [row["payment_id"] for row in known]
+    payments = ops(running, "payments", limit="1000")["data"]
+    assert [row["payment_id"] for row in rows] == [row["payment_id"] for row in payments]
     assert f"'{formula}" in [row["event_id"] for row in rows]
     assert formula not in [row["event_id"] for row in rows]
     assert {row["amount"] for row in rows} >= {"1000"}
@@ -224,7 +224,7 @@ def test_what_is_typed_and_not_searched_for_redrives_nothing(
 def test_the_ids_that_were_shown_are_redriven_and_none_that_died_meanwhile(
     window: Window, running: Service, dead: list[str]
 ) -> None:
-    sent = asked_for(window, running)
+    bodies = asked_for(window, running)
     page = window.sign_in("#/dead-letters")
     page.get_by_role("button", name="Redrive all that match").click()
     dialog = page.get_by_role("dialog")
@@ -239,7 +239,7 @@ def test_the_ids_that_were_shown_are_redriven_and_none_that_died_meanwhile(
     requests.delete(faults, timeout=5).raise_for_status()
     dialog.get_by_role("button", name="Redrive 3").click()
     expect(page.get_by_text("3 dead letters redriven")).to_be_visible()
-    assert [body["ids"] for body in sent if not body.get("dry_run")] == [shown]
+    assert [body["ids"] for body in bodies if not body.get("dry_run")] == [shown]
     left = ops(running, "dead-letters")["data"]
     assert [item["payment_id"] for item in left] == [late]
 

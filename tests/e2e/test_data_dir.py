@@ -160,9 +160,9 @@ def test_a_data_dir_without_the_right_to_write_is_said_in_a_sentence(start, fold
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"STRIPE_WEBHOOK_SECRET": "whsec_1"}', "null"])
 def test_a_damaged_file_of_secrets_is_named_with_what_to_do(start, folder, content):
-    kept = folder / ".data" / "sandbox" / "sandbox-secrets.json"
-    kept.parent.mkdir(parents=True)
-    kept.write_text(content)
+    file = folder / ".data" / "sandbox" / "sandbox-secrets.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(content)
     run = start()
     assert run.ended() == 2
     assert "sandbox-secrets.json is damaged. Remove it" in run.output

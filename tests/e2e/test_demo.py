@@ -12,8 +12,10 @@ pytestmark = pytest.mark.xdist_group("open service")
 
 
 def test_the_demo_tells_the_whole_story_of_a_running_service(open_service):
-    done = demo(DATA_DIR=str(open_service.log.parent / "data"))
-    assert done.returncode == 0, done.stdout + done.stderr + open_service.log.read_text()[-3000:]
+    completed = demo(DATA_DIR=str(open_service.log.parent / "data"))
+    assert completed.returncode == 0, (
+        completed.stdout + completed.stderr + open_service.log.read_text()[-3000:]
+    )
     for word in (
         "insufficient_funds",
         "the customer completes the challenge",
@@ -21,14 +23,14 @@ def test_the_demo_tells_the_whole_story_of_a_running_service(open_service):
         "the event service received refund.succeeded (signature valid)",
         "delivery_attempt",
     ):
-        assert word in done.stdout
+        assert word in completed.stdout
 
 
 def test_without_a_service_the_demo_says_what_to_start(tmp_path):
-    done = demo(DATA_DIR=str(tmp_path), SANDBOX_PORT="9")
-    assert done.returncode == 1
-    assert "make run" in done.stderr
-    assert "Traceback" not in done.stderr
+    completed = demo(DATA_DIR=str(tmp_path), SANDBOX_PORT="9")
+    assert completed.returncode == 1
+    assert "make run" in completed.stderr
+    assert "Traceback" not in completed.stderr
 
 
 def demo(**environment):

@@ -89,12 +89,12 @@ RUN_HERE = (
 
 
 def test_every_command_is_run_here_or_in_the_test_named() -> None:
-    known = [*RUN_HERE, *(beginning for beginning, _, _ in ELSEWHERE)]
+    beginnings = [*RUN_HERE, *(beginning for beginning, _, _ in ELSEWHERE)]
     curls = ("curl https://billing.example.com/health/ready",)
     unknown = {
         (command.page, command.text)
         for command in everything()
-        if not command.text.startswith(tuple(known)) and command.text not in (*NOBODY, *curls)
+        if not command.text.startswith(tuple(beginnings)) and command.text not in (*NOBODY, *curls)
     }
     assert unknown == set()
 
@@ -108,10 +108,10 @@ def test_the_test_named_is_there_and_is_about_it(beginning: str, test: str, word
 @pytest.mark.parametrize("command", texts("make "))
 def test_every_target_of_make_is_there(command: str) -> None:
     words = [word for word in command.split() if "=" in word or command.split().index(word) < 2]
-    done = subprocess.run(
+    completed = subprocess.run(
         ["make", "-n", *words[1:]], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
 
 
 @pytest.mark.parametrize("command", texts("bin/"))
@@ -133,10 +133,10 @@ def test_what_needs_no_service_runs_as_it_stands(command: str) -> None:
     if command.startswith("bin/stripe-cli"):
         pytest.skip("run by tests/e2e/test_readme_story.py")
     environment = os.environ | {"PYTHON": sys.executable}
-    done = subprocess.run(
+    completed = subprocess.run(
         ["bash", "-ec", command], cwd=ROOT, env=environment, capture_output=True, check=False
     )
-    assert (done.returncode, bool(done.stdout)) == (0, True)
+    assert (completed.returncode, bool(completed.stdout)) == (0, True)
 
 
 # Commands for a running service.
@@ -204,10 +204,10 @@ def test_every_command_of_billing_does_what_it_is_named_for(
     if "--dry-run" in command and "register" in command:
         expected = 0
     words = filled(command, names)
-    done = billing(running, *words)
-    if done.returncode == USAGE and NAMES_ALONE.fullmatch(command):
-        done, expected = billing(running, *words, "--help"), 0  # only the name is mentioned
-    assert done.returncode == expected, done.stdout + done.stderr
+    completed = billing(running, *words)
+    if completed.returncode == USAGE and NAMES_ALONE.fullmatch(command):
+        completed, expected = billing(running, *words, "--help"), 0  # only the name is mentioned
+    assert completed.returncode == expected, completed.stdout + completed.stderr
 
 
 def billing(running: Service, *words: str) -> subprocess.CompletedProcess[str]:
@@ -240,15 +240,15 @@ def test_the_blocks_of_shell_run_as_printed(running: Service, tmp_path: Path) ->
         if "examples/receivers" in block.text:
             run_receiver(block.text, tmp_path)
             continue
-        done = subprocess.run(
+        completed = subprocess.run(
             ["bash", "-ec", running.translated(block.text)],
             cwd=ROOT,
             capture_output=True,
             text=True,
             check=False,
         )
-        assert done.returncode == 0, block.page
-        assert '"code"' not in done.stdout, done.stdout
+        assert completed.returncode == 0, block.page
+        assert '"code"' not in completed.stdout, completed.stdout
 
 
 def run_receiver(text: str, folder: Path) -> None:

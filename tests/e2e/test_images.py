@@ -118,14 +118,14 @@ class Image:
 
     def healthy(self, **variables: str) -> bool:
         """Run the image's health check as Docker does."""
-        done = subprocess.run(
+        completed = subprocess.run(
             self.check,
             cwd=self.folder,
             env=self.environment(**variables),
             capture_output=True,
             check=False,
         )
-        return done.returncode == 0
+        return completed.returncode == 0
 
 
 @pytest.fixture
@@ -272,7 +272,7 @@ def no_json(log):
 
 
 def refusal(image, command=None, **variables):
-    done = subprocess.run(
+    completed = subprocess.run(
         [*image.entrypoint, *(command or image.command)],
         cwd=image.folder,
         env=image.environment(**variables),
@@ -280,7 +280,7 @@ def refusal(image, command=None, **variables):
         text=True,
         check=False,
     )
-    return done.returncode, done.stderr
+    return completed.returncode, completed.stderr
 
 
 def answer_of(url, process, log):

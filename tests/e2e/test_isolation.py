@@ -39,19 +39,19 @@ def pay(stage: Stage) -> str:
     return str(answer.json()["payment_intent_id"])
 
 
-def heard(stage: Stage) -> list[dict[str, Any]]:
+def notifications(stage: Stage) -> list[dict[str, Any]]:
     """List the accepted notifications, as they were sent."""
     answer = requests.get(f"{stage.receiver}/notifications", timeout=10)
     return [one["body"] for one in answer.json()["data"]]
 
 
 def settled(stage: Stage) -> int:
-    return sum(one["type"] == "payment.settled" for one in heard(stage))
+    return sum(one["type"] == "payment.settled" for one in notifications(stage))
 
 
 def paid(stage: Stage) -> set[str]:
-    taken = [one for one in heard(stage) if one["type"] == "payment.succeeded"]
-    return {one["data"]["payment_intent_id"] for one in taken}
+    successes = [one for one in notifications(stage) if one["type"] == "payment.succeeded"]
+    return {one["data"]["payment_intent_id"] for one in successes}
 
 
 def in_hand(stage: Stage, kind: Kind) -> list[str]:
@@ -84,7 +84,7 @@ def test_a_refund_is_done_while_every_delivery_hangs(stage: Stage) -> None:
         timeout=30,
     )
     assert (answer.status_code, answer.json()["status"]) == (200, "succeeded")
-    assert not heard(stage), "the event service took something first: this proves nothing"
+    assert not notifications(stage), "the event service took something first: this proves nothing"
 
 
 @pytest.mark.long

@@ -65,8 +65,8 @@ def test_the_retry_after_a_kill_gives_the_first_payment(valkey_url: str, tmp_pat
 
         parts.start("api-again", "api")
         answered = pay_as_a_good_client(parts.url, 0)
-        (made,) = payments_at_stripe(parts)
-        assert answered == made["id"]
+        (payment,) = payments_at_stripe(parts)
+        assert answered == payment["id"]
         wait_until(
             lambda: parts.notifications_of("payment.succeeded") == [answered], "it is told once"
         )

@@ -70,8 +70,8 @@ def test_no_process_holds_what_is_anothers(tmp_path: Path) -> None:
     secrets["SANDBOX_WEBHOOK_SECRET"] = secrets["STRIPE_WEBHOOK_SECRET"]  # shared by both
     for name, texts in environments.items():
         own = GIVEN.get(name, frozenset())
-        known = {secrets[variable] for variable in own}
+        own_values = {secrets[variable] for variable in own}
         for text in texts:
             assert all(secrets[variable] in text for variable in own), name
-            shown = [v for v, value in secrets.items() if value in text and value not in known]
+            shown = [v for v, value in secrets.items() if value in text and value not in own_values]
             assert shown == [], f"{name} holds {shown}"

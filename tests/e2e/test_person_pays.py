@@ -22,7 +22,7 @@ def running(open_service: Service) -> Service:
 
 def test_from_the_checkout_page_to_the_notification(page: Page, running: Service) -> None:
     stripe = Api(running.url("SANDBOX_PORT"), "sk_test_person_0123456789")
-    session = stripe.made(
+    session = stripe.make(
         "/v1/checkout/sessions",
         {
             "mode": "payment",

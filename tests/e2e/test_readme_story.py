@@ -37,14 +37,14 @@ def commands(*headings: str) -> list[str]:
 def test_the_curl_commands_work_as_printed(running: Service, tmp_path: Path) -> None:
     blocks = commands("Pay", "Read and verify", "Refund", "See what the event service received")
     script = running.translated("set -e\n" + "\n".join(blocks))
-    done = subprocess.run(
+    completed = subprocess.run(
         ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     payment = json.loads((tmp_path / "payment.json").read_text())
     refund = json.loads((tmp_path / "refund.json").read_text())
     assert payment["success"] is True
     assert (refund["status"], refund["amount"]) == ("succeeded", 400)
-    assert done.stdout.count('"verified":true') == 2
+    assert completed.stdout.count('"verified":true') == 2
     notifications = running.notifications_of(
         payment["payment_intent_id"], "payment.succeeded", "refund.succeeded"
     )
@@ -78,11 +78,11 @@ def test_the_real_stripe_cli_reaches_the_event_service(running: Service, tmp_pat
     before = len(running.notifications())
     (block,) = commands("Use Stripe's own command line")
     script = running.translated("set -e\n" + block)
-    done = subprocess.run(
+    completed = subprocess.run(
         ["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert '"id": "pm_' in done.stdout
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    assert '"id": "pm_' in completed.stdout
 
     def types() -> list[str]:
         notifications = [item["type"] for item in running.notifications()[before:]]

@@ -64,10 +64,10 @@ def notified_payments(stage: Stage) -> set[str]:
 
 
 def deliveries(stage: Stage) -> list[Json]:
-    sent: list[Json] = requests.get(f"{stage.sandbox}/_sandbox/books", timeout=10).json()[
+    of_webhook: list[Json] = requests.get(f"{stage.sandbox}/_sandbox/books", timeout=10).json()[
         "deliveries"
     ]
-    return sent
+    return of_webhook
 
 
 def now_ms(stage: Stage) -> int:
@@ -140,8 +140,8 @@ def test_a_webhook_that_cannot_be_recorded_is_refused_and_processed_when_it_come
     payment = pay_at_stripe(stage)
 
     def answers() -> list[int | None]:
-        sent = deliveries(stage)[before:]
-        return [attempt["status"] for delivery in sent for attempt in delivery["attempts"]]
+        later = deliveries(stage)[before:]
+        return [attempt["status"] for delivery in later for attempt in delivery["attempts"]]
 
     wait_until(lambda: 503 in answers(), "the webhook is refused", PATIENCE_SECONDS)
     assert set(answers()) <= {503, None}

@@ -17,8 +17,8 @@ KEYS = {"API_KEYS": "shop:key-of-another-window-7f3a", "OPERATOR_KEYS": "ann:ope
 
 def bare(folder: Path) -> dict[str, str]:
     """Return the environment of a new window, with DATA_DIR only."""
-    known = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return known | {"DATA_DIR": str(folder / "data"), "PYTHON": sys.executable}
+    variables = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return variables | {"DATA_DIR": str(folder / "data"), "PYTHON": sys.executable}
 
 
 @pytest.mark.slow
@@ -26,7 +26,7 @@ def bare(folder: Path) -> dict[str, str]:
 def test_the_tools_beside_a_run_use_its_keys_and_ports(tmp_path: Path) -> None:
     with service(tmp_path, **KEYS):
         for command in ([str(ROOT / "billing"), "queues"], [sys.executable, "-m", "local.demo"]):
-            done = subprocess.run(
+            completed = subprocess.run(
                 command,
                 cwd=ROOT,
                 env=bare(tmp_path),
@@ -35,7 +35,7 @@ def test_the_tools_beside_a_run_use_its_keys_and_ports(tmp_path: Path) -> None:
                 check=False,
                 timeout=100,
             )
-            assert done.returncode == 0, done.stdout + done.stderr
+            assert completed.returncode == 0, completed.stdout + completed.stderr
         wrong = bare(tmp_path) | {"OPERATOR_KEYS": "a-key-that-this-shell-names"}
         refused = subprocess.run(
             [str(ROOT / "billing"), "queues"], env=wrong, capture_output=True, check=False

@@ -43,7 +43,7 @@ def shop() -> Iterator[Receiver]:
 @pytest.fixture
 def checkout(api: Api, shop: Receiver) -> Iterator[Any]:
     """Open checkouts, and receive their webhooks; `secret` verifies them."""
-    endpoint = api.made(
+    endpoint = api.make(
         "/v1/webhook_endpoints", {"url": shop.url + "/hook", "enabled_events[]": "*"}
     )
 
@@ -58,7 +58,7 @@ def checkout(api: Api, shop: Receiver) -> Iterator[Any]:
             "line_items[0][quantity]": 2,
         }
         pairs = [("payment_method_types[]", kind) for kind in types or ("card",)]
-        session = api.made("/v1/checkout/sessions", [*form.items(), *pairs])
+        session = api.make("/v1/checkout/sessions", [*form.items(), *pairs])
         return session | {"secret": endpoint["secret"]}
 
     yield make
@@ -93,8 +93,8 @@ def test_a_person_pays_with_3d_secure_and_the_shop_is_told(
     page.get_by_role("button", name="Complete authentication").click()
     expect(page.get_by_role("heading", name="Back in the shop")).to_be_visible()
     assert parse_qs(urlsplit(page.url).query) == {"session": [session["id"]]}
-    done = api.find(f"/v1/checkout/sessions/{session['id']}")
-    assert (done["status"], done["payment_status"]) == ("complete", "paid")
+    complete_session = api.find(f"/v1/checkout/sessions/{session['id']}")
+    assert (complete_session["status"], complete_session["payment_status"]) == ("complete", "paid")
     text = wait_until(
         lambda: [d for d in shop.deliveries if d.event["type"] == "checkout.session.completed"],
         "the shop to be told",
@@ -126,13 +126,13 @@ def test_a_typed_card_pays_and_its_number_is_nowhere(
     assert "4000000000000002" not in page.content().replace(" ", "")
     enter(page, "5555555555554444")
     expect(page.get_by_role("heading", name="Back in the shop")).to_be_visible()
-    done = api.find(
+    complete_session = api.find(
         f"/v1/checkout/sessions/{session['id']}", {"expand[]": "payment_intent.payment_method"}
     )
-    method = done["payment_intent"]["payment_method"]
+    method = complete_session["payment_intent"]["payment_method"]
     assert (method["card"]["brand"], method["card"]["last4"]) == ("mastercard", "4444")
     assert method["billing_details"]["email"] == "jenny@example.com"
-    page.goto(f"{url}/payments/{done['payment_intent']['id']}")
+    page.goto(f"{url}/payments/{complete_session['payment_intent']['id']}")
     assert "5555555555554444" not in page.content()
 
 
@@ -213,7 +213,7 @@ def test_the_dashboard_disputes_a_payment(page: Page, api: Api, url: str) -> Non
 
 def test_the_dashboard_fails_a_refund(page: Page, api: Api, url: str) -> None:
     intent = pay(api)
-    refund = api.made("/v1/refunds", {"payment_intent": intent["id"], "amount": 500})
+    refund = api.make("/v1/refunds", {"payment_intent": intent["id"], "amount": 500})
     page.goto(f"{url}/payments/{intent['id']}")
     page.get_by_role("button", name="Fail this refund").click()
     expect(page.get_by_role("status")).to_contain_text("failed")

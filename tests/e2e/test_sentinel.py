@@ -40,14 +40,23 @@ class Cluster:
 def cluster(folder: Path) -> Iterator[Cluster]:
     """Run a replicated Valkey with Sentinels that decide within a second."""
     first, second = free_ports(2)
-    kept = ["--appendonly", "yes", "--appendfsync", "always", "--bind", "127.0.0.1", "--save", ""]
+    options = [
+        "--appendonly",
+        "yes",
+        "--appendfsync",
+        "always",
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+    ]
     with ExitStack() as stack:
         for name in ("one", "two"):
             (folder / name).mkdir()
         primary = stack.enter_context(
-            process(SERVER, "--port", str(first), "--dir", str(folder / "one"), *kept)
+            process(SERVER, "--port", str(first), "--dir", str(folder / "one"), *options)
         )
-        replica = ["--port", str(second), "--dir", str(folder / "two"), *kept]
+        replica = ["--port", str(second), "--dir", str(folder / "two"), *options]
         stack.enter_context(
             process(SERVER, *replica, "--replicaof", "127.0.0.1", str(first), log=folder / "log")
         )
@@ -187,13 +196,13 @@ def test_a_failover_leaves_no_caller_in_the_dark_and_misleads_no_receiver(tmp_pa
 
         wait_until(lambda: not unknown(), "each refund that was accepted is known and made")
         wait_until(lambda: len(parts.notifications_of("refund.succeeded")) >= 60, "each is told")
-        sent: dict[tuple[str, int], set[str]] = {}
+        ids_by_place: dict[tuple[str, int], set[str]] = {}
         numbers: dict[str, set[int]] = {}
         for item in requests.get(f"{parts.receiver}/notifications", timeout=5).json()["data"]:
             body = item["body"]
             where = (str(body["data"]["payment_intent_id"]), int(body["sequence"]))
-            sent.setdefault(where, set()).add(item["id"])
+            ids_by_place.setdefault(where, set()).add(item["id"])
             numbers.setdefault(item["id"], set()).add(int(body["sequence"]))
-    assert [where for where, ids in sent.items() if len(ids) > 1] == []
+    assert [where for where, ids in ids_by_place.items() if len(ids) > 1] == []
     assert [one for one, items in numbers.items() if len(items) > 1] == []
     (tmp_path / "seconds-of-503").write_text(f"{max(waited for _, waited in jobs):.1f}")

@@ -62,15 +62,15 @@ def service() -> Iterator[tuple[Stage, Relay]]:
 def test_whoever_is_slow_holds_nobody_up(
     service: tuple[Stage, Relay], trouble: Trouble, ill: set[str]
 ) -> None:
-    seen = probe(*service, trouble, SECONDS)
-    for name, stage in seen.items():
+    stages = probe(*service, trouble, SECONDS)
+    for name, stage in stages.items():
         assert stage.seconds, name
         if name not in ill:
             assert not stage.failures, (name, stage.failures)
             assert stage.p99 < QUICK_SECONDS, (name, str(stage))
     if ill is NEEDS_REDIS:
         # Stripe is answered 503 in time, so that it sends the event again.
-        assert seen["webhook"].p99 < REDIS_ANSWER_SECONDS, str(seen["webhook"])
+        assert stages["webhook"].p99 < REDIS_ANSWER_SECONDS, str(stages["webhook"])
 
 
 @pytest.fixture
@@ -86,8 +86,8 @@ def stage_and_redis() -> Iterator[tuple[Stage, Relay]]:
 def test_no_request_fails_when_the_service_is_replaced_or_stopped(
     stage_and_redis: tuple[Stage, Relay], trouble: Trouble
 ) -> None:
-    seen = probe(*stage_and_redis, trouble, SECONDS)
-    for name, stage in seen.items():
+    stages = probe(*stage_and_redis, trouble, SECONDS)
+    for name, stage in stages.items():
         assert stage.seconds, name
         assert not stage.failures, (name, stage.failures)
 
@@ -136,10 +136,11 @@ def test_what_has_begun_is_finished_when_the_service_is_stopped(
     for payer in payers:
         payer.start()
     authorization = {"Authorization": "Bearer sk_test_chaos"}
-    made = f"{stage.sandbox}/v1/payment_intents?limit=100"
+    payments_url = f"{stage.sandbox}/v1/payment_intents?limit=100"
     wait_until(
         lambda: (
-            len(requests.get(made, headers=authorization, timeout=5).json()["data"]) == len(payers)
+            len(requests.get(payments_url, headers=authorization, timeout=5).json()["data"])
+            == len(payers)
         ),
         "Stripe has all of them in hand",
         PATIENCE_SECONDS,

@@ -53,7 +53,7 @@ def test_a_redis_that_is_not_there_yet_is_said_once_and_waited_for(tmp_path):
 def test_a_damaged_state_file_is_named_with_what_to_do(module, variables, content, tmp_path):
     state = tmp_path / "state"
     state.write_text(content)
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-m", module],
         cwd=ROOT,
         env={name: value.replace("state", str(state)) for name, value in variables.items()},
@@ -62,10 +62,10 @@ def test_a_damaged_state_file_is_named_with_what_to_do(module, variables, conten
         check=False,
         timeout=30,
     )
-    assert done.returncode == 2, done.stderr
-    assert str(state) in done.stderr
-    assert "Remove it" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert completed.returncode == 2, completed.stderr
+    assert str(state) in completed.stderr
+    assert "Remove it" in completed.stderr
+    assert "Traceback" not in completed.stderr
 
 
 def test_a_line_that_a_kill_cut_off_is_no_damage(tmp_path):

@@ -18,7 +18,7 @@ from shared.work.batches import PLACES_A_STATE, Batches, NewBatch, batch_id, mem
 from shared.work.kinds import EVENTS, REFUNDS
 from shared.work.refund_jobs import job_of_key
 from tests.explore.actors import PeerCall, Place, Spec
-from tests.explore.events import made
+from tests.explore.events import raw_event
 from tests.explore.invariants import demand
 from tests.explore.refunds import REFUND
 from tests.explore.search import IDLE, Budget, Option, State
@@ -30,7 +30,7 @@ from worker import refund_batches
 
 Json = dict[str, Any]
 PAYMENTS = ("pi_1", "pi_2")
-RAW = [made(f"evt_{one}", "payment_intent.succeeded", id=one) for one in PAYMENTS]
+RAW = [raw_event(f"evt_{one}", "payment_intent.succeeded", id=one) for one in PAYMENTS]
 BATCH = batch_id("shop", "key")
 TERMS = dict.fromkeys(("percent", "amount", "keep_fee", "currency", "event_id", "reason"))
 FIELDS = {"terms": json.dumps(TERMS | {"metadata": {}}), "caller": "shop", "account": ""}
@@ -44,7 +44,7 @@ TURNS: dict[str, Callable[[BatchPath], Response]] = {
 MOST_TRIES = 3
 # Types of the notifications about a batch itself.
 TOLD_OF = ("state", "paused_reason", CLOSED)
-MADE = (MemberState.REFUNDED,)
+REFUND_STATES = (MemberState.REFUNDED,)
 NOT_MADE = (MemberState.FAILED, MemberState.LEFT_OUT, MemberState.NOT_BEGUN)
 
 
@@ -150,7 +150,7 @@ class BatchOfTwo(Service):
             [name] = json.loads(call.args)
             yield option("shown", self._refund(name), state.world)
         if call.name == "events":
-            yield option("listed", ledger.made, state.world)
+            yield option("listed", ledger.objects, state.world)
         if call.name == "balance":
             yield option("enough", ENOUGH, state.world)
             yield option("nothing left", NOTHING_LEFT, state.world, "faults")
@@ -162,10 +162,10 @@ class BatchOfTwo(Service):
         super().check(state)
         view, ledger = self.view(state), Ledger.of(state.world[1])
         for one in self.payments:
-            names = [name for name, key in ledger.made if job_of_key(key) in _jobs(one)]
+            names = [name for name, key in ledger.objects if job_of_key(key) in _jobs(one)]
             demand(len(names) <= 1, 24, f"of {one} the batch made the refunds {names}")
             member = members(view)[one]
-            if member.state in MADE:
+            if member.state in REFUND_STATES:
                 demand([member.refund_id] == names, 24, f"{one} is {member.state} by {names}")
             if member.state in NOT_MADE:
                 demand(not names, 24, f"{one} is {member.state} and has the refund {names}")
@@ -233,8 +233,8 @@ def record(view: View) -> BatchRecord:
 
 def members(view: View) -> dict[str, Member]:
     """Read its members."""
-    kept = view.read(KEYS.batch_members(BATCH)) or {}
-    return {one: Member.of(json.loads(text)) for one, text in kept.items()}
+    texts = view.read(KEYS.batch_members(BATCH)) or {}
+    return {one: Member.of(json.loads(text)) for one, text in texts.items()}
 
 
 def _jobs(payment: str) -> list[str]:

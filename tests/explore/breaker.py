@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 from shared.work.kinds import EVENTS, NOTIFICATIONS
 from tests.explore.actors import Place, Spec
-from tests.explore.events import made
+from tests.explore.events import raw_event
 from tests.explore.invariants import demand
 from tests.explore.search import Budget, State
 from tests.explore.service import Service, event_of
@@ -19,7 +19,7 @@ from tests.explore.views import KEYS
 # Payments whose notifications wait; in this search the same number of failures opens the breaker.
 PAYMENTS = ("pi_1", "pi_2")
 THRESHOLD = 2
-RAW = [made(f"evt_{one}", "payment_intent.succeeded", id=one) for one in PAYMENTS]
+RAW = [raw_event(f"evt_{one}", "payment_intent.succeeded", id=one) for one in PAYMENTS]
 
 
 class Breaker(Service):

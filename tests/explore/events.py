@@ -25,7 +25,7 @@ Json = dict[str, Any]
 PAYMENT = "pi_1"
 
 
-def made(event_id: str, event_type: str, **changes: Any) -> Json:
+def raw_event(event_id: str, event_type: str, **changes: Any) -> Json:
     """Make an event of the payment from a fixture."""
     raw: Json = json.loads((FOLDER / f"{event_type}.json").read_text())
     raw |= {"id": event_id, "request": {"id": None, "idempotency_key": None}}
@@ -36,10 +36,10 @@ def made(event_id: str, event_type: str, **changes: Any) -> Json:
     return raw
 
 
-PAID = made("evt_paid", "payment_intent.succeeded")
+PAID = raw_event("evt_paid", "payment_intent.succeeded")
 # The same fact again, as from a second endpoint or in another API version.
 PAID_TWIN = {**deepcopy(PAID), "id": "evt_twin"}
-REVIEWED = made("evt_review", "review.opened", charge=None)
+REVIEWED = raw_event("evt_review", "review.opened", charge=None)
 
 
 class Events(Service):
@@ -82,12 +82,12 @@ class Events(Service):
             if item.get("state") == "processed" or "redriven_at" in item
         ]
         payment = view.read(KEYS.payment(PAYMENT)) or {}
-        known, settled_facts = payment.get("known", "{}"), self._facts_of(tuple(settled))
-        same = self._compared.get((known, settled_facts))
+        state_text, settled_facts = payment.get("known", "{}"), self._facts_of(tuple(settled))
+        same = self._compared.get((state_text, settled_facts))
         if same is None:
-            same = json.loads(known).get("subjects", {}) == json.loads(settled_facts)
-            self._compared[known, settled_facts] = same
-        demand(same, 14, f"{PAYMENT} is known as {known}, its events say {settled_facts}")
+            same = json.loads(state_text).get("subjects", {}) == json.loads(settled_facts)
+            self._compared[state_text, settled_facts] = same
+        demand(same, 14, f"{PAYMENT} is known as {state_text}, its events say {settled_facts}")
 
     def _facts_of(self, events: tuple[str, ...]) -> str:
         """Return the state of the payment's subjects after these events, as JSON text."""

@@ -17,7 +17,7 @@ from api.parts import EXTENSION, Parts
 from api.payment import _charge
 from tests.conftest import make_settings
 from tests.explore.actors import PeerCall, Place, Spec
-from tests.explore.events import made
+from tests.explore.events import raw_event
 from tests.explore.invariants import demand
 from tests.explore.search import IDLE, Budget, Option, State
 from tests.explore.service import Service
@@ -26,7 +26,7 @@ from tests.explore.views import View
 
 # One caller with two API keys, as during a rotation.
 API_KEYS = {"old": "old_key_0123456789", "new": "new_key_0123456789"}
-INTENT = made("evt_paid", "payment_intent.succeeded", latest_charge=None)["data"]["object"]
+INTENT = raw_event("evt_paid", "payment_intent.succeeded", latest_charge=None)["data"]["object"]
 FINAL = (200, 402)
 DAY_MS = 24 * 3_600_000 + 1_000
 
@@ -102,7 +102,7 @@ class Idempotency(Service):
             [name] = json.loads(call.args)
             yield option("shown", INTENT | {"id": name}, state.world)
         else:
-            yield option("listed", ledger.made, state.world)
+            yield option("listed", ledger.objects, state.world)
 
     def ended(self, state: State, place: Place) -> tuple[Any, ...]:
         """Record each final answer to a caller."""
@@ -118,7 +118,7 @@ class Idempotency(Service):
 
     def check(self, state: State) -> None:
         answers, ledger = state.world[0], Ledger.of(state.world[1])
-        demand(len(ledger.made) <= 1, 19, f"one key made the payments {ledger.made}")
+        demand(len(ledger.objects) <= 1, 19, f"one key made the payments {ledger.objects}")
         demand(len(answers) <= 1, 20, f"one key was given the answers {answers}")
 
     def check_goal(self, view: View) -> None:

@@ -10,7 +10,7 @@ from shared.refund_metadata import FIELD
 from shared.work.kinds import EVENTS, REFUNDS
 from shared.work.refund_jobs import RefundJobs, RefundRequest, stripe_key
 from tests.explore.actors import PeerCall, Spec
-from tests.explore.events import PAYMENT, made
+from tests.explore.events import PAYMENT, raw_event
 from tests.explore.invariants import demand
 from tests.explore.search import Budget, Option, State
 from tests.explore.service import Service, event_of
@@ -21,9 +21,11 @@ Json = dict[str, Any]
 JOB = f"rr_{'0' * 32}"
 REFUND = {"object": "refund", "amount": 300, "currency": "sgd", "payment_intent": PAYMENT}
 DAY_MS = 24 * 3_600_000 + 1_000
-HEARD = made("evt_refund", "refund.created", id="re_1", charge=None, metadata={FIELD: JOB})
-HEARD["request"]["idempotency_key"] = stripe_key(JOB)
-HEARD["data"]["object"] |= {"status": "succeeded", "balance_transaction": None}
+REFUND_EVENT = raw_event(
+    "evt_refund", "refund.created", id="re_1", charge=None, metadata={FIELD: JOB}
+)
+REFUND_EVENT["request"]["idempotency_key"] = stripe_key(JOB)
+REFUND_EVENT["data"]["object"] |= {"status": "succeeded", "balance_transaction": None}
 
 
 class Refunds(Service):
@@ -52,7 +54,7 @@ class Refunds(Service):
 
     def begins(self, state: State) -> Iterator[tuple[int, str, Spec, str]]:
         yield self.workers, "a caller asks", Spec("ask", (), ""), "asks"
-        made_one = Ledger.of(state.world[1]).made
+        made_one = Ledger.of(state.world[1]).objects
         for begun in super().begins(state):
             if begun[2].name != "record" or made_one:
                 yield begun
@@ -71,7 +73,7 @@ class Refunds(Service):
             [name] = json.loads(call.args)
             yield option("shown", {**REFUND, "id": name, "status": "succeeded"}, state.world)
         if call.name == "events":
-            yield option("listed", ledger.made, state.world)
+            yield option("listed", ledger.objects, state.world)
         if call.name == "payment":
             yield option("shown", PAID_INTENT, state.world)
 
@@ -82,11 +84,11 @@ class Refunds(Service):
     def check(self, state: State) -> None:
         super().check(state)
         view, ledger = self.view(state), Ledger.of(state.world[1])
-        demand(len(ledger.made) <= 1, 17, f"one job made the refunds {ledger.made}")
+        demand(len(ledger.objects) <= 1, 17, f"one job made the refunds {ledger.objects}")
         job = view.item(REFUNDS, JOB)
         if job.get("state") == "finished":
             refund_ids = [job[name] for name in ("refund_id",) if name in job]
-            true = [name for name, _ in ledger.made]
+            true = [name for name, _ in ledger.objects]
             demand(
                 refund_ids == true,
                 18,
@@ -99,7 +101,7 @@ class Refunds(Service):
         demand(ended, 13, f"the job is {job.get('state')}")
 
 
-PAID_INTENT = made("evt_paid", "payment_intent.succeeded")["data"]["object"]
+PAID_INTENT = raw_event("evt_paid", "payment_intent.succeeded")["data"]["object"]
 
 
 class RefundsHeard(Refunds):
@@ -111,8 +113,8 @@ class RefundsHeard(Refunds):
     wide = Budget(asks=2, faults=2, ticks=3, deaths=1, breaks=1, days=1, repeats=1)
 
     def __init__(self) -> None:
-        self.events = [event_of(HEARD)]
+        self.events = [event_of(REFUND_EVENT)]
         super().__init__()
 
     def body(self, event_id: str) -> str:
-        return json.dumps(HEARD)
+        return json.dumps(REFUND_EVENT)

@@ -144,7 +144,7 @@ class Search:
         self._canon: dict[tuple[int, int], int] = {}
         self._texts: dict[str, int] = {repr(None): NOTHING}
         self._places: dict[tuple[int, int], int] = {}
-        self._seen: dict[tuple[Any, ...], None] = {}
+        self._states: dict[tuple[Any, ...], None] = {}
         self._ends: set[tuple[Any, ...]] = set()
         self._parents: list[tuple[int, str]] = []
 
@@ -196,9 +196,9 @@ class Search:
     ) -> bool:
         """Store a new state and check it; return False when it breaks an invariant."""
         key = self._key(step.state)
-        if key in self._seen:
+        if key in self._states:
             return True
-        self._seen[key] = None
+        self._states[key] = None
         parent, depth = at
         self._parents.append((parent, step.label))
         report.states += 1
@@ -312,8 +312,8 @@ class Search:
                 after = self._spent(state, option.cost)
                 if after is not None:
                     words = f"{begun}{name} {call.name} {call.args}: {option.label}"
-                    heard = replace(after, world=option.world)
-                    yield Step(words, self._moved(heard, slot, number, option.answer))
+                    state_after = replace(after, world=option.world)
+                    yield Step(words, self._moved(state_after, slot, number, option.answer))
         elif call is not None:
             yield from self._calls(state, slot, number, begun)
         if not begun and (dead := self._spent(state, "deaths")) is not None:

@@ -30,7 +30,7 @@ TOKENS = re.compile(r"any-\w")
 LETTERS = "abcdefghijklmnop"
 KIND_OF = {"evt": EVENTS, "rr": REFUNDS, "ntf": NOTIFICATIONS}
 NO_ANSWER = {"error": "no answer"}
-TAKEN, ILL, UNHEARD, GONE = (
+SUCCESS, ILL, SILENCE, GONE = (
     {},
     {"failure": "status", "status": 503},
     {"failure": "no_answer_in_time"},
@@ -127,9 +127,9 @@ class Service:
                 yield idle[0], "begins", Spec("work", (kind.name, one), self.token(state)), ""
         outside = self.workers
         for event in self.events:
-            known = view.item(EVENTS, event.id)
+            record = view.item(EVENTS, event.id)
             spec = Spec("record", (event.id,), "")
-            yield outside, "Stripe sends", spec, "repeats" if known else ""
+            yield outside, "Stripe sends", spec, "repeats" if record else ""
         for kind in self.kinds:
             if any(at <= state.now_ms for at in view.due(kind).values()):
                 yield outside + 1, "begins", Spec("sweep", (kind.name,), ""), "sweeps"
@@ -158,7 +158,7 @@ class Service:
         call = place.call
         assert isinstance(call, PeerCall)
         if self.is_late(state, place):
-            answer = UNHEARD if call.name == "post" else NO_ANSWER
+            answer = SILENCE if call.name == "post" else NO_ANSWER
             yield Option("not sent: its deadline has passed", json.dumps(answer), state.world)
         elif call.name == "post":
             yield from self._post(state, *json.loads(call.args))
@@ -176,19 +176,19 @@ class Service:
         raise NotImplementedError
 
     def _post(self, state: State, notification: str, sequence: int) -> Iterator[Option]:
-        taken = state.world[0]
-        heard = taken if notification in taken else (*taken, notification)
+        received_ids = state.world[0]
+        ids_after = received_ids if notification in received_ids else (*received_ids, notification)
         view, rest = self.view(state), state.world[1:]
         payment_id = view.item(NOTIFICATIONS, notification).get("payment_id")
         for one, item in view.notifications.items():
             if item.get("payment_id") == payment_id and int(item["sequence"]) < sequence:
-                ended = item["state"] not in OPEN or one in taken or "redriven_at" in item
+                ended = item["state"] not in OPEN or one in received_ids or "redriven_at" in item
                 invariants.demand(
                     ended, 11, f"{notification} is sent before {one}, which is earlier"
                 )
-        yield Option("taken", json.dumps(TAKEN), (heard, *rest))
+        yield Option("taken", json.dumps(SUCCESS), (ids_after, *rest))
         yield Option("ill", json.dumps(ILL), state.world, "faults")
-        yield Option("taken, no answer", json.dumps(UNHEARD), (heard, *rest), "faults")
+        yield Option("taken, no answer", json.dumps(SILENCE), (ids_after, *rest), "faults")
         yield Option("gone", json.dumps(GONE), state.world, "faults")
 
     def ended(self, state: State, place: Place) -> tuple[Any, ...]:

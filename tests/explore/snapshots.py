@@ -177,8 +177,8 @@ class Snapshots:
             item = dict.get(keys, name.encode())
             if item and name.endswith(QUEUES):
                 rung += [_rung_for(message) for message in item.value]
-            kept = item and not name.endswith(FORGOTTEN)
-            after = self.number(_frozen(item) if kept else None)
+            remains = item and not name.endswith(FORGOTTEN)
+            after = self.number(_frozen(item) if remains else None)
             if after != number:
                 writes[place] = after
         return Effect(answer, tuple(writes.items()), tuple(rung))
@@ -235,16 +235,16 @@ def _thawed(value: Value) -> Item:
 
 
 def _hash(content: tuple[tuple[str, str], ...]) -> Hash:
-    made = Hash()
-    made._values = {name.encode(): text.encode() for name, text in content}
-    return made
+    whole = Hash()
+    whole._values = {name.encode(): text.encode() for name, text in content}
+    return whole
 
 
 def _sorted_set(content: tuple[tuple[str, float], ...]) -> ZSet:
-    made = ZSet()
+    whole = ZSet()
     for member, score in content:
-        made.add(member.encode(), score)
-    return made
+        whole.add(member.encode(), score)
+    return whole
 
 
 def _text_pairs(pairs: Any) -> tuple[tuple[str, str], ...]:

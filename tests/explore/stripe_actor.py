@@ -32,7 +32,7 @@ ERRORS: dict[str, BillingError] = {
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredAnswer:
     """The answer that Stripe stores under an idempotency key, and its time."""
 
     key: str
@@ -44,8 +44,8 @@ class Kept:
 class Ledger:
     """The objects that Stripe made, by the key of their request, and the stored answers."""
 
-    made: tuple[tuple[str, str], ...] = ()
-    kept: tuple[Kept, ...] = ()
+    objects: tuple[tuple[str, str], ...] = ()
+    stored_answers: tuple[StoredAnswer, ...] = ()
 
     def frozen(self) -> tuple[Any, ...]:
         """Convert it to a part of a state's world."""
@@ -54,26 +54,28 @@ class Ledger:
     @classmethod
     def of(cls, world: Any) -> Ledger:
         """Read it from a state's world."""
-        made, kept = world
-        return cls(made, tuple(Kept(*one) for one in kept))
+        objects, stored_answers = world
+        return cls(objects, tuple(StoredAnswer(*one) for one in stored_answers))
 
     def answers(self, key: str, now_ms: int, prefix: str) -> Iterator[tuple[str, Ledger, str]]:
         """List the outcomes of a request that makes an object: description, ledger, cost."""
-        known = [one for one in self.kept if one.key == key and now_ms - one.at_ms < FORGETS_MS]
-        if known:
-            yield known[0].answer, self, ""
+        stored = [
+            one for one in self.stored_answers if one.key == key and now_ms - one.at_ms < FORGETS_MS
+        ]
+        if stored:
+            yield stored[0].answer, self, ""
             return
-        others = tuple(one for one in self.kept if one.key != key)
+        others = tuple(one for one in self.stored_answers if one.key != key)
 
         def keep(answer: str) -> Ledger:
-            return replace(self, kept=(*others, Kept(key, answer, now_ms)))
+            return replace(self, stored_answers=(*others, StoredAnswer(key, answer, now_ms)))
 
-        name = f"{prefix}_{len(self.made) + 1}"
-        made = (*self.made, (name, key))
-        acted = replace(keep(name), made=made)
+        name = f"{prefix}_{len(self.objects) + 1}"
+        objects = (*self.objects, (name, key))
+        acted = replace(keep(name), objects=objects)
         yield name, acted, ""
         yield "no answer", acted, "faults"
-        yield "error 500", replace(keep("error 500"), made=made), "faults"
+        yield "error 500", replace(keep("error 500"), objects=objects), "faults"
         yield "error 500", keep("error 500"), "faults"
         yield "no answer", self, "faults"
         for refusal in self.refusals(prefix):
@@ -100,8 +102,8 @@ class Gateway:
     def events(self, _: str | None = None, **__: Any) -> Iterator[list[Json]]:
         result: list[list[str]] = self._stage.peer("events")
         yield [
-            {"request": {"idempotency_key": key}, "data": {"object": {"id": made}}}
-            for made, key in result
+            {"request": {"idempotency_key": key}, "data": {"object": {"id": name}}}
+            for name, key in result
         ]
 
     def payment(self, intent_id: str, _: str | None = None) -> Json:

@@ -79,10 +79,10 @@ class Hands:
 
     def deliver_events(self, *types: str) -> list[Json]:
         """Deliver every event Stripe made (or those of the types), oldest first."""
-        sent = [event for event in self.events() if not types or event["type"] in types]
-        for event in sent:
+        events = [event for event in self.events() if not types or event["type"] in types]
+        for event in events:
             assert self.post_event(event).status_code == 200
-        return sent
+        return events
 
     def ring(self) -> int:
         """Answer the doorbells that are in the queues now; return their number."""

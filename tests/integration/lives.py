@@ -36,8 +36,8 @@ class Stripe:
         """Call a control route of the sandbox, for what Stripe's API cannot do."""
         answer = self.api._session.post(f"{self.api.base_url}/_sandbox/{path}", json=body)
         answer.raise_for_status()
-        done: Json = answer.json()
-        return done
+        response: Json = answer.json()
+        return response
 
     def intent(self, method: str | None = "pm_card_visa", **form: Any) -> Json:
         """Make a payment intent of 10.00, and confirm it if a method is given."""
@@ -55,11 +55,11 @@ class Stripe:
         self.api.post(f"/v1/payment_intents/{intent['id']}/confirm", {"payment_method": method})
         self.wait()
 
-    def made(self, path: str, **form: Any) -> Json:
+    def make(self, path: str, **form: Any) -> Json:
         """Make an object, let some time pass, and return it as it was made."""
-        done = self.api.made(path, form)
+        result = self.api.make(path, form)
         self.wait()
-        return done
+        return result
 
     def debit(self, iban: str) -> Json:
         """Make a payment by bank debit, which is processing until time passes."""
@@ -74,7 +74,7 @@ class Stripe:
             "currency": "eur",
             "confirm": "true",
         }
-        return self.api.made("/v1/payment_intents", form | METADATA)
+        return self.api.make("/v1/payment_intents", form | METADATA)
 
     def session(self, currency: str = "sgd", **form: Any) -> Json:
         """Open a checkout for one seat of 15.00."""
@@ -88,7 +88,7 @@ class Stripe:
             "mode": "payment",
             **{f"payment_intent_data[{name[:8]}]{name[8:]}": v for name, v in METADATA.items()},
         }
-        opened = self.api.made("/v1/checkout/sessions", seat | METADATA | form)
+        opened = self.api.make("/v1/checkout/sessions", seat | METADATA | form)
         self.wait(2)
         return opened
 
@@ -98,8 +98,8 @@ class Stripe:
             "billing_details[name]": "Jenny Rosen",
             "billing_details[email]": "jenny@example.com",
         }
-        made = self.api.made("/v1/payment_methods", person | method)
-        parameters = {"payment_method": made["id"], "expected_amount": 1500}
+        payment_method = self.api.make("/v1/payment_methods", person | method)
+        parameters = {"payment_method": payment_method["id"], "expected_amount": 1500}
         self.api.post(f"/v1/payment_pages/{session['id']}/confirm", parameters)
         self.wait()
 
@@ -108,7 +108,7 @@ class Stripe:
         [answer_object] = self.api.find("/v1/disputes")["data"]
         if evidence:
             path = f"/v1/disputes/{answer_object['id']}"
-            self.made(path, **{"evidence[uncategorized_text]": evidence})
+            self.make(path, **{"evidence[uncategorized_text]": evidence})
         return dict(answer_object)
 
     def events(self) -> list[Json]:
@@ -145,23 +145,23 @@ def paid_by_debit(stripe: Stripe) -> None:
 def refunded_in_parts(stripe: Stripe) -> None:
     intent = stripe.intent("pm_card_pendingRefund")
     for amount in (300, 200):
-        stripe.made("/v1/refunds", payment_intent=intent["id"], amount=amount)
+        stripe.make("/v1/refunds", payment_intent=intent["id"], amount=amount)
 
 
 def refunded_at_once(stripe: Stripe) -> None:
     intent = stripe.intent()
     for amount in (300, 700):
-        stripe.made("/v1/refunds", payment_intent=intent["id"], amount=amount)
+        stripe.make("/v1/refunds", payment_intent=intent["id"], amount=amount)
 
 
 def refunded_in_vain(stripe: Stripe) -> None:
     intent = stripe.intent("pm_card_refundFail")
-    stripe.made("/v1/refunds", payment_intent=intent["id"], amount=400)
+    stripe.make("/v1/refunds", payment_intent=intent["id"], amount=400)
 
 
 def warned_and_refunded(stripe: Stripe) -> None:
     intent = stripe.intent("pm_card_createIssuerFraudRecord")
-    stripe.made("/v1/refunds", payment_intent=intent["id"])
+    stripe.make("/v1/refunds", payment_intent=intent["id"])
 
 
 def reviewed(stripe: Stripe) -> None:
@@ -185,7 +185,7 @@ def dispute_lost(stripe: Stripe) -> None:
 def inquiry_escalated(stripe: Stripe) -> None:
     stripe.intent("pm_card_createDisputeInquiry")
     dispute = stripe.dispute("escalate_inquiry_evidence")
-    stripe.made(f"/v1/disputes/{dispute['id']}/close")
+    stripe.make(f"/v1/disputes/{dispute['id']}/close")
 
 
 def checkout_with_debit(stripe: Stripe) -> None:
@@ -205,17 +205,17 @@ def checkout_with_card(stripe: Stripe) -> None:
 
 def checkout_expired(stripe: Stripe) -> None:
     session = stripe.session()
-    stripe.made(f"/v1/checkout/sessions/{session['id']}/expire")
+    stripe.make(f"/v1/checkout/sessions/{session['id']}/expire")
 
 
 def hold_captured(stripe: Stripe) -> None:
     intent = stripe.intent(capture_method="manual")
-    stripe.made(f"/v1/payment_intents/{intent['id']}/capture", amount_to_capture=600)
+    stripe.make(f"/v1/payment_intents/{intent['id']}/capture", amount_to_capture=600)
 
 
 def hold_canceled(stripe: Stripe) -> None:
     intent = stripe.intent(capture_method="manual")
-    stripe.made(f"/v1/payment_intents/{intent['id']}/cancel")
+    stripe.make(f"/v1/payment_intents/{intent['id']}/cancel")
 
 
 def hold_expired(stripe: Stripe) -> None:

@@ -37,7 +37,7 @@ def again(happened: Json) -> Json:
 
 def event(event_type: str, obj: Json, previous: Json | None = None, **changes: Any) -> Json:
     data: Json = {"object": obj} | ({"previous_attributes": previous} if previous else {})
-    made = {
+    defaults = {
         "id": f"evt_money{next(_numbers)}",
         "object": "event",
         "type": event_type,
@@ -46,11 +46,11 @@ def event(event_type: str, obj: Json, previous: Json | None = None, **changes: A
         "livemode": False,
         "data": data,
     }
-    return made | changes
+    return defaults | changes
 
 
 def intent(**changes: Any) -> Json:
-    made = {
+    defaults = {
         "id": "pi_1",
         "object": "payment_intent",
         "amount": 2000,
@@ -62,11 +62,11 @@ def intent(**changes: Any) -> Json:
         "latest_charge": "ch_1",
         "metadata": {"event_id": "evening"},
     }
-    return made | changes
+    return defaults | changes
 
 
 def charge(**changes: Any) -> Json:
-    made = {
+    defaults = {
         "id": "ch_1",
         "object": "charge",
         "amount": 2000,
@@ -79,11 +79,11 @@ def charge(**changes: Any) -> Json:
         "payment_intent": "pi_1",
         "metadata": {},
     }
-    return made | changes
+    return defaults | changes
 
 
 def refund(**changes: Any) -> Json:
-    made = {
+    defaults = {
         "id": "re_1",
         "object": "refund",
         "amount": 700,
@@ -95,11 +95,11 @@ def refund(**changes: Any) -> Json:
         "reason": None,
         "metadata": {},
     }
-    return made | changes
+    return defaults | changes
 
 
 def dispute(**changes: Any) -> Json:
-    made = {
+    defaults = {
         "id": "du_1",
         "object": "dispute",
         "amount": 2000,
@@ -112,7 +112,7 @@ def dispute(**changes: Any) -> Json:
         "metadata": {},
         "balance_transactions": [],
     }
-    return made | changes
+    return defaults | changes
 
 
 def notifications_of(hands: Hands, *events: Json) -> list[Json]:
@@ -132,7 +132,7 @@ def brief(bodies: list[Json], *fields: str) -> list[tuple[Any, ...]]:
 
 
 def warning(**changes: Any) -> Json:
-    made = {
+    defaults = {
         "id": "issfr_1",
         "object": "radar.early_fraud_warning",
         "actionable": True,
@@ -140,4 +140,4 @@ def warning(**changes: Any) -> Json:
         "payment_intent": "pi_1",
         "fraud_type": "made_with_stolen_card",
     }
-    return made | changes
+    return defaults | changes

@@ -29,7 +29,7 @@ PARTS = {"counter": {"_total": set()}, "gauge": {"": set()}}
 HISTOGRAM = {"_bucket": {"le"}, "_count": set(), "_sum": set()}
 
 
-def known(store: Store) -> dict[str, set[str]]:
+def labels_of_metrics(store: Store) -> dict[str, set[str]]:
     """Return the labels of every sample that a scrape may contain."""
     labels_of = dict(FOREIGN)
     for family in collected(store):
@@ -54,7 +54,7 @@ def selectors(node: Any) -> Iterator[Any]:
 def test_every_question_asks_for_what_there_is(
     real_store: Store, title: str, question: str
 ) -> None:
-    have = known(real_store)
+    have = labels_of_metrics(real_store)
     series = list(selectors(promql_parser.parse(question)))
     assert series, title
     for selector in series:

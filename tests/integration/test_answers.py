@@ -34,7 +34,7 @@ class Witness:
 
     def __init__(self, client: FlaskClient) -> None:
         self.client = client
-        self.seen: set[str] = set()
+        self.schemas_used: set[str] = set()
 
     def get(self, rule: str, status: int = 200, **query: Any) -> Json:
         """Send a GET; `{name}` in the path is filled from the query."""
@@ -60,7 +60,7 @@ class Witness:
             (schema,) = [one for one in schema["anyOf"] if one.get("type") != "null"]
         if "$ref" in schema:
             name = schema["$ref"].rpartition("/")[2]
-            self.seen.add(name)
+            self.schemas_used.add(name)
             schema = SCHEMAS[name]
         if "properties" in schema:
             assert set(value) == set(schema["properties"]), schema["title"]
@@ -98,7 +98,7 @@ def test_every_answer_has_the_fields_of_its_contract(
     of_operations(witness, payment, refund)
     of_batches(witness, hands)
     of_dead_letters(witness, hands, real_store)
-    missing = ", ".join(sorted(set(documented()) - witness.seen))
+    missing = ", ".join(sorted(set(documented()) - witness.schemas_used))
     assert not missing
 
 
@@ -160,7 +160,7 @@ def of_operations(witness: Witness, payment: str, refund: str) -> None:
 
 
 def of_dead_letters(witness: Witness, hands: Hands, store: Store) -> None:
-    _, job = dead_refund(hands, made=False)
+    _, job = dead_refund(hands, refund_exists=False)
     bury(store, "evt_dead")
     assert witness.get("/ops/dead-letters")["data"]
     witness.post("/ops/dead-letters/redrive", body={"ids": ["evt_dead"]})
@@ -188,10 +188,10 @@ def _named(schema: Any) -> Iterator[str]:
 
 def test_a_payment_is_answered_with_what_stripe_holds(hands: Hands) -> None:
     metadata = {"event_id": "7", "user_id": "u-1"}
-    made = hands.pay(metadata=metadata, customer_email="kim@example.com").get_json()
-    payment = made["payment_intent_id"]
+    first_answer = hands.pay(metadata=metadata, customer_email="kim@example.com").get_json()
+    payment = first_answer["payment_intent_id"]
     assert (
-        made.items()
+        first_answer.items()
         >= {
             "success": True,
             "status": "succeeded",
@@ -203,13 +203,15 @@ def test_a_payment_is_answered_with_what_stripe_holds(hands: Hands) -> None:
             "metadata": metadata,
         }.items()
     )
-    assert made["client_secret"].startswith(f"{payment}_secret_")
-    assert made["charge_id"].startswith("ch_")
-    assert "receipts" in made["receipt_url"] or made["receipt_url"].startswith("http")
+    assert first_answer["client_secret"].startswith(f"{payment}_secret_")
+    assert first_answer["charge_id"].startswith("ch_")
+    assert "receipts" in first_answer["receipt_url"] or first_answer["receipt_url"].startswith(
+        "http"
+    )
     (event,) = [e for e in hands.events() if e["type"] == "payment_intent.succeeded"]
-    assert made["created"] == event["data"]["object"]["created"]
+    assert first_answer["created"] == event["data"]["object"]["created"]
     read = hands.client.get(f"/api/payment/{payment}").get_json()
-    assert {name: read[name] for name in made} == made
+    assert {name: read[name] for name in first_answer} == first_answer
     verified = hands.client.post("/api/payment/verify", json={"payment_intent_id": payment})
     assert verified.get_json() == {
         "verified": True,

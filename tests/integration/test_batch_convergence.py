@@ -84,9 +84,9 @@ class Life:
             return dying(calls[0].script, lambda: run_together(store, calls)) if calls else []
 
         def dying_refund(gateway: StripeGateway, **parameters: Any) -> Json:
-            made = make(gateway, **parameters)
+            refund = make(gateway, **parameters)
             self.reach("after refund")
-            return made
+            return refund
 
         patch.setattr(Store, "run", dying_run)
         patch.setattr(Store, "run_together", dying_together)
@@ -148,9 +148,9 @@ class Life:
         return str(self._ask(ask)["batch_id"])
 
     def _post(self, batch: str, verb: str, request: tuple[str, Json | None]) -> Json:
-        return self._ask(lambda: b.post(self.hands, batch, verb, request[1]), known=(409,))
+        return self._ask(lambda: b.post(self.hands, batch, verb, request[1]), other_statuses=(409,))
 
-    def _ask(self, ask: Callable[[], Any], known: tuple[int, ...] = ()) -> Json:
+    def _ask(self, ask: Callable[[], Any], other_statuses: tuple[int, ...] = ()) -> Json:
         """Repeat the request until it is answered, as a correct client does."""
         self.at_the_door = True
         try:
@@ -158,12 +158,12 @@ class Life:
                 pass
         finally:
             self.at_the_door = False
-        assert answer.status_code in (200, 202, *known), answer.get_json()
+        assert answer.status_code in (200, 202, *other_statuses), answer.get_json()
         return dict(answer.get_json())
 
     def _run(self, batch: str, pause: str) -> None:
         """Run upkeep and the workers, which die and restart, until the batch changes no more."""
-        done = 0
+        progress = 0
         if pause == "before":
             self._post(batch, "pause", ("pause", None))
         for number in range(MAX_ROUNDS):
@@ -171,8 +171,8 @@ class Life:
                 self._post(batch, "pause", ("pause", None))
             self._work()
             record = self._look(batch)
-            assert record.done >= done, "progress went backwards"
-            done = record.done
+            assert record.done >= progress, "progress went backwards"
+            progress = record.done
             if record.state == "paused":
                 self._post(batch, "resume", ("resume", None))
             elif record.state == "completed" and not self._open():
@@ -233,12 +233,12 @@ class Life:
         """Check the notifications: each once, in order, with the counts of its moment."""
         self.mishaps = frozenset()
         self.hands.work()
-        heard = {body["id"]: body for body in b.told_of(self.hands, batch)}
-        types = [body["type"].rpartition(".")[2] for body in heard.values()]
+        bodies = {body["id"]: body for body in b.told_of(self.hands, batch)}
+        types = [body["type"].rpartition(".")[2] for body in bodies.values()]
         paused = ["paused"] if pause != "never" and "paused" in types else []
         assert types == ["started", *paused, "completed", "completed"]
-        assert [body["sequence"] for body in heard.values()] == list(range(1, len(types) + 1))
-        *_, last = heard.values()
+        assert [body["sequence"] for body in bodies.values()] == list(range(1, len(types) + 1))
+        *_, last = bodies.values()
         assert last["data"]["counts"]["refunded"] == 4
 
 

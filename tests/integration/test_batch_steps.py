@@ -186,12 +186,12 @@ def test_more_steps_than_one_command_takes_are_all_taken(
 
 def test_a_step_that_redis_cannot_take_undoes_no_other(batches: Batches, real_store: Store) -> None:
     members = real_store.keys.batch_members(BATCH)
-    kept = real_store.redis.hget(members, "pi_1")
+    member = real_store.redis.hget(members, "pi_1")
     steps = [beginning(batches, one) for one in batches.members(BATCH, None, None, 3)]
     real_store.redis.hset(members, "pi_1", "garbage")
     with pytest.raises(Unavailable):
         batches.begin(steps)
-    real_store.redis.hset(members, "pi_1", str(kept))
+    real_store.redis.hset(members, "pi_1", str(member))
     assert counts(batches) == {"not_begun": 1, "begun": 2}
     assert batches.begin(steps) == ["begun", "begun", "begun"]
     assert counts(batches) == {"begun": 3}

@@ -155,8 +155,8 @@ def test_an_ill_event_service_is_spared_and_gets_everything_when_it_is_well(
     store.redis.delete(store.keys.probe())
     hands.work()
     assert store.redis.exists(store.keys.breaker()) == 0
-    taken = [item["id"] for item in hands.notifications() if item["answered"] == 200]
-    assert len(taken) == len(set(taken)) == THRESHOLD + 3
+    deliveries = [item["id"] for item in hands.notifications() if item["answered"] == 200]
+    assert len(deliveries) == len(set(deliveries)) == THRESHOLD + 3
 
 
 def test_notifications_it_does_not_like_never_open_it(hands: Hands) -> None:

@@ -30,15 +30,19 @@ PAY = {"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}
 @pytest.fixture
 def door(settings: Settings, real_store: Store) -> FlaskClient:
     """Build the API with named callers, some of them limited."""
-    given = make_settings(api_keys=KEYS, operator_keys="kim:kims-key,bare", caller_limits=LIMITS)
+    own_settings = make_settings(
+        api_keys=KEYS, operator_keys="kim:kims-key,bare", caller_limits=LIMITS
+    )
     names = ("api_keys", "operator_keys", "caller_limits")
-    changes = {name: getattr(given, name) for name in names}
+    changes = {name: getattr(own_settings, name) for name in names}
     return create_app(settings.model_copy(update=changes), real_store).test_client()
 
 
 def post(door: FlaskClient, path: str, key: str, body: Any, **headers: str) -> TestResponse:
-    sent = {"Authorization": f"Bearer {key}"} | {n.replace("_", "-"): v for n, v in headers.items()}
-    return door.post(path, json=body, headers=sent)
+    all_headers = {"Authorization": f"Bearer {key}"} | {
+        n.replace("_", "-"): v for n, v in headers.items()
+    }
+    return door.post(path, json=body, headers=all_headers)
 
 
 def paid(door: FlaskClient) -> str:
@@ -92,8 +96,8 @@ def test_a_caller_for_one_account_need_not_name_it_to_reach_its_payments(
 ) -> None:
     others, key = paid(door), {"Authorization": "Bearer seller-key"}
     seller = {"Stripe_Account": "acct_1Seller"}
-    made = post(door, "/api/payment/process", "seller-key", PAY, **seller)
-    own = made.get_json()["payment_intent_id"]
+    response = post(door, "/api/payment/process", "seller-key", PAY, **seller)
+    own = response.get_json()["payment_intent_id"]
     body = {"payment_intent_id": own, "amount": 100}
     job = post(door, "/api/refund/process", "seller-key", body).get_json()["refund_request_id"]
     hands.work()
@@ -149,17 +153,17 @@ def test_a_callers_refunds_stay_below_its_ceiling(door: FlaskClient) -> None:
 
 
 def test_a_currency_without_a_ceiling_is_not_refunded(door: FlaskClient) -> None:
-    made = post(door, "/api/payment/process", "old-shop-key", PAY | {"currency": "eur"})
-    body = {"payment_intent_id": made.get_json()["payment_intent_id"], "amount": 1}
+    response = post(door, "/api/payment/process", "old-shop-key", PAY | {"currency": "eur"})
+    body = {"payment_intent_id": response.get_json()["payment_intent_id"], "amount": 1}
     answer = post(door, "/api/refund/process", "kiosk-key", body)
     assert (answer.status_code, answer.get_json()["code"]) == (403, "currency_not_allowed")
 
 
 def test_wrong_keys_are_limited_and_right_ones_never(settings: Settings, real_store: Store) -> None:
-    given = make_settings(api_keys="right", operator_keys="kim:kims-key")
+    own_settings = make_settings(api_keys="right", operator_keys="kim:kims-key")
     changes = {
-        "api_keys": given.api_keys,
-        "operator_keys": given.operator_keys,
+        "api_keys": own_settings.api_keys,
+        "operator_keys": own_settings.operator_keys,
         "bad_keys_per_minute": 3,
     }
     door = create_app(settings.model_copy(update=changes), real_store).test_client()

@@ -29,9 +29,9 @@ def everything_in(valkey_url: str) -> str:
         "zset": lambda name: client.zrange(name, 0, -1),
         "stream": client.xrange,
     }
-    kept = [f"{name} {readers[client.type(name)](name)}" for name in client.scan_iter("*")]
+    values = [f"{name} {readers[client.type(name)](name)}" for name in client.scan_iter("*")]
     client.close()
-    return "\n".join(kept)
+    return "\n".join(values)
 
 
 def test_a_note_of_somebody_at_stripe_is_kept_and_told_without_its_number(
@@ -73,6 +73,6 @@ def test_an_answer_of_the_event_service_is_kept_without_its_number(
         hands.ring()
         hands.ring()
         hands.runtime.event_service.close()
-    kept = everything_in(valkey_url)
-    assert f"no seat for {REDACTED}" in kept
-    assert WRITTEN not in kept
+    contents = everything_in(valkey_url)
+    assert f"no seat for {REDACTED}" in contents
+    assert WRITTEN not in contents

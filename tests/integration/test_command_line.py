@@ -137,8 +137,8 @@ def test_a_dry_run_touches_nothing_and_yes_redrives(billing: Billing, real_store
     search = ("dead-letters", "redrive", "--kind", "events", "--error", "timeout")
     assert "would redrive  evt_1" in billing(*search, "--dry-run").stdout
     assert real_store.redis.zcard(real_store.keys.dead(EVENTS)) == 1
-    done = billing(*search, "--yes", "--reason", "fixed")
-    assert "redriven  evt_1" in done.stdout, done.stderr
+    completed = billing(*search, "--yes", "--reason", "fixed")
+    assert "redriven  evt_1" in completed.stdout, completed.stderr
     assert real_store.redis.zcard(real_store.keys.dead(EVENTS)) == 0
     (audit,) = json.loads(billing("audit", "--json").stdout)["data"]
     assert (audit["by"], audit["reason"], len(audit["key"])) == ("kim", "fixed", 16)
@@ -146,9 +146,9 @@ def test_a_dry_run_touches_nothing_and_yes_redrives(billing: Billing, real_store
 
 def test_a_redrive_that_nobody_confirmed_does_nothing(billing: Billing, real_store: Store) -> None:
     bury(real_store, "evt_1")
-    done = billing("dead-letters", "redrive", "evt_1")
-    assert done.returncode == 4
-    assert "--yes" in done.stderr
+    completed = billing("dead-letters", "redrive", "evt_1")
+    assert completed.returncode == 4
+    assert "--yes" in completed.stderr
     assert real_store.redis.zcard(real_store.keys.dead(EVENTS)) == 1
 
 
@@ -157,18 +157,18 @@ def test_several_ids_are_redriven_and_an_unknown_one_is_an_error(
 ) -> None:
     bury(real_store, "evt_1")
     bury_notifications(real_store, "pi_1", "ntf_1")
-    done = billing("dead-letters", "redrive", "evt_1", "ntf_1", "evt_9", "--yes", "--json")
-    result = json.loads(done.stdout)
+    completed = billing("dead-letters", "redrive", "evt_1", "ntf_1", "evt_9", "--yes", "--json")
+    result = json.loads(completed.stdout)
     assert result["redriven"] == ["evt_1", "ntf_1"]
     assert result["skipped"] == {"evt_9": "unknown"}
-    assert done.returncode == 1
-    assert "No item has this id: evt_9" in done.stderr
+    assert completed.returncode == 1
+    assert "No item has this id: evt_9" in completed.stderr
 
 
 def test_a_redrive_that_did_nothing_says_so_with_its_own_status(billing: Billing) -> None:
     for search in (("--kind", "events"), ("--kind", "refunds", "--dry-run")):
-        done = billing("dead-letters", "redrive", *search, "--yes")
-        assert (done.returncode, done.stderr) == (
+        completed = billing("dead-letters", "redrive", *search, "--yes")
+        assert (completed.returncode, completed.stderr) == (
             4,
             "Nothing was redriven: no dead letter matches.\n",
         )
@@ -210,8 +210,8 @@ def test_a_redrive_that_is_declined_does_nothing(billing: Billing, real_store: S
 def test_a_command_line_that_is_wrong_ends_with_status_2(
     billing: Billing, arguments: tuple[str, ...]
 ) -> None:
-    done = billing(*arguments)
-    assert (done.returncode, done.stdout) == (2, "")
+    completed = billing(*arguments)
+    assert (completed.returncode, completed.stdout) == (2, "")
 
 
 @pytest.mark.parametrize(
@@ -225,8 +225,8 @@ def test_a_command_line_that_is_wrong_ends_with_status_2(
 def test_an_empty_list_is_said_in_words(
     billing: Billing, command: tuple[str, ...], words: str
 ) -> None:
-    done = billing(*command)
-    assert (done.returncode, done.stdout) == (0, words)
+    completed = billing(*command)
+    assert (completed.returncode, completed.stdout) == (0, words)
 
 
 def test_the_version_is_that_of_the_project(billing: Billing) -> None:
@@ -306,25 +306,25 @@ def test_an_item_is_shown_with_its_attempts(billing: Billing, real_store: Store)
 
 def test_the_payments_of_an_event_are_listed_and_summed_up(billing: Billing, hands: Hands) -> None:
     metadata = {"event_id": "7", "user_id": "u-1"}
-    made = [
+    payments = [
         paid(hands, amount=amount, metadata=metadata, customer_email="kim@example.com")
         for amount in (1000, 250)
     ]
     paid(hands, metadata={"event_id": "8"})
-    shown = billing("payment", "show", made[0]).stdout
-    assert shown.startswith(f"{made[0]}: payment succeeded"), "the payment goes first"
+    shown = billing("payment", "show", payments[0]).stdout
+    assert shown.startswith(f"{payments[0]}: payment succeeded"), "the payment goes first"
     output = billing("payments", "list", "--event", "7").stdout.splitlines()
     assert output[0].split()[:3] == ["CREATED", "PAYMENT", "ID"]
     assert [line.split()[1:5] for line in output[1:]] == [
-        [made[1], "succeeded", "250", "sgd"],
-        [made[0], "succeeded", "1000", "sgd"],
+        [payments[1], "succeeded", "250", "sgd"],
+        [payments[0], "succeeded", "1000", "sgd"],
     ]
     page = json.loads(billing("payments", "list", "--event", "7", "--limit", "1", "--json").stdout)
-    assert [row["payment_id"] for row in page["data"]] == [made[1]]
+    assert [row["payment_id"] for row in page["data"]] == [payments[1]]
     assert "continue with --after" in billing("payments", "list", "--limit", "1").stdout
-    after = billing("payments", "list", "--event", "7", "--after", made[1]).stdout
-    assert made[0] in after
-    assert made[1] not in after
+    after = billing("payments", "list", "--event", "7", "--after", payments[1]).stdout
+    assert payments[0] in after
+    assert payments[1] not in after
     sums = billing("payments", "sums", "--email", "kim@example.com").stdout.splitlines()
     assert sums[1].split() == ["succeeded", "sgd", "2", "0", "1250", "0"]
     assert billing("payments", "list", "--user", "nobody").stdout == "No payments found.\n"
@@ -367,21 +367,21 @@ def test_reconcile_is_asked_for(billing: Billing) -> None:
 
 
 def test_what_is_refused_is_said_with_its_code_and_status_1(billing: Billing) -> None:
-    done = billing("events", "show", "evt_unknown")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "item_not_found" in done.stderr
+    completed = billing("events", "show", "evt_unknown")
+    assert (completed.returncode, completed.stdout) == (1, "")
+    assert "item_not_found" in completed.stderr
 
 
 def test_a_wrong_key_is_said_without_the_key(billing: Billing) -> None:
-    done = billing("queues", BILLING_OPERATOR_KEY="wrong-key-0123")
-    assert done.returncode == 1
-    assert "unauthorized" in done.stderr
-    assert "wrong-key" not in done.stderr
+    completed = billing("queues", BILLING_OPERATOR_KEY="wrong-key-0123")
+    assert completed.returncode == 1
+    assert "unauthorized" in completed.stderr
+    assert "wrong-key" not in completed.stderr
 
 
 def test_a_service_that_is_away_is_said_with_status_3(billing: Billing) -> None:
-    done = billing("queues", BILLING_URL="http://kim:hunter2@127.0.0.1:9/?key=hunter3")
-    assert done.returncode == 3
-    assert "hunter" not in done.stderr
-    assert "Is it running?" in done.stderr
-    assert "Traceback" not in done.stderr
+    completed = billing("queues", BILLING_URL="http://kim:hunter2@127.0.0.1:9/?key=hunter3")
+    assert completed.returncode == 3
+    assert "hunter" not in completed.stderr
+    assert "Is it running?" in completed.stderr
+    assert "Traceback" not in completed.stderr

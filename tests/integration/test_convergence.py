@@ -199,8 +199,8 @@ def lived(hands: Hands, sandbox: str, telling: Telling, monkeypatch: pytest.Monk
     """Play a life at the sandbox; return the turmoil for its events."""
     events = lives.live(sandbox, telling.course)
     events = telling.also(events)
-    heard = [event for event in events if event["type"] not in telling.unheard]
-    turmoil = Turmoil(hands, heard, events, monkeypatch)
+    deliveries = [event for event in events if event["type"] not in telling.unheard]
+    turmoil = Turmoil(hands, deliveries, events, monkeypatch)
     turmoil.install()
     return turmoil
 
@@ -211,10 +211,10 @@ def types(outcome: Outcome) -> list[str]:
 
 def first_hearings(outcome: Outcome) -> list[Json]:
     """Dedupe by id, as the event service does; a repeat must have the same bytes."""
-    heard: dict[str, Json] = {}
-    for notification in outcome.heard:
-        assert heard.setdefault(notification["id"], notification) == notification
-    return list(heard.values())
+    by_id: dict[str, Json] = {}
+    for notification in outcome.notifications:
+        assert by_id.setdefault(notification["id"], notification) == notification
+    return list(by_id.values())
 
 
 def assert_well_told(outcome: Outcome, telling: Telling, *, patient: bool) -> None:
@@ -253,7 +253,7 @@ def standing(hearings: list[Json]) -> dict[str, str]:
         notification["id"]: notification for notification in reversed(hearings)
     }.values():
         apply(state, notification)
-    return {key: known["type"] for key, known in state.items()}
+    return {key: fact["type"] for key, fact in state.items()}
 
 
 def subject(notification: Json) -> str:

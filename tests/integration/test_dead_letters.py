@@ -167,15 +167,15 @@ def test_no_more_than_the_cap_are_redriven_the_oldest_first(store: Store) -> Non
     for number in range(5):
         bury(store, f"evt_{number}")
         store.redis.zadd(store.keys.dead(EVENTS), {f"evt_{number}": 100 + number})
-    done = redrive(store).many(ItemFilter(kind=EVENTS), KIM, 2)
-    assert (done.ids, done.matched) == (["evt_0", "evt_1"], 5)
+    report = redrive(store).many(ItemFilter(kind=EVENTS), KIM, 2)
+    assert (report.ids, report.matched) == (["evt_0", "evt_1"], 5)
     assert store.redis.zcard(store.keys.dead(EVENTS)) == 3
 
 
 def test_what_is_at_work_is_skipped_and_its_state_told(store: Store) -> None:
     Work(store, EVENTS).record(Recording("evt_1", "received", {"type": "t"}, 10))
-    done = redrive(store).these(["evt_1"], KIM)
-    assert (done.ids, done.skipped) == ([], {"evt_1": "received"})
+    report = redrive(store).these(["evt_1"], KIM)
+    assert (report.ids, report.skipped) == ([], {"evt_1": "received"})
 
 
 def test_a_redrive_sent_twice_by_the_client_library_redrives_once(
@@ -275,17 +275,17 @@ def test_a_notification_that_died_is_heard_after_its_redrive(hands: Hands) -> No
 
 def test_an_event_whose_payload_is_gone_is_fetched_from_stripe(hands: Hands) -> None:
     hands.pay()
-    sent = hands.deliver_events("payment_intent.succeeded")
+    events = hands.deliver_events("payment_intent.succeeded")
     hands.work()
-    store, event_id = hands.runtime.store, sent[0]["id"]
+    store, event_id = hands.runtime.store, events[0]["id"]
     store.redis.delete(store.keys.body(EVENTS, event_id))
     for name in store.redis.scan_iter("{billing}:notification:*"):
         store.redis.delete(name)
     assert redriver(hands).one(event_id, KIM) == "redriven"
     hands.work()
-    heard = hands.notifications()
-    assert len(heard) == 2
-    assert heard[0]["id"] == heard[1]["id"]
+    notifications = hands.notifications()
+    assert len(notifications) == 2
+    assert notifications[0]["id"] == notifications[1]["id"]
 
 
 def test_an_event_unknown_here_is_fetched_and_recorded(hands: Hands) -> None:
@@ -316,7 +316,7 @@ def test_redriving_a_processed_event_tells_nothing_twice(hands: Hands) -> None:
     assert hands.notified_types() == ["payment.succeeded"]
 
 
-def dead_refund(hands: Hands, *, made: bool) -> tuple[str, str]:
+def dead_refund(hands: Hands, *, refund_exists: bool) -> tuple[str, str]:
     """Make a refund job a dead letter whose outcome at Stripe is unknown; return its ids."""
     payment = hands.pay().get_json()["payment_intent_id"]
     hands.deliver_events()
@@ -324,7 +324,7 @@ def dead_refund(hands: Hands, *, made: bool) -> tuple[str, str]:
     job = hands.client.post(
         "/api/refund/process", json={"payment_intent_id": payment, "amount": 300}
     ).get_json()["refund_request_id"]
-    if made:
+    if refund_exists:
         params = json.loads(hands.runtime.refund_jobs.read(job)["request"])
         hands.runtime.gateway.create_refund(params=params, idempotency_key=stripe_key(job))
     work = hands.runtime.refund_jobs.work
@@ -332,11 +332,11 @@ def dead_refund(hands: Hands, *, made: bool) -> tuple[str, str]:
     return payment, job
 
 
-@pytest.mark.parametrize("made", [True, False], ids=["it was made", "it was not made"])
+@pytest.mark.parametrize("refund_exists", [True, False], ids=["it was made", "it was not made"])
 def test_a_redriven_refund_job_refunds_once_whatever_stripe_had_done(
-    hands: Hands, made: bool
+    hands: Hands, refund_exists: bool
 ) -> None:
-    payment, job = dead_refund(hands, made=made)
+    payment, job = dead_refund(hands, refund_exists=refund_exists)
     redriver(hands).these([job], KIM)
     hands.work()
     refunds = hands.runtime.gateway.refunds_of(payment_intent=payment)
@@ -345,7 +345,7 @@ def test_a_redriven_refund_job_refunds_once_whatever_stripe_had_done(
 
 
 def test_a_refund_found_at_stripe_ends_its_job_with_it(hands: Hands) -> None:
-    payment, job = dead_refund(hands, made=True)
+    payment, job = dead_refund(hands, refund_exists=True)
     (refund,) = hands.runtime.gateway.refunds_of(payment_intent=payment)
     redriver(hands).resolve(job, KIM, refund["id"])
     hands.work()
@@ -355,7 +355,7 @@ def test_a_refund_found_at_stripe_ends_its_job_with_it(hands: Hands) -> None:
 
 
 def test_a_refund_that_was_never_made_ends_its_job_as_failed_and_is_told(hands: Hands) -> None:
-    payment, job = dead_refund(hands, made=False)
+    payment, job = dead_refund(hands, refund_exists=False)
     redriver(hands).resolve(job, KIM, None)
     hands.work()
     assert hands.client.get(f"/api/refund/{job}").get_json()["status"] == "failed"
@@ -365,7 +365,7 @@ def test_a_refund_that_was_never_made_ends_its_job_as_failed_and_is_told(hands: 
 
 
 def test_a_refund_of_another_payment_resolves_nothing(hands: Hands) -> None:
-    _, job = dead_refund(hands, made=False)
+    _, job = dead_refund(hands, refund_exists=False)
     other = hands.pay().get_json()["payment_intent_id"]
     params = {"payment_intent": other, "amount": 5}
     refund = hands.runtime.gateway.create_refund(params=params, idempotency_key="k-2")

@@ -197,8 +197,8 @@ def answering(hands: Hands, address: str) -> Iterator[None]:
     """Do a notifier's work for an event service at another address."""
     from worker.runtime import Runtime
 
-    given = {"event_service_url": address, "retry_base_seconds": 3600.0}
-    hands.runtime = Runtime(hands.runtime.settings.model_copy(update=given), hands.runtime.store)
+    changes = {"event_service_url": address, "retry_base_seconds": 3600.0}
+    hands.runtime = Runtime(hands.runtime.settings.model_copy(update=changes), hands.runtime.store)
     stop = threading.Event()
 
     def work() -> None:

@@ -44,8 +44,8 @@ def act(hands: Hands, path: str, account: str | None = None, **form: Any) -> Jso
         headers["Stripe-Account"] = account
     answer = requests.post(f"{hands.sandbox}{path}", data=form, headers=headers, timeout=5)
     answer.raise_for_status()
-    made: Json = answer.json()
-    return made
+    result: Json = answer.json()
+    return result
 
 
 def test_a_thin_event_is_told_as_its_snapshot_would_be(hands: Hands) -> None:
@@ -208,8 +208,8 @@ def test_another_version_is_logged_once_for_all_its_events(
 def test_the_sandboxs_own_endpoint_sends_the_version_we_pin() -> None:
     request_body = {"SANDBOX_WEBHOOK_URL": "http://127.0.0.1:1/x"}
     key = {"Authorization": "Bearer sk_test_version"}
-    for given, version in (({}, API_VERSION), ({"SANDBOX_WEBHOOK_VERSION": OLDER}, OLDER)):
-        with servers.sandbox(**request_body, **given) as url:
+    for environment, version in (({}, API_VERSION), ({"SANDBOX_WEBHOOK_VERSION": OLDER}, OLDER)):
+        with servers.sandbox(**request_body, **environment) as url:
             listed = requests.get(f"{url}/v1/webhook_endpoints", headers=key, timeout=5).json()
             assert [endpoint["api_version"] for endpoint in listed["data"]] == [version]
 

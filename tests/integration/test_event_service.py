@@ -33,61 +33,69 @@ def status(line: bytes, headers: bytes = b"", body: bytes = b"") -> bytes:
     return b"HTTP/1.1 %s\r\n%sContent-Length: %d\r\n\r\n%s" % (line, headers, len(body), body)
 
 
-def says_nothing(peer: Peer, taken: socket.socket, _: int) -> None:
-    peer.hear(taken)
+def says_nothing(peer: Peer, connection: socket.socket, _: int) -> None:
+    peer.hear(connection)
     peer.closing.wait(30)
 
 
-def hangs_up(peer: Peer, taken: socket.socket, _: int) -> None:
-    peer.hear(taken)
+def hangs_up(peer: Peer, connection: socket.socket, _: int) -> None:
+    peer.hear(connection)
 
 
-def endless_chunks(peer: Peer, taken: socket.socket, _: int) -> None:
-    peer.hear(taken)
-    taken.sendall(OK + b"Transfer-Encoding: chunked\r\n\r\n")
+def endless_chunks(peer: Peer, connection: socket.socket, _: int) -> None:
+    peer.hear(connection)
+    connection.sendall(OK + b"Transfer-Encoding: chunked\r\n\r\n")
     with suppress(OSError):
         while not peer.closing.is_set():
-            taken.sendall(b"400\r\n" + b"x" * 1024 + b"\r\n")
+            connection.sendall(b"400\r\n" + b"x" * 1024 + b"\r\n")
 
 
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
-TAKEN, DRIPPED = "taken", "no_answer_in_time"
+SUCCESS, DRIPPED = "taken", "no_answer_in_time"
 # Behaviour, the failure that it counts as, and the text of the answer where it is stored.
 TABLE: dict[str, tuple[Behaviour, str, str | None]] = {
-    "200": (says(status(b"200 OK", body=b"thanks")), TAKEN, "thanks"),
-    "204": (says(b"HTTP/1.1 204 No Content\r\n\r\n"), TAKEN, ""),
-    "202 without a reason": (says(b"HTTP/1.1 202\r\n" + EMPTY), TAKEN, ""),
-    "HTTP/1.0, until it closes": (says(b"HTTP/1.0 200 OK\r\n\r\nold"), TAKEN, "old"),
-    "299": (says(status(b"299 Odd")), TAKEN, ""),
-    "no length, closed": (says(OK + b"\r\n" + b"fine"), TAKEN, "fine"),
+    "200": (says(status(b"200 OK", body=b"thanks")), SUCCESS, "thanks"),
+    "204": (says(b"HTTP/1.1 204 No Content\r\n\r\n"), SUCCESS, ""),
+    "202 without a reason": (says(b"HTTP/1.1 202\r\n" + EMPTY), SUCCESS, ""),
+    "HTTP/1.0, until it closes": (says(b"HTTP/1.0 200 OK\r\n\r\nold"), SUCCESS, "old"),
+    "299": (says(status(b"299 Odd")), SUCCESS, ""),
+    "no length, closed": (says(OK + b"\r\n" + b"fine"), SUCCESS, "fine"),
     "plain text called gzip": (
         says(status(b"200 OK", b"Content-Encoding: gzip\r\n", b'{"ok":true}')),
-        TAKEN,
+        SUCCESS,
         '{"ok":true}',
     ),
-    "cut gzip": (says(OK + b"Content-Encoding: gzip\r\n\r\n" + BOMB[:50]), TAKEN, None),
-    "a gzip bomb": (says(status(b"200 OK", b"Content-Encoding: gzip\r\n", BOMB)), TAKEN, None),
-    "an unknown encoding": (says(status(b"200 OK", b"Content-Encoding: x\r\n", b"a")), TAKEN, "a"),
-    "body shorter than it says": (says(OK + b"Content-Length: 1000\r\n\r\nhello"), TAKEN, "hello"),
-    "body longer than it says": (says(OK + b"Content-Length: 2\r\n\r\nhello"), TAKEN, "he"),
+    "cut gzip": (says(OK + b"Content-Encoding: gzip\r\n\r\n" + BOMB[:50]), SUCCESS, None),
+    "a gzip bomb": (says(status(b"200 OK", b"Content-Encoding: gzip\r\n", BOMB)), SUCCESS, None),
+    "an unknown encoding": (
+        says(status(b"200 OK", b"Content-Encoding: x\r\n", b"a")),
+        SUCCESS,
+        "a",
+    ),
+    "body shorter than it says": (
+        says(OK + b"Content-Length: 1000\r\n\r\nhello"),
+        SUCCESS,
+        "hello",
+    ),
+    "body longer than it says": (says(OK + b"Content-Length: 2\r\n\r\nhello"), SUCCESS, "he"),
     "two lengths": (
         says(OK + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello"),
-        TAKEN,
+        SUCCESS,
         None,
     ),
-    "a length that is none": (says(OK + b"Content-Length: five\r\n\r\nhello"), TAKEN, "hello"),
-    "a bad chunk size": (says(CHUNKED + b"zz\r\nhello"), TAKEN, ""),
-    "chunks cut off": (says(CHUNKED + b"10\r\nhello"), TAKEN, "hello"),
-    "a negative chunk": (says(CHUNKED + b"-5\r\nhello"), TAKEN, None),
-    "chunks without end": (endless_chunks, TAKEN, "x" * KEPT_ANSWER_BYTES),
-    "a reset after the head": (resets_after(OK + b"Content-Length: 9\r\n\r\nabc"), TAKEN, None),
-    "a body that drips": (drips(OK + b"Content-Length: 9999\r\n\r\n", b"a"), TAKEN, None),
-    "chunks that drip": (drips(CHUNKED, b"1\r\na\r\n"), TAKEN, None),
-    "bytes that are no text": (says(status(b"200 OK", body=b"\xff\xfe\x00")), TAKEN, None),
-    "103, then 200": (says(EARLY, status(b"200 OK")), TAKEN, ""),
+    "a length that is none": (says(OK + b"Content-Length: five\r\n\r\nhello"), SUCCESS, "hello"),
+    "a bad chunk size": (says(CHUNKED + b"zz\r\nhello"), SUCCESS, ""),
+    "chunks cut off": (says(CHUNKED + b"10\r\nhello"), SUCCESS, "hello"),
+    "a negative chunk": (says(CHUNKED + b"-5\r\nhello"), SUCCESS, None),
+    "chunks without end": (endless_chunks, SUCCESS, "x" * KEPT_ANSWER_BYTES),
+    "a reset after the head": (resets_after(OK + b"Content-Length: 9\r\n\r\nabc"), SUCCESS, None),
+    "a body that drips": (drips(OK + b"Content-Length: 9999\r\n\r\n", b"a"), SUCCESS, None),
+    "chunks that drip": (drips(CHUNKED, b"1\r\na\r\n"), SUCCESS, None),
+    "bytes that are no text": (says(status(b"200 OK", body=b"\xff\xfe\x00")), SUCCESS, None),
+    "103, then 200": (says(EARLY, status(b"200 OK")), SUCCESS, ""),
     "102 and 199, then 204": (
         says(b"HTTP/1.1 102 P\r\n\r\n", 0.1, b"HTTP/1.1 199 X\r\n\r\n", status(b"204 N")),
-        TAKEN,
+        SUCCESS,
         "",
     ),
     "100, then 500": (says(b"HTTP/1.1 100 C\r\n\r\n", status(b"500 No", body=b"!")), "status", "!"),
@@ -121,8 +129,8 @@ TABLE: dict[str, tuple[Behaviour, str, str | None]] = {
 
 
 def service(url: str, **options: object) -> EventService:
-    given = {"event_service_url": url, "event_service_timeout_seconds": SECONDS}
-    return EventService(make_settings(**(given | options)))
+    own_settings = {"event_service_url": url, "event_service_timeout_seconds": SECONDS}
+    return EventService(make_settings(**(own_settings | options)))
 
 
 def attempt(url: str) -> tuple[Answer, float]:
@@ -138,10 +146,10 @@ def test_each_behaviour_is_taken_for_what_it_is_and_ends_in_time(name: str) -> N
     behaviour, outcome, text = TABLE[name]
     with hostile.peer(behaviour) as peer:
         answer, took = attempt(peer.url)
-        assert (answer.failure or TAKEN) == outcome, answer
+        assert (answer.failure or SUCCESS) == outcome, answer
         assert took < SECONDS + SLACK_SECONDS
         assert len(peer.requests) == 1
-    assert (answer.error == "") == (outcome == TAKEN)
+    assert (answer.error == "") == (outcome == SUCCESS)
     assert len(answer.text) <= KEPT_ANSWER_BYTES
     assert text is None or answer.text == text
 
@@ -193,19 +201,26 @@ def test_a_name_server_that_does_not_answer_is_waited_for_within_the_deadline(
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    made, key = tmp_path / "ca.pem", tmp_path / "key.pem"
+    certificate_file, key = tmp_path / "ca.pem", tmp_path / "key.pem"
     options = "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=x".split()
-    name = ["-addext", "subjectAltName=IP:127.0.0.1", "-out", str(made), "-keyout", str(key)]
+    name = [
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+        "-out",
+        str(certificate_file),
+        "-keyout",
+        str(key),
+    ]
     subprocess.run(["openssl", *options, *name], check=True, capture_output=True)
-    return made, key
+    return certificate_file, key
 
 
 def behind_tls(behaviour: Behaviour, certificate: tuple[Path, Path]) -> Behaviour:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
 
-    def behave(peer: Peer, taken: socket.socket, number: int) -> None:
-        with suppress(OSError), context.wrap_socket(taken, server_side=True) as wrapped:
+    def behave(peer: Peer, connection: socket.socket, number: int) -> None:
+        with suppress(OSError), context.wrap_socket(connection, server_side=True) as wrapped:
             behaviour(peer, wrapped, number)
 
     return behave
@@ -234,24 +249,24 @@ def test_the_deadline_holds_behind_tls(
     monkeypatch.setattr("shared.http_transport.DEFAULT_CA_BUNDLE_PATH", str(certificate[0]))
     with hostile.peer(behind_tls(behaviour, certificate)) as peer:
         answer, took = attempt(peer.url.replace("http:", "https:"))
-    assert (answer.failure or TAKEN) == outcome, answer
+    assert (answer.failure or SUCCESS) == outcome, answer
     assert took < SECONDS + SLACK_SECONDS
 
 
 def closes_at(request: int, how: Callable[[socket.socket], None]) -> Behaviour:
     """Keep connections alive, but close the first one instead of sending its n-th answer."""
 
-    def behave(peer: Peer, taken: socket.socket, number: int) -> None:
-        for heard in range(1, 100):
-            if not peer.hear(taken) or (number == 1 and heard == request):
+    def behave(peer: Peer, connection: socket.socket, number: int) -> None:
+        for count in range(1, 100):
+            if not peer.hear(connection) or (number == 1 and count == request):
                 break
-            taken.sendall(status(b"200 OK", body=b"ok"))
-        how(taken)
+            connection.sendall(status(b"200 OK", body=b"ok"))
+        how(connection)
 
     return behave
 
 
-@pytest.mark.parametrize("how", [lambda taken: None, hostile.reset])
+@pytest.mark.parametrize("how", [lambda connection: None, hostile.reset])
 def test_a_pooled_connection_that_the_peer_closes_is_replaced_at_once(
     how: Callable[[socket.socket], None],
 ) -> None:

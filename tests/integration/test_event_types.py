@@ -121,12 +121,12 @@ def fixture(event_type: str) -> Json:
 @pytest.fixture(autouse=True)
 def look_ups(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answer the worker's look-ups from the fixtures; the sandbox does not know these objects."""
-    made = fixture("refund.created")["data"]["object"]
+    refund = fixture("refund.created")["data"]["object"]
     intents = [fixture(name)["data"]["object"] for name in NOTIFIED if "payment_intent" in name]
 
     def refunds_of(_: object, account: str | None = None, **owner: str) -> list[Json]:
-        assert (account, owner) == (None, {"charge": made["charge"]})
-        return [made]
+        assert (account, owner) == (None, {"charge": refund["charge"]})
+        return [refund]
 
     def payment(_: object, payment_id: str, account: str | None = None) -> Json:
         for intent in intents:
@@ -156,9 +156,9 @@ def test_each_fixture_is_what_stripes_description_says(event_type: str, oracle: 
 
 
 def test_each_fixture_is_what_the_sandbox_says_today(sandbox: str) -> None:
-    kept = {path.stem: timeless(fixture(path.stem)) for path in FOLDER.iterdir()}
+    on_file = {path.stem: timeless(fixture(path.stem)) for path in FOLDER.iterdir()}
     events = {name: timeless(event) for name, event in record(sandbox).items()}
-    assert events == kept, "if that is right: python -m tests.fixtures.record"
+    assert events == on_file, "if that is right: python -m tests.fixtures.record"
 
 
 def test_every_handled_type_is_either_told_or_silent_for_a_reason() -> None:
@@ -243,10 +243,10 @@ def test_a_refund_of_a_status_nobody_knows_does_not_kill_its_event(hands: Hands)
     hands.work()
 
     payment = event["data"]["object"]["payment_intent"]
-    known = hands.runtime.payments.read(payment).known["subjects"]
+    subjects = hands.runtime.payments.read(payment).known["subjects"]
     assert hands.notified_types() == []
     assert state_of(hands, event) == "processed"
-    assert known[event["data"]["object"]["id"]]["status"] == "teleported"
+    assert subjects[event["data"]["object"]["id"]]["status"] == "teleported"
 
 
 def test_a_refund_is_told_though_its_payment_cannot_be_looked_up(
@@ -266,13 +266,13 @@ def test_a_refund_that_stripe_does_not_list_yet_is_waited_for(
     hands: Hands, monkeypatch: pytest.MonkeyPatch, answer: str
 ) -> None:
     looks: list[str] = []
-    made = fixture("refund.created")["data"]["object"]
+    refund = fixture("refund.created")["data"]["object"]
 
     def refunds_of(*_: object, **__: object) -> list[Json]:
         looks.append(answer)
         if len(looks) > 1:
-            return [made]
-        return [made | {"id": "re_other", "amount": 1}] if answer == "another refund" else []
+            return [refund]
+        return [refund | {"id": "re_other", "amount": 1}] if answer == "another refund" else []
 
     monkeypatch.setattr("worker.handlers.charge.LOOK_AGAIN_SECONDS", 0.05)
     monkeypatch.setattr(StripeGateway, "refunds_of", refunds_of)

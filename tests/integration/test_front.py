@@ -41,16 +41,16 @@ def port_of(client: FlaskClient) -> int:
 
 
 @contextmanager
-def talk(client: FlaskClient, sent: bytes) -> Iterator[socket.socket]:
+def talk(client: FlaskClient, request_bytes: bytes) -> Iterator[socket.socket]:
     where = ("127.0.0.1", port_of(client))
     with socket.create_connection(where, timeout=PATIENCE_SECONDS) as line:
-        line.sendall(sent)
+        line.sendall(request_bytes)
         yield line
 
 
-def heard(client: FlaskClient, sent: bytes) -> bytes:
+def reply_to(client: FlaskClient, request_bytes: bytes) -> bytes:
     """Send bytes; return everything until the server closes the connection."""
-    with talk(client, sent) as line:
+    with talk(client, request_bytes) as line:
         return everything(line)
 
 
@@ -70,7 +70,7 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
 
 
 @pytest.mark.parametrize(
-    ("sent", "status"),
+    ("request_bytes", "status"),
     [
         (POST + KEY + b"Idempotency-Key: b\r\nContent-Length: 2\r\n\r\n{}", 400),
         (POST + KEY + KEY + b"Content-Length: 2\r\n\r\n{}", 400),
@@ -110,9 +110,9 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
     ],
 )
 def test_what_has_two_meanings_or_no_bounds_is_refused(
-    client: FlaskClient, sent: bytes, status: int
+    client: FlaskClient, request_bytes: bytes, status: int
 ) -> None:
-    answer = heard(client, sent)
+    answer = reply_to(client, request_bytes)
     assert status_of(answer) == status, answer
     assert b"application/problem+json" in answer
     assert b"connection: close" in answer
@@ -120,7 +120,7 @@ def test_what_has_two_meanings_or_no_bounds_is_refused(
 
 
 @pytest.mark.parametrize(
-    "sent",
+    "request_bytes",
     [
         GET + b"\r\n",
         b"\r\n" + GET + b"\r\n",
@@ -131,23 +131,26 @@ def test_what_has_two_meanings_or_no_bounds_is_refused(
         b"GET /health HTTP/1.1\r\nHost: [::1]:5001\r\n\r\n",
     ],
 )
-def test_what_is_only_unusual_is_answered(client: FlaskClient, sent: bytes) -> None:
-    closing = sent.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-    assert status_of(heard(client, closing if b"Upgrade" not in sent else sent)) == 200
+def test_what_is_only_unusual_is_answered(client: FlaskClient, request_bytes: bytes) -> None:
+    closing = request_bytes.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    assert (
+        status_of(reply_to(client, closing if b"Upgrade" not in request_bytes else request_bytes))
+        == 200
+    )
 
 
 def test_requests_in_one_piece_are_answered_in_their_order(client: FlaskClient) -> None:
     first = b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: one\r\n\r\n"
     second = GET + b"X-Request-Id: two\r\n\r\n"
     last = b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    answer = heard(client, first + second + last)
+    answer = reply_to(client, first + second + last)
     statuses = [int(part[:3]) for part in answer.split(b"HTTP/1.1 ")[1:]]
     assert statuses == [404, 200, 404]
     assert answer.index(b"one") < answer.index(b"two")
 
 
 def test_a_refusal_waits_for_the_answers_before_it(client: FlaskClient) -> None:
-    answer = heard(
+    answer = reply_to(
         client, b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n" + b"no request\r\n\r\n"
     )
     assert [int(part[:3]) for part in answer.split(b"HTTP/1.1 ")[1:]] == [404, 400]
@@ -162,14 +165,16 @@ def test_a_client_that_asks_first_is_told_to_go_on(client: FlaskClient) -> None:
 
 def test_a_trailer_is_no_header(client: FlaskClient) -> None:
     trailed = b"2\r\n{}\r\n0\r\nX-Request-Id: from-the-trailer\r\n\r\n"
-    answer = heard(client, POST + b"Connection: close\r\n" + CHUNKED + b"\r\n" + trailed)
+    answer = reply_to(client, POST + b"Connection: close\r\n" + CHUNKED + b"\r\n" + trailed)
     assert status_of(answer) == 422
     assert b"from-the-trailer" not in answer
 
 
 def test_a_header_with_an_underscore_is_not_another_header(client: FlaskClient) -> None:
-    sent = POST + b"Idempotency_Key: abc\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}"
-    answer = heard(client, sent)
+    request_bytes = (
+        POST + b"Idempotency_Key: abc\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}"
+    )
+    answer = reply_to(client, request_bytes)
     assert status_of(answer) == 422
     assert b"Idempotency-Key: abc" not in answer
 
@@ -184,16 +189,16 @@ def hasty(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> FlaskClient:
 
 
 @pytest.mark.parametrize(
-    "sent",
+    "request_bytes",
     [
         GET + b"X-More: ",
         POST + b'Content-Length: 1000\r\n\r\n{"amount": 1',
         POST + CHUNKED + b'\r\n5\r\n{"a":\r\n',
     ],
 )
-def test_half_a_request_is_cut_off(hasty: FlaskClient, sent: bytes) -> None:
+def test_half_a_request_is_cut_off(hasty: FlaskClient, request_bytes: bytes) -> None:
     with Stopwatch() as watch:
-        assert status_of(heard(hasty, sent)) == 408
+        assert status_of(reply_to(hasty, request_bytes)) == 408
     assert watch.seconds < 3
 
 
@@ -263,7 +268,7 @@ def test_bodies_together_have_a_limit(client: FlaskClient, monkeypatch: pytest.M
 
 
 def wait_until_refused(client: FlaskClient, half: bytes) -> None:
-    answer = heard(client, half)
+    answer = reply_to(client, half)
     assert status_of(answer) == 503
     assert b"Retry-After: 1" in answer
 
@@ -283,17 +288,17 @@ def test_payments_beyond_the_bound_are_refused_at_once_and_nobody_else_waits(
     hands.client = open_door(settings.model_copy(update=narrow))
     first = threading.Thread(target=hands.pay)
     first.start()
-    made = len(hands.events())
-    servers.wait_until(lambda: len(hands.events()) > made, "Stripe has the first in hand")
+    events_before = len(hands.events())
+    servers.wait_until(lambda: len(hands.events()) > events_before, "Stripe has the first in hand")
     key = {"Idempotency-Key": "order-1"}
-    taken = []
+    seconds = []
     for _ in range(9):
         with Stopwatch() as watch:
             refused = hands.client.post("/api/payment/process", json=PAYMENT, headers=key)
-        taken.append(watch.seconds)
+        seconds.append(watch.seconds)
         assert (refused.status_code, refused.get_json()["code"]) == (503, "too_busy")
         assert refused.headers["Retry-After"] == "1"
-    assert median(taken) < REFUSED_WITHIN_SECONDS
+    assert median(seconds) < REFUSED_WITHIN_SECONDS
     assert hands.client.get("/health").status_code == 200
     assert hands.client.get("/metrics").status_code == 200
     assert hands.client.get("/ops/queues").status_code == 200
@@ -324,8 +329,8 @@ def test_a_request_has_one_deadline_and_its_outcome_is_found_later(
         assert again.status_code in (409, 503)
         time.sleep(0.2)
     assert again.status_code == 200
-    made = [e for e in hands.events() if e["type"] == "payment_intent.succeeded"]
-    assert [e["data"]["object"]["id"] for e in made] == [again.get_json()["payment_intent_id"]]
+    successes = [e for e in hands.events() if e["type"] == "payment_intent.succeeded"]
+    assert [e["data"]["object"]["id"] for e in successes] == [again.get_json()["payment_intent_id"]]
 
 
 @pytest.mark.parametrize(("proxies", "second"), [(0, 429), (1, 400)])
@@ -386,13 +391,13 @@ def test_a_front_that_stops_waits_for_its_grace_and_no_longer(
     hands: Hands, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hands.pay()
-    made = len(hands.events())
+    events_before = len(hands.events())
     delay_payments(hands, 6, times=1)
     monkeypatch.setattr("api.front.grace_seconds", lambda _: 1.0)
     hands.client = open_door(settings.model_copy(update={"stripe_timeout_seconds": 20}))
     payer = threading.Thread(target=lambda: suppress_errors(hands.pay))
     payer.start()
-    servers.wait_until(lambda: len(hands.events()) > made, "Stripe has it in hand")
+    servers.wait_until(lambda: len(hands.events()) > events_before, "Stripe has it in hand")
     began = time.monotonic()
     with Stopwatch() as watch:
         close_doors()

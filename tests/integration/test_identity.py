@@ -93,7 +93,7 @@ def test_no_process_starts_on_a_store_of_another_identity(
         "HTTPS_PROXY": "http://127.0.0.1:9",
         "STRIPE_MODE": "test",
     }
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-m", module],
         env=environment,
         cwd=Path(__file__).parents[2],
@@ -102,9 +102,9 @@ def test_no_process_starts_on_a_store_of_another_identity(
         check=False,
         timeout=60,
     )
-    assert done.returncode != 0
-    assert "another identity" in done.stderr
-    assert "acct_sandbox" in done.stderr
+    assert completed.returncode != 0
+    assert "another identity" in completed.stderr
+    assert "acct_sandbox" in completed.stderr
 
 
 def test_a_store_that_became_anothers_ends_the_process(

@@ -74,7 +74,7 @@ def test_a_request_sent_again_after_the_loss_refunds_once(hands: Hands, payment:
     hands.runtime.store.redis.flushall()
     assert refund(hands, payment)["refund_request_id"] == job
     hands.work()
-    assert [made["amount"] for made in at_stripe(hands, payment)] == [400]
+    assert [one["amount"] for one in at_stripe(hands, payment)] == [400]
 
 
 def test_a_job_that_is_there_is_left_alone(hands: Hands, payment: str) -> None:
@@ -92,10 +92,10 @@ def test_nobody_but_stripe_sees_our_mark(hands: Hands, payment: str) -> None:
     hands.work()
     hands.deliver_events()
     hands.work()
-    (made,) = at_stripe(hands, payment)
-    assert made["metadata"] == OWN | {FIELD: request["refund_request_id"]}
+    (stripes_refund,) = at_stripe(hands, payment)
+    assert stripes_refund["metadata"] == OWN | {FIELD: request["refund_request_id"]}
     assert request["metadata"] == OWN
-    for ask in (request["refund_request_id"], made["id"]):
+    for ask in (request["refund_request_id"], stripes_refund["id"]):
         assert hands.client.get(f"/api/refund/{ask}").get_json()["metadata"] == OWN
     shown = hands.client.get(f"/api/payment/{payment}").get_json()
     assert FIELD not in str(shown)

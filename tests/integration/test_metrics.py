@@ -106,9 +106,9 @@ def test_a_metric_never_has_more_series_than_its_bound() -> None:
     tally = Tally()
     for number in range(3 * MOST_SERIES):
         tally.count(HTTP_REQUESTS, route=f"/{number}", method="GET", status="200")
-    taken = tally.take()
-    assert len(taken) == MOST_SERIES + 1
-    assert taken[HTTP_REQUESTS.name, ("other", "other", "other"), ""] == 2 * MOST_SERIES
+    series = tally.take()
+    assert len(series) == MOST_SERIES + 1
+    assert series[HTTP_REQUESTS.name, ("other", "other", "other"), ""] == 2 * MOST_SERIES
 
 
 def test_stripes_many_codes_are_one_result() -> None:
@@ -137,17 +137,17 @@ def test_figures_of_another_release_are_passed_over(store: Store) -> None:
 
 def test_a_payment_shows_from_the_webhook_to_the_delivery(hands: Hands) -> None:
     hands.pay()
-    sent = hands.deliver_events()
-    hands.post_event(sent[0])
-    hands.post_event(sent[0], secret="whsec_wrong_0123456789")
+    events = hands.deliver_events()
+    hands.post_event(events[0])
+    hands.post_event(events[0], secret="whsec_wrong_0123456789")
     hands.work()
     flush(hands.runtime.store)
     scrape = samples(hands.client)
-    assert value(scrape, "billing_webhooks_total", result="recorded") == len(sent)
+    assert value(scrape, "billing_webhooks_total", result="recorded") == len(events)
     assert value(scrape, "billing_webhooks_total", result="duplicate") == 1
     assert value(scrape, "billing_webhooks_total", result="invalid_signature") == 1
-    assert value(scrape, "billing_webhook_seconds_count") == len(sent) + 2
-    assert value(scrape, "billing_webhook_seconds_bucket", le="+Inf") == len(sent) + 2
+    assert value(scrape, "billing_webhook_seconds_count") == len(events) + 2
+    assert value(scrape, "billing_webhook_seconds_bucket", le="+Inf") == len(events) + 2
     event = {"type": "payment_intent.succeeded", "outcome": "processed"}
     assert value(scrape, "billing_event_attempts_total", **event) == 1
     labels = {"type": "payment.succeeded", "outcome": "delivered"}
@@ -159,8 +159,8 @@ def test_a_payment_shows_from_the_webhook_to_the_delivery(hands: Hands) -> None:
 
 
 def test_types_nobody_handles_are_one_label(hands: Hands) -> None:
-    made = {"id": "evt_strange", "object": "event", "type": "zz.made_up", "created": 1}
-    hands.post_event(made | {"livemode": False, "data": {"object": {"id": "zz_1"}}})
+    event = {"id": "evt_strange", "object": "event", "type": "zz.made_up", "created": 1}
+    hands.post_event(event | {"livemode": False, "data": {"object": {"id": "zz_1"}}})
     hands.work()
     assert hands.runtime.store.tally.take()[
         "billing_event_attempts", ("other", "ignored"), ""
@@ -216,11 +216,11 @@ def test_the_gap_of_the_last_comparison_is_a_number(hands: Hands) -> None:
     reconcile.run_once(hands.runtime)
     hands.pay()
     ahead = int(time.time()) + 300
-    done = reconcile.run_once(hands.runtime, ahead)
+    comparison = reconcile.run_once(hands.runtime, ahead)
     scrape = samples(hands.client)
-    assert done.gap > 0
-    assert value(scrape, "billing_reconcile_gap") == done.gap
-    assert value(scrape, "billing_reconcile_events_total", outcome="gap") == done.gap
+    assert comparison.gap > 0
+    assert value(scrape, "billing_reconcile_gap") == comparison.gap
+    assert value(scrape, "billing_reconcile_events_total", outcome="gap") == comparison.gap
     assert value(scrape, "billing_reconcile_age_seconds") < 60
 
 

@@ -134,12 +134,12 @@ def test_the_fee_is_told_when_stripe_knows_it_and_once(
     hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(StripeGateway, "balance_transaction", lambda *_: dict(BOOKED))
-    known = charge(amount_captured=1500, balance_transaction="txn_1")
+    charge_with_fee = charge(amount_captured=1500, balance_transaction="txn_1")
     bodies = notifications_of(
         hands,
         event("payment_intent.succeeded", intent(amount_received=1500)),
-        event("charge.updated", known, {"balance_transaction": None}),
-        event("charge.updated", known, {"description": None}),
+        event("charge.updated", charge_with_fee, {"balance_transaction": None}),
+        event("charge.updated", charge_with_fee, {"description": None}),
     )
     assert brief(bodies, "amount_received", "fee", "net", "settlement_currency") == [
         ("payment.succeeded", 1500, None, None, None),
@@ -149,10 +149,10 @@ def test_the_fee_is_told_when_stripe_knows_it_and_once(
 
 
 def test_a_fee_that_is_known_first_is_told_with_the_payment(hands: Hands) -> None:
-    known = charge(balance_transaction=dict(BOOKED))
+    charge_with_fee = charge(balance_transaction=dict(BOOKED))
     bodies = notifications_of(
         hands,
-        event("charge.captured", known),
+        event("charge.captured", charge_with_fee),
         event("payment_intent.succeeded", intent(amount_received=2000)),
     )
     assert brief(bodies, "net") == [("payment.settled", 1412), ("payment.succeeded", 1412)]

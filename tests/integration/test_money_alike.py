@@ -111,14 +111,17 @@ OLD = {"api_version": BEFORE_BASIL}
 def test_captured_money_is_refunded_while_the_rest_is_still_held(
     hands: Hands, stripe: Stripe, by: str, version: Json
 ) -> None:
-    given, after = refund(amount=200, created=LATER), PARTLY | {"amount_refunded": 200}
+    one_refund, after = refund(amount=200, created=LATER), PARTLY | {"amount_refunded": 200}
     held = intent(status="requires_capture", amount_received=700, amount_capturable=1300)
-    stripe.holds(held | {"latest_charge": after}, refunds=[given])
-    heard = {"refund.created": (given, None), "charge.refunded": (after, {"amount_refunded": 0})}
+    stripe.holds(held | {"latest_charge": after}, refunds=[one_refund])
+    changes = {
+        "refund.created": (one_refund, None),
+        "charge.refunded": (after, {"amount_refunded": 0}),
+    }
     bodies = notifications_of(
         hands,
         event(CAPTURABLE, held, **version),
-        event(by, *heard[by], created=LATER, **version),
+        event(by, *changes[by], created=LATER, **version),
     )
     assert brief(bodies, "amount", "amount_refunded") == [
         ("payment.partially_captured", 2000, 0),
@@ -171,26 +174,30 @@ def test_the_refund_that_releases_an_old_hold_is_in_no_list(
     assert_alike(hands, stripe, payment, status="canceled", **money)
 
 
-@pytest.mark.parametrize(("given", "moved"), [(0, None), (1500, None), (1500, {}), (400, None)])
+@pytest.mark.parametrize(
+    ("refund_amount", "moved"), [(0, None), (1500, None), (1500, {}), (400, None)]
+)
 def test_the_rest_that_an_old_capture_released_is_in_no_list(
-    hands: Hands, stripe: Stripe, given: int, moved: Json | None
+    hands: Hands, stripe: Stripe, refund_amount: int, moved: Json | None
 ) -> None:
     booked = {"balance_transaction": None} if moved is None else {}
     freed = refund(id="re_0", amount=500, **booked)
-    returned = refund(amount=given, created=LATER, balance_transaction="txn_1")
-    after = charge(amount_captured=1500, amount_refunded=500 + given)
+    returned = refund(amount=refund_amount, created=LATER, balance_transaction="txn_1")
+    after = charge(amount_captured=1500, amount_refunded=500 + refund_amount)
     paid = intent(amount_received=1500)
-    stripe.holds(paid | {"latest_charge": after}, refunds=[returned, freed] if given else [freed])
+    stripe.holds(
+        paid | {"latest_charge": after}, refunds=[returned, freed] if refund_amount else [freed]
+    )
     again = event("charge.refunded", after, {"amount_refunded": 500}, created=LATER, **OLD)
     notifications_of(
-        hands, event("payment_intent.succeeded", paid, **OLD), *([again] if given else [])
+        hands, event("payment_intent.succeeded", paid, **OLD), *([again] if refund_amount else [])
     )
     answers = answers_of(hands, stripe, "pi_1")
     for way, answer in answers.items():
-        assert (way, answer["amount_refunded"]) == (way, given)
+        assert (way, answer["amount_refunded"]) == (way, refund_amount)
     for way in ("GET", "stale GET"):
         shown = [one["refund_id"] for one in answers[way]["refunds"]]
-        assert (way, shown) == (way, ["re_1"] if given else [])
+        assert (way, shown) == (way, ["re_1"] if refund_amount else [])
 
 
 @pytest.mark.parametrize(
@@ -271,18 +278,18 @@ def test_disputes_and_refunds_are_shown_newest_first_with_and_without_stripe(
     hands: Hands, stripe: Stripe
 ) -> None:
     disputes = [dispute(id=f"du_{n}", created=LATER + n, amount=n) for n in (1, 3, 2)]
-    given = [refund(id=f"re_{n}", created=LATER + n, amount=n) for n in (2, 1, 3)]
+    refunds_made = [refund(id=f"re_{n}", created=LATER + n, amount=n) for n in (2, 1, 3)]
     newest = {"key": lambda one: -one["created"]}
     stripe.holds(
         intent(amount_received=2000, latest_charge=charge(disputed=True, amount_refunded=6)),
-        refunds=sorted(given, **newest),
+        refunds=sorted(refunds_made, **newest),
     )
     stripe.disputes = sorted(disputes, **newest)
     notifications_of(
         hands,
         event("payment_intent.succeeded", intent(amount_received=2000)),
         *(event("charge.dispute.created", one, created=one["created"]) for one in disputes),
-        *(event("refund.created", one, created=one["created"]) for one in given),
+        *(event("refund.created", one, created=one["created"]) for one in refunds_made),
     )
     answers = answers_of(hands, stripe, "pi_1")
     for way in ("GET", "stale GET"):

@@ -108,8 +108,8 @@ def test_many_are_redriven_by_what_they_have_in_common(
     body = {"kind": "events", "error": "timeout", "by": "kim", "reason": "fixed"}
     dry = client.post("/ops/dead-letters/redrive", json=body | {"dry_run": True}).get_json()
     assert (dry["dry_run"], dry["redriven"]) == (True, ["evt_1"])
-    done = client.post("/ops/dead-letters/redrive", json=body).get_json()
-    assert (done["dry_run"], done["redriven"]) == (False, ["evt_1"])
+    report = client.post("/ops/dead-letters/redrive", json=body).get_json()
+    assert (report["dry_run"], report["redriven"]) == (False, ["evt_1"])
     assert client.get("/ops/dead-letters").get_json()["matched"] == 1
     (audit,) = client.get("/ops/audit").get_json()["data"]
     assert (audit["id"], audit["by"], audit["key"]) == ("evt_1", "kim", "open")
@@ -151,7 +151,7 @@ def test_an_event_at_work_is_a_conflict(client: FlaskClient, real_store: Store) 
 
 
 def test_a_refund_job_is_resolved_by_one_finding_only(hands: Hands) -> None:
-    _, job = dead_refund(hands, made=False)
+    _, job = dead_refund(hands, refund_exists=False)
     path = f"/ops/refunds/{job}/resolve"
     for body in ({}, {"failed": True, "refund_id": "re_1"}):
         assert hands.client.post(path, json=body).status_code == 422

@@ -55,20 +55,20 @@ def test_payments_are_listed_with_whose_they_are_and_how_they_stand(hands: Hands
 
 
 def test_payments_are_paged_and_none_is_shown_twice(hands: Hands) -> None:
-    made = [hands.pay().get_json()["payment_intent_id"] for _ in range(7)]
+    payments = [hands.pay().get_json()["payment_intent_id"] for _ in range(7)]
     hands.deliver_events()
     hands.work()
-    seen: list[str] = []
+    pages: list[str] = []
     query: Json = {"limit": 3}
     while True:
         page = got(hands, "payments", **query)
-        seen += [row["payment_id"] for row in page["data"]]
+        pages += [row["payment_id"] for row in page["data"]]
         if page["complete"]:
             break
-        query |= {"starting_after": seen[-1]}
+        query |= {"starting_after": pages[-1]}
         paid(hands)  # a newer payment must not shift a later page
-    assert len(seen) == len(set(seen))
-    assert set(seen) == set(made)
+    assert len(pages) == len(set(pages))
+    assert set(pages) == set(payments)
 
 
 def test_a_payment_with_dead_work_and_a_dispute_says_so(hands: Hands) -> None:
@@ -207,9 +207,9 @@ def test_a_test_notification_is_signed_marked_and_of_no_payment(hands: Hands) ->
     assert answer.status_code == 202
     staged = answer.get_json()["id"]
     hands.work()
-    (heard,) = hands.notifications()
-    assert (heard["id"], heard["type"]) == (staged, "test.notification")
-    data = heard["body"]["data"]
+    (notification,) = hands.notifications()
+    assert (notification["id"], notification["type"]) == (staged, "test.notification")
+    data = notification["body"]["data"]
     assert data["metadata"] == {"test": "true"}
     assert not [name for name in data if name.endswith("_id") and data[name] is not None]
     (row,) = got(hands, "notifications")["data"]
@@ -263,8 +263,8 @@ def test_what_a_request_caused_is_found_by_its_id(hands: Hands) -> None:
     hands.work()
     page = matches(hands, request.headers["X-Request-Id"])
     assert ("item", job) in page
-    made = got(hands, f"refunds/{job}")["refund_id"]
-    assert ("item", job) in matches(hands, made)
+    refund = got(hands, f"refunds/{job}")["refund_id"]
+    assert ("item", job) in matches(hands, refund)
     event = hands.events()[0]
     by_stripe = matches(hands, event["request"]["id"])
     assert {("event", event["id"]), ("payment", payment)} <= by_stripe

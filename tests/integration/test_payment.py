@@ -183,9 +183,9 @@ def test_raw_card_data_is_refused_and_never_logged(
     answer = hands.client.post("/api/payment/process", json=body)
     assert answer.status_code == 400
     assert answer.get_json()["code"] == "raw_card_data_refused"
-    seen = answer.get_data(as_text=True) + "".join(capfd.readouterr())
-    assert "4242" not in seen
-    assert "5555" not in seen
+    output = answer.get_data(as_text=True) + "".join(capfd.readouterr())
+    assert "4242" not in output
+    assert "5555" not in output
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ def at_stripe(hands: Hands, path: str, account: str | None = None, **form: Any) 
     headers = KEY | ({"Stripe-Account": account} if account else {})
     answer = requests.post(f"{hands.sandbox}{path}", data=form, headers=headers, timeout=5)
     answer.raise_for_status()
-    made: Json = answer.json()
-    return made
+    result: Json = answer.json()
+    return result
 
 
 def held(hands: Hands, **form: Any) -> str:
@@ -212,29 +212,29 @@ def test_a_payment_that_is_a_charge_alone_is_shown_verified_and_refunded(
 
 
 def test_a_charge_leads_to_the_payment_it_belongs_to(hands: Hands) -> None:
-    made = hands.pay().get_json()
-    payment_shown = shown(hands, made["charge_id"])
-    assert payment_shown["payment_intent_id"] == made["payment_intent_id"]
+    payment = hands.pay().get_json()
+    payment_shown = shown(hands, payment["charge_id"])
+    assert payment_shown["payment_intent_id"] == payment["payment_intent_id"]
     hands.deliver_events()
     hands.work()
-    assert shown(hands, made["charge_id"])["timeline"] != []
-    job = hands.client.post("/api/refund/process", json={"payment_intent_id": made["charge_id"]})
+    assert shown(hands, payment["charge_id"])["timeline"] != []
+    job = hands.client.post("/api/refund/process", json={"payment_intent_id": payment["charge_id"]})
     hands.work()
     refunded = hands.client.get(job.headers["Location"]).get_json()
     assert (refunded["status"], refunded["payment_intent_id"]) == (
         "succeeded",
-        made["payment_intent_id"],
+        payment["payment_intent_id"],
     )
 
 
 def test_a_dispute_without_an_intent_is_in_the_payment_of_its_charge(hands: Hands) -> None:
-    made = hands.pay().get_json()
+    payment = hands.pay().get_json()
     hands.deliver_events()
-    of_charge = dispute(charge=made["charge_id"], payment_intent=None)
+    of_charge = dispute(charge=payment["charge_id"], payment_intent=None)
     hands.post_event(event("charge.dispute.created", of_charge))
     hands.work()
     (notification,) = [n for n in hands.notifications() if n["type"] == "dispute.opened"]
-    assert notification["body"]["data"]["payment_intent_id"] == made["payment_intent_id"]
+    assert notification["body"]["data"]["payment_intent_id"] == payment["payment_intent_id"]
 
 
 # Cancelling a payment.
@@ -331,10 +331,10 @@ def test_a_payment_made_for_an_account_is_found_and_refunded_without_naming_it(
     assert verdict.get_json()["verified"] is True
     answer = hands.client.post("/api/refund/process", json={"payment_intent_id": payment})
     hands.work()
-    done = hands.client.get(answer.headers["Location"]).get_json()
-    assert (done["status"], done["account"]) == ("succeeded", ACCOUNT)
-    by_stripes_id = hands.client.get(f"/api/refund/{done['refund_id']}").get_json()
-    assert by_stripes_id == done
+    one_refund = hands.client.get(answer.headers["Location"]).get_json()
+    assert (one_refund["status"], one_refund["account"]) == ("succeeded", ACCOUNT)
+    by_stripes_id = hands.client.get(f"/api/refund/{one_refund['refund_id']}").get_json()
+    assert by_stripes_id == one_refund
 
 
 def test_an_account_is_known_by_its_events(hands: Hands) -> None:
@@ -364,8 +364,8 @@ def test_what_connect_wants_is_handed_to_stripe(
 
     def create(_: object, *, params: Json, **__: object) -> Json:
         calls.append(params)
-        made = intent(amount_received=1000, livemode=False)
-        return made | {"latest_charge": charge()}
+        one_intent = intent(amount_received=1000, livemode=False)
+        return one_intent | {"latest_charge": charge()}
 
     monkeypatch.setattr(StripeGateway, "create_payment", create)
     monkeypatch.setattr(
@@ -403,21 +403,21 @@ def test_what_connect_cannot_take_is_refused(hands: Hands, wrong: Json) -> None:
 # Refunds.
 
 
-@pytest.mark.parametrize("heard", [True, False])
+@pytest.mark.parametrize("event_came", [True, False])
 @pytest.mark.parametrize(("currency", "status"), [("SGD", "succeeded"), ("usd", "failed")])
 def test_a_refund_in_another_currency_than_expected_is_not_made(
-    hands: Hands, heard: bool, currency: str, status: str
+    hands: Hands, event_came: bool, currency: str, status: str
 ) -> None:
     payment = hands.pay().get_json()["payment_intent_id"]
-    if heard:
+    if event_came:
         hands.deliver_events()
         hands.work()
     body = {"payment_intent_id": payment, "expected_currency": currency}
     answer = hands.client.post("/api/refund/process", json=body)
     hands.work()
-    done = hands.client.get(answer.headers["Location"]).get_json()
-    assert (done["status"], done["currency"]) == (status, "sgd")
-    assert done["failure_reason"] == (None if status == "succeeded" else "currency_mismatch")
+    one_refund = hands.client.get(answer.headers["Location"]).get_json()
+    assert (one_refund["status"], one_refund["currency"]) == (status, "sgd")
+    assert one_refund["failure_reason"] == (None if status == "succeeded" else "currency_mismatch")
 
 
 def test_a_refund_that_waits_for_balance_is_shown_as_pending(hands: Hands) -> None:

@@ -73,18 +73,18 @@ def test_a_payment_is_listed_under_the_status_it_has_and_no_other(
 def test_pages_of_every_size_give_each_payment_once_in_order(
     hands: Hands, index: PaymentIndex
 ) -> None:
-    made = [paid(hands) for _ in range(7)]
+    payments = [paid(hands) for _ in range(7)]
     declined = hands.pay("pm_card_chargeDeclined").get_json()["payment_intent_id"]
     hands.deliver_events()
     hands.work()
-    everything = [declined, *reversed(made)]
+    everything = [declined, *reversed(payments)]
     for size in (1, 2, 3, 7, 8, 9):
-        seen: list[str] = []
+        ids: list[str] = []
         more = True
         while more:
-            page, more = index.page(PaymentFilter(), size, seen[-1] if seen else None)
-            seen += [one.record.id for one in page]
-        assert seen == everything
+            page, more = index.page(PaymentFilter(), size, ids[-1] if ids else None)
+            ids += [one.record.id for one in page]
+        assert ids == everything
     with pytest.raises(CallerError):
         index.page(PaymentFilter(), 3, "pi_unknown")
 
@@ -108,8 +108,8 @@ def test_a_refund_and_a_dispute_lead_to_their_payment(hands: Hands, index: Payme
     hands.work()
     hands.deliver_events()
     hands.work()
-    known = {one.record.id: one.ids for one in index.walk(PaymentFilter())}
-    (refund,), (dispute,) = known[refunded], known[disputed]
+    ids_of = {one.record.id: one.ids for one in index.walk(PaymentFilter())}
+    (refund,), (dispute,) = ids_of[refunded], ids_of[disputed]
     assert (refund[:3], listed(index, id=refund)) == ("re_", [refunded])
     assert listed(index, id=dispute) == [disputed]
     assert listed(index, disputed=True) == [disputed]
@@ -117,13 +117,13 @@ def test_a_refund_and_a_dispute_lead_to_their_payment(hands: Hands, index: Payme
 
 
 def test_what_outlived_its_payment_is_not_shown_and_goes(hands: Hands, index: PaymentIndex) -> None:
-    gone, kept = paid(hands), paid(hands)
+    expired_payment, remaining = paid(hands), paid(hands)
     store = hands.runtime.store
-    store.redis.delete(store.keys.payment(gone))
-    assert listed(index) == [kept]
+    store.redis.delete(store.keys.payment(expired_payment))
+    assert listed(index) == [remaining]
     members = store.redis.zrange(store.keys.payment_index(), 0, -1)
-    assert [m for m in members if m.endswith(gone)] == []
-    assert [m for m in members if m.endswith(kept)]
+    assert [m for m in members if m.endswith(expired_payment)] == []
+    assert [m for m in members if m.endswith(remaining)]
 
 
 def test_a_lost_index_comes_back_with_the_next_event(hands: Hands, index: PaymentIndex) -> None:
@@ -169,7 +169,7 @@ def test_another_indexed_key_finds_older_payments_too(hands: Hands, settings: Se
 def test_a_slice_of_the_repair_goes_on_where_the_last_one_ended(
     hands: Hands, index: PaymentIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = [paid(hands) for _ in range(3)]
+    payments = [paid(hands) for _ in range(3)]
     store = hands.runtime.store
     store.redis.delete(store.keys.payment_index())
     monkeypatch.setattr(payment_index_repair, "CHUNK", 1)
@@ -179,22 +179,22 @@ def test_a_slice_of_the_repair_goes_on_where_the_last_one_ended(
     while not repair.fill(seconds=0):
         slices += 1
     assert slices > 3
-    assert listed(index) == made[::-1]
+    assert listed(index) == payments[::-1]
 
 
 def test_upkeep_removes_what_outlived_its_payment_and_nothing_else(
     hands: Hands, index: PaymentIndex
 ) -> None:
-    gone, kept = paid(hands), paid(hands)
+    expired_payment, remaining = paid(hands), paid(hands)
     store = hands.runtime.store
     tend(hands)
     before = store.redis.zcard(store.keys.payment_index())
-    store.redis.delete(store.keys.payment(gone))
+    store.redis.delete(store.keys.payment(expired_payment))
     tend(hands)
     members = store.redis.zrange(store.keys.payment_index(), 0, -1)
-    assert {m[-len(kept) :] for m in members} == {kept}
+    assert {m[-len(remaining) :] for m in members} == {remaining}
     assert len(members) == before / 2
-    assert listed(index) == [kept]
+    assert listed(index) == [remaining]
 
 
 def test_no_repair_is_made_on_an_old_reading(hands: Hands, index: PaymentIndex) -> None:

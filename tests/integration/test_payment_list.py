@@ -69,15 +69,15 @@ def test_a_caller_lists_the_payments_of_an_event_as_they_stand(hands: Hands) -> 
 
 
 def test_a_caller_turns_the_pages_and_sees_each_payment_once(hands: Hands) -> None:
-    made = [paid(hands, metadata={"event_id": "e"}) for _ in range(5)]
-    seen: list[str] = []
+    payments = [paid(hands, metadata={"event_id": "e"}) for _ in range(5)]
+    pages: list[str] = []
     page: Json = {"has_more": True}
     while page["has_more"]:
-        after = {"starting_after": seen[-1]} if seen else {}
+        after = {"starting_after": pages[-1]} if pages else {}
         page = got(hands.client, {"event_id": "e", "limit": "2"} | after)
-        seen += ids(page)
+        pages += ids(page)
         paid(hands, metadata={"event_id": "e"})  # newer payments shift nothing
-    assert seen == made[::-1]
+    assert pages == payments[::-1]
 
 
 @pytest.mark.parametrize(
@@ -135,26 +135,28 @@ def test_a_caller_sees_the_payments_of_its_accounts_only(
 ) -> None:
     ours = paid(hands, metadata={"event_id": "e"})
     body = {"amount": 500, "currency": "sgd", "payment_method": "pm_card_visa"}
-    made = hands.client.post(
+    response = hands.client.post(
         "/api/payment/process",
         json=body | {"metadata": {"event_id": "e"}},
         headers={"Stripe-Account": ACCOUNT},
     )
-    theirs = made.get_json()["payment_intent_id"]
+    theirs = response.get_json()["payment_intent_id"]
     deliver_events_of(hands, ACCOUNT)
     limits = {"ours": {"accounts": ["own"]}, "band": {"accounts": [ACCOUNT]}}
-    given = make_settings(api_keys="all:all-key,ours:ours-key,band:band-key", caller_limits=limits)
-    changes = {name: getattr(given, name) for name in ("api_keys", "caller_limits")}
+    own_settings = make_settings(
+        api_keys="all:all-key,ours:ours-key,band:band-key", caller_limits=limits
+    )
+    changes = {name: getattr(own_settings, name) for name in ("api_keys", "caller_limits")}
     door = create_app(settings.model_copy(update=changes), real_store).test_client()
 
-    def seen(key: str, **headers: str) -> set[str]:
+    def visible_to(key: str, **headers: str) -> set[str]:
         return set(ids(got(door, {"event_id": "e"}, Authorization=f"Bearer {key}", **headers)))
 
-    assert seen("all-key") == {ours, theirs}
-    assert seen("ours-key") == {ours}
+    assert visible_to("all-key") == {ours, theirs}
+    assert visible_to("ours-key") == {ours}
     named = {"Stripe-Account": ACCOUNT}
-    assert seen("band-key", **named) == {theirs}
-    assert seen("all-key", **named) == {theirs}
+    assert visible_to("band-key", **named) == {theirs}
+    assert visible_to("all-key", **named) == {theirs}
     refused = door.get("/api/payments", headers={"Authorization": "Bearer ours-key"} | named)
     assert refused.get_json()["code"] == "account_not_allowed"
     assert door.get("/api/payments").status_code == 401

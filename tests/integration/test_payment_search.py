@@ -31,8 +31,8 @@ def test_every_id_and_whole_value_is_looked_up_and_not_searched_for(
     dispute.raise_for_status()
     hands.deliver_events()
     hands.work()
-    known = got(hands, f"payments/{payment}")["known"]["subjects"]
-    ids = [name for name in known if name[:3] in ("re_", "du_", "dp_") and ":" not in name]
+    subjects = got(hands, f"payments/{payment}")["known"]["subjects"]
+    ids = [name for name in subjects if name[:3] in ("re_", "du_", "dp_") and ":" not in name]
     assert len(ids) == 2
     requests_ = [answer.headers["X-Request-Id"], request.headers["X-Request-Id"]]
     by_stripe = [event["request"]["id"] for event in hands.events() if event["request"]["id"]][:1]
@@ -68,13 +68,13 @@ def test_the_payments_of_an_event_are_summed_up_by_status_and_currency(hands: Ha
 
 
 def test_payments_with_dead_work_are_listed_alone_and_page_by_page(hands: Hands) -> None:
-    made = [paid(hands) for _ in range(4)]
-    for number, payment in enumerate(made[:3]):
+    payments = [paid(hands) for _ in range(4)]
+    for number, payment in enumerate(payments[:3]):
         bury_notifications(hands.runtime.store, payment, f"ntf_dead{number}")
     first = got(hands, "payments", dead="true", limit=2)
-    assert [row["payment_id"] for row in first["data"]] == made[2:0:-1]
+    assert [row["payment_id"] for row in first["data"]] == payments[2:0:-1]
     assert not first["complete"]
-    rest = got(hands, "payments", dead="true", limit=2, starting_after=made[1])
-    assert ([row["payment_id"] for row in rest["data"]], rest["complete"]) == ([made[0]], True)
+    rest = got(hands, "payments", dead="true", limit=2, starting_after=payments[1])
+    assert ([row["payment_id"] for row in rest["data"]], rest["complete"]) == ([payments[0]], True)
     living = got(hands, "payments", dead="false")["data"]
-    assert [row["payment_id"] for row in living] == [made[3]]
+    assert [row["payment_id"] for row in living] == [payments[3]]

@@ -96,8 +96,8 @@ def test_a_problem_has_the_members_of_its_contract(
 
 
 def test_every_member_that_the_contract_names_is_seen_above() -> None:
-    seen = ALWAYS.union(*MEMBERS.values())
-    assert seen == set(SCHEMAS["Problem"]["properties"]) == set(Problem.model_fields)
+    members = ALWAYS.union(*MEMBERS.values())
+    assert members == set(SCHEMAS["Problem"]["properties"]) == set(Problem.model_fields)
 
 
 def test_what_an_error_may_fill_is_a_member_of_its_document() -> None:

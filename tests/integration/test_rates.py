@@ -33,9 +33,9 @@ def test_what_two_processes_count_is_added_in_the_present_bucket(real_store: Sto
 def test_a_day_is_kept_and_what_is_older_or_of_the_future_goes(real_store: Store) -> None:
     name = real_store.keys.rates("events")
     bucket = real_store.now_ms() // (BUCKET_SECONDS * 1000)
-    kept = {str(bucket - age): 1 for age in range(1, BUCKETS)}
+    last_day = {str(bucket - age): 1 for age in range(1, BUCKETS)}
     old = {str(bucket - BUCKETS - 2): 1, "17": 1, str(bucket + 40): 1}
-    real_store.redis.hset(name, mapping=kept | old)
+    real_store.redis.hset(name, mapping=last_day | old)
     real_store.tally.count(WEBHOOKS, result="recorded")
     flush(real_store)
     fields = set(real_store.redis.hkeys(name))

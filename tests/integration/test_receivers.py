@@ -70,10 +70,10 @@ class Receiver:
 
     def state(self) -> dict[str, Json]:
         """Return its state of every object."""
-        known: dict[str, Json] = requests.get(self.url, timeout=5).json()
-        return known
+        response: dict[str, Json] = requests.get(self.url, timeout=5).json()
+        return response
 
-    def kept(self) -> list[Json]:
+    def notifications(self) -> list[Json]:
         """List the notifications in its journal."""
         journal = self.folder / "journal.jsonl"
         lines = journal.read_text().splitlines() if journal.exists() else []
@@ -89,7 +89,7 @@ class Receiver:
             "webhook-signature": Webhook(secret).sign(body["id"], signed_at, payload),
             "Content-Type": "application/json",
         }
-        payload = changes.pop("sent", payload)
+        payload = changes.pop("payload", payload)
         headers |= {name.replace("_", "-"): value for name, value in changes.items()}
         headers = {name: value for name, value in headers.items() if value}
         return requests.post(self.url + PATH, payload, headers=headers, timeout=5).status_code
@@ -139,12 +139,12 @@ def deliver(hands: Hands, stopped: Receiver) -> Iterator[Callable[..., None]]:
 
     def _deliver(*types: str, secret: str = NOTIFICATION_SECRET, **changes: Any) -> None:
         hands.runtime.event_service.close()
-        given = {
+        own_settings = {
             "event_service_url": stopped.url,
             "event_service_secret": [SecretStr(secret)],
         }
         hands.runtime = Runtime(
-            hands.runtime.settings.model_copy(update=given | changes), hands.runtime.store
+            hands.runtime.settings.model_copy(update=own_settings | changes), hands.runtime.store
         )
         if types:
             hands.deliver_events(*types)
@@ -171,15 +171,17 @@ def test_a_payment_and_its_refund_are_verified_and_kept_once(
     hands.work()
     deliver("payment_intent.succeeded", "refund.created", "refund.updated")
     assert set(states(hands)) == {State.DELIVERED}
-    refund = next(one["data"]["refund_id"] for one in theirs.kept() if one["data"]["refund_id"])
+    refund = next(
+        one["data"]["refund_id"] for one in theirs.notifications() if one["data"]["refund_id"]
+    )
     assert theirs.state()[payment]["status"] == "succeeded"
     assert theirs.state()[refund]["status"] == "succeeded"
-    before = theirs.kept()
+    before = theirs.notifications()
     for one in before:
         hands.client.post(f"/ops/items/{one['id']}/redrive", json={})
     deliver()
     assert set(states(hands)) == {State.DELIVERED}
-    assert theirs.kept() == before
+    assert theirs.notifications() == before
 
 
 def test_an_older_notification_that_comes_later_changes_no_state(
@@ -200,7 +202,7 @@ def test_an_older_notification_that_comes_later_changes_no_state(
         hands.client.post(f"/ops/items/{letter['id']}/redrive", json={})
         deliver()
         assert set(states(hands)) == {State.DELIVERED}
-        types = [one["type"] for one in stopped.kept()]
+        types = [one["type"] for one in stopped.notifications()]
         assert types == ["payment.succeeded", "payment.requires_action"]
         assert stopped.state()[payment]["type"] == "payment.succeeded"
 
@@ -211,18 +213,18 @@ def test_a_wrong_signature_is_refused_and_nothing_is_kept(
     hands.pay()
     deliver("payment_intent.succeeded", secret=OTHER_SECRET, retry_base_seconds=3600.0)
     assert states(hands) == [State.RETRYING]
-    assert theirs.kept() == []
+    assert theirs.notifications() == []
     body, now = example("payment.succeeded"), time.time()
-    assert theirs.post(body, sent=json.dumps(body | {"type": "payment.failed"})) == 401
+    assert theirs.post(body, payload=json.dumps(body | {"type": "payment.failed"})) == 401
     assert theirs.post(body, at=str(now - 600)) == 401
     assert theirs.post(body, at=str(now + 600)) == 401
     assert theirs.post(body, webhook_id="ntf_another") == 401
     for missing in ("webhook_id", "webhook_timestamp", "webhook_signature"):
         assert theirs.post(body, **{missing: ""}) == 401
     assert theirs.post(body, webhook_timestamp="soon") == 401
-    assert theirs.kept() == []
+    assert theirs.notifications() == []
     assert theirs.post(body) == 200
-    assert len(theirs.kept()) == 1
+    assert len(theirs.notifications()) == 1
 
 
 def test_during_a_rotation_either_secret_counts(stopped: Receiver) -> None:
@@ -240,7 +242,7 @@ def test_every_type_is_taken_and_one_it_does_not_know(theirs: Receiver) -> None:
     for number, name in enumerate([*TYPES, "payment.of_tomorrow", "tomorrow.itself"]):
         body = example(name if name in TYPES else "test.notification")
         assert theirs.post(body | {"id": f"ntf_{number}", "type": name}) == 200
-    assert len(theirs.kept()) == len(TYPES) + 2
+    assert len(theirs.notifications()) == len(TYPES) + 2
     data = example("dispute.won")["data"]
     objects = {"ch_3QxYzA", "re_3QxYzA", "du_1QxYzA", "cs_test_a1", "issfr_1QxYzA", "prv_1QxYzA"}
     books = {"fee:ch_3QxYzA", f"funds:{data['dispute_id']}"}
@@ -261,8 +263,8 @@ def test_in_any_order_the_state_is_that_of_the_rule(theirs: Receiver) -> None:
         body["data"] |= {name: value for name, value in ids.items() if body["data"][name]}
         apply(wanted, body)
         assert theirs.post(body) == 200
-    known = theirs.state()
-    assert {key: one["type"] for key, one in known.items()} == {
+    state = theirs.state()
+    assert {key: one["type"] for key, one in state.items()} == {
         key: one["type"] for key, one in wanted.items()
     }
 
@@ -279,9 +281,9 @@ def test_what_was_kept_outlives_a_kill_and_a_torn_line(stopped: Receiver) -> Non
     with stopped.run():
         stopped.await_start()
         assert stopped.post(body) == 200
-        assert [one["id"] for one in stopped.kept()] == [body["id"]]
+        assert [one["id"] for one in stopped.notifications()] == [body["id"]]
         assert stopped.post(body | {"id": "ntf_torn"}) == 200
-        assert len(stopped.kept()) == 2
+        assert len(stopped.notifications()) == 2
 
 
 def test_one_id_at_the_same_moment_is_kept_once(theirs: Receiver) -> None:
@@ -289,7 +291,7 @@ def test_one_id_at_the_same_moment_is_kept_once(theirs: Receiver) -> None:
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(lambda _: theirs.post(body), range(24)))
     assert set(answers) == {200}
-    assert len(theirs.kept()) == 1
+    assert len(theirs.notifications()) == 1
 
 
 def test_what_is_no_notification_is_refused(theirs: Receiver) -> None:
@@ -304,4 +306,4 @@ def test_what_is_no_notification_is_refused(theirs: Receiver) -> None:
     }
     assert requests.post(theirs.url + PATH, wrong, headers=headers, timeout=5).status_code == 400
     assert requests.post(theirs.url + "/other", wrong, headers=headers, timeout=5).ok is False
-    assert body["id"] not in {one["id"] for one in theirs.kept()}
+    assert body["id"] not in {one["id"] for one in theirs.notifications()}

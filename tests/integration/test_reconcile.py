@@ -101,8 +101,8 @@ def patient_run(runtime: Runtime, now: int | None = None) -> reconcile.Reconcile
 def test_an_empty_store_is_rebuilt_from_all_that_stripe_keeps(offline: Runtime) -> None:
     events = [event(n, NOW - 29 * DAY + n * 6 * 3600) for n in range(100)]
     archive = with_archive(offline, Archive(*events))
-    done = patient_run(offline, NOW)
-    assert (done.outcome, done.seen, done.recorded) == ("complete", 100, 100)
+    comparison = patient_run(offline, NOW)
+    assert (comparison.outcome, comparison.seen, comparison.recorded) == ("complete", 100, 100)
     assert recorded(offline.store) == {e["id"] for e in events}
     assert archive.calls < 20
 
@@ -205,8 +205,8 @@ def test_a_full_inbox_stops_the_run_and_the_next_goes_on(
     assert len(recorded(store)) == 30
     for _ in range(10):
         store.redis.delete(store.keys.due(EVENTS))
-        done = patient_run(runtime, NOW)
-    assert (done.outcome, len(recorded(store))) == ("complete", 100)
+        comparison = patient_run(runtime, NOW)
+    assert (comparison.outcome, len(recorded(store))) == ("complete", 100)
 
 
 def test_an_event_that_does_not_name_its_account_is_recorded_with_it(offline: Runtime) -> None:
@@ -232,8 +232,8 @@ def test_the_gap_counts_what_ought_to_have_come_long_ago(offline: Runtime) -> No
     archive = with_archive(offline, Archive())
     patient_run(offline, NOW)
     archive.accounts[None] += [event(1, NOW + 10), event(2, NOW + 295)]
-    done = patient_run(offline, NOW + 300)
-    assert (done.recorded, done.gap) == (2, 1)
+    comparison = patient_run(offline, NOW + 300)
+    assert (comparison.recorded, comparison.gap) == (2, 1)
 
 
 def test_known_events_are_not_written_again(offline: Runtime) -> None:
@@ -278,9 +278,9 @@ def test_a_store_flushed_in_mid_flight_ends_complete_with_the_same_ids(hands: Ha
     hands.runtime.store.redis.flushall()
     patient_run(hands.runtime)
     hands.work()
-    heard = hands.notifications()
-    assert len({item["id"] for item in heard}) == 4
-    assert notifications < {item["id"] for item in heard}
+    all_notifications = hands.notifications()
+    assert len({item["id"] for item in all_notifications}) == 4
+    assert notifications < {item["id"] for item in all_notifications}
 
 
 def pay_for(hands: Hands, account: str) -> str:
@@ -316,9 +316,9 @@ def test_a_lost_store_is_rebuilt_from_every_connected_account(
     hands.runtime.store.redis.flushall()
     assert patient_run(hands.runtime).outcome == "complete"
     hands.work()
-    heard = hands.notifications(type="payment.succeeded")
-    assert {item["body"]["data"]["payment_intent_id"] for item in heard} == paid
-    assert len(heard) == len(paid)
+    successes = hands.notifications(type="payment.succeeded")
+    assert {item["body"]["data"]["payment_intent_id"] for item in successes} == paid
+    assert len(successes) == len(paid)
     report = Reconciliation(hands.runtime.store).report()
     assert set(report["watermarks"]) == {OWN, one, two, idle}
     assert None not in report["watermarks"].values()
@@ -350,9 +350,9 @@ def test_an_account_that_is_no_longer_ours_holds_nobody_up(
     assert patient_run(hands.runtime).outcome == "complete"
     hands.work()
     notifications = hands.notifications(type="payment.succeeded")
-    heard = [item["body"]["data"]["payment_intent_id"] for item in notifications]
-    assert heard[-1] == late
-    assert len(heard) == 3
+    payments = [item["body"]["data"]["payment_intent_id"] for item in notifications]
+    assert payments[-1] == late
+    assert len(payments) == 3
 
 
 def test_one_event_of_a_connected_account_brings_all_its_others(hands: Hands) -> None:
@@ -411,10 +411,10 @@ def test_thousands_of_events_of_one_second_are_all_found(
     with requests.Session() as session:
         for _ in range(450):
             session.post(create, body, headers=headers, timeout=5).raise_for_status()
-    made = {e["id"] for page in hands.runtime.gateway.events() for e in page}
-    assert len(made) >= 450
+    ids = {e["id"] for page in hands.runtime.gateway.events() for e in page}
+    assert len(ids) >= 450
     patient_run(hands.runtime)
-    assert recorded(hands.runtime.store) == made
+    assert recorded(hands.runtime.store) == ids
 
 
 def run_upkeep_once(runtime: Runtime) -> None:
@@ -438,8 +438,8 @@ def test_a_type_that_is_not_handled_is_no_gap(offline: Runtime) -> None:
     strange = [event(n, NOW - 3000, type=name) for n, name in enumerate(others)]
     dispute = event(7, NOW - 2000, type="charge.dispute.created")
     with_archive(offline, Archive(*strange, event(8, NOW - 2500), dispute))
-    done = patient_run(offline, NOW)
-    assert (done.seen, done.recorded, done.gap) == (2, 2, 2)
+    comparison = patient_run(offline, NOW)
+    assert (comparison.seen, comparison.recorded, comparison.gap) == (2, 2, 2)
     assert recorded(offline.store) == {"evt_7", "evt_8"}
 
 
@@ -448,18 +448,18 @@ def test_a_round_that_is_stopped_between_two_lanes_counts_nothing_twice(offline:
     archive = with_archive(offline, Archive(*events))
     outcomes = []
     for _ in range(100):
-        done = reconcile.run_once(offline, NOW, budget_seconds=0)
-        outcomes.append(done.outcome)
-        if done.outcome == "complete":
+        comparison = reconcile.run_once(offline, NOW, budget_seconds=0)
+        outcomes.append(comparison.outcome)
+        if comparison.outcome == "complete":
             break
     assert outcomes[-1] == "complete"
     assert len(outcomes) == archive.calls
-    assert (done.seen, done.recorded) == (2, 2)
+    assert (comparison.seen, comparison.recorded) == (2, 2)
 
 
 def test_an_event_that_cannot_be_read_holds_no_other_up(offline: Runtime) -> None:
     odd = event(1, NOW - 3000, data={"object": {"object": "charge", "id": "ch_1", "amount": "x"}})
     with_archive(offline, Archive(odd, event(2, NOW - 2000)))
-    done = patient_run(offline, NOW)
-    assert (done.outcome, done.recorded, done.gap) == ("complete", 1, 1)
+    comparison = patient_run(offline, NOW)
+    assert (comparison.outcome, comparison.recorded, comparison.gap) == ("complete", 1, 1)
     assert recorded(offline.store) == {"evt_2"}

@@ -49,8 +49,8 @@ def test_a_refund_without_balance_is_tried_until_it_succeeds(hands: Hands, payme
     hands.deliver_events()
     hands.work()
 
-    waits, done = about_refunds(hands)
-    assert (waits["type"], done["type"]) == ("refund.pending", "refund.succeeded")
+    waits, success = about_refunds(hands)
+    assert (waits["type"], success["type"]) == ("refund.pending", "refund.succeeded")
     data = waits["data"]
     assert (data["refund_request_id"], data["refund_id"]) == (job, None)
     assert (data["amount"], data["currency"]) == (1000, "sgd")
@@ -107,9 +107,9 @@ def test_a_refusal_is_told_with_stripes_sentence_its_amount_and_currency(
     data = failed["data"]
     assert (data["amount"], data["currency"]) == (amount, "sgd")
     assert data["failure_code"] == "stripe_refused"
-    kept = hands.runtime.refund_jobs.read(job)
-    assert kept["failure_message"] == data["failure_message"] != ""
-    assert (kept["amount"], kept["currency"]) == (str(amount), "sgd")
+    record = hands.runtime.refund_jobs.read(job)
+    assert record["failure_message"] == data["failure_message"] != ""
+    assert (record["amount"], record["currency"]) == (str(amount), "sgd")
 
 
 def test_a_refund_refused_for_its_account_fails_and_is_told(hands: Hands, payment: str) -> None:
@@ -140,24 +140,24 @@ def test_a_refund_that_stripe_itself_lets_wait_says_so_until_money_comes(
     set_balance(hands, currency="usd", available=5000)
     hands.deliver_events()
     hands.work()
-    done = hands.client.get(f"/api/refund/{job}").get_json()
-    assert (done["status"], done["pending_reason"]) == ("succeeded", None)
+    one_refund = hands.client.get(f"/api/refund/{job}").get_json()
+    assert (one_refund["status"], one_refund["pending_reason"]) == ("succeeded", None)
     pending, succeeded = about_refunds(hands)
     assert (pending["type"], succeeded["type"]) == ("refund.pending", "refund.succeeded")
     assert pending["data"]["pending_reason"] == "insufficient_funds"
-    assert (pending["data"]["net"], succeeded["data"]["net"]) == (None, done["net"])
-    assert done["net"] < 0
+    assert (pending["data"]["net"], succeeded["data"]["net"]) == (None, one_refund["net"])
+    assert one_refund["net"] < 0
 
 
 def test_fees_are_told_in_the_currency_of_the_balance(hands: Hands) -> None:
     set_balance(hands, settlement_currency="usd")
-    made = hands.pay(currency="eur").get_json()["payment_intent_id"]
+    payment = hands.pay(currency="eur").get_json()["payment_intent_id"]
     clock = f"{hands.sandbox}/_sandbox/clock"
     requests.post(clock, json={"advance_seconds": 20}, timeout=5).raise_for_status()
     hands.deliver_events()
     hands.work()
     (body,) = [n["body"] for n in hands.notifications(type="payment.settled")]
-    shown = hands.client.get(f"/api/payment/{made}").get_json()
+    shown = hands.client.get(f"/api/payment/{payment}").get_json()
     assert (body["data"]["currency"], body["data"]["settlement_currency"]) == ("eur", "usd")
     for name in ("fee", "net", "settlement_currency", "available_on"):
         assert body["data"][name] == shown[name] is not None

@@ -117,8 +117,8 @@ def test_a_payment_refunded_by_hand_meanwhile_is_left_out_as_stripe_says(hands: 
     assert b.refunded(hands, first) == [1000]
 
 
-@pytest.mark.parametrize("heard", [True, False])
-def test_a_payment_disputed_meanwhile_is_left_out(hands: Hands, heard: bool) -> None:
+@pytest.mark.parametrize("event_came", [True, False])
+def test_a_payment_disputed_meanwhile_is_left_out(hands: Hands, event_came: bool) -> None:
     """Known from its event, or from Stripe's answer before the event has arrived."""
     (good,) = b.pay(hands, 1)
     metadata = {"event_id": "evening"}
@@ -127,7 +127,7 @@ def test_a_payment_disputed_meanwhile_is_left_out(hands: Hands, heard: bool) -> 
     hands.deliver_events("payment_intent.succeeded")
     hands.work()
     batch = b.started(hands, event_id="evening")
-    if heard:
+    if event_came:
         b.hear(hands)
     assert counts(b.run(hands, batch)) == {"refunded": 1, "left_out": 1}
     (member,) = b.members(hands, batch, status="left_out")
@@ -136,9 +136,9 @@ def test_a_payment_disputed_meanwhile_is_left_out(hands: Hands, heard: bool) -> 
     assert b.refunded(hands, good) == [1000]
 
 
-@pytest.mark.parametrize("heard", [True, False])
+@pytest.mark.parametrize("event_came", [True, False])
 def test_of_a_payment_refunded_in_part_meanwhile_the_rest_goes_back(
-    hands: Hands, heard: bool
+    hands: Hands, event_came: bool
 ) -> None:
     """At once, or by a retry when its event came after the batch had begun the member."""
     (payment,) = b.pay(hands, 1)
@@ -147,10 +147,10 @@ def test_of_a_payment_refunded_in_part_meanwhile_the_rest_goes_back(
     part = {"payment_intent_id": payment, "amount": 400}
     hands.client.post("/api/refund/process", json=part)
     hands.work()
-    if heard:
+    if event_came:
         b.hear(hands)
     b.post(hands, batch, "resume")
-    if not heard:
+    if not event_came:
         assert counts(b.run(hands, batch)) == {"failed": 1}
         b.hear(hands)
         b.post(hands, batch, "retry")
@@ -295,8 +295,8 @@ def test_a_job_that_redis_lost_and_its_refund_restored_ends_its_member(hands: Ha
     job = member_job_id(batch, payment, 0)
     # As after a fail-over that lost writes: the refund exists, but not its job and its begin.
     params = {"payment_intent": payment, "amount": 1000}
-    made = hands.runtime.gateway.create_refund(params=params, idempotency_key=stripe_key(job))
-    assert jobs.restore(job, made, None)
+    refund = hands.runtime.gateway.create_refund(params=params, idempotency_key=stripe_key(job))
+    assert jobs.restore(job, refund, None)
     assert counts(b.run(hands, batch)) == {"refunded": 1}
     assert b.refunded(hands, payment) == [1000]
     assert store.redis.llen(store.keys.ended_members()) == 0

@@ -50,8 +50,8 @@ def shown(hands: Hands, refund_id: str) -> Json:
 
 def at_stripe(hands: Hands, payment: str) -> list[int]:
     """List the amounts of the refunds that Stripe made, oldest first."""
-    made = hands.runtime.gateway.refunds_of(payment_intent=payment)
-    return [item["amount"] for item in reversed(made)]
+    refunds = hands.runtime.gateway.refunds_of(payment_intent=payment)
+    return [item["amount"] for item in reversed(refunds)]
 
 
 def test_a_full_refund_is_queued_made_and_told(hands: Hands, payment: str) -> None:

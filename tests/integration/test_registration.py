@@ -64,10 +64,10 @@ def change(sandbox: str, **fields: Any) -> None:
 @pytest.fixture
 def registered(sandbox: str, billing: Billing) -> Json:
     """Register once; return the command's output as JSON."""
-    done = billing(ADDRESS, "--yes", "--json")
-    assert done.returncode == 0, done.stderr
-    made: Json = json.loads(done.stdout)
-    return made
+    completed = billing(ADDRESS, "--yes", "--json")
+    assert completed.returncode == 0, completed.stderr
+    result: Json = json.loads(completed.stdout)
+    return result
 
 
 def test_an_endpoint_is_made_with_the_exact_types_and_version(
@@ -119,10 +119,10 @@ def test_what_is_wrong_with_it_is_repaired(
     dry = billing(ADDRESS, "--dry-run")
     assert words in dry.stdout
     assert endpoints(sandbox) != before
-    done = billing(ADDRESS + "/api/webhook/", "--yes")
-    assert (done.returncode, words in done.stdout) == (0, True)
+    completed = billing(ADDRESS + "/api/webhook/", "--yes")
+    assert (completed.returncode, words in completed.stdout) == (0, True)
     assert endpoints(sandbox) == before
-    assert "whsec_" not in done.stdout
+    assert "whsec_" not in completed.stdout
 
 
 @pytest.mark.parametrize("version", [{"api_version": "2024-06-20"}, {}])
@@ -131,10 +131,10 @@ def test_another_version_is_said_and_a_second_endpoint_is_made(
 ) -> None:
     register_endpoint(sandbox, url=URL, **version)
     (old,) = endpoints(sandbox)
-    done = billing(ADDRESS, "--yes")
-    assert f"{old['id']} has this address with API version" in done.stdout
-    assert "Stripe cannot change" in done.stdout
-    assert "STRIPE_WEBHOOK_SECRET=whsec_" in done.stdout
+    completed = billing(ADDRESS, "--yes")
+    assert f"{old['id']} has this address with API version" in completed.stdout
+    assert "Stripe cannot change" in completed.stdout
+    assert "STRIPE_WEBHOOK_SECRET=whsec_" in completed.stdout
     both = endpoints(sandbox)
     assert both[0] == old
     assert [one["api_version"] for one in both[1:]] == [API_VERSION]
@@ -212,18 +212,18 @@ def test_a_thin_destination_is_made_once_and_its_secret_printed(
     dry = billing(ADDRESS, *options, "--dry-run")
     assert (dry.returncode, "create a destination of thin events" in dry.stdout) == (0, True)
     assert destinations(sandbox) == []
-    done = billing(ADDRESS, *options, "--yes", "--json")
-    made = json.loads(done.stdout)
+    completed = billing(ADDRESS, *options, "--yes", "--json")
+    result = json.loads(completed.stdout)
     (one,) = destinations(sandbox)
-    assert (one["id"], one["event_payload"]) == (made["endpoint_id"], "thin")
+    assert (one["id"], one["event_payload"]) == (result["endpoint_id"], "thin")
     assert (one["events_from"], one["webhook_endpoint"]["url"]) == ([source], URL)
     assert sorted(one["enabled_events"]) == sorted(thin_types())
     address = f"{sandbox}/v2/core/event_destinations/{one['id']}"
     shown = requests.get(
         f"{address}?include[0]=webhook_endpoint.signing_secret", headers=KEY, timeout=5
     )
-    assert made["secret"].startswith("whsec_")
-    assert shown.json()["webhook_endpoint"]["signing_secret"] == made["secret"]
+    assert result["secret"].startswith("whsec_")
+    assert shown.json()["webhook_endpoint"]["signing_secret"] == result["secret"]
     again = billing(ADDRESS, *options, "--yes")
     assert "needs no change" in again.stdout
     assert len(destinations(sandbox)) == 1
@@ -251,20 +251,20 @@ def test_a_thin_destination_is_repaired(
         requests.post(address, json=damage, headers=KEY, timeout=5).raise_for_status()
     dry = billing(ADDRESS, "--thin", "--dry-run")
     assert words in dry.stdout
-    done = billing(ADDRESS, "--thin", "--yes")
-    assert (done.returncode, words in done.stdout) == (0, True)
+    completed = billing(ADDRESS, "--thin", "--yes")
+    assert (completed.returncode, words in completed.stdout) == (0, True)
     (after,) = destinations(sandbox)
-    kept = ("id", "status", "webhook_endpoint", "events_from")
-    assert [after[name] for name in kept] == [before[name] for name in kept]
+    unchanging = ("id", "status", "webhook_endpoint", "events_from")
+    assert [after[name] for name in unchanging] == [before[name] for name in unchanging]
     assert sorted(after["enabled_events"]) == sorted(before["enabled_events"])
 
 
 def test_an_endpoint_of_connected_accounts_is_another_than_our_own(
     sandbox: str, registered: Json, billing: Billing
 ) -> None:
-    done = billing(ADDRESS, "--connect", "--yes")
-    assert "create an endpoint for connected accounts" in done.stdout
-    assert "STRIPE_WEBHOOK_SECRET=whsec_" in done.stdout
+    completed = billing(ADDRESS, "--connect", "--yes")
+    assert "create an endpoint for connected accounts" in completed.stdout
+    assert "STRIPE_WEBHOOK_SECRET=whsec_" in completed.stdout
     own, connected = endpoints(sandbox)
     assert (own["application"], own["id"]) == (None, registered["endpoint_id"])
     assert connected["application"]

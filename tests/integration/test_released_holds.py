@@ -77,5 +77,5 @@ def test_a_refund_of_captured_money_is_told(
 ) -> None:
     alone(monkeypatch)
     status = fields.get("status", "succeeded")
-    heard = types_of(hands, CAPTURED_IN_PART, old("refund.created", **fields))
-    assert heard == ["payment.succeeded", f"refund.{status}"]
+    types = types_of(hands, CAPTURED_IN_PART, old("refund.created", **fields))
+    assert types == ["payment.succeeded", f"refund.{status}"]

@@ -89,10 +89,10 @@ def working_on(url: str, sandbox: str, receiver: str, replicas: int = 1) -> Iter
 
 def sequences(hands: Hands) -> dict[str, set[int]]:
     """Return every `sequence` with which each notification was sent."""
-    sent: dict[str, set[int]] = {}
+    by_id: dict[str, set[int]] = {}
     for item in hands.notifications():
-        sent.setdefault(item["id"], set()).add(item["body"]["sequence"])
-    return sent
+        by_id.setdefault(item["id"], set()).add(item["body"]["sequence"])
+    return by_id
 
 
 def test_nothing_is_told_before_the_replica_has_it(pair: Pair, sandbox: str, receiver: str) -> None:
@@ -130,10 +130,10 @@ def test_a_number_once_sent_stays_its_notifications_over_a_failover(
         for event in [*refunded, created]:  # in the other order
             hands.post_event(event)
             hands.work()
-        sent = sequences(hands)
-    assert len(sent) == 2
-    assert all(len(numbers) == 1 for numbers in sent.values())
-    assert len(set.union(*sent.values())) == 2
+        by_id = sequences(hands)
+    assert len(by_id) == 2
+    assert all(len(numbers) == 1 for numbers in by_id.values())
+    assert len(set.union(*by_id.values())) == 2
 
 
 def test_one_server_without_required_replicas_waits_for_none(hands: Hands) -> None:

@@ -159,9 +159,9 @@ def test_a_hosts_clock_decides_nothing(
 
     run(replace(JOBS["events"], act=not_yet), runtime, "evt_1")
     assert attempts(runtime, EVENTS) == {"snooze": 1}
-    (kept,) = work.attempts("evt_1")
-    assert abs(kept["at_ms"] / 1000 - real()) < 60
-    assert 0 <= kept["duration_ms"] < 60_000
+    (attempt,) = work.attempts("evt_1")
+    assert abs(attempt["at_ms"] / 1000 - real()) < 60
+    assert 0 <= attempt["duration_ms"] < 60_000
 
 
 def test_the_offset_of_a_hosts_clock_is_known(

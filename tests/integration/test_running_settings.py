@@ -22,9 +22,9 @@ SECRETS = {
 
 
 def test_settings_are_told_and_secrets_are_not(valkey_url: str) -> None:
-    given = make_settings(redis_url=valkey_url, retry_base_seconds=7.0, **SECRETS)
+    own_settings = make_settings(redis_url=valkey_url, retry_base_seconds=7.0, **SECRETS)
     key = {"Authorization": "Bearer hunter2-operator-key"}
-    client = open_door(given)
+    client = open_door(own_settings)
     assert client.get("/ops/settings").status_code == 401
     body = client.get("/ops/settings", headers=key).get_json()
     assert set(body["settings"]) == {name.upper() for name in Settings.model_fields}

@@ -39,8 +39,8 @@ def post(url: str, text: str, headers: dict[str, str]) -> requests.Response:
 def test_no_page_controls_the_sandbox(sandbox: str, path: str, text: str) -> None:
     clock = f"{sandbox}/_sandbox/clock"
     for headers in FOREIGN:
-        sent = {"Content-Type": "application/json"} | headers
-        assert post(sandbox + path, text, sent).status_code == 403, headers
+        all_headers = {"Content-Type": "application/json"} | headers
+        assert post(sandbox + path, text, all_headers).status_code == 403, headers
     for content_type in SIMPLE_TYPES:
         answer = post(sandbox + path, text, {"Content-Type": content_type})
         assert answer.status_code == 415, content_type
@@ -69,8 +69,8 @@ def test_no_page_tells_the_receiver_anything(receiver: str, path: str) -> None:
     assert answer.status_code == 403
     assert requests.get(f"{receiver}/notifications", timeout=5).json()["count"] == 0
     # An unsigned notification is refused, too; the routes for faults need no signature.
-    known = 401 if path.endswith("notifications") else 200
-    assert requests.post(receiver + path, json=body, timeout=5).status_code == known
+    expected_status = 401 if path.endswith("notifications") else 200
+    assert requests.post(receiver + path, json=body, timeout=5).status_code == expected_status
 
 
 def test_a_setting_adds_names() -> None:
@@ -82,8 +82,8 @@ def test_a_setting_adds_names() -> None:
 
 def test_the_receiver_keeps_the_newest_in_memory_and_on_disk(tmp_path: Any) -> None:
     state = tmp_path / "receiver.jsonl"
-    kept = {"RECEIVER_KEEP": "10", "RECEIVER_STATE": str(state)}
-    with servers.receiver(**kept) as url:
+    environment = {"RECEIVER_KEEP": "10", "RECEIVER_STATE": str(state)}
+    with servers.receiver(**environment) as url:
         for number in range(35):
             note = {"type": "payment.succeeded", "id": f"ntf_{number}", "data": {}}
             requests.post(f"{url}/x", json=note, timeout=5).raise_for_status()
@@ -93,7 +93,7 @@ def test_the_receiver_keeps_the_newest_in_memory_and_on_disk(tmp_path: Any) -> N
         assert one["count"] == 1
     files = [path.read_text().splitlines() for path in tmp_path.iterdir()]
     assert sum(map(len, files)) <= 20
-    with servers.receiver(**kept) as url:
+    with servers.receiver(**environment) as url:
         assert requests.get(f"{url}/notifications", timeout=5).json() == page
         again = {"type": "payment.succeeded", "id": "ntf_34", "data": {}}
         requests.post(f"{url}/x", json=again, timeout=5).raise_for_status()

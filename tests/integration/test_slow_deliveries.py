@@ -50,15 +50,15 @@ def test_dripping_deliveries_hold_up_no_healthy_one(
 ) -> None:
     delays: list[float] = []
 
-    def behave(peer: Peer, taken: socket.socket, _: int) -> None:
+    def behave(peer: Peer, connection: socket.socket, _: int) -> None:
         with suppress(OSError):
-            while peer.hear(taken):
+            while peer.hear(connection):
                 body = json.loads(peer.requests[-1].partition(hostile.HEAD_END)[2])
                 if body["payment"].startswith("pi_slow"):
-                    taken.sendall(b"HTTP/1.1 200 OK\r\n")
-                    return peer.drip(taken, b"X", 0.3)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\n")
+                    return peer.drip(connection, b"X", 0.3)
                 delays.append(real_store.now_ms() - body["at_ms"])
-                taken.sendall(OK)
+                connection.sendall(OK)
         return None
 
     log = tmp_path / "notifier.log"

@@ -38,9 +38,9 @@ def budget(store: Store, priority: Priority, **settings: Any) -> Budget:
 
 def prompt(store: Store, **settings: Any) -> PromptBudget:
     """Give the API's budget without its thread: a test calls `flush` itself."""
-    made = PromptBudget(store, make_settings(**settings))
-    made._thread = threading.current_thread()  # our own seam
-    return made
+    budget = PromptBudget(store, make_settings(**settings))
+    budget._thread = threading.current_thread()  # our own seam
+    return budget
 
 
 @pytest.fixture

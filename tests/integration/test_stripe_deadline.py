@@ -47,11 +47,11 @@ def test_a_try_ends_in_time_and_its_connection_is_closed(part: str) -> None:
         assert closed(peer.sockets[0])
 
 
-def closed(taken: socket.socket) -> bool:
+def closed(connection: socket.socket) -> bool:
     """Say whether our end is closed: at the latest, the second write to it fails."""
     try:
         for _ in range(20):
-            taken.sendall(b" ")
+            connection.sendall(b" ")
             time.sleep(0.02)
     except OSError:
         return True

@@ -108,11 +108,11 @@ def test_a_stuck_worker_says_so_and_others_do_its_work(hands: Hands, tmp_path: P
         assert "worker_stuck" in log.read_text()
         with process(sys.executable, "-m", "worker", environment=environment, log=log):
 
-            def heard() -> bool:
+            def is_delivered() -> bool:
                 run_once(store)
                 return hands.notified_types() == ["payment.succeeded"]
 
-            wait_until(heard, "another worker delivers")
+            wait_until(is_delivered, "another worker delivers")
         stuck.kill()  # as an orchestrator does after the grace period
 
 

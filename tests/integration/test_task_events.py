@@ -32,7 +32,7 @@ class Listener(threading.Thread):
 
     def __init__(self, app: Celery) -> None:
         super().__init__(daemon=True)
-        self.heard: list[str] = []
+        self.lines: list[str] = []
         self._app = app
 
     def run(self) -> None:
@@ -45,10 +45,10 @@ class Listener(threading.Thread):
         self.join()
 
     def _hear(self, event: dict[str, Any]) -> None:
-        self.heard.append(f"{event['type']} {event['uuid']}")
+        self.lines.append(f"{event['type']} {event['uuid']}")
 
     def wait_for(self, count: int) -> list[str]:
-        return wait_until(lambda: self.heard if len(self.heard) >= count else [], f"{count} events")
+        return wait_until(lambda: self.lines if len(self.lines) >= count else [], f"{count} events")
 
 
 @pytest.fixture
@@ -76,8 +76,8 @@ def test_every_event_is_heard_and_few_messages_are_sent(
         before = published(valkey_url)
         for number in range(COUNT):
             dispatcher.send("task-received", uuid=str(number), name="billing.deliver")
-        heard = listener.wait_for(COUNT)
-    assert heard == [f"task-received {number}" for number in range(COUNT)]
+        lines = listener.wait_for(COUNT)
+    assert lines == [f"task-received {number}" for number in range(COUNT)]
     assert published(valkey_url) - before == 1
 
 
@@ -124,5 +124,5 @@ def test_threads_lose_nothing_of_one_another(app: Celery, listener: Listener) ->
             thread.start()
         for thread in threads:
             thread.join()
-        heard = listener.wait_for(4 * COUNT)
-    assert len(heard) == len(set(heard)) == 4 * COUNT
+        lines = listener.wait_for(4 * COUNT)
+    assert len(lines) == len(set(lines)) == 4 * COUNT

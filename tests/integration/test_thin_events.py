@@ -37,7 +37,7 @@ def stripe_holds(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str | None]
 
 def thin(event_type: str, url: str | None, **changes: Any) -> Json:
     related = {"id": url.rpartition("/")[2], "type": "x", "url": url} if url else None
-    made = {
+    defaults = {
         "id": "evt_test_thin",
         "object": "v2.core.event",
         "type": event_type,
@@ -45,7 +45,7 @@ def thin(event_type: str, url: str | None, **changes: Any) -> Json:
         "livemode": False,
         "related_object": related,
     }
-    return made | changes
+    return defaults | changes
 
 
 def notice(impact: Json, **changes: Any) -> Json:
@@ -80,9 +80,9 @@ def test_the_snapshot_of_a_thin_only_destination_is_no_gap(
 ) -> None:
     hands.pay()
     types = ("payment_intent.succeeded", "payment_intent.created", "charge.succeeded")
-    made = [e for e in hands.events() if e["type"] in types]
-    assert len(made) == len(types)
-    for one in made:
+    events = [e for e in hands.events() if e["type"] in types]
+    assert len(events) == len(types)
+    for one in events:
         url = f"/v1/payment_intents/{one['data']['object']['id']}"
         notification = thin("v1." + one["type"], url, id=f"evt_test_{one['type'][-6:]}")
         assert hands.post_event(notification | {"snapshot_event": one["id"]}).status_code == 200
@@ -140,8 +140,8 @@ def test_a_lost_event_of_no_interest_is_ignored(hands: Hands, stripe_holds: list
     hands.post_event(notice({"event_type": "customer.created", "related_object": related}))
     hands.work()
     assert (stripe_holds, hands.notified_types()) == ([], [])
-    (known,) = recorded(hands)
-    item = hands.runtime.store.hash(hands.runtime.store.keys.item(EVENTS, known))
+    (event_id,) = recorded(hands)
+    item = hands.runtime.store.hash(hands.runtime.store.keys.item(EVENTS, event_id))
     assert item["state"] == "ignored"
 
 

@@ -75,11 +75,18 @@ class TlsDoor:
 @pytest.fixture
 def certificate(tmp_path: Path) -> tuple[Path, Path]:
     """Make a self-signed certificate for loopback."""
-    made, key = tmp_path / "ca.pem", tmp_path / "key.pem"
+    certificate_file, key = tmp_path / "ca.pem", tmp_path / "key.pem"
     options = "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=redis".split()
-    name = ["-addext", "subjectAltName=IP:127.0.0.1", "-out", str(made), "-keyout", str(key)]
+    name = [
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+        "-out",
+        str(certificate_file),
+        "-keyout",
+        str(key),
+    ]
     subprocess.run(["openssl", *options, *name], check=True, capture_output=True)
-    return made, key
+    return certificate_file, key
 
 
 @pytest.fixture

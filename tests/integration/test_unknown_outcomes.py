@@ -61,11 +61,13 @@ def state(hands: Hands, job: str) -> str:
 CUT_BEFORE, CUT_AFTER = ({"kind": "disconnect", "phase": when} for when in ("before", "after"))
 # Errors that Stripe stores under the key and repeats for 24 hours: it failed before or after it
 # made the object.
-NOT_MADE, MADE = ({"kind": "error", "status": 500, "phase": when} for when in ("during", "after"))
+FAULT_BEFORE, FAULT_AFTER = (
+    {"kind": "error", "status": 500, "phase": when} for when in ("during", "after")
+)
 CUT = [
     CUT_BEFORE,
     CUT_AFTER,
-    MADE,
+    FAULT_AFTER,
     {"kind": "error", "status": 503, "phase": "before", "retry_after": 0},
     {"kind": "error", "status": 429, "phase": "before", "retry_after": 0},
 ]
@@ -97,7 +99,7 @@ def test_a_payment_whose_answer_is_lost_is_charged_once(hands: Hands, fault: Jso
 def test_a_refund_behind_an_error_that_stripe_repeats_is_found_in_its_events(
     hands: Hands, payment: str
 ) -> None:
-    break_stripe(hands, REFUND, **MADE)
+    break_stripe(hands, REFUND, **FAULT_AFTER)
     job = queued(hands, payment)
     hands.work()
     fields = hands.runtime.refund_jobs.read(job)
@@ -110,23 +112,23 @@ def test_a_refund_behind_an_error_that_stripe_repeats_is_found_in_its_events(
 def test_a_refund_is_known_from_its_event_before_stripe_is_asked_again(
     hands: Hands, payment: str
 ) -> None:
-    break_stripe(hands, REFUND, **MADE)
+    break_stripe(hands, REFUND, **FAULT_AFTER)
     job = queued(hands, payment)
     run(JOBS["refunds"], hands.runtime, job)
     assert state(hands, job) == "retrying"
     hands.deliver_events("payment_intent.succeeded", "refund.created")
-    (made,) = hands.runtime.gateway.refunds_of(payment_intent=payment)
+    (refund,) = hands.runtime.gateway.refunds_of(payment_intent=payment)
     hands.work()
     assert state(hands, job) == "finished"
-    assert hands.runtime.outcomes.remembered(stripe_key(job)) == str(made["id"])
-    assert hands.client.get(f"/api/refund/{made['id']}").get_json()["refund_request_id"] == job
+    assert hands.runtime.outcomes.remembered(stripe_key(job)) == str(refund["id"])
+    assert hands.client.get(f"/api/refund/{refund['id']}").get_json()["refund_request_id"] == job
     assert hands.notified_types() == ["payment.succeeded", "refund.succeeded"]
 
 
 def test_a_refund_job_does_not_wait_for_its_next_try_when_its_event_came(
     hands: Hands, payment: str
 ) -> None:
-    break_stripe(hands, REFUND, **MADE)
+    break_stripe(hands, REFUND, **FAULT_AFTER)
     job = queued(hands, payment)
     run(JOBS["refunds"], hands.runtime, job)
     store = hands.runtime.store
@@ -141,7 +143,7 @@ def test_a_refund_job_does_not_wait_for_its_next_try_when_its_event_came(
 
 
 def test_an_error_that_hides_no_refund_is_no_failure(hands: Hands, payment: str) -> None:
-    break_stripe(hands, REFUND, **NOT_MADE)
+    break_stripe(hands, REFUND, **FAULT_BEFORE)
     job = queued(hands, payment)
     for _ in range(6):
         hands.runtime.store.redis.hdel(hands.runtime.store.keys.item(REFUNDS, job), "not_before")
@@ -178,7 +180,7 @@ def age(hands: Hands, job: str, seconds: int) -> None:
     redis.hdel(name, "not_before")
 
 
-@pytest.mark.parametrize("fault", [CUT_AFTER, MADE], ids=["cut", "500"])
+@pytest.mark.parametrize("fault", [CUT_AFTER, FAULT_AFTER], ids=["cut", "500"])
 def test_a_job_older_than_stripes_memory_finds_its_refund(
     hands: Hands, payment: str, fault: Json
 ) -> None:
@@ -192,7 +194,7 @@ def test_a_job_older_than_stripes_memory_finds_its_refund(
     assert state(hands, job) == "finished"
 
 
-@pytest.mark.parametrize("fault", [CUT_BEFORE, NOT_MADE], ids=["cut", "500"])
+@pytest.mark.parametrize("fault", [CUT_BEFORE, FAULT_BEFORE], ids=["cut", "500"])
 def test_a_job_older_than_stripes_memory_is_left_to_a_person(
     hands: Hands, payment: str, fault: Json
 ) -> None:
@@ -207,7 +209,7 @@ def test_a_job_older_than_stripes_memory_is_left_to_a_person(
 
 @pytest.mark.parametrize(
     "fault",
-    [CUT_BEFORE, CUT_AFTER, NOT_MADE, MADE],
+    [CUT_BEFORE, CUT_AFTER, FAULT_BEFORE, FAULT_AFTER],
     ids=["cut before", "cut after", "500, not made", "500, made"],
 )
 def test_a_person_who_redrives_an_old_job_never_refunds_twice(
@@ -229,7 +231,7 @@ def test_a_person_who_redrives_an_old_job_never_refunds_twice(
 
 
 def test_a_payment_behind_an_error_that_stripe_repeats_is_found(hands: Hands) -> None:
-    break_stripe(hands, PAYMENT, **MADE)
+    break_stripe(hands, PAYMENT, **FAULT_AFTER)
     answers = [pay(hands), pay(hands)]
     assert [answer.status_code for answer in answers] == [200, 200]
     assert answers[1].headers["Idempotent-Replayed"] == "true"
@@ -239,7 +241,7 @@ def test_a_payment_behind_an_error_that_stripe_repeats_is_found(hands: Hands) ->
 def test_a_payment_behind_a_repeated_error_is_known_from_its_event(
     hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    break_stripe(hands, PAYMENT, **MADE)
+    break_stripe(hands, PAYMENT, **FAULT_AFTER)
     monkeypatch.setattr("api.outcome.listed", lambda *_: None)
     assert pay(hands).status_code == 503
     hands.deliver_events("payment_intent.created")
@@ -249,7 +251,7 @@ def test_a_payment_behind_a_repeated_error_is_known_from_its_event(
 
 
 def test_a_decline_behind_a_repeated_error_is_a_decline(hands: Hands) -> None:
-    break_stripe(hands, PAYMENT, **MADE)
+    break_stripe(hands, PAYMENT, **FAULT_AFTER)
     answer = pay(hands, method="pm_card_chargeDeclinedInsufficientFunds")
     body = answer.get_json()
     assert (answer.status_code, body["decline_code"]) == (
@@ -269,7 +271,7 @@ def test_a_payment_that_was_never_made_stays_unknown(hands: Hands) -> None:
 
 
 def test_a_payment_that_stripe_failed_to_make_is_unknown_for_a_day_at_most(hands: Hands) -> None:
-    break_stripe(hands, PAYMENT, **NOT_MADE)
+    break_stripe(hands, PAYMENT, **FAULT_BEFORE)
     assert [pay(hands).status_code for _ in range(2)] == [503, 503]
     redis = hands.runtime.store.redis
     (record,) = redis.keys("{billing}:idempotency:*")
@@ -281,7 +283,7 @@ def test_a_payment_that_stripe_failed_to_make_is_unknown_for_a_day_at_most(hands
 
 
 def test_somebody_elses_request_is_not_taken_for_ours(hands: Hands, payment: str) -> None:
-    break_stripe(hands, REFUND, **MADE)
+    break_stripe(hands, REFUND, **FAULT_AFTER)
     job = queued(hands, payment)
     run(JOBS["refunds"], hands.runtime, job)
     hands.runtime.gateway.create_refund(

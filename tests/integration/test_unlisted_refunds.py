@@ -27,7 +27,7 @@ def refunded(total: int, before: int = 0, at: int = LONG_AGO) -> Json:
     return event("charge.refunded", charge(amount_refunded=total), previous, created=at)
 
 
-def made(number: int, amount: int, at: int = LONG_AGO, **changes: Any) -> Json:
+def own_refund(number: int, amount: int, at: int = LONG_AGO, **changes: Any) -> Json:
     obj = refund(id=f"re_{number}", amount=amount, created=at, **changes)
     return event("refund.created", obj, created=at)
 
@@ -36,7 +36,9 @@ def test_a_refund_that_its_sum_told_of_is_not_told_again(
     hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone(monkeypatch)
-    bodies = notifications_of(hands, PAID, refunded(700), made(1, 700), made(2, 300, LONG_AGO + 60))
+    bodies = notifications_of(
+        hands, PAID, refunded(700), own_refund(1, 700), own_refund(2, 300, LONG_AGO + 60)
+    )
     assert brief(bodies[1:], "amount", "amount_refunded", "refund_id") == [
         ("refund.succeeded", 700, 700, None),
         ("refund.succeeded", 300, 1000, "re_2"),
@@ -48,7 +50,9 @@ def test_a_sum_tells_only_what_refunds_have_not_told(
 ) -> None:
     alone(monkeypatch)
     later = LONG_AGO + 60
-    bodies = notifications_of(hands, PAID, made(1, 700), refunded(700), refunded(1000, 700, later))
+    bodies = notifications_of(
+        hands, PAID, own_refund(1, 700), refunded(700), refunded(1000, 700, later)
+    )
     assert brief(bodies[1:], "amount", "amount_refunded", "refund_id") == [
         ("refund.succeeded", 700, 700, "re_1"),
         ("refund.succeeded", 300, 1000, None),
@@ -64,7 +68,7 @@ def test_a_refund_that_its_sum_told_of_is_told_when_it_fails(
         hands,
         PAID,
         refunded(700),
-        made(1, 700),
+        own_refund(1, 700),
         event("refund.failed", failed, created=LONG_AGO + 60),
     )
     assert brief(bodies[1:], "amount", "amount_refunded", "refund_id") == [
@@ -80,7 +84,7 @@ def test_refunds_that_their_sum_told_together_are_told_once(
 ) -> None:
     alone(monkeypatch)
     last = LONG_AGO + 2 * apart
-    own = [made(n, 100 * n, LONG_AGO + apart * (n - 1)) for n in (1, 2, 3)]
+    own = [own_refund(n, 100 * n, LONG_AGO + apart * (n - 1)) for n in (1, 2, 3)]
     together = [refunded(600, at=last)]
     bodies = notifications_of(hands, PAID, *(together + own if sum_first else own + together))
     amounts = [body["data"]["amount"] for body in bodies[1:]]
@@ -93,7 +97,7 @@ def test_a_refund_after_a_sum_of_several_is_told(
 ) -> None:
     alone(monkeypatch)
     later = LONG_AGO + 600
-    own = [made(1, 300), made(2, 700), made(3, 250, later)]
+    own = [own_refund(1, 300), own_refund(2, 700), own_refund(3, 250, later)]
     bodies = notifications_of(hands, PAID, refunded(1000), *own, refunded(1250, 1000, later))
     assert brief(bodies[1:], "amount", "amount_refunded", "refund_id") == [
         ("refund.succeeded", 1000, 1000, None),

@@ -65,10 +65,10 @@ def paid(*payments: str) -> list[Fact]:
     ]
 
 
-def settle(work: Work, claim: Claim, facts: Sequence[Fact] = (), **done: Any) -> None:
+def settle(work: Work, claim: Claim, facts: Sequence[Fact] = (), **fields: Any) -> None:
     """Settle an event with facts about one payment."""
     established = Established("pi_1", [*facts])
-    wanted = {"state": State.PROCESSED, "established": established} | done
+    wanted = {"state": State.PROCESSED, "established": established} | fields
     assert Settlement(work.store, SETTINGS).finish(claim, Done(**wanted))
 
 
@@ -226,10 +226,10 @@ def test_a_new_notification_rings_unless_the_breaker_is_open(work: Work, is_open
 def test_a_list_keeps_its_newest_entries(work: Work) -> None:
     name = work.store.keys.timeline("pi_1")
     work.store.redis.rpush(name, *(f'{{"at_ms":{n}}}' for n in range(TIMELINE_LIMIT)))
-    kept = work.store.keys.attempts(EVENTS, "evt_1")
-    work.store.redis.rpush(kept, *(f'{{"at_ms":{n}}}' for n in range(ATTEMPTS_LIMIT)))
+    attempts = work.store.keys.attempts(EVENTS, "evt_1")
+    work.store.redis.rpush(attempts, *(f'{{"at_ms":{n}}}' for n in range(ATTEMPTS_LIMIT)))
     settle(work, claimed(work), paid("pi_1"))
-    for one, limit in ((name, TIMELINE_LIMIT), (kept, ATTEMPTS_LIMIT)):
+    for one, limit in ((name, TIMELINE_LIMIT), (attempts, ATTEMPTS_LIMIT)):
         entries = work.store.redis.lrange(one, 0, -1)
         assert len(entries) == limit
         assert json.loads(entries[0])["at_ms"] > 0

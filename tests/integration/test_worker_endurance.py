@@ -85,11 +85,11 @@ def test_garbage_is_put_aside_and_the_next_bell_is_heard(place: Place) -> None:
         place.redis.lpush(queue, message)
     place.rings("after")
     wait_until(lambda: place.redis.llen(garbage) >= len(GARBAGE), "all of it is put aside")
-    kept = [json.loads(entry) for entry in place.redis.lrange(garbage, 0, -1)]
-    assert len(kept) == len(GARBAGE)
-    assert "garbage" in [entry["message"] for entry in kept]
-    assert {entry["queue"] for entry in kept} == {"events"}
-    assert all(len(entry["message"]) <= 2000 for entry in kept)
+    entries = [json.loads(entry) for entry in place.redis.lrange(garbage, 0, -1)]
+    assert len(entries) == len(GARBAGE)
+    assert "garbage" in [entry["message"] for entry in entries]
+    assert {entry["queue"] for entry in entries} == {"events"}
+    assert all(len(entry["message"]) <= 2000 for entry in entries)
 
 
 @pytest.mark.slow

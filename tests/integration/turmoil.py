@@ -93,7 +93,7 @@ class Outcome:
     """The final state of the payment, and the notifications in order."""
 
     state: Json
-    heard: list[Json]
+    notifications: list[Json]
 
 
 @dataclass
@@ -106,7 +106,7 @@ class Turmoil:
     patch: pytest.MonkeyPatch
     plan: Plan = field(default_factory=lambda: Plan(()))
     passed: Counter[str] = field(default_factory=Counter)
-    heard: list[str] = field(default_factory=list)
+    notifications: list[str] = field(default_factory=list)
     now: int = 0
 
     def install(self) -> None:
@@ -124,7 +124,7 @@ class Turmoil:
         self._install_at_the_door()
 
         def hear(_: object, claim: Claim) -> Answer:
-            self.heard.append(body(claim))
+            self.notifications.append(body(claim))
             return Answer(status=200)
 
         self.patch.setattr(Store, "run", dying_run)
@@ -193,7 +193,7 @@ class Turmoil:
     def live(self, plan: Plan) -> Outcome:
         """Play the life as planned, on an empty Redis, until no work is left."""
         self.hands.runtime.store.redis.flushall()
-        self.plan, self.heard, self.now = plan, [], 0
+        self.plan, self.notifications, self.now = plan, [], 0
         self.passed.clear()
         patience = PATIENCE_SECONDS if plan.patient else 0.0
         self.patch.setattr("worker.events.PAYMENT_PATIENCE_SECONDS", patience)
@@ -206,7 +206,7 @@ class Turmoil:
                 store = self.hands.runtime.store
                 store.redis.delete(*map(store.keys.queue, KINDS.values()))
         self._finish()
-        return Outcome(self._state(), [json.loads(text) for text in self.heard])
+        return Outcome(self._state(), [json.loads(text) for text in self.notifications])
 
     def _deliver(self, event: Json) -> None:
         """Deliver an event until it is answered, as Stripe does."""
@@ -254,7 +254,7 @@ class Turmoil:
     def _state(self) -> Json:
         payments = self.hands.runtime.payments
         ids = {payment_of_key(name) for name in self.hands.runtime.store.redis.keys("*:payment:*")}
-        known = {object_read: payments.read(object_read).known for object_read in sorted(ids)}
+        records = {object_read: payments.read(object_read).known for object_read in sorted(ids)}
         return {
             payment_id: {
                 "subjects": record["subjects"],
@@ -262,7 +262,7 @@ class Turmoil:
                 "refunded": amount_refunded(record),
                 "disputed": disputed(record),
             }
-            for payment_id, record in known.items()
+            for payment_id, record in records.items()
             if record
         }
 

@@ -38,9 +38,9 @@ def main() -> int:
         attempt = Attempt(place, own=options.own, both=options.both, again=options.again)
         todo = [one for one in chosen if not attempt.is_done(one)]
         _believe(place, _tried(options.seconds, attempt, todo))
-    known = results.read()
-    PAGE.write_text(written(known))
-    return _conclusion(chosen, known)
+    by_label = results.read()
+    PAGE.write_text(written(by_label))
+    return _conclusion(chosen, by_label)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,7 +69,7 @@ def _tried(seconds: float, attempt: Attempt, todo: list[Mutant]) -> list[str]:
     for number, one in enumerate(todo):
         if time.monotonic() > until:
             _say(f"the time is over; {one.label} and those after it were not tried")
-            return [done.label for done in todo[:number]]
+            return [mutant.label for mutant in todo[:number]]
         begun = time.monotonic()
         result = attempt.at(one)
         results.write(results.read() | {one.label: result})
@@ -81,19 +81,19 @@ def _tried(seconds: float, attempt: Attempt, todo: list[Mutant]) -> list[str]:
 
 def _believe(place: Ground, labels: list[str]) -> None:
     """Forget the tests that also fail without a mutant."""
-    known = results.read()
-    killers = sorted(name for label in labels if "::" in (name := known[label].tests or ""))
+    by_label = results.read()
+    killers = sorted(name for label in labels if "::" in (name := by_label[label].tests or ""))
     red = tested(place, sorted({*killers})) if killers else []
     _say(f"without a mutant fail: {red}")
-    doubtful = {one for one in labels if known[one].tests in red}
-    results.write({k: replace(v, tests=None) if k in doubtful else v for k, v in known.items()})
+    doubtful = {one for one in labels if by_label[one].tests in red}
+    results.write({k: replace(v, tests=None) if k in doubtful else v for k, v in by_label.items()})
 
 
-def _conclusion(chosen: list[Mutant], known: dict[str, Result]) -> int:
-    done = [one for one in chosen if one.label in known and known[one.label].is_final]
-    survivors = [one for one in done if not known[one.label].killer]
+def _conclusion(chosen: list[Mutant], by_label: dict[str, Result]) -> int:
+    final = [one for one in chosen if one.label in by_label and by_label[one.label].is_final]
+    survivors = [one for one in final if not by_label[one.label].killer]
     unexplained = [one.label for one in survivors if not one.survives]
-    _say(f"{len(done)} of {len(chosen)} mutants tried, {len(survivors)} survived")
+    _say(f"{len(final)} of {len(chosen)} mutants tried, {len(survivors)} survived")
     _say("\n".join(("unexplained:", *unexplained)) if unexplained else "all explained")
     return int(bool(unexplained))
 
@@ -109,10 +109,10 @@ class Attempt:
 
     def is_done(self, mutant: Mutant) -> bool:
         """Say whether a result is known for all that this attempt would try."""
-        known = self._known(mutant)
+        earlier = self._earlier(mutant)
         if self.both:
-            return known.tests is not None and known.explorer is not None
-        return known.is_final or (self.own and known.explorer is not None)
+            return earlier.tests is not None and earlier.explorer is not None
+        return earlier.is_final or (self.own and earlier.explorer is not None)
 
     def at(self, mutant: Mutant) -> Result:
         """Try what has no result: its last killer, the explorer, its own tests, the rest."""
@@ -120,20 +120,20 @@ class Attempt:
         whole = file.read_text()
         file.write_text(mutant.applied_to(whole))
         try:
-            return self._tried(mutant, self._known(mutant))
+            return self._tried(mutant, self._earlier(mutant))
         finally:
             file.write_text(whole)
 
-    def _known(self, mutant: Mutant) -> Result:
+    def _earlier(self, mutant: Mutant) -> Result:
         """Give the result of the change in its current form, or an empty one."""
-        known = results.read().get(mutant.label)
-        return known if known and known.is_of(mutant) and not self.again else Result(mutant.digest)
+        one = results.read().get(mutant.label)
+        return one if one and one.is_of(mutant) and not self.again else Result(mutant.digest)
 
-    def _tried(self, mutant: Mutant, known: Result) -> Result:
-        tests = known.tests if known.tests is not None else self._killer_before(mutant)
+    def _tried(self, mutant: Mutant, earlier: Result) -> Result:
+        tests = earlier.tests if earlier.tests is not None else self._killer_before(mutant)
         if tests and not self.both:
-            return Result(mutant.digest, known.explorer, tests)
-        explorer = known.explorer
+            return Result(mutant.digest, earlier.explorer, tests)
+        explorer = earlier.explorer
         if explorer is None:
             explorer = explored(self.place, mutant.explorer)
         if tests is not None or (explorer and not self.both):

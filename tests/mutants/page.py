@@ -30,10 +30,10 @@ when this page does not match the results.
 def written(results: Mapping[str, Result]) -> str:
     """Render the page."""
     everyone = mutants()
-    seen = {one.label: result for one in everyone if (result := results.get(one.label))}
-    dead = [one for one in seen.values() if one.killer]
-    alive = [one for one in seen.values() if one.is_final and not one.killer]
-    searched = [one for one in everyone if one.explorer and _explorer(seen.get(one.label))]
+    by_label = {one.label: result for one in everyone if (result := results.get(one.label))}
+    dead = [one for one in by_label.values() if one.killer]
+    alive = [one for one in by_label.values() if one.is_final and not one.killer]
+    searched = [one for one in everyone if one.explorer and _explorer(by_label.get(one.label))]
     kills = sum(bool(one.explorer) for one in dead)
     alone = sum(bool(one.explorer) and one.tests == "" for one in dead)
     left = len(everyone) - len(dead) - len(alive)
@@ -43,7 +43,7 @@ def written(results: Mapping[str, Result]) -> str:
         f"and kills {kills}; for {alone} of these no test fails.\n"
     )
     tables = [
-        _table(file, list(of_file), seen)
+        _table(file, list(of_file), by_label)
         for file, of_file in groupby(everyone, lambda one: one.file)
     ]
     return HEAD + counts + "".join(tables)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.mutants.catalogue import Mutant, mutants
 
-KEPT = Path(__file__).with_name("results.json")
+RESULTS_FILE = Path(__file__).with_name("results.json")
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class Result:
 
 def read() -> dict[str, Result]:
     """Read the results, by label."""
-    if not KEPT.exists():
+    if not RESULTS_FILE.exists():
         return {}
-    return {label: Result(**kept) for label, kept in json.loads(KEPT.read_text()).items()}
+    return {label: Result(**row) for label, row in json.loads(RESULTS_FILE.read_text()).items()}
 
 
 def write(results: Mapping[str, Result]) -> None:
     """Write the results of the mutants on the list, in the order of the list."""
     labels = [one.label for one in mutants() if one.label in results]
-    kept = {label: asdict(results[label]) for label in labels}
-    KEPT.write_text(json.dumps(kept, indent=1) + "\n")
+    rows = {label: asdict(results[label]) for label in labels}
+    RESULTS_FILE.write_text(json.dumps(rows, indent=1) + "\n")

@@ -93,11 +93,11 @@ def import_everything_foreign() -> None:
 
 def tested(on: Ground, arguments: Iterable[str]) -> list[str]:
     """Run pytest with these arguments; name the tests that failed."""
-    given = [*SWITCHES, *arguments]
+    command_line = [*SWITCHES, *arguments]
 
     def run() -> list[str]:
         failures = Failures()
-        status = pytest.main(given, plugins=[failures])
+        status = pytest.main(command_line, plugins=[failures])
         if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             raise RuntimeError(f"pytest ended with {status}")
         return failures.names

@@ -25,9 +25,9 @@ def test_a_deadline_that_has_passed_leaves_nothing() -> None:
 
 
 def test_a_deadline_is_its_threads_own() -> None:
-    seen: list[float | None] = []
+    deadlines: list[float | None] = []
     with deadline(10):
-        thread = threading.Thread(target=lambda: seen.append(remaining()))
+        thread = threading.Thread(target=lambda: deadlines.append(remaining()))
         thread.start()
         thread.join()
-    assert seen == [None]
+    assert deadlines == [None]

@@ -35,11 +35,11 @@ class Peer:
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
-        self.sent: list[tuple[bytes, dict[str, str]]] = []
+        self.posts: list[tuple[bytes, dict[str, str]]] = []
 
     def post(self, body: bytes, headers: dict[str, str]) -> Answer:
         """Accept a notification."""
-        self.sent.append((body, headers))
+        self.posts.append((body, headers))
         return self.answer
 
 
@@ -58,9 +58,9 @@ class Runtime:
 @pytest.fixture
 def breaker(monkeypatch: pytest.MonkeyPatch) -> MagicMock:
     """Give the breaker to which deliveries report."""
-    kept = MagicMock()
-    monkeypatch.setattr(delivery, "Breaker", lambda store: (kept.of(store), kept)[1])
-    return kept
+    one_breaker = MagicMock()
+    monkeypatch.setattr(delivery, "Breaker", lambda store: (one_breaker.of(store), one_breaker)[1])
+    return one_breaker
 
 
 @pytest.fixture(autouse=True)
@@ -71,14 +71,14 @@ def _longest_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def claim(attempts: int = 1, age_seconds: float = 0, **fields: str) -> Claim:
     """Build a claim of a notification with an age and a number of attempts."""
-    kept = {
+    defaults = {
         "recorded_at": str(CLAIMED_AT_MS - round(age_seconds * 1000)),
         "payment_id": "pi_1",
         "sequence": "3",
         "body": json.dumps({"id": "ntf_1", "data": {"amount": 1}}),
     }
     return Claim(
-        NOTIFICATIONS, "ntf_1", kept | fields, None, "1", attempts, 0, CLAIMED_AT_MS, {}, ""
+        NOTIFICATIONS, "ntf_1", defaults | fields, None, "1", attempts, 0, CLAIMED_AT_MS, {}, ""
     )
 
 
@@ -148,13 +148,13 @@ def test_the_first_try_waits_until_the_replicas_have_its_number(
         assert result == Snooze(UNSURE_SECONDS, "unavailable: No replica.")
     else:
         assert isinstance(result, Done)
-    assert len(runtime.event_service.sent) == attempts - 1
+    assert len(runtime.event_service.posts) == attempts - 1
 
 
-def sent(runtime: Runtime, one: Claim) -> tuple[bytes, dict[str, str]]:
+def delivery_of(runtime: Runtime, one: Claim) -> tuple[bytes, dict[str, str]]:
     """Return the request of one attempt."""
     deliver(runtime, one)  # type: ignore[arg-type]  # all it uses
-    [result] = runtime.event_service.sent
+    [result] = runtime.event_service.posts
     return result
 
 
@@ -162,7 +162,7 @@ def test_what_is_sent_is_signed_with_every_secret(breaker: MagicMock) -> None:
     other = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSx"
     secrets = (NOTIFICATION_SECRET, other)
     one = claim(1, 5, request_id="req_1", traceparent=TRACE)
-    body, headers = sent(Runtime(Answer(status=200), secrets), one)
+    body, headers = delivery_of(Runtime(Answer(status=200), secrets), one)
     assert json.loads(body) == {"id": "ntf_1", "sequence": 3, "data": {"amount": 1}}
     at, signatures = headers.pop("webhook-timestamp"), headers.pop("webhook-signature")
     assert abs(int(at) - CLAIMED_AT_MS // 1000) < 60
@@ -179,7 +179,7 @@ def test_what_is_sent_is_signed_with_every_secret(breaker: MagicMock) -> None:
 
 
 def test_without_a_secret_nothing_is_signed_and_a_trace_is_begun(breaker: MagicMock) -> None:
-    _, headers = sent(Runtime(Answer(status=200), ()), claim())
+    _, headers = delivery_of(Runtime(Answer(status=200), ()), claim())
     assert "webhook-signature" not in headers
     assert "X-Request-Id" not in headers
     assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-00", headers["traceparent"])
@@ -189,7 +189,7 @@ def test_the_trace_of_the_attempt_is_told_before_the_payments(
     breaker: MagicMock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delivery, "traceparent", MagicMock(return_value="00-now"))
-    _, headers = sent(Runtime(Answer(status=200)), claim(traceparent=TRACE))
+    _, headers = delivery_of(Runtime(Answer(status=200)), claim(traceparent=TRACE))
     assert headers["traceparent"] == "00-now"
 
 

@@ -13,8 +13,8 @@ def test_an_id_never_holds_what_could_be_a_card_number() -> None:
     risky = [text for text in texts if holds_card_number(plain[text])]
     assert risky, "the test shows nothing"
     for text in risky:
-        made = digest_id("rr_", text, 32)
-        assert not holds_card_number(made)
-        assert JOB_ID.fullmatch(made)
+        digest = digest_id("rr_", text, 32)
+        assert not holds_card_number(digest)
+        assert JOB_ID.fullmatch(digest)
     assert digest_id("rr_", "text 0", 32) == plain["text 0"]
     assert len({digest_id("rr_", text, 32) for text in texts}) == len(texts)

@@ -17,7 +17,7 @@ FAMILIES = ("payment", "refund", "dispute", "charge", "checkout")
 
 
 def fact(subject: str = "re_1", **changes: Any) -> Fact:
-    given_: Json = {
+    defaults: Json = {
         "family": "refund",
         "status": "succeeded",
         "rank": (1, 100),
@@ -26,7 +26,7 @@ def fact(subject: str = "re_1", **changes: Any) -> Fact:
         "type": "refund.succeeded",
         "key": f"{subject}:succeeded",
     }
-    return Fact(subject=subject, **(given_ | changes))
+    return Fact(subject=subject, **(defaults | changes))
 
 
 facts = st.builds(
@@ -51,17 +51,17 @@ def test_any_order_ends_in_the_same_state(orders: tuple[list[Fact], list[Fact]])
 
 @given(st.lists(facts, max_size=8))
 def test_hearing_everything_again_changes_nothing(facts_sent: list[Fact]) -> None:
-    known = folded(facts_sent)
-    assert folded(facts_sent, known) == known
+    state = folded(facts_sent)
+    assert folded(facts_sent, state) == state
 
 
 @given(st.lists(facts, min_size=1, max_size=8))
 def test_of_each_subject_the_highest_rank_is_told_in_every_order(facts_sent: list[Fact]) -> None:
-    known: Json = {}
+    state: Json = {}
     news: list[Fact] = []
     for one in facts_sent:
-        step = advance(known, [one])
-        known, news = step.known, news + step.news
+        step = advance(state, [one])
+        state, news = step.known, news + step.news
         assert len(step.news) + len(step.late) == 1
     for subject in {one.subject for one in facts_sent}:
         of_it = [one for one in facts_sent if one.subject == subject]
@@ -69,18 +69,18 @@ def test_of_each_subject_the_highest_rank_is_told_in_every_order(facts_sent: lis
         assert all(one in news for one in of_it if one.rank == highest)
 
 
-def folded(facts_sent: list[Fact], known: Json | None = None) -> Json:
-    known = known or {}
+def folded(facts_sent: list[Fact], state: Json | None = None) -> Json:
+    state = state or {}
     for one in facts_sent:
-        known = advance(known, [one]).known
-    return known
+        state = advance(state, [one]).known
+    return state
 
 
 def test_what_is_older_is_late_and_undoes_nothing() -> None:
-    known = folded([fact(status="failed", rank=(2, 50))])
-    step = advance(known, [fact(rank=(1, 99))])
+    state = folded([fact(status="failed", rank=(2, 50))])
+    step = advance(state, [fact(rank=(1, 99))])
     assert (step.news, len(step.late)) == ([], 1)
-    assert step.known == known
+    assert step.known == state
 
 
 def test_what_is_of_one_rank_is_told_and_the_tie_picks_the_state() -> None:
@@ -91,10 +91,10 @@ def test_what_is_of_one_rank_is_told_and_the_tie_picks_the_state() -> None:
 
 
 def test_advance_leaves_what_it_was_given_alone() -> None:
-    known = folded([fact()])
-    before = dict(known["subjects"])
-    advance(known, [fact("re_2")])
-    assert known["subjects"] == before
+    state = folded([fact()])
+    before = dict(state["subjects"])
+    advance(state, [fact("re_2")])
+    assert state["subjects"] == before
 
 
 def test_a_notifications_id_depends_on_type_and_key_alone_and_never_changes() -> None:

@@ -48,7 +48,7 @@ def facts(of: Event, refunds: list[Json] | BillingError | None = None) -> list[F
     return handler(of, cast(StripeGateway, Stripe(refunds or [])))
 
 
-def made() -> Json:
+def refund() -> Json:
     return dict(event("refund.created").object)
 
 
@@ -60,7 +60,7 @@ def test_a_type_has_one_handler() -> None:
 
 @pytest.mark.parametrize("event_type", handled_types())
 def test_every_fact_of_an_event_belongs_to_its_payment(event_type: str) -> None:
-    facts_read = facts(event(event_type), [made()])
+    facts_read = facts(event(event_type), [refund()])
     assert facts_read
     assert {fact.stripe_event_id for fact in facts_read} == {event(event_type).id}
     assert all(fact.key for fact in facts_read if fact.type)
@@ -68,16 +68,16 @@ def test_every_fact_of_an_event_belongs_to_its_payment(event_type: str) -> None:
 
 def test_refunds_are_told_oldest_first_with_their_intent() -> None:
     charge = event("charge.refunded")
-    newest = made() | {"id": "re_new", "payment_intent": None}
-    _, first, second = facts(charge, [newest, made()])
-    assert (first.subject, second.subject) == (made()["id"], "re_new")
+    newest = refund() | {"id": "re_new", "payment_intent": None}
+    _, first, second = facts(charge, [newest, refund()])
+    assert (first.subject, second.subject) == (refund()["id"], "re_new")
     assert second.data["payment_intent_id"] == charge.object["payment_intent"]
 
 
 def test_refunds_in_the_event_itself_serve_where_stripe_knows_none() -> None:
     missing = CallerError("No such charge.", status=404)
-    embedded = event("charge.refunded", refunds={"data": [made()]})
-    assert [fact.subject for fact in facts(embedded, missing)][1:] == [made()["id"]]
+    embedded = event("charge.refunded", refunds={"data": [refund()]})
+    assert [fact.subject for fact in facts(embedded, missing)][1:] == [refund()["id"]]
 
 
 def test_another_refusal_of_a_look_up_is_not_taken_for_absence() -> None:
@@ -121,10 +121,10 @@ def test_two_states_of_a_charge_in_one_second_end_with_more_refunded() -> None:
 
 @pytest.mark.parametrize("status", [None, "", "teleported"])
 def test_a_refund_of_an_unknown_status_undoes_nothing(status: Any) -> None:
-    unknown, *_ = facts(event("refund.updated", status=status))
-    known, *_ = facts(event("refund.updated"))
-    assert unknown.type is None
-    assert unknown.rank < known.rank
+    odd, *_ = facts(event("refund.updated", status=status))
+    usual, *_ = facts(event("refund.updated"))
+    assert odd.type is None
+    assert odd.rank < usual.rank
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ ODD: tuple[Any, ...] = (None, "", "x", [], ["x"], {}, {"a": 1}, -1, 10**30, 1.5,
 @pytest.mark.parametrize("event_type", handled_types())
 def test_no_odd_value_is_taken_at_the_door_and_then_fatal(event_type: str) -> None:
     raw = json.loads((FOLDER / f"{event_type}.json").read_text())
-    taken = 0
+    count = 0
     for name, odd in itertools.product(raw["data"]["object"], ODD):
         changed = raw | {"data": raw["data"] | {"object": raw["data"]["object"] | {name: odd}}}
         try:
@@ -205,11 +205,11 @@ def test_no_odd_value_is_taken_at_the_door_and_then_fatal(event_type: str) -> No
         if read.payment_id is None or reference(read.object) is None:
             continue
         try:
-            facts_read = facts(read, [made()])
+            facts_read = facts(read, [refund()])
         except NotYet:
             continue
         step = advance({}, facts_read)
         for fact in step.news:
             compact(notification_body(fact, step.known, read.payment_id))
-        taken += 1
-    assert taken > 0
+        count += 1
+    assert count > 0

@@ -69,8 +69,8 @@ def test_a_released_hold_is_marked_when_its_payment_is_known_and_not_notified() 
 
     paid = fact("pi_1", "payment", amount=1000, amount_received=700)
     released = fact("re_1", "refund", amount=300, unbooked=True)
-    made = fact("re_2", "refund", amount=300)
-    step = advance({}, [paid, released, made])
+    money_back = fact("re_2", "refund", amount=300)
+    step = advance({}, [paid, released, money_back])
     assert [(one.subject, one.type) for one in step.news] == [
         ("pi_1", "payment.succeeded"),
         ("re_1", None),
@@ -80,7 +80,7 @@ def test_a_released_hold_is_marked_when_its_payment_is_known_and_not_notified() 
 
 
 @pytest.mark.parametrize(
-    ("known", "is_let_go"),
+    ("record", "is_let_go"),
     [
         ({}, False),
         ({"subjects": {"pi_1": state("payment", amount=5)}}, False),
@@ -90,8 +90,8 @@ def test_a_released_hold_is_marked_when_its_payment_is_known_and_not_notified() 
         ({"subjects": {"pi_1": HELD}, "context": {"let_go": True}}, False),
     ],
 )
-def test_a_payment_is_let_go_when_nothing_came(known: Json, is_let_go: bool) -> None:
-    assert known_refunds.let_go(known) is is_let_go
+def test_a_payment_is_let_go_when_nothing_came(record: Json, is_let_go: bool) -> None:
+    assert known_refunds.let_go(record) is is_let_go
 
 
 NEAR = 100 - NEAR_SECONDS

@@ -52,10 +52,10 @@ def test_a_key_that_can_be_guessed_is_refused(name: str, weak: str) -> None:
 
 
 def test_a_random_key_is_hardly_ever_taken_for_a_weak_one() -> None:
-    made = [secrets.token_hex(12) for _ in range(2000)]
-    made += [secrets.token_hex(32) for _ in range(2000)]
-    made += [secrets.token_urlsafe(24) for _ in range(2000)]
-    assert sum(not looks_random(key) for key in made) <= 10
+    keys = [secrets.token_hex(12) for _ in range(2000)]
+    keys += [secrets.token_hex(32) for _ in range(2000)]
+    keys += [secrets.token_urlsafe(24) for _ in range(2000)]
+    assert sum(not looks_random(key) for key in keys) <= 10
 
 
 def test_a_key_is_of_one_caller_or_one_operator() -> None:

@@ -71,18 +71,18 @@ class Stripe:
     """Stripe, as far as answers look things up there; it keeps the calls it got."""
 
     def __init__(self) -> None:
-        self.known: Json = {"pi_1": INTENT, "ch_1": CHARGE}
+        self.objects: Json = {"pi_1": INTENT, "ch_1": CHARGE}
         self.refunds: list[Json] | BillingError = []
         self.disputes: list[Json] | BillingError = []
         self.calls: list[tuple[Any, ...]] = []
 
     def payment(self, name: str, account: str | None, *, with_fees: bool = False) -> Json:
         self.calls.append((name, account, with_fees))
-        return dict(self.known[name])
+        return dict(self.objects[name])
 
     def charge(self, name: str, account: str | None) -> Json:
         self.calls.append((name, account))
-        return dict(self.known[name])
+        return dict(self.objects[name])
 
     def refunds_of(self, account: str | None, **owner: str) -> list[Json]:
         self.calls.append(("refunds", account, owner))
@@ -195,9 +195,9 @@ def test_a_verdict_without_a_reason_is_good() -> None:
     assert payment_answers.verdict(INTENT, None, None).verified
 
 
-def know(store: Store, payment_id: str, known: Json, **fields: Any) -> None:
+def know(store: Store, payment_id: str, subjects: Json, **fields: Any) -> None:
     name = store.keys.payment(payment_id)
-    store.redis.hset(name, mapping={"known": json.dumps(known)} | fields)
+    store.redis.hset(name, mapping={"known": json.dumps(subjects)} | fields)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def know(store: Store, payment_id: str, known: Json, **fields: Any) -> None:
 def test_a_payment_is_found_by_its_charge(
     stripe: Stripe, fake_store: Store, charge: Json, let_go: bool, expected: tuple[str, str]
 ) -> None:
-    stripe.known["ch_1"] = charge
+    stripe.objects["ch_1"] = charge
     know(fake_store, "ch_1", {"subjects": {}, "context": {"let_go": let_go}})
     intent = payment_answers.payment_from_stripe("ch_1", "acct_1", with_fees=True)
     assert (intent["id"], intent["status"]) == expected
@@ -282,7 +282,7 @@ LINE = [{"kind": "payment_requested"}]
 
 
 def test_details_are_stripes(stripe: Stripe, fake_store: Store) -> None:
-    stripe.known["pi_1"] = INTENT | {
+    stripe.objects["pi_1"] = INTENT | {
         "amount_capturable": 6,
         "cancellation_reason": "abandoned",
         "latest_charge": CHARGE | {"disputed": True, "balance_transaction": MOVED | {"fee": 85}},
@@ -323,7 +323,7 @@ NO_RIGHT = [Misconfigured("No right.", code=RIGHT_MISSING), CallerError("No acco
 def test_what_our_key_may_not_read_is_remembered(
     stripe: Stripe, fake_store: Store, refused: BillingError
 ) -> None:
-    stripe.known["pi_1"] = INTENT | {
+    stripe.objects["pi_1"] = INTENT | {
         "latest_charge": CHARGE | {"disputed": True, "amount_refunded": 70}
     }
     stripe.refunds = stripe.disputes = refused
@@ -336,14 +336,14 @@ def test_what_our_key_may_not_read_is_remembered(
 
 @pytest.mark.parametrize("list_name", ["refunds", "disputes"])
 def test_another_refusal_is_no_lack_of_rights(stripe: Stripe, list_name: str) -> None:
-    stripe.known["pi_1"] = INTENT | {"latest_charge": CHARGE | {"disputed": True}}
+    stripe.objects["pi_1"] = INTENT | {"latest_charge": CHARGE | {"disputed": True}}
     setattr(stripe, list_name, CallerError("No such payment.", status=404))
     with pytest.raises(CallerError, match="No such payment"):
         payment_answers.details_from_stripe("pi_1", None, [])
 
 
 def test_a_payment_that_is_not_disputed_is_not_asked_for_disputes(stripe: Stripe) -> None:
-    stripe.known["ch_1"] = without(CHARGE, "receipt_url") | {
+    stripe.objects["ch_1"] = without(CHARGE, "receipt_url") | {
         "status": "succeeded",
         "currency": "sgd",
         "created": 5,

@@ -35,7 +35,7 @@ def state(family: str, status: str = "succeeded", /, *, at: int = 100, **snapsho
     return {"family": family, "status": status, "rank": rank, "snapshot": snapshot, "said": {}}
 
 
-def known(context: Json | None = None, **subjects: Json) -> Json:
+def subjects_known(context: Json | None = None, **subjects: Json) -> Json:
     """Build the state of a payment; `of__it` names the subject `of:it`."""
     named = {name.replace("__", ":"): one for name, one in subjects.items()}
     return {"subjects": named, "context": context or {}}
@@ -43,7 +43,7 @@ def known(context: Json | None = None, **subjects: Json) -> Json:
 
 def test_a_summary_has_what_is_known_from_each_source() -> None:
     paid = state("payment", **INTENT) | {"said": {"event_id": "e1", "user_id": "u1"}}
-    of_it = known(
+    of_it = subjects_known(
         {"customer_email": "a@example.com", "account": "acct_1"},
         pi_1=paid,
         re_1=state("refund", amount=300),
@@ -78,7 +78,9 @@ def test_a_summary_of_nothing_has_nothing() -> None:
 
 
 def test_the_payments_own_metadata_name_the_event_before_a_looked_up_one() -> None:
-    of_it = known({"event_id": "looked up"}, pi_1=state("payment", metadata={"event_id": "own"}))
+    of_it = subjects_known(
+        {"event_id": "looked up"}, pi_1=state("payment", metadata={"event_id": "own"})
+    )
     assert payment_summary.summarise("pi_1", of_it).metadata == {"event_id": "own"}
 
 
@@ -108,7 +110,7 @@ SESSION = state("checkout", "complete", amount=700)
     ],
 )
 def test_the_status_is_of_the_best_source(subjects: Json, status: Any, amount: Any) -> None:
-    intent = payment_summary.remembered_intent("pi_1", known(**subjects))
+    intent = payment_summary.remembered_intent("pi_1", subjects_known(**subjects))
     assert (intent["id"], intent["status"], intent.get("amount")) == ("pi_1", status, amount)
 
 
@@ -124,7 +126,7 @@ def test_the_status_is_of_the_best_source(subjects: Json, status: Any, amount: A
 def test_the_charge_is_the_named_or_the_known_one(
     payment_id: str, subjects: Json, charge_id: str | None
 ) -> None:
-    intent = payment_summary.remembered_intent(payment_id, known(**subjects))
+    intent = payment_summary.remembered_intent(payment_id, subjects_known(**subjects))
     assert intent["charge_id"] == charge_id
 
 
@@ -139,7 +141,9 @@ def test_the_charge_is_the_named_or_the_known_one(
     ],
 )
 def test_a_payment_is_as_old_as_its_first_known_second(subjects: Json, created: int) -> None:
-    assert payment_summary.remembered_intent("pi_1", known(**subjects))["created"] == created
+    assert (
+        payment_summary.remembered_intent("pi_1", subjects_known(**subjects))["created"] == created
+    )
 
 
 FARTHEST_FIRST = (
@@ -164,9 +168,13 @@ def test_of_equal_sources_the_last_by_name_counts_in_any_order() -> None:
     def says(event_id: str) -> Json:
         return state("refund") | {"said": {"event_id": event_id, "seat": "7"}}
 
-    assert payment_summary.context(known(re_2=says("b"), re_1=says("a"))) == {"event_id": "b"}
-    assert payment_summary.context(known(re_1=says("a"), re_2=says("b"))) == {"event_id": "b"}
-    assert payment_summary.context(known(x=says("a") | {"family": "unheard of"})) == {}
+    assert payment_summary.context(subjects_known(re_2=says("b"), re_1=says("a"))) == {
+        "event_id": "b"
+    }
+    assert payment_summary.context(subjects_known(re_1=says("a"), re_2=says("b"))) == {
+        "event_id": "b"
+    }
+    assert payment_summary.context(subjects_known(x=says("a") | {"family": "unheard of"})) == {}
 
 
 RELEASED = state("refund", amount=30, released_hold=True)
@@ -185,16 +193,16 @@ CAPTURED = state("payment", amount=100, amount_received=70)
     ],
 )
 def test_refunds_of_captured_money_are_summed(subjects: Json, refunded: int) -> None:
-    assert payment_summary.amount_refunded(known(**subjects)) == refunded
+    assert payment_summary.amount_refunded(subjects_known(**subjects)) == refunded
 
 
 @pytest.mark.parametrize(
     ("of_it", "fees"),
     [
         ({}, NO_FEES),
-        (known(ch_1=state("charge", fee=1)), NO_FEES),
-        (known(ch_1=CHARGE, ch_1__settlement=state("settlement", **FEES)), FEES),
-        (known(ch_1__settlement=state("settlement", fee=3)), NO_FEES | {"fee": 3}),
+        (subjects_known(ch_1=state("charge", fee=1)), NO_FEES),
+        (subjects_known(ch_1=CHARGE, ch_1__settlement=state("settlement", **FEES)), FEES),
+        (subjects_known(ch_1__settlement=state("settlement", fee=3)), NO_FEES | {"fee": 3}),
     ],
 )
 def test_fees_are_those_of_the_settlement(of_it: Json, fees: Json) -> None:
@@ -202,7 +210,7 @@ def test_fees_are_those_of_the_settlement(of_it: Json, fees: Json) -> None:
 
 
 def test_disputes_are_listed_newest_first() -> None:
-    of_it = known(
+    of_it = subjects_known(
         pi_1=CAPTURED,
         du_0=state("dispute", "lost"),
         du_1=state("dispute", "won", created=10),
@@ -214,7 +222,7 @@ def test_disputes_are_listed_newest_first() -> None:
         ("du_0", "lost"),
     ]
     assert payment_summary.disputed(of_it)
-    assert not payment_summary.disputed(known(pi_1=CAPTURED))
+    assert not payment_summary.disputed(subjects_known(pi_1=CAPTURED))
 
 
 @pytest.mark.parametrize(
@@ -253,7 +261,7 @@ def test_disputes_are_listed_newest_first() -> None:
 def test_a_dispute_has_its_own_status_and_its_last_movement(
     subjects: Json, status: str, net: int | None
 ) -> None:
-    (dispute,) = payment_summary.disputes(known(**subjects))
+    (dispute,) = payment_summary.disputes(subjects_known(**subjects))
     assert (dispute["id"], dispute["status"], dispute["net"]) == ("du_1", status, net)
     assert {name: dispute[name] for name in ("fee", "available_on")} == dict.fromkeys(
         ("fee", "available_on")
@@ -261,7 +269,7 @@ def test_a_dispute_has_its_own_status_and_its_last_movement(
 
 
 def test_refunds_are_listed_newest_first_with_their_movement() -> None:
-    of_it = known(
+    of_it = subjects_known(
         pi_1=CAPTURED,
         re_1=state("refund", "pending", amount=5, created=10),
         re_2=state("refund", amount=6, created=20),
@@ -273,7 +281,7 @@ def test_refunds_are_listed_newest_first_with_their_movement() -> None:
         {"id": "re_1", "status": "pending", "amount": 5, "created": 10},
     ]
     assert payment_summary.refunds({}) == []
-    gone = known(pi_1=state("payment", let_go=True), re_1=state("refund", amount=5))
+    gone = subjects_known(pi_1=state("payment", let_go=True), re_1=state("refund", amount=5))
     assert payment_summary.refunds(gone) == []
 
 
@@ -295,15 +303,15 @@ def fact(family: str = "payment", **data: Any) -> Fact:
 
 def test_a_notification_names_all_that_is_known() -> None:
     data = {"amount": 1000, "user_id": "own", "currency": None, "due_by": 86_400}
-    of_it = known(
+    of_it = subjects_known(
         {"event_id": "e", "user_id": "looked up", "customer_email": "a@example.com"},
         pi_1=CAPTURED,
         re_1=state("refund", amount=5),
         ch_1__settlement=state("settlement", **FEES),
     )
     body = payment_summary.notification_body(fact(**data), of_it, "pi_1")
-    sent = {name: value for name, value in body["data"].items() if value is not None}
-    assert sent == {
+    data_of_body = {name: value for name, value in body["data"].items() if value is not None}
+    assert data_of_body == {
         "payment_intent_id": "pi_1",
         "amount": 1000,
         "amount_refunded": 5,
@@ -322,7 +330,7 @@ def test_a_notification_names_all_that_is_known() -> None:
 
 
 def test_only_a_payments_own_notification_has_its_fees() -> None:
-    of_it = known(ch_1__settlement=state("settlement", **FEES))
+    of_it = subjects_known(ch_1__settlement=state("settlement", **FEES))
     body = payment_summary.notification_body(fact("refund", metadata={"a": "b"}), of_it, "ch_1")
     assert {name: body["data"][name] for name in FEES} == NO_FEES
     assert body["data"]["payment_intent_id"] is None

@@ -117,8 +117,8 @@ QUEUED = dict.fromkeys(REFUND_ANSWER) | {
     ],
 )
 def test_a_job_without_a_refund_shows_its_request(fields: Json, changed: Json) -> None:
-    given = {name: value for name, value in (FIELDS | fields).items() if value is not None}
-    assert shown(refund_answers.refund_of_job(given)) == QUEUED | changed
+    job_fields = {name: value for name, value in (FIELDS | fields).items() if value is not None}
+    assert shown(refund_answers.refund_of_job(job_fields)) == QUEUED | changed
 
 
 def test_a_job_with_a_refund_shows_it() -> None:

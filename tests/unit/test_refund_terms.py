@@ -14,7 +14,7 @@ CURRENCIES = ("sgd", "jpy", "kwd", "isk")
 
 
 def payment(**changes: object) -> PaymentSummary:
-    made: dict[str, object] = {
+    defaults: dict[str, object] = {
         "id": "pi_1",
         "status": "succeeded",
         "amount": 1000,
@@ -33,7 +33,7 @@ def payment(**changes: object) -> PaymentSummary:
         "net": 941,
         "settlement_currency": "sgd",
     }
-    return PaymentSummary(**(made | changes))  # type: ignore[arg-type]  # fields by name
+    return PaymentSummary(**(defaults | changes))  # type: ignore[arg-type]  # fields by name
 
 
 @pytest.mark.parametrize(
@@ -120,9 +120,9 @@ def test_no_share_is_more_than_is_left_or_than_the_terms_say(
 
 
 def test_what_is_needed_of_the_balance_is_converted_at_the_rates_of_the_payments() -> None:
-    known = rates([payment(settlement_currency="usd", fee=50, net=700), payment(currency="jpy")])
-    assert known["sgd"] == Rate("usd", 750, 1000)
-    assert needed({"sgd": 2001, "eur": 5}, known) == {"usd": 1501, "eur": 5}
+    rates_of = rates([payment(settlement_currency="usd", fee=50, net=700), payment(currency="jpy")])
+    assert rates_of["sgd"] == Rate("usd", 750, 1000)
+    assert needed({"sgd": 2001, "eur": 5}, rates_of) == {"usd": 1501, "eur": 5}
 
 
 def test_kept_terms_are_read_as_they_were() -> None:

@@ -69,9 +69,9 @@ def runtime(fake_store: Store) -> Runtime:
 
 def record(runtime: Runtime, kind: Kind = EVENTS, **fields: Any) -> Work:
     work = Work(runtime.store, kind)
-    given = {name: str(value) for name, value in (FIELDS | fields).items()}
-    work.record(Recording(ITEM, State.QUEUED, given, 10, body="{}"))
-    runtime.store.redis.hset(runtime.store.keys.item(kind, ITEM), mapping=given)
+    texts = {name: str(value) for name, value in (FIELDS | fields).items()}
+    work.record(Recording(ITEM, State.QUEUED, texts, 10, body="{}"))
+    runtime.store.redis.hset(runtime.store.keys.item(kind, ITEM), mapping=texts)
     return work
 
 
@@ -81,8 +81,8 @@ def attempt(
     """Make one attempt that ends in a result or an error."""
     claims: list[Claim] = []
 
-    def act(given: Runtime, claim: Claim) -> Result:
-        assert given is runtime
+    def act(its_runtime: Runtime, claim: Claim) -> Result:
+        assert its_runtime is runtime
         claims.append(claim)
         if isinstance(result, Exception):
             raise result
@@ -164,8 +164,8 @@ def test_a_peers_answer_is_stored_and_not_logged(runtime: Runtime) -> None:
     of_it = attempt(runtime, EVENTS, Retry("ill", 1, {"answer": "Jane Doe", "status_code": 500}))
     assert "Jane" not in str(of_it.line)
     assert of_it.line["status_code"] == 500
-    (kept,) = work.attempts(ITEM)
-    assert (kept["answer"], kept["status_code"]) == ("Jane Doe", 500)
+    (entry,) = work.attempts(ITEM)
+    assert (entry["answer"], entry["status_code"]) == ("Jane Doe", 500)
 
 
 def test_what_is_not_due_is_not_tried(runtime: Runtime) -> None:
@@ -231,11 +231,11 @@ def test_an_attempt_is_a_span_below_the_callers(
     spans: list[Json] = []
     whole = runner.span
 
-    def seen(name: str, **given: Any) -> Any:
-        spans.append({"name": name, **given})
-        return whole(name, **given)
+    def recorder(name: str, **attributes: Any) -> Any:
+        spans.append({"name": name, **attributes})
+        return whole(name, **attributes)
 
-    monkeypatch.setattr(runner, "span", seen)
+    monkeypatch.setattr(runner, "span", recorder)
     record(runtime, kind, traceparent="00-1-2-01")
     attempt(runtime, kind, Snooze(1.0))
     consumer = runner.SpanKind.CONSUMER
@@ -246,8 +246,8 @@ def test_the_most_attempts_are_those_of_the_job(runtime: Runtime) -> None:
     record(runtime)
     settings: list[Any] = []
 
-    def most(given: Any) -> int:
-        settings.append(given)
+    def most(its_settings: Any) -> int:
+        settings.append(its_settings)
         return 1
 
     of_it = attempt(runtime, EVENTS, DOWN, job={"max_attempts": most})
@@ -262,8 +262,8 @@ def test_while_the_breaker_is_open_a_notification_is_put_off_as_its_job_says(
         runtime.store.redis.set(getattr(runtime.store.keys, name)(), 1, px=1000)
     job = replace(JOBS["notifications"], pause_ms=lambda: 4321)
     assert run(job, runtime, ITEM) is None
-    kept = runtime.store.hash(runtime.store.keys.item(NOTIFICATIONS, ITEM))
-    assert (kept["delay_ms"], kept["attempts"]) == ("4321", "0")
+    item = runtime.store.hash(runtime.store.keys.item(NOTIFICATIONS, ITEM))
+    assert (item["delay_ms"], item["attempts"]) == ("4321", "0")
     assert work.attempts(ITEM) == []
     assert Job(EVENTS, act=job.act, max_attempts=job.max_attempts).pause_ms() == 0
 

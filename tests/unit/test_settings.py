@@ -263,8 +263,8 @@ def test_a_pattern_of_a_setting_has_words() -> None:
 
 @pytest.mark.parametrize("name", ["REDIS_PORT", "API_PORT", "HOSTNAME", "PATH", "HOME", "PORTS"])
 def test_what_a_platform_sets_by_itself_is_no_misspelling(name) -> None:
-    known = [field.upper() for field in Settings.model_fields]
-    assert misspellings([name], known) == {}
+    names = [field.upper() for field in Settings.model_fields]
+    assert misspellings([name], names) == {}
 
 
 def test_a_process_without_the_key_is_told_the_mode(monkeypatch) -> None:

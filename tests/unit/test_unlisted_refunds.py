@@ -43,9 +43,9 @@ class Life:
 
 
 def own_facts(refund: Refund) -> list[Fact]:
-    made = own(refund, "succeeded", (1, refund.made_at))
+    success = own(refund, "succeeded", (1, refund.made_at))
     failed = refund.failed_at
-    return [made] if failed is None else [made, own(refund, "failed", (2, failed))]
+    return [success] if failed is None else [success, own(refund, "failed", (2, failed))]
 
 
 def own(refund: Refund, status: str, rank: tuple[int, int]) -> Fact:
@@ -105,17 +105,17 @@ def lives(draw: st.DrawFn, *, may_fail: bool = False, together: bool = False) ->
     return Life(refunds, sums)
 
 
-def heard(facts: list[Fact]) -> tuple[list[Fact], Json]:
+def fold(facts: list[Fact]) -> tuple[list[Fact], Json]:
     """Fold facts one by one; return the notifications, each id once, and the final state."""
     notified: dict[str, Fact] = {}
-    known: Json = {}
+    state: Json = {}
     for fact in facts:
-        step: Advance = advance(known, [fact])
-        known = step.known
+        step: Advance = advance(state, [fact])
+        state = step.known
         for news in step.news:
             if news.type:
                 notified.setdefault(news.notification_id, news)
-    return list(notified.values()), known
+    return list(notified.values()), state
 
 
 def money(notified: list[Fact], type_: str = "refund.succeeded") -> int:
@@ -124,16 +124,16 @@ def money(notified: list[Fact], type_: str = "refund.succeeded") -> int:
 
 @given(st.data(), lives())
 def test_each_money_is_told_once_in_every_order(data: st.DataObject, life: Life) -> None:
-    notified, known = heard(data.draw(st.permutations(life.own + life.sums)))
+    notified, state = fold(data.draw(st.permutations(life.own + life.sums)))
     assert money(notified) == life.total(failed_too=True)
-    assert amount_refunded(known) == life.total(failed_too=True)
+    assert amount_refunded(state) == life.total(failed_too=True)
 
 
 @given(st.data(), lives(), st.booleans())
 def test_either_kind_of_event_suffices(data: st.DataObject, life: Life, sums: bool) -> None:
-    notified, known = heard(data.draw(st.permutations(life.sums if sums else life.own)))
+    notified, state = fold(data.draw(st.permutations(life.sums if sums else life.own)))
     assert money(notified) == life.total(failed_too=True)
-    assert amount_refunded(known) == life.total(failed_too=True)
+    assert amount_refunded(state) == life.total(failed_too=True)
 
 
 @given(st.data(), lives())
@@ -142,17 +142,17 @@ def test_each_money_is_told_once_where_some_refunds_are_never_heard_of(
 ) -> None:
     assume(len({refund.made_at for refund in life.refunds}) == len(life.refunds))
     own = data.draw(st.lists(st.sampled_from(life.own), unique_by=lambda fact: fact.subject))
-    notified, known = heard(data.draw(st.permutations(own + life.sums)))
+    notified, state = fold(data.draw(st.permutations(own + life.sums)))
     assert money(notified) == life.total(failed_too=True)
-    assert amount_refunded(known) == life.total(failed_too=True)
+    assert amount_refunded(state) == life.total(failed_too=True)
 
 
 @given(st.data(), lives(may_fail=True))
 def test_money_that_came_home_again_is_told_and_not_counted(
     data: st.DataObject, life: Life
 ) -> None:
-    notified, known = heard(data.draw(st.permutations(life.own + life.sums)))
-    assert amount_refunded(known) == life.total(failed_too=False)
+    notified, state = fold(data.draw(st.permutations(life.own + life.sums)))
+    assert amount_refunded(state) == life.total(failed_too=False)
     failed = life.total(failed_too=True) - life.total(failed_too=False)
     assert money(notified, "refund.failed") == failed
     assert money(notified) <= life.total(failed_too=True)
@@ -161,18 +161,18 @@ def test_money_that_came_home_again_is_told_and_not_counted(
 @given(st.data(), lives(may_fail=True))
 def test_hearing_it_all_again_tells_nothing_new(data: st.DataObject, life: Life) -> None:
     facts = data.draw(st.permutations(life.own + life.sums))
-    once, known = heard(facts)
-    twice, again = heard(facts + facts)
+    once, state = fold(facts)
+    twice, again = fold(facts + facts)
     assert [fact.notification_id for fact in twice] == [fact.notification_id for fact in once]
-    assert again == known
+    assert again == state
 
 
 @given(st.data(), lives(together=True))
 def test_a_sum_of_several_known_refunds_is_not_told(data: st.DataObject, life: Life) -> None:
-    notified, known = heard([*life.own, *data.draw(st.permutations(life.sums))])
+    notified, state = fold([*life.own, *data.draw(st.permutations(life.sums))])
     assert all(fact.family == "refund" for fact in notified)
     assert money(notified) == life.total(failed_too=True)
-    assert amount_refunded(known) == life.total(failed_too=True)
+    assert amount_refunded(state) == life.total(failed_too=True)
 
 
 @given(st.data(), lives(together=True))
@@ -180,24 +180,24 @@ def test_refunds_that_one_sum_told_together_are_not_told_again(
     data: st.DataObject, life: Life
 ) -> None:
     sums = sorted(life.sums, key=lambda fact: fact.happened_at)
-    notified, known = heard([*sums, *data.draw(st.permutations(life.own))])
+    notified, state = fold([*sums, *data.draw(st.permutations(life.own))])
     assert all(fact.family == UNLISTED for fact in notified)
     assert money(notified) == life.total(failed_too=True)
-    assert amount_refunded(known) == life.total(failed_too=True)
+    assert amount_refunded(state) == life.total(failed_too=True)
 
 
 def test_refunds_of_one_second_that_one_sum_told_are_not_told_again() -> None:
     refunds = [Refund(f"re_{n}", amount, 100) for n, amount in enumerate((300, 700, 200))]
     for order in permutations([own(one, "succeeded", (1, 100)) for one in refunds]):
-        notified, known = heard([sum_fact(1200, 1200, 101, 1), *order])
+        notified, state = fold([sum_fact(1200, 1200, 101, 1), *order])
         assert [fact.family for fact in notified] == [UNLISTED]
-        assert amount_refunded(known) == 1200
+        assert amount_refunded(state) == 1200
 
 
 def test_a_refund_that_was_told_as_a_sum_keeps_quiet_until_it_fails() -> None:
     refund = Refund("re_1", 300, 100, failed_at=200)
     succeeded, failed = own_facts(refund)
-    notified, _ = heard([sum_fact(300, 300, 100, 1), succeeded, failed])
+    notified, _ = fold([sum_fact(300, 300, 100, 1), succeeded, failed])
     assert [(fact.type, fact.subject) for fact in notified] == [
         ("refund.succeeded", "ch_1:refunded:1"),
         ("refund.failed", "re_1"),
@@ -205,6 +205,6 @@ def test_a_refund_that_was_told_as_a_sum_keeps_quiet_until_it_fails() -> None:
 
 
 def test_a_refund_before_our_time_is_not_told_with_the_next_one() -> None:
-    notified, known = heard([sum_fact(1500, 500, 100, 1)])
+    notified, state = fold([sum_fact(1500, 500, 100, 1)])
     assert money(notified) == 500
-    assert amount_refunded(known) == 1500
+    assert amount_refunded(state) == 1500

@@ -56,8 +56,8 @@ def test_messages_keep_numbers_that_are_no_card_numbers() -> None:
 
 def test_the_whole_state_holds_no_card_number(bench: Bench) -> None:
     for number in (card.number for card in CARDS.values() if card.simulated):
-        given = {"type": "card", "card": concealed(number)}
-        bench.call("POST", "/v1/payment_methods", given)
+        form = {"type": "card", "card": concealed(number)}
+        bench.call("POST", "/v1/payment_methods", form)
     bench.write_down()
     saved = bench.path.read_text()
     assert state.read(bench.path)

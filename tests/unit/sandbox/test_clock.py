@@ -7,11 +7,11 @@ DAY = 24 * 3600
 
 
 def test_jobs_on_the_way_run_at_their_own_time(bench: Bench) -> None:
-    seen: list[tuple[str, int]] = []
+    runs: list[tuple[str, int]] = []
 
     @job("test_note_time")
     def note(scope: Scope, args: dict[str, str]) -> None:
-        seen.append((args["name"], scope.now))
+        runs.append((args["name"], scope.now))
 
     try:
         scope = bench.world.scope()
@@ -22,8 +22,8 @@ def test_jobs_on_the_way_run_at_their_own_time(bench: Bench) -> None:
         bench.world.advance(DAY)
     finally:
         del JOBS["test_note_time"]
-    assert [name for name, _ in seen] == ["first", "second"]
-    assert 100 <= seen[0][1] - start <= 101
+    assert [name for name, _ in runs] == ["first", "second"]
+    assert 100 <= runs[0][1] - start <= 101
     assert bench.world.clock.now() >= start + DAY
 
 

@@ -69,8 +69,8 @@ def with_endpoint(
         app.router.add_post("/hook", endpoint.take)
         app.router.add_get("/elsewhere", elsewhere)
         async with TestServer(app) as server:
-            given = {"url": str(server.make_url("/hook")), "enabled_events": ["*"]}
-            registered = register(bench.world.scope(), given, SECRET)
+            form = {"url": str(server.make_url("/hook")), "enabled_events": ["*"]}
+            registered = register(bench.world.scope(), form, SECRET)
             try:
                 await story(endpoint)
             finally:
@@ -206,7 +206,7 @@ NEIGHBOURS = ["10.0.0.7", "192.168.1.1", "169.254.169.254", "[fe80::1]", "[::]",
 
 @pytest.mark.parametrize("host", NEIGHBOURS)
 def test_neighbours_are_refused_at_once(bench: Bench, host: str) -> None:
-    given = {"url": f"http://{host}/x", "enabled_events": ["*"]}
+    form = {"url": f"http://{host}/x", "enabled_events": ["*"]}
     with pytest.raises(StripeError, match="SANDBOX_WEBHOOK_HOSTS"):
-        bench.call("POST", "/v1/webhook_endpoints", given)
-    assert not may_be_called(given["url"], {"api"})
+        bench.call("POST", "/v1/webhook_endpoints", form)
+    assert not may_be_called(form["url"], {"api"})

@@ -93,8 +93,8 @@ def test_the_rest_can_be_refunded_after_a_failure(bench: Bench) -> None:
 def test_a_chargeback_takes_the_money_and_its_fee(bench: Bench) -> None:
     bench.pay("pm_card_createDispute")
     dispute = bench.event("charge.dispute.created")["data"]["object"]
-    (taken,) = dispute["balance_transactions"]
-    assert (taken["amount"], taken["fee"], taken["net"]) == (-2000, 1500, -3500)
+    (withdrawal,) = dispute["balance_transactions"]
+    assert (withdrawal["amount"], withdrawal["fee"], withdrawal["net"]) == (-2000, 1500, -3500)
     assert bench.events[-2:] == ["charge.dispute.created", "charge.dispute.funds_withdrawn"]
     with pytest.raises(StripeError) as refusal:
         bench.call("POST", "/v1/refunds", {"charge": dispute["charge"]})
@@ -109,9 +109,9 @@ def test_a_won_dispute_brings_all_of_it_back(bench: Bench) -> None:
     bench.world.advance(2)
     dispute = bench.call("GET", path)
     assert dispute["status"] == "won"
-    taken, returned = dispute["balance_transactions"]
-    assert taken["net"] + returned["net"] == 0
-    assert returned["reporting_category"] == "dispute_reversal"
+    withdrawal, return_ = dispute["balance_transactions"]
+    assert withdrawal["net"] + return_["net"] == 0
+    assert return_["reporting_category"] == "dispute_reversal"
     assert "charge.dispute.funds_reinstated" in bench.events
 
 
@@ -139,8 +139,8 @@ def checkout(bench: Bench, currency: str = "usd") -> Any:
         },
         "quantity": "2",
     }
-    given = {"mode": "payment", "success_url": "https://shop.test/{CHECKOUT_SESSION_ID}"}
-    return bench.call("POST", "/v1/checkout/sessions", given | {"line_items": [item]})
+    form = {"mode": "payment", "success_url": "https://shop.test/{CHECKOUT_SESSION_ID}"}
+    return bench.call("POST", "/v1/checkout/sessions", form | {"line_items": [item]})
 
 
 def test_a_checkout_completes_when_its_challenge_does(bench: Bench) -> None:

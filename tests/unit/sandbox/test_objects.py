@@ -45,7 +45,7 @@ def test_every_changed_key_has_its_previous_value(
 
 
 @pytest.mark.parametrize(
-    ("given_", "left"),
+    ("change", "left"),
     [
         ({"b": "2"}, {"a": "1", "b": "2"}),
         ({"a": ""}, {}),
@@ -54,7 +54,7 @@ def test_every_changed_key_has_its_previous_value(
         (None, {}),
     ],
 )
-def test_metadata_is_merged_key_by_key(given_: Any, left: Any) -> None:
+def test_metadata_is_merged_key_by_key(change: Any, left: Any) -> None:
     target = {"metadata": {"a": "1"}}
-    merge_metadata(target, given_)
+    merge_metadata(target, change)
     assert target["metadata"] == left

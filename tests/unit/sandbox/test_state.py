@@ -58,10 +58,10 @@ def test_the_file_is_for_its_owner_only(bench: Bench, tmp_path: Path) -> None:
 def test_a_line_cut_off_by_a_kill_costs_only_itself(bench: Bench) -> None:
     bench.pay()
     bench.write_down()
-    kept = state.read(bench.path)
+    before = state.read(bench.path)
     with bench.path.open("a") as file:
         file.write('[["offset"],12')
-    assert state.read(bench.path) == kept
+    assert state.read(bench.path) == before
 
 
 def test_a_payment_costs_the_file_its_own_parts_only(bench: Bench) -> None:
@@ -138,8 +138,8 @@ def test_without_a_file_the_world_is_new(tmp_path: Path) -> None:
 
 
 def test_reset_keeps_the_endpoints(bench: Bench) -> None:
-    given = {"url": "http://127.0.0.1:1/hook", "enabled_events": ["*"]}
-    endpoint = bench.call("POST", "/v1/webhook_endpoints", given)
+    form = {"url": "http://127.0.0.1:1/hook", "enabled_events": ["*"]}
+    endpoint = bench.call("POST", "/v1/webhook_endpoints", form)
     bench.pay()
     state.clear(bench.world)
     assert bench.events == []

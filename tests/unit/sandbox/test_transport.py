@@ -27,8 +27,8 @@ class Stripe:
         self.client = client
 
     async def create(self, key: str = "k", headers: dict[str, str] | None = None) -> Any:
-        sent = KEY | {"Idempotency-Key": key} | (headers or {})
-        return await self.client.post(PATH, data=INTENT, headers=sent)
+        request_headers = KEY | {"Idempotency-Key": key} | (headers or {})
+        return await self.client.post(PATH, data=INTENT, headers=request_headers)
 
     async def fault(self, **fault: Any) -> None:
         match = {"method": "POST", "path_prefix": PATH}
@@ -173,8 +173,8 @@ def test_a_fault_for_one_clients_key_leaves_the_others_alone() -> None:
         mine = {"Authorization": "Bearer sk_test_mine"}
         match = {"path_prefix": PATH, "api_key": "sk_test_mine"}
         fault = {"match": match, "kind": "error", "times": 1}
-        made = await stripe.client.post("/_sandbox/faults", json=fault)
-        assert "sk_test_mine" not in await made.text()
+        response = await stripe.client.post("/_sandbox/faults", json=fault)
+        assert "sk_test_mine" not in await response.text()
         assert (await stripe.create("theirs")).status == 200
         assert (await stripe.create("mine", mine)).status == 500
         assert (await stripe.create("again", mine)).status == 200

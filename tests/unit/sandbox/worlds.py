@@ -30,24 +30,24 @@ class Bench:
         while self.keeper._append():
             pass
 
-    def call(self, method: str, path: str, given: dict[str, Any] | None = None) -> Any:
+    def call(self, method: str, path: str, form: dict[str, Any] | None = None) -> Any:
         for route in ROUTES:
             ids = route.match(method, path)
             if ids is not None:
-                checked = params.parse(route.spec, given or {})
+                checked = params.parse(route.spec, form or {})
                 scope = self.world.scope()
                 return route.handler(Call(scope, ACCOUNT_DEFAULT, path, checked, ids))
         raise AssertionError(f"no route {method} {path}")
 
     def pay(self, method: str = "pm_card_visa", **more: Any) -> Any:
-        given = {
+        form = {
             "amount": "2000",
             "currency": "usd",
             "payment_method": method,
             "confirm": "true",
             "automatic_payment_methods": NO_REDIRECTS,
         }
-        return self.call("POST", "/v1/payment_intents", given | more)
+        return self.call("POST", "/v1/payment_intents", form | more)
 
     @property
     def events(self) -> list[str]:
