@@ -15,7 +15,7 @@ import requests
 from bench._setting import HEADERS, copies, head, pay, row, scaled, settings_of
 from chaos.stage import Stage
 from shared.settings import Settings
-from shared.store import scripts
+from shared.store import sources
 from shared.store.connection import connect
 from shared.store.scripts import Call, Store
 from shared.stripe.event import parse_event
@@ -82,7 +82,7 @@ class Watched(Store):
 
     def __init__(self, store: Store) -> None:
         super().__init__(store.redis, store.keys)
-        lines = scripts.script_source("settle").splitlines()
+        lines = sources.script_source("settle").splitlines()
         rest = [line for line in lines if not any(part in line for part in INDEXING)]
         self._without = self.redis.register_script("\n".join(rest))
         self.kind, self.microseconds = "with", 0

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import shared.work.refund_jobs
 from api.idempotency import IdempotentRequest
 from shared.facts import Fact
-from shared.store import scripts
+from shared.store import sources
 
 # Script, text, replacement.
 Edit = tuple[str, str, str]
@@ -66,13 +66,13 @@ PROTECTIONS = sorted({*BY_STAGING, *EDITS, *PATCHES})
 
 def remove(protection: str) -> None:
     """Take the protection away in this process and those it forks."""
-    sources = {name: scripts.script_source(name) for name, _, _ in EDITS.get(protection, ())}
+    texts = {name: sources.script_source(name) for name, _, _ in EDITS.get(protection, ())}
     for name, text, replacement in EDITS.get(protection, ()):
-        if text not in sources[name]:
+        if text not in texts[name]:
             raise SystemExit(f"{name}.lua has no {text!r} any more: mend chaos/unprotected.py")
-        sources[name] = sources[name].replace(text, replacement)
-    whole = scripts.script_source
-    scripts.script_source = lambda name: sources.get(name) or whole(name)  # type: ignore[assignment]  # not cached
+        texts[name] = texts[name].replace(text, replacement)
+    whole = sources.script_source
+    sources.script_source = lambda name: texts.get(name) or whole(name)  # type: ignore[assignment]  # not cached
     PATCHES.get(protection, lambda: None)()
 
 

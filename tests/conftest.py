@@ -12,7 +12,7 @@ import pytest
 from redis import Redis
 
 from shared.settings import Settings
-from shared.store import scripts
+from shared.store import sources
 from shared.store.connection import connect
 from shared.store.scripts import Store
 from tests.servers import valkey
@@ -88,8 +88,8 @@ def real_store(settings: Settings) -> Iterator[Store]:
 @pytest.fixture
 def fake_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """Give a store on fakeredis, without the line of script flags, which it does not know."""
-    whole = scripts.script_source
-    monkeypatch.setattr(scripts, "script_source", lambda name: whole(name).partition("\n")[2])
+    whole = sources.script_source
+    monkeypatch.setattr(sources, "script_source", lambda name: whole(name).partition("\n")[2])
     with fakeredis.FakeStrictRedis(decode_responses=True, server=fakeredis.FakeServer()) as client:
         yield Store(client)
 

@@ -23,8 +23,7 @@ from redis.sentinel import Sentinel
 from shared.keys import Keys
 from shared.redis_url import RedisAddress, login_of, redis_address
 from shared.settings import Settings
-from shared.store.line import Managed, Plain, Socket, Tls
-from shared.store.scripts import Store
+from shared.store.scripts import Managed, Plain, Socket, Store, Tls
 
 CONNECT_TIMEOUT_SECONDS = 1.0
 # Seconds of a call to a Sentinel, which answers from memory.

@@ -6,7 +6,7 @@ import inspect
 import sys
 
 from shared.keys import MEANING, SCHEMA, Keys, entry_of
-from shared.store.scripts import key_names, script_names
+from shared.store.sources import key_names, script_names
 
 _INTRODUCTION = """# What is in Redis
 

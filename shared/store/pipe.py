@@ -22,13 +22,9 @@ from redis.exceptions import ConnectionError as Broken
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from shared.errors import Unavailable
-from shared.store.scripts import (
-    REPLICATION_TIMEOUT_MS,
-    Call,
-    not_replicated,
-    together_source,
-    unanswered,
-)
+from shared.store.refusals import not_replicated, unanswered
+from shared.store.scripts import REPLICATION_TIMEOUT_MS, Call
+from shared.store.sources import together_source
 
 # Connecting takes some round trips, to Sentinels too; longer, and it is begun anew.
 CONNECT_SECONDS = 10.0

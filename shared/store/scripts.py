@@ -3,38 +3,37 @@
 Every state change is one script (`lua/`), which is safe to send twice, because redis-py sends a
 command again after a broken connection. Each refusal or timeout of Redis becomes `Unavailable`, so
 that no other module catches errors of Redis.
+
+redis-py's client spends four times on a command what its connection does (50 and 13 microseconds of
+CPU). So scripts and a few plain commands use the connections of the client's own pool themselves.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
+import math
+import os
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any, cast
 
 from redis import Redis
-from redis.exceptions import AuthenticationError as Login
-from redis.exceptions import (
-    BusyLoadingError,
-    NoPermissionError,
-    NoScriptError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-)
+from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.exceptions import ConnectionError as Broken
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.sentinel import SentinelManagedConnection
+from redis.utils import SENTINEL
 
-from shared.errors import Inconsistent, Unavailable
-from shared.keys import Keys, entry_of
-from shared.store.line import Line
+from shared.deadline import remaining
+from shared.errors import Inconsistent
+from shared.keys import Keys
+from shared.store import sources
+from shared.store.refusals import not_replicated, unanswered
 from shared.telemetry.tally import Tally
 
-LUA = Path(__file__).parent / "lua"
-PRELUDE = "prelude"
-RETRY_AFTER_SECONDS = 5
 # Replicas on a good network confirm within a millisecond or two.
 REPLICATION_TIMEOUT_MS = 1000
 # Seconds for which a write that only serves the confirmation is kept, so that a person can see it.
@@ -42,26 +41,10 @@ CONFIRMED_MS = 60_000
 # Entries kept of one payment's timeline and of one item's attempts: enough for a person to read.
 TIMELINE_LIMIT = 500
 ATTEMPTS_LIMIT = 100
-# Redis says in a sentence what it refuses; a script's error has its whole trace.
-LONGEST_REFUSAL = 160
-# Runs `once` for each part of KEYS and ARGV. An error is the result of its own part alone.
-TOGETHER = """
-local results, argument = {}, 1
-for key = 1, #KEYS, keys_each do
-  local last = argument + ARGV[argument]
-  local own = { unpack(ARGV, argument + 1, last) }
-  local done, result = pcall(once, { unpack(KEYS, key, key + keys_each - 1) }, own)
-  if not done and type(result) ~= 'table' then result = { err = result } end
-  results[#results + 1] = result or false
-  argument = last + 1
-end
-return results
-"""
-REFUSALS: Mapping[type[Exception], str] = {
-    NoPermissionError: "NOPERM",
-    Login: "WRONGPASS",
-    ReadOnlyError: "READONLY",
-}
+# Seconds in which work after its deadline may still record its outcome.
+LAST_WORDS_SECONDS = 0.5
+# Seconds. A socket does not accept a timeout of zero.
+SHORTEST_SECONDS = 0.001
 
 
 @dataclass(frozen=True)
@@ -78,7 +61,7 @@ class Call:
     def flat_keys(self) -> list[str]:
         """Give the keys in the script's order. Raises `Inconsistent` when one is missing."""
         flat: list[str] = []
-        for name in _plain_names(self.script):
+        for name in sources.plain_names(self.script):
             given = self.keys.get(name)
             if given is None:
                 raise Inconsistent(f"{self.script}.lua takes {name}, not only {sorted(self.keys)}.")
@@ -95,115 +78,13 @@ def redis_errors() -> Iterator[None]:
         raise unanswered(error) from error
 
 
-def unanswered(error: Exception | None = None) -> Unavailable:
-    """Build the error for a Redis that did not answer, or that refused, with its own reason."""
-    refusal = refusal_of(error)
-    return Unavailable(
-        f"Redis is unavailable ({refusal}); try again."
-        if refusal
-        else "Redis is unavailable; try again.",
-        code="store_unavailable",
-        retry_after_seconds=RETRY_AFTER_SECONDS,
-        outcome_known=False,
-    )
-
-
-def refusal_of(error: Exception | None) -> str:
-    """Give Redis's refusal in one line (`WRONGPASS …`, `NOPERM …`); empty for an outage.
-
-    redis-py cuts off the code of an error that has a class of its own.
-    """
-    if isinstance(error, BusyLoadingError) or not isinstance(error, (ResponseError, Login)):
-        return ""
-    text = " ".join(str(error).split())[:LONGEST_REFUSAL]
-    for kind, code in REFUSALS.items():
-        if isinstance(error, kind) and not text.startswith((code, "NOAUTH")):
-            return f"{code} {text}"
-    return text
-
-
-def not_replicated() -> Unavailable:
-    """Build the error for a write that too few replicas have confirmed."""
-    return Unavailable(
-        "Redis has not replicated this in time; try again.",
-        code="store_not_replicated",
-        retry_after_seconds=RETRY_AFTER_SECONDS,
-        outcome_known=False,
-    )
-
-
-def script_names() -> list[str]:
-    """List the scripts."""
-    return sorted(path.stem for path in LUA.glob("*.lua") if path.stem != PRELUDE)
-
-
-@cache
-def key_names(name: str) -> tuple[str, ...]:
-    """Read the names of a script's keys from its second line; a last one with `*` takes the rest.
-
-    Raises `Inconsistent` for a name that is no entry of the schema (`shared/keys.py`).
-    """
-    second = (LUA / f"{name}.lua").read_text().splitlines()[1]
-    names = tuple(second.removeprefix("-- KEYS").split())
-    unknown = [n for n in names if entry_of(n.removesuffix("*")) is None]
-    if unknown or any(n.endswith("*") for n in names[:-1]) or not second.startswith("-- KEYS "):
-        raise Inconsistent(f"{name}.lua does not declare its keys: {second}")
-    return names
-
-
-@cache
-def _plain_names(name: str) -> tuple[str, ...]:
-    return tuple(key.removesuffix("*") for key in key_names(name))
-
-
-@cache
-def script_source(name: str) -> str:
-    """Assemble a script: its flags line, its keys by name, the shared prelude, its body."""
-    flags, _, body = (LUA / f"{name}.lua").read_text().partition("\n")
-    return "\n".join((flags, _named_keys(name), (LUA / f"{PRELUDE}.lua").read_text(), body))
-
-
-@cache
-def script_hash(name: str) -> str:
-    """Give the hash under which Redis knows a script."""
-    return hashlib.sha1(script_source(name).encode(), usedforsecurity=False).hexdigest()
-
-
-@cache
-def together_source(name: str) -> str:
-    """Assemble a script that runs another several times, each run on its own.
-
-    KEYS are those of one time after those of another; ARGV has before each time's arguments their
-    number. Returns a result for each: a run that fails does not affect the next.
-    """
-    flags, _, body = (LUA / f"{name}.lua").read_text().partition("\n")
-    keys = len(key_names(name))
-    prelude = (LUA / f"{PRELUDE}.lua").read_text()
-    once = f"local function once(KEYS, ARGV)\n{_named_keys(name)}\n{body}\nend"
-    return "\n".join((flags, prelude, once, f"local keys_each = {keys}", TOGETHER))
-
-
-def _named_keys(name: str) -> str:
-    names = key_names(name)
-    single = [n for n in names if not n.endswith("*")]
-    members = [f"{n} = KEYS[{number}]" for number, n in enumerate(single, start=1)]
-    if len(single) < len(names):
-        members.append(f"{names[-1].removesuffix('*')} = {{ unpack(KEYS, {len(names)}) }}")
-    return f"local key = {{ {', '.join(members)} }}"
-
-
-@cache
-def _together_hash(name: str) -> str:
-    return hashlib.sha1(together_source(name).encode(), usedforsecurity=False).hexdigest()
-
-
 def _evaluate(exchange: Callable[..., Any], call: Call) -> Any:
     """Run a script by its hash, and by its text on a Redis that does not know it (any more)."""
     keys = call.flat_keys()
     try:
-        return exchange("EVALSHA", script_hash(call.script), len(keys), *keys, *call.args)
+        return exchange("EVALSHA", sources.script_hash(call.script), len(keys), *keys, *call.args)
     except NoScriptError:
-        return exchange("EVAL", script_source(call.script), len(keys), *keys, *call.args)
+        return exchange("EVAL", sources.script_source(call.script), len(keys), *keys, *call.args)
 
 
 def _evaluate_together(exchange: Callable[..., Any], calls: Sequence[Call]) -> list[Any]:
@@ -213,9 +94,9 @@ def _evaluate_together(exchange: Callable[..., Any], calls: Sequence[Call]) -> l
         keys += call.flat_keys()
         args += (len(call.args), *call.args)
     try:
-        answer = exchange("EVALSHA", _together_hash(name), len(keys), *keys, *args)
+        answer = exchange("EVALSHA", sources.together_hash(name), len(keys), *keys, *args)
     except NoScriptError:
-        answer = exchange("EVAL", together_source(name), len(keys), *keys, *args)
+        answer = exchange("EVAL", sources.together_source(name), len(keys), *keys, *args)
     return cast(list[Any], answer)
 
 
@@ -325,3 +206,95 @@ class Store:
         with redis_errors():
             seconds, micros = self.redis.time()
         return seconds * 1000 + micros // 1000
+
+
+class Line:
+    """Send commands and read answers; safe to share: each caller uses a connection alone."""
+
+    def __init__(self, client: Redis) -> None:
+        self._pool = client.connection_pool
+        self._idle: deque[Any] = deque()  # redis-py's connections, whose methods are not typed
+        self._pid = os.getpid()
+
+    def exchange(self, *command: str | bytes | float) -> Any:
+        """Send a command and give its answer; a connection that broke is replaced once.
+
+        Raises redis-py's errors. A command must be safe to send twice.
+        """
+        connection = self._take()
+        try:
+            try:
+                return _exchange(connection, command)
+            except Broken:
+                connection.disconnect()
+                return _exchange(connection, command)
+        finally:
+            self._idle.append(connection)
+
+    def _take(self) -> Any:
+        if self._pid != os.getpid():  # a fork shares its parent's sockets, and must not use them
+            self._idle, self._pid = deque(), os.getpid()
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._pool.make_connection()
+
+
+def _exchange(connection: Any, command: tuple[Any, ...]) -> Any:
+    try:
+        # Nothing to do for one that is connected; else Sentinels are asked for the primary here,
+        # and nowhere else.
+        connection.connect()
+        connection.send_command(*command)
+        return connection.read_response()
+    except ResponseError:
+        raise  # an answer like any other: the connection is at the next one
+    except BaseException:
+        # The answer may still come, and would be taken for that of the next command.
+        connection.disconnect()
+        raise
+
+
+class _InTime:
+    """A connection with a deadline for each call, including handshake and health check.
+
+    A call begins with `send_packed_command` from outside. An earlier deadline of the current work
+    counts, plus a moment in which the work can still record its outcome.
+    """
+
+    def __init__(self, *args: Any, total_seconds: float, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._total_seconds = total_seconds
+        self._ends_at = math.inf
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        if check_health:  # neither the handshake nor a health check, which are parts of a call
+            left = remaining()
+            limit = self._total_seconds if left is None else min(self._total_seconds, left)
+            self._ends_at = time.monotonic() + max(limit, LAST_WORDS_SECONDS)
+        super().send_packed_command(command, check_health)  # type: ignore[misc]  # of the mixed-in
+
+    def disconnect(self, *args: Any, **options: Any) -> None:
+        self._ends_at = math.inf  # the next handshake is no part of the call that ended
+        super().disconnect(*args, **options)  # type: ignore[misc]  # see above
+
+    def read_response(self, *args: Any, timeout: Any = SENTINEL, **options: Any) -> Any:
+        if timeout is SENTINEL and self._ends_at < math.inf:
+            timeout = max(SHORTEST_SECONDS, self._ends_at - time.monotonic())
+        return super().read_response(*args, timeout=timeout, **options)  # type: ignore[misc]  # see above
+
+
+class Plain(_InTime, Connection):
+    """A connection over TCP."""
+
+
+class Tls(_InTime, SSLConnection):
+    """A connection over TLS."""
+
+
+class Socket(_InTime, UnixDomainSocketConnection):
+    """A connection over a socket file."""
+
+
+class Managed(_InTime, SentinelManagedConnection):
+    """A connection to the primary that Sentinels name."""

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from shared.store.scripts import LUA
+from shared.store.sources import LUA
 from tests.conventions.tracked import ROOT, python_files, text_of
 
 DOCUMENT = ROOT / "docs" / "invariants.md"

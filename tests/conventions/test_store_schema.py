@@ -7,9 +7,10 @@ import pytest
 
 from shared.errors import Inconsistent
 from shared.keys import MEANING, SCHEMA, Keys, State, entry_of
-from shared.store import scripts
+from shared.store import sources
 from shared.store.document import markdown, pattern
-from shared.store.scripts import Call, key_names, script_names, script_source
+from shared.store.scripts import Call
+from shared.store.sources import key_names, script_names, script_source
 from tests.conventions.tracked import python_files, text_of
 
 # A Redis command whose first argument is a text in the code instead of a name of the schema.
@@ -34,7 +35,7 @@ def test_nothing_but_the_schema_spells_a_key(name):
 
 @pytest.mark.parametrize("script", script_names())
 def test_a_script_touches_no_key_but_those_it_declares(script):
-    body = (scripts.LUA / f"{script}.lua").read_text().split("\n", 2)[2]
+    body = (sources.LUA / f"{script}.lua").read_text().split("\n", 2)[2]
     used = set(re.findall(r"\bkey\.(\w+)", body))
     declared = {name.removesuffix("*") for name in key_names(script)}
     assert used == declared
@@ -53,7 +54,7 @@ def test_a_script_that_lacks_a_key_is_refused():
 def test_a_script_without_declared_keys_is_refused(monkeypatch, tmp_path):
     (tmp_path / "bad.lua").write_text("#!lua\nreturn 1\n")
     (tmp_path / "worse.lua").write_text("#!lua\n-- KEYS nonsense\nreturn 1\n")
-    monkeypatch.setattr(scripts, "LUA", tmp_path)
+    monkeypatch.setattr(sources, "LUA", tmp_path)
     for name in ("bad", "worse"):
         with pytest.raises(Inconsistent):
             key_names(name)

@@ -21,7 +21,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as Broken
 
 from shared.errors import BillingError
-from shared.store import scripts
+from shared.store import sources
 from shared.store.scripts import Call, Store
 from shared.work.items import Claim
 from tests.explore.snapshots import Command, Violated
@@ -205,9 +205,9 @@ class Stage:
         if args[0] != "EVALSHA":
             return Command(args[0].lower(), args, args[1:2])
         if not self._scripts:
-            self._scripts = {scripts.script_hash(name): name for name in scripts.script_names()}
+            self._scripts = {sources.script_hash(name): name for name in sources.script_names()}
         name = self._scripts[args[1]]
-        return Command(name, args, args[3 : 3 + args[2]], scripts.script_source(name))
+        return Command(name, args, args[3 : 3 + args[2]], sources.script_source(name))
 
     def token(self, _: int = 0) -> str:
         """Return a token that no other actor has."""
@@ -239,13 +239,13 @@ def _one_by_one(store: Store, calls: Sequence[Call]) -> list[Any]:
 def still(stage: Stage, dice: tuple[str, ...]) -> Iterator[None]:
     """Remove chance and the host's clock, so that the same answers lead to the same place."""
     # Fakeredis does not know script flags, so their line is left out.
-    plain = _without_flags(scripts.script_source)
+    plain = _without_flags(sources.script_source)
     with ExitStack() as stack:
         for target, name, value in (
             (secrets, "token_hex", stage.token),
             (Claim, "elapsed_seconds", 0.0),
-            (scripts, "script_source", plain),
-            (scripts, "script_hash", lambda name: _hash(plain(name))),
+            (sources, "script_source", plain),
+            (sources, "script_hash", lambda name: _hash(plain(name))),
             (Store, "run_together", _one_by_one),
         ):
             stack.enter_context(patch.object(target, name, value))

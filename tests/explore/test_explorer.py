@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from shared.store import scripts
+from shared.store import sources
 from shared.work.batch import MemberState
 from tests.explore.batches import BatchCanceled, BatchOfTwo, BatchTurned
 from tests.explore.breaker import Breaker
@@ -72,13 +72,13 @@ def test_no_order_of_steps_breaks_an_invariant(setting: type[Service]) -> None:
 )
 def test_a_fault_is_found_by_the_shortest_path(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     script, text, other, setting, number = FAULTS[fault]
-    whole = scripts.script_source
+    whole = sources.script_source
 
     def faulty(name: str) -> str:
         return re.sub(text, other, whole(name)) if script in (name, "prelude") else whole(name)
 
-    assert any(faulty(name) != whole(name) for name in scripts.script_names())
-    monkeypatch.setattr(scripts, "script_source", faulty)
+    assert any(faulty(name) != whole(name) for name in sources.script_names())
+    monkeypatch.setattr(sources, "script_source", faulty)
     report = explore(setting, MOST_SECONDS)
     assert report.violation.startswith(f"invariant {number}:"), story(report)
     assert len(report.path) > 1

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from shared.store.scripts import Store, unanswered
+from shared.store.refusals import unanswered
+from shared.store.scripts import Store
 from shared.work.doorbell import read_bell
 from shared.work.items import Recording, Work
 from shared.work.kinds import EVENTS, NOTIFICATIONS

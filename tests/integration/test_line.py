@@ -12,8 +12,7 @@ from redis.exceptions import ResponseError
 
 from shared.errors import Unavailable
 from shared.store.connection import open_store
-from shared.store.line import Line
-from shared.store.scripts import Call, Store
+from shared.store.scripts import Call, Line, Store
 from tests.conftest import make_settings
 
 CALLERS = 8

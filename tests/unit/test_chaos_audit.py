@@ -11,7 +11,7 @@ import pytest
 from chaos.audit import Evidence, audit
 from chaos.customers import Request
 from chaos.unprotected import EDITS
-from shared.store.scripts import script_source
+from shared.store.sources import script_source
 
 Json = dict[str, Any]
 

@@ -1,0 +1,93 @@
+"""The texts of the scripts: their names, their keys by name, their hashes."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+from shared.errors import Inconsistent
+from shared.keys import entry_of
+
+LUA = Path(__file__).parent / "lua"
+PRELUDE = "prelude"
+# Runs `once` for each part of KEYS and ARGV. An error is the result of its own part alone.
+TOGETHER = """
+local results, argument = {}, 1
+for key = 1, #KEYS, keys_each do
+  local last = argument + ARGV[argument]
+  local own = { unpack(ARGV, argument + 1, last) }
+  local done, result = pcall(once, { unpack(KEYS, key, key + keys_each - 1) }, own)
+  if not done and type(result) ~= 'table' then result = { err = result } end
+  results[#results + 1] = result or false
+  argument = last + 1
+end
+return results
+"""
+
+
+def script_names() -> list[str]:
+    """List the scripts."""
+    return sorted(path.stem for path in LUA.glob("*.lua") if path.stem != PRELUDE)
+
+
+@cache
+def key_names(name: str) -> tuple[str, ...]:
+    """Read the names of a script's keys from its second line; a last one with `*` takes the rest.
+
+    Raises `Inconsistent` for a name that is no entry of the schema (`shared/keys.py`).
+    """
+    second = (LUA / f"{name}.lua").read_text().splitlines()[1]
+    names = tuple(second.removeprefix("-- KEYS").split())
+    unknown = [n for n in names if entry_of(n.removesuffix("*")) is None]
+    if unknown or any(n.endswith("*") for n in names[:-1]) or not second.startswith("-- KEYS "):
+        raise Inconsistent(f"{name}.lua does not declare its keys: {second}")
+    return names
+
+
+@cache
+def plain_names(name: str) -> tuple[str, ...]:
+    """Give the names of a script's keys, a last one without its `*`."""
+    return tuple(key.removesuffix("*") for key in key_names(name))
+
+
+@cache
+def script_source(name: str) -> str:
+    """Assemble a script: its flags line, its keys by name, the shared prelude, its body."""
+    flags, _, body = (LUA / f"{name}.lua").read_text().partition("\n")
+    return "\n".join((flags, _named_keys(name), (LUA / f"{PRELUDE}.lua").read_text(), body))
+
+
+@cache
+def script_hash(name: str) -> str:
+    """Give the hash under which Redis knows a script."""
+    return hashlib.sha1(script_source(name).encode(), usedforsecurity=False).hexdigest()
+
+
+@cache
+def together_source(name: str) -> str:
+    """Assemble a script that runs another several times, each run on its own.
+
+    KEYS are those of one time after those of another; ARGV has before each time's arguments their
+    number. Returns a result for each: a run that fails does not affect the next.
+    """
+    flags, _, body = (LUA / f"{name}.lua").read_text().partition("\n")
+    keys = len(key_names(name))
+    prelude = (LUA / f"{PRELUDE}.lua").read_text()
+    once = f"local function once(KEYS, ARGV)\n{_named_keys(name)}\n{body}\nend"
+    return "\n".join((flags, prelude, once, f"local keys_each = {keys}", TOGETHER))
+
+
+def _named_keys(name: str) -> str:
+    names = key_names(name)
+    single = [n for n in names if not n.endswith("*")]
+    members = [f"{n} = KEYS[{number}]" for number, n in enumerate(single, start=1)]
+    if len(single) < len(names):
+        members.append(f"{names[-1].removesuffix('*')} = {{ unpack(KEYS, {len(names)}) }}")
+    return f"local key = {{ {', '.join(members)} }}"
+
+
+@cache
+def together_hash(name: str) -> str:
+    """Give the hash of a script that runs another several times."""
+    return hashlib.sha1(together_source(name).encode(), usedforsecurity=False).hexdigest()
