@@ -1,6 +1,6 @@
 # Each target calls a script in bin/; CI calls the same ones.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all demo chaos explore mutants mutation bench slow lint format contract audit check lock sbom images clean
+.PHONY: help run test test-long test-all demo chaos explore mutants mutation bench slow lint format contract audit check lock sbom images clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -10,6 +10,9 @@ run: ## start everything on this machine against the sandbox (Ctrl-C stops it)
 
 test: ## run the whole test suite (TESTS="tests/unit -k refund" for a part)
 	@bin/test $(TESTS)
+
+test-long: ## run the longest tests only, and try more cases in others
+	@bin/test --long $(TESTS)
 
 test-all: ## run the suite with its longest tests too
 	@bin/test --all $(TESTS)

@@ -11,12 +11,14 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.e2e.attacks import API_KEY, OPERATOR_KEY
 from tests.e2e.console_window import console_service
 from tests.e2e.running import Service, service
 from tests.e2e.stand_ins import STAND_IN, Run, different_ports
 from tests.servers import PATIENCE_SECONDS, ROOT
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+# The first takes a third of the others' computing: it has no user interface that nobody sees.
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 FLAGS = [
     "--no-sandbox",
     "--disable-quic",
@@ -42,6 +44,14 @@ def open_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Run the whole service for the console's tests, each of which leaves no dead letter."""
     with console_service(tmp_path_factory.mktemp("console")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def guarded_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Run the whole service with keys at both doors, and have it log all that it can."""
+    keys = {"API_KEYS": API_KEY, "OPERATOR_KEYS": OPERATOR_KEY, "LOG_LEVEL": "DEBUG"}
+    with service(tmp_path_factory.mktemp("guarded"), **keys) as running:
         yield running
 
 

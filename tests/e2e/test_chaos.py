@@ -16,6 +16,7 @@ SHORT = Plan(
 )
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_every_promise_is_kept_while_processes_die() -> None:
     output: list[str] = []

@@ -190,6 +190,7 @@ def test_what_the_worker_image_runs_refuses_a_wrong_start_with_2(
     assert output.splitlines()[1].startswith(missing)
 
 
+@pytest.mark.long
 def test_the_worker_image_works_answers_its_health_check_and_stops(worker_image, valkey_url):
     assert not worker_image.healthy(REDIS_URL=valkey_url)
     with worker_image.running(worker_image.command, REDIS_URL=valkey_url) as (process, log):

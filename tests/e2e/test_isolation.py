@@ -71,6 +71,7 @@ def looking_up(stage: Stage) -> int:
     return in_hand(stage, EVENTS).count("charge.updated")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_refund_is_done_while_every_delivery_hangs(stage: Stage) -> None:
     slow = {"status": 200, "delay_seconds": SLOW_SECONDS}

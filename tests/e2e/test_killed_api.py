@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 import requests
 
 from tests.e2e.parts import Parts, billing, pay_as_a_good_client
@@ -31,6 +32,7 @@ def kill_the_api(parts: Parts) -> None:
     psutil.wait_procs(family, timeout=10)
 
 
+@pytest.mark.long
 def test_the_retry_after_a_kill_gives_the_first_payment(valkey_url: str, tmp_path: Path) -> None:
     with billing(tmp_path, valkey_url) as parts:
         slow_answer = {

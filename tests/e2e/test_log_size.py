@@ -47,6 +47,7 @@ def test_a_payments_whole_life_has_one_line_for_each_step(tmp_path: Path) -> Non
     assert sum(size for _, size in lines) <= MOST_BYTES * PAYMENTS
 
 
+@pytest.mark.long
 def test_every_line_of_a_process_of_ours_is_json_from_start_to_stop(tmp_path: Path) -> None:
     with service(tmp_path, LOG_FORMAT="json") as running:
         log = running.log

@@ -10,11 +10,11 @@ import pytest
 import requests
 from redis import Redis
 
-from tests.e2e.running import Service, service
+from tests.e2e.attacks import API_KEY, OPERATOR_KEY
+from tests.e2e.running import Service
 from tests.servers import wait_until
 
-CALLER = "planted-caller-key-7f3a"
-OPERATOR = "planted-operator-key-91bc"
+pytestmark = pytest.mark.xdist_group("guarded service")
 WRONG = "planted-wrong-key-55de"
 CARD = "4000056655665556"
 SPACED = "4000 0566 5566 5556"
@@ -30,7 +30,7 @@ def run_file(folder: Path) -> dict[str, str]:
 def drive(running: Service) -> str:
     """Use every route, correctly and not, with card numbers in wrong places; return a payment."""
     session = requests.Session()
-    session.headers["Authorization"] = f"Bearer {CALLER}"
+    session.headers["Authorization"] = f"Bearer {API_KEY}"
 
     def post(path: str, body: Any, **headers: str) -> dict[str, Any]:
         url = f"{running.url()}{path}"
@@ -81,27 +81,25 @@ def everything_in(client: Redis) -> str:
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> dict[str, str]:
+def places(guarded_service: Service) -> dict[str, str]:
     """Use all of a service, and collect everything that it wrote and shows."""
-    with service(tmp_path, API_KEYS=CALLER, OPERATOR_KEYS=OPERATOR, LOG_LEVEL="DEBUG") as running:
-        payment = drive(running)
-        wait_until(
-            lambda: len(running.notifications(payment_intent_id=payment)) >= 2, "the news of it"
-        )
-        with Redis.from_url(run_file(tmp_path)["REDIS_URL"], decode_responses=True) as client:
-            traces = {"redis": everything_in(client)}
-        operator = {"Authorization": f"Bearer {OPERATOR}"}
-        pages = {
-            "metrics": f"{running.url()}/metrics",
-            "contract": f"{running.url()}/openapi.json",
-            "flower": f"{running.url('FLOWER_PORT')}/tasks",
-            "flower workers": f"{running.url('FLOWER_PORT')}/workers",
-            "told": f"{running.url('RECEIVER_PORT')}/notifications",
-            "dashboard": f"{running.url('SANDBOX_PORT')}/",
-        }
-        for name, url in pages.items():
-            traces[name] = requests.get(url, headers=operator, timeout=10).text
-        secrets = run_file(tmp_path)
+    running = guarded_service
+    payment = drive(running)
+    wait_until(lambda: len(running.notifications(payment_intent_id=payment)) >= 2, "the news of it")
+    secrets = run_file(running.log.parent)
+    with Redis.from_url(secrets["REDIS_URL"], decode_responses=True) as client:
+        traces = {"redis": everything_in(client)}
+    operator = {"Authorization": f"Bearer {OPERATOR_KEY}"}
+    pages = {
+        "metrics": f"{running.url()}/metrics",
+        "contract": f"{running.url()}/openapi.json",
+        "flower": f"{running.url('FLOWER_PORT')}/tasks",
+        "flower workers": f"{running.url('FLOWER_PORT')}/workers",
+        "told": f"{running.url('RECEIVER_PORT')}/notifications",
+        "dashboard": f"{running.url('SANDBOX_PORT')}/",
+    }
+    for name, url in pages.items():
+        traces[name] = requests.get(url, headers=operator, timeout=10).text
     traces["log"] = running.log.read_text()
     assert "work_attempt" in traces["log"]
     assert payment in traces["redis"]
@@ -109,7 +107,7 @@ def places(tmp_path: Path) -> dict[str, str]:
 
 
 def test_no_secret_and_no_card_number_is_anywhere(places: dict[str, str]) -> None:
-    planted = [CALLER, OPERATOR, WRONG, CARD, SPACED, CARD[:12]]
+    planted = [API_KEY, OPERATOR_KEY, WRONG, CARD, SPACED, CARD[:12]]
     planted += [places.pop(f"secret {name}") for name in SECRETS]
     traces = [
         (name, text[max(0, text.find(secret) - 80) : text.find(secret) + 40])

@@ -114,6 +114,7 @@ def test_the_documentation_page_needs_no_outside_host(running: Service) -> None:
         assert requests.get(f"{running.url()}/{link}", timeout=5).ok
 
 
+@pytest.mark.long
 def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
     with Stopwatch() as watch, service(tmp_path) as first:
         payment = first.pay("pm_card_visa").json()["payment_intent_id"]

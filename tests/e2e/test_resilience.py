@@ -82,6 +82,7 @@ def lapsed(stage: Stage, kind: Kind, since_ms: int) -> dict[str, str]:
     return {item: count for item, count in crashes.items() if count != "0"}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_worker_told_to_stop_finishes_or_hands_back_what_it_holds(stage: Stage) -> None:
     first, second = stage.roles("worker")
@@ -152,6 +153,7 @@ def test_a_webhook_that_cannot_be_recorded_is_refused_and_processed_when_it_come
     assert 200 in answers()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_messages_lost_with_a_queue_are_rung_for_again(stage: Stage) -> None:
     for worker in stage.roles("worker"):

@@ -67,6 +67,7 @@ def collector() -> Iterator[Collector]:
     server.server_close()
 
 
+@pytest.mark.long
 def test_a_refund_is_one_trace_from_the_request_to_the_worker(
     tmp_path: Path, collector: Collector
 ) -> None:

@@ -1,7 +1,7 @@
 """Whatever dies between two steps of a batch, each payment is refunded once and counted exactly.
 
 `CONVERGENCE_EXAMPLES=300 pytest tests/integration/test_batch_convergence.py` tries more plans,
-other ones each time; the ordinary run repeats the same few plans.
+other ones each time; the suite repeats the same few, and more of them by `bin/test --long`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from shared.store.scripts import Call, Store
 from shared.stripe.gateway import StripeGateway
 from shared.work.batch import BatchRecord
 from shared.work.kinds import KINDS, UPKEEP, Kind
+from tests.depth import cases
 from tests.integration import batching as b
 from tests.integration.hands import Hands
 from tests.integration.turmoil import Death
@@ -31,7 +32,7 @@ from worker.relay import ensure_duties, sweep
 from worker.run import run
 
 Json = dict[str, Any]
-EXAMPLES = int(os.environ.get("CONVERGENCE_EXAMPLES", "4"))
+EXAMPLES = int(os.environ.get("CONVERGENCE_EXAMPLES", cases(1, 4)))
 LOOK_LONGER = "CONVERGENCE_EXAMPLES" in os.environ
 # Scripts before and after which a process may die, and whose answer may be lost, so that the client
 # sends them again; and Stripe's refund, after which a worker may die.
@@ -261,6 +262,7 @@ def refuse_one(hands: Hands) -> None:
     ).raise_for_status()
 
 
+@pytest.mark.deep
 def test_every_death_between_two_steps_ends_in_the_same_batch(
     hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,7 @@
 """Whatever happens to Stripe's events on their way, the final state and notifications are the same.
 
 `CONVERGENCE_EXAMPLES=1000 pytest tests/integration/test_convergence.py` tries more plans,
-other ones each time; the ordinary run repeats the same few plans for each life.
+other ones each time; the suite repeats the same few, and more of them by `bin/test --long`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from hypothesis import HealthCheck, example, given, settings
 
 from examples.receivers.receiver import apply
 from shared.work.payment_index import members
+from tests.depth import cases
 from tests.integration import lives
 from tests.integration.hands import Hands
 from tests.integration.turmoil import SEAMS, Outcome, Plan, Turmoil, payment_of_key, plans
 
 Json = dict[str, Any]
-EXAMPLES = int(os.environ.get("CONVERGENCE_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("CONVERGENCE_EXAMPLES", cases(2, 12)))
 LOOK_LONGER = "CONVERGENCE_EXAMPLES" in os.environ
 
 
@@ -153,6 +154,7 @@ SUBJECTS = (
 )
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("life", TELLINGS)
 def test_every_order_repeat_delay_and_death_ends_in_the_same_truth(
     hands: Hands, sandbox: str, monkeypatch: pytest.MonkeyPatch, life: str

@@ -1,0 +1,12 @@
+"""How far a test looks that tries many cases: `bin/test` a little, `bin/test --long` further."""
+
+from __future__ import annotations
+
+import os
+
+DEEP = os.environ.get("TEST_DEPTH") == "deep"
+
+
+def cases(ordinary: int, deep: int) -> int:
+    """Give how many cases to try, or how long; a test that is marked `deep` runs both ways."""
+    return deep if DEEP else ordinary
