@@ -258,7 +258,10 @@ LONG_ID = "evt_1TnbZLKdfU3hXEhNB0a2CqRy"
 LISTS = (("dead-letters", "list"), ("events", "list"), ("payments", "list"))
 
 
-@pytest.mark.parametrize("columns", [40, 60, 80, 200])
+@pytest.mark.parametrize(
+    "columns",
+    [40, pytest.param(60, marks=pytest.mark.long), pytest.param(80, marks=pytest.mark.long), 200],
+)
 def test_a_table_fits_the_terminal_and_ids_are_whole(
     billing: Billing, real_store: Store, hands: Hands, columns: int
 ) -> None:

@@ -116,7 +116,7 @@ def test_events_are_recorded_oldest_first(offline: Runtime) -> None:
     assert order == [e["id"] for e in events]
 
 
-@pytest.mark.parametrize("many", [99, 100, 101, 200, 2345])
+@pytest.mark.parametrize("many", [99, 100, 101, 200, pytest.param(2345, marks=pytest.mark.long)])
 def test_a_second_with_more_events_than_pages_hold_is_read_whole(
     offline: Runtime, many: int
 ) -> None:
@@ -139,7 +139,7 @@ def even(count: int, seconds: int) -> list[int]:
     [
         ([], 8),
         (even(100, 29 * DAY), 12),
-        (even(20_000, 29 * DAY), 700),
+        pytest.param(even(20_000, 29 * DAY), 700, marks=pytest.mark.long),
         ([NOW - 1] * 450, 15),
         ([NOW - 20 * DAY] * 450, 40),
         (even(3_000, 60), 140),

@@ -19,9 +19,9 @@ def concealed(number: str) -> dict[str, str]:
     return tree["card"]
 
 
-@pytest.mark.parametrize("number", NUMBERS)
-def test_a_number_never_passes_the_door(number: str) -> None:
-    assert number not in json.dumps(concealed(number))
+def test_a_number_never_passes_the_door() -> None:
+    assert NUMBERS
+    assert [number for number in NUMBERS if number in json.dumps(concealed(number))] == []
 
 
 @pytest.mark.parametrize("number", ["4242 4242 4242 4242", "4242-4242-4242-4242"])
