@@ -70,7 +70,10 @@ def _charge(
         intent = _created(header, body, params, keyed_request)
     except BillingError as error:
         _note(
-            error.fields.get("payment_intent_id"), keyed_request, header.stripe_account, error.code
+            error.fields.get("payment_intent_id"),
+            keyed_request,
+            header.stripe_account,
+            error.fields.get("decline_code") or error.code,
         )
         raise
     _note(intent["id"], keyed_request, header.stripe_account, str(intent["status"]))

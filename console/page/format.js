@@ -56,9 +56,9 @@ const STEPS = [
  * @param {number} seconds
  */
 export function duration(seconds) {
-  if (seconds > 0 && seconds < 1) return `${Math.round(seconds * 1000)} ms`;
+  if (seconds > 0 && seconds < 1) return `${Math.round(seconds * 1000)}\u00a0ms`;
   const [, unit, name] = STEPS.find(([below]) => seconds < below) ?? STEPS[STEPS.length - 1];
-  return `${Math.round(seconds / unit)} ${name}`;
+  return `${Math.round(seconds / unit)}\u00a0${name}`;
 }
 
 /**

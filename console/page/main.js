@@ -65,9 +65,16 @@ function show(drawn) {
   const place = read(location.hash);
   const make = makerOf(place);
   const view = make(place, { refresh: () => current?.refresh(), service: running });
-  around.highlight(make === overview ? "" : place.room);
+  around.highlight(make === overview ? "" : roomOf(place));
   current = mount(around.main, view, { ...around, closed }, drawn);
 }
+
+/**
+ * Name the room that a place belongs to: an item belongs to the list of its kind.
+ * @param {Place} place
+ */
+const roomOf = ({ room, id }) =>
+  room === "items" ? (id?.startsWith("rr_") ? "refunds" : "notifications") : room;
 
 /** @param {Place} place */
 const makerOf = ({ room, id }) => (id === null ? LISTS : DETAILS)[room] ?? overview;

@@ -16,7 +16,7 @@ const ROOMS = [
   ["refunds", "Refunds", "refunds", ["refunds", "refund-batches"]],
   ["notifications", "Notifications", "notifications", ["notifications"]],
   ["events", "Events", "events", ["events"]],
-  ["dead-letters", "Dead letters", "letters", ["dead-letters", "items"]],
+  ["dead-letters", "Dead letters", "letters", ["dead-letters"]],
   ["audit", "Audit", "audit", ["audit"]],
 ];
 const MODES = {

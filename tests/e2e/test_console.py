@@ -278,7 +278,7 @@ def test_what_is_no_id_and_what_is_unknown_is_said(window: Window) -> None:
     expect(page.get_by_role("alert")).to_contain_text("Type an id")
     page.get_by_label("Find by id").fill("order 66")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("Nothing here has it")).to_be_visible()
+    expect(page.get_by_text("Nothing found")).to_be_visible()
     window.go("#/payments/pi_unknown")
     expect(page.get_by_text("no webhook has come yet")).to_be_visible()
     window.go("#/events/evt_unknown")

@@ -126,7 +126,7 @@ def test_a_payment_is_found_by_what_a_person_has_in_hand(
 def test_what_is_nowhere_is_said_to_be_nowhere(window: Window, payment: str) -> None:
     page = window.sign_in()
     look_up(page, "du_1NoSuchDispute")
-    expect(page.get_by_text("Nothing here has it")).to_be_visible()
+    expect(page.get_by_text("Nothing found")).to_be_visible()
 
 
 def test_refunds_are_listed_with_amount_state_and_reason(

@@ -249,3 +249,23 @@ def test_the_contract_can_be_read_and_tried_under_a_strict_policy(
         page.get_by_role("button", name="Try it out").click()
         page.get_by_role("button", name="Execute").click()
         expect(page.get_by_text('"healthy"').first).to_be_visible()
+
+
+def test_an_item_belongs_to_the_list_of_its_kind(window: Window, running: Service) -> None:
+    payment = paid(running)
+    address = f"{running.url()}/api/refund/process"
+    body = {"payment_intent_id": payment, "amount": 300}
+    requests.post(address, json=body, headers={"Prefer": "wait=20"}, timeout=30)
+    page = window.sign_in()
+    for room, name in (("notifications", "Notifications"), ("refunds", "Refunds")):
+        item = ops(running, room, payment_id=payment)["data"][0]["id"]
+        window.go(f"#/items/{item}")
+        settled(page)
+        current = page.get_by_role("navigation", name="Console").locator("[aria-current]")
+        expect(current).to_have_text(name)
+
+
+def test_nothing_that_matches_can_be_redriven_when_nothing_does(window: Window) -> None:
+    page = window.sign_in("#/dead-letters?type=no.such.type")
+    expect(page.get_by_text("No dead letter matches")).to_be_visible()
+    expect(page.get_by_role("button", name="Redrive all that match")).to_be_disabled()

@@ -24,7 +24,7 @@ export function audit() {
     draw: ({ data }) =>
       data.length === 0
         ? empty(
-            "Nobody decided anything yet",
+            "No operator has acted yet",
             "Every redrive, resolution and reconcile is kept here with who and why.",
           )
         : h("section", { class: "card", "aria-label": "Decisions" }, auditTable(data)),

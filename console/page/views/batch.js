@@ -13,6 +13,8 @@ import { PAGE } from "./search.js";
 /** @import { Batch, BatchMember, Child, MemberPage, Place, Tone, View } from "../../types" */
 
 /** @type {Record<string, Tone>} */
+const STATE_TONES = { running: "wait", paused: "wait", completed: "good", canceled: "none" };
+/** @type {Record<string, Tone>} */
 const TONES = { refunded: "good", failed: "bad", dead: "bad", begun: "wait", late: "wait" };
 const STATES = [
   ...["refunded", "pending", "begun", "waiting", "not_begun"],
@@ -75,7 +77,7 @@ function head(known, refresh) {
           ? link(address("event-payments", event_id), {}, `Event ${event_id}`)
           : counted(known.total, "payment"),
         " ",
-        pill(known.state, known.state === "paused" ? "wait" : undefined),
+        statePill(known),
       ],
       id: known.batch_id,
       actions: actions(known, refresh),
@@ -84,7 +86,10 @@ function head(known, refresh) {
     known.state === "paused" ? h("p", { class: "advice wait" }, pausedBecause(known)) : null,
     facts([
       ["Refunded", sums(known, ["refunded", "pending"])],
-      ["Still to refund", sums(known, ["not_begun", "begun", "waiting"])],
+      [
+        known.state === "canceled" ? "Not refunded" : "Still to refund",
+        sums(known, ["not_begun", "begun", "waiting"]),
+      ],
       ["Failed", sums(known, ["failed", "dead"])],
       ["Speed", known.per_second ? `${known.per_second} a second` : null],
       ["Ends", known.estimated_end && remaining(known.estimated_end)],
@@ -95,6 +100,12 @@ function head(known, refresh) {
     ]),
   );
 }
+
+/**
+ * Show the state of a batch in its colour.
+ * @param {Batch} known
+ */
+export const statePill = ({ state }) => pill(state, STATE_TONES[state]);
 
 /** @param {string} end */
 function remaining(end) {

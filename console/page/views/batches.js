@@ -3,11 +3,11 @@
 import { h, link } from "../dom.js";
 import { counted, words } from "../format.js";
 import * as ops from "../ops.js";
-import { empty, pill, when } from "../parts.js";
+import { empty, when } from "../parts.js";
 import { address } from "../router.js";
 import { table } from "../table.js";
 import { termsOf } from "../terms.js";
-import { progressOf } from "./batch.js";
+import { progressOf, statePill } from "./batch.js";
 
 /** @import { Batch, BatchList, View } from "../../types" */
 
@@ -39,7 +39,7 @@ export const batchTable = (rows) =>
           h("small", { class: "id" }, batch.batch_id),
         ],
       },
-      { name: "State", show: (batch) => pill(batch.state) },
+      { name: "State", show: statePill },
       { name: "Progress", phone: "span", show: (batch) => progressOf(batch) },
       { name: "Started", end: true, show: (batch) => when(batch.created) },
     ],

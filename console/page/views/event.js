@@ -127,6 +127,17 @@ const settled = (sums, field) =>
 /** @param {string[]} texts */
 const lines = (texts) => (texts.length ? texts.map((text) => h("div", {}, text)) : null);
 
+/**
+ * Keep the sums of one status together, that of most payments first.
+ * @param {PaymentSum[]} sums
+ */
+function byStatus(sums) {
+  /** @type {Map<string | null, PaymentSum[]>} */
+  const groups = new Map();
+  for (const sum of sums) groups.set(sum.status, [...(groups.get(sum.status) ?? []), sum]);
+  return [...groups.values()].flat();
+}
+
 /** @param {PaymentSum[]} sums */
 const sumTable = (sums) =>
   table(
@@ -144,6 +155,6 @@ const sumTable = (sums) =>
       { name: "Received", end: true, show: (sum) => money(sum.amount_received, sum.currency) },
       { name: "Refunded", end: true, show: (sum) => money(sum.amount_refunded, sum.currency) },
     ],
-    sums,
+    byStatus(sums),
     "dense",
   );

@@ -15,7 +15,7 @@ import { table } from "../table.js";
 export function found({ id }) {
   const text = id ?? "";
   return {
-    title: `Found for ${text}`,
+    title: `Search results for ${text}`,
     load: async (signal) => {
       const matches = await ops.find(text, signal);
       if (matches.data.length === 1) location.replace(placeOf(matches.data[0]));
@@ -31,10 +31,10 @@ export function found({ id }) {
 /** @param {boolean} complete */
 const nothing = (complete) =>
   empty(
-    "Nothing here has it",
+    "Nothing found",
     complete
-      ? "It stands in no event, refund job, notification or payment that is remembered."
-      : "It stands in none of the newest ten thousand events. Stripe's dashboard knows all.",
+      ? "No event, refund job, notification or payment that is kept here has it."
+      : "None of the newest ten thousand events has it. Stripe's dashboard knows all.",
   );
 
 /** @param {Match} match */

@@ -11,7 +11,7 @@ import { addressOf } from "../router.js";
 import { choosing, table } from "../table.js";
 import { listing, searched } from "./listing.js";
 
-/** @import { Item, Place, Query } from "../../types" */
+/** @import { Item, Load, Place, Query } from "../../types" */
 
 const FIELDS = [
   { name: "kind", label: "Kind", options: ["events", "refunds", "notifications"] },
@@ -29,7 +29,20 @@ export function letters({ query }, { refresh }) {
   const { until: _until, past: _past, ...search } = query;
   const all = () => redriveMatching(searched(search), inWords(search), refresh);
   const every = button({ class: "primary" }, all, icon("again"), "Redrive all that match");
+  let [isTyping, isEmpty] = [false, true];
+  const offer = () => {
+    every.disabled = isTyping || isEmpty;
+    every.title = isTyping ? NOT_YET : "";
+  };
+  /** @type {Load<Item>} */
+  const load = async (asked, signal) => {
+    const matches = await ops.deadLetters(asked, signal);
+    isEmpty = matches.data.length === 0;
+    offer();
+    return matches;
+  };
   const { choice, buttons } = choiceToRedrive(refresh);
+  offer();
   return listing({
     room: "dead-letters",
     title: "Dead letters",
@@ -39,15 +52,15 @@ export function letters({ query }, { refresh }) {
     at: "dead_at",
     actions: [...buttons, every],
     typed: (differs) => {
-      every.disabled = differs;
-      every.title = differs ? NOT_YET : "";
+      isTyping = differs;
+      offer();
     },
-    load: ops.deadLetters,
+    load,
     show: (rows) => {
       choice.keep(rows.map(({ id }) => id));
       return letterTable(rows, choice, refresh);
     },
-    nothing: ["No dead letters", "Nothing was given up. What is will wait here for you."],
+    nothing: ["No dead letters", "Work that is given up waits here for you."],
   });
 }
 

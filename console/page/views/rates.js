@@ -130,7 +130,7 @@ function delay(rates) {
     { class: "none" },
     h("span", {}, "Delay to delivery"),
     h("b", {}, p50 === null ? "–" : duration(p50)),
-    h("small", {}, "half of them"),
+    h("small", {}, "median"),
     bars(slowest, most, label),
     h("small", {}, p99 === null ? "none delivered" : `99 of 100 within ${duration(p99)}`),
   );

@@ -59,16 +59,25 @@ const refundTable = (rows) =>
       {
         name: "Why",
         phone: "span",
-        show: (row) =>
-          row.error
-            ? h("span", { class: "error", title: row.error }, causeOf(row.error))
-            : (row.pending_reason ?? row.reason) && sentence(row.pending_reason ?? row.reason),
+        show: why,
       },
       { name: "Attempts", end: true, phone: "none", show: (row) => count(row.attempts) },
       { name: "Requested", end: true, show: (row) => when(row.recorded_at) },
     ],
     rows,
   );
+
+/**
+ * Say what keeps a refund from being made, or why it was asked for.
+ * @param {RefundRow} row
+ */
+function why({ status, error, pending_reason, reason }) {
+  if (error && status !== "refunded") {
+    return h("span", { class: "error", title: error }, causeOf(error));
+  }
+  const given = pending_reason ?? reason;
+  return given && sentence(given);
+}
 
 /** @param {RefundRow} row */
 const amountOf = (row) =>

@@ -25,7 +25,7 @@ export const related = (subjects, service) =>
   FAMILIES.map(([family, name]) => {
     const own = subjects.filter(([, one]) => one.family === family);
     if (own.length === 0) return null;
-    return card(name, {}, table(name, [idColumn(service), ...COLUMNS], own));
+    return card(name, {}, table(name, [idColumn(service), ...columnsOf(own)], own));
   });
 
 /**
@@ -42,22 +42,40 @@ const idColumn = (service) => ({
   },
 });
 
-/** @type {Column<Named>[]} */
-const COLUMNS = [
-  { name: "Status", show: ([, one]) => [pill(one.status), evidenceDue(one)] },
-  { name: "Reason", show: ([, { snapshot }]) => reasonOf(snapshot) },
-  {
-    name: "Amount",
-    end: true,
-    show: ([, { snapshot }]) => money(snapshot.amount ?? snapshot.amount_total, snapshot.currency),
-  },
-  {
-    name: "Created",
-    end: true,
-    phone: "none",
-    show: ([, { snapshot }]) => when(snapshot.created ? snapshot.created * 1000 : null),
-  },
-];
+/**
+ * Give the columns, without those that nothing in the list has a value for.
+ * @param {Named[]} own
+ * @returns {Column<Named>[]}
+ */
+function columnsOf(own) {
+  const some = (/** @type {(snapshot: Record<string, any>) => unknown} */ has) =>
+    own.some(([, { snapshot }]) => has(snapshot));
+  const reason = some(givenReason);
+  return [
+    STATUS,
+    ...(reason ? [REASON] : []),
+    { ...AMOUNT, phone: reason ? undefined : "span" },
+    ...(some(({ created }) => created) ? [CREATED] : []),
+  ];
+}
+
+/** @type {Column<Named>} */
+const STATUS = { name: "Status", show: ([, one]) => [pill(one.status), evidenceDue(one)] };
+/** @type {Column<Named>} */
+const REASON = { name: "Reason", show: ([, { snapshot }]) => orDash(givenReason(snapshot)) };
+/** @type {Column<Named>} */
+const AMOUNT = {
+  name: "Amount",
+  end: true,
+  show: ([, { snapshot }]) => money(snapshot.amount ?? snapshot.amount_total, snapshot.currency),
+};
+/** @type {Column<Named>} */
+const CREATED = {
+  name: "Created",
+  end: true,
+  phone: "none",
+  show: ([, { snapshot }]) => when(snapshot.created ? snapshot.created * 1000 : null),
+};
 
 /** @param {Subject} one */
 const evidenceDue = ({ status, snapshot }) =>
@@ -66,7 +84,9 @@ const evidenceDue = ({ status, snapshot }) =>
   h("small", { class: "below" }, "evidence is due ", when(snapshot.due_by * 1000));
 
 /** @param {Record<string, any>} snapshot */
-function reasonOf(snapshot) {
-  const reason = snapshot.failure_reason ?? snapshot.pending_reason ?? snapshot.reason;
-  return reason ? sentence(reason) : "–";
+function givenReason(snapshot) {
+  return snapshot.failure_reason ?? snapshot.pending_reason ?? snapshot.reason;
 }
+
+/** @param {string | null | undefined} text */
+const orDash = (text) => (text ? sentence(text) : "–");
