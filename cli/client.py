@@ -23,6 +23,8 @@ DEFAULT_PORT = "5001"
 # Exit statuses, as the help and docs/command-line.md list them: the service refused; the command
 # line itself is wrong; the service did not answer; there was nothing to do, or no confirmation.
 REFUSED, USAGE, UNREACHABLE, NOTHING_DONE = 1, 2, 3, 4
+# The refusal of a batch that has no payment to refund.
+NO_MATCH = "nothing_to_refund"
 
 
 class Failed(Exception):
@@ -84,6 +86,7 @@ class Client:
                 UNREACHABLE,
             ) from error
         if not answer.ok:
-            detail = f"{body.get('detail', answer.reason)} ({body.get('code', answer.status_code)})"
-            raise Failed(printable(detail), REFUSED)
+            code = body.get("code", answer.status_code)
+            detail = f"{body.get('detail', answer.reason)} ({code})"
+            raise Failed(printable(detail), NOTHING_DONE if code == NO_MATCH else REFUSED)
         return body

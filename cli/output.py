@@ -137,11 +137,6 @@ def fields(item: Json) -> None:
             print_line(f"{printable(name)}:", printable(str(value)))
 
 
-def amount(value: int | None, currency: str | None) -> str:
-    """Format an amount in the currency's smallest unit, as Stripe does."""
-    return "-" if value is None else f"{value} {printable(currency or '')}".rstrip()
-
-
 def second(unix_seconds: int) -> str:
     """Format a Unix time as RFC 3339, in UTC."""
     return datetime.fromtimestamp(unix_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -9,6 +9,7 @@ import typer
 
 from cli import output
 from cli.client import Client
+from cli.money import money
 from cli.options import AsJson, Key, Limit, Url
 
 Json = dict[str, Any]
@@ -158,17 +159,25 @@ def _row(payment: Json) -> Json:
     return payment | {
         "created": output.second(payment["created"]),
         "status": ", ".join([payment["status"] or "unknown", *flags]),
-        "amount": output.amount(payment["amount"], currency),
-        "refunded": output.amount(payment["amount_refunded"] or None, currency),
+        "amount": money(payment["amount"], currency),
+        "refunded": money(payment["amount_refunded"] or None, currency),
     }
 
 
 def _show_sums(sums: Json) -> None:
-    columns = ("status", "currency", "payments", "disputed", "amount_received", "amount_refunded")
-    output.table(sums["sums"], *columns)
+    columns = ("status", "payments", "disputed", "received", "refunded")
+    output.table([_sum_row(one) for one in sums["sums"]], *columns)
     for settled in sums["settled"]:
         currency = settled["settlement_currency"]
-        fee, net = (output.amount(settled[name], currency) for name in ("fee", "net"))
+        fee, net = (money(settled[name], currency) for name in ("fee", "net"))
         output.print_line(f"Settled: {settled['payments']} payments, fee {fee}, net {net}")
     if not sums["complete"]:
         output.print_line(f"Only the newest {sums['payments']} payments were summed up.")
+
+
+def _sum_row(one: Json) -> Json:
+    currency = one["currency"]
+    return one | {
+        "received": money(one["amount_received"], currency),
+        "refunded": money(one["amount_refunded"], currency),
+    }

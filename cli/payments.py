@@ -8,6 +8,7 @@ import typer
 
 from cli import output
 from cli.client import Client
+from cli.money import money
 from cli.options import AsJson, Key, Reason, Url
 from shared.printable import printable
 
@@ -50,10 +51,10 @@ def _show_money(subject: Json) -> None:
     currency = snapshot.get("currency")
     for name in MONEY:
         if snapshot.get(name) is not None:
-            output.print_line(f"  {name}: {output.amount(snapshot[name], currency)}")
+            output.print_line(f"  {name}: {money(snapshot[name], currency)}")
     for name in ("fee", "net"):
         if snapshot.get(name) is not None:
-            moved = output.amount(snapshot[name], snapshot.get("settlement_currency"))
+            moved = money(snapshot[name], snapshot.get("settlement_currency"))
             output.print_line(f"  {name}: {moved}")
     for name in ("reason", "failure_code", "pending_reason"):
         if snapshot.get(name):

@@ -7,6 +7,7 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator
+from itertools import chain
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from cli import output
 from cli.client import NOTHING_DONE, UNREACHABLE, Client, Failed
+from cli.money import money
 from cli.options import AsJson, Key, Url, Yes
 from shared.printable import printable
 
@@ -136,13 +138,14 @@ def _confirm(preview: Json, *, as_json: bool) -> None:
 def _show_preview(preview: Json) -> None:
     output.print_line(f"payments to refund: {preview['payments']}")
     for currency, amount in preview["amounts"].items():
-        output.print_line(f"  {output.amount(amount, currency)}")
+        output.print_line(f"  {money(amount, currency)}")
     for reason, count in preview["left_out"].items():
         output.print_line(f"left out: {count} {printable(reason)}")
     for part in preview["funds"]:
-        available = output.amount(part["available"], part["currency"])
-        needed = output.amount(part["needed"], part["currency"])
-        lacking = f", missing: {part['missing']}" if part["missing"] else ""
+        available = money(part["available"], part["currency"])
+        needed = money(part["needed"], part["currency"])
+        missing = money(part["missing"], part["currency"])
+        lacking = f", missing: {missing}" if part["missing"] else ""
         output.print_line(f"balance needed: {needed}, available: {available}{lacking}")
     if preview["needs_operator"]:
         output.print_line("Only an operator's key may start this batch.")
@@ -227,22 +230,24 @@ def report(
     key: Key = None,
 ) -> None:
     """Print every payment of a batch as CSV, or with --json a JSON object in each line."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    if not as_json:
-        writer.writerow(COLUMNS)
-    for member in _members(Client(url, key), batch_id, status):
-        if as_json:
+    pages = _pages(Client(url, key), batch_id, status)
+    first = next(pages)  # an unknown batch is refused before anything is printed
+    members = chain.from_iterable(chain([first], pages))
+    if as_json:
+        for member in members:
             output.json_line(member)
-        else:
-            writer.writerow([_csv_cell(member[name]) for name in COLUMNS])
+        return
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([_csv_cell(member[name]) for name in COLUMNS] for member in members)
 
 
-def _members(client: Client, batch_id: str, status: str | None) -> Iterator[Json]:
+def _pages(client: Client, batch_id: str, status: str | None) -> Iterator[list[Json]]:
     """Read all members of a batch, a page at a time."""
     query: Json = {"limit": PAGE} | ({"status": status} if status else {})
     while True:
         page = client.call("GET", f"{ROUTE}/{batch_id}/refunds", **query)
-        yield from page["data"]
+        yield page["data"]
         if not page["has_more"]:
             return
         query["starting_after"] = page["data"][-1]["payment_id"]
@@ -303,9 +308,16 @@ def _show(batch: Json, *, as_json: bool) -> None:
     output.fields({name: batch[name] for name in names})
     for status, count in batch["counts"].items():
         if count:
-            output.print_line(f"  {status}: {count}")
-    for currency, sums in batch["amounts"].items():
-        for status, amount in sums.items():
-            output.print_line(f"  {printable(status)}: {output.amount(amount, currency)}")
+            output.print_line(f"  {status}: {count}{_amounts_of(batch, status)}")
     for currency, amount in (batch["missing"] or {}).items():
-        output.print_line(f"missing: {output.amount(amount, currency)}")
+        output.print_line(f"missing: {money(amount, currency)}")
+
+
+def _amounts_of(batch: Json, status: str) -> str:
+    """Give the amounts of the payments of a status in brackets, or nothing."""
+    sums = [
+        money(by_status[status], currency)
+        for currency, by_status in sorted(batch["amounts"].items())
+        if by_status.get(status)
+    ]
+    return f" ({', '.join(sums)})" if sums else ""

@@ -319,8 +319,8 @@ def test_the_payments_of_an_event_are_listed_and_summed_up(billing: Billing, han
     output = billing("payments", "list", "--event", "7").stdout.splitlines()
     assert output[0].split()[:3] == ["CREATED", "PAYMENT", "ID"]
     assert [line.split()[1:5] for line in output[1:]] == [
-        [payments[1], "succeeded", "250", "sgd"],
-        [payments[0], "succeeded", "1000", "sgd"],
+        [payments[1], "succeeded", "2.50", "SGD"],
+        [payments[0], "succeeded", "10.00", "SGD"],
     ]
     page = json.loads(billing("payments", "list", "--event", "7", "--limit", "1", "--json").stdout)
     assert [row["payment_id"] for row in page["data"]] == [payments[1]]
@@ -329,7 +329,7 @@ def test_the_payments_of_an_event_are_listed_and_summed_up(billing: Billing, han
     assert payments[0] in after
     assert payments[1] not in after
     sums = billing("payments", "sums", "--email", "kim@example.com").stdout.splitlines()
-    assert sums[1].split() == ["succeeded", "sgd", "2", "0", "1250", "0"]
+    assert sums[1].split() == ["succeeded", "2", "0", "12.50", "SGD", "0.00", "SGD"]
     assert billing("payments", "list", "--user", "nobody").stdout == "No payments found.\n"
     assert billing("payments", "list", "--metadata", "seat").returncode == 2
     refused = billing("payments", "list", "--metadata", "seat=12")
@@ -344,10 +344,10 @@ def test_a_payments_story_is_told(billing: Billing, hands: Hands) -> None:
     hands.deliver_events()
     hands.work()
     output = billing("payment", "show", payment).stdout
-    assert f"{payment}: payment succeeded\n  amount: 1000 sgd\n" in output
-    assert "  amount_received: 1000 sgd\n" in output
+    assert f"{payment}: payment succeeded\n  amount: 10.00 SGD\n" in output
+    assert "  amount_received: 10.00 SGD\n" in output
     assert "metadata:\n  event_id: 7\n" in output
-    assert ": refund succeeded\n  amount: 300 sgd\n" in output
+    assert ": refund succeeded\n  amount: 3.00 SGD\n" in output
     assert "delivery_attempt" in output
     listed = billing("events", "list", "--payment", payment, "--json").stdout
     assert json.loads(listed)["matched"] > 0

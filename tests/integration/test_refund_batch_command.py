@@ -39,7 +39,7 @@ def test_nothing_is_refunded_before_it_is_confirmed(
     assert "--yes" in refused.stderr
     shown = billing("refund-batch", "start", "--event", "evening", "--percent", "50", "--dry-run")
     assert "payments to refund: 3" in shown.stdout
-    assert "1500 sgd" in shown.stdout
+    assert "15.00 SGD" in shown.stdout
     wrong = billing("refund-batch", "start", "--event", "evening", "--percent", "150", "--dry-run")
     assert wrong.returncode == 1
     assert "percent" in wrong.stderr
@@ -60,7 +60,7 @@ def test_a_batch_is_started_steered_and_reported(
     b.turn(hands)
     shown = billing("refund-batch", "show", batch)
     assert "completed" in shown.stdout
-    assert "refunded: 2700 sgd" in shown.stdout
+    assert "(27.00 SGD)" in shown.stdout
     rows = list(csv.DictReader(io.StringIO(billing("refund-batch", "report", batch).stdout)))
     assert {row["payment_id"] for row in rows} == set(payments)
     assert {(row["status"], row["amount"]) for row in rows} == {("refunded", "900")}
@@ -86,3 +86,13 @@ def test_a_progress_bar_follows_a_batch_on_a_terminal(
     assert screen.ended() == 0
     assert "3/3" in rest
     assert "state: completed" in rest
+
+
+def test_a_batch_without_payments_is_nothing_done_and_an_unknown_one_prints_nothing(
+    billing: Billing,
+) -> None:
+    empty = billing("refund-batch", "start", "--event", "nobody-came", "--yes")
+    assert (empty.returncode, empty.stdout) == (4, "")
+    assert "nothing_to_refund" in empty.stderr
+    unknown = billing("refund-batch", "report", "rb_unknown")
+    assert (unknown.returncode, unknown.stdout) == (1, "")
