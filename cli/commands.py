@@ -9,6 +9,7 @@ import typer
 
 from cli import output
 from cli.client import Client, Failed
+from cli.completion import complete_what_was_typed
 from cli.dead_letters import letters
 from cli.events import events
 from cli.notifications import notifications
@@ -159,6 +160,7 @@ def _show_finding(finding: Finding) -> None:
 
 def main() -> None:
     """Run a command; when it fails, print why on standard error and end with its exit status."""
+    complete_what_was_typed()
     try:
         app(prog_name="billing")
     except Failed as failure:
