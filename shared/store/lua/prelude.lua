@@ -90,7 +90,7 @@ local function spend(spending, amount, ceiling, hour_ms, now)
   return 0
 end
 
--- The states of a batch's member, in the order of `MEMBER_STATES` in shared/work/batch_members.py;
+-- The states of a batch's member, in the order of `MEMBER_STATES` in shared/work/batch.py;
 -- a state begins at its number times this in the set of places.
 local PLACES_A_STATE = 1000000
 local STATE_NUMBER = { not_begun = 0, begun = 1, waiting = 2, pending = 3, refunded = 4, failed = 5,
