@@ -3,11 +3,11 @@
 import argparse
 import sys
 
-UNUSABLE = 2  # exit status: nothing was started, a person has to change something
+UNUSABLE = 2  # exit status: nothing was started, somebody has to change a setting
 
 
 def main() -> int:
-    """Start everything in the foreground and give the exit status."""
+    """Start everything in the foreground and return the exit status."""
     parser = argparse.ArgumentParser(
         description="Run the billing service in the foreground: API, worker, upkeep and Flower, "
         "with an embedded Valkey unless REDIS_URL is set. Needs STRIPE_SECRET_KEY, "
@@ -32,7 +32,7 @@ def main() -> int:
         )
         return UNUSABLE
     except KeyboardInterrupt:
-        return 0  # nothing was started yet
+        return 0  # nothing has been started yet
     return run(sandbox=arguments.sandbox)
 
 

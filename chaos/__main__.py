@@ -1,4 +1,4 @@
-"""`python -m chaos`: make a run and print what it found; exit 1 when a promise was broken."""
+"""`python -m chaos`: make a run and print its results; exit with 1 when a promise was broken."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from chaos.run import Plan, Result, run
 from chaos.unprotected import PROTECTIONS
 
-SHOWN = 3  # examples of each violation; the rest is in --json
+SHOWN = 3  # examples of each violation; --json prints all
 
 
 def main() -> int:
-    """Run what the command line asks for."""
+    """Make the run of the command line."""
     arguments = _parser().parse_args()
     names = {field.name for field in fields(Plan)}
     plan = Plan(**{k: v for k, v in vars(arguments).items() if k in names})

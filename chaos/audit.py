@@ -1,7 +1,7 @@
-"""The audit: hold the books of Stripe against what customers and the event service were told. Pure.
+"""The audit: compare Stripe's books with the customers' answers and the notifications. Pure.
 
-What the event service must have heard is worked out from Stripe's books here anew, by other code
-than the service's own, so that one mistake cannot hide the other.
+The required notifications are computed from Stripe's books by other code than the service's own, so
+that one mistake cannot hide the other.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Json = dict[str, Any]
 Fact = tuple[str, str]
 OK = range(200, 300)
 ACCEPTED, UNAVAILABLE = 202, 503
-# Stripe's events that must always be told, whatever comes before or after them.
+# Stripe's events that must always be notified, whatever comes before or after them.
 ALWAYS_NOTIFIED = {
     "payment_intent.succeeded": "payment.succeeded",
     "payment_intent.canceled": "payment.canceled",
@@ -27,13 +27,13 @@ ALWAYS_NOTIFIED = {
     "charge.dispute.funds_reinstated": "dispute.funds_reinstated",
 }
 CLOSED = {"won": "dispute.won", "lost": "dispute.lost", "warning_closed": "dispute.closed"}
-# What an answer of the API may be at worst, while everything around it is ill.
+# Statuses that the API may answer while its peers fail.
 HONEST_REFUSALS = ("409", "503", "no_answer")
 
 
 @dataclass
 class Evidence:
-    """All that the audit looks at, gathered when everything was quiet."""
+    """The data of the audit, collected when all work had ended."""
 
     books: Json
     notifications: list[Json]
@@ -42,13 +42,13 @@ class Evidence:
     events: dict[str, dict[str, str]]
     refund_jobs: dict[str, Json]
     died: list[str]
-    # The store's data was lost on the way: sequences began anew, so bodies differ in them.
+    # Redis lost its data: sequences began again, so bodies differ in them.
     wiped: bool = False
 
 
 @dataclass
 class Findings:
-    """Counts that are only told, and violations: by kind, each with what it is about."""
+    """Counts for information, and violations by kind, each with its object."""
 
     counts: dict[str, int] = field(default_factory=dict)
     violations: dict[str, list[str]] = field(default_factory=dict)
@@ -87,7 +87,7 @@ def audit(evidence: Evidence) -> Findings:
 
 
 def expected_facts(books: Json) -> set[Fact]:
-    """List what must have been told, as (type, the object's id), from Stripe's books alone."""
+    """List the notifications that must have been sent: (type, object's id), by Stripe's books."""
     facts = {
         (ALWAYS_NOTIFIED[event["type"]], event["object"])
         for event in books["events"]
@@ -100,14 +100,14 @@ def expected_facts(books: Json) -> set[Fact]:
 
 
 def fact_of(notification: Json) -> Fact:
-    """Name what a notification is about, in the same terms."""
+    """Return the type and object of a notification in the same form."""
     kind, data = notification["type"], notification["data"]
     family = kind.partition(".")[0]
     if family == "payment":
         return kind, data["payment_intent_id"]
     if family == "dispute":
         return kind, data["dispute_id"]
-    # A refund that Stripe refused has no id; the customer's own name for it is in its metadata.
+    # A refund that Stripe refused has no id; the customer's name for it is in its metadata.
     return kind, data["refund_id"] or data["metadata"].get("return", "?")
 
 
@@ -122,7 +122,7 @@ def _lost(evidence: Evidence, taken: list[Json]) -> list[str]:
 
 
 def _double(records: list[Json], name: str) -> list[str]:
-    """List the customers' own names that stand on more than one record."""
+    """List the customers' names that are on more than one record."""
     names = Counter(record["metadata"].get(name) for record in records)
     return sorted(str(key) for key, count in names.items() if key and count > 1)
 
@@ -166,7 +166,7 @@ def _dishonest(evidence: Evidence) -> list[str]:
 
 
 def _dishonest_to_stripe(evidence: Evidence) -> list[str]:
-    """List webhooks answered with anything but 200, 503 or silence: Stripe may give up on those."""
+    """List webhooks with another answer than 200, 503 or none: Stripe may give up on these."""
     return [
         f"{delivery['event']}: {attempt['status']}"
         for delivery in evidence.books["deliveries"]
@@ -178,7 +178,7 @@ def _dishonest_to_stripe(evidence: Evidence) -> list[str]:
 def _two_ids(taken: list[Json]) -> list[str]:
     ids: defaultdict[tuple[str, str, str], set[str]] = defaultdict(set)
     for entry in taken:
-        # A dispute is updated once for each status; everything else happens once to its object.
+        # A dispute is updated once for each status; everything else happens once to an object.
         status = (
             entry["body"]["data"]["status"] if entry["body"]["type"] == "dispute.updated" else ""
         )
@@ -196,7 +196,7 @@ def _two_bodies(arrivals: list[Json]) -> list[str]:
 
 
 def _first_arrivals(taken: list[Json]) -> dict[str, list[int]]:
-    """Give the sequences of each payment, in the order in which they were first taken."""
+    """Return the sequences of each payment in the order of their first acceptance."""
     seen: set[str] = set()
     sequences: defaultdict[str, list[int]] = defaultdict(list)
     for entry in taken:

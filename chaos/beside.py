@@ -1,7 +1,7 @@
 """Ordinary payments and webhooks at a steady pace, and how long each takes.
 
-They are measured in turns: while a batch runs, and while it is paused. So both are measured by the
-same processes with the same data, and whatever else the machine does meets both alike.
+They are measured in turns: while a batch runs, and while it is paused. So both are measured with
+the same processes and data, and other load of the machine affects both alike.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from chaos.stage import WEBHOOK_SECRET, Stage
 
 Json = dict[str, Any]
 ALONE, BESIDE = "alone", "beside"
-# How often each is sent: a busy evening, and no load.
+# Requests per second: those of a busy evening, which are no load.
 PACES_SECONDS = {"payments": 0.2, "webhooks": 0.1}
 CALL_SECONDS = 30.0
-# How long a turn takes, and how long after a pause nothing is measured: what was begun is told.
+# Seconds of a turn, and seconds after a pause in which refunds that had begun are notified.
 TURN_SECONDS = 20.0
 CALM_SECONDS = 3.0
 PAYMENT = {"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}
@@ -33,13 +33,13 @@ PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
 class Beside:
-    """Send traffic in threads of its own from the first measurement to the last."""
+    """Sends traffic in its own threads from the first measurement to the last."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._numbers = itertools.count()
         self._stop = threading.Event()
-        # Which turn it is now; None while nothing is measured.
+        # The current turn; None while nothing is measured.
         self._turn: str | None = None
         self._turned_at = 0.0
         self._calm_since: float | None = None
@@ -58,7 +58,7 @@ class Beside:
         ]
 
     def begin(self) -> None:
-        """Measure one turn alone, then let the batch begin beside."""
+        """Measure one turn alone, then let the batch begin."""
         for thread in self._threads:
             thread.start()
         time.sleep(CALM_SECONDS)
@@ -67,7 +67,7 @@ class Beside:
         self._turn_to(BESIDE)
 
     def look(self, batch: Json) -> str | None:
-        """Say what is to be done with the batch now, `pause` or `resume`; None for nothing."""
+        """Return what to do with the batch now, `pause` or `resume`; None for nothing."""
         over = time.monotonic() - self._turned_at > TURN_SECONDS
         if self._turn is None:
             self._wait_for_calm(batch)
@@ -80,7 +80,7 @@ class Beside:
         return None
 
     def _wait_for_calm(self, batch: Json) -> None:
-        """Begin to measure alone when what the batch had begun is at its end and told."""
+        """Begin to measure alone when the refunds that had begun have ended and are notified."""
         if batch["counts"]["begun"]:
             self._calm_since = None
         elif self._calm_since is None:
@@ -100,7 +100,7 @@ class Beside:
     def figures(self) -> Json:
         """Stop, and give the percentiles of both kinds, alone and beside, in milliseconds.
 
-        With them what each process used of a processor and waited for one, in percent of the time.
+        Also each process's use of a processor and its wait for one, in percent of the time.
         """
         self._turn_to(None)
         self._stop.set()
@@ -132,7 +132,7 @@ class Beside:
         requests.post(url, json=PAYMENT, timeout=CALL_SECONDS).raise_for_status()
 
     def _post_event(self) -> None:
-        """Deliver an event of a payment that nobody made: it is recorded, and told to nobody."""
+        """Deliver an event of an unknown payment, which is recorded and not notified."""
         number = next(self._numbers)
         intent = {"id": f"pi_beside{number}", "object": "payment_intent", "amount": 1000}
         intent |= {"currency": "sgd", "status": "requires_payment_method", "created": 1}

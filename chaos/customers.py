@@ -1,7 +1,7 @@
-"""The traffic: customers who pay, authenticate and want their money back, and insist on an answer.
+"""The traffic: customers who pay, authenticate, request refunds, and repeat their requests.
 
-What a customer does follows from the seed and the customer's number alone. Each keeps a record of
-what was asked and answered; the audit holds it against Stripe's books.
+The seed and the customer's number determine what a customer does. Requests and answers are
+recorded, and the audit compares them with Stripe's books.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import requests
 
 Json = dict[str, Any]
-# What a card does at the sandbox, and how often it is used.
+# The behaviour of each card at the sandbox, and how often it is used.
 CARDS = {
     "pm_card_visa": 68,
     "pm_card_chargeDeclined": 8,
@@ -25,21 +25,21 @@ CARDS = {
     "pm_card_pendingRefund": 5,
     "pm_card_refundFail": 5,
 }
-# What a customer who paid wants back, in parts of the amount: 1.5 is more than there is.
+# The refunds that a customer requests, as shares of the amount: 1.5 is more than was paid.
 REFUNDS: dict[tuple[float, ...], int] = {(): 40, (1.0,): 30, (0.3, 0.3): 22, (1.5,): 8}
 IMPATIENT = 0.1  # of the customers click twice
-AUTHENTICATED = 0.7  # of those who are asked pass 3D Secure
+AUTHENTICATED = 0.7  # of the customers with 3D Secure pass it
 ACCEPTED, NOT_FOUND = 202, 404
 FINAL = (200, 202, 400, 402, 404, 422)
-# A client that waits as long as `Retry-After` says would spend the run waiting.
+# Seconds: with the full `Retry-After` a client would wait for most of the run.
 LONGEST_PAUSE_SECONDS = 1.0
 REQUEST_LIMIT_SECONDS = 20.0
-WAIT_SECONDS = 0.2  # at the door, between two looks
+WAIT_SECONDS = 0.2  # between two checks of new customers
 
 
 @dataclass
 class Request:
-    """One thing asked for under one idempotency key, and every answer that came."""
+    """One request under one idempotency key, and all answers to it."""
 
     key: str
     path: str
@@ -50,20 +50,20 @@ class Request:
 
     @property
     def answer(self) -> tuple[int, Json] | None:
-        """Give the first final answer, None while there is none."""
+        """Return the first final answer; None while there is none."""
         return self.answers[0] if self.answers else None
 
 
 @dataclass
 class Ledger:
-    """All that customers asked for; written by many threads, each to its own requests."""
+    """All requests of customers; many threads write to it, each its own requests."""
 
     payments: list[Request] = field(default_factory=list)
     refunds: list[Request] = field(default_factory=list)
 
 
 class Customers:
-    """Threads of customers, one after the other in each, until told to stop."""
+    """Threads of customers, one customer after the other in each, until they are stopped."""
 
     def __init__(self, api: str, sandbox: str, seed: int, threads: int) -> None:
         self.ledger = Ledger()
@@ -75,7 +75,7 @@ class Customers:
         self._threads = [threading.Thread(target=self._serve) for _ in range(threads)]
 
     def start(self) -> None:
-        """Open the doors."""
+        """Start the threads."""
         self._open.set()
         for number in range(len(self._threads)):
             self._numbers.put(number)
@@ -83,14 +83,14 @@ class Customers:
             thread.start()
 
     def admit(self, yes: bool) -> None:  # reads as a sentence
-        """Let customers in, or have the next ones wait."""
+        """Let customers begin, or make the next ones wait."""
         if yes:
             self._open.set()
         else:
             self._open.clear()
 
     def close(self, patience_seconds: float) -> None:
-        """Let nobody in any more, and wait until all who are inside have their answers."""
+        """Start no more customers, and wait until all current ones have their answers."""
         self._stop.set()
         give_up_at = time.monotonic() + patience_seconds
         for thread in self._threads:
@@ -100,10 +100,10 @@ class Customers:
             thread.join()
 
     def look_after_refunds(self) -> None:
-        """Look at every refund that was accepted; ask again, same key, where nobody knows of it.
+        """Read every accepted refund; repeat the request with the same key when it is unknown.
 
-        A refund job that was accepted and not yet run is lost with the store's data; Stripe never
-        heard of it, so nothing but its customer can bring it back.
+        A refund job that had not run is lost with Redis's data, and Stripe does not know it, so
+        only its customer can bring it back.
         """
         for refund in self.ledger.refunds:
             status, answer = refund.answer or (0, {})
@@ -164,7 +164,7 @@ class Customers:
             self._ask(session, refund, twice=dice.random() < IMPATIENT)
 
     def _ask(self, session: requests.Session, request: Request, *, twice: bool) -> None:
-        """Insist on an answer, at times twice at once, as a double click does."""
+        """Repeat a request until it is answered; sometimes send it twice, like a double click."""
         if not twice:
             return self._insist(session, request)
         other = threading.Thread(target=self._insist, args=(requests, request))

@@ -1,4 +1,4 @@
-"""What each process of a stage uses of the processors, and how long it waits for one (Linux)."""
+"""The processor time of each process of a stage, and the time that it waits for one (Linux)."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Use:
         return Use(self.ran + other.ran, self.waited + other.waited)
 
     def __sub__(self, other: Use) -> Use:
-        """Give what was used since an earlier reading."""
+        """Return the difference to an earlier reading."""
         return Use(self.ran - other.ran, self.waited - other.waited)
 
 
 def uses(stage: Stage) -> dict[str, Use]:
-    """Read what each role of the stage, and this process, has used so far.
+    """Read the use of each role of the stage, and of this process, so far.
 
-    What a thread waited is forgotten when it ends: those that matter live as long as their process.
+    The wait of a thread is lost when it ends; the important threads live as long as their process.
     """
     by_role: dict[str, Use] = defaultdict(Use)
     for role, pid in _processes(stage):
@@ -54,7 +54,7 @@ def uses(stage: Stage) -> dict[str, Use]:
 def keep_apart(stage: Stage) -> None:
     """Give the workers, notifiers and upkeep one half of the processors, and all others the other.
 
-    As in containers whose workers have processors of their own.
+    It is like containers whose workers have processors of their own.
     """
     cores = sorted(os.sched_getaffinity(0))
     others, background = set(cores[: len(cores) // 2]), set(cores[len(cores) // 2 :])
@@ -65,7 +65,7 @@ def keep_apart(stage: Stage) -> None:
 
 
 def _processes(stage: Stage) -> Iterator[tuple[str, int]]:
-    """Give role and pid of each process, children too."""
+    """Return role and pid of each process, with children."""
     yield CLIENT, os.getpid()
     for service in stage.services.values():
         if service.alive:

@@ -1,10 +1,10 @@
-"""Refund an event while processes are killed at random, and audit every payment of it.
+"""Refund an event while processes are killed at random, and audit each of its payments.
 
     python -m chaos.refund_batch --payments 10000 --kills 40
     python -m chaos.refund_batch --payments 10000 --kills 0 --beside
 
 With `--beside`, ordinary payments and webhooks are sent at a steady pace, in turns while the batch
-runs and while it is paused, and their times compared: leave the kills out then. With `--apart` the
+runs and while it is paused, and their times are compared; use it without kills. With `--apart` the
 workers, the notifier and upkeep have one half of the processors, and all others the other half.
 Exit 1 when a promise was broken.
 """
@@ -39,14 +39,14 @@ LIMITS = {"per_endpoint": 25, "per_account": 100}
 SECRET_KEY = {"Authorization": "Bearer sk_test_chaos"}
 LOOK_SECONDS = 0.2
 CALL_SECONDS = 30.0
-# How long the batch is left paused: longer than what was begun takes.
+# Seconds of the pause: longer than the refunds that had begun take.
 PAUSED_SECONDS = 1.0
 LIMIT_SECONDS = 3600.0
 
 
 @dataclass
 class Outcome:
-    """What a run did, and every promise that it saw broken."""
+    """The result of a run, with every broken promise."""
 
     payments: int = 0
     seconds: float = 0.0
@@ -58,7 +58,7 @@ class Outcome:
     beside: Json = field(default_factory=dict)
 
     def require(self, holds: bool, what: str) -> None:
-        """Note a broken promise."""
+        """Record a broken promise."""
         if not holds:
             self.broken.append(what)
 
@@ -66,7 +66,7 @@ class Outcome:
 def run(
     payments: int, kills: int, seed: int = 1, *, beside: bool = False, apart: bool = False
 ) -> Outcome:
-    """Take the payments, refund them in one batch under trouble, and audit; raises `NotQuiet`."""
+    """Take payments, refund them in one batch while processes die, and audit; raises `NotQuiet`."""
     outcome = Outcome(payments=payments)
     crew = Crew(workers=2, notifiers=1, upkeeps=2)
     with Stage(crew=crew, RECONCILE_INTERVAL_SECONDS="20", LOG_LEVEL="ERROR") as stage:
@@ -89,7 +89,7 @@ def run(
 
 
 class _Batch:
-    """One batch from its start to its end, looked at all the while."""
+    """One batch from its start to its end, which is read all the time."""
 
     def __init__(self, stage: Stage, outcome: Outcome, dice: Random) -> None:
         self._stage, self._outcome, self._dice = stage, outcome, dice
@@ -97,7 +97,7 @@ class _Batch:
         self._route = f"{stage.api}/api/refund/batches"
 
     def live(self, kills: int, traffic: Beside | None) -> None:
-        """Start it, kill as it goes on, pause and resume it once, and wait for its end."""
+        """Start it, kill processes meanwhile, pause and resume it once, and wait for its end."""
         at = sorted(self._dice.random() * 0.95 for _ in range(kills))
         began_at = time.monotonic()
         batch = self._call("POST", "", {"event_id": EVENT_ID})
@@ -130,13 +130,13 @@ class _Batch:
         self._outcome.require(counted == self._outcome.payments, f"members were lost: {batch}")
 
     def _take_turns(self, route: str, step: str | None) -> None:
-        """Pause or resume it, as the measurement of the traffic beside it says."""
+        """Pause or resume it when the measurement of the other traffic requires it."""
         if step:
             self._outcome.pauses += step == "pause"
             self._call("POST", f"{route}/{step}", {})
 
     def _pause(self, route: str) -> None:
-        """Pause: nothing more is begun. Then go on."""
+        """Pause, check that no refund begins, and resume."""
         self._outcome.pauses += 1
         before = self._call("POST", f"{route}/pause", {})
         until = time.monotonic() + PAUSED_SECONDS
@@ -149,7 +149,7 @@ class _Batch:
         self._call("POST", f"{route}/resume", {})
 
     def _call(self, method: str, path: str, body: Json | None = None) -> Json:
-        """Ask until there is an answer, as a good client does, while processes come and go."""
+        """Repeat a request until it is answered, as a correct client does while processes die."""
         until = time.monotonic() + LIMIT_SECONDS
         while time.monotonic() < until:
             self._trouble.run_once()
@@ -177,7 +177,7 @@ class _Batch:
 
 
 def _pay(stage: Stage, count: int) -> None:
-    """Take payments at Stripe, whose webhooks bring them here."""
+    """Take payments at Stripe; the service learns of them by webhooks."""
     form = {
         "amount": AMOUNT,
         "currency": "sgd",
@@ -198,7 +198,7 @@ def _pay(stage: Stage, count: int) -> None:
 
 
 def _audit(stage: Stage, outcome: Outcome) -> None:
-    """Hold Stripe's books, the members and what was told against each other."""
+    """Compare Stripe's books, the members and the notifications."""
     books = requests.get(f"{stage.sandbox}/_sandbox/books", timeout=120).json()
     ours = {i["id"] for i in books["payment_intents"] if i["metadata"].get("event_id") == EVENT_ID}
     refunds = Counter(one["payment_intent"] for one in books["refunds"])
@@ -242,7 +242,7 @@ def _post(url: str, body: Json) -> None:
 
 
 def main() -> int:
-    """Run what the command line asks for, and print what came of it."""
+    """Make the run of the command line, and print its results."""
     parser = argparse.ArgumentParser(prog="python -m chaos.refund_batch", description=__doc__)
     parser.add_argument("--payments", type=int, default=200, help="payments of the event (200)")
     parser.add_argument("--kills", type=int, default=12, help="processes to kill (12)")

@@ -1,4 +1,4 @@
-"""One run: set the stage, let the customers in, make trouble, wait until it is quiet, audit."""
+"""One run: start the processes and customers, cause failures, wait until work ends, audit."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from shared.work.kinds import EVENTS, KINDS, NOTIFICATIONS, REFUNDS
 
 Json = dict[str, Any]
 STEP_SECONDS = 0.1
-# The stage must have been quiet for so long: the sandbox has refunds under way for 5 s.
+# Seconds without work after which the run ends: the sandbox's refunds take up to 5 s.
 QUIET_SECONDS = 6.0
 LOOK_SECONDS = 1.0
-# Events waiting above which nobody is let in: a machine too slow for its customers would show how
-# a queue grows, and little else.
+# Waiting events above which no customer begins: on a machine that is too slow, a run would show
+# only how a queue grows.
 CROWD = 400
 CLIENT_PATIENCE_SECONDS = 60.0
 BOOKS_LIMIT_SECONDS = 60.0
@@ -35,7 +35,7 @@ NO_DISK = VALKEY_OPTIONS.replace("--appendonly yes", "--appendonly no")
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is made of. It ends after `events` events or `duration_seconds`."""
+    """The plan of a run. The run ends after `events` events or `duration_seconds`."""
 
     seed: int = 1
     events: int = 1500
@@ -54,7 +54,7 @@ class Plan:
 
 @dataclass
 class Result:
-    """What a run gave."""
+    """The result of a run."""
 
     plan: Plan
     findings: Findings
@@ -67,7 +67,7 @@ class Result:
 
     @property
     def clean(self) -> bool:
-        """Say whether every promise was kept, and the stage became quiet at all."""
+        """Say whether every promise was kept and all work ended."""
         return self.findings.clean and self.seconds_to_quiet is not None
 
 
@@ -117,7 +117,7 @@ def _staging(plan: Plan) -> Json:
 
 
 def _storm(plan: Plan, customers: Customers, trouble: Trouble, say: Callable[[str], None]) -> None:
-    """Spread the troubles evenly over the run, in an order that the seed decides."""
+    """Spread the failures evenly over the run, in the order of the seed."""
     stage = trouble.stage
     acts = [trouble.kill] * plan.kills + [trouble.freeze] * plan.freezes
     acts += [trouble.wipe] * plan.wipes + [trouble.disturb] * plan.disturbances
@@ -139,7 +139,7 @@ def _storm(plan: Plan, customers: Customers, trouble: Trouble, say: Callable[[st
 
 
 def waiting(stage: Stage) -> int:
-    """Count the events that are not processed; 0 while the store is down."""
+    """Count the events that are not processed; 0 while Redis is down."""
     try:
         return int(stage.redis.zcard(Keys().due(EVENTS)))
     except RedisError:
@@ -147,7 +147,7 @@ def waiting(stage: Stage) -> int:
 
 
 def recorded(stage: Stage) -> int:
-    """Count the events the service has recorded; 0 while the store is down."""
+    """Count the events that the service recorded; 0 while Redis is down."""
     try:
         return int(stage.redis.zcard(Keys().index(EVENTS)))
     except RedisError:
@@ -157,7 +157,7 @@ def recorded(stage: Stage) -> int:
 def _wait_quiet(
     plan: Plan, stage: Stage, trouble: Trouble, say: Callable[[str], None]
 ) -> float | None:
-    """Wait until all is done and stays done; give when that was, None when it never was."""
+    """Wait until all work has ended and stays ended; return when, None when it never ended."""
     quiet_since: list[tuple[int, float]] = []
 
     def quiet() -> bool:
@@ -180,7 +180,7 @@ def _wait_quiet(
 
 
 def open_work(stage: Stage) -> dict[str, int]:
-    """Count what is not done, by kind; empty when all is."""
+    """Count the open work by kind; empty when there is none."""
     kinds = (EVENTS, REFUNDS, NOTIFICATIONS)
     try:
         left = {kind.name: int(stage.redis.zcard(Keys().due(kind))) for kind in kinds}
@@ -192,7 +192,7 @@ def open_work(stage: Stage) -> dict[str, int]:
 
 
 def books_of(stage: Stage) -> Json:
-    """Open the sandbox's books."""
+    """Read the sandbox's books."""
     answer = requests.get(f"{stage.sandbox}/_sandbox/books", timeout=BOOKS_LIMIT_SECONDS)
     answer.raise_for_status()
     books: Json = answer.json()

@@ -1,4 +1,4 @@
-"""The stage: every process of the service, real, on free loopback ports, each restartable."""
+"""The stage: all processes of the service on free loopback ports, each restartable."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ from local.embedded_valkey import valkey_binary
 T = TypeVar("T")
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[1]
-# Below the range from which the kernel takes ports for outgoing connections: while a server is
-# dead, nobody may get its port by accident.
+# Below the range from which the kernel takes ports for outgoing connections, so that no connection
+# gets the port of a server that is down.
 PORTS = range(12_300, 32_000)
 ROLES = ("valkey", "sandbox", "receiver", "api", "worker", "notifier", "upkeep")
 HANDS = ("worker", "notifier")
 START_LIMIT_SECONDS = 60.0  # a busy CI machine; a laptop needs about three
-STOP_LIMIT_SECONDS = 30.0  # as a container platform grants
+STOP_LIMIT_SECONDS = 30.0  # as container platforms give
 POLL_SECONDS = 0.05
-WEBHOOK_SECRET = "whsec_" + "c4a05" * 8  # guards loopback for the length of a run
+WEBHOOK_SECRET = "whsec_" + "c4a05" * 8  # a secret for loopback during one run
 NOTIFICATION_SECRET = "whsec_Y2hhb3MtY2hhb3MtY2hhb3MtY2hhb3M="  # noqa: S105  # as the one above
-# As `local.embedded_valkey` starts it: the promise rests on these.
+# As in `local.embedded_valkey`: the service's promises depend on these.
 VALKEY_OPTIONS = (
     "--appendonly yes --appendfsync always --no-appendfsync-on-rewrite no "
     "--aof-load-truncated yes --save '' --maxmemory-policy noeviction"
 )
-# Limits shortened so that a crash or a hang costs seconds: leases follow from them. Everything
-# else is as it is by default.
+# Shorter limits, and so shorter leases, so that a crash or a hang costs seconds. All other settings
+# have their defaults.
 SETTINGS = {
     "STRIPE_TIMEOUT_SECONDS": "2",
     "EVENT_SERVICE_TIMEOUT_SECONDS": "2",
@@ -55,11 +55,11 @@ SETTINGS = {
 
 
 class NotQuiet(Exception):
-    """Something that had to happen did not happen in time; the text names it."""
+    """Something did not happen in time; the message names it."""
 
 
 def wait_until(condition: Callable[[], T], what: str, limit_seconds: float) -> T:
-    """Wait until the condition gives something true, and give it; raises `NotQuiet`."""
+    """Wait until the condition returns something true, and return it; raises `NotQuiet`."""
     give_up_at = time.monotonic() + limit_seconds
     while True:
         value = condition()
@@ -72,7 +72,7 @@ def wait_until(condition: Callable[[], T], what: str, limit_seconds: float) -> T
 
 @dataclass
 class Service:
-    """One process of the service, or rather its process group: started, killed, frozen, thawed."""
+    """One process of the service, with its group: it can be started, killed, frozen, resumed."""
 
     name: str
     command: list[str]
@@ -83,12 +83,12 @@ class Service:
 
     @property
     def role(self) -> str:
-        """Name what it is: `worker` for `worker-2`."""
+        """Return its role: `worker` for `worker-2`."""
         return self.name.partition("-")[0]
 
     @property
     def pid(self) -> int:
-        """Give the pid, which is that of its group too."""
+        """Return the pid, which is also that of its group."""
         assert self.process is not None  # noqa: S101  # a caller's mistake, not a condition
         return self.process.pid
 
@@ -98,7 +98,7 @@ class Service:
         return self.process is not None and self.process.poll() is None
 
     def start(self) -> None:
-        """Start it; call this from the main thread, to whose life it is tied."""
+        """Start it; call this from the main thread, because it ends together with that thread."""
         with (self.folder / f"{self.name}.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "chaos.tether", *self.command],
@@ -115,19 +115,19 @@ class Service:
         os.killpg(self.pid, number)
 
     def kill(self) -> None:
-        """End it at once, with all its children."""
+        """Kill it with all its children."""
         self.send(signal.SIGKILL)
         assert self.process is not None  # noqa: S101  # a caller's mistake here too
         self.process.wait()
 
     def terminate(self) -> None:
-        """Ask it to end; twice is not once, so a process that was asked is left alone."""
+        """Send SIGTERM, but only once: a second one would cut the stop short."""
         if self.process is not None and self.ending is not self.process:
             self.ending = self.process
             self.process.terminate()
 
     def stop(self) -> float:
-        """Ask it to end, and return how many seconds that took; kills it past the limit."""
+        """Send SIGTERM and return the seconds until it ended; kill it after the limit."""
         if self.process is None or not self.alive:
             return 0.0
         asked_at = time.monotonic()
@@ -139,16 +139,16 @@ class Service:
         return time.monotonic() - asked_at
 
     def log(self) -> str:
-        """Give all it ever said."""
+        """Return its whole output."""
         return (self.folder / f"{self.name}.log").read_text(errors="replace")
 
 
 @dataclass(frozen=True)
 class Crew:
-    """How many processes work in the background.
+    """The numbers of background processes.
 
-    With `notifiers`, only they serve the notifications, as in the Procfile; without, every worker
-    serves every queue.
+    With `notifiers`, only they serve the notifications, as in the Procfile; without them, every
+    worker serves every queue.
     """
 
     workers: int = 2
@@ -157,7 +157,7 @@ class Crew:
 
 
 def _skewing(skews: Sequence[float]) -> Callable[[list[str]], list[str]]:
-    """Give what sets the clock of each command it is given ahead, by the next of the skews."""
+    """Return a function that sets the clock of each given command ahead by the next skew."""
     following = itertools.cycle(skews)
 
     def skewed(command: list[str]) -> list[str]:
@@ -172,9 +172,9 @@ def _skewing(skews: Sequence[float]) -> Callable[[list[str]], list[str]]:
 class Stage:
     """All processes of one run; started on entry and stopped on exit.
 
-    `wrap` may replace the command line of a module: how a protection is taken away. `only` leaves
-    roles out, `settings` change the service's environment. `skews` are seconds by which the clocks
-    of workers, notifiers and upkeep are ahead, each process the next.
+    `wrap` may replace the command line of a module, to remove a protection. `only` selects roles,
+    `settings` change the service's environment. `skews` are seconds by which the clocks of workers,
+    notifiers and upkeep are ahead; each process gets the next one.
     """
 
     def __init__(
@@ -187,7 +187,7 @@ class Stage:
         only: Collection[str] = ROLES,
         **settings: str,
     ) -> None:
-        # Logs and data stay when something went wrong, or when this is set.
+        # Logs and data are kept after a failure, or when this is set.
         self.keep = False
         self.folder = Path(tempfile.mkdtemp(prefix="billing-chaos-"))
         ports = free_ports(4)
@@ -230,7 +230,7 @@ class Stage:
             "RECEIVER_PORT": str(ports[2]),
             "SANDBOX_WEBHOOK_URL": f"{self.api}/api/webhook",
             "SANDBOX_WEBHOOK_SECRET": WEBHOOK_SECRET,
-            # The audit needs all that happened.
+            # The audit needs all objects.
             "SANDBOX_KEEP": "10000000",
             "RECEIVER_KEEP": "10000000",
         }
@@ -239,7 +239,7 @@ class Stage:
         self.services[name] = Service(name, command, self.environment | own, self.folder)
 
     def __enter__(self) -> Self:
-        """Start everything and return when all of it answers; raises `NotQuiet`."""
+        """Start all processes and return when all answer; raises `NotQuiet`."""
         try:
             for service in self.services.values():
                 service.start()
@@ -257,7 +257,7 @@ class Stage:
         error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        """Stop everything; Valkey last, so that work can be handed back."""
+        """Stop all processes; Valkey last, so that workers can return their work."""
         running = [service for service in self.services.values() if service.alive]
         for service in running:
             service.send(signal.SIGCONT)
@@ -270,7 +270,7 @@ class Stage:
             shutil.rmtree(self.folder)
 
     def roles(self, *roles: str) -> list[Service]:
-        """Give all services of these roles."""
+        """Return all services of these roles."""
         return [service for service in self.services.values() if service.role in roles]
 
     def wait_ready(self) -> None:
@@ -298,7 +298,7 @@ class Stage:
         )
 
     def valkey_answers(self) -> bool:
-        """Say whether the store is up and has loaded its data."""
+        """Say whether Valkey answers and has loaded its data."""
         try:
             return bool(self.redis.ping())
         except RedisError:
@@ -314,7 +314,7 @@ def answers(url: str) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Find loopback ports that nobody uses now."""
+    """Find unused loopback ports."""
     ports: list[int] = []
     dice = random.SystemRandom()
     while len(ports) < count:

@@ -1,6 +1,6 @@
-"""`python -m chaos.tether COMMAND…`: become the command, tied to the life of who started it.
+"""`python -m chaos.tether COMMAND…`: become the command, which ends together with its parent.
 
-A step of its own because the caller has threads: between its fork and exec nothing may run.
+It is a separate step because the caller has threads, so no code may run between fork and exec.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The trouble: processes killed and frozen, Stripe and the event service ill, webhooks disturbed.
+"""The failures: killed and frozen processes, failing peers, disturbed webhooks.
 
-The order of troubles follows from the seed; their moments follow from the progress of the run.
+The seed determines the order of the failures, the progress of the run their times.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from chaos.stage import HANDS, Service, Stage
 
 Json = dict[str, Any]
 VICTIMS = {"worker": 30, "notifier": 15, "api": 20, "upkeep": 15, "valkey": 20}
-# How long a killed process stays dead: from an instant restart to a slow host.
+# Seconds for which a killed process is down: from an instant restart to a slow host.
 DEAD_SECONDS = (0.1, 2.5)
-# Longer than the longest lease of `stage.SETTINGS` for a delivery, so that a frozen worker wakes
-# up to find its work done by another.
+# Seconds: longer than the longest lease of a delivery with `stage.SETTINGS`, so that another worker
+# has done the work of a frozen one when it resumes.
 FROZEN_SECONDS = (4.0, 14.0)
 STRIPE_FAULTS: tuple[Json, ...] = (
     {"kind": "error", "status": 429, "retry_after": 1, "times": 6},
@@ -57,7 +57,7 @@ CONTROL_LIMIT_SECONDS = 10.0
 
 @dataclass
 class Trouble:
-    """Make trouble step by step: `run_once` does whatever is due by now."""
+    """Causes failures step by step: `run_once` does everything that is due."""
 
     stage: Stage
     dice: Random
@@ -70,7 +70,7 @@ class Trouble:
     _away: set[str] = field(default_factory=set)
 
     def run_once(self) -> None:
-        """Restart and thaw whoever's time has come; notice who ended though nobody asked."""
+        """Restart and resume processes that are due; record those that ended without a request."""
         now = time.monotonic()
         due = [act for at, act in self._later if at <= now]
         self._later = [(at, act) for at, act in self._later if at > now]
@@ -83,7 +83,7 @@ class Trouble:
                 service.start()
 
     def kill(self) -> None:
-        """Kill one process that is up, and have it come back before long."""
+        """Kill one running process, to be restarted soon."""
         roles = [role for role in VICTIMS if self.stage.roles(role)]
         role = self.dice.choices(roles, [VICTIMS[role] for role in roles])[0]
         victim = self.dice.choice(self.stage.roles(role))
@@ -96,7 +96,7 @@ class Trouble:
         return self._after(pause, lambda: self._revive(victim))
 
     def freeze(self) -> None:
-        """Stop a worker's clock for longer than a lease, then let it go on as if nothing was."""
+        """Freeze a worker for longer than a lease, then resume it."""
         victim = self.dice.choice(self.stage.roles(*HANDS))
         pause = self.dice.uniform(*FROZEN_SECONDS)
         if victim.name in self._away:
@@ -107,7 +107,7 @@ class Trouble:
         return self._after(pause, lambda: self._thaw(victim))
 
     def wipe(self) -> None:
-        """Kill the store, delete all its data and start it empty."""
+        """Kill Valkey, delete all its data and start it empty."""
         valkey = self.stage.services["valkey"]
         if valkey.name in self._away:
             return self._after(0.5, self.wipe)
@@ -117,7 +117,7 @@ class Trouble:
         return valkey.start()
 
     def disturb(self) -> None:
-        """Make Stripe or the event service ill, or Stripe's webhooks unreliable, for a while."""
+        """Make Stripe or the event service fail, or Stripe's webhooks unreliable, for a while."""
         kind = self.dice.choice(("stripe", "event_service", "webhooks"))
         if kind == "stripe":
             fault = dict(self.dice.choice(STRIPE_FAULTS))
@@ -132,7 +132,7 @@ class Trouble:
         self.faults[kind] += 1
 
     def settle(self) -> None:
-        """End every disturbance and bring everybody back."""
+        """End every disturbance and restart all processes."""
         for url in (
             f"{self.stage.sandbox}/_sandbox/faults",
             f"{self.stage.sandbox}/_sandbox/deliveries",

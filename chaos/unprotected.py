@@ -1,8 +1,8 @@
-"""`python -m chaos.unprotected PROTECTION MODULE`: run a module with one protection taken away.
+"""`python -m chaos.unprotected PROTECTION MODULE`: run a module without one protection.
 
-Nothing in the service can be switched off; here a script or a function of it is replaced before
-the module starts, to see that the audit would notice. A replacement that no longer fits the
-service's code is refused, so that a proof cannot quietly prove nothing.
+The service has no switch for it: a script or a function is replaced before the module starts, to
+check that the audit notices. A replacement that no longer fits the service's code is refused, so
+that the run cannot pass without a change.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from shared.store import sources
 # Script, text, replacement.
 Edit = tuple[str, str, str]
 EDITS: dict[str, tuple[Edit, ...]] = {
-    # A claim holds for no time: whoever is rung for takes what another is at work on.
+    # A lease ends at once, so another worker may claim an item that is being processed.
     "lease": (
         ("claim", "lease_left > 0 and lease_left", "false and lease_left"),
         ("claim", "now + lease_ms, id)", "now, id)"),
     ),
-    # An event that comes again is recorded again, a fact that is told again is staged again.
+    # A repeated event is recorded again, and a repeated fact is staged again.
     "dedupe": (
         ("record", "redis.call('EXISTS', key.item) == 1", "false"),
         ("settle", "redis.call('EXISTS', notification) == 1", "false"),
     ),
-    # Every notification goes at once, whatever waits before it.
+    # Every notification is sent at once, whatever waits before it.
     "order": (("settle", "redis.call('RPUSH', to.outbox, n.id) > 1", "false"),),
 }
 
@@ -54,18 +54,18 @@ def _forget_facts() -> None:
 
 def _forget_keys() -> None:
     IdempotentRequest.stripe_key = property(_random_stripe_key)  # type: ignore[assignment,method-assign]  # the point
-    # Before the worker imports it by name.
+    # Replaced before the worker imports it by name.
     shared.work.refund_jobs.stripe_key = _random_job_key
 
 
 PATCHES: dict[str, Callable[[], None]] = {"dedupe": _forget_facts, "idempotency": _forget_keys}
-# Taken away by what is started and how, not by what is inside: no upkeep process; no file on disk.
+# Removed by the choice of processes and their options: no upkeep process, no file on disk.
 BY_STAGING = ("relay", "disk")
 PROTECTIONS = sorted({*BY_STAGING, *EDITS, *PATCHES})
 
 
 def remove(protection: str) -> None:
-    """Take the protection away in this process and those it forks."""
+    """Remove the protection in this process and its forks."""
     texts = {name: sources.script_source(name) for name, _, _ in EDITS.get(protection, ())}
     for name, text, replacement in EDITS.get(protection, ()):
         if text not in texts[name]:
@@ -78,6 +78,6 @@ def remove(protection: str) -> None:
 
 if __name__ == "__main__":
     remove(sys.argv[1])
-    # What is replaced here must be replaced in the API's serving processes too.
+    # The replacement must also apply in the API's serving processes.
     multiprocessing.set_start_method("fork")
     runpy.run_module(sys.argv[2], run_name="__main__", alter_sys=True)

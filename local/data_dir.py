@@ -1,11 +1,11 @@
-"""The data directory: whose data lie where, who may read them, and that one run has them.
+"""The data directory: its folders, their access rights, and its lock.
 
-    DATA_DIR/lock, run.env          of the run that has it now
+    DATA_DIR/lock, run.env          of the current run
     DATA_DIR/sandbox/               of the sandbox
     DATA_DIR/test/, DATA_DIR/live/  of a real account's two modes
 
-A simulated payment's waiting work must never be carried out against a real account, so each keeps
-its embedded Valkey in a folder of its own, which nobody but its owner can enter.
+Waiting work of the sandbox must never be carried out with a real account, so each has its embedded
+Valkey in a folder of its own, which no other user can enter.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from local.refusal import Refused
 Owner = Literal["sandbox", "test", "live"]
 OWNER_ONLY = 0o700
 PRIVATE = 0o600
-PRIVATE_MASK = 0o077  # for all that is made from here on, by us and by every process we start
-# Where versions before 0.2 kept everybody's data: in DATA_DIR itself.
+PRIVATE_MASK = 0o077  # for all files that this process and its children make from now on
+# Versions before 0.2 kept all data in DATA_DIR itself.
 OLD_NAMES = ("valkey", "sandbox.json", "receiver.json", "sandbox-secrets.json")
 OLD_SIGN_OF_SANDBOX = "sandbox-secrets.json"
 
@@ -48,17 +48,17 @@ class DataDir:
             ) from None
 
     def fileno(self) -> int:
-        """Give the descriptor that carries the lock."""
+        """Return the descriptor that has the lock."""
         return self._descriptor
 
     def close(self) -> None:
-        """Let another run have the directory."""
+        """Release the lock, so that another run can use the directory."""
         os.close(self._descriptor)
 
     def folder_of(self, owner: Owner) -> Path:
         """Give the owner's folder, closed to other users; raises `Refused`.
 
-        What an older version left in the directory itself is moved there when it is this owner's.
+        Data of an older version in the directory itself are moved there when they are this owner's.
         """
         folder = self.path / owner
         with _refused_unless_usable(folder):

@@ -1,4 +1,4 @@
-"""`make demo`: a client of a running `make run`; lives through the README's story and shows it."""
+"""`make demo`: a client of a running `make run`, which makes payments and shows their results."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ CARDS = {
     "is disputed": "4000000000000259",
 }
 CALL_SECONDS = 35.0  # one call; Prefer: wait=20 answers within 20
-PATIENCE_SECONDS = 30.0  # for what the service does in the background; usually under one
-POLL_SECONDS = 0.1  # between two looks
-DAYS_OFF = 365  # a card's expiry lies in the future whenever the demo runs
+PATIENCE_SECONDS = 30.0  # for work that the service does in the background; usually under one
+POLL_SECONDS = 0.1  # between two reads
+DAYS_OFF = 365  # the card must not have expired when the demo runs
 SECONDS_OF_A_DAY = 86_400
 
 
 class DemoFailed(Exception):
-    """Something did not happen as the README says; the text names it."""
+    """Something did not happen as the README says; the message names it."""
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where the run to demonstrate answers."""
+    """The addresses of the running service."""
 
     api: str
     stripe: str
@@ -47,7 +47,7 @@ class Addresses:
 
 
 def main() -> int:
-    """Run the demonstration and give the exit status."""
+    """Run the demonstration and return the exit status."""
     try:
         tell(_addresses())
     except DemoFailed as failure:
@@ -58,7 +58,7 @@ def main() -> int:
 
 
 def tell(where: Addresses) -> None:
-    """Pay, be declined, authenticate, refund and dispute; raises `DemoFailed` if any goes wrong."""
+    """Pay, be declined, authenticate, refund and dispute; raises `DemoFailed` when a step fails."""
     demo = _Demo(where)
     demo.be_declined()
     demo.authenticate()
@@ -218,7 +218,7 @@ class _Demo:
 
 
 def _addresses() -> Addresses:
-    """Find the run: what it wrote into its data directory, else the usual ports."""
+    """Find the running service: from the file in its data directory, or at the default ports."""
     run_file = Path(os.environ.get("DATA_DIR") or ".data") / "run.env"
     known = {**dotenv_values(run_file), **os.environ}
 

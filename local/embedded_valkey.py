@@ -1,4 +1,4 @@
-"""A Valkey of our own, for machines that have no Redis; its data outlive it on disk."""
+"""An embedded Valkey for machines without Redis, which keeps its data on disk."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from local.lifeline import die_with_parent
 
 START_LIMIT_SECONDS = 60.0  # loading a large append-only file takes seconds, never a minute
 STOP_LIMIT_SECONDS = (
-    30.0  # a last fsync on a slow disk; past it the append-only file is safe anyway
+    30.0  # time for a last fsync on a slow disk; after it the append-only file is safe anyway
 )
 SOCKET = "valkey.sock"
-# How the server's log says that it left out an unfinished last command.
+# Texts in the server's log when it dropped an incomplete last command.
 DROPPED_COMMAND = ("aof-load-truncated is enabled", "AOF loaded anyway")
-# How it says that files of it are damaged or missing.
+# Texts in its log when its files are damaged or missing.
 UNREADABLE_DATA = (
     "AOF MANIFEST FILE ERROR",
     "Bad file format",
@@ -35,22 +35,22 @@ UNREADABLE_DATA = (
     "loading DB",
     "Internal error in RDB",
 )
-POLL_SECONDS = 0.05  # between two looks at a starting server: unnoticeable to a person
-LAST_LINES = 20  # of the log, shown when it dies: enough for its own crash summary
+POLL_SECONDS = 0.05  # between two checks of a starting server: not noticeable to a person
+LAST_LINES = 20  # of the log, shown when it dies: enough for its crash summary
 
 
 class ValkeyFailed(Exception):
-    """The embedded Valkey did not start, or ended; carries the last lines of its log."""
+    """The embedded Valkey did not start, or ended; contains the last lines of its log."""
 
 
 class EmbeddedValkey:
-    """A Valkey behind a Unix socket, started and answering on entry and stopped on exit.
+    """A Valkey behind a Unix socket: started when the context is entered, stopped when it is left.
 
-    No port: whoever can connect can have money refunded, so only the user who runs the service may
-    enter the folder in which the socket lies. Every write is on disk before it is answered
-    (`appendfsync always`) and nothing is ever evicted: the service counts on both. The directory's
-    lock is handed to the server itself, so that it is held for as long as anything writes there,
-    even when the process that started it was killed.
+    It has no port: whoever can connect can make refunds, so only the user who runs the service may
+    enter the folder with the socket. Every write is on disk before it is answered (`appendfsync
+    always`) and nothing is evicted, as the service requires. The server inherits the directory's
+    lock, so that the lock is held as long as anything writes there, even when the process that
+    started the server was killed.
     """
 
     def __init__(self, folder: Path, lock: DataDir) -> None:
@@ -61,7 +61,7 @@ class EmbeddedValkey:
 
     @property
     def url(self) -> str:
-        """Give the URL for clients."""
+        """Return the URL for clients."""
         return f"unix://{quote(str(self.socket))}?db=0"
 
     def __enter__(self) -> Self:
@@ -72,11 +72,11 @@ class EmbeddedValkey:
             self._process = subprocess.Popen(  # noqa: S603  # our own binary, our own arguments
                 [str(valkey_binary()), *_options(self.socket)],
                 cwd=self._dir,
-                env={},  # it needs none, and this process's holds every secret
+                env={},  # it needs no variables, and this process's environment has every secret
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # Ctrl-C reaches the whole foreground group; the store has to be the last to go.
+                # Ctrl-C reaches the whole foreground group, but Valkey has to stop last.
                 start_new_session=True,
                 pass_fds=(self._lock.fileno(),),
                 preexec_fn=die_with_parent,  # noqa: PLW1509  # no threads yet: it starts first
@@ -94,7 +94,7 @@ class EmbeddedValkey:
         _error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        """Stop the server and return when it is gone."""
+        """Stop the server and return when it has ended."""
         if self.socket.parent != self._dir:
             shutil.rmtree(self.socket.parent, ignore_errors=True)
         if self._process is None or self._process.poll() is not None:
@@ -107,19 +107,19 @@ class EmbeddedValkey:
             self._process.wait()
 
     def wait(self) -> int:
-        """Block until the server ends and give its exit status."""
+        """Wait until the server ends and return its exit status."""
         assert self._process is not None  # noqa: S101  # a caller's mistake, not a condition
         return self._process.wait()
 
     def last_lines(self) -> list[str]:
-        """Give the end of the server's log."""
+        """Return the last lines of the server's log."""
         try:
             return self._log_path.read_text(errors="replace").splitlines()[-LAST_LINES:]
         except OSError:
             return []
 
     def notice(self) -> str | None:
-        """Tell of a torn last command that this start dropped; None when there was none."""
+        """Describe an incomplete last command that this start dropped; None when there was none."""
         log = self._log_path.read_text(errors="replace")
         if not any(words in log for words in DROPPED_COMMAND):
             return None
@@ -154,7 +154,7 @@ class EmbeddedValkey:
 
 
 def _said_last(lines: list[str]) -> str:
-    """Give the last line that tells of a fault, without process number and time."""
+    """Return the last line of the log about a fault, without process number and time."""
     faults = [line for line in lines if " # " in line] or lines[-1:]
     return faults[-1].rpartition(" # ")[2].strip() if faults else ""
 
@@ -176,16 +176,16 @@ def _options(socket_path: Path) -> list[str]:
 
 
 def valkey_binary() -> Path:
-    """Give the path of the Valkey server.
+    """Return the path of the Valkey server.
 
-    The package's public class starts it without our lock and our order of stopping, and names no
-    path: only here is its private function used.
+    The package's public class starts it without our lock and our order of stopping, and gives no
+    path, so its private function is used here, and only here.
     """
     return Path(get_binary_path())
 
 
 def _socket_path(folder: Path) -> Path:
-    """Give where the socket is to lie: with the data, or where that cannot be, in a new folder.
+    """Choose the path of the socket: beside the data, or in a new folder when that is not possible.
 
     A path may be too long for a socket (108 bytes on Linux), and some shared disks have none.
     """
@@ -202,7 +202,7 @@ def _socket_path(folder: Path) -> Path:
 
 
 def _can_bind(path: Path) -> bool:
-    path.unlink(missing_ok=True)  # of a server that was killed: the lock says that none runs
+    path.unlink(missing_ok=True)  # left by a server that was killed: the lock shows that none runs
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.bind(str(path))
@@ -213,7 +213,7 @@ def _can_bind(path: Path) -> bool:
 
 
 def _answers(path: Path) -> bool:
-    """Say whether a server answers PING there; one that still loads its data does not yet."""
+    """Say whether a server answers PING there; while it loads its data it does not."""
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(1)

@@ -1,4 +1,4 @@
-"""Ties a process to the life of the one that started it, where the kernel can (Linux)."""
+"""End a process together with the process that started it, where the kernel can do this (Linux)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ctypes
 import signal
 import sys
 
-PR_SET_PDEATHSIG = 1  # prctl(2): the signal a process gets when its parent dies
+PR_SET_PDEATHSIG = 1  # prctl(2): the signal that a process gets when its parent dies
 
 
 def die_with_parent() -> None:

@@ -1,4 +1,4 @@
-"""What the processes print, together on one terminal: time, name, line."""
+"""The output of all processes on one terminal: time, name, line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ COLOURS = ("36", "33", "32", "35", "34", "36;1", "33;1", "32;1", "35;1", "34;1")
 
 
 class Output:
-    """Prints each line behind the time and the name of its process; survives a closed terminal."""
+    """Prints each line after the time and the name of its process; survives a closed terminal."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -21,12 +21,12 @@ class Output:
         self._palette = cycle(COLOURS if stream.isatty() else ("",))
 
     def make_room_for(self, name: str) -> None:
-        """Count a process in, so that all names take the same width."""
+        """Add a process, so that all names get the same width."""
         self._width = max(self._width, len(name))
         self._colours[name] = next(self._palette)
 
     def system(self, text: str) -> None:
-        """Print a line of the supervisor's own."""
+        """Print a line of the supervisor."""
         self.line(SYSTEM, text)
 
     def line(self, name: str, text: str) -> None:
@@ -39,13 +39,13 @@ class Output:
 
 
 def write(stream: TextIO, text: str) -> None:
-    """Write text at once; where the terminal or the pipe is gone, to nowhere from then on."""
+    """Write text at once; after the terminal or the pipe is closed, write nothing."""
     try:
         stream.write(text)
         stream.flush()
     except OSError:
-        # Nobody is left to read, and everything still has to be stopped in order. What the stream
-        # has in its buffer needs somewhere to go too, or Python's own exit fails on it.
+        # Nothing reads the output any more, but all processes have to be stopped in order. The
+        # buffer of the stream needs a valid target, or Python's own exit fails.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)

@@ -1,7 +1,7 @@
-"""The reason why a run must not start as it was asked to."""
+"""The reason why the service does not start."""
 
 from __future__ import annotations
 
 
 class Refused(Exception):
-    """This run must not start as it was asked to; the text says what to change."""
+    """The service does not start with this configuration; the message says what to change."""

@@ -1,4 +1,4 @@
-"""One run of the service on this machine, from the checks before it to the last process's end."""
+"""One run of the service on this machine, from its checks to the end of the last process."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ from shared.processes import own_environment
 from shared.settings import Settings, load_settings, misspelled
 
 ROOT = Path(__file__).resolve().parent.parent
-UNUSABLE = 2  # exit status: nothing was started, a person has to change something
+UNUSABLE = 2  # exit status: nothing was started, somebody has to change a setting
 PORT_OF = {
     "api": "PORT",
     "flower": "FLOWER_PORT",
     "sandbox": "SANDBOX_PORT",
     "receiver": "RECEIVER_PORT",
 }
-# Set when a stop was asked for before the supervisor ran.
+# Set when a stop was requested before the supervisor ran.
 _interrupted = threading.Event()
 
 
 def run(*, sandbox: bool) -> int:
-    """Run the service in the foreground until Ctrl-C or SIGTERM; give the exit status.
+    """Run the service in the foreground until Ctrl-C or SIGTERM; return the exit status.
 
     0 after Ctrl-C or SIGTERM, 1 when a process died, 2 when it could not be started as asked.
-    Changes this process's environment and working directory: it is meant to be the whole program.
+    Changes this process's environment and working directory, because it is the whole program.
     """
     os.chdir(ROOT)
-    # Until the supervisor takes over, these stop a start that is under way, in order. A closed
-    # terminal is a request to stop like any other.
+    # Until the supervisor takes over, these signals stop a start in progress. A closed terminal is
+    # a request to stop, too.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
     signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
@@ -72,7 +72,7 @@ def run(*, sandbox: bool) -> int:
         _complain(str(error))
         return UNUSABLE
     except OSError as error:
-        # Of a file in the data directory, whichever: a person has put something else there.
+        # Any file in the data directory: somebody has put something else in its place.
         why = (error.strerror or str(error)).lower()
         what = f"{error.filename or 'A file'} cannot be used ({why})."
         _complain(f"The service cannot start:\n\n{_indented(what)}\n")
@@ -109,14 +109,14 @@ def _run(*, sandbox: bool) -> int:
 
 
 def _interrupt(*_: object) -> None:
-    """End the start, and note it: Python drops what is raised in its own callbacks at a fork."""
+    """End the start, and record it: Python drops exceptions in its callbacks at a fork."""
     _interrupted.set()
     raise KeyboardInterrupt
 
 
 def _say_if_away() -> None:
-    """Tell a person that Redis does not answer yet; every process waits for it by itself."""
-    # Half a second of a start; with a Redis of our own nobody here speaks to it.
+    """Print that Redis does not answer yet; every process waits for it."""
+    # Takes half a second; with the embedded Valkey this process makes no call to Redis.
     from redis.exceptions import RedisError
 
     from shared.store.connection import connect
@@ -129,7 +129,7 @@ def _say_if_away() -> None:
 
 
 def _keep_notice(valkey: EmbeddedValkey) -> None:
-    """Have the console and the doctor show what this start left out, beside our own output."""
+    """Store the notice of a dropped command, so that the console and the doctor show it, too."""
     notice = valkey.notice()
     if notice is None:
         return
@@ -144,10 +144,10 @@ def _keep_notice(valkey: EmbeddedValkey) -> None:
 
 
 def _check_settings(environment: dict[str, str], *, sandbox: bool) -> None:
-    """Raise `Misconfigured` with all that is wrong: settings, the `.env` file, ports."""
+    """Raise `Misconfigured` with all problems: settings, the `.env` file, ports."""
     os.environ.update(environment)
     if sandbox:
-        os.environ[ENV_FILE_VARIABLE] = ""  # it is of an account, and must not be read
+        os.environ[ENV_FILE_VARIABLE] = ""  # it belongs to an account and must not be read
     wrong = port_problems(environment, _port_variables(_commands(environment, sandbox=sandbox)))
     try:
         load_settings()
@@ -166,7 +166,7 @@ def _port_variables(commands: Mapping[str, str]) -> list[str]:
 
 
 def _seconds_beyond_default() -> float:
-    """Say how much longer than by default a request may take, and so the API when it stops."""
+    """Return by how much longer than by default a request, and so a stop of the API, may take."""
     usual: float = Settings.model_fields["request_timeout_seconds"].default
     return max(0.0, load_settings().request_timeout_seconds - usual)
 
@@ -178,7 +178,7 @@ def _supervise(
     *,
     sandbox: bool,
 ) -> int:
-    # The Procfiles say "python": that has to be the one with our packages.
+    # The Procfiles say "python", which has to be the one with our packages.
     path = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
     supervisor = Supervisor(more_seconds=_seconds_beyond_default())
     for name, command in commands.items():

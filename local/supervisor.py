@@ -1,4 +1,4 @@
-"""Runs the processes together: all live, or all stop, and the one that died is named."""
+"""Run the processes together: when one dies, stop all others and name it."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from local.output import Output
 # Seconds between SIGTERM and SIGKILL. Most attempts end within 15 s; an attempt that is cut off
 # changes nothing, because another worker claims its item when the lease has ended.
 STOP_GRACE_SECONDS = 30
-# What a process left in its pipe is read within this; a grandchild may hold the pipe for ever.
+# Seconds in which the rest of a pipe is read; a grandchild may keep the pipe open for ever.
 LAST_WORDS_SECONDS = 0.5
-LAST_LINES = 20  # kept of each process, shown if it dies: a traceback's useful end
-SYSTEM_FAILURE = 1  # exit status when a process died by itself, even one that exited with 0
+LAST_LINES = 20  # kept of each process and shown if it dies: the end of a traceback
+SYSTEM_FAILURE = 1  # exit status when a process ended by itself, even with 0
 PROCFILE_LINE = re.compile(r"^([A-Za-z0-9_-]+):\s*(.+)$", re.MULTILINE)
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
 class Death:
-    """A process that ended though nobody asked it to."""
+    """A process that ended without a request."""
 
     name: str
     status: int
     last_lines: tuple[str, ...]
 
     def __str__(self) -> str:
-        """Tell a person which process died, how, and its last lines."""
+        """Describe which process ended, how, and its last lines."""
         if self.status < 0:
             how = f"was killed by {signal.Signals(-self.status).name}"
         else:
@@ -68,10 +68,10 @@ class _StopRequest:
 
 
 class _Child:
-    """One process, leader of a group of its own."""
+    """One process, the leader of its own process group."""
 
     def __init__(self, name: str, command: str, environment: Mapping[str, str]) -> None:
-        """Start it; call this from the main thread, to whose life it is tied."""
+        """Start it; call this from the main thread, because it ends together with that thread."""
         self.name = name
         self._kept: deque[str] = deque(maxlen=LAST_LINES)
         self._process = subprocess.Popen(  # noqa: S602  # the Procfile is a list of shell commands
@@ -84,18 +84,18 @@ class _Child:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            # Ctrl-C reaches the foreground group; each process has to be stopped once, by us.
+            # Ctrl-C reaches the foreground group, but only the supervisor may stop a process.
             start_new_session=True,
             preexec_fn=die_with_parent,  # noqa: PLW1509  # threads start when every child runs
         )
 
     @property
     def pid(self) -> int:
-        """Give the pid, which is its group's too."""
+        """Return the pid, which is also that of its group."""
         return self._process.pid
 
     def watch(self, events: SimpleQueue[_Line | _End | _StopRequest]) -> None:
-        """Report each line and at last the end; returns when the process has ended."""
+        """Report each line and then the end; return when the process has ended."""
         reader = threading.Thread(target=self._read, args=(events,), daemon=True)
         reader.start()
         status = self._process.wait()
@@ -103,7 +103,7 @@ class _Child:
         events.put(_End(self.name, status, tuple(self._kept)))
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal to the whole group, if any of it still runs."""
+        """Send a signal to the whole group, if any process of it still runs."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, number)
 
@@ -116,16 +116,16 @@ class _Child:
 
 
 def read_procfile(path: Path) -> dict[str, str]:
-    """Give the processes of a Procfile: name to shell command, in order."""
+    """Return the processes of a Procfile: name to shell command, in order."""
     return dict(PROCFILE_LINE.findall(path.read_text()))
 
 
 class Supervisor:
-    """A loop over one queue of events: lines, ends, requests to stop.
+    """A loop over one queue: output lines, ends of processes, requests to stop.
 
-    Everything runs until SIGTERM, SIGINT or the first end of a process; then all get SIGTERM, and
-    SIGKILL 30 s later, or `more_seconds` after that where requests may take longer than by default.
-    Nothing outlives it, also when it is itself killed (Linux).
+    All processes run until SIGTERM, SIGINT or the first end of one. Then all get SIGTERM, and
+    SIGKILL 30 s later, or `more_seconds` after that when requests may take longer than by default.
+    No process outlives the supervisor, even when it is killed (Linux).
     """
 
     def __init__(self, output: TextIO = sys.stdout, more_seconds: float = 0.0) -> None:
@@ -145,13 +145,13 @@ class Supervisor:
 
     def meanwhile(self, work: Callable[[], None]) -> None:
         """Run `work` in a thread once the processes are started."""
-        # Not sooner: a fork with threads running may inherit a held lock.
+        # Not earlier: a fork while threads run may inherit a locked lock.
         self._background.append(work)
 
     def run(self) -> int:
-        """Run everything until a stop or the first death; give the exit status."""
+        """Run everything until a stop or the first death; return the exit status."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            # Only a note: the loop acts on it, so no signal comes within a half-done step.
+            # The handler only adds it to the queue, so that no signal interrupts a step.
             signal.signal(
                 number, lambda got, _: self._events.put(_StopRequest(signal.Signals(got).name))
             )
@@ -197,7 +197,7 @@ class Supervisor:
         child = self._running.pop(end.name, None)
         if child is not None:
             self._output.system(f"{end.name} stopped (rc={end.status})")
-            child.send(signal.SIGKILL)  # what it started and left behind
+            child.send(signal.SIGKILL)  # processes that it started and left behind
         if self._kill_at is None:
             self.death = Death(end.name, end.status, end.last_lines)
             self._stop()
@@ -209,7 +209,7 @@ class Supervisor:
         self._send_to_all(signal.SIGTERM)
 
     def _kill(self) -> None:
-        self._kill_at = time.monotonic() + STOP_GRACE_SECONDS  # and again, if any is left by then
+        self._kill_at = time.monotonic() + STOP_GRACE_SECONDS  # and again, if any is left
         self._send_to_all(signal.SIGKILL)
 
     def _send_to_all(self, number: signal.Signals) -> None:

@@ -1,4 +1,4 @@
-"""The environment of the processes of one run: ports, the embedded store, the offline Stripe."""
+"""The environment of the processes of one run: ports, the embedded Valkey, the sandbox."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ DEFAULT_PORTS = {"PORT": "5001", "FLOWER_PORT": "5555"}
 SANDBOX_PORTS = {"SANDBOX_PORT": "12111", "RECEIVER_PORT": "5050"}
 LOOPBACK = "127.0.0.1"
 HIGHEST_PORT = 65535
-# Looks like Stripe's and opens nothing: the sandbox takes any test key.
+# It has the form of Stripe's keys and is valid nowhere: the sandbox accepts any test key.
 SANDBOX_KEY = "sk_test_offline_sandbox"
 
 
 @dataclass(frozen=True)
 class Port:
-    """A port this run will listen on, and the variable that moves it."""
+    """A port on which this run will listen, and the variable that changes it."""
 
     variable: str
     host: str
@@ -34,24 +34,24 @@ class Port:
 
 
 def with_defaults(given: Mapping[str, str], *, sandbox: bool) -> dict[str, str]:
-    """Give the environment with the ports and what suits a person at a terminal filled in."""
+    """Add the default ports and the settings for a person at a terminal to an environment."""
     defaults = DEFAULT_PORTS | (SANDBOX_PORTS if sandbox else {})
     defaults |= {"LOG_FORMAT": "text", "PYTHONUNBUFFERED": "1", "DATA_DIR": ".data"}
     return defaults | {name: value for name, value in given.items() if value}
 
 
 def owner_of_data(environment: Mapping[str, str], *, sandbox: bool) -> Owner:
-    """Say whose data this run keeps."""
+    """Return the owner of this run's data."""
     if sandbox:
         return "sandbox"
     return "live" if "_live_" in environment.get("STRIPE_SECRET_KEY", "") else "test"
 
 
 def for_sandbox(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """Give the environment in which Stripe is the offline sandbox and nothing else.
+    """Return the environment in which Stripe is the sandbox and nothing else.
 
-    Whatever Stripe key is configured is replaced, so that neither a real account is touched by
-    accident nor a payment simulated by one; a live key in the environment is refused outright.
+    A configured Stripe key is replaced, so that no real account is used by accident. A live key in
+    the environment is refused.
     """
     if "_live_" in environment.get("STRIPE_SECRET_KEY", ""):
         raise Refused(
@@ -71,14 +71,14 @@ def for_sandbox(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
     replaceable = {
         "EVENT_SERVICE_URL": f"http://{LOOPBACK}:{environment['RECEIVER_PORT']}",
         "EVENT_SERVICE_SECRET": kept["EVENT_SERVICE_SECRET"],
-        # Stripe's own limits, so that what is tried here meets them as it would there.
+        # Stripe's own limits, so that a program meets them here as it would there.
         "SANDBOX_RATE_LIMITS": "stripe",
     }
     return {**replaceable, **environment, **own}
 
 
 def port_problems(environment: Mapping[str, str], variables: list[str]) -> list[str]:
-    """List the variables that should be ports and are none, a line each."""
+    """List the variables whose value is no port, one line for each."""
     return [
         f"{variable} is not valid: {environment[variable]} is not a port (1 to {HIGHEST_PORT})"
         for variable in variables
@@ -91,7 +91,7 @@ def _is_port(value: str) -> bool:
 
 
 def listening_ports(environment: Mapping[str, str], variables: list[str]) -> list[Port]:
-    """Give the ports this run will listen on; `port_problems` has found nothing."""
+    """Return the ports on which this run will listen; `port_problems` must have found none."""
     return [
         Port(
             variable,
@@ -103,7 +103,7 @@ def listening_ports(environment: Mapping[str, str], variables: list[str]) -> lis
 
 
 def refuse_busy(ports: list[Port]) -> None:
-    """Raise `Refused`, naming each port that cannot be had and the variable that moves it."""
+    """Raise `Refused`, which names each port that is in use and the variable that changes it."""
     problems, seen = [], dict[int, str]()
     for port in ports:
         if port.number in seen:
@@ -123,8 +123,8 @@ def refuse_busy(ports: list[Port]) -> None:
 def write_run_file(path: Path, environment: Mapping[str, str]) -> None:
     """Write the settings and ports of this run, for the tools that are used beside it.
 
-    In the form of a `.env`: a shell, the demo and the command line can all read it. All of it, as
-    nobody knows which of it another window's shell has.
+    It has the form of a `.env`, which a shell, the demo and the command line can read. It has all
+    settings, because another window's shell may have any of them.
     """
     known = {name.upper() for name in Settings.model_fields} | {*DEFAULT_PORTS, *SANDBOX_PORTS}
     text = "".join(
@@ -138,7 +138,7 @@ def write_run_file(path: Path, environment: Mapping[str, str]) -> None:
 def _kept_secrets(path: Path) -> dict[str, str]:
     """Give the secrets of this data directory, made at the first run.
 
-    They stay, because events and notifications signed with them may still be on their way.
+    They are kept, because events and notifications signed with them may still wait.
     """
     try:
         kept = json.loads(path.read_text())
@@ -165,7 +165,7 @@ def _write_privately(path: Path, text: str) -> None:
 
 def _why_unavailable(port: Port) -> str | None:
     with socket.socket() as probe:
-        # As the servers do: a port whose last connections still time out is free.
+        # As the servers do: a port whose old connections are only waiting to time out is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((port.host, port.number))

@@ -1,4 +1,4 @@
-"""Tells a person when everything is up, where it is and what to try."""
+"""Print when everything runs, the addresses, and a command to try."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 READY_LIMIT_SECONDS = 60.0  # a cold start on a slow laptop takes about 15
-POLL_SECONDS = 0.2  # between two looks: fast for a person, nothing for a server
-ANSWER_LIMIT_SECONDS = 2.0  # for one look
+POLL_SECONDS = 0.2  # between two checks: fast for a person, no load for a server
+ANSWER_LIMIT_SECONDS = 2.0  # for one check
 RULE = "─" * 78
 
 
 @dataclass(frozen=True)
 class Place:
-    """Something a person can visit, and the address that tells whether it is up."""
+    """An address for a person, and the one that shows whether it answers."""
 
     name: str
     url: str
@@ -26,7 +26,7 @@ class Place:
 
 
 def places(environment: Mapping[str, str], names: list[str]) -> list[Place]:
-    """Give the places of the processes `names`, in the order a person wants them."""
+    """Return the addresses of the processes `names`, in the order of the output."""
 
     def at(variable: str) -> str:
         return f"http://127.0.0.1:{environment.get(variable)}"
@@ -43,7 +43,7 @@ def places(environment: Mapping[str, str], names: list[str]) -> list[Place]:
 
 
 def wait_until_ready(visited: list[Place]) -> list[Place]:
-    """Return when all answer, or after a minute; gives those that still do not."""
+    """Wait until all answer, or for a minute; return those that still do not."""
     give_up_at = time.monotonic() + READY_LIMIT_SECONDS
     silent = visited
     while True:
@@ -54,7 +54,7 @@ def wait_until_ready(visited: list[Place]) -> list[Place]:
 
 
 def announce(visited: list[Place], lines: list[str], say: Callable[[str], None]) -> None:
-    """Wait until all places answer, then say where everything is, followed by `lines`."""
+    """Wait until all addresses answer, then print them, followed by `lines`."""
     silent = wait_until_ready(visited)
     if silent:
         names = ", ".join(f"{place.name} ({place.url}{place.probe})" for place in silent)
@@ -65,7 +65,7 @@ def announce(visited: list[Place], lines: list[str], say: Callable[[str], None])
 
 
 def things_to_try(environment: Mapping[str, str], *, sandbox: bool) -> list[str]:
-    """Give the banner's last lines: which Stripe is used, and a command to try."""
+    """Return the last lines of the output: which Stripe is used, and a command to try."""
     api = f"http://127.0.0.1:{environment['PORT']}"
     key = environment.get("API_KEYS", "").split(",")[0].strip()
     if not sandbox:
@@ -90,7 +90,7 @@ def _answers(url: str) -> bool:
         with urllib.request.urlopen(url, timeout=ANSWER_LIMIT_SECONDS):  # noqa: S310  # our own http address
             return True
     except urllib.error.HTTPError as error:
-        # It is up; only "not ready yet" (503) and its like mean that it cannot serve.
+        # It answers; only a 503 ("not ready yet") and the like mean that it cannot serve.
         return error.code < HTTPStatus.INTERNAL_SERVER_ERROR
     except OSError:
         return False

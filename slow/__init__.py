@@ -1,1 +1,1 @@
-"""Slowness: `bin/slow`. Peers and clients that take their time, and what everybody else notices."""
+"""Slowness: `bin/slow`. Slow peers and clients, and their effect on all other callers."""

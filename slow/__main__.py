@@ -1,4 +1,4 @@
-"""`python -m slow [TROUBLE …]`: bring each trouble and print what the probes saw."""
+"""`python -m slow [TROUBLE …]`: cause each kind of slowness and print the probes' results."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from slow.troubles import TROUBLES
 
 
 def main(names: list[str]) -> None:
-    """Run the named troubles, or all."""
+    """Run the named kinds of slowness, or all."""
     chosen = [trouble for trouble in TROUBLES if not names or trouble.__name__ in names]
     sys.stdout.write("| while | health | webhook | payment | metrics |\n" + "| --- " * 5 + "|\n")
     for trouble in chosen:
-        # Each on a stage of its own: what the one before left behind is not its doing.
+        # Each on its own stage, so that none is affected by the one before.
         with staged() as (stage, redis):
             seen = probe(stage, redis, trouble)
         cells = " | ".join(str(one) for one in seen.values())

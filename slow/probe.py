@@ -1,4 +1,4 @@
-"""What an ordinary caller of each class notices: latency and failures, measured all the while."""
+"""The latency and failures of an ordinary caller of each class, measured continuously."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import requests
 
 from chaos.stage import WEBHOOK_SECRET
 
-# Nobody waits longer; a request that takes this long has failed.
+# Seconds after which a request counts as failed.
 PATIENCE_SECONDS = 30.0
 PAUSE_SECONDS = 0.05
 OK = 200
@@ -24,25 +24,25 @@ OK = 200
 
 @dataclass
 class Seen:
-    """What one probe saw: seconds of each request, and why those that failed did."""
+    """The results of one probe: the seconds of each request, and the reasons of failures."""
 
     seconds: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
     @property
     def p99(self) -> float:
-        """Give the 99th percentile of all answers, failures included, in seconds."""
+        """Return the 99th percentile of all answers, failures included, in seconds."""
         taken = sorted(self.seconds)
         return taken[int(len(taken) * 0.99)] if taken else PATIENCE_SECONDS
 
     def __str__(self) -> str:
-        """Show p99 in milliseconds, and failures of all."""
+        """Show p99 in milliseconds, and the number of failures."""
         failed = f", {len(self.failures)} of {len(self.seconds)} failed" if self.failures else ""
         return f"{self.p99 * 1000:.0f} ms{failed}"
 
 
 class Probes:
-    """Ask for health, send a webhook, pay and scrape, each again and again in a thread."""
+    """Reads health, sends a webhook, pays and scrapes, each repeatedly in a thread."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -99,9 +99,9 @@ class Probes:
 
 
 def status(ask: Callable[[], requests.Response]) -> int | str:
-    """Ask, as often as nobody listens, and give the status or what went wrong.
+    """Send a request, again while the connection is refused; return its status or its error.
 
-    A refused connection has failed nobody: the request was not sent. It costs time, which counts.
+    A refused connection is no failure, because the request was not sent; its time counts.
     """
     give_up_at = time.monotonic() + PATIENCE_SECONDS
     while True:
@@ -114,7 +114,7 @@ def status(ask: Callable[[], requests.Response]) -> int | str:
 
 
 def pay(url: str, description: str) -> requests.Response:
-    """Take a payment."""
+    """Make a payment."""
     body = {
         "amount": 1000,
         "currency": "sgd",
@@ -125,7 +125,7 @@ def pay(url: str, description: str) -> requests.Response:
 
 
 def event() -> dict[str, object]:
-    """Give an event that nobody has seen."""
+    """Build a new event."""
     mark = secrets.token_hex(8)
     return {
         "id": f"evt_{mark}",

@@ -1,4 +1,4 @@
-"""A TCP relay between the service and a peer: it can hold answers back, or let them drip."""
+"""A TCP relay between the service and a peer, which can delay answers or send them byte by byte."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import time
 from dataclasses import dataclass, field
 
 CHUNK = 65_536
-# Seconds between two bytes of an answer that drips: shorter than any limit of a single read.
+# Seconds between two bytes of a slow answer: shorter than any limit of a single read.
 DRIP_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
 class Manner:
-    """How an answer passes: after a delay, and in one piece or byte by byte."""
+    """How an answer is passed on: after a delay, in one piece or byte by byte."""
 
     delay_seconds: float = 0.0
     drips: bool = False
@@ -23,9 +23,9 @@ class Manner:
 
 @dataclass
 class Relay:
-    """Listen on a port and pass everything to another.
+    """Listens on a port and passes everything to another port.
 
-    `marked` chooses the manner of the answer by a text in the request, `manner` of all others.
+    `marked` sets the manner of answers by a text in the request, `manner` that of all others.
     """
 
     port: int
@@ -53,7 +53,7 @@ class Relay:
 
 
 class _Pair:
-    """One connection and its counterpart."""
+    """A connection and its counterpart."""
 
     def __init__(self, relay: Relay, client: socket.socket) -> None:
         self._relay = relay
@@ -64,7 +64,7 @@ class _Pair:
         self._manner = relay.manner
 
     def start(self) -> None:
-        """Pass both ways."""
+        """Pass bytes in both directions."""
         threading.Thread(target=self._ask, daemon=True).start()
         threading.Thread(target=self._answer, daemon=True).start()
 

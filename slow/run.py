@@ -1,4 +1,4 @@
-"""Stage the service between relays, bring one trouble after the other, and probe all the while."""
+"""Run the service between relays, cause each kind of slowness in turn, and probe meanwhile."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Trouble = Callable[[Stage, Relay], AbstractContextManager[Act | None]]
 
 @contextmanager
 def staged(**settings: str) -> Iterator[tuple[Stage, Relay]]:
-    """Run API, store and Stripe with the default settings, a relay before each of the latter."""
+    """Run API, Redis and the sandbox with default settings, a relay before the last two."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     redis_port, stripe_port = free_ports(2)
@@ -42,7 +42,7 @@ def staged(**settings: str) -> Iterator[tuple[Stage, Relay]]:
 def probe(
     stage: Stage, redis: Relay, trouble: Trouble, seconds: float = PROBE_SECONDS
 ) -> dict[str, Seen]:
-    """Bring a trouble and give what each probe saw while it lasted."""
+    """Cause one kind of slowness; return each probe's results during it."""
     with trouble(stage, redis) as act, Probes(stage.api) as probes:
         (act or time.sleep)(seconds)
     return probes.seen

@@ -1,4 +1,4 @@
-"""The troubles: each a context in which somebody is slow. All on loopback, all bounded."""
+"""The kinds of slowness: each is a context in which a peer or a client is slow; all on loopback."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from chaos.stage import Stage, wait_until
 from slow.probe import OK, PATIENCE_SECONDS, pay, status
 from slow.relay import Manner, Relay
 
-# What a trouble does in the main thread, for so many seconds, while the probes go on.
+# The work of a kind of slowness in the main thread, for this many seconds, during the probes.
 Act = Callable[[float], None]
 MANY, HUNDREDS, PAYERS, SPENDERS = 2_000, 200, 64, 4
 STRIPE_SECONDS = 8.0
 REDIS_FROZEN_SECONDS = 20.0
 BUYERS, LEISURE_SECONDS, SIGNALS = 8, 2.0, 2
 SLOW, DRIP, LEISURELY = "slowly, please", "drop by drop", "at leisure"
-# As it stands in the form that the SDK sends.
+# As in the form that the SDK sends.
 MARKS = {
     b"slowly": Manner(delay_seconds=STRIPE_SECONDS),
     b"drop+by": Manner(drips=True),
@@ -47,27 +47,27 @@ HTTP2 = (
 
 @contextmanager
 def quiet(_: Stage, __: Relay) -> Iterator[None]:
-    """Change nothing: what the machine gives."""
+    """Do nothing, for comparison."""
     yield
 
 
 @contextmanager
 def stripe_slow(stage: Stage, _: Relay) -> Iterator[None]:
-    """Have 64 payments wait for a Stripe that answers after 8 s, again and again."""
+    """Make 64 payments at a time wait for a Stripe that answers after 8 s."""
     with crowd(PAYERS, lambda: pay(stage.api, SLOW)):
         yield
 
 
 @contextmanager
 def stripe_drips(stage: Stage, _: Relay) -> Iterator[None]:
-    """Have 64 payments wait for a Stripe that sends a byte every 3 s, again and again."""
+    """Make 64 payments at a time wait for a Stripe that sends a byte every 3 s."""
     with crowd(PAYERS, lambda: pay(stage.api, DRIP)):
         yield
 
 
 @contextmanager
 def silent_sockets(stage: Stage, _: Relay) -> Iterator[None]:
-    """Open 2,000 connections and say nothing."""
+    """Open 2,000 connections and send nothing."""
     with held(stage, MANY, b""):
         yield
 
@@ -102,14 +102,14 @@ def http2_prefaces(stage: Stage, _: Relay) -> Iterator[None]:
 
 @contextmanager
 def idle_keep_alive(stage: Stage, _: Relay) -> Iterator[None]:
-    """Ask once on each of 2,000 connections and keep them."""
+    """Send one request on each of 2,000 connections and keep them open."""
     with held(stage, MANY, b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"):
         yield
 
 
 @contextmanager
 def redis_frozen(stage: Stage, _: Relay) -> Iterator[None]:
-    """Stop Redis, as a disk or a machine that hangs does."""
+    """Freeze Redis, as a hanging disk or machine does."""
     stage.services["valkey"].send(signal.SIGSTOP)
     thaw = threading.Timer(REDIS_FROZEN_SECONDS, stage.services["valkey"].send, (signal.SIGCONT,))
     thaw.start()
@@ -122,7 +122,7 @@ def redis_frozen(stage: Stage, _: Relay) -> Iterator[None]:
 
 @contextmanager
 def redis_slow(_: Stage, redis: Relay) -> Iterator[None]:
-    """Have Redis answer after a second."""
+    """Make Redis answer after a second."""
     before, redis.manner = redis.manner, Manner(delay_seconds=1.0)
     try:
         yield
@@ -132,7 +132,7 @@ def redis_slow(_: Stage, redis: Relay) -> Iterator[None]:
 
 @contextmanager
 def costly_texts(stage: Stage, _: Relay) -> Iterator[None]:
-    """Send what costs much to look at: long texts, headers, and thousands of fields."""
+    """Send requests that are expensive to check: long texts, headers, thousands of fields."""
     kinds = costly_requests(stage.api)
     turns = itertools.cycle(kinds)
     with crowd(SPENDERS, lambda: next(turns)()):  # noqa: PLW0108  # another one each time
@@ -141,7 +141,7 @@ def costly_texts(stage: Stage, _: Relay) -> Iterator[None]:
 
 @contextmanager
 def process_stopped(stage: Stage, _: Relay) -> Iterator[None]:
-    """Stop one of the API's processes, as a debugger or a bug does."""
+    """Freeze one of the API's processes, as a debugger or a defect does."""
     family = psutil.Process(stage.services["api"].pid).children(recursive=True)
     serving = [one for one in family if not one.children()]
     serving[-1].suspend()
@@ -153,17 +153,17 @@ def process_stopped(stage: Stage, _: Relay) -> Iterator[None]:
 
 
 def hung_up(stage: Stage, _: Relay) -> AbstractContextManager[Act]:
-    """Have the API replace its processes again and again, with payments in hand."""
+    """Make the API replace its processes repeatedly, with payments in progress."""
     return _signalled(stage, signal.SIGHUP)
 
 
 def terminated(stage: Stage, _: Relay) -> AbstractContextManager[Act]:
-    """Stop the API and start it anew, with payments in hand."""
+    """Stop the API and start it again, with payments in progress."""
     return _signalled(stage, signal.SIGTERM)
 
 
 def terminal_closed(stage: Stage, _: Relay) -> AbstractContextManager[Act]:
-    """Stop the API as a closed terminal does, by both signals, and start it anew."""
+    """Stop the API by both signals, as a closed terminal does, and start it again."""
     return _signalled(stage, signal.SIGHUP, signal.SIGTERM)
 
 
@@ -193,7 +193,7 @@ def _start_anew(stage: Stage) -> None:
 
 @contextmanager
 def held(stage: Stage, count: int, first: bytes) -> Iterator[None]:
-    """Hold so many connections, on each of which something was sent."""
+    """Keep this many connections open, on each of which something was sent."""
     where = urlsplit(stage.api)
     with ExitStack() as stack:
         for _ in range(count):
@@ -206,7 +206,7 @@ def held(stage: Stage, count: int, first: bytes) -> Iterator[None]:
 
 @contextmanager
 def crowd(count: int, act: Callable[[], object], *, over_seconds: float = 0) -> Iterator[None]:
-    """Have so many act at a time, again and again; they begin together, or spread over a time."""
+    """Run this many threads that act repeatedly; they begin together, or spread over a time."""
     end = threading.Event()
 
     def go_on(number: int) -> None:
@@ -230,7 +230,7 @@ def crowd(count: int, act: Callable[[], object], *, over_seconds: float = 0) -> 
 
 
 def costly_requests(url: str) -> list[Callable[[], requests.Response]]:
-    """Give requests that cost more than they look."""
+    """Build requests that are more expensive than they look."""
     accents = ('{"description": "a' + "\u0315\u0300" * 40_000 + '"}').encode()
     fields = ("{" + ",".join(f'"m{number}":1' for number in range(105_000)) + "}").encode()
     plain = {"Content-Type": "application/json"}

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Receive the billing service's notifications: verify, keep, answer, then apply in order.
+"""Receive the billing service's notifications: verify, store, answer, then apply in order.
 
 EVENT_SERVICE_SECRET=whsec_… python3 receiver.py     (PORT 5000, JOURNAL notifications.jsonl)
 
-Needs Python 3.11 and no package. The journal stands for a table of yours whose key is the id.
+Needs Python 3.11 and no package. The journal stands for a table of your database, keyed by the id.
 docs/receiver.md explains each step.
 """
 
@@ -24,11 +24,11 @@ from typing import Any
 
 Json = dict[str, Any]
 PATH = "/api/billing/notifications"
-# Older than this, or further ahead, a signature is refused: Standard Webhooks' own figure.
+# Seconds: an older signature, or one further in the future, is refused (Standard Webhooks).
 TOLERANCE_SECONDS = 300
-# The longest notification has about 20 kB; 50 metadata values make most of it.
+# The longest notification has about 20 kB, mostly 50 metadata values.
 MOST_BODY_BYTES = 1_048_576
-# What is about one thing, and is to be taken in order; all other types stand for themselves.
+# Types about the same object, which are applied in order; all other types are independent.
 OBJECTS = {
     "payment.settled": ("charge_id",),
     "payment.fraud_warning": ("fraud_warning_id",),
@@ -41,14 +41,14 @@ OBJECTS = {
     "dispute": ("dispute_id",),
     "checkout": ("checkout_session_id",),
 }
-# Books of their own beside the object's state: money that moved, and the fee.
+# States besides that of the object: money that moved, and the fee.
 BOOKS = {
     "payment.settled": "fee",
     "dispute.funds_withdrawn": "funds",
     "dispute.funds_reinstated": "funds",
 }
 
-# An end is never left again for a lower one, whatever the times say. 0 for all other types.
+# A state is never replaced by one with a lower number, whatever the times; 0 for all other types.
 ENDS = {
     "payment.canceled": 1,
     "payment.succeeded": 2,
@@ -59,7 +59,7 @@ ENDS = {
     "checkout.payment_succeeded": 1,
     "checkout.payment_failed": 1,
 }
-# Of one second, which Stripe's times cannot tell apart, the later in this list is the later.
+# In one second, where Stripe's times are equal, the type that is later in this list counts.
 COURSE = (
     "payment.requires_action",
     "payment.processing",
@@ -85,7 +85,7 @@ class Refused(Exception):
 
 
 def verify(headers: dict[str, str], body: bytes, secrets: list[bytes], now: float) -> str:
-    """Give the id of a truly signed notification. Raises `Refused`."""
+    """Return the id of a notification with a valid signature. Raises `Refused`."""
     try:
         identity, sent_at = headers["webhook-id"], headers["webhook-timestamp"]
         signatures = headers["webhook-signature"].split()
@@ -104,7 +104,7 @@ def verify(headers: dict[str, str], body: bytes, secrets: list[bytes], now: floa
 
 
 def parse(body: bytes, identity: str) -> Json:
-    """Give the notification with this id. Raises `Refused` for a body that is none."""
+    """Return the notification with this id. Raises `Refused` for an invalid body."""
     try:
         notification: Json = json.loads(body)
         whole = [notification[name] for name in ("id", "type", "timestamp", "sequence", "data")]
@@ -116,21 +116,21 @@ def parse(body: bytes, identity: str) -> Json:
 
 
 class Inbox:
-    """What was received, each id once, and the state that follows from it."""
+    """The received notifications, each id once, and the states that follow from them."""
 
     def __init__(self, journal: Path) -> None:
         self._lock = threading.Lock()
         self._received: set[str] = set()
         self.state: dict[str, Json] = {}
         text = journal.read_text() if journal.exists() else ""
-        whole = text[: text.rfind("\n") + 1]  # a crash may have cut the last line: it was not kept
+        whole = text[: text.rfind("\n") + 1]  # a crash may have cut the last line
         journal.write_text(whole)
         for line in whole.splitlines():
             self._take(json.loads(line))
         self._file = journal.open("a")
 
     def add(self, notification: Json) -> None:
-        """Keep a notification on disk, unless it was kept before, and apply it."""
+        """Store a notification on disk and apply it, unless it was stored before."""
         with self._lock:
             if notification["id"] in self._received:
                 return
@@ -145,7 +145,7 @@ class Inbox:
 
 
 def apply(state: dict[str, Json], notification: Json) -> None:
-    """Let a notification change the state of its object, unless a later one already has."""
+    """Set the state of the notification's object, unless a later notification has set it."""
     kind, data = notification["type"], notification["data"]
     fields = OBJECTS.get(kind) or OBJECTS.get(kind.partition(".")[0], ())
     subject = next((data[name] for name in fields if data.get(name)), None)
@@ -163,12 +163,12 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"  # the service sends the next notification on it
     timeout = 60
-    wbufsize = 65_536  # head and body leave together: apart, the second waits 40 ms for the first
+    wbufsize = 65_536  # head and body are sent together: otherwise the body waits 40 ms
     inbox: Inbox
     secrets: list[bytes]
 
     def do_POST(self) -> None:
-        """Take a notification."""
+        """Receive a notification."""
         try:
             self._take()
         except Refused as refusal:
