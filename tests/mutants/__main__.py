@@ -22,8 +22,9 @@ REST = [
     *(
         f"tests/integration/test_{name}.py"
         for name in (
-            "work runner breaker dead_letters idempotency_key unknown_outcomes refund_life "
-            "refund_balance webhook payment event_types reconcile ops metrics convergence"
+            "work_kept work runner breaker dead_letters idempotency_key unknown_outcomes "
+            "refund_life refund_balance webhook payment event_types reconcile ops metrics "
+            "convergence"
         ).split()
     ),
 ]
