@@ -26,7 +26,7 @@ from local.surroundings import (
     write_run_file,
 )
 from local.welcome import announce, places, things_to_try
-from shared.env_file import ENV_FILE_VARIABLE, env_file_variables
+from shared.env_file import ENV_FILE_VARIABLE, NO_FILE, EnvFile, read_env_file
 from shared.errors import Misconfigured
 from shared.processes import own_environment
 from shared.settings import Settings, load_settings, misspelled
@@ -82,10 +82,11 @@ def run(*, sandbox: bool) -> int:
 def _run(*, sandbox: bool) -> int:
     if sandbox:
         _require_sandbox_packages()
-    given = dict(os.environ) if sandbox else {**env_file_variables(), **os.environ}
-    environment = with_defaults(given, sandbox=sandbox)
+    # The file belongs to an account: a run on the sandbox must not read it.
+    file = NO_FILE if sandbox else read_env_file()
+    environment = with_defaults({**file.variables, **os.environ}, sandbox=sandbox)
     if not sandbox:
-        _check_settings(environment, sandbox=False)
+        _check_settings(environment, file, sandbox=False)
         environment["STRIPE_MODE"] = owner_of_data(environment, sandbox=False)
     with ExitStack() as stack:
         data = DataDir(Path(environment["DATA_DIR"]))
@@ -93,7 +94,7 @@ def _run(*, sandbox: bool) -> int:
         folder = data.folder_of(owner_of_data(environment, sandbox=sandbox))
         if sandbox:
             environment = for_sandbox(environment, folder)
-            _check_settings(environment, sandbox=True)
+            _check_settings(environment, file, sandbox=True)
         commands = _commands(environment, sandbox=sandbox)
         refuse_busy(listening_ports(environment, _port_variables(commands)))
         valkey = None
@@ -143,14 +144,12 @@ def _keep_notice(valkey: EmbeddedValkey) -> None:
     store.redis.close()
 
 
-def _check_settings(environment: dict[str, str], *, sandbox: bool) -> None:
+def _check_settings(environment: dict[str, str], file: EnvFile, *, sandbox: bool) -> None:
     """Raise `Misconfigured` with all problems: settings, the `.env` file, ports."""
     os.environ.update(environment)
-    if sandbox:
-        os.environ[ENV_FILE_VARIABLE] = ""  # it belongs to an account and must not be read
     wrong = port_problems(environment, _port_variables(_commands(environment, sandbox=sandbox)))
     try:
-        load_settings()
+        load_settings(env_file=file)
     except Misconfigured as error:
         wrong = [line for line in wrong if line.split()[0] not in error.detail]
         wrong += error.detail.splitlines()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -13,34 +16,56 @@ ENV_FILE = ".env"
 # Names another file; when it is empty, no file is read. `python app.py` reads the file once and
 # sets this for the processes that it starts.
 ENV_FILE_VARIABLE = "BILLING_ENV_FILE"
-# The library's warnings of broken lines; `env_file_problems` reports them once, with all others.
+# The library's warnings of broken lines; `EnvFile.problems` has them once, with all others.
 logging.getLogger("dotenv").addHandler(logging.NullHandler())
 
 
-def env_file_variables(path: str = ENV_FILE) -> dict[str, str]:
-    """Give the variables of a `.env` file; empty when there is none, or it cannot be read."""
-    text, _ = _text_of(path)
-    values = dotenv_values(stream=io.StringIO(text))
-    return {name: value for name, value in values.items() if value is not None}
+@dataclass(frozen=True)
+class EnvFile:
+    """The content of a `.env` file: its variables, and its problems, one line each.
 
-
-def readable(path: str) -> str | None:
-    """Return the path if the file is readable text or does not exist; None otherwise."""
-    _, problems = _text_of(path)
-    return None if problems else path
-
-
-def env_file_problems(path: str = ENV_FILE) -> list[str]:
-    """List the problems of the file, one line each, without its text, which may be a secret.
-
-    Each line begins with the path, as a problem of a setting begins with its name.
+    A problem begins with the path, as a problem of a setting begins with its name, and does not
+    contain the file's text, which may be a secret.
     """
+
+    variables: Mapping[str, str]
+    problems: tuple[str, ...]
+
+    def below(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """Give the variables that the environment does not set, by their names in lower case.
+
+        The case of a name does not matter, and an empty variable counts as not set.
+        """
+        taken = {name.lower() for name, value in environment.items() if value}
+        own = {name.lower(): value for name, value in self.variables.items() if value}
+        return {name: value for name, value in own.items() if name not in taken}
+
+
+NO_FILE = EnvFile({}, ())
+
+
+def given_file(file: str | EnvFile | None) -> EnvFile:
+    """Give a file that was read already, or read it; BILLING_ENV_FILE names another one.
+
+    None, and an empty BILLING_ENV_FILE, stand for no file.
+    """
+    if isinstance(file, EnvFile):
+        return file
+    path = file and os.environ.get(ENV_FILE_VARIABLE, file)
+    return read_env_file(path) if path else NO_FILE
+
+
+def read_env_file(path: str = ENV_FILE) -> EnvFile:
+    """Read a `.env` file once; it is empty when there is none, or it cannot be read."""
     text, problems = _text_of(path)
-    return problems + [
+    values = dotenv_values(stream=io.StringIO(text))
+    variables = {name: value for name, value in values.items() if value is not None}
+    broken = [
         f"{path} line {binding.original.line} cannot be read: {_fault(binding)}"
         for binding in parse_stream(io.StringIO(text))
         if _is_broken(binding)
     ]
+    return EnvFile(variables, (*problems, *broken))
 
 
 def _text_of(path: str) -> tuple[str, list[str]]:

@@ -23,10 +23,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from shared.bearer_keys import CallerLimits, unknown_callers
 from shared.env_file import (
     ENV_FILE,
-    ENV_FILE_VARIABLE,
-    env_file_problems,
-    env_file_variables,
-    readable,
+    EnvFile,
+    given_file,
 )
 from shared.errors import Misconfigured
 from shared.keys import INSTALLATION
@@ -381,7 +379,7 @@ class Settings(BaseSettings):
         return self.event_service_url + self.event_service_path
 
 
-def load_settings(*processes: Process, env_file: str | None = ENV_FILE) -> Settings:
+def load_settings(*processes: Process, env_file: str | EnvFile | None = ENV_FILE) -> Settings:
     """Read the environment over `.env` and return the settings, or report every problem at once.
 
     With `processes`, only the settings of these are read and needed: the secrets of others are
@@ -390,13 +388,11 @@ def load_settings(*processes: Process, env_file: str | None = ENV_FILE) -> Setti
     """
     own = given_to(processes or PROCESSES)
     withheld = {name.lower() for name in GUARDED - own} & set(Settings.model_fields)
-    if env_file is not None:
-        env_file = os.environ.get(ENV_FILE_VARIABLE, env_file) or None
-    settings, problems = _read(env_file, {name: _NOTHING[name] for name in withheld})
+    file = given_file(env_file)
+    settings, problems = _read(file, {name: _NOTHING[name] for name in withheld})
     not_judged = {problem.split()[0] for problem in problems} | (GUARDED - own)
     problems += [line for line in _unsafe(settings) if line.split()[0] not in not_judged]
-    if env_file is not None:
-        problems += env_file_problems(env_file) + misspelled(env_file_variables(env_file))
+    problems += [*file.problems, *misspelled(file.variables)]
     if problems:
         # Alone, a name in the shell is no reason to refuse; here it may be the one that is missing.
         problems += misspelled(os.environ)
@@ -409,21 +405,23 @@ def load_worker_settings(env_file: str | None = ENV_FILE) -> Settings:
 
     Raises `Misconfigured` as `load_settings` does.
     """
-    nothing, _ = _read(env_file, _NOTHING)
-    return load_settings(*roles_of(nothing.worker_queues), env_file=env_file)
+    file = given_file(env_file)
+    nothing, _ = _read(file, _NOTHING)
+    return load_settings(*roles_of(nothing.worker_queues), env_file=file)
 
 
-def _read(env_file: str | None, withheld: Mapping[str, Any]) -> tuple[Settings, list[str]]:
+def _read(file: EnvFile, withheld: Mapping[str, Any]) -> tuple[Settings, list[str]]:
     """Read all; what is not valid is a problem and left empty, so that the rest can be judged."""
-    env_file = readable(env_file) if env_file else None
+    fields = Settings.model_fields
+    below = file.below(os.environ)
+    given: dict[str, Any] = {name: below[name] for name in below.keys() & fields} | dict(withheld)
     try:
-        return Settings(_env_file=env_file, **withheld), []
+        return Settings(_env_file=None, **given), []
     except ValidationError as error:
-        fields = Settings.model_fields
         wrong = {str(item["loc"][0]).lower() for item in error.errors()}
         empty = {name: _NOTHING.get(name, fields[name].default) for name in wrong}
         problems = [in_words(item, fields) for item in error.errors()]
-        return Settings(_env_file=env_file, **{**withheld, **empty}), problems
+        return Settings(_env_file=None, **given | empty), problems
 
 
 def misspelled(variables: Iterable[str]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pydantic import SecretStr, ValidationError
 
@@ -272,3 +274,35 @@ def test_a_process_without_the_key_is_told_the_mode(monkeypatch) -> None:
     assert load_for(monkeypatch, "upkeep", STRIPE_MODE="live").livemode
     with pytest.raises(Misconfigured, match="STRIPE_MODE is not valid"):
         load(monkeypatch, STRIPE_MODE="live")
+
+
+def loaded_from(tmp_path: Path, text: str) -> Settings:
+    file = tmp_path / ".env"
+    file.write_text(text, "utf-8")
+    return load_settings(env_file=str(file))
+
+
+def test_the_environment_counts_before_the_file_unless_it_is_empty(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("LOG_LEVEL", "WARNING")
+    monkeypatch.setenv("WORKER_CONCURRENCY", "")
+    given = GOOD | {"LOG_LEVEL": "ERROR", "WORKER_CONCURRENCY": "3", "API_THREADS": ""}
+    read = loaded_from(tmp_path, "\n".join(f"{name}={value}" for name, value in given.items()))
+    usual = Settings.model_fields["api_threads"].default
+    assert (read.log_level, read.worker_concurrency, read.api_threads) == ("WARNING", 3, usual)
+
+
+def test_the_first_line_of_a_file_with_a_byte_order_mark_counts(tmp_path) -> None:
+    lines = [f"{name}={value}" for name, value in GOOD.items()]
+    read = loaded_from(tmp_path, "\ufeff" + "\n".join(lines))
+    assert read.stripe_secret_key.get_secret_value() == GOOD["STRIPE_SECRET_KEY"]
+
+
+def test_a_start_reads_the_file_once(monkeypatch, tmp_path) -> None:
+    reads: list[Path] = []
+    read_text = Path.read_text
+    monkeypatch.setattr(
+        Path, "read_text", lambda self, *how: [reads.append(self), read_text(self, *how)][1]
+    )
+    (tmp_path / ".env").write_text("\n".join(f"{name}={value}" for name, value in GOOD.items()))
+    load_worker_settings(env_file=str(tmp_path / ".env"))
+    assert reads == [tmp_path / ".env"]
