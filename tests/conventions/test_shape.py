@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tokenize
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,8 @@ def test_make_targets_are_explained_and_call_scripts():
         assert re.search(rf"^{target}:.*## \w", makefile, re.MULTILINE), target
     for script in re.findall(r"^\t@(bin/[\w-]+)", makefile, re.MULTILINE):
         assert (ROOT / script).is_file(), script
+
+
+def test_every_folder_but_the_tests_is_type_checked() -> None:
+    folders = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]["files"]
+    assert {name.parts[0] for name in python_files()} - {"tests"} == set(folders)
