@@ -1,4 +1,4 @@
-// The house's limits, for the page's modules.
+// The project's limits for the modules of the page.
 
 import js from "@eslint/js";
 import globals from "globals";

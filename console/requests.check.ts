@@ -1,5 +1,5 @@
-// The README's smallest requests, held against the types that a client generates from the contract:
-// what may be left out must not be demanded.
+// Check the README's smallest requests against the types that a client generates from the contract:
+// fields that are optional in the API must be optional there.
 
 import type { components, operations } from "./api.generated";
 

@@ -1,5 +1,5 @@
-// What the page's modules hand to one another. What `/ops` answers is generated from the contract
-// (docs/api/openapi.json), so that a field that is renamed there is an error here.
+// The types that the page's modules share. Those of the answers of `/ops` are generated from
+// docs/api/openapi.json, so that a field that is renamed there is an error here.
 
 import type { components } from "./api.generated";
 
@@ -57,7 +57,7 @@ export interface Place {
     query: Query;
 }
 
-/** What a view gives to the stage; `load` is asked again and again, `draw` shows what it gave. */
+/** A view for the stage: `load` is called repeatedly, and `draw` shows its result. */
 export interface View<Data = any> {
     title: string;
     actions?: Child;
@@ -69,7 +69,7 @@ export interface View<Data = any> {
     missing?: (error: any) => Child;
 }
 
-/** Who hears how the connection stands. */
+/** Callbacks for the state of the connection. */
 export interface Notice {
     reached: (stand: Stand | null) => void;
     away: (error: any, isShowing: boolean) => void;
@@ -81,30 +81,30 @@ export interface BatchTerms {
     event_id: string;
     reason: string;
     percent?: string;
-    /** In the smallest unit of `expected_currency`, as a fee that is a number. */
+    /** In the smallest unit of `expected_currency`, as is a `keep_fee` that is a number. */
     amount?: number;
     keep_fee?: string | number;
     expected_currency?: string;
 }
 
-/** Who decides, and why: both go into the audit. */
-export interface Said {
+/** The name and the reason of the operator who decides, for the audit. */
+export interface Signature {
     by: string;
     reason: string;
 }
 
-/** Asks the service for a list. */
+/** Loads a list from the service. */
 export type Load<Row> = (
     asked: Asked,
     signal?: AbortSignal,
 ) => Promise<{ data: Row[]; complete: boolean }>;
 
-/** What is known of a payment, a refund, a dispute …, as `shared/facts.py` keeps it. */
+/** The state of a payment, a refund, a dispute …, as `shared/facts.py` stores it. */
 export interface Subject {
     family: string;
     status: string;
     snapshot: Record<string, any>;
 }
 
-/** An entry of a timeline or of an item's attempts, as it is kept. */
+/** An entry of a timeline or of an item's attempts, as it is stored. */
 export type Entry = Record<string, any> & { at: string };

@@ -102,7 +102,7 @@ const RULES = [
 ];
 
 /**
- * Give the runbook's advice on a dead letter, or null where it has none.
+ * Return the runbook's advice on a dead letter, or null if it has none.
  * @param {string} kind
  * @param {string | null | undefined} error
  */
@@ -111,14 +111,14 @@ export function adviceOn(kind, error) {
   return rule ? { means: rule.means, act: rule.instead ?? rule.act } : null;
 }
 
-// After these names the next words belong to the cause: the defect, or the event service's status.
+// After these names the next part belongs to the cause, too: the exception, or the HTTP status.
 const SAYS_MORE = new Set(["defect", "status"]);
 
 /**
- * Name the cause of a death: its error without what differs from one item to the next.
+ * Name the cause of a dead letter: its error without the parts that differ between items.
  * @param {string | null | undefined} error
  */
 export function causeOf(error) {
-  const parts = (error ?? "no error was kept").split(": ");
+  const parts = (error ?? "no error recorded").split(": ");
   return parts.slice(0, SAYS_MORE.has(parts[0]) ? 2 : 1).join(": ");
 }

@@ -1,18 +1,18 @@
-// What can be done about a batch of refunds: stop it, go on, try again, take its report away.
+// The actions on a batch of refunds: pause, resume, cancel, retry, and export its report.
 
 import { csv, save } from "./csv.js";
-import { ask, explained, toast } from "./dialogs.js";
+import { ask, explain, toast } from "./dialogs.js";
 import { button, h, icon } from "./dom.js";
 import { counted } from "./format.js";
 import * as ops from "./ops.js";
 
 /** @import { Batch, BatchMember } from "../types" */
 
-// Members of one answer, for the report.
+// Members in one answer of the service.
 const MOST_AT_ONCE = 1_000;
 
 /**
- * Offer what can be done about a batch as it stands.
+ * Build the buttons for the actions that the batch's state allows.
  * @param {Batch} known
  * @param {() => void} refresh
  */
@@ -29,7 +29,7 @@ export function actions(known, refresh) {
 }
 
 /**
- * Offer to refund what was not, though it could be.
+ * Build the buttons that refund failed and late members.
  * @param {Batch} known
  * @param {() => void} refresh
  */
@@ -37,7 +37,7 @@ function moreOf(known, refresh) {
   const { failed = 0, late = 0 } = known.counts;
   return [
     failed > 0 && button({}, () => confirmRetry(known, refresh), "Retry failed"),
-    late > 0 && button({}, () => confirmLate(known, refresh), "Refund late ones"),
+    late > 0 && button({}, () => confirmLate(known, refresh), "Refund late payments"),
   ];
 }
 
@@ -49,9 +49,9 @@ function moreOf(known, refresh) {
 async function turn(known, what, refresh) {
   try {
     await ops.turnBatch(known.batch_id, what);
-    toast(what === "pause" ? "No more refunds are begun." : "The batch goes on.");
+    toast(what === "pause" ? "The batch is paused." : "The batch was resumed.");
   } catch (error) {
-    toast(explained(error));
+    toast(explain(error));
   }
   refresh();
 }
@@ -66,8 +66,12 @@ function confirmCancel(known, refresh) {
     title: "Cancel this batch?",
     body: [
       h("p", {}, h("code", {}, known.batch_id)),
-      h("p", {}, `What was begun comes to its end; ${counted(left, "payment")} stay as they are.`),
-      h("p", {}, "A canceled batch cannot go on. The rest can be refunded by a new one."),
+      h(
+        "p",
+        {},
+        `Refunds that have begun are completed; ${counted(left, "payment")} stay unrefunded.`,
+      ),
+      h("p", {}, "You cannot resume a canceled batch. A new one can refund the rest."),
     ],
     signed: false,
     confirm: "Cancel the batch",
@@ -86,13 +90,13 @@ function confirmCancel(known, refresh) {
 function confirmRetry(known, refresh) {
   ask({
     title: `Retry ${counted(known.counts.failed, "failed refund")}?`,
-    body: h("p", {}, "Nothing that was refunded meanwhile is refunded twice."),
+    body: h("p", {}, "A payment that was refunded meanwhile is not refunded again."),
     signed: false,
     confirm: "Retry",
     act: async () => {
       await ops.turnBatch(known.batch_id, "retry");
       refresh();
-      return "They are tried once more.";
+      return "The failed refunds are tried once more.";
     },
   });
 }
@@ -104,19 +108,19 @@ function confirmRetry(known, refresh) {
 function confirmLate(known, refresh) {
   ask({
     title: `Refund ${counted(known.counts.late ?? 0, "late payment")}?`,
-    body: h("p", {}, "They came for the event after the batch was started."),
+    body: h("p", {}, "They were paid for this event after the batch had started."),
     signed: false,
     confirm: "Refund them",
     act: async () => {
       await ops.turnBatch(known.batch_id, "retry", ["late"]);
       refresh();
-      return "They are refunded, too.";
+      return "The late payments will be refunded.";
     },
   });
 }
 
 /**
- * Give every member of the batch as a file, whatever is shown.
+ * Save every member of the batch as a file, whatever the page shows.
  * @param {Batch} known
  */
 async function report({ batch_id }) {
@@ -134,6 +138,6 @@ async function report({ batch_id }) {
     save(`${batch_id}.csv`, csv(rows));
     toast(`${counted(rows.length, "payment")} exported`);
   } catch (error) {
-    toast(explained(error));
+    toast(explain(error));
   }
 }

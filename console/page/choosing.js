@@ -1,4 +1,4 @@
-// The buttons that go with a choice: choose all that are shown, and redrive what is chosen.
+// The buttons of a choice: choose all items shown, and redrive the chosen ones.
 
 import { button } from "./dom.js";
 import { count } from "./format.js";

@@ -1,17 +1,17 @@
-// The only door to data: `/ops` beside this page, with the operator's key in a header.
+// Sends all requests of the page: to `/ops` beside it, with the operator's key in a header.
 
 import { operatorKey } from "./session.js";
 
 /** @import { Asked } from "../types" */
 
 const OPS = new URL("ops/", document.baseURI);
-// Longer than the service's own limit of a call to Stripe with its retries.
+// Longer than the service's limit for a call to Stripe with its retries.
 const TIMEOUT_MS = 45_000;
-// What a header can carry; any other key is certainly not the right one.
+// Characters that a header can carry; a key with any other is certainly wrong.
 const POSSIBLE_KEY = /^[\x21-\x7e]+$/;
 const AWAY = new Set([200, 502, 503, 504]);
 
-/** The service answered that it will not, or cannot: its problem document, for a person. */
+/** The service refused or could not serve a request; the error has the text of its problem. */
 export class Refused extends Error {
   /**
    * @param {number} status
@@ -26,16 +26,16 @@ export class Refused extends Error {
 }
 
 /**
- * Say what an outage is, without the advice to try again: the page does that by itself.
+ * Return an outage's message without the advice to try again, which the page does by itself.
  * @param {{ message: string }} error
  */
 export const outage = ({ message }) => message.replace(/; (try|ask) again\.$/, ".");
 
-/** Nobody answered. */
+/** The service did not answer. */
 export class Unreachable extends Error {}
 
 /**
- * Read; leaves out what was not given.
+ * Send a GET; omits query values that are undefined or empty. Throws `Refused`, `Unreachable`.
  * @param {string} path
  * @param {Asked} query
  * @param {AbortSignal} [signal]
@@ -50,7 +50,7 @@ export function get(path, query = {}, signal = undefined) {
 }
 
 /**
- * Have something done.
+ * Send a POST. Throws `Refused`, `Unreachable`.
  * @param {string} path
  * @param {object} body
  * @param {Record<string, string>} headers
@@ -70,7 +70,7 @@ function authorization() {
 /**
  * @param {string} method
  * @param {string} path
- * @param {{ body?: string, headers?: Record<string, string> }} sent
+ * @param {{ body?: string, headers?: Record<string, string> }} request
  * @param {AbortSignal} [signal]
  */
 async function call(method, path, { body, headers = {} }, signal = undefined) {
@@ -94,16 +94,16 @@ async function call(method, path, { body, headers = {} }, signal = undefined) {
     if (signal?.aborted) throw error;
     throw new Unreachable("The service does not answer.", { cause: error });
   });
-  return understood(answer);
+  return readAnswer(answer);
 }
 
 /** @param {Response} answer */
-async function understood(answer) {
+async function readAnswer(answer) {
   const document_ = await answer.json().catch(() => null);
   if (answer.ok && document_ !== null) return document_;
-  // A proxy in front speaks for a service that is away, and not in problem documents.
+  // While the service is down, a proxy in front answers, and not with problem documents.
   if (document_?.code === undefined && AWAY.has(answer.status)) {
-    throw new Unreachable("Something in front of the service answers in its place.");
+    throw new Unreachable("A proxy answers in place of the service.");
   }
   throw new Refused(answer.status, document_ ?? {});
 }

@@ -1,12 +1,12 @@
-// Tables to take away: what was found, as a file that a spreadsheet reads.
+// Export rows as a CSV file for a spreadsheet.
 
 import { h } from "./dom.js";
 
-// What a spreadsheet would take for a formula; strangers wrote some of these texts.
+// A text that a spreadsheet would execute as a formula; customers wrote some of these texts.
 const FORMULA = /^[=+\-@\t\r]/;
 
 /**
- * Write rows as CSV (RFC 4180), a column for each field of the rows.
+ * Return rows as CSV (RFC 4180), with a column for each field of the rows.
  * @param {Record<string, unknown>[]} rows
  */
 export function csv(rows) {
@@ -25,12 +25,12 @@ function field(value) {
 }
 
 /**
- * Give the browser a file to keep.
+ * Let the browser download a text as a file.
  * @param {string} name
  * @param {string} text
  */
 export function save(name, text) {
-  // A spreadsheet takes a file without this mark for one of its country's old encodings.
+  // Without this byte order mark, a spreadsheet assumes an old encoding of its country.
   const address = URL.createObjectURL(new Blob(["\ufeff", text], { type: "text/csv" }));
   const anchor = h("a", { href: address, download: name });
   anchor.click();

@@ -1,16 +1,16 @@
-// Questions before anything is done, and a word afterwards.
+// Dialogs that ask before an action, and short messages after it.
 
 import { Refused, Unreachable } from "./client.js";
 import { button, h, visible } from "./dom.js";
 import { rememberFocus } from "./focus.js";
 import { keepName, operatorName } from "./session.js";
 
-/** @import { Child, Said } from "../types" */
+/** @import { Child, Signature } from "../types" */
 
 const SHOWN_MS = 6_000;
 
 /**
- * Say in a corner what was done, for a few seconds.
+ * Show a message in a corner for a few seconds.
  * @param {string} text
  */
 export function toast(text) {
@@ -20,19 +20,19 @@ export function toast(text) {
 }
 
 /**
- * What is asked: `fields` are read beside the name and the reason, `act` gets all of it, and what
- * it returns is said when it is done.
+ * A dialog: `act` gets the name and reason and the values of `fields`, and returns the message to
+ * show when it is done.
  * @typedef {object} Question
  * @property {string} title
  * @property {Child} [body]
  * @property {{ element: HTMLElement, read: () => object } | null} [fields]
- * @property {boolean} [signed] false for what the audit does not keep: no name, no reason
+ * @property {boolean} [signed] false for actions that the audit does not record: no name, no reason
  * @property {string} confirm
- * @property {(said: Said & Record<string, any>) => Promise<string>} act
+ * @property {(signature: Signature & Record<string, any>) => Promise<string>} act
  */
 
 /**
- * Ask before something is done; what `act` throws is shown in the dialog, which then stays open.
+ * Ask before an action. If `act` throws, the dialog shows the error and stays open.
  * @param {Question} question
  */
 export function ask({ title, body = [], fields = null, signed = true, confirm, act }) {
@@ -53,17 +53,17 @@ export function ask({ title, body = [], fields = null, signed = true, confirm, a
   const dialog = h("dialog", { "aria-labelledby": "ask-title" }, form);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const said = signature.read();
-    perform(dialog, { yes, problem }, () => act({ ...said, ...fields?.read() }));
+    const values = { ...signature.read(), ...fields?.read() };
+    perform(dialog, { yes, problem }, () => act(values));
   });
   open(dialog);
   (firstToFill(form) ?? yes).focus();
 }
 
-/** What stands for name and reason where the audit keeps neither. */
+/** Replaces name and reason in a dialog whose action the audit does not record. */
 const UNSIGNED = { element: null, read: () => ({ by: "", reason: "" }) };
 
-/** Make the fields for who decides, and why. */
+/** Build the fields for the operator's name and reason. */
 function signing() {
   const by = h("input", { id: "ask-by", maxlength: "100", autocomplete: "off" });
   const reason = h("input", { id: "ask-reason", maxlength: "500", autocomplete: "off" });
@@ -75,7 +75,7 @@ function signing() {
       h("div", {}, h("label", { for: "ask-by" }, "Your name"), by),
       h("div", {}, h("label", { for: "ask-reason" }, "Reason"), reason),
     ),
-    h("p", { class: "hint" }, "Both are kept in the audit."),
+    h("p", { class: "hint" }, "The audit records both."),
   ];
   const read = () => {
     keepName(by.value.trim());
@@ -85,7 +85,7 @@ function signing() {
 }
 
 /**
- * Find the first field of a form, if a person has to fill it in.
+ * Return the first field of a form if it is empty.
  * @param {HTMLFormElement} form
  */
 function firstToFill(form) {
@@ -118,7 +118,7 @@ async function perform(dialog, { yes, problem }, act) {
     dialog.close();
     if (text) toast(text);
   } catch (error) {
-    problem.textContent = visible(explained(error));
+    problem.textContent = visible(explain(error));
     problem.hidden = false;
   } finally {
     yes.disabled = false;
@@ -126,12 +126,12 @@ async function perform(dialog, { yes, problem }, act) {
 }
 
 /**
- * Say in words why something was not done; raises again what nobody expected.
+ * Return the text for an error of the service; throws any other error again.
  * @param {unknown} error
  */
-export function explained(error) {
+export function explain(error) {
   if (error instanceof Unreachable) {
-    return "The service cannot be reached. Look whether it was done before you repeat it.";
+    return "Cannot reach the service. Check whether the action took effect before you repeat it.";
   }
   if (error instanceof Refused) return `${error.message} (${error.code})`;
   throw error;

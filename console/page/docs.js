@@ -1,4 +1,4 @@
-// The contract, to read and to try: Swagger UI on the service's own /openapi.json.
+// The page to read and try the API: Swagger UI with the service's /openapi.json.
 
 const { SwaggerUIBundle } = /** @type {any} */ (globalThis);
 SwaggerUIBundle({

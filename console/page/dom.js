@@ -1,22 +1,22 @@
-// Elements are made here and nowhere else. Text goes in as text: what strangers wrote into Stripe's
-// objects can be read and never becomes an element.
+// Only this module creates elements. Text is inserted as text: customers' texts in Stripe's objects
+// are displayed and never become elements.
 
 /** @import { Attributes, Child, Listener } from "../types" */
 
 const SVG = "http://www.w3.org/2000/svg";
-// Characters that show nothing, or turn the order of others around: a stranger could hide with them
-// what a text says. Line ends, tabs and the joiners of emoji and scripts stay.
+// Invisible characters, and those that reverse the order of others: somebody could hide with them
+// what a text says. Line ends, tabs and the joiners of emoji and scripts are allowed.
 const HIDDEN = /(?![\n\t\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
 /**
- * Show the characters of a text that nobody would see, as `\u{202e}`.
+ * Replace the invisible characters of a text by escapes: `\u{202e}`.
  * @param {unknown} text
  */
 export const visible = (text) =>
   String(text).replace(HIDDEN, (one) => `\\u{${(one.codePointAt(0) ?? 0).toString(16)}}`);
 
 /**
- * Make an element. `on` has listeners by event; null and false attributes are left out.
+ * Create an element. `on` has listeners by event; null and false attributes are left out.
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
  * @param {Attributes} attributes
@@ -41,13 +41,13 @@ const SPOKEN = new Set(["title", "aria-label", "placeholder"]);
  */
 function attribute(element, name, value) {
   if (value === null || value === undefined || value === false) return;
-  if (/^(on|style$)/i.test(name)) throw new TypeError(`${name} is no attribute to set`);
+  if (/^(on|style$)/i.test(name)) throw new TypeError(`The attribute ${name} is not allowed.`);
   const text = value === true ? "" : String(value);
   element.setAttribute(name, SPOKEN.has(name) ? visible(text) : text);
 }
 
 /**
- * Flatten what is to be shown; null and booleans are nothing.
+ * Flatten children into nodes; null and booleans give none.
  * @param {Child} children
  * @returns {Node[]}
  */
@@ -64,19 +64,19 @@ export function nodes(children) {
  * @param {...Child} children
  */
 export function link(address, attributes, ...children) {
-  if (!address.startsWith("#/")) throw new TypeError("the console links to itself only");
+  if (!address.startsWith("#/")) throw new TypeError("The address is not one of the console.");
   return h("a", { ...attributes, href: address }, ...children);
 }
 
 /**
- * Link to Stripe's dashboard, or to the sandbox's: `base` is what the service says of itself.
+ * Link to the dashboard of Stripe or of the sandbox; `base` is its address, from the service.
  * @param {string} base
  * @param {string} path
  * @param {...Child} children
  */
 export function outside(base, path, ...children) {
   const to = new URL(base);
-  if (!["https:", "http:"].includes(to.protocol)) throw new TypeError("not an address of the web");
+  if (!["https:", "http:"].includes(to.protocol)) throw new TypeError("The address is not HTTP.");
   const href = `${base}/${path.split("/").map(encodeURIComponent).join("/")}`;
   return h("a", { href, target: "_blank", rel: "noopener noreferrer" }, ...children);
 }
@@ -90,7 +90,7 @@ export const button = (attributes, act, ...children) =>
   h("button", { type: "button", ...attributes, on: { click: act } }, ...children);
 
 /**
- * Make an element of a drawing.
+ * Create an SVG element.
  * @param {string} tag
  * @param {Record<string, string | number>} attributes
  * @param {...Node} children
@@ -103,7 +103,7 @@ export function drawing(tag, attributes, ...children) {
 }
 
 /**
- * Draw an icon of a few strokes in the colour of the text; it says nothing to a screen reader.
+ * Draw an icon of a few strokes in the colour of the text; screen readers ignore it.
  * @param {keyof typeof STROKES} name
  */
 export const icon = (name) =>

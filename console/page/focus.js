@@ -1,4 +1,4 @@
-// Where the keyboard is, kept while what is shown changes under it.
+// Keep the keyboard focus where it is while the content changes.
 
 const FOCUSABLE = "a[href], button, summary, pre, input, select";
 
@@ -11,8 +11,8 @@ const focusable = (region) =>
   /** @type {HTMLElement[]} */ ([...region.querySelectorAll(FOCUSABLE)]);
 
 /**
- * Change a region, then put the keyboard back to where it was: to the element of the same name, or
- * when that is gone to the one that took its place, or to the page's heading.
+ * Change a region, then restore the focus: to the element of the same name, or if there is none to
+ * the one in its place, or to the page's heading.
  * @param {Element} region
  * @param {() => void} change
  */
@@ -39,8 +39,8 @@ const headingOf = (region) =>
   /** @type {HTMLElement | null} */ (region.closest("main")?.querySelector("h1") ?? null);
 
 /**
- * Remember who has the keyboard; the function that is returned gives it back, to an element of the
- * same name if the first was replaced meanwhile.
+ * Remember which element has the focus; the returned function gives it back to that element, or
+ * if it was replaced, to one of the same name.
  */
 export function rememberFocus() {
   const opener = /** @type {HTMLElement | null} */ (document.activeElement);
@@ -60,7 +60,7 @@ export function rememberFocus() {
 }
 
 /**
- * Find the parts of a region that are open, so that they are again when it is drawn anew.
+ * Remember the open parts of a region; the returned function opens them again after a redraw.
  * @param {Element} region
  */
 export function rememberOpen(region) {

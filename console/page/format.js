@@ -1,14 +1,14 @@
-// How amounts, times and names are written for a person.
+// Format amounts, times and names for people.
 
-// Stripe's own rule (https://docs.stripe.com/currencies). A browser's differs where it rounds as
-// shops do: for it HUF and IDR have no decimals, and an amount looked a hundred times too large.
+// Stripe's rule (https://docs.stripe.com/currencies). A browser's rule differs: for it HUF and IDR
+// have no decimals, so that an amount would look a hundred times too large.
 const ZERO_DECIMAL = new Set(
   "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split(" "),
 );
 const THREE_DECIMAL = new Set("bhd jod kwd omr tnd".split(" "));
 
 /**
- * Say how many digits of an amount are behind the point.
+ * Return the number of decimal digits of a currency.
  * @param {string} currency
  */
 export function decimals(currency) {
@@ -18,7 +18,7 @@ export function decimals(currency) {
 }
 
 /**
- * Write an amount of a currency's smallest unit: `12.50 SGD`.
+ * Format an amount in a currency's smallest unit: `12.50 SGD`.
  * @param {unknown} amount
  * @param {string | null | undefined} currency
  */
@@ -52,7 +52,7 @@ const STEPS = [
 ];
 
 /**
- * Write a length of time in one unit: `12 s`, `3 min`.
+ * Format a duration in one unit: `12 s`, `3 min`.
  * @param {number} seconds
  */
 export function duration(seconds) {
@@ -85,7 +85,7 @@ export const exactClock = (moment) =>
   `${clock(moment)}.${String(moment.getMilliseconds()).padStart(3, "0")}`;
 
 /**
- * Name the zone of the browser's clock at a moment: `UTC`, `GMT+8`.
+ * Name the time zone of the browser at a moment: `UTC`, `GMT+8`.
  * @param {Date} moment
  */
 export function zone(moment) {
@@ -94,7 +94,7 @@ export function zone(moment) {
 }
 
 /**
- * Write a moment whole, as the browser's clock has it, with its zone, and as the logs have it.
+ * Format a moment in full: in the browser's time zone, and in UTC as in the logs.
  * @param {Date} moment
  */
 export const whole = (moment) =>
@@ -108,7 +108,7 @@ export const whole = (moment) =>
 export const words = (name) => String(name).replaceAll("_", " ");
 
 /**
- * The same, as the beginning of a sentence.
+ * Turn a name into words that begin with a capital letter.
  * @param {unknown} name
  */
 export function sentence(name) {

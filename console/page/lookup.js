@@ -1,18 +1,18 @@
-// The field above every page that finds a thing by its id, or by whatever belongs to it.
+// The search field above every page: finds objects by id, e-mail address or metadata.
 
 import { h, icon } from "./dom.js";
-import { address, addressOf, soughtIn } from "./router.js";
+import { address, addressOf, searchTextOf } from "./router.js";
 
-const WRONG = "Type an id, an e-mail address, or a value of a payment's metadata.";
+const WRONG = "Type an id, an e-mail address, or a value from a payment's metadata.";
 const LEAST = 3;
-// Their pages are shown at once; anything else is looked for first.
+// Ids whose pages open directly; any other text is searched for first.
 const OWN_PAGE = /^(pi|re|pyr|rb|evt|rr|ntf)_\w+$/;
 
 export function lookUp() {
   const input = h("input", {
     id: "look-up",
     type: "search",
-    placeholder: "Find an id, an e-mail, a dashboard address",
+    placeholder: "Find an id, an e-mail address, a dashboard link",
     "aria-label": "Find by id",
     autocomplete: "off",
     spellcheck: "false",
@@ -31,7 +31,7 @@ export function lookUp() {
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const text = soughtIn(input.value);
+    const text = searchTextOf(input.value);
     problem.textContent = WRONG;
     problem.hidden = text.length >= LEAST;
     if (text.length < LEAST) return;

@@ -1,4 +1,4 @@
-// The console: a page of an operator's, made of what `/ops` answers.
+// The console: the operators' page, which displays the answers of `/ops`.
 
 import { read } from "./router.js";
 import { rememberPlace, restorePlace } from "./scroll.js";
@@ -14,7 +14,7 @@ import { events } from "./views/events.js";
 import { item } from "./views/item.js";
 import { letters } from "./views/letters.js";
 import { overview } from "./views/overview.js";
-import { found } from "./views/found.js";
+import { matches } from "./views/matches.js";
 import { notifications } from "./views/notifications.js";
 import { payment, refund } from "./views/payment.js";
 import { payments } from "./views/payments.js";
@@ -41,7 +41,7 @@ const DETAILS = {
   refunds: refund,
   "event-payments": event,
   "refund-batches": batch,
-  find: found,
+  find: matches,
 };
 
 /** @type {ReturnType<typeof mount> | null} */
@@ -79,7 +79,7 @@ const roomOf = ({ room, id }) =>
 /** @param {Place} place */
 const makerOf = ({ room, id }) => (id === null ? LISTS : DETAILS)[room] ?? overview;
 
-/** The key is no longer accepted, or one is needed now: ask, and come back to the same place. */
+/** Ask for a key when the service no longer accepts ours, and then return to the same place. */
 function closed() {
   leave();
   signIn(enter);

@@ -1,4 +1,4 @@
-// What `/ops` answers, each route by name and with the type of its answer.
+// The routes of `/ops`, each by name and with the type of its answer.
 
 import { get, post } from "./client.js";
 
@@ -62,20 +62,21 @@ export const reconciliation = (signal) => get("reconcile", {}, signal);
 export const audit = (limit, signal) => get("audit", { limit }, signal);
 
 /**
- * @param {T.Said} said
+ * @param {T.Signature} signature
  * @returns {Promise<T.Outcome>}
  */
-export const reconcile = (said) => post("reconcile", said);
+export const reconcile = (signature) => post("reconcile", signature);
 
 /**
  * @param {string} id
- * @param {T.Said} said
+ * @param {T.Signature} signature
  * @returns {Promise<T.Outcome>}
  */
-export const redriveOne = (id, said) => post(`items/${encodeURIComponent(id)}/redrive`, said);
+export const redriveOne = (id, signature) =>
+  post(`items/${encodeURIComponent(id)}/redrive`, signature);
 
 /**
- * Say which dead letters of a kind a search finds, those that died first first.
+ * List the dead letters of a kind that match a search, the oldest first.
  * @param {T.Asked & { kind: T.Kind, limit: number }} search
  * @returns {Promise<T.RedriveResult>}
  */
@@ -84,14 +85,14 @@ export const wouldRedrive = (search) => post("dead-letters/redrive", { ...search
 /**
  * Redrive dead letters by their ids.
  * @param {string[]} ids
- * @param {T.Said} said
+ * @param {T.Signature} signature
  * @returns {Promise<T.RedriveResult>}
  */
-export const redrive = (ids, said) => post("dead-letters/redrive", { ids, ...said });
+export const redrive = (ids, signature) => post("dead-letters/redrive", { ids, ...signature });
 
 /**
  * @param {string} job
- * @param {T.Said & { refund_id?: string, failed?: boolean }} finding
+ * @param {T.Signature & { refund_id?: string, failed?: boolean }} finding
  * @returns {Promise<T.Outcome>}
  */
 export const resolve = (job, finding) =>
@@ -126,10 +127,10 @@ export const refunds = (query, signal) => get("refunds", query, signal);
 export const notifications = (query, signal) => get("notifications", query, signal);
 
 /**
- * @param {T.Said} said
+ * @param {T.Signature} signature
  * @returns {Promise<{ id: string }>}
  */
-export const testNotification = (said) => post("notifications/test", said);
+export const testNotification = (signature) => post("notifications/test", signature);
 
 /**
  * @param {string} text
@@ -152,7 +153,7 @@ export const rates = (hours, signal) => get("rates", { hours }, signal);
  */
 export const paymentSums = (query, signal) => get("payment-sums", query, signal);
 
-// The batches of refunds are callers' routes, too: an operator's key opens them.
+// These routes are for callers, and accept an operator's key, too.
 const BATCHES = "../api/refund/batches";
 
 /**
@@ -179,7 +180,7 @@ export const batchMembers = (id, query, signal) =>
   get(`${BATCHES}/${encodeURIComponent(id)}/refunds`, query, signal);
 
 /**
- * Say what a batch would do.
+ * Return what a batch would do.
  * @param {T.BatchTerms} terms
  * @returns {Promise<T.DryRun>}
  */
@@ -187,7 +188,7 @@ export const tryBatch = (terms) => post(BATCHES, { ...terms, dry_run: true });
 
 /**
  * @param {T.BatchTerms} terms
- * @param {string} key makes a repeated start the same start
+ * @param {string} key idempotency key: a repeated start with it starts nothing new
  * @returns {Promise<T.Batch>}
  */
 export const startBatch = (terms, key) => post(BATCHES, terms, { "Idempotency-Key": key });
@@ -195,7 +196,7 @@ export const startBatch = (terms, key) => post(BATCHES, terms, { "Idempotency-Ke
 /**
  * @param {string} id
  * @param {"pause" | "resume" | "cancel" | "retry"} turn
- * @param {string[]} [include] whom a retry is for, if not for those that failed
+ * @param {string[]} [include] states of the members to retry; by default those that failed
  * @returns {Promise<T.Batch>}
  */
 export const turnBatch = (id, turn, include) =>

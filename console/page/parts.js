@@ -1,4 +1,4 @@
-// The small parts that every view is made of.
+// Small elements that all views use.
 
 import { button, h, icon, link, nodes, outside } from "./dom.js";
 import { ago, whole, words } from "./format.js";
@@ -33,7 +33,7 @@ export const pill = (state, tone = toneOf(state)) =>
   h("span", { class: `pill ${tone}` }, words(state));
 
 /**
- * Show when something was, as time that has passed; `freshen` keeps it true.
+ * Show a moment as the time since then; `freshen` keeps it up to date.
  * @param {string | number | null | undefined} moment
  */
 export function when(moment) {
@@ -43,11 +43,11 @@ export function when(moment) {
 }
 
 /**
- * Say below a state when the next attempt is due, if one is.
+ * Show below a state when the next attempt is due, if there is one.
  * @param {string | null} moment
  */
 export const nextTry = (moment) =>
-  moment && h("small", { class: "below" }, "next try ", when(moment));
+  moment && h("small", { class: "below" }, "next attempt ", when(moment));
 
 /** Bring every relative time on the page up to date. */
 export function freshen() {
@@ -58,7 +58,7 @@ export function freshen() {
 }
 
 /**
- * Show an id: a link where the console can show what it names.
+ * Show an id, as a link if the console has a page for it.
  * @param {unknown} id
  * @param {Attributes} attributes
  */
@@ -88,7 +88,7 @@ export function copyable(id) {
 }
 
 /**
- * A list of names and values; what has no value is left out.
+ * Build a list of names and values; names without a value are left out.
  * @param {[string, Child][]} pairs
  */
 export function facts(pairs) {
@@ -114,7 +114,7 @@ export function card(title, attributes, ...children) {
 }
 
 /**
- * The card at the head of a page about one thing: what it is, its id, what can be done.
+ * Build the first card of a page about one object: its title, id and actions.
  * @param {string} name
  * @param {{ title: Child, id: string, actions?: Child }} head
  * @param {...Child} children
@@ -133,7 +133,7 @@ export const headCard = (name, { title, id, actions = null }, ...children) =>
   );
 
 /**
- * Link to the page that Stripe's dashboard, or the sandbox's, has of a thing.
+ * Link to an object's page in the dashboard of Stripe or of the sandbox.
  * @param {Service} service
  * @param {string} path
  */
@@ -141,14 +141,14 @@ export const atStripe = (service, path) =>
   outside(service.dashboard, path, service.mode === "simulated" ? "In the sandbox" : "At Stripe");
 
 /**
- * Name who decided something: as the operator's key names them, and as they called themselves.
+ * Name who made a decision: the name of the operator's key, and the name they typed.
  * @param {Record<string, any>} decision
  */
 export const whoOf = ({ operator, by }) =>
   operator && by && operator !== by ? `${operator} (${by})` : (operator ?? by ?? null);
 
 /**
- * What is shown where nothing is to be shown: it says why, and what to do.
+ * Build the text for an empty place, which says why it is empty and what to do.
  * @param {string} title
  * @param {string} detail
  * @param {...Child} more
@@ -156,7 +156,7 @@ export const whoOf = ({ operator, by }) =>
 export const empty = (title, detail, ...more) =>
   h("div", { class: "empty" }, h("p", { class: "strong" }, title), h("p", {}, detail), ...more);
 
-/** Lines where text will be, while it is waited for. */
+/** Build a placeholder for content that is loading. */
 export const loading = () =>
   h(
     "div",
@@ -173,7 +173,7 @@ const TOKENS =
   /("(?:\\.|[^"\\])*")(\s*:)?|\b(?:true|false|null)\b|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 
 /**
- * Show JSON, indented, its keys and values told apart by colour.
+ * Show JSON, indented, with colours for keys and values.
  * @param {unknown} value
  */
 export function json(value) {

@@ -1,11 +1,11 @@
-// Giving work another life: always asked first, and the ids that were shown are what is redriven.
+// Redrive work, always after a question; exactly the ids that the dialog shows are redriven.
 
-import { ask, explained, toast } from "./dialogs.js";
+import { ask, explain, toast } from "./dialogs.js";
 import { h } from "./dom.js";
 import { count, counted } from "./format.js";
 import * as ops from "./ops.js";
 
-/** @import { Asked, Item, Kind, Said } from "../types" */
+/** @import { Asked, Item, Kind, Signature } from "../types" */
 /** @typedef {{ kind: Kind, ids: string[], matched: number }} Plan */
 
 /** @type {Kind[]} */
@@ -14,11 +14,11 @@ const KINDS = ["events", "refunds", "notifications"];
 const NAMES = { events: "event", refunds: "refund job", notifications: "notification" };
 /** @type {Record<string, Kind>} */
 const KIND_OF = { evt: "events", rr: "refunds", ntf: "notifications" };
-// The service redrives so many at once, at most.
+// Most items that the service redrives in one request.
 const MOST_AT_ONCE = 1_000;
 
 /**
- * Redrive one item, dead or done.
+ * Redrive one item, dead or finished.
  * @param {Pick<Item, "id" | "kind" | "state">} item
  * @param {() => void} afterwards
  */
@@ -26,14 +26,14 @@ export function redriveOne(item, afterwards) {
   const name = NAMES[item.kind];
   const dead = item.state === "dead";
   const explanation = dead
-    ? "It begins again with a fresh budget of attempts."
-    : "It came to its end already. What was told before keeps its id, so nothing counts twice.";
+    ? "It starts again with all of its attempts."
+    : "It has finished already. Its notification keeps its id, so a repeat has no second effect.";
   ask({
     title: dead ? `Redrive this ${name}?` : `Run this ${name} once more?`,
     body: [h("p", {}, h("code", {}, item.id)), h("p", {}, explanation)],
     confirm: "Redrive",
-    act: async (said) => {
-      const { outcome } = await ops.redriveOne(item.id, said);
+    act: async (signature) => {
+      const { outcome } = await ops.redriveOne(item.id, signature);
       afterwards();
       return `${item.id}: ${outcome}`;
     },
@@ -41,7 +41,7 @@ export function redriveOne(item, afterwards) {
 }
 
 /**
- * Have the service fetch an event that it never heard of.
+ * Let the service fetch an event that it never received.
  * @param {string} eventId
  * @param {() => void} afterwards
  */
@@ -53,12 +53,13 @@ export function fetchFromStripe(eventId, afterwards) {
       h(
         "p",
         {},
-        "Stripe keeps events for 30 days. It is recorded and processed as if it had come.",
+        "The event is recorded and processed as if Stripe had just sent it. Stripe keeps events " +
+          "for 30 days.",
       ),
     ],
     confirm: "Fetch",
-    act: async (said) => {
-      const { outcome } = await ops.redriveOne(eventId, said);
+    act: async (signature) => {
+      const { outcome } = await ops.redriveOne(eventId, signature);
       afterwards();
       return `${eventId}: ${outcome}`;
     },
@@ -66,7 +67,7 @@ export function fetchFromStripe(eventId, afterwards) {
 }
 
 /**
- * Redrive the dead letters that a person ticked.
+ * Redrive the dead letters that a person chose.
  * @param {string[]} ids
  * @param {() => void} afterwards
  */
@@ -75,11 +76,11 @@ export function redriveChosen(ids, afterwards) {
     const own = ids.filter((id) => KIND_OF[id.split("_")[0]] === kind);
     return { kind, ids: own, matched: own.length };
   });
-  confirmed(plans, "The ones you chose.", afterwards);
+  confirmPlans(plans, "The dead letters that you chose.", afterwards);
 }
 
 /**
- * Redrive every dead letter that a search finds: which these are is asked first, by a dry run.
+ * Redrive every dead letter that matches a search, after a dry run that lists them.
  * @param {Asked} search
  * @param {string} meaning the search in words
  * @param {() => void} afterwards
@@ -88,9 +89,9 @@ export async function redriveMatching(search, meaning, afterwards) {
   const { kind, ...rest } = search;
   const kinds = KINDS.filter((one) => !kind || one === kind);
   try {
-    confirmed(await Promise.all(kinds.map((one) => planned(one, rest))), meaning, afterwards);
+    confirmPlans(await Promise.all(kinds.map((one) => planFor(one, rest))), meaning, afterwards);
   } catch (error) {
-    toast(explained(error));
+    toast(explain(error));
   }
 }
 
@@ -99,25 +100,25 @@ export async function redriveMatching(search, meaning, afterwards) {
  * @param {Asked} rest
  * @returns {Promise<Plan>}
  */
-async function planned(kind, rest) {
+async function planFor(kind, rest) {
   const plan = await ops.wouldRedrive({ kind, ...rest, limit: MOST_AT_ONCE });
   return { kind, ids: plan.redriven, matched: plan.matched };
 }
 
 const ORDER =
-  "Exactly these, in the order they died. There is no undo and none is needed: what was " +
-  "told before keeps its id, what was refunded before keeps its key.";
+  "Exactly these are redriven, the oldest first. You cannot undo it, but it is safe: " +
+  "notifications keep their ids, and refund jobs keep their idempotency keys.";
 
 /**
  * @param {Plan[]} plans
  * @param {string} meaning
  * @param {() => void} afterwards
  */
-function confirmed(plans, meaning, afterwards) {
+function confirmPlans(plans, meaning, afterwards) {
   const full = plans.filter((plan) => plan.ids.length > 0);
   const ids = full.flatMap((plan) => plan.ids);
   if (ids.length === 0) {
-    toast("Nothing matches: there is nothing to redrive.");
+    toast("No dead letter matches.");
     return;
   }
   ask({
@@ -129,7 +130,7 @@ function confirmed(plans, meaning, afterwards) {
       h("p", {}, ORDER),
     ],
     confirm: `Redrive ${count(ids.length)}`,
-    act: (said) => carryOut(full, said, afterwards),
+    act: (signature) => carryOut(full, signature, afterwards),
   });
 }
 
@@ -140,19 +141,19 @@ const idList = (ids) =>
 /** @param {Plan} plan */
 function planLine({ kind, ids, matched }) {
   const left = matched - ids.length;
-  const more = left > 0 ? `; ${count(left)} more match, redrive again for them` : "";
+  const more = left > 0 ? `; ${count(left)} more match: redrive again for those` : "";
   return h("li", {}, h("strong", {}, counted(ids.length, NAMES[kind])), more);
 }
 
 /**
  * @param {Plan[]} plans
- * @param {Said} said
+ * @param {Signature} signature
  * @param {() => void} afterwards
  */
-async function carryOut(plans, said, afterwards) {
+async function carryOut(plans, signature, afterwards) {
   const done = { redriven: 0, skipped: 0 };
   for (const { ids } of plans) {
-    const result = await ops.redrive(ids, said);
+    const result = await ops.redrive(ids, signature);
     done.redriven += result.redriven.length;
     done.skipped += Object.keys(result.skipped).length;
   }

@@ -1,4 +1,4 @@
-// Refunding an event: first what would happen, then a typed confirmation, then the batch.
+// Refund an event's payments: show what would happen, ask for confirmation, start the batch.
 
 import { ask } from "./dialogs.js";
 import { h } from "./dom.js";
@@ -12,22 +12,22 @@ import { address } from "./router.js";
 const REASONS = ["requested_by_customer", "duplicate", "fraudulent"];
 
 /**
- * Ask how much of each payment is to be refunded, and show what that would do.
+ * Ask how much of each payment to refund, and show what that would do.
  * @param {string} eventId
- * @param {string[]} currencies those of its payments
+ * @param {string[]} currencies currencies of its payments
  */
 export function refundEvent(eventId, currencies) {
   const { element, read } = termFields(eventId, currencies);
   ask({
     title: "Refund this event?",
-    body: h("p", {}, "First you see what would happen. Nothing is refunded yet."),
+    body: h("p", {}, "The next step shows what would happen. Nothing is refunded yet."),
     fields: { element, read },
     signed: false,
     confirm: "Show what would happen",
     act: async () => {
       const terms = read();
       const plan = await ops.tryBatch(terms);
-      // The first question closes when this is over: the next one opens then.
+      // This dialog closes when this function ends; the next one opens after that.
       setTimeout(() => confirmStart(eventId, terms, plan));
       return "";
     },
@@ -48,7 +48,7 @@ function termFields(eventId, currencies) {
   const amount = figure("Amount");
   const kept = select("refund-kept", {
     "": "Nothing",
-    stripe_fee: "What Stripe took as its fee",
+    stripe_fee: "Stripe's fee",
     fixed: "An amount",
   });
   const fee = figure("Amount to keep");
@@ -75,7 +75,7 @@ function termFields(eventId, currencies) {
     "div",
     { class: "terms" },
     row("refund-share", "How much of each payment", share, percent, amount),
-    row("refund-kept", "Keep of each", kept, fee),
+    row("refund-kept", "Keep of each payment", kept, fee),
     only,
     row("refund-reason", "Reason", reason),
   );
@@ -103,7 +103,7 @@ const figure = (label, least = "1", most = "") =>
   h("input", { type: "number", min: least, max: most, step: least, "aria-label": label });
 
 /**
- * Show an input, which then has to be filled, or hide it.
+ * Show an input and require a value, or hide it.
  * @param {HTMLInputElement} input
  * @param {boolean} wanted
  */
@@ -131,7 +131,7 @@ const select = (id, options) =>
 const row = (id, label, ...controls) => h("div", {}, h("label", { for: id }, label), ...controls);
 
 /**
- * Show what would happen, and start it when the event's id is typed.
+ * Show what would happen, and start the batch when the operator has typed the event's id.
  * @param {string} eventId
  * @param {Terms} terms
  * @param {DryRun} plan
@@ -152,7 +152,7 @@ function confirmStart(eventId, terms, plan) {
   typed.addEventListener("input", () => {
     typed.setCustomValidity(typed.value.trim() === eventId ? "" : `Type ${eventId}`);
   });
-  // Made once: a start that is repeated because nobody answered is the same start.
+  // Created once, so that a start that is repeated for lack of an answer starts no second batch.
   const key = `console-${hex(crypto.getRandomValues(new Uint8Array(16)))}`;
   const label = h("label", { for: "refund-typed" }, "Type ", h("code", {}, eventId), " to confirm");
   ask({
@@ -180,7 +180,7 @@ const wouldRefund = ({ payments, amounts }) =>
     ...Object.entries(amounts).map(([currency, amount]) =>
       h("li", {}, h("strong", {}, money(amount, currency))),
     ),
-    h("li", {}, `goes back to the customers of ${counted(payments, "payment")}.`),
+    h("li", {}, `go back to the customers of ${counted(payments, "payment")}.`),
   );
 
 /** @param {DryRun} plan */
@@ -214,15 +214,15 @@ const funds = ({ funds: needed }) =>
           "p",
           { class: "advice wait" },
           `The balance at Stripe lacks ${money(missing, currency)}: it has ` +
-            `${money(available, currency)} of ${money(sum, currency)}. The batch pauses itself ` +
-            "when the balance ends, and goes on when money comes.",
+            `${money(available, currency)} of ${money(sum, currency)}. The batch pauses when the ` +
+            "balance is used up, and resumes by itself when it suffices.",
         )
       : h(
           "p",
           {},
           available === null
-            ? `It needs ${money(sum, currency)}; our key may not read the balance at Stripe.`
-            : `The balance at Stripe has ${money(available, currency)}; this needs ` +
-                `${money(sum, currency)}.`,
+            ? `The batch needs ${money(sum, currency)}; the service's key may not read the balance.`
+            : `The batch needs ${money(sum, currency)} of the ${money(available, currency)} ` +
+                "in the balance at Stripe.",
         ),
   );

@@ -1,34 +1,34 @@
-// Ending a dead refund job as a person found it to be at Stripe.
+// Finish a dead refund job with the outcome that a person saw at Stripe.
 
 import { ask } from "./dialogs.js";
 import { h } from "./dom.js";
 import * as ops from "./ops.js";
 
 const RESOLVE =
-  "“Failed” tells the event service refund.failed and cannot be undone, but a new refund can be " +
-  "requested.";
+  "If the job ends as failed, the event service gets the notification refund.failed. You cannot " +
+  "undo it, but you can request a new refund.";
 
 /**
- * Ask what was found at Stripe, and have the job end so.
+ * Ask for the outcome at Stripe, and finish the job with it.
  * @param {{ id: string }} job
  * @param {() => void} afterwards
  */
 export function resolveRefund(job, afterwards) {
   const refund = h("input", { id: "resolve-id", placeholder: "re_…", pattern: "(re|pyr)_\\w+" });
-  const made = h("input", { type: "radio", name: "finding", id: "resolve-made", checked: true });
+  const some = h("input", { type: "radio", name: "finding", id: "resolve-made", checked: true });
   const none = h("input", { type: "radio", name: "finding", id: "resolve-none" });
   const follow = () => {
     refund.disabled = none.checked;
-    refund.required = made.checked;
+    refund.required = some.checked;
   };
-  [made, none].forEach((choice) => choice.addEventListener("change", follow));
+  [some, none].forEach((choice) => choice.addEventListener("change", follow));
   follow();
   const element = h(
     "fieldset",
     {},
-    h("legend", {}, "What did you find at Stripe?"),
-    h("p", {}, made, h("label", { for: "resolve-made" }, "It made this refund"), refund),
-    h("p", {}, none, h("label", { for: "resolve-none" }, "It made none: the job failed")),
+    h("legend", {}, "What does Stripe's dashboard show?"),
+    h("p", {}, some, h("label", { for: "resolve-made" }, "Stripe made this refund:"), refund),
+    h("p", {}, none, h("label", { for: "resolve-none" }, "Stripe made no refund: the job failed")),
   );
   refund.setAttribute("aria-label", "The refund's id");
   ask({

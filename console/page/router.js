@@ -1,9 +1,9 @@
-// Places in the console and their addresses: `#/events/evt_…`, `#/dead-letters?kind=events`.
+// The places of the console and their addresses: `#/events/evt_…`, `#/dead-letters?kind=events`.
 
 /** @import { Asked, Place } from "../types" */
 
 /**
- * Read an address. What cannot be read is the overview.
+ * Read an address; an unreadable one gives the overview.
  * @param {string} hash
  * @returns {Place}
  */
@@ -18,7 +18,7 @@ export function read(hash) {
 }
 
 /**
- * Write an address; leaves out what was not given.
+ * Write an address; omits query values that are undefined or empty.
  * @param {string} room
  * @param {string | null} id
  * @param {Asked} query
@@ -43,7 +43,7 @@ const ROOMS = [
 ];
 
 /**
- * Give the address of whatever an id names, or null for what has no page of its own.
+ * Return the address of the object with this id, or null if it has no page of its own.
  * @param {unknown} id
  */
 export function addressOf(id) {
@@ -52,15 +52,15 @@ export function addressOf(id) {
   return room ? address(room[1], text) : null;
 }
 
-// In an address of Stripe's dashboard the id of the object is the last one named.
+// In an address of Stripe's dashboard, the last id is that of the object.
 const ID = /\b(?:pi|ch|py|cs|re|pyr|rb|du|dp|evt|rr|ntf|req)_\w+/g;
 const ADDRESS = /^https?:\/\//;
 
 /**
- * Read what was typed into the search field: an id, an address of Stripe's dashboard, or a word.
+ * Return the text to search for: of an address of Stripe's dashboard its id, else the text typed.
  * @param {string} typed
  */
-export function soughtIn(typed) {
+export function searchTextOf(typed) {
   const text = typed.trim();
   if (!ADDRESS.test(text)) return text;
   return (

@@ -1,9 +1,9 @@
-// Where a page was scrolled to, kept with its entry in the browser's history: a new place begins at
-// its top, and one that is gone back to is as it was left.
+// Keep the scroll position with each entry of the browser's history: a new page begins at its top,
+// and going back restores the position.
 
 const PAUSE_MS = 150;
 
-/** Keep the position of the page that is shown, whenever it was scrolled. */
+/** Save the position of the current page after each scroll. */
 export function rememberPlace() {
   history.scrollRestoration = "manual";
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -17,7 +17,7 @@ export function rememberPlace() {
   });
 }
 
-/** Go to the top; the function that is returned goes to where this page was left. */
+/** Scroll to the top; the returned function scrolls to the saved position of this page. */
 export function restorePlace() {
   const y = history.state?.y ?? 0;
   scrollTo(0, 0);

@@ -1,5 +1,5 @@
-// What the page remembers until its tab is closed: the key, and the name that goes into the audit.
-// Never in an address, which is logged and shared, nor in storage that outlives the tab.
+// The operator's key and name, stored until the tab is closed. They are never in an address, which
+// is logged and shared, nor in storage that outlives the tab.
 
 const KEY = "billing.operator_key";
 const NAME = "billing.operator_name";

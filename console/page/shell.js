@@ -1,4 +1,4 @@
-// What is around every view: places to go, the look-up, and how the connection stands.
+// The frame around every view: navigation, the search field, and the state of the connection.
 
 import { outage } from "./client.js";
 import { button, h, icon, link } from "./dom.js";
@@ -22,11 +22,11 @@ const ROOMS = [
 const MODES = {
   live: ["Live", "Real money moves."],
   test: ["Test", "Stripe's test mode: no money moves."],
-  simulated: ["Simulated", "An offline Stripe: no money moves."],
+  simulated: ["Simulated", "The sandbox stands in for Stripe: no money moves."],
 };
 
 /**
- * Build the page around the views; `service` is what `/ops/service` said.
+ * Build the page around the views; `service` is the answer of `/ops/service`.
  * @param {Service} service
  * @param {Listener} signOut
  */
@@ -94,9 +94,9 @@ const openBanner = () =>
       "p",
       {},
       h("strong", {}, "This service is open. "),
-      "Whoever reaches it can see and redrive everything: no operator key is set. Set ",
+      "No operator key is set, so everybody who can reach it can see and redrive everything. Set ",
       h("code", {}, "OPERATOR_KEYS"),
-      " to close it.",
+      " to require a key.",
     ),
   );
 
@@ -109,7 +109,7 @@ const highlight = (rooms) => (/** @type {string} */ room) => {
 };
 
 /**
- * Tell how the connection stands; `away` keeps what is shown and says from when it is.
+ * Show the state of the connection; `away` also shows how old the content of the page is.
  * @param {Record<"status" | "banner" | "badge", HTMLElement>} parts
  */
 function connection({ status, banner, badge }) {
@@ -120,7 +120,7 @@ function connection({ status, banner, badge }) {
     reached(stand) {
       reachedAt = new Date();
       banner.hidden = true;
-      const text = h("span", { class: "said" }, `Updated ${clock(reachedAt)}`);
+      const text = h("span", { class: "state" }, `Updated ${clock(reachedAt)}`);
       status.replaceChildren(h("i", { class: "dot good" }), text);
       if (stand === null) return;
       const dead = stand.data.reduce((sum, queue) => sum + queue.dead, 0);
@@ -133,9 +133,9 @@ function connection({ status, banner, badge }) {
      * @param {boolean} isShowing
      */
     away(error, isShowing) {
-      const text = h("span", { class: "said" }, "Not connected");
+      const text = h("span", { class: "state" }, "Not connected");
       status.replaceChildren(h("i", { class: "dot bad" }), text);
-      const since = isShowing && reachedAt ? ` What is shown is from ${clock(reachedAt)}.` : "";
+      const since = isShowing && reachedAt ? ` This page is from ${clock(reachedAt)}.` : "";
       const what = error.status === 503 ? outage(error) : "Cannot reach the service.";
       const why = `${what} Trying again every two seconds.${since}`;
       if (banner.textContent !== why) banner.replaceChildren(icon("warning"), h("p", {}, why));

@@ -1,4 +1,4 @@
-// Where the operator's key is asked for.
+// The sign-in page, which asks for the operator's key.
 
 import { Refused, Unreachable } from "./client.js";
 import { h, icon } from "./dom.js";
@@ -11,10 +11,10 @@ import { mark } from "./shell.js";
 const RETRY_MS = 2_000;
 const SERVER_ERRORS = 500;
 const CLOSED =
-  "This service is closed to all: no operator key is configured. Set OPERATOR_KEYS and restart it.";
+  "No operator key is configured: nobody can sign in. Set OPERATOR_KEYS and restart the service.";
 
 /**
- * Find out what the service asks for; calls `enter` with what it says of itself once it may.
+ * Ask for a key if the service requires one; then call `enter` with the service's description.
  * @param {(service: Service) => void} enter
  */
 export async function signIn(enter) {
@@ -40,9 +40,9 @@ function refused(enter, error) {
   setTimeout(() => signIn(enter), RETRY_MS);
 }
 
-const KEPT = "One of OPERATOR_KEYS. It is kept until this tab is closed, and nowhere else.";
-const WAITING = "It may be restarting. This page goes on by itself when it answers.";
-const WRONG = "This key is not known to the service. Check it, and try again.";
+const STORAGE = "One of OPERATOR_KEYS. It is stored only in this tab, until you close it.";
+const WAITING = "It may be restarting. This page continues by itself when the service answers.";
+const WRONG = "The service does not know this key. Check it, and try again.";
 
 /**
  * @param {(service: Service) => void} enter
@@ -69,7 +69,7 @@ function askForKey(enter, wasRefused) {
     field,
     problem,
     submit,
-    h("p", { class: "hint" }, icon("key"), h("span", {}, KEPT)),
+    h("p", { class: "hint" }, icon("key"), h("span", {}, STORAGE)),
   );
   form.addEventListener("submit", async (event) => {
     event.preventDefault();

@@ -1,4 +1,4 @@
-// Shows one view and keeps it true: loads, draws what changed, tries again when nobody answers.
+// Shows one view and keeps it up to date: loads, redraws changes, tries again after an outage.
 
 import { outage, Refused, Unreachable } from "./client.js";
 import { h, nodes } from "./dom.js";
@@ -9,13 +9,13 @@ import { empty, freshen, loading } from "./parts.js";
 /** @import { Notice, View } from "../types" */
 
 const REFRESH_MS = 5_000;
-// While nobody answers: soon enough that a person sees a restart end, and no burden to anyone.
+// Pause while the service does not answer: short enough to notice the end of a restart.
 const RETRY_MS = 2_000;
 
 /**
- * Put a view on the page: `frame` is made once, `load` is asked again and again, and `draw` shows
- * what it gave. `notice` hears how the connection stands, and of a refusal that concerns the whole
- * page; `drawn` is called once, when there is something to see.
+ * Put a view on the page: `frame` is created once, `load` is called repeatedly, and `draw` shows
+ * its result. `notice` is called with the state of the connection, and when the key is refused;
+ * `drawn` is called once, after the first result is shown.
  * @param {HTMLElement} main
  * @param {View} view
  * @param {Notice} notice
@@ -91,7 +91,7 @@ export function mount(main, view, notice, drawn) {
 }
 
 /**
- * Give the window a title of its own: a tab or a bookmark says which page it is.
+ * Set the title of the window, so that tabs and bookmarks name the page.
  * @param {string} title
  */
 function entitle(title) {
@@ -99,7 +99,7 @@ function entitle(title) {
 }
 
 /**
- * Replace what is shown, and leave the keyboard and open parts where they were.
+ * Replace the content of a region, and keep the focus and the open parts.
  * @param {HTMLElement} region
  * @param {import("../types").Child} drawn
  */
@@ -118,7 +118,7 @@ function isSelecting(region) {
 }
 
 /**
- * Say whether an error is of an outage, which passes by itself.
+ * Say whether an error is an outage, after which the page tries again.
  * @param {unknown} error
  * @returns {error is Unreachable | Refused}
  */
@@ -129,7 +129,11 @@ const isAway = (error) =>
 const refusal = (error) =>
   error.status === 404
     ? empty("Not found", error.message)
-    : empty("The service refused this", `${error.message} (${error.code})`, reference(error));
+    : empty(
+        "The service refused the request",
+        `${error.message} (${error.code})`,
+        reference(error),
+      );
 
 /** @param {Unreachable | Refused} error */
 const away = (error) =>

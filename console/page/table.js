@@ -1,4 +1,4 @@
-// Tables, whose rows become cards on a phone, and what is chosen in them.
+// Tables, whose rows become cards on a phone, and the choice of rows.
 
 import { h, nodes } from "./dom.js";
 
@@ -7,7 +7,7 @@ import { h, nodes } from "./dom.js";
  * @typedef {import("../types").Column<Row>} Column
  */
 
-/** The rows a person has chosen, by id; `changed` hears of every change. */
+/** The rows that a person chose, by id; `changed` is called after every change. */
 export class Choice {
   /** @param {(ids: string[]) => void} changed */
   constructor(changed) {
@@ -20,7 +20,7 @@ export class Choice {
     this.boxes = [];
   }
 
-  /** Choose all that are shown, or none when all of them are chosen already. */
+  /** Choose all rows shown, or none if all of them are chosen already. */
   toggleAll() {
     const all = this.ids.size < this.shown.length;
     this.ids = new Set(all ? this.shown : []);
@@ -28,12 +28,12 @@ export class Choice {
     this.changed([...this.ids]);
   }
 
-  /** Give what was chosen, the oldest first; lists begin with the newest. */
+  /** Return the chosen ids, the oldest first; lists begin with the newest. */
   oldestFirst() {
     return this.shown.filter((id) => this.ids.has(id)).reverse();
   }
 
-  /** Forget what is no longer shown: nobody chooses what they cannot see. */
+  /** Set the rows shown, and remove from the choice the rows that no longer are. */
   keep(/** @type {string[]} */ shown) {
     this.shown = shown;
     this.boxes = [];
@@ -49,8 +49,8 @@ export class Choice {
 }
 
 /**
- * Build a table; roles keep it a table for a screen reader when its rows are cards. A column is
- * `{ name, show }`; `end` aligns it right, `phone` says how it fares there: `span`, `none`.
+ * Build a table; its roles keep it a table for screen readers when its rows are cards. A column is
+ * `{ name, show }`; `end` aligns it right; `phone` is `span` (full width) or `none` (hidden) there.
  * @template Row
  * @param {string} caption
  * @param {Column<Row>[]} columns
@@ -73,7 +73,7 @@ export function table(caption, columns, rows, look = null) {
   );
 }
 
-// A column of buttons has a name for a screen reader alone.
+// Names of columns that only screen readers get.
 const UNSEEN = new Set(["Actions", "Choose"]);
 
 /** @param {string} name */
@@ -92,7 +92,7 @@ function cell({ name, end, phone, show }, row) {
 }
 
 /**
- * A column of boxes to tick; a row that `can` refuses has none.
+ * Build a column of checkboxes; rows for which `can` is false have none.
  * @template {{ id: string }} Row
  * @param {Choice} choice
  * @param {(row: Row) => boolean} can

@@ -1,11 +1,11 @@
-// What a batch refunds of each payment, in words.
+// Describe in words how much a batch refunds of each payment.
 
 import { count, money } from "./format.js";
 
 /** @import { Batch } from "../types" */
 
 /**
- * Say what a batch refunds of each payment.
+ * Describe how much a batch refunds of each payment.
  * @param {Batch} batch
  */
 export function termsOf({ percent, amount, keep_fee, expected_currency }) {

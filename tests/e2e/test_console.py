@@ -55,10 +55,10 @@ def dead(running: Service) -> Iterator[list[str]]:
 
 def test_a_wrong_key_is_refused_and_the_right_one_leads_in(window: Window) -> None:
     page = window.sign_in("#/events", key="not-the-key")
-    expect(page.get_by_role("alert")).to_contain_text("This key is not known")
+    expect(page.get_by_role("alert")).to_contain_text("does not know this key")
     page.get_by_label("Operator key").fill("kлюч")  # characters that no header can contain
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("alert")).to_contain_text("This key is not known")
+    expect(page.get_by_role("alert")).to_contain_text("does not know this key")
     page.get_by_label("Operator key").fill(KEY)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="Events", level=1)).to_be_visible()
@@ -85,7 +85,7 @@ def test_a_key_that_is_no_longer_accepted_is_asked_for_anew(window: Window) -> N
     page = window.sign_in("#/audit")
     expect(page.get_by_role("heading", name="Audit")).to_be_visible()
     page.evaluate("sessionStorage.setItem('billing.operator_key', 'rotated-away')")
-    expect(page.get_by_role("alert")).to_contain_text("not known", timeout=15_000)
+    expect(page.get_by_role("alert")).to_contain_text("does not know", timeout=15_000)
     page.get_by_label("Operator key").fill(KEY)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="Audit")).to_be_visible()
@@ -103,7 +103,7 @@ def test_the_overview_tells_how_everything_stands(window: Window, running: Servi
     page.get_by_role("button", name="Reconcile now").click()
     page.get_by_label("Your name").fill("kim")
     page.get_by_role("dialog").get_by_role("button", name="Reconcile").click()
-    expect(page.get_by_text("A comparison begins.")).to_be_visible()
+    expect(page.get_by_text("Reconcile starts.")).to_be_visible()
     wait_until(lambda: ops(running, "audit")["data"][0]["kind"] == "reconcile", "the audit")
 
 
@@ -226,11 +226,11 @@ def test_a_dead_refund_job_is_resolved_as_a_person_found_it(
     ).to_be_visible()
     page.get_by_role("button", name="Resolve").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("It made this refund").check()
+    dialog.get_by_label("Stripe made this refund").check()
     dialog.get_by_label("The refund's id").fill("re_0123456789unknown")
     dialog.get_by_role("button", name="Resolve").click()
     expect(dialog.get_by_role("alert")).to_contain_text("No such refund")
-    dialog.get_by_label("It made none").check()
+    dialog.get_by_label("Stripe made no refund").check()
     dialog.get_by_role("button", name="Resolve").click()
     expect(dialog).to_have_count(0)
     running.notifications_of(payment, "payment.succeeded", "refund.failed")
@@ -253,7 +253,7 @@ def test_a_payment_tells_its_story_and_runs_nothing_that_a_stranger_wrote(
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="5,000 JPY")).to_be_visible()
     expect(page.get_by_text(ATTACK).first).to_be_visible()
-    expect(page.get_by_text("Told: payment.succeeded")).to_be_visible()
+    expect(page.get_by_text("Notified: payment.succeeded")).to_be_visible()
     expect(page.get_by_text("Refund of 2,000 JPY requested")).to_be_visible()
     assert urlsplit(page.url).fragment == f"/payments/{payment}"
     for name in (refund["refund_id"], refund["refund_request_id"]):
@@ -261,7 +261,7 @@ def test_a_payment_tells_its_story_and_runs_nothing_that_a_stranger_wrote(
         page.keyboard.press("Enter")
         if name.startswith("re_"):
             expect(page.get_by_role("heading", name="2,000 JPY")).to_be_visible()
-            expect(page.get_by_text("Told: refund.succeeded")).to_be_visible()
+            expect(page.get_by_text("Notified: refund.succeeded")).to_be_visible()
         else:
             expect(page.get_by_role("heading", name="Refund job", level=1)).to_be_visible()
     for event in ops(running, "events", payment_id=payment)["data"]:

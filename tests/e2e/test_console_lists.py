@@ -229,7 +229,7 @@ def test_the_ids_that_were_shown_are_redriven_and_none_that_died_meanwhile(
     page = window.sign_in("#/dead-letters")
     page.get_by_role("button", name="Redrive all that match").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_text("Their ids").click()
+    dialog.get_by_text("Their ids", exact=True).click()
     shown = dialog.locator("pre").inner_text().split()
     assert len(shown) == 3
     faults = f"{running.url('RECEIVER_PORT')}/_control/faults"

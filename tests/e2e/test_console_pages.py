@@ -227,7 +227,7 @@ def test_a_redis_that_is_away_is_said_and_the_page_goes_on_by_itself(
             store.close()
             away = page.get_by_role("alert").filter(has_text="Redis is unavailable")
             expect(away).to_be_visible(timeout=20_000)
-            expect(away).to_contain_text("What is shown is from")
+            expect(away).to_contain_text("This page is from")
             expect(page.get_by_role("table", name="Queues")).to_be_visible()
             assert violations(page) == []
             page.set_viewport_size(PHONE)

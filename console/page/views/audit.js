@@ -1,7 +1,7 @@
-// What people decided here, the newest first.
+// The decisions of operators, the newest first.
 
 import { csv, save } from "../csv.js";
-import { explained, toast } from "../dialogs.js";
+import { explain, toast } from "../dialogs.js";
 import { button, h, icon } from "../dom.js";
 import { counted, words } from "../format.js";
 import * as ops from "../ops.js";
@@ -12,14 +12,14 @@ import { table } from "../table.js";
 /** @typedef {Record<string, any>} Decision */
 
 const SHOWN = 200;
-// As many as the service gives at a time.
+// Most entries that the service returns at once.
 const MOST_IN_A_FILE = 1_000;
 
 /** @returns {View<AuditList>} */
 export function audit() {
   return {
     title: "Audit",
-    actions: button({}, takeAway, icon("save"), "Export CSV"),
+    actions: button({}, exportDecisions, icon("save"), "Export CSV"),
     load: (signal) => ops.audit(SHOWN, signal),
     draw: ({ data }) =>
       data.length === 0
@@ -46,12 +46,12 @@ const auditTable = (rows) =>
     rows,
   );
 
-async function takeAway() {
+async function exportDecisions() {
   try {
     const { data } = await ops.audit(MOST_IN_A_FILE);
     save("audit.csv", csv(data));
     toast(`${counted(data.length, "decision")} exported`);
   } catch (error) {
-    toast(explained(error));
+    toast(explain(error));
   }
 }

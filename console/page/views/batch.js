@@ -1,4 +1,4 @@
-// A batch of refunds: how far it is, what became of each payment, and what can be done about it.
+// A batch of refunds: its progress, the state of each payment, and the actions on it.
 
 import { actions } from "../batches.js";
 import { h, link } from "../dom.js";
@@ -28,14 +28,14 @@ const STATES = [
  */
 export function batch({ id, query }, { refresh }) {
   const batchId = id ?? "";
-  const asked = { status: query.status, starting_after: query.past, limit: PAGE };
+  const search = { status: query.status, starting_after: query.past, limit: PAGE };
   return {
     title: "Batch of refunds",
     name: ({ batch: known }) => known.batch_id,
     load: async (signal) => {
       const [known, page] = await Promise.all([
         ops.batch(batchId, signal),
-        ops.batchMembers(batchId, asked, signal),
+        ops.batchMembers(batchId, search, signal),
       ]);
       return { batch: known, page };
     },
@@ -49,7 +49,7 @@ export function batch({ id, query }, { refresh }) {
 }
 
 /**
- * Show how far a batch is, as a bar and in figures.
+ * Show a batch's progress as a bar and in figures.
  * @param {Batch} known
  */
 export const progressOf = ({ batch_id, done, total }) => {
@@ -115,14 +115,15 @@ function remaining(end) {
 
 /** @param {Batch} known */
 function pausedBecause({ paused_reason, missing }) {
-  if (paused_reason !== "insufficient_funds") return "Paused. What was begun comes to its end.";
+  if (paused_reason !== "insufficient_funds")
+    return "Paused. Refunds that have begun are completed.";
   const lacks = Object.entries(missing ?? {}).map(([currency, lack]) => money(lack, currency));
   const much = lacks.length ? `: ${lacks.join(", ")} is missing` : "";
-  return `The balance at Stripe is too small${much}. It goes on by itself when money comes.`;
+  return `The balance at Stripe is too low${much}. The batch resumes by itself when it suffices.`;
 }
 
 /**
- * Add up what members in some states come to, by currency; null when it is nothing.
+ * Add up the amounts of members in some states, by currency; null if there are none.
  * @param {Batch} known
  * @param {string[]} states
  * @returns {Child}
@@ -171,13 +172,15 @@ function membersCard(known, page, query) {
   return card(
     title,
     { actions: all },
-    page.data.length ? memberTable(page.data) : empty("None", "No payment is in this state now."),
+    page.data.length
+      ? memberTable(page.data)
+      : empty("No payments", "No payment is in this state now."),
     pages(known, page, query),
   );
 }
 
 /**
- * Lead to the first and to the next page.
+ * Link to the first and to the next page.
  * @param {Batch} known
  * @param {MemberPage} page
  * @param {Record<string, string>} query
@@ -191,8 +194,8 @@ function pages({ batch_id }, { data, has_more }, { past, ...search }) {
   return h(
     "nav",
     { class: "pager", "aria-label": "Pages" },
-    past ? link(here(search), { class: "button" }, "First") : h("span", {}),
-    next && link(here(next), { class: "button" }, "More"),
+    past ? link(here(search), { class: "button" }, "First page") : h("span", {}),
+    next && link(here(next), { class: "button" }, "Next page"),
   );
 }
 

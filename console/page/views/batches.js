@@ -1,4 +1,4 @@
-// All batches of refunds, the newest first, and how far each is.
+// All batches of refunds, the newest first, with their progress.
 
 import { h, link } from "../dom.js";
 import { counted, words } from "../format.js";
@@ -19,7 +19,7 @@ export const batches = () => ({
   load: (signal) => ops.batches({ limit: NEWEST }, signal),
   draw: ({ data }) =>
     data.length === 0
-      ? empty("No batches yet", "An event is refunded as a batch, from the event's page.")
+      ? empty("No batches yet", "You start one on the page of an event.")
       : [
           h("p", { class: "hint" }, counted(data.length, "batch", "batches")),
           h("section", { class: "card", "aria-label": "List of batches" }, batchTable(data)),
@@ -47,7 +47,7 @@ export const batchTable = (rows) =>
   );
 
 /**
- * Say what a batch is about, and what it refunds of each payment.
+ * Describe a batch: its event or payments, and how much of each it refunds.
  * @param {Batch} batch
  */
 function nameOf(batch) {

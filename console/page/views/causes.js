@@ -1,4 +1,4 @@
-// Why work was given up, by how often.
+// The causes of dead letters, the most frequent first.
 
 import { causeOf } from "../advice.js";
 import { h, link } from "../dom.js";
@@ -8,13 +8,13 @@ import { address } from "../router.js";
 
 /** @import { ItemList } from "../../types" */
 
-// Dead letters that are read to name their causes; more are counted all the same.
+// Most dead letters that are read for their causes; any more are only counted.
 export const SURVEYED = 500;
 
 /** @param {ItemList | null} letters */
 export function causes(letters) {
   if (!letters?.data.length) {
-    return card("Dead letters by cause", {}, empty("None", "Nothing was given up."));
+    return card("Dead letters by cause", {}, empty("No dead letters", "No work needs a decision."));
   }
   const groups = new Map();
   for (const { kind, error } of letters.data) {
@@ -29,7 +29,11 @@ export function causes(letters) {
     { actions: link(address("dead-letters"), { class: "more" }, "All") },
     h("ul", { class: "bars" }, ...sorted.map((group) => bar(group, sorted[0].size))),
     rest > 0 &&
-      h("p", { class: "hint" }, `Of the newest ${count(SURVEYED)}; ${count(rest)} are older.`),
+      h(
+        "p",
+        { class: "hint" },
+        `This counts the newest ${count(SURVEYED)}; ${count(rest)} more are older.`,
+      ),
   );
 }
 

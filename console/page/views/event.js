@@ -1,4 +1,4 @@
-// An event that tickets were sold for: its payments, what they sum up to, and refunding all of it.
+// An event that tickets were sold for: its payments, their sums, and the refund of all of them.
 
 import { button, h, link } from "../dom.js";
 import { count, counted, money } from "../format.js";
@@ -15,7 +15,7 @@ import { named, paymentTable } from "./payments.js";
 /** @typedef {{ sums: PaymentSums, rows: Row[], batches: Batch[] }} Sales */
 
 const NEWEST = 20;
-// Adding up ten thousand payments takes the service a second: it is not asked at each turn.
+// How long sums are reused: the service needs a second to add up ten thousand payments.
 const SUMS_LAST_MS = 30_000;
 
 /**
@@ -24,7 +24,7 @@ const SUMS_LAST_MS = 30_000;
  */
 export function event({ id }) {
   const name = id ?? "";
-  const sums = remembered((signal) => ops.paymentSums({ event_id: name }, signal));
+  const sums = cached((signal) => ops.paymentSums({ event_id: name }, signal));
   return {
     title: "Event",
     name: () => name,
@@ -41,11 +41,11 @@ export function event({ id }) {
 }
 
 /**
- * Load something, and give it again for a while instead of loading it anew.
+ * Load data, and return the same data for a while instead of loading it again.
  * @template Data
  * @param {(signal: AbortSignal) => Promise<Data>} load
  */
-function remembered(load) {
+function cached(load) {
   /** @type {{ data: Data, until: number } | null} */
   let last = null;
   return async (/** @type {AbortSignal} */ signal) => {
@@ -64,7 +64,7 @@ function drawn(name, { sums, rows, batches }) {
   if (sums.payments === 0) {
     return empty(
       "No payment names this event",
-      "A payment belongs to an event by event_id in its metadata.",
+      "A payment belongs to the event that event_id in its metadata names.",
     );
   }
   const all = link(address("payments", null, { event_id: name }), { class: "more" }, "All of them");
@@ -86,7 +86,7 @@ function drawn(name, { sums, rows, batches }) {
         ["Stripe's fees", settled(sums, "fee")],
         ["Net, before refunds", settled(sums, "net")],
       ]),
-      sums.complete ? null : h("p", { class: "hint" }, "Only the newest are summed up."),
+      sums.complete ? null : h("p", { class: "hint" }, "The sums are of the newest payments only."),
     ),
     batches.length ? card("Refunds of this event", {}, batchTable(batches)) : null,
     card("By status", {}, sumTable(sums.sums)),
@@ -95,7 +95,7 @@ function drawn(name, { sums, rows, batches }) {
 }
 
 /**
- * Name the currencies of the payments, that of most of them first.
+ * List the currencies of the payments, the most frequent first.
  * @param {PaymentSum[]} sums
  */
 function currencies(sums) {
@@ -104,7 +104,7 @@ function currencies(sums) {
 }
 
 /**
- * Add the sums of each currency up.
+ * Add up the sums of each currency.
  * @param {PaymentSum[]} sums
  * @param {"amount_received" | "amount_refunded"} field
  */

@@ -29,8 +29,8 @@ export const events = ({ query }) =>
     at: "recorded_at",
     load: ops.events,
     show: eventTable,
-    nothing: ["No events yet", "Stripe's events show up here as they come in."],
-    hint: "A type is a pattern: payment_intent.* or *refund*.",
+    nothing: ["No events yet", "Events appear here when Stripe sends them."],
+    hint: "A type may be a pattern: payment_intent.* or *refund*.",
   });
 
 /** @param {Item[]} rows */

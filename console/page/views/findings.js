@@ -1,7 +1,7 @@
-// What is wrong, in the words of the runbook: each has its section there. Whatever the overview
-// shows in red is one of these, so that "All is well" never stands beside a red number.
+// The problems of the service; each names its section in the runbook. Every red figure of the
+// overview belongs to one of them, so that "All is well" never appears beside a red figure.
 
-import { count, counted, duration } from "../format.js";
+import { counted, duration } from "../format.js";
 import { address } from "../router.js";
 import { HOURS, sumOf } from "./rates.js";
 
@@ -12,16 +12,16 @@ import { HOURS, sumOf } from "./rates.js";
  * @property {string} what
  * @property {string} fix
  * @property {string} runbook
- * @property {string} about the figure that is red for it, or its queue
+ * @property {string} about the figure that it turns red, or its queue
  * @property {string} [to]
  */
 
-// The alert rules' own limits (deploy/prometheus/alerts.yml).
+// Seconds, as in the alert rules (deploy/prometheus/alerts.yml).
 const LATE_SECONDS = 60;
 const STALE_SECONDS = 3_600;
 
 /**
- * List what needs a person, the worst first.
+ * List the problems that need a person, the worst first.
  * @param {Stand} stand
  * @param {Comparison} reconcile
  * @param {Rates} rates
@@ -52,8 +52,8 @@ const silent = (queues) =>
     : {
         tone: "bad",
         about: "workers",
-        what: `Nobody consumes ${queues.map(({ name }) => name).join(", ")}`,
-        fix: "Nothing is lost; it waits. Start or restart workers: python -m worker.",
+        what: `No worker serves ${queues.map(({ name }) => name).join(", ")}`,
+        fix: "The work waits, and none is lost. Start or restart workers: python -m worker.",
         runbook: "QueueSilent",
       };
 
@@ -66,7 +66,7 @@ const upkeep = (isSilent) =>
     ? {
         tone: "bad",
         about: "upkeep",
-        what: "No upkeep runs",
+        what: "Upkeep is not running",
         fix: "Retries, lost doorbells and reconcile wait. Start python -m worker.upkeep.",
         runbook: "UpkeepSilent",
       }
@@ -83,7 +83,7 @@ const stuck = (processes) =>
         tone: "bad",
         about: "workers",
         what: `Stuck: ${processes.join(", ")}`,
-        fix: "None of its threads gets anywhere. Restart it; others do its work meanwhile.",
+        fix: "None of its threads makes progress. Restart it; other workers do its work meanwhile.",
         runbook: "WorkerStuck",
       };
 
@@ -109,7 +109,7 @@ const disabled = ({ endpoints: { enabled, disabled: off } }) =>
         tone: "bad",
         about: "webhooks",
         what: "Stripe has disabled our webhook endpoint",
-        fix: "Events come by the comparison alone, minutes late. ./billing doctor finds the cause.",
+        fix: "Events arrive by reconcile alone, minutes late. Find the cause: ./billing doctor.",
         runbook: "WebhookEndpointDisabled",
       }
     : null;
@@ -123,8 +123,8 @@ const breaker = (open) =>
     ? {
         tone: "bad",
         about: "event service",
-        what: "The event service is ill",
-        fix: "Notifications wait; one probe goes out every three seconds.",
+        what: "The event service is failing",
+        fix: "Notifications wait; one is sent every three seconds as a probe.",
         runbook: "EventServiceIll",
       }
     : null;
@@ -140,7 +140,7 @@ function dead(queues) {
     tone: "bad",
     about: "dead letters",
     what: counted(total, "dead letter"),
-    fix: "Work was given up and waits for a decision.",
+    fix: "Their last attempt failed. Decide whether to redrive them.",
     runbook: "DeadLetters",
     to: address("dead-letters"),
   };
@@ -153,8 +153,8 @@ function dead(queues) {
 const late = ({ name, due, overdue_seconds: seconds }) => ({
   tone: "wait",
   about: name,
-  what: `Late ${name}`,
-  fix: `${count(due)} are due, the first since ${duration(seconds)}: too few workers?`,
+  what: `The queue ${name} is late`,
+  fix: `${counted(due, "item")} due, the first for ${duration(seconds)}. Start more workers.`,
   runbook: "Scale up",
 });
 
@@ -168,8 +168,8 @@ function stale({ completed_at_ms: at }) {
   return {
     tone: "wait",
     about: "comparison",
-    what: "The comparison with Stripe is old",
-    fix: `No round ended for ${duration(seconds)}.`,
+    what: "Reconcile is late",
+    fix: `The last round was completed ${duration(seconds)} ago.`,
     runbook: "ReconcileStale",
   };
 }
@@ -183,14 +183,14 @@ const gap = ({ last_round: { gap: missed } }) =>
     ? {
         tone: "wait",
         about: "comparison",
-        what: `${counted(missed, "event")} came by no webhook`,
-        fix: "They were found in Stripe's archive and recorded. Do deliveries fail?",
+        what: `No webhook delivered ${counted(missed, "event")}`,
+        fix: "Reconcile recorded them. Check at Stripe whether webhook deliveries fail.",
         runbook: "ReconcileGap",
       }
     : null;
 
 /**
- * Those of connected accounts come by Stripe's design and need nobody.
+ * Report events of the other mode, except of connected accounts, which Stripe sends by design.
  * @param {number} events
  * @returns {Finding | null}
  */
@@ -200,7 +200,7 @@ const otherMode = (events) =>
         tone: "wait",
         about: "events",
         what: `${counted(events, "event")} of the other mode in ${HOURS} hours`,
-        fix: "None was recorded. One of our own endpoints is of the wrong mode.",
+        fix: "None was recorded. One of our own webhook endpoints has the wrong mode.",
         runbook: "EventsOfAnotherMode",
       }
     : null;

@@ -1,4 +1,4 @@
-// One event, refund job or notification: its state, every attempt, its payload.
+// One event, refund job or notification: its state, its attempts and its payload.
 
 import { adviceOn } from "../advice.js";
 import { button, h, icon } from "../dom.js";
@@ -19,7 +19,7 @@ const REDRIVABLE = {
   notifications: ["dead", "delivered"],
   refunds: ["dead"],
 };
-// Said elsewhere on the page, or of use to nobody.
+// Fields that the page shows elsewhere, or that help no operator.
 const LEFT_OUT = new Set([
   ...["id", "kind", "state", "type", "error", "attempts", "payment_id"],
   ...["payload", "history", "result", "traceparent", "claimed_at"],
@@ -34,38 +34,38 @@ export function item({ id: given }, { refresh, service }) {
   const id = given ?? "";
   return {
     title: TITLES[id.split("_")[0]] ?? "Item",
-    name: (found) => `${found.type ?? ""} ${found.id}`,
+    name: (record) => `${record.type ?? ""} ${record.id}`,
     load: (signal) => ops.item(id, signal),
-    draw: (found) => [
-      summary(found, [...actions(found, refresh), eventAtStripe(found, service)]),
-      found.error && advice(found),
-      card("Attempts", {}, attempts(/** @type {Entry[]} */ (found.history))),
-      payload(found),
+    draw: (record) => [
+      summary(record, [...actions(record, refresh), eventAtStripe(record, service)]),
+      record.error && advice(record),
+      card("Attempts", {}, attempts(/** @type {Entry[]} */ (record.history))),
+      payload(record),
     ],
     missing: (error) => unknown(id, error, refresh),
   };
 }
 
 /**
- * @param {ItemDetails} found
+ * @param {ItemDetails} record
  * @param {Service} service
  */
-const eventAtStripe = (found, service) =>
-  found.kind === "events" && atStripe(service, `events/${found.id}`);
+const eventAtStripe = (record, service) =>
+  record.kind === "events" && atStripe(service, `events/${record.id}`);
 
 /**
- * @param {ItemDetails} found
+ * @param {ItemDetails} record
  * @param {Child[]} acts
  */
-function summary(found, acts) {
-  const title = [found.type ?? NAMES[found.kind], " ", pill(found.state)];
+function summary(record, acts) {
+  const title = [record.type ?? NAMES[record.kind], " ", pill(record.state)];
   return headCard(
-    NAMES[found.kind],
-    { title, id: found.id, actions: acts },
+    NAMES[record.kind],
+    { title, id: record.id, actions: acts },
     facts([
-      ["Payment", found.payment_id === "none" ? null : orNothing(found.payment_id)],
-      ["Attempts", String(found.attempts)],
-      ...Object.entries(found)
+      ["Payment", record.payment_id === "none" ? null : orNothing(record.payment_id)],
+      ["Attempts", String(record.attempts)],
+      ...Object.entries(record)
         .filter(([name]) => !LEFT_OUT.has(name))
         .map(shown),
     ]),
@@ -75,7 +75,7 @@ function summary(found, acts) {
 /** @param {string | null | undefined} id */
 const orNothing = (id) => (id ? idLink(id) : null);
 
-// How the times of an item are named, which come in three spellings.
+// Names of an item's times, which have three formats.
 /** @type {Record<string, (value: any) => [string, Child]>} */
 const TIMES = {
   not_before: (value) => ["Next attempt", when(Number(value))],
@@ -101,71 +101,69 @@ function linked(value) {
   return IS_AN_ID.test(text) ? h("span", { class: "id" }, text) : text;
 }
 
-// A charge or a session has one only where it is the payment itself, which is linked already.
+// A charge or a session has a page only if it is the payment itself, which is linked already.
 const HAS_A_PAGE = /^(pi|re|pyr|evt|rr|ntf)_\w+$/;
 const IS_AN_ID = /^[a-z]+_\w{6,}$/;
 
 /**
- * @param {ItemDetails} found
+ * @param {ItemDetails} record
  * @param {() => void} refresh
  */
-function actions(found, refresh) {
-  const dead = found.state === "dead";
-  const can = REDRIVABLE[found.kind].includes(found.state);
+function actions(record, refresh) {
+  const dead = record.state === "dead";
+  const can = REDRIVABLE[record.kind].includes(record.state);
   return [
-    dead && found.kind === "refunds" && button({}, () => resolveRefund(found, refresh), "Resolve"),
+    dead &&
+      record.kind === "refunds" &&
+      button({}, () => resolveRefund(record, refresh), "Resolve"),
     can &&
       button(
         { class: dead ? "primary" : null },
-        () => redriveOne(found, refresh),
+        () => redriveOne(record, refresh),
         icon("again"),
         dead ? "Redrive" : "Run once more",
       ),
   ];
 }
 
-/** @param {ItemDetails} found */
-function advice(found) {
-  const dead = found.state === "dead";
-  const known = dead ? adviceOn(found.kind, found.error) : null;
+/** @param {ItemDetails} record */
+function advice(record) {
+  const dead = record.state === "dead";
+  const known = dead ? adviceOn(record.kind, record.error) : null;
   return h(
     "section",
     { class: `advice ${dead ? "bad" : "wait"}`, "aria-label": "Error" },
     h(
       "p",
       { class: "strong" },
-      dead ? "Given up: " : "Last error: ",
-      h("span", { class: "error" }, found.error),
+      dead ? "Dead letter: " : "Last error: ",
+      h("span", { class: "error" }, record.error),
     ),
-    known && h("p", {}, h("b", {}, "Means: "), `${sentence(known.means)}.`),
-    known && h("p", {}, h("b", {}, "Do: "), `${sentence(known.act)}.`),
+    known && h("p", {}, h("b", {}, "Meaning: "), `${sentence(known.means)}.`),
+    known && h("p", {}, h("b", {}, "Action: "), `${sentence(known.act)}.`),
     dead &&
       !known &&
-      h(
-        "p",
-        {},
-        "The runbook has no line on this error; the attempts below and the log tell more.",
-      ),
+      h("p", {}, "The runbook does not list this error. See the attempts below and the log."),
   );
 }
 
-/** @param {ItemDetails} found */
-function payload(found) {
-  if (found.payload === null) {
+/** @param {ItemDetails} record */
+function payload(record) {
+  if (record.payload === null) {
     return card(
       "Payload",
       {},
       empty(
-        "No longer kept",
-        "It goes a day after an item is finished. Stripe keeps events for 30 days.",
+        "No longer stored",
+        "It is deleted a day after the item is finished. Stripe keeps events for 30 days.",
       ),
     );
   }
   return h(
     "details",
-    { class: "card", open: found.state === "dead" },
+    { class: "card", open: record.state === "dead" },
     h("summary", {}, "Payload"),
-    json(found.payload),
+    json(record.payload),
   );
 }
 
@@ -178,8 +176,8 @@ const unknown = (id, error, refresh) =>
   empty(
     error.message,
     id.startsWith("evt_")
-      ? "If Stripe's dashboard shows it, it can be fetched and recorded."
-      : "Finished items are remembered for 31 days.",
+      ? "If Stripe's dashboard shows the event, fetch it here."
+      : "Finished items are deleted after 31 days.",
     id.startsWith("evt_") &&
       button({ class: "primary" }, () => fetchFromStripe(id, refresh), "Fetch from Stripe"),
   );

@@ -1,4 +1,4 @@
-// Dead letters: work that was given up and waits for a person.
+// Dead letters: work that failed for good and needs a decision.
 
 import { causeOf } from "../advice.js";
 import { choiceToRedrive } from "../choosing.js";
@@ -19,7 +19,7 @@ const FIELDS = [
   { name: "error", label: "Error contains", hint: "answered 4" },
   { name: "payment_id", label: "Payment", hint: "pi_…" },
 ];
-const NOT_YET = "Search first: what you typed is not what is shown.";
+const NOT_YET = "Press Search first: the list does not show the search that you typed.";
 
 /**
  * @param {Place} place
@@ -65,13 +65,14 @@ export function letters({ query }, { refresh }) {
 }
 
 /**
- * Say in words which dead letters a search finds.
+ * Describe in words which dead letters match a search.
  * @param {Query} search
  */
 function inWords(search) {
   const given = Object.entries(search).filter(([, value]) => value);
-  if (given.length === 0) return "All dead letters: the search is empty.";
-  return `Those with ${given.map(([name, value]) => `${words(name)} “${value}”`).join(", ")}.`;
+  if (given.length === 0) return "All dead letters, because the search is empty.";
+  const terms = given.map(([name, value]) => `${words(name)} “${value}”`);
+  return `Dead letters with ${terms.join(", ")}.`;
 }
 
 /**
@@ -105,7 +106,7 @@ const letterTable = (rows, choice, refresh) =>
       },
       { name: "Payment", show: (row) => idLink(row.payment_id) },
       {
-        name: "Died",
+        name: "Dead since",
         end: true,
         show: (row) => when(row.dead_at),
       },

@@ -1,4 +1,4 @@
-// Notifications: what the event service is told, the newest first, and whether it took it.
+// Notifications to the event service, the newest first, and whether they were delivered.
 
 import { causeOf } from "../advice.js";
 import { choiceToRedrive } from "../choosing.js";
@@ -44,8 +44,8 @@ export function notifications({ query }, { refresh }) {
       choice.keep(rows.filter(isDead).map(({ id }) => id));
       return notificationTable(rows, choice, refresh);
     },
-    nothing: ["No notifications yet", "What the event service is told shows up here."],
-    hint: "A type is a pattern: payment.* or *refund*.",
+    nothing: ["No notifications yet", "Notifications to the event service appear here."],
+    hint: "A type may be a pattern: payment.* or *refund*.",
   });
 }
 
@@ -106,7 +106,7 @@ function again(row, refresh) {
   );
 }
 
-/** Send the event service a notification that says nothing, and show how it fares. */
+/** Send a test notification to the event service, and show its attempts. */
 function sendTest() {
   ask({
     title: "Send a test notification?",
@@ -115,13 +115,13 @@ function sendTest() {
       {},
       "The event service gets a signed notification of the type ",
       h("code", {}, "test.notification"),
-      ". It is about no payment, goes the way of every other, and is retried like one.",
+      ". It is about no payment, and is delivered and retried as any other notification.",
     ),
     confirm: "Send",
-    act: async (said) => {
-      const { id } = await ops.testNotification(said);
+    act: async (signature) => {
+      const { id } = await ops.testNotification(signature);
       location.hash = address("items", id);
-      return `${id} is on its way.`;
+      return `${id} will be delivered.`;
     },
   });
 }

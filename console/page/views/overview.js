@@ -1,4 +1,4 @@
-// How everything stands, and what needs a person first.
+// The state of the service, with the problems that need a person first.
 
 import { ask } from "../dialogs.js";
 import { button, h, icon, link } from "../dom.js";
@@ -44,10 +44,10 @@ export function overview(_, { refresh }) {
       return { reconcile, latest, letters, rates };
     },
     draw: ({ reconcile, latest, letters, rates }, stand) => {
-      const found = findings(stand, reconcile, rates);
+      const problems = findings(stand, reconcile, rates);
       return [
-        health(found),
-        figures(stand, found),
+        health(problems),
+        figures(stand, problems),
         rateCard(rates),
         card("Queues", {}, queueTable(stand)),
         h("div", { class: "halves" }, causes(letters), comparison(reconcile, refresh)),
@@ -56,16 +56,16 @@ export function overview(_, { refresh }) {
           { actions: link(address("events"), { class: "more" }, "All events") },
           latest.data.length
             ? eventTable(latest.data)
-            : empty("No events yet", "Stripe's events show up here as they come in."),
+            : empty("No events yet", "Events appear here when Stripe sends them."),
         ),
       ];
     },
   };
 }
 
-/** @param {Finding[]} found */
-function health(found) {
-  if (found.length === 0) {
+/** @param {Finding[]} problems */
+function health(problems) {
+  if (problems.length === 0) {
     return h(
       "section",
       { class: "health good", "aria-label": "Health" },
@@ -74,19 +74,19 @@ function health(found) {
         "p",
         {},
         h("strong", {}, "All is well. "),
-        "All queues have workers, and nothing waits for a person.",
+        "All queues have workers, and no problem needs you.",
       ),
     );
   }
   return h(
     "section",
     { class: "health", "aria-label": "Health" },
-    h("h2", {}, `${counted(found.length, "thing needs", "things need")} a look`),
-    h("ul", {}, ...found.map(finding)),
+    h("h2", {}, `${counted(problems.length, "problem needs", "problems need")} attention`),
+    h("ul", {}, ...problems.map(finding)),
   );
 }
 
-/** @param {Finding} found */
+/** @param {Finding} problem */
 const finding = ({ tone, what, fix, runbook, to }) =>
   h(
     "li",
@@ -101,17 +101,17 @@ const finding = ({ tone, what, fix, runbook, to }) =>
   );
 
 /**
- * Show the figures that matter; one is red when a finding is about it, and only then.
+ * Show the main figures; a figure is red only if a finding is about it.
  * @param {Stand} stand
- * @param {Finding[]} found
+ * @param {Finding[]} problems
  */
-function figures(stand, found) {
+function figures(stand, problems) {
   const work = stand.data.filter((queue) => queue.name !== "upkeep");
   const sum = (/** @type {"open" | "due" | "dead"} */ name) =>
     work.reduce((total, queue) => total + queue[name], 0);
   const oldest = Math.max(...stand.data.map((queue) => queue.overdue_seconds));
   const tone = (/** @type {string[]} */ ...about) =>
-    found.some((one) => one.tone === "bad" && about.includes(one.about)) ? "bad" : "";
+    problems.some((one) => one.tone === "bad" && about.includes(one.about)) ? "bad" : "";
   return h(
     "div",
     { class: "figures" },
@@ -119,12 +119,12 @@ function figures(stand, found) {
     figure(
       "Longest overdue",
       oldest > 0 ? duration(oldest) : "–",
-      oldest > 0 ? "waits for a worker" : "nothing waits",
+      oldest > 0 ? "work waits for a worker" : "no work is overdue",
     ),
     figure(
       "Dead letters",
       count(sum("dead")),
-      "given up",
+      "wait for a decision",
       tone("dead letters"),
       address("dead-letters"),
     ),
@@ -136,7 +136,7 @@ function figures(stand, found) {
     ),
     figure(
       "Event service",
-      stand.breaker_open ? "Ill" : "Well",
+      stand.breaker_open ? "Failing" : "Healthy",
       stand.breaker_open ? "breaker open, probing" : "breaker closed",
       tone("event service"),
     ),
@@ -161,7 +161,7 @@ function figure(name, value, note, tone = "", to = null) {
 
 /** @param {number | null} seconds */
 const upkeepSign = (seconds) =>
-  seconds === null ? "no upkeep" : `upkeep ${duration(Math.ceil(seconds))} ago`;
+  seconds === null ? "upkeep never ran" : `upkeep ran ${duration(Math.ceil(seconds))} ago`;
 
 /** @param {Stand} stand */
 const queueTable = (stand) =>
@@ -179,7 +179,7 @@ const queueTable = (stand) =>
       { name: "Messages", end: true, phone: "none", show: (row) => count(row.depth) },
       { name: "Dead", end: true, show: deadCell },
       { name: "Workers", end: true, show: (row) => count(row.consumers) },
-      { name: "Last sign", end: true, show: sign },
+      { name: "Last active", end: true, show: sign },
     ],
     stand.data,
     "dense",
@@ -199,11 +199,11 @@ function sign(row) {
 }
 
 /**
- * @param {Comparison} found
+ * @param {Comparison} state
  * @param {() => void} refresh
  */
-function comparison(found, refresh) {
-  const { seen, recorded, gap } = found.last_round;
+function comparison(state, refresh) {
+  const { seen, recorded, gap } = state.last_round;
   const act = button(
     { class: "small" },
     () => reconcileNow(refresh),
@@ -211,15 +211,15 @@ function comparison(found, refresh) {
     "Reconcile now",
   );
   return card(
-    "Compared with Stripe",
+    "Reconcile with Stripe",
     { actions: act },
     facts([
-      ["Last round", found.completed_at_ms ? when(found.completed_at_ms) : "never"],
-      ["Under way", found.running ? pill("running", "wait") : "no"],
-      ["Seen", counted(seen, "event")],
-      ["Was missing here", counted(recorded, "event")],
-      ["Gap", gap ? pill(`${count(gap)} no webhook brought`, "wait") : "none"],
-      ["Recorded in all", counted(found.total.recorded, "event")],
+      ["Last round", state.completed_at_ms ? when(state.completed_at_ms) : "never"],
+      ["Running now", state.running ? pill("running", "wait") : "no"],
+      ["Listed by Stripe", counted(seen, "event")],
+      ["Missing here, recorded", counted(recorded, "event")],
+      ["Gap", gap ? pill(`${count(gap)} not delivered by webhook`, "wait") : "none"],
+      ["Recorded in all rounds", counted(state.total.recorded, "event")],
     ]),
   );
 }
@@ -227,13 +227,13 @@ function comparison(found, refresh) {
 /** @param {() => void} refresh */
 function reconcileNow(refresh) {
   ask({
-    title: "Compare with Stripe's archive now?",
-    body: h("p", {}, "Every event that is missing here is recorded. It may be done at any time."),
+    title: "Reconcile with Stripe now?",
+    body: h("p", {}, "It records every event that Stripe lists and that is missing here."),
     confirm: "Reconcile",
-    act: async (said) => {
-      const { outcome } = await ops.reconcile(said);
+    act: async (signature) => {
+      const { outcome } = await ops.reconcile(signature);
       refresh();
-      return outcome === "due" ? "A comparison begins." : "One is running; another follows it.";
+      return outcome === "due" ? "Reconcile starts." : "Reconcile is running, and runs once more.";
     },
   });
 }

@@ -1,4 +1,4 @@
-// One payment: how its money stands, all work for it, and everything that happened to it.
+// One payment: its amounts, its work, and its timeline.
 
 import { Refused } from "../client.js";
 import { h } from "../dom.js";
@@ -16,11 +16,11 @@ import { workCard } from "./work.js";
 /** @typedef {{ known: KnownPayment, work: PaymentWork }} Whole */
 
 const UNKNOWN =
-  "Payments are remembered for half a year after their last event. " +
-  "Stripe's dashboard knows all of them.";
+  "Payments are deleted here half a year after their last event. " +
+  "Stripe's dashboard has all of them.";
 
 /**
- * Show one payment; an id that is no payment's is looked for elsewhere.
+ * Show one payment; for an id of anything else, open the search.
  * @param {Place} place
  * @param {{ service: Service }} tools
  * @returns {View<Whole>}
@@ -31,7 +31,7 @@ export function payment({ id: given }, { service }) {
     title: "Payment",
     name: ({ known }) => known.payment_id,
     load: (signal) => whole(id, signal),
-    draw: (found) => story(found, service),
+    draw: (record) => story(record, service),
     missing: (error) => {
       if (!id.startsWith("pi_")) location.replace(address("find", id));
       return empty(error.message, UNKNOWN);
@@ -50,22 +50,23 @@ async function whole(id, signal) {
 }
 
 /**
- * Show one refund, by Stripe's id or by our request's, with the payment it belongs to.
+ * Show one refund, by its id at Stripe or that of its job, with its payment.
  * @param {Place} place
  * @param {{ service: Service }} tools
- * @returns {View<{ found: Refund, owner: Whole | null }>}
+ * @returns {View<{ record: Refund, owner: Whole | null }>}
  */
 export function refund({ id }, { service }) {
   return {
     title: "Refund",
-    name: ({ found }) => found.refund_id ?? found.refund_request_id ?? "",
+    name: ({ record }) => record.refund_id ?? record.refund_request_id ?? "",
     load: async (signal) => {
-      const found = await ops.refund(id ?? "", signal);
-      const owner = found.payment_intent_id ?? found.charge_id;
-      return { found, owner: owner ? await ifKnown(owner, signal) : null };
+      const record = await ops.refund(id ?? "", signal);
+      const owner = record.payment_intent_id ?? record.charge_id;
+      return { record, owner: owner ? await ifKnown(owner, signal) : null };
     },
-    draw: ({ found, owner }) => [refundCard(found, owner), owner && story(owner, service)],
-    missing: (error) => empty(error.message, "Look for it at Stripe, or by its payment."),
+    draw: ({ record, owner }) => [refundCard(record, owner), owner && story(owner, service)],
+    missing: (error) =>
+      empty(error.message, "Search for it in Stripe's dashboard or on its payment."),
   };
 }
 
@@ -83,25 +84,25 @@ async function ifKnown(id, signal) {
 }
 
 /**
- * @param {Refund} found
+ * @param {Refund} record
  * @param {Whole | null} owner
  */
-function refundCard(found, owner) {
-  const currency = found.currency ?? currencyOf(owner?.known ?? null);
-  const amount = found.amount === null ? "All that was left" : money(found.amount, currency);
+function refundCard(record, owner) {
+  const currency = record.currency ?? currencyOf(owner?.known ?? null);
+  const amount = record.amount === null ? "The whole rest" : money(record.amount, currency);
   return headCard(
     "Refund",
     {
-      title: [amount, " ", pill(found.status)],
-      id: found.refund_id ?? found.refund_request_id ?? "",
+      title: [amount, " ", pill(record.status)],
+      id: record.refund_id ?? record.refund_request_id ?? "",
     },
     facts([
-      ["Payment", orNone(found.payment_intent_id, idLink)],
-      ["Request", orNone(found.refund_request_id, idLink)],
-      ["Reason", orNone(found.reason, sentence)],
-      ["Failed because", orNone(found.failure_reason, sentence)],
-      ["Created", orNone(found.created, (at) => when(at * 1000))],
-      ...Object.entries(found.metadata),
+      ["Payment", orNone(record.payment_intent_id, idLink)],
+      ["Refund job", orNone(record.refund_request_id, idLink)],
+      ["Reason", orNone(record.reason, sentence)],
+      ["Failed because", orNone(record.failure_reason, sentence)],
+      ["Created", orNone(record.created, (at) => when(at * 1000))],
+      ...Object.entries(record.metadata),
     ]),
   );
 }
@@ -114,7 +115,7 @@ function refundCard(found, owner) {
 const orNone = (value, show) => (value === null || value === undefined ? null : show(value));
 
 /**
- * @param {Whole} found
+ * @param {Whole} record
  * @param {Service} service
  */
 function story({ known, work }, service) {
@@ -130,42 +131,42 @@ function story({ known, work }, service) {
 }
 
 /**
- * @param {KnownPayment | null} found
+ * @param {KnownPayment | null} record
  * @returns {Named[]}
  */
-const subjectsOf = (found) =>
-  Object.entries(/** @type {Record<string, Subject>} */ (found?.known.subjects ?? {}));
+const subjectsOf = (record) =>
+  Object.entries(/** @type {Record<string, Subject>} */ (record?.known.subjects ?? {}));
 
 /**
- * @param {KnownPayment | null} found
+ * @param {KnownPayment | null} record
  * @returns {string | null}
  */
-const currencyOf = (found) =>
-  subjectsOf(found)
+const currencyOf = (record) =>
+  subjectsOf(record)
     .map(([, { snapshot }]) => snapshot?.currency)
     .find(Boolean) ?? null;
 
 /**
- * @param {KnownPayment} found
+ * @param {KnownPayment} record
  * @param {Subject} own
  * @param {Service} service
  */
-function head(found, own, service) {
+function head(record, own, service) {
   const { amount, currency, description, metadata, created, livemode, ...rest } = own.snapshot;
-  const settled = ofFamily(found, "settlement").map(([, one]) => one.snapshot);
+  const settled = ofFamily(record, "settlement").map(([, one]) => one.snapshot);
   return headCard(
     "Payment",
     {
-      title: [money(amount, currency), " ", pill(own.status), disputeFlag(found)],
-      id: found.payment_id,
-      actions: atStripe(service, `payments/${found.payment_id}`),
+      title: [money(amount, currency), " ", pill(own.status), disputeFlag(record)],
+      id: record.payment_id,
+      actions: atStripe(service, `payments/${record.payment_id}`),
     },
     facts([
       ["Received", money(rest.amount_received ?? rest.amount_captured, currency)],
-      ["Refunded", refunded(found, currency)],
+      ["Refunded", refunded(record, currency)],
       ...settled.flatMap(settledFacts),
       ["Created", when(created ? created * 1000 : null)],
-      ["Last news", when(found.updated_at_ms)],
+      ["Last change", when(record.updated_at_ms)],
       ["Mode", orNone(livemode, (live) => (live ? "live" : "test"))],
       ["Description", description],
     ]),
@@ -183,28 +184,28 @@ const settledFacts = (snapshot) => [
 ];
 
 /**
- * @param {KnownPayment} found
+ * @param {KnownPayment} record
  * @param {string} family
  */
-const ofFamily = (found, family) => subjectsOf(found).filter(([, one]) => one.family === family);
+const ofFamily = (record, family) => subjectsOf(record).filter(([, one]) => one.family === family);
 
 /**
- * @param {KnownPayment} found
+ * @param {KnownPayment} record
  * @param {string} currency
  */
-function refunded(found, currency) {
-  const sum = ofFamily(found, "refund")
+function refunded(record, currency) {
+  const sum = ofFamily(record, "refund")
     .filter(([, one]) => one.status === "succeeded")
     .reduce((total, [, one]) => total + (one.snapshot.amount ?? 0), 0);
   return sum ? money(sum, currency) : "none";
 }
 
 /**
- * Flag a dispute that waits for evidence, with until when.
- * @param {KnownPayment} found
+ * Show the state of the latest dispute, with the date by which evidence is due.
+ * @param {KnownPayment} record
  */
-function disputeFlag(found) {
-  const [latest] = ofFamily(found, "dispute").toSorted(
+function disputeFlag(record) {
+  const [latest] = ofFamily(record, "dispute").toSorted(
     ([, one], [, other]) => (other.snapshot.created ?? 0) - (one.snapshot.created ?? 0),
   );
   if (latest === undefined) return null;
@@ -218,14 +219,14 @@ function disputeFlag(found) {
 }
 
 /**
- * @param {KnownPayment} found
+ * @param {KnownPayment} record
  * @param {Service} service
  */
-const bare = (found, service) =>
+const bare = (record, service) =>
   headCard("Payment", {
     title: "State not known yet",
-    id: found.payment_id,
-    actions: atStripe(service, `payments/${found.payment_id}`),
+    id: record.payment_id,
+    actions: atStripe(service, `payments/${record.payment_id}`),
   });
 
 /** @param {Record<string, string> | undefined} metadata */

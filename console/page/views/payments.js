@@ -1,4 +1,4 @@
-// Payments: how the money stands, the newest first.
+// Payments, the newest first, with their states and amounts.
 
 import { h, link } from "../dom.js";
 import { counted, money } from "../format.js";
@@ -38,18 +38,18 @@ export const payments = ({ query }) =>
     byId: true,
     load: named,
     show: paymentTable,
-    nothing: ["No payments yet", "Payments show up here once Stripe tells of them."],
-    hint: "Clear the search to see all of them, or find one by its id.",
+    nothing: ["No payments yet", "Payments appear here with Stripe's first event about them."],
+    hint: "Clear the search to see all payments, or find one by its id.",
   });
 
 /**
- * Ask for a page of payments; the service itself goes on after the last one shown.
+ * Load a page of payments; the service continues after the id of the last one.
  * @param {Asked} asked
  * @param {AbortSignal} [signal]
  */
 export async function named({ past, ...asked }, signal) {
-  const found = await ops.payments({ ...asked, starting_after: past }, signal);
-  return { ...found, data: found.data.map((row) => ({ ...row, id: row.payment_id })) };
+  const list = await ops.payments({ ...asked, starting_after: past }, signal);
+  return { ...list, data: list.data.map((row) => ({ ...row, id: row.payment_id })) };
 }
 
 /** @param {Row[]} rows */

@@ -1,4 +1,4 @@
-// How much came and went in the last hours, five minutes at a time, and how long it took.
+// Counts of the last hours in steps of five minutes, and the delay of notifications.
 
 import { drawing, h } from "../dom.js";
 import { clock, count, duration } from "../format.js";
@@ -6,7 +6,7 @@ import { card } from "../parts.js";
 
 /** @import { Rates, Tone } from "../../types" */
 
-// Hours that are drawn: a shift.
+// Hours that the bars show: a shift.
 export const HOURS = 6;
 const AN_HOUR = 3_600;
 /** @type {[string, string, Tone][]} */
@@ -16,17 +16,17 @@ const DRAWN = [
   ["refunds", "Refunds", "none"],
   ["events", "Events", "none"],
   ["notifications", "Notifications", "none"],
-  ["failures", "Failed tries", "wait"],
-  ["other_mode", "Of the other mode", "wait"],
+  ["failures", "Failed attempts", "wait"],
+  ["other_mode", "Events of the other mode", "wait"],
   ["other_mode_connected", "Other mode, connected accounts", "none"],
 ];
-// What most installations never have is drawn only when there is some.
+// Counts that most installations never have; they appear only if they are not 0.
 const RARE = new Set(["other_mode", "other_mode_connected"]);
-// The drawing's own units: a bar is one wide and at most so high.
+// Units of the drawing: a bar is one wide, and this is the height of the highest.
 const HEIGHT = 24;
 
 /**
- * Show the rates: for each a sum of the last hour and a bar for each bucket.
+ * Show for each rate the sum of the last hour and a bar for each five minutes.
  * @param {Rates} rates
  */
 export const rateCard = (rates) =>
@@ -44,7 +44,7 @@ export const rateCard = (rates) =>
   );
 
 /**
- * Sum what was counted of a rate in all hours that are drawn.
+ * Add up a rate over all hours shown.
  * @param {Rates} rates
  * @param {string} name
  */
@@ -69,22 +69,22 @@ function rate(rates, counts, title, tone) {
     h("span", {}, title),
     h("b", {}, count(lately)),
     h("small", {}, "in the last hour"),
-    bars(counts, most, told(rates, counts, title, most)),
+    bars(counts, most, summaryOf(rates, counts, title, most)),
     h("small", {}, `${count(sum)} in ${HOURS} hours`),
   );
 }
 
 /**
- * Say in words what the bars show.
+ * Describe in words what the bars show.
  * @param {Rates} rates
  * @param {number[]} counts
  * @param {string} title
  * @param {number} most
  */
-function told(rates, counts, title, most) {
+function summaryOf(rates, counts, title, most) {
   if (most === 0) return `${title}: none in ${HOURS} hours`;
   const at = Date.parse(rates.since) + counts.indexOf(most) * rates.bucket_seconds * 1000;
-  return `${title}: at most ${count(most)} in five minutes, from ${clock(new Date(at))} on`;
+  return `${title}: at most ${count(most)} in five minutes, in those from ${clock(new Date(at))}`;
 }
 
 /**

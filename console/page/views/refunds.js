@@ -1,4 +1,4 @@
-// Refunds: the jobs that make them, the newest first, with what became of each.
+// Refund jobs, the newest first, with their outcomes.
 
 import { causeOf } from "../advice.js";
 import { h, link } from "../dom.js";
@@ -36,7 +36,7 @@ export const refunds = ({ query }) =>
     actions: link(address("refund-batches"), { class: "button" }, "Batches"),
     load: ops.refunds,
     show: refundTable,
-    nothing: ["No refunds yet", "Refunds that are requested here show up with their amounts."],
+    nothing: ["No refunds yet", "Refunds that this service is asked for appear here."],
   });
 
 /** @param {RefundRow[]} rows */
@@ -81,4 +81,4 @@ function why({ status, error, pending_reason, reason }) {
 
 /** @param {RefundRow} row */
 const amountOf = (row) =>
-  row.amount === null ? "All that was left" : money(row.amount, row.currency);
+  row.amount === null ? "The whole rest" : money(row.amount, row.currency);

@@ -1,4 +1,4 @@
-// What belongs to a payment: its refunds, disputes, charges and checkout sessions.
+// The refunds, disputes, charges and checkout sessions of a payment.
 
 import { h, outside } from "../dom.js";
 import { money, sentence } from "../format.js";
@@ -17,7 +17,7 @@ const FAMILIES = [
 ];
 
 /**
- * Build a card for each family that a payment has something of.
+ * Build a card for each of these families that the payment has objects of.
  * @param {Named[]} subjects
  * @param {Service} service
  */

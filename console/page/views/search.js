@@ -1,4 +1,4 @@
-// Searches: a form whose answers are in the address, and pages from one moment to an older one.
+// The search form, whose values are in the page's address, and the paging of lists by time.
 
 import { button, h, link } from "../dom.js";
 import { sentence } from "../format.js";
@@ -15,15 +15,15 @@ import { address } from "../router.js";
  */
 
 export const PAGE = 50;
-// Items may share a millisecond with the last one shown: so many more are asked for to skip them.
+// Extra rows to load for each page, because some may have the time of the last row and are skipped.
 const SLACK = 25;
 
-// Below this width the form would fill a screen: it stays folded until it is asked for.
+// Below this width the form would fill the screen, so it is closed at first.
 const WIDE = matchMedia("(min-width: 52.01rem)");
 
 /**
- * Build the form of a search; sending it goes to the address of what it asks for. `typed` hears
- * whether what stands in the form is another search than the one that is shown.
+ * Build the search form, which opens the address of its search. `typed` is called with whether the
+ * form's values differ from the search that the list shows.
  * @param {string} room
  * @param {Query} query
  * @param {Field[]} fields
@@ -101,13 +101,13 @@ function control({ name, label, options, hint, type = "text" }, value) {
 }
 
 /**
- * Turn a word into the pattern that finds it anywhere; a pattern or a whole type stays.
+ * Turn a word into a pattern that finds it anywhere; leave a pattern or a full type unchanged.
  * @param {string | undefined} type
  */
 export const pattern = (type) => (!type || /[*.?[]/.test(type) ? type : `*${type}*`);
 
 /**
- * Turn a day and time of the browser's clock, as a form has it, into a moment for the service.
+ * Convert a form's local date and time into a time for the service.
  * @param {string | undefined} local
  */
 export function moment(local) {
@@ -116,7 +116,7 @@ export function moment(local) {
 }
 
 /**
- * Give the query for the page an address names: everything up to a moment, with what to skip.
+ * Return the parameters for the page that an address names, with rows to skip.
  * @param {Asked} query
  * @returns {Asked}
  */
@@ -127,7 +127,7 @@ export const pageQuery = ({ until, past, ...rest }) => ({
 });
 
 /**
- * Cut a page out of what was found; `more` tells whether an older one follows.
+ * Select the rows of a page from those loaded; `more` names the next page, or is null.
  * @template {{ id: string }} Row
  * @param {Row[]} items
  * @param {Query} query
@@ -143,7 +143,7 @@ export function pageOf(items, { past }, at) {
 }
 
 /**
- * Lead to the newest and to the older page. Where pages go on by id, `until` is part of the search.
+ * Link to the newest and to the next page. In lists that page by id, `until` is part of the search.
  * @param {string} room
  * @param {Query} query
  * @param {Query | null} more

@@ -1,4 +1,4 @@
-// How each thing that happened is told: a line's title, its notes and the tone of its dot.
+// The text of each entry of a timeline: its title, its notes and the tone of its dot.
 
 import { counted, duration, money, sentence, words } from "../format.js";
 import { idLink, toneOf, whoOf } from "../parts.js";
@@ -37,18 +37,18 @@ const STORIES = {
     notes: [idLink(entry.stripe_event_id)],
   }),
   event_late: (entry) => ({
-    title: [entry.type ?? "An event", " came late"],
+    title: [entry.type ?? "An event", " arrived late"],
     tone: "wait",
-    notes: ["changes nothing", entry.subject, idLink(entry.stripe_event_id)],
+    notes: ["it changes nothing", entry.subject, idLink(entry.stripe_event_id)],
   }),
   event_attempt: (entry) => tried(entry, [entry.type, ": "], entry.stripe_event_id),
   notification_staged: (entry) => ({
-    title: [entry.end ? "Told: " : "To be told: ", entry.type],
+    title: [entry.end ? "Notified: " : "Notification recorded: ", entry.type],
     tone: entry.end ? "good" : "wait",
     notes: [...(entry.end ? outcome(entry.end) : []), idLink(entry.notification_id)],
   }),
   delivery_attempt: (entry) => ({
-    title: [entry.outcome === "delivered" ? "Told: " : "Not told: ", entry.type],
+    title: [entry.outcome === "delivered" ? "Notified: " : "Not delivered: ", entry.type],
     tone: entry.outcome === "delivered" ? "good" : "bad",
     notes: [...outcome(entry), idLink(entry.notification_id)],
   }),
@@ -68,15 +68,15 @@ const STORIES = {
 };
 
 /**
- * Tell an entry of a payment's timeline.
+ * Return the text of an entry of a payment's timeline.
  * @param {Entry} entry
  * @param {string | null} currency
  * @returns {Story}
  */
-export const told = (entry, currency) => STORIES[entry.kind]?.(entry, currency) ?? plain(entry);
+export const storyOf = (entry, currency) => STORIES[entry.kind]?.(entry, currency) ?? plain(entry);
 
 /**
- * Tell an attempt at an item, or a decision about it.
+ * Return the text of an attempt at an item, or of a decision about it.
  * @param {Entry} entry
  * @returns {Story}
  */
@@ -86,7 +86,7 @@ export function attempt(entry) {
 }
 
 /**
- * Tell what an event's object moved on the balance, if the event says so.
+ * Return the net amount and the fee of an event's balance transaction, if it has one.
  * @param {Entry} entry
  * @returns {Child[]}
  */
@@ -155,7 +155,7 @@ const between = (at, later) => duration((Date.parse(later) - Date.parse(at)) / 1
  */
 const plain = (entry) => ({
   title: [
-    sentence(entry.kind ?? entry.outcome ?? "something"),
+    sentence(entry.kind ?? entry.outcome ?? "unknown entry"),
     entry.type ? `: ${entry.type}` : "",
   ],
   notes: Object.entries(entry)
@@ -164,7 +164,7 @@ const plain = (entry) => ({
 });
 
 /**
- * Say what an attempt came to: its error, the answer it got, how long it took, when the next is.
+ * Describe the result of an attempt: error, answer, duration, and the pause before the next.
  * @param {Entry} entry
  * @returns {Child[]}
  */
@@ -175,5 +175,5 @@ const outcome = (entry) => [
     : null,
   entry.answer ? `“${entry.answer}”` : null,
   entry.duration_ms === undefined ? null : `took ${entry.duration_ms} ms`,
-  entry.delay_seconds ? `again after ${duration(entry.delay_seconds)}` : null,
+  entry.delay_seconds ? `next attempt after ${duration(entry.delay_seconds)}` : null,
 ];

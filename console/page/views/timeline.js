@@ -1,14 +1,14 @@
-// What happened, in order: of a payment, or at one item.
+// Timelines: all that happened to a payment, or to one item.
 
 import { h, nodes } from "../dom.js";
 import { day, exactClock, whole, zone } from "../format.js";
 import { empty } from "../parts.js";
-import { attempt, told } from "./stories.js";
+import { attempt, storyOf } from "./stories.js";
 
 /** @import { Child, Entry } from "../../types" */
 /** @import { Story } from "./stories.js" */
 
-// What follows its cause so soon is told in the cause's own line.
+// An end within this time after its beginning is shown in the same line.
 const SOON_MS = 5_000;
 
 /**
@@ -17,8 +17,8 @@ const SOON_MS = 5_000;
  * @param {string | null} currency
  */
 export function timeline(entries, currency) {
-  if (entries.length === 0) return empty("Nothing yet", "What happens to it shows up here.");
-  return list(folded(entries).map((entry) => ({ at: entry.at, ...told(entry, currency) })));
+  if (entries.length === 0) return empty("No entries yet", "Events and attempts appear here.");
+  return list(folded(entries).map((entry) => ({ at: entry.at, ...storyOf(entry, currency) })));
 }
 
 /**
@@ -26,7 +26,7 @@ export function timeline(entries, currency) {
  * @param {Entry[]} history
  */
 export function attempts(history) {
-  if (history.length === 0) return empty("None yet", "Its first attempt shows up here.");
+  if (history.length === 0) return empty("No attempts yet", "The first attempt appears here.");
   return list(history.map((entry) => ({ at: entry.at, ...attempt(entry) })));
 }
 
@@ -69,7 +69,7 @@ const dotted = (notes) =>
     .flatMap((note, index) => (index ? [" · ", note] : [note]));
 
 /**
- * Fold an end into its beginning where it followed at once: half the lines tell the same story.
+ * Merge each end that followed at once into the line of its beginning.
  * @param {Entry[]} entries
  */
 function folded(entries) {
@@ -95,9 +95,9 @@ const PAIRS = {
 function beginningOf(end, entries) {
   if (!(end.kind in PAIRS) || !endedAtOnce(end)) return null;
   const [kind, name] = PAIRS[end.kind];
-  const found = entries.filter((entry) => entry.kind === kind && entry[name] === end[name]);
-  if (found.length !== 1) return null;
-  return Date.parse(end.at) - Date.parse(found[0].at) < SOON_MS ? found[0] : null;
+  const [first, ...others] = entries.filter((e) => e.kind === kind && e[name] === end[name]);
+  if (first === undefined || others.length > 0) return null;
+  return Date.parse(end.at) - Date.parse(first.at) < SOON_MS ? first : null;
 }
 
 /** @param {Entry} end */

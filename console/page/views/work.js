@@ -1,4 +1,4 @@
-// The work of a payment that is not done: what waits, is retried or was given up.
+// The unfinished work of a payment: waiting, retrying or dead.
 
 import { h, link } from "../dom.js";
 import { count } from "../format.js";
@@ -11,7 +11,7 @@ import { table } from "../table.js";
 const DONE = ["processed", "ignored", "finished", "delivered"];
 
 /**
- * Show open and dead work; nothing where all of it is done.
+ * Show the unfinished work, or nothing if all of it is done.
  * @param {WorkItem[]} items
  */
 export function workCard(items) {

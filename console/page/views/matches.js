@@ -1,4 +1,4 @@
-// What a text belongs to; where it is one thing only, that is shown at once.
+// The objects that match a text; a single match opens at once.
 
 import { h, link } from "../dom.js";
 import * as ops from "../ops.js";
@@ -12,14 +12,14 @@ import { table } from "../table.js";
  * @param {Place} place
  * @returns {View<MatchList>}
  */
-export function found({ id }) {
+export function matches({ id }) {
   const text = id ?? "";
   return {
     title: `Search results for ${text}`,
     load: async (signal) => {
-      const matches = await ops.find(text, signal);
-      if (matches.data.length === 1) location.replace(placeOf(matches.data[0]));
-      return matches;
+      const list = await ops.find(text, signal);
+      if (list.data.length === 1) location.replace(placeOf(list.data[0]));
+      return list;
     },
     draw: ({ data, complete }) => {
       if (data.length === 0) return nothing(complete);
