@@ -1,8 +1,8 @@
-"""The front: one port, every request whole before it costs anything, each class on its own.
+"""The front: one port, which reads each request completely before any work for it begins.
 
-/health        answered here, needs nothing
+/health        answered here, without any dependency
 /api/webhook   verified and recorded here, in the event loop
-all else       Flask, in the threads of its class (`api/pools.py`)
+all else       Flask, in the threads of the request's class (`api/pools.py`)
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from shared.store.pipe import Pipe
 from shared.stripe.endpoints import WEBHOOK_PATH
 from shared.telemetry.tally import HTTP_REQUESTS, OTHER
 
-# Stripe waits 10 s for an answer to a webhook; the rest is for a second process's queue.
+# Stripe waits 10 s for an answer to a webhook; the rest is for time in the queue of the process.
 RECORD_SECONDS = 4.0
-# The application answers by the deadline; the front does, for one that does not, a moment later.
+# The application answers by the deadline; if it does not, the front answers this much later.
 AFTER_DEADLINE_SECONDS = 1.0
-# Time to write the last answers, and for whoever watches the process to see that it has ended.
+# Time to write the last answers, and for the supervisor to notice the end of the process.
 LAST_ANSWERS_SECONDS = 1.0
-# A refund that somebody waits for needs a moment to be recorded and read.
+# Time to record and read a refund, besides the wait for its outcome.
 BESIDE_WAIT_SECONDS = 3.0
-# Connections the kernel holds until we take them.
+# Connections that the kernel queues until this process accepts them.
 BACKLOG = 2048
 
 
 class Front:
-    """Serve one application on listening sockets; all of it in one event loop and its pools."""
+    """Serve one application on listening sockets, in one event loop and its thread pools."""
 
     def __init__(self, app: Flask) -> None:
         parts: Parts = app.extensions[EXTENSION]
@@ -63,7 +63,7 @@ class Front:
         self._servers: list[tuple[socket.socket, asyncio.Server]] = []
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
-        """Begin to accept."""
+        """Begin to accept connections on these listening sockets."""
         loop = self._loop
         self._opening = loop.create_task(self._pipe.open())
         for one in sockets:
@@ -71,7 +71,7 @@ class Front:
             self._servers.append((one, server))
 
     async def stop(self) -> None:
-        """Accept nothing more, finish what has begun, and end within `grace_seconds`."""
+        """Stop accepting, finish the requests that have begun, and end within `grace_seconds`."""
         self._draining.set()
         await self._close_door()
         await self._connections.stop(grace_seconds(self._settings))
@@ -80,10 +80,10 @@ class Front:
         await self._pipe.close()
 
     async def _close_door(self) -> None:
-        """Stop listening, and take everybody whom the kernel has connected: it would reset them."""
+        """Stop listening, and accept the clients in the kernel's queue, which it would reset."""
         for listening, _ in self._servers:
             self._loop.remove_reader(listening)
-        await asyncio.sleep(0)  # the server makes connections of those it has accepted
+        await asyncio.sleep(0)  # lets the server create connections for clients it has accepted
         for listening, server in self._servers:
             clients = _connected(listening)
             server.close()
@@ -91,7 +91,7 @@ class Front:
                 await self._loop.connect_accepted_socket(self._connections.accept, client)
 
     def refusal(self, fault: Fault) -> Answer:
-        """Answer a request that never became whole."""
+        """Build the answer to a request that was refused before it was read completely."""
         identity = identify("", "", "unreadable")
         kind = Unavailable if fault.retry_after_seconds else CallerError
         error = kind(fault.detail, code=fault.code, retry_after_seconds=fault.retry_after_seconds)
@@ -100,11 +100,11 @@ class Front:
         return problem_answer(identity, error)
 
     def serve(self, connection: Connection, request: Request) -> None:
-        """Have a whole request answered."""
+        """Answer a complete request: here, by the webhook's door, or by the application."""
         if request.path == "/health" and request.method in ("GET", "HEAD"):
             connection.answer(self._health(request))
             return
-        # An endpoint that was registered with a slash at its end gets its events, too.
+        # An endpoint may have been registered at Stripe with a slash at its end.
         if request.path.removesuffix("/") == WEBHOOK_PATH and request.method == "POST":
             self._webhooks.receive(request, self._address(request), connection.answer)
             return
@@ -115,12 +115,12 @@ class Front:
     async def _answer(self, connection: Connection, request: Request) -> None:
         try:
             answer = await self._apply(request)
-        except Exception as defect:  # noqa: BLE001  # the edge: the caller hears of whatever it was
+        except Exception as defect:  # noqa: BLE001  # the edge: every defect becomes an answer
             answer = self._own(request, mistake(defect))
         connection.answer(answer)
 
     async def _apply(self, request: Request) -> Answer:
-        """Have the application answer in a thread of the request's class, by its deadline."""
+        """Let the application answer in a thread of the request's class, by its deadline."""
         seconds = self._seconds(request.path)
         call = Call(self._application, request, self._address(request))
         ends_at = self._clock() + seconds
@@ -134,7 +134,7 @@ class Front:
             return self._own(request, _too_slow())
 
     def _seconds(self, path: str) -> float:
-        """Give the total deadline of a request."""
+        """Return the total deadline of a request, in seconds."""
         if path == "/health/ready":
             return READY_SECONDS
         if path == "/api/refund/process":
@@ -148,7 +148,7 @@ class Front:
         return identity.answer(HEALTHY)
 
     def _own(self, request: Request, error: BillingError) -> Answer:
-        """Answer for the application, which was not asked or did not answer."""
+        """Build the answer if the application was not called or did not answer."""
         identity = identify(request.headers.get("x-request-id", ""), "", "refused")
         seconds = time.perf_counter() - request.began_at
         self._tell(OTHER, request.method, error.status, seconds, identity.request_id)
@@ -160,10 +160,10 @@ class Front:
         tell(route, known, status, seconds, request_id=request_id)
 
     def _address(self, request: Request) -> str:
-        """Give the client's address: the peer, or what a trusted proxy says of it.
+        """Return the client's address: that of the peer, or the one that a trusted proxy reports.
 
-        Each proxy adds its peer at the right of X-Forwarded-For; what is left of those that are
-        trusted is anybody's word.
+        Each proxy appends its peer to X-Forwarded-For; entries before those of the trusted proxies
+        may be forged.
         """
         trusted = self._settings.trusted_proxies
         if not trusted:
@@ -173,21 +173,21 @@ class Front:
 
 
 def _connected(listening: socket.socket) -> list[socket.socket]:
-    """Take the clients that the kernel has connected and we have not seen."""
-    taken = []
+    """Accept the clients in the kernel's queue of a listening socket."""
+    clients = []
     with suppress(BlockingIOError):
         while True:
             client, _ = listening.accept()
             client.setblocking(False)
-            taken.append(client)
-    return taken
+            clients.append(client)
+    return clients
 
 
 def grace_seconds(settings: Settings) -> float:
-    """Give the time in which an API process that is told to stop finishes what it has begun.
+    """Return the time that an API process needs to finish its requests after a signal to stop.
 
-    The last request may come a moment after that, and has its whole deadline. A refund that
-    somebody waits for is answered at once then: it goes on without them.
+    The last request may arrive a moment after the signal, and has its whole deadline. A caller who
+    waits for a refund is answered at once: the refund job continues.
     """
     answered = settings.request_timeout_seconds + AFTER_DEADLINE_SECONDS
     return LAST_REQUESTS_SECONDS + answered + LAST_ANSWERS_SECONDS
@@ -195,7 +195,7 @@ def grace_seconds(settings: Settings) -> float:
 
 def _too_slow() -> Unavailable:
     return Unavailable(
-        "This took longer than a request may; try again with the same Idempotency-Key.",
+        "The request exceeded its time limit; try again with the same Idempotency-Key.",
         code="deadline_exceeded",
         retry_after_seconds=5,
         outcome_known=False,

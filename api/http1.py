@@ -1,7 +1,7 @@
-"""One client's connection: HTTP/1.1 read to the end within its limits, before anybody works for it.
+"""One client's connection: reads each HTTP/1.1 request completely, within limits, before any work.
 
-llhttp (of Node.js) reads the syntax. What it cannot know is decided here: how large a head or a
-body may be, how long either may take, and which requests have more than one meaning.
+llhttp (of Node.js) parses the syntax. This module decides the rest: how large a head or a body may
+be, how long either may take, and which requests are refused because they are ambiguous.
 
 Source: RFC 9112 (HTTP/1.1), RFC 9110 (Host, Expect, methods).
 """
@@ -35,35 +35,35 @@ from api.messages import (
 )
 from shared.settings import Settings
 
-# A head of ours and Stripe's has about 1 KB; cookies and proxies add to it.
+# Usual heads, Stripe's too, have about 1 KB; cookies and proxies add to it.
 HEAD_BYTES = 32_768
 HEADERS = 100
 TARGET_BYTES = 8_192
-# A client that is there has sent its head within this time.
+# Time for a head; a working client needs far less.
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 15.0
-# The slowest a body may come after the first seconds: a modem of 1995 was twice as fast.
+# Lowest rate of a body after the first seconds; a modem of 1995 was twice as fast.
 BODY_BYTES_PER_SECOND = 1_024
 BODY_GRACE_SECONDS = 3.0
 # Longer than Stripe and proxies leave a connection unused between two requests in a busy hour.
 IDLE_SECONDS = 75.0
-# A client that does not read its answer.
+# Time after which a client that does not read its answer is disconnected.
 UNREAD_SECONDS = 15.0
-# After a refusal the client may still be sending: what comes is dropped, then the connection ends.
+# Time for which bytes are still read and dropped after a refusal, as the client may still send.
 LINGER_SECONDS = 1.0
-# Requests of one connection that wait for the one before; then reading stops.
+# Requests of one connection that may wait for the one before; then reading pauses.
 PIPELINE = 8
-# Chunks of a few bytes cost more than they carry; so many of them are no accident.
+# Small chunks cost more work than they carry data; this many of them are an attack.
 SMALL_PARTS = 1_000
 SMALL_PART_BYTES = 16
-# Bodies that are being received or worked on, in one process: what an attack may take of memory.
+# Total size of the bodies in one process, which limits the memory that an attack can use.
 BODIES_BYTES = 64 * 1024 * 1024
-# Between two looks at what takes too long: deadlines of seconds need no finer clock.
+# Interval between two checks of the deadlines, which are seconds; and while the process stops.
 LOOK_SECONDS = 0.5
 STOP_SECONDS = 0.02
-# A client that has connected sends its request within this time, unless it keeps us waiting.
+# Time for the requests of clients that connected before the process stops.
 LAST_REQUESTS_SECONDS = 1.0
-# A header that has one value by definition: two of them are two opinions.
+# Headers that have one value by definition; two of them are ambiguous.
 SINGLE = frozenset(
     b"host content-type content-length authorization idempotency-key stripe-account "
     b"stripe-signature prefer".split()
@@ -79,11 +79,11 @@ STATUS_LINES = {
 
 
 class _Refused(Exception):
-    """Leaves the parser's callbacks: the fault is kept by the connection."""
+    """Ends the parser's callbacks; the connection has stored the fault."""
 
 
 class Connections:
-    """All connections of a process, and what they share: room, and the end of their patience."""
+    """All connections of a process, with what they share: memory for bodies, and deadlines."""
 
     stopping = False
 
@@ -99,13 +99,13 @@ class Connections:
         self.refusal = refusal
         self.clock = asyncio.get_running_loop().time
         self._bodies_bytes = 0
-        # Those that nobody works for, in the order in which they began to wait.
+        # Connections whose request is not being served, in the order in which they began to wait.
         self._waiting: dict[Connection, None] = {}
         self._working: set[Connection] = set()
         self.look()
 
     def accept(self) -> Connection:
-        """Take a connection in, and let the one go that has waited longest when there are many."""
+        """Accept a connection; above the limit, drop the one that has waited longest."""
         if len(self._waiting) + len(self._working) >= self._limit and self._waiting:
             next(iter(self._waiting)).drop()
         return Connection(self)
@@ -116,29 +116,29 @@ class Connections:
         self._working.discard(connection)
 
     def works(self, connection: Connection) -> None:
-        """Keep a connection whose request is being worked on."""
+        """Mark a connection whose request is being served: it is not dropped for others."""
         self._waiting.pop(connection, None)
         self._working.add(connection)
 
     def waits(self, connection: Connection) -> None:
-        """Put a connection last among those that nobody works for."""
+        """Put a connection at the end of those whose request is not being served."""
         self._working.discard(connection)
         self._waiting.pop(connection, None)
         self._waiting[connection] = None
 
     def reserve(self, size: int) -> bool:
-        """Make room for a part of a body, if there is."""
+        """Reserve memory for a part of a body; return False if there is none left."""
         if self._bodies_bytes + size > BODIES_BYTES:
             return False
         self._bodies_bytes += size
         return True
 
     def release(self, size: int) -> None:
-        """Give the room back."""
+        """Give reserved memory back."""
         self._bodies_bytes -= size
 
     def look(self) -> None:
-        """End what takes too long, now and again and again."""
+        """Enforce the deadlines of all connections, now and every `LOOK_SECONDS`."""
         self.date = f"date: {formatdate(usegmt=True)}\r\n".encode()
         now = self.clock()
         for connection in [*self._waiting, *self._working]:
@@ -146,10 +146,10 @@ class Connections:
         self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self.look)
 
     async def stop(self, seconds: float) -> None:
-        """Let every request end that has begun, close what is idle; wait no longer than this.
+        """Finish the requests that have begun and close idle connections, within these seconds.
 
-        For a moment requests on connections that we have are still taken, each as the last: who
-        has connected, or sends on an old connection right now, cannot know that we stop.
+        For a moment, each open connection may still send one last request: its client cannot know
+        yet that the process stops.
         """
         self.stopping = True
         began_at = self.clock()
@@ -161,11 +161,11 @@ class Connections:
         self._timer.cancel()
         for connection in [*self._waiting, *self._working]:
             connection.drop()
-        await asyncio.sleep(0)  # the event loop closes what was dropped
+        await asyncio.sleep(0)  # lets the event loop close the dropped connections
 
 
 class Connection(asyncio.Protocol):
-    """Read requests one after the other, hand each on when it is whole, write its answer."""
+    """Read requests one after the other, serve each when it is complete, write its answer."""
 
     def __init__(self, connections: Connections) -> None:
         self._shared = connections
@@ -180,10 +180,10 @@ class Connection(asyncio.Protocol):
         self._reserved = 0
         self._half_closed = False
 
-    # What the event loop calls.
+    # Called by the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Store the transport and the peer's address."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101  # TCP and Unix sockets are
         self._transport = transport
         address = transport.get_extra_info("peername")
@@ -191,7 +191,7 @@ class Connection(asyncio.Protocol):
         self._shared.waits(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
-        """Forget everything; work that was begun goes on without us."""
+        """Discard the queued requests; work that has begun continues."""
         self._phase = "closed"
         self._queue.clear()
         self._shared.release(self._reserved)
@@ -199,13 +199,13 @@ class Connection(asyncio.Protocol):
         self._shared.closed(self)
 
     def data_received(self, data: bytes) -> None:
-        """Read on; refuse with an answer what breaks the syntax or a limit."""
+        """Parse the data; refuse a request that breaks the syntax or a limit."""
         if self._phase in ENDED:
             return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            return  # another protocol was offered: the request is answered in this one
+            return  # the client offered another protocol; HTTP/1.1 answers
         except (httptools.HttpParserError, _Refused):
             self._refuse(self._fault or MALFORMED)
             return
@@ -215,32 +215,32 @@ class Connection(asyncio.Protocol):
                 self._refuse(HEAD_TOO_LARGE)
 
     def eof_received(self) -> bool:
-        """Keep the way back open while an answer is due."""
+        """Keep the connection open for writing while an answer is due."""
         self._half_closed = True
         return self.serving
 
     def pause_writing(self) -> None:
-        """Give a client that does not read a moment."""
+        """Start the deadline for a client that does not read its answer."""
         self._unread_until = self._clock() + UNREAD_SECONDS
 
     def resume_writing(self) -> None:
-        """Forget it: the client reads."""
+        """Cancel that deadline: the client reads."""
         self._unread_until = None
 
-    # What the front calls.
+    # Called by the front.
 
     @property
     def serving(self) -> bool:
-        """Say whether a request is being worked on."""
+        """Say whether a request is being served."""
         return self._current is not None
 
     @property
     def idle(self) -> bool:
-        """Say whether nothing of a request has come and nothing is due."""
+        """Say whether no part of a request has arrived and no answer is due."""
         return self._phase == "idle" and not self.serving
 
     def answer(self, answer: Answer) -> None:
-        """Write the answer to the request at hand and turn to the next."""
+        """Write the answer to the current request, and serve the next."""
         request, self._current = self._current, None
         if request is None or self._phase in ENDED:
             return
@@ -257,7 +257,7 @@ class Connection(asyncio.Protocol):
             self._next()
 
     def look(self, now: float) -> None:
-        """End what takes too long; the front calls this again and again."""
+        """Enforce the deadlines of this connection at the time `now`."""
         if self._unread_until is not None and now > self._unread_until:
             self._transport.abort()
         elif self.serving:
@@ -268,13 +268,13 @@ class Connection(asyncio.Protocol):
             self.drop()
 
     def drop(self) -> None:
-        """End a connection that nobody works for."""
+        """Disconnect at once, without an answer."""
         self._transport.abort()
 
-    # What the parser calls.
+    # Called by the parser.
 
     def on_message_begin(self) -> None:
-        """Begin a head."""
+        """Begin a request's head."""
         self._headers: dict[bytes, bytes] = {}
         self._target = b""
         self._body = bytearray()
@@ -282,13 +282,13 @@ class Connection(asyncio.Protocol):
         self._enter("head", HEAD_SECONDS)
 
     def on_url(self, part: bytes) -> None:
-        """Take (a part of) the target."""
+        """Append a part of the target."""
         self._target += part
         if len(self._target) > TARGET_BYTES:
             self._stop(TARGET_TOO_LONG)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one header line; a trailer after the body is counted and left out."""
+        """Store one header line; a trailer after the body only counts towards the limits."""
         self._lines += 1
         self._size += len(name) + len(value)
         if self._lines > HEADERS or self._size > HEAD_BYTES:
@@ -304,7 +304,7 @@ class Connection(asyncio.Protocol):
         self._headers[name] = value
 
     def on_headers_complete(self) -> None:
-        """Decide whether a body may come."""
+        """Check the head, and begin the body."""
         self._require_one_meaning()
         length = self._headers.get(b"content-length", b"")
         if length and int(length) > self._shared.max_body_bytes:
@@ -315,7 +315,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(CONTINUE)
 
     def on_body(self, part: bytes) -> None:
-        """Take a part of the body."""
+        """Append a part of the body."""
         self._parts += 1
         if len(self._body) + len(part) > self._shared.max_body_bytes:
             self._stop(BODY_TOO_LARGE)
@@ -327,7 +327,7 @@ class Connection(asyncio.Protocol):
         self._body += part
 
     def on_message_complete(self) -> None:
-        """Hand the request on, or let it wait for the one before."""
+        """Serve the request, or queue it behind the one before."""
         path, _, query = self._target.decode("latin-1").partition("?")
         keep = self._parser.should_keep_alive() and not self._parser.should_upgrade()
         method = self._parser.get_method().decode()
@@ -343,10 +343,8 @@ class Connection(asyncio.Protocol):
         elif len(self._queue) >= PIPELINE:
             self._transport.pause_reading()
 
-    # What remains between us.
-
     def _require_one_meaning(self) -> None:
-        """Refuse what two readers could read in two ways."""
+        """Refuse a head that two implementations could read in two ways."""
         version = self._parser.get_http_version()
         if version not in ("1.0", "1.1"):
             self._stop(OTHER_VERSION)
@@ -360,7 +358,7 @@ class Connection(asyncio.Protocol):
             self._stop(MALFORMED)
 
     def _require_one_length(self, version: str) -> None:
-        """Refuse two ways to find the body's end, and a body that another protocol would read."""
+        """Refuse two statements of the body's length, and a body in an upgrade request."""
         headers = self._headers
         chunked, length = b"transfer-encoding" in headers, headers.get(b"content-length", b"0")
         if chunked and (version == "1.0" or b"content-length" in headers):
@@ -369,7 +367,7 @@ class Connection(asyncio.Protocol):
             self._stop(UPGRADE_WITH_BODY)
 
     def _read_absolute_target(self, host: bytes | None) -> None:
-        """Read a target as for a proxy: it and Host must name the same host."""
+        """Read a target in the form for a proxy; it and Host must name the same host."""
         parts = urlsplit(self._target)
         if parts.netloc != host:
             self._stop(AMBIGUOUS)
@@ -389,7 +387,7 @@ class Connection(asyncio.Protocol):
         return seconds > 0 and len(self._body) < seconds * BODY_BYTES_PER_SECOND
 
     def _next(self) -> None:
-        """Turn to the first that waits."""
+        """Serve the first request in the queue."""
         first = self._queue.popleft()
         if not self._queue and not self._transport.is_reading():
             self._transport.resume_reading()
@@ -401,7 +399,7 @@ class Connection(asyncio.Protocol):
         self._shared.serve(self, first)
 
     def _refuse(self, fault: Fault) -> None:
-        """Answer with the fault and end; after the answers that are due before it."""
+        """Answer with the fault and end the connection, after the answers due before it."""
         if self.serving:
             self._queue.append(fault)
             self._transport.pause_reading()
@@ -410,7 +408,7 @@ class Connection(asyncio.Protocol):
         self._finish()
 
     def _finish(self) -> None:
-        """Say that we have ended, and drop what still comes for a moment."""
+        """Close for writing, and drop for a moment what the client still sends."""
         self._queue.clear()
         self._enter("closing", LINGER_SECONDS)
         self._shared.waits(self)

@@ -1,7 +1,7 @@
-"""Stripe's webhooks: verify, record, ring, answer. Everything else happens behind the answer.
+"""Stripe's webhooks: verify, record, ring, answer. All other work happens after the answer.
 
-This is the hot path: it runs in the event loop, without a thread, and everything that waits for the
-store goes there together.
+This is the hot path: it runs in the event loop, without a thread, and sends waiting events to Redis
+together.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from shared.telemetry.tally import (
 )
 from shared.work.inbox import Inbox
 
-# Stripe comes again by itself; this tells anyone else.
+# `Retry-After` when the inbox is full; Stripe ignores it and retries by its own schedule.
 FULL_RETRY_SECONDS = 30
-# Signatures still checked per second and address above the limit; 1 MB takes 1 ms to hash.
+# Signatures checked per second and address above the limit; hashing 1 MB takes 1 ms.
 STILL_CHECKED = RateLimitItemPerSecond(20)
-# Names by which one process is called; Stripe uses one.
+# Values of `Host` whose check is cached; Stripe uses one.
 HOSTS_REMEMBERED = 64
 ANSWERS = {
     result: Received(received=True, result=result).model_dump_json().encode() + b"\n"
@@ -46,7 +46,7 @@ ANSWERS = {
 
 @dataclass(slots=True)
 class Visit:
-    """One request at the door, and where its answer goes."""
+    """One request to the webhook, with the function that takes its answer."""
 
     request: Request
     address: str
@@ -57,16 +57,16 @@ class Visit:
 class BadSignatures(RefusalLimit):
     """Count badly signed webhooks by address; answer 429 instead of 400 above the limit.
 
-    Webhooks of an address above the limit are refused before their signature is checked, except for
-    a few per second. Stripe may come through the same proxy as a forger: webhooks of an address
-    that has sent one good signature are always checked. So Stripe's events may be answered 429 only
+    Webhooks from an address above the limit are refused before their signature is checked, except
+    for a few per second. Stripe may use the same proxy as a forger, so webhooks from an address
+    that has sent one good signature are always checked. Stripe's events can be answered 429 only
     before its first good one, and Stripe sends those again.
     """
 
     def __init__(self, per_minute: int) -> None:
         detail = "Too many badly signed requests came from this address; try again later."
         super().__init__(per_minute, detail, "too_many_bad_signatures")
-        # Its size is bounded by the addresses of Stripe and of proxies: a forger adds none.
+        # Only addresses of Stripe and of proxies: a forger adds none.
         self._proven: set[str] = set()
 
     def admit(self, address: str) -> None:
@@ -80,12 +80,12 @@ class BadSignatures(RefusalLimit):
             raise self._refusal(address)
 
     def prove(self, address: str) -> None:
-        """Note that a good signature has come from an address."""
+        """Remember that an address sent a good signature."""
         self._proven.add(address)
 
 
 class WebhookDoor:
-    """Receive events: strict about who sends them, one round trip to Redis for each."""
+    """Receive events: verify the sender, and record each in one round trip to Redis."""
 
     def __init__(self, settings: Settings, inbox: Inbox, pipe: Pipe, tally: Tally) -> None:
         self._settings = settings
@@ -100,7 +100,10 @@ class WebhookDoor:
         self._bad_signatures = BadSignatures(settings.bad_signatures_per_minute)
 
     def receive(self, request: Request, address: str, answer: Callable[[Answer], None]) -> None:
-        """Have one webhook answered, whatever happens: at once, or when Redis has taken it."""
+        """Answer one webhook, in every case: at once, or when Redis has stored the event.
+
+        Calls `answer` once with the result; raises nothing.
+        """
         headers = request.headers
         identity = identify(
             headers.get("x-request-id", ""), headers.get("traceparent", ""), f"POST {WEBHOOK_PATH}"
@@ -109,20 +112,23 @@ class WebhookDoor:
         self._go_on(visit, partial(self._admit, visit))
 
     def _go_on(self, visit: Visit, step: Callable[[], str | None]) -> None:
-        """Take a step; answer with its result, if it has one, or with what went wrong."""
+        """Run a step; answer with its result, if it has one, or with its error."""
         try:
             result = step()
             if result is None:
                 return
             answer = visit.identity.answer(ANSWERS[result])
-        except Exception as caught:  # noqa: BLE001  # the edge: the caller hears of whatever it was
+        except Exception as caught:  # noqa: BLE001  # the edge: every defect becomes an answer
             error = caught if isinstance(caught, BillingError) else mistake(caught)
             result, answer = error.code, problem_answer(visit.identity, error)
         self._tell(visit, answer.status, result)
         visit.answer(answer)
 
     def _admit(self, visit: Visit) -> str | None:
-        """Verify and read; send to Redis what is to be recorded, else give the result."""
+        """Verify and read the event; send it to Redis and return None, or return the result.
+
+        Raises `CallerError`.
+        """
         request = visit.request
         if not self._is_known_host(request.headers.get("host", "")):
             raise CallerError(
@@ -141,7 +147,7 @@ class WebhookDoor:
         return None
 
     def _verify(self, request: Request, address: str) -> None:
-        """Accept a signature by any of the secrets; hash nothing for a known forger."""
+        """Accept a signature by any of the secrets; do not hash for an address above the limit."""
         oldest = time.time() - self._settings.webhook_tolerance_seconds
         try:
             signature = read_signature(request.headers.get("stripe-signature", ""), oldest)
@@ -153,10 +159,10 @@ class WebhookDoor:
         self._bad_signatures.prove(address)
 
     def _other_mode(self, event: Event) -> str:
-        """Count an event of another mode than our key's, and record nothing.
+        """Count an event of another mode than our key's, without recording it.
 
-        Live Connect endpoints get the test events of connected accounts by Stripe's design, and an
-        endpoint that refuses events is disabled after days.
+        Stripe's design sends test events of connected accounts to live Connect endpoints, and an
+        endpoint that refuses events for days is disabled.
         """
         mode = "live" if event.livemode else "test"
         self._tally.count(OTHER_MODE_EVENTS, mode=mode, account=event.account or OWN_ACCOUNT)
@@ -169,7 +175,7 @@ class WebhookDoor:
 
 
 def _result_of(outcome: list[str] | Unavailable) -> str:
-    """Name the result of a recording. Raises `Unavailable` when it was not recorded."""
+    """Name the result of a recording. Raises `Unavailable` when the event was not recorded."""
     if isinstance(outcome, Unavailable):
         raise outcome
     if outcome[0] == "full":

@@ -1,4 +1,4 @@
-"""The webhook's place in the contract. The front answers it, in `api/webhook.py`."""
+"""The webhook in /openapi.json. The front answers the route itself, in `api/webhook.py`."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from shared.stripe.endpoints import WEBHOOK_PATH
 webhooks = APIBlueprint(
     "webhook", __name__, abp_tags=[Tag(name="webhook")], operation_id_callback=operation_name
 )
-# The body is read raw, for the signature covers its bytes; so it is documented by hand.
+# The signature covers the bytes of the body, so no model parses it, and this text documents it.
 DOCUMENTED: dict[str, Any] = {
     "parameters": [
         {
             "name": "Stripe-Signature",
             "in": "header",
             "required": True,
-            "description": "Stripe's `t=…,v1=…` over the raw body.",
+            "description": "Stripe's signature of the raw body: `t=…,v1=…`.",
             "schema": {"type": "string"},
         }
     ],
@@ -39,9 +39,9 @@ DOCUMENTED: dict[str, Any] = {
     WEBHOOK_PATH,
     responses={200: Received, **documented(400, 413, 429, 500, 503)},
     openapi_extensions=DOCUMENTED,
-    # An endpoint that was registered with a slash at its end gets its events, too.
+    # An endpoint may have been registered at Stripe with a slash at its end.
     strict_slashes=False,
 )
 def receive() -> Response:
-    """Record a signed event. 200 means that it is safe on disk; anything else, that it is not."""
-    raise Inconsistent("The front answers this route; here it is only documented.")
+    """Receive an event from Stripe. After any status but 200, Stripe sends the event again."""
+    raise Inconsistent("The front answers this route; Flask only documents it.")

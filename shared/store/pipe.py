@@ -1,9 +1,9 @@
-"""One connection on which many callers' runs of a script go together: a group commit.
+"""Run a script for many callers over one connection, several runs in one command: a group commit.
 
-What is asked for while a write is under way goes in the next one, as one command. One, because
-Redis writes to disk whenever it has read 16 KB of commands, not when it has read all that wait:
-with `appendfsync always` eight events sent as eight commands cost two fsyncs, sixteen cost three.
-Each caller gets the result of its own run, or `Unavailable`, within the time it was promised.
+Runs that are requested during a write are sent together in the next one, as one command. One,
+because Redis writes to disk whenever it has read 16 KB of commands, not when it has read all that
+wait: with `appendfsync always`, eight events sent as eight commands cost two fsyncs, sixteen cost
+three. Each caller gets the result of its own run, or `Unavailable`, within its time limit.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from shared.store.refusals import not_replicated, unanswered
 from shared.store.scripts import REPLICATION_TIMEOUT_MS, Call
 from shared.store.sources import together_source
 
-# Connecting takes some round trips, to Sentinels too; longer, and it is begun anew.
+# Time limit for connecting, which takes some round trips, also to Sentinels.
 CONNECT_SECONDS = 10.0
-# Runs of one write: a few milliseconds of Redis, so that others' reads come between.
+# Most runs in one command: they occupy Redis for a few milliseconds, and then others get a turn.
 MOST_AT_ONCE = 128
 
 
-# Takes the result of a run.
+# A function that takes the result of a run.
 Receiver = Callable[[Any | Unavailable], None]
 
 
 @dataclass(slots=True)
 class _Request:
-    """One caller's run, and who takes its result until when."""
+    """One caller's run, the receiver of its result, and its deadline (the event loop's clock)."""
 
     call: Call
     receiver: Receiver
@@ -46,7 +46,10 @@ class _Request:
 
 
 class Pipe:
-    """Run a script for many callers in one event loop; lazy, connects when first needed."""
+    """Run a script for many callers in one event loop; connects at the first run or `open`.
+
+    `seconds` is the time limit of each run, including its wait in the queue.
+    """
 
     def __init__(self, client: Redis, script: str, replicas_required: int, seconds: float) -> None:
         self._client = client
@@ -62,22 +65,22 @@ class Pipe:
         self._connecting: asyncio.Task[AbstractConnection] | None = None
 
     def send(self, call: Call, receiver: Receiver) -> None:
-        """Run the script and give its result to the receiver, or `Unavailable` when there is none.
+        """Run the script, then call the receiver with its result, or with `Unavailable`.
 
-        After `Unavailable` it may have run. A receiver is a function, because a future and a task
-        for each caller cost more than the command.
+        Raises nothing. After `Unavailable` the script may have run. A receiver is a function,
+        because a future and a task for each caller cost more than the command.
         """
         self._waiting.append(_Request(call, receiver, self._clock() + self._seconds))
         if self._writer is None:
             self._writer = asyncio.get_running_loop().create_task(self._write_all())
 
     async def open(self) -> None:
-        """Connect before anybody waits; a server that is away is looked for again when needed."""
+        """Connect in advance. Raises nothing: if Redis is unavailable, the next run connects."""
         with contextlib.suppress(RedisError, OSError):
             await self._connected()
 
     async def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         if self._connecting is not None:
             self._connecting.cancel()
         if self._connection is not None:
@@ -106,11 +109,11 @@ class Pipe:
             if not outcomes:  # stopped before there were any
                 outcomes = [unanswered()] * len(together)
             for request, outcome in zip(together, outcomes, strict=True):
-                # By the loop, so that what one caller makes of its result is no other's trouble.
+                # Called by the loop, so that an error in one receiver does not affect the others.
                 loop.call_soon(request.receiver, outcome)
 
     async def _write(self, together: list[_Request]) -> list[Any]:
-        """Send one group and give its results; once more when the connection was stale."""
+        """Send one group and return its results; retry once if the connection was stale."""
         fresh = self._ready is None or not self._ready.is_connected
         try:
             return await self._exchange(together)
@@ -131,7 +134,7 @@ class Pipe:
         return [unanswered(one) if isinstance(one, Exception) else one for one in results]
 
     def _packed(self, together: list[_Request]) -> list[bytes]:
-        """Render the runs as the one command that is sent, and the wait for replicas."""
+        """Encode the runs as one command, followed by the wait for replicas."""
         keys, arguments = list[str](), list[Any]()
         for request in together:
             keys += request.call.flat_keys()
@@ -142,7 +145,7 @@ class Pipe:
         return commands
 
     async def _connected(self) -> AbstractConnection:
-        """Give the connection; who stops waiting for it leaves it being made for the next."""
+        """Return the connection; a caller that stops waiting does not cancel its creation."""
         if self._ready is not None and self._ready.is_connected:
             return self._ready
         if self._connecting is None or self._connecting.done():
@@ -150,7 +153,7 @@ class Pipe:
         return await asyncio.shield(self._connecting)
 
     async def _connect(self) -> AbstractConnection:
-        """Connect, and make the script known to the server."""
+        """Connect, and load the script into Redis."""
         async with asyncio.timeout(CONNECT_SECONDS):
             if self._connection is None:
                 pool = self._client.connection_pool
@@ -165,14 +168,14 @@ class Pipe:
         return connection
 
     async def _drop(self) -> None:
-        """End a connection whose answers nobody can tell apart any more."""
+        """Close a connection whose next answers could not be assigned to their runs."""
         if self._ready is not None:
             await self._ready.disconnect(nowait=True)
             self._ready = None
 
 
 async def _results(connection: AbstractConnection, count: int) -> list[Any]:
-    """Read each run's result; what Redis refuses as a whole is the result of each."""
+    """Read each run's result; an error for the whole command is the result of each run."""
     try:
         results: list[Any] = await connection.read_response()
     except ResponseError as refusal:
@@ -181,7 +184,7 @@ async def _results(connection: AbstractConnection, count: int) -> list[Any]:
 
 
 def _packed(*command: str | float) -> bytes:
-    """Render a command as it is sent."""
-    # hiredis's type says that a command has one part.
+    """Encode a command for the connection."""
+    # hiredis declares the type of a command with one part only.
     packed: bytes = hiredis.pack_command(cast(Any, command))
     return packed

@@ -17,8 +17,6 @@ EXCEPTIONS = {
     "shared/store/figures.py:flush": "keeps the counts for the next time when Redis is unavailable",
     "shared/store/identity.py:watch": "an unavailable Redis is compared again the next time",
     "shared/store/pipe.py:Pipe.close": "gives up the connection, whatever its state",
-    "shared/store/pipe.py:Pipe.open": "an unavailable Redis is connected to when it is needed",
-    "shared/store/pipe.py:Pipe.send": "gives the receiver what else it would raise",
 }
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
