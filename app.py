@@ -16,7 +16,7 @@ def main() -> int:
     parser.add_argument(
         "--sandbox",
         action="store_true",
-        help="play against an offline Stripe: no account, no money, no other settings needed",
+        help="use the sandbox in place of Stripe: no account, no money, no other settings needed",
     )
     arguments = parser.parse_args()
     try:

@@ -1,1 +1,1 @@
-"""The whole service on one machine: the processes of the Procfile over an embedded Valkey."""
+"""The whole service on one machine: the processes of the Procfile, with an embedded Valkey."""

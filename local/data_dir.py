@@ -32,7 +32,7 @@ class DataDir:
     """The right to write to a data directory, held until the process ends or `close`."""
 
     def __init__(self, path: Path) -> None:
-        """Take the lock; raises `Refused` when another run has it or it cannot be written."""
+        """Take the lock. Raises `Refused` if another run holds it or the folder is not writable."""
         os.umask(PRIVATE_MASK)
         self.path = path.absolute()
         with _refused_unless_usable(self.path):
@@ -44,7 +44,7 @@ class DataDir:
             os.close(self._descriptor)
             raise Refused(
                 f"{path} is in use by another run of this service.\n"
-                "Stop that one, or give this one its own data: DATA_DIR=.data-2"
+                "Stop that run, or give this one its own folder: DATA_DIR=.data-2"
             ) from None
 
     def fileno(self) -> int:
@@ -56,7 +56,7 @@ class DataDir:
         os.close(self._descriptor)
 
     def folder_of(self, owner: Owner) -> Path:
-        """Give the owner's folder, closed to other users; raises `Refused`.
+        """Return the owner's folder, closed to other users. Raises `Refused`.
 
         Data of an older version in the directory itself are moved there when they are this owner's.
         """

@@ -17,11 +17,11 @@ from shared.bearer_keys import first_secret
 
 Json = dict[str, Any]
 
-# Stripe's own test cards, as its documentation prints them.
+# Test cards from Stripe's documentation.
 CARDS = {
     "succeeds": "4242424242424242",
     "insufficient funds": "4000000000009995",
-    "asks for 3D Secure": "4000000000003220",
+    "requires 3D Secure": "4000000000003220",
     "is disputed": "4000000000000259",
 }
 CALL_SECONDS = 35.0  # one call; Prefer: wait=20 answers within 20
@@ -49,7 +49,7 @@ class Addresses:
 def main() -> int:
     """Run the demonstration and return the exit status."""
     try:
-        tell(_addresses())
+        perform(_addresses())
     except DemoFailed as failure:
         sys.stdout.flush()
         sys.stderr.write(f"\n{failure}\n")
@@ -94,11 +94,11 @@ class _Demo:
         self._await_notification(str(answer["payment_intent_id"]), "payment.failed")
 
     def authenticate(self) -> None:
-        _title("A card that asks for 3D Secure, 4000 0000 0000 3220")
-        answer = self._process("asks for 3D Secure")
-        _expect(bool(answer.get("requires_action")), "3D Secure to be asked for", answer)
+        _title("A card that requires 3D Secure, 4000 0000 0000 3220")
+        answer = self._process("requires 3D Secure")
+        _expect(bool(answer.get("requires_action")), "the payment to require 3D Secure", answer)
         payment = str(answer["payment_intent_id"])
-        _say(f"requires action: the bank wants to authenticate the customer ({payment})")
+        _say(f"requires action: the customer must authenticate with the bank ({payment})")
         path = f"/_sandbox/payment_intents/{payment}/authenticate"
         self._call("POST", self._where.stripe + path, json={"outcome": "complete"})
         _say("the customer completes the challenge")
@@ -136,7 +136,7 @@ class _Demo:
         self._await_notification(payment, "refund.succeeded")
 
     def show_timeline(self, payment: str) -> None:
-        _title(f"What happened to {payment}, from GET /api/payment/…")
+        _title(f"The timeline of {payment}, from GET /api/payment/…")
         details = self._call("GET", f"{self._where.api}/api/payment/{payment}")
         _say(
             f"{details['status']}, received {details['amount_received']}, "

@@ -65,7 +65,7 @@ class EmbeddedValkey:
         return f"unix://{quote(str(self.socket))}?db=0"
 
     def __enter__(self) -> Self:
-        """Start the server and return when it answers; raises `ValkeyFailed`."""
+        """Start the server, and return when it answers. Raises `ValkeyFailed`."""
         self._dir.mkdir(exist_ok=True)
         self.socket = _socket_path(self._dir)
         with self._log_path.open("wb") as log:
@@ -124,8 +124,8 @@ class EmbeddedValkey:
         if not any(words in log for words in DROPPED_COMMAND):
             return None
         return (
-            "A crash tore the last command in the append-only file. It had not been answered and "
-            f"has been dropped: see {self._log_path}."
+            "A crash left an incomplete last command in the append-only file. No client had got "
+            f"an answer to it, so it was dropped: see {self._log_path}."
         )
 
     @property
@@ -146,10 +146,10 @@ class EmbeddedValkey:
             return "\n".join(["The embedded Valkey did not start:", *lines])
         return (
             f"The embedded Valkey cannot read its data in {self._dir}: a file is damaged\n"
-            "or missing. Nothing was changed. Put a copy of the folder in its place; or move it\n"
-            "away and start again: then the service rebuilds what Stripe knows of the last 30\n"
-            "days, and refund jobs that had not reached Stripe are lost (docs/runbook.md, Lost\n"
-            f"Redis). The end of {self._log_path}:\n\n  {_said_last(lines)}"
+            "or missing. Nothing was changed. Restore the folder from a backup; or move it away\n"
+            "and start again: then the service records Stripe's events of the last 30 days\n"
+            "again, and refund jobs that had not reached Stripe are lost (docs/runbook.md, Lost\n"
+            f"Redis). The end of {self._log_path}:\n\n  {_last_fault(lines)}"
         )
 
 
@@ -187,7 +187,7 @@ def valkey_binary() -> Path:
 def _socket_path(folder: Path) -> Path:
     """Choose the path of the socket: beside the data, or in a new folder when that is not possible.
 
-    A path may be too long for a socket (108 bytes on Linux), and some shared disks have none.
+    A path may be too long for a socket (108 bytes on Linux), and some shared disks have no sockets.
     """
     if _can_bind(folder / SOCKET):
         return folder / SOCKET
@@ -196,7 +196,7 @@ def _socket_path(folder: Path) -> Path:
         return elsewhere / SOCKET
     elsewhere.rmdir()
     raise ValkeyFailed(
-        f"the embedded Valkey finds no place for its socket, neither in {folder} nor in "
+        f"the embedded Valkey cannot create its socket, neither in {folder} nor in "
         f"{elsewhere.parent}. Choose a folder with a shorter path (DATA_DIR), or set REDIS_URL."
     )
 

@@ -12,8 +12,8 @@ PR_SET_PDEATHSIG = 1  # prctl(2): the signal that a process gets when its parent
 def die_with_parent() -> None:
     """Ask the kernel to send this process SIGTERM when its parent dies, also by SIGKILL.
 
-    Survives `exec`, so it can be called between fork and exec. Elsewhere than on Linux it does
-    nothing: there a SIGKILLed supervisor leaves its children behind.
+    The setting survives `exec`, so call it between fork and exec. On systems other than Linux it
+    does nothing: there, a supervisor that was killed leaves its children running.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

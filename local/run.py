@@ -101,7 +101,7 @@ def _run(*, sandbox: bool) -> int:
         if "REDIS_URL" not in environment:
             valkey = stack.enter_context(EmbeddedValkey(folder, data))
             environment["REDIS_URL"] = valkey.url
-            _keep_notice(valkey)
+            _store_notice(valkey)
         else:
             _say_if_away()
         write_run_file(data.path / "run.env", environment)
@@ -223,8 +223,8 @@ def _require_sandbox_packages() -> None:
     missing = [name for name in ("aiohttp", "jinja2") if not importlib.util.find_spec(name)]
     if missing:
         raise Refused(
-            f"The sandbox needs {' and '.join(missing)}, not installed yet:\n"
-            "make run, or pip install -r requirements-sandbox.txt"
+            f"The sandbox needs the packages {' and '.join(missing)}. Install them:\n"
+            "pip install -r requirements-sandbox.txt (make run does it by itself)"
         )
 
 

@@ -20,8 +20,8 @@ from typing import TextIO
 from local.lifeline import die_with_parent
 from local.output import Output
 
-# Seconds between SIGTERM and SIGKILL. Most attempts end within 15 s; an attempt that is cut off
-# changes nothing, because another worker claims its item when the lease has ended.
+# Seconds between SIGTERM and SIGKILL. Most attempts end within 15 s; cutting an attempt off does no
+# harm, because another worker claims its item when the lease has ended.
 STOP_GRACE_SECONDS = 30
 # Seconds in which the rest of a pipe is read; a grandchild may keep the pipe open for ever.
 LAST_WORDS_SECONDS = 0.5
@@ -75,7 +75,7 @@ class _Child:
         self.name = name
         self._kept: deque[str] = deque(maxlen=LAST_LINES)
         self._process = subprocess.Popen(  # noqa: S602  # the Procfile is a list of shell commands
-            # exec: the shell becomes the process, so a signal and a status are the process's own.
+            # exec: the process replaces the shell, so it gets the signals and gives the status.
             f"exec {command}",
             shell=True,
             env=environment,
@@ -165,7 +165,7 @@ class Supervisor:
         return SYSTEM_FAILURE if self.death else 0
 
     def report_death(self, name: str, status: int, last_lines: list[str]) -> None:
-        """Stop everything because a process that was started elsewhere died."""
+        """Stop all processes, because one that the supervisor did not start has died."""
         self._events.put(_End(name, status, tuple(last_lines)))
 
     def _start(self) -> None:

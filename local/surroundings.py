@@ -55,10 +55,10 @@ def for_sandbox(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
     """
     if "_live_" in environment.get("STRIPE_SECRET_KEY", ""):
         raise Refused(
-            "STRIPE_SECRET_KEY is a live key and --sandbox was asked for. Unset it, or start the "
-            "service against the real Stripe: python app.py"
+            "STRIPE_SECRET_KEY is a live key, which --sandbox does not accept. Unset it, or start "
+            "the service with the real Stripe: python app.py"
         )
-    kept = _kept_secrets(folder / "sandbox-secrets.json")
+    kept = _stored_secrets(folder / "sandbox-secrets.json")
     own = {
         "STRIPE_SECRET_KEY": SANDBOX_KEY,
         "STRIPE_API_BASE": f"http://{LOOPBACK}:{environment['SANDBOX_PORT']}",
@@ -108,7 +108,7 @@ def refuse_busy(ports: list[Port]) -> None:
     for port in ports:
         if port.number in seen:
             problems.append(
-                f"port {port.number} is given twice: {seen[port.number]} and {port.variable}"
+                f"port {port.number} is used twice: by {seen[port.number]} and {port.variable}"
             )
         elif problem := _why_unavailable(port):
             problems.append(
@@ -121,7 +121,7 @@ def refuse_busy(ports: list[Port]) -> None:
 
 
 def write_run_file(path: Path, environment: Mapping[str, str]) -> None:
-    """Write the settings and ports of this run, for the tools that are used beside it.
+    """Write the settings and ports of this run to a file, for tools in other windows.
 
     It has the form of a `.env`, which a shell, the demo and the command line can read. It has all
     settings, because another window's shell may have any of them.
@@ -135,8 +135,8 @@ def write_run_file(path: Path, environment: Mapping[str, str]) -> None:
     _write_privately(path, text)
 
 
-def _kept_secrets(path: Path) -> dict[str, str]:
-    """Give the secrets of this data directory, made at the first run.
+def _stored_secrets(path: Path) -> dict[str, str]:
+    """Return the secrets of this data directory, which its first run generates.
 
     They are kept, because events and notifications signed with them may still wait.
     """
@@ -145,8 +145,8 @@ def _kept_secrets(path: Path) -> dict[str, str]:
         return {name: str(kept[name]) for name in ("STRIPE_WEBHOOK_SECRET", "EVENT_SERVICE_SECRET")}
     except (ValueError, TypeError, KeyError):
         raise Refused(
-            f"{path} is damaged. Remove it, and the next start makes new secrets; what was signed "
-            "with the old ones and is still on its way will be refused."
+            f"{path} is damaged. Remove it, and the next start generates new secrets; events and "
+            "notifications signed with the old ones will be refused."
         ) from None
     except FileNotFoundError:
         made = {

@@ -34,7 +34,7 @@ def places(environment: Mapping[str, str], names: list[str]) -> list[Place]:
     known = {
         "api": Place("API", at("PORT"), "/health/ready", "try it: /docs; operate it: /console"),
         "flower": Place("Flower", at("FLOWER_PORT"), "/healthcheck", "queues and workers"),
-        "sandbox": Place("sandbox", at("SANDBOX_PORT"), "/", "simulated Stripe: payments, events"),
+        "sandbox": Place("sandbox", at("SANDBOX_PORT"), "/", "simulates Stripe: payments, events"),
         "receiver": Place(
             "event service", at("RECEIVER_PORT"), "/health", "the notifications it received"
         ),
@@ -58,7 +58,7 @@ def announce(visited: list[Place], lines: list[str], say: Callable[[str], None])
     silent = wait_until_ready(visited)
     if silent:
         names = ", ".join(f"{place.name} ({place.url}{place.probe})" for place in silent)
-        say(f"\n{RULE}\nStill not ready after {READY_LIMIT_SECONDS:.0f} s: {names}\n{RULE}\n")
+        say(f"\n{RULE}\nNot ready after {READY_LIMIT_SECONDS:.0f} s: {names}\n{RULE}\n")
         return
     rows = [f"  {place.name:<15}{place.url:<26}{place.note}" for place in visited]
     say("\n".join(["", RULE, "The billing service is ready.", "", *rows, *lines, RULE, ""]))
@@ -74,7 +74,7 @@ def things_to_try(environment: Mapping[str, str], *, sandbox: bool) -> list[str]
         return ["", f"{stripe} Ctrl-C stops everything."]
     return [
         "",
-        "The sandbox simulates Stripe: no money moves. Try this payment, or `make demo` elsewhere:",
+        "The sandbox simulates Stripe: no money moves. In another window, try `make demo` or:",
         "",
         f"  curl {api}/api/payment/process \\",
         "    -H 'Content-Type: application/json' \\",

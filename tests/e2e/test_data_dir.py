@@ -178,7 +178,7 @@ def test_a_torn_last_command_is_told(start, folder):
     with files[-1].open("ab") as log:
         log.write(b"*3\r\n$3\r\nSET\r\n$4\r\nle")
     run = start().ready()
-    assert "A crash tore the last command" in run.output
+    assert "A crash left an incomplete last command" in run.output
     assert left(folder) == b"whole"
 
 
