@@ -45,7 +45,7 @@ async def serve() -> None:
 
 
 def _register_endpoint(world: World) -> None:
-    """Have the endpoint of the environment, once: the state may know it already."""
+    """Register the endpoint that the environment names, unless the state has it already."""
     url, secret = os.environ.get("SANDBOX_WEBHOOK_URL"), os.environ.get("SANDBOX_WEBHOOK_SECRET")
     if not url:
         return
@@ -65,6 +65,6 @@ def _register_endpoint(world: World) -> None:
 
 
 if __name__ == "__main__":
-    gc.freeze()  # what is imported stays: looking through it made the end as long as the start
+    gc.freeze()  # modules live until the end; collecting them made the exit as slow as the start
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     asyncio.run(serve())

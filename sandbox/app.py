@@ -23,12 +23,12 @@ from sandbox.world.world import World
 log = logging.getLogger(__name__)
 
 IDLE_SECONDS: Final = 60.0
-"""Longest sleep of the ticker: a wake-up it missed costs at most this."""
+"""Seconds. Longest sleep of the ticker, and so the longest delay after a missed wake-up."""
 MAX_BODY_BYTES: Final = 1024 * 1024
 
 
 def create_app(world: World, keeper: state.Keeper | None = None) -> web.Application:
-    """Return the web application that plays Stripe over this world."""
+    """Return the web application that simulates Stripe with this world."""
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[known_callers_only])
     app[WORLD] = world
     transport = Transport(world, ROUTES)
@@ -44,12 +44,12 @@ def create_app(world: World, keeper: state.Keeper | None = None) -> web.Applicat
 
 
 async def _tell_time(request: web.Request, response: web.StreamResponse) -> None:
-    """Say in every answer what time it is here: whoever asks compares events with it."""
+    """Put the sandbox's time into the `Date` header, with which clients compare events."""
     response.headers["Date"] = formatdate(request.app[WORLD].clock.now(), usegmt=True)
 
 
 class Ticker:
-    """Run the world's jobs when they are due, and have its changes written down."""
+    """Run the world's jobs when they are due, and let the keeper save its changes."""
 
     def __init__(self, world: World, postman: Postman, keeper: state.Keeper | None) -> None:
         self._world = world

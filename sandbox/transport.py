@@ -1,7 +1,7 @@
 """Answer API calls: key, version, form, idempotency, faults, route; errors and headers as Stripe's.
 
-Handlers are plain functions that run to their end without waiting, so every call is atomic. What
-waits (a fault's delay, a body) waits here, around them.
+Handlers are plain functions that never wait, so every call is atomic. All waiting (a fault's delay,
+reading a body) happens here, before or after them.
 """
 
 import asyncio
@@ -28,17 +28,17 @@ log = logging.getLogger(__name__)
 
 FORM: Final = "application/x-www-form-urlencoded"
 HANG_SECONDS: Final = 120.0
-"""How long a call hangs that is told to time out; longer than any client waits."""
+"""Seconds for which a call hangs by a `timeout` fault; longer than any client waits."""
 OBJECT_ID: Final = re.compile(r"(?<=/)[a-z]+_[A-Za-z0-9_]*[A-Z0-9][A-Za-z0-9_]*")
-"""Tells an id from a word of the path, for counting calls by route."""
+"""Distinguishes an id from a word of the path, to count calls by route."""
 EFFECTIVE: Final = (200, 402)
-"""Statuses of calls that changed something: a decline leaves a failed charge."""
+"""Statuses of calls that changed something; a decline creates a failed charge."""
 EXPAND: Final = params.list_of(params.text())
 
 
 @dataclass
 class Exchange:
-    """Carry one call from the request to the answer."""
+    """One API call, from the request to the answer."""
 
     request: web.Request
     request_id: str
@@ -60,7 +60,7 @@ class Exchange:
 
     @property
     def keeps_answers(self) -> bool:
-        """Tell whether the call's idempotency key counts: Stripe looks at it on POST only."""
+        """Say whether the call's idempotency key counts: Stripe ignores it except on POST."""
         return self.key is not None and self.method == "POST"
 
 
@@ -93,7 +93,7 @@ class Transport:
         return _answer(exchange, status, body)
 
     def _limit(self, exchange: Exchange) -> None:
-        """Refuse a call beyond the rate limits, before anything of it counts."""
+        """Refuse a call above the rate limits before it has any effect."""
         reason = self._world.rate_limits.take(exchange.account, _endpoint(exchange))
         if reason is not None:
             exchange.headers["Stripe-Rate-Limited-Reason"] = reason
@@ -123,9 +123,9 @@ class Transport:
         return status, body
 
     async def _break(self, exchange: Exchange, fault: Fault, *, acted: bool = True) -> None:
-        """Disturb a call; an error of its endpoint is kept in place of the effect it hides.
+        """Apply a fault to a call; an error of its endpoint is stored for the key, like an answer.
 
-        A call that was refused has no effect to hide: its refusal stays what its key knows.
+        A call that was refused had no effect: its key keeps the refusal.
         """
         try:
             await _disturb(exchange, fault)
@@ -136,7 +136,7 @@ class Transport:
             raise
 
     def _execute(self, exchange: Exchange) -> tuple[int, Json]:
-        """Run the handler; keep its answer for the key if it began to act."""
+        """Run the handler; store its answer for the key if it began to act."""
         executed = True
         try:
             route, path_ids = self._route(exchange)
@@ -191,7 +191,7 @@ def _endpoint(exchange: Exchange) -> str:
 
 
 async def _read(exchange: Exchange, world: World) -> None:
-    """Fill the exchange from the request; raises for a bad key, version, account or body."""
+    """Fill the exchange from the request. Raises for a bad key, version, account or body."""
     headers = exchange.request.headers
     authentication.check(headers.get("Authorization"))
     exchange.version = versions.effective(headers.get("Stripe-Version"))
@@ -234,7 +234,7 @@ def _json_tree(text: str) -> Json:
 
 
 async def _disturb(exchange: Exchange, fault: Fault) -> None:
-    """Do to a call what a fault says; raises the error if it is one."""
+    """Delay, hang, cut or fail a call as a fault says. Raises the error if it is one."""
     if fault.delay_seconds and fault.kind != "timeout":
         await asyncio.sleep(fault.delay_seconds)
     if fault.kind == "error":
@@ -245,7 +245,7 @@ async def _disturb(exchange: Exchange, fault: Fault) -> None:
     if fault.kind in ("timeout", "disconnect"):
         if exchange.request.transport is not None:
             exchange.request.transport.abort()
-        raise errors.api_error("The connection was cut as told.")
+        raise errors.api_error("The fault has cut the connection.")
 
 
 def _answer(exchange: Exchange, status: int, body: Json) -> web.Response:

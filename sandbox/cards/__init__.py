@@ -1,1 +1,1 @@
-"""Know the test cards: numbers, declines, and when a card asks its holder to authenticate."""
+"""The test cards: numbers, declines, and which cards require authentication."""

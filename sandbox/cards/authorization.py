@@ -1,4 +1,4 @@
-"""Decide, as an issuer would, what becomes of a card payment. Pure: values in, verdict out."""
+"""Decide about a card payment as its issuer would. Pure functions."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -9,7 +9,7 @@ from sandbox.cards.test_data import TestCard, ThreeDS
 
 
 class Verdict(Enum):
-    """Name the three ways a card payment can go."""
+    """The three decisions of an issuer."""
 
     APPROVED = "approved"
     CHALLENGED = "challenged"
@@ -29,7 +29,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Decision:
-    """Give the verdict, the reason for a decline, and what 3D Secure came to."""
+    """The verdict, the reason for a decline, and the result of 3D Secure."""
 
     verdict: Verdict
     decline: Decline | None = None
@@ -37,7 +37,7 @@ class Decision:
 
 
 def decide(card: TestCard, setting: Setting) -> Decision:
-    """Return what the issuer of this card does in these circumstances."""
+    """Return the decision of this card's issuer in these circumstances."""
     if setting.authenticated:
         return _answer(card.decline_after_3ds, "authenticated")
     if card.decline is not None and not _forgiven(card.decline, setting):
@@ -58,7 +58,7 @@ def _answer(decline: Decline | None, three_ds_result: str | None = None) -> Deci
 
 
 def _forgiven(decline: Decline, setting: Setting) -> bool:
-    """Overlook a wrong security code where none was given."""
+    """Say whether a decline for a wrong security code does not apply, because none was given."""
     return decline is declines.INCORRECT_CVC and not setting.cvc_given
 
 

@@ -1,4 +1,4 @@
-"""Check card data as it was entered: number (concealed already), expiry, CVC."""
+"""Check entered card data: number (already concealed), expiry, CVC."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -62,7 +62,7 @@ def _check_expiry(scope: Scope, given: Json) -> None:
 
 
 def expiry(given: Json) -> Json:
-    """Return what is kept of the entered data."""
+    """Return the part of the entered data that is stored."""
     return {
         "exp_month": given["exp_month"],
         "exp_year": _full_year(given["exp_year"]),

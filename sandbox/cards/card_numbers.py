@@ -1,8 +1,8 @@
-"""Drop raw card numbers at the door.
+"""Remove raw card numbers from requests before any other code reads them.
 
-A request that carries `card[number]` leaves this module with a `Concealed` verdict in its place:
-which test card it was, or why it is no card. The verdict says nothing about an unknown number, so
-nothing that is kept (objects, events, idempotency fingerprints, logs) can give one away.
+This module replaces `card[number]` by a `Concealed` verdict: which test card it is, or why it is no
+card. The verdict contains nothing of an unknown number, so no stored data (objects, events,
+idempotency fingerprints, logs) can reveal one.
 """
 
 import re
@@ -44,7 +44,7 @@ def _conceal_card(card: Json) -> None:
 
 
 def verdict(number: str) -> str:
-    """Return what may be known about a card number without keeping it."""
+    """Return the test card of a number, or why it is none, without the number itself."""
     digits = SEPARATORS.sub("", number)
     card = test_data.BY_NUMBER.get(digits)
     if card is not None:

@@ -1,4 +1,4 @@
-"""List the ways an issuer (or Radar) says no, with everything Stripe reports about each."""
+"""The reasons for which an issuer or Radar declines, with all that Stripe reports about each."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,9 +9,9 @@ TRY_AGAIN: Final = "try_again_later"
 DO_NOT_TRY_AGAIN: Final = "do_not_try_again"
 CHECK_CARD_DATA: Final = "confirm_card_data"
 NO_DETAILS: Final = "01"
-"""What the network answers in test mode when it gives no further details."""
+"""The network's answer in test mode when it gives no further details."""
 NETWORK_ADVICE: Final = {CHECK_CARD_DATA: "01", TRY_AGAIN: "02", DO_NOT_TRY_AGAIN: "03"}
-"""What the network advises, by what Stripe makes of it (docs.stripe.com/declines/codes)."""
+"""The network's advice by Stripe's advice code (docs.stripe.com/declines/codes)."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,12 @@ class Decline:
 
     @property
     def network_advice_code(self) -> str | None:
-        """Return the network's advice; none where the network was not asked or said no more."""
+        """The network's advice; None if the network was not asked or gave no details."""
         silent = self.network_decline_code in (None, NO_DETAILS)
         return None if silent else NETWORK_ADVICE.get(self.advice_code or "")
 
     def error_fields(self) -> Json:
-        """Return what a 402 says about it, beside code and message."""
+        """Return the fields of a 402 about this decline, besides code and message."""
         return {
             "decline_code": self.decline_code,
             "advice_code": self.advice_code,

@@ -1,7 +1,7 @@
-"""List Stripe's published test cards that simply pay: by brand and by country.
+"""Stripe's published test cards that always pay, by brand and by country.
 
-A row: number, brand, funding, country, and the words behind `pm_card_` and `tok_` that stand for it
-(docs.stripe.com/testing; `-` where there is none).
+A row has number, brand, funding, country, and the names after `pm_card_` and `tok_` for the card
+(docs.stripe.com/testing; `-` if there is none).
 """
 
 from typing import Final, NamedTuple

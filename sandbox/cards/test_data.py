@@ -1,7 +1,7 @@
-"""Hold Stripe's published test cards, tokens and IBANs, and what each of them does.
+"""Stripe's published test cards, tokens and IBANs, and the behaviour of each.
 
-Only here do card numbers occur: they are Stripe's own, printed in its documentation. A number that
-arrives is looked up and dropped; everything behind the door knows a card by its `key`.
+Card numbers occur only here; they are those of Stripe's documentation. A number in a request is
+looked up and dropped, and all other code identifies a card by its `key`.
 """
 
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ from sandbox.cards.paying_cards import CO_BRANDS, PayingCard, rows
 
 
 class ThreeDS(Enum):
-    """Say when a card asks its holder to authenticate."""
+    """When a card requires its holder to authenticate."""
 
     UNSUPPORTED = "unsupported"
     OPTIONAL = "optional"
-    """Only if the payment asks for it."""
+    """Only if the payment requests it."""
     ON_SESSION = "on_session"
-    """Whenever the holder is there; off session not at all."""
+    """Always on session, never off session."""
     UNLESS_SET_UP = "unless_set_up"
-    """Always, but off session not if the card was set up before."""
+    """Always, except off session with a card that was set up before."""
     ALWAYS = "always"
 
 
 class DisputeKind(Enum):
-    """Say what the holder does after paying."""
+    """How the holder disputes a payment."""
 
     CHARGEBACK = "chargeback"
     INQUIRY = "inquiry"
@@ -37,7 +37,7 @@ class DisputeKind(Enum):
 
 
 class RefundCourse(Enum):
-    """Say how a refund to this card goes."""
+    """How a refund to this card ends."""
 
     PENDING = "pending"
     FAILS = "fails"
@@ -72,7 +72,7 @@ class TestCard:
 
     @property
     def last4(self) -> str:
-        """Return what may be shown of the number."""
+        """The last four digits, which may be shown."""
         return self.number[-4:]
 
 
@@ -81,7 +81,7 @@ def _declined(key: str, number: str, decline: Decline, *aliases: str) -> TestCar
 
 
 def _paying(row: PayingCard) -> TestCard:
-    """Make a card of a row; one without a name is known by its brand and last digits."""
+    """Return the card of a row; without a name, its key is its brand and last digits."""
     key, *aliases = row.names or (f"{row.brand}_{row.number[-4:]}",)
     return TestCard(
         key,
@@ -242,7 +242,7 @@ _CARDS: Final = (
 
 CARDS: Final = {card.key: card for card in _CARDS}
 BY_NUMBER: Final = {card.number: card for card in reversed(_CARDS)}
-"""The first card of the table that has a number: two more are known by their tokens only."""
+"""The cards of the table by number; two others have only tokens."""
 BY_ALIAS: Final = {alias: card for card in _CARDS for alias in (card.key, *card.aliases)}
 
 
@@ -257,7 +257,7 @@ def card_by_token(token: str) -> TestCard | None:
 
 
 SOON_SECONDS: Final = 2.0
-"""How long an ordinary test debit takes: a bank's days, made short enough to watch."""
+"""Seconds. Duration of an ordinary test debit, which takes a bank days."""
 DELAYED_SECONDS: Final = 180.0
 """Stripe's delayed test IBANs take three minutes."""
 

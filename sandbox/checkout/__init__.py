@@ -1,1 +1,1 @@
-"""Play checkout sessions and what they sell."""
+"""Checkout sessions and their line items."""

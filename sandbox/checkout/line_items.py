@@ -1,4 +1,4 @@
-"""Reckon what a checkout session sells."""
+"""Compute the line items of a checkout session."""
 
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ MAX_ITEMS: Final = 100
 
 
 def build_items(scope: Scope, given: list[Json]) -> list[Json]:
-    """Return the line items, priced; raises Stripe's refusals."""
+    """Return the line items with prices. Raises Stripe's refusals."""
     if not given:
         message = "Missing required param: line_items."
         raise errors.invalid(message, "line_items", "parameter_missing")

@@ -1,4 +1,4 @@
-"""List the parameters of checkout sessions that a one-time payment can have."""
+"""The parameters of checkout sessions for one-time payments."""
 
 from typing import Any, Final
 
@@ -35,7 +35,7 @@ SHOWN_AS_GIVEN: Final = (
     "submit_type",
     "success_url",
 )
-"""Parameters a session shows as they came."""
+"""Parameters that a session returns unchanged."""
 
 _INTENT_DATA: Final = fields(
     {

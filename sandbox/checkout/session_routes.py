@@ -16,7 +16,7 @@ def _create(call: Call) -> Json:
     given = call.params
     refuse_types_in_endive(call.version, given)
     if given["mode"] != "payment":
-        message = f"The sandbox plays one-time payments only, not mode={given['mode']}."
+        message = f"The sandbox simulates one-time payments only, not mode={given['mode']}."
         raise errors.invalid(message, "mode")
     accounts.refuse_others(call.scope, given.get("payment_intent_data", {}), "payment_intent_data")
     _check_addresses(given)
@@ -29,7 +29,7 @@ def _create(call: Call) -> Json:
 
 
 def _check_addresses(given: Json) -> None:
-    """Demand the address that the page of this kind returns to, and refuse those of the others."""
+    """Require the return address of this kind of page, and refuse those of other kinds."""
     mode = given.get("ui_mode", "hosted_page")
     hosted = mode == "hosted_page"
     needed = "success_url" if hosted else "return_url"

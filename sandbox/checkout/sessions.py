@@ -1,7 +1,7 @@
-"""Keep checkout sessions: open, then complete (paid now or later) or expired.
+"""Checkout sessions: open, then complete (paid now or later) or expired.
 
-A session's payment intent is made when the payer confirms. What becomes of the session follows
-from the intent's events, so 3D Secure and slow debits need nothing special here.
+The session's payment intent is created when the payer confirms. The intent's events decide the end
+of the session, so 3D Secure and slow debits need no special code here.
 """
 
 from typing import Final
@@ -130,7 +130,7 @@ def _build(scope: Scope, given: Json, currency: str, total: int) -> Json:
 
 
 def _customer_details(scope: Scope, given: Json) -> Json | None:
-    """Return what is known of the payer before the payment: the customer's or the given e-mail."""
+    """Return the payer's details before the payment: the e-mail of the customer or the request."""
     customer = scope.find("customer", given["customer"]) if given.get("customer") else None
     email = customer["email"] if customer else given.get("customer_email")
     if customer is None and email is None:
@@ -155,7 +155,7 @@ def find(scope: Scope, session_id: object) -> Json:
 
 
 def expire(scope: Scope, session: Json) -> None:
-    """Close an open session unpaid."""
+    """Expire an open session."""
     if session["status"] != "open":
         message = 'Only Checkout Sessions with a status in ["open"] can be expired. This Checkout '
         raise errors.impossible(f"{message}Session has a status of {session['status']}.")
@@ -171,7 +171,7 @@ def _expire_later(scope: Scope, args: Json) -> None:
 
 
 def pay(scope: Scope, session: Json, method: Json) -> Json:
-    """Pay an open session with a payment method; returns the intent, raises Stripe's refusals."""
+    """Pay an open session with a payment method; return the intent. Raises Stripe's refusals."""
     if session["status"] != "open":
         message = f"This Checkout Session has a status of {session['status']}: nothing can be paid."
         raise errors.impossible(message)
@@ -269,5 +269,5 @@ def success_address(session: Json) -> str | None:
 
 
 def line_items(scope: Scope, session: Json) -> list[Json]:
-    """Return what is being bought, for a page to show."""
+    """Return the line items for the checkout page."""
     return objects.frozen({"items": items_of(scope, session)})["items"]  # type: ignore[no-any-return]  # JSON

@@ -1,1 +1,1 @@
-"""Serve the control routes and keep the world over a restart."""
+"""The control routes, and the state file that keeps the world over a restart."""

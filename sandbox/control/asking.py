@@ -1,4 +1,4 @@
-"""Read what a control call asks for."""
+"""Read and check the body of a control call."""
 
 from dataclasses import fields
 
@@ -19,7 +19,7 @@ def only(body: Json, *names: str) -> Json:
     """Return the body if it has no other fields, or raise 400."""
     for name in body:
         if name not in names:
-            message = f"Unknown field {name}; there are {', '.join(sorted(names))}"
+            message = f"Unknown field {name}; the fields are {', '.join(sorted(names))}"
             raise errors.invalid(message, name)
     return body
 
@@ -47,5 +47,5 @@ def charge_of(world: World, body: Json) -> tuple[Scope, Json]:
     scope = scope_of(world, "charge", str(charge_id))
     charge = scope.get("charge", charge_id)
     if charge["status"] != "succeeded":
-        raise errors.impossible("Only a charge that succeeded can be meant.")
+        raise errors.impossible("Name a charge that succeeded.")
     return scope, charge

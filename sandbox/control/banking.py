@@ -1,4 +1,4 @@
-"""Play what banks and Radar do: disputes, warnings, reviews, failing refunds, an empty balance."""
+"""Actions of banks and Radar: disputes, warnings, reviews, failing refunds, an empty balance."""
 
 from typing import Final
 
@@ -34,11 +34,11 @@ def _check_dispute(charge: Json, given: Json) -> None:
     if not isinstance(amount, int) or amount < 1:
         raise errors.invalid("amount must be a whole number above 0", "amount")
     if not foreign and amount > charge["amount_captured"]:
-        raise errors.invalid("amount must be from 1 to what was captured", "amount")
+        raise errors.invalid("amount must be from 1 to the captured amount", "amount")
 
 
 def warn_of_fraud(world: World, body: Json, _: str) -> Json:
-    """Have the issuer report a charge as fraudulent."""
+    """Let the issuer report a charge as fraudulent."""
     only(body, "charge", "payment_intent", "fraud_type")
     fraud_type = choice({"fraud_type": "misc"} | body, "fraud_type", fraud_warnings.FRAUD_TYPES)
     scope, charge = charge_of(world, body)
@@ -51,7 +51,7 @@ def open_review(world: World, body: Json, _: str) -> Json:
     reason = choice({"reason": "rule"} | body, "reason", reviews.OPENED_REASONS)
     scope, charge = charge_of(world, body)
     if scope.find("review", charge["review"]) is not None:
-        raise errors.impossible("This charge was put under review before.")
+        raise errors.impossible("This charge was under review before.")
     return reviews.open_review(scope, charge, reason)
 
 
@@ -65,7 +65,7 @@ def close_review(world: World, body: Json, review_id: str) -> Json:
 
 
 def fail_refund(world: World, body: Json, refund_id: str) -> Json:
-    """Let a refund fail after all."""
+    """Let a refund fail, even after it succeeded."""
     scope = scope_of(world, "refund", refund_id)
     refund = scope.get("refund", refund_id)
     if refund["status"] not in ("succeeded", "pending"):
@@ -75,10 +75,10 @@ def fail_refund(world: World, body: Json, refund_id: str) -> Json:
 
 
 def set_balance(world: World, body: Json, _: str) -> Json:
-    """Bring the available balance of a currency to an amount; from then on refunds need it.
+    """Set the available balance of a currency, from which refunds are paid from then on.
 
-    `available` null: no limit any more. Refunds that wait for money go on if it is there now.
-    `settlement_currency` says into which currency charges are converted; null: none is.
+    `available` null removes the limit. Refunds that wait for balance continue if it suffices now.
+    `settlement_currency` is the currency into which charges are converted; null: no conversion.
     """
     only(body, "available", "currency", "settlement_currency", "account")
     scope = world.scope(str(body.get("account", PLATFORM)))

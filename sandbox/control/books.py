@@ -1,4 +1,4 @@
-"""Open the books: everything that happened, for whoever checks that nothing was lost or doubled."""
+"""The books: all that happened, for tests that check that nothing was lost or doubled."""
 
 from typing import Final
 
@@ -46,7 +46,7 @@ def whole_truth(world: World) -> Json:
 
 
 def _payments(account: Account) -> list[Json]:
-    """Return what each intent came to: what was taken and what was given back."""
+    """Return for each intent the amounts captured and refunded."""
     charges = _by_intent(account.table("charge"))
     refunds = _by_intent(account.table("refund"))
     return [

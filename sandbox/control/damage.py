@@ -1,4 +1,4 @@
-"""A state file that cannot be read ends the start with a sentence, not with a traceback."""
+"""End the start with a message instead of a traceback if a state file is unreadable."""
 
 import sys
 from collections.abc import Iterator
@@ -6,17 +6,17 @@ from contextlib import contextmanager
 from typing import Final
 
 UNUSABLE: Final = 2
-"""Exit status: a person has to do something first."""
+"""Exit status: a person has to act first."""
 
 
 @contextmanager
 def named_when_damaged(path: str | None) -> Iterator[None]:
-    """Name the file and what to do when what is read from it within the block makes no sense."""
+    """Exit with a message about the file if the block cannot read it."""
     try:
         yield
     except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:
         sys.stderr.write(
             f"{path} cannot be read ({type(error).__name__}: {error}).\n"
-            "Remove it to start with nothing, or put a copy of it back.\n"
+            "Remove it to start without data, or restore a copy of it.\n"
         )
         raise SystemExit(UNUSABLE) from None

@@ -1,6 +1,6 @@
-"""Serve `/_sandbox/`: what a test or a person does to the sandbox, not through Stripe's API.
+"""Serve `/_sandbox/`: control of the sandbox by a test or a person, beside Stripe's API.
 
-JSON in and out; README and `docs/` list the routes. A refusal has Stripe's error shape.
+JSON in and out; README and `docs/` list the routes. Errors have the format of Stripe's.
 """
 
 import json
@@ -28,7 +28,7 @@ Control = Callable[[World, Json, str], Json]
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 MAX_ADVANCE_SECONDS: Final = 366 * 24 * 3600
-"""A year: beyond it somebody mistook the unit."""
+"""Seconds. A year; a larger number has probably the wrong unit."""
 
 
 def routes(app: web.Application) -> None:
@@ -155,7 +155,7 @@ def _authenticate(world: World, body: Json, intent_id: str) -> Json:
 
 
 def _lose_events(world: World, body: Json, _: str) -> Json:
-    """Have the next events of some types never made; a health event tells of each later."""
+    """Lose the next events of some types; a health event reports each of them later."""
     only(body, "types", "count", "delay_seconds")
     loss = EventLoss(**body)
     world.mail.losses.append(loss)

@@ -1,8 +1,8 @@
-"""Keep the world over a restart: a journal of changed parts, each with its newest value.
+"""Keep the world over a restart, in a journal of changed parts with their newest values.
 
-A line is `[key, value]`, or `[key]` for a part that is gone; the last line of a key counts. Lines
-are only appended, so that no call waits while the whole is written; when most lines are out of
-date, a fresh file is written beside it a slice at a time and takes its place.
+A line is `[key, value]`, or `[key]` for a removed part; the last line of a key counts. Lines are
+only appended, so that no call waits while the whole state is written. When most lines are out of
+date, a new file is written beside the journal, a slice at a time, and replaces it.
 """
 
 import asyncio
@@ -18,15 +18,15 @@ from sandbox.world.objects import Json
 from sandbox.world.world import World
 
 QUIET_SECONDS: Final = 0.1
-"""Changes come in bursts; one write serves a burst, and a kill loses no more than that."""
+"""Seconds between two writes: one write for a burst of changes; a kill loses at most these."""
 SLICE: Final = 100
-"""Parts written before others have their turn: two or three milliseconds."""
+"""Parts written at a time, in two or three milliseconds, before other tasks run."""
 OUT_OF_DATE: Final = 3
-"""Lines for each part that is kept, before the file is written afresh."""
+"""Lines for each existing part at which the file is rewritten."""
 FEWEST_LINES: Final = 10_000
-"""A file shorter than this is not worth a fresh one."""
+"""Shorter files are not rewritten."""
 OWNER_ONLY: Final = 0o600
-"""The file holds signing secrets."""
+"""Mode of the file, which contains signing secrets."""
 
 READERS: Final[dict[str, Callable[..., Any]]] = {
     "thing": lambda world, account, object_id: world.account(account).thing(object_id),
@@ -36,7 +36,7 @@ READERS: Final[dict[str, Callable[..., Any]]] = {
     "acted": lambda world: world.acted,
     "offset": lambda world: world.clock.offset_seconds,
 }
-"""How the value of a key is read, by the key's sort; None: the part is gone."""
+"""The function that reads a part's value, by the kind of its key; None: the part was removed."""
 
 
 def keys(world: World) -> Iterator[Key]:
@@ -55,7 +55,7 @@ def dump(world: World) -> dict[Key, Any]:
 
 
 def load(world: World, values: dict[Key, Any]) -> None:
-    """Make a new world what `dump` saw."""
+    """Load the values of `dump` into a new world."""
     parts: dict[str, dict[Key, Any]] = {sort: {} for sort in READERS}
     for key, value in values.items():
         parts[key[0]][key[1:]] = value
@@ -73,7 +73,7 @@ def load(world: World, values: dict[Key, Any]) -> None:
 
 
 def clear(world: World) -> None:
-    """Forget everything but the registered webhook endpoints."""
+    """Remove everything except the registered webhook endpoints."""
     for account in world.accounts.values():
         endpoints = account.table("webhook_endpoint")
         for kind, table in account.tables.items():
@@ -93,7 +93,7 @@ def clear(world: World) -> None:
 def read(path: Path) -> dict[Key, Any]:
     """Return the newest value of each part in a file.
 
-    A last line that was cut off by a kill is left out. Raises `ValueError` for any other file.
+    Ignores an incomplete last line, as a kill may leave. Raises `ValueError` for any other damage.
     """
     values: dict[Key, Any] = {}
     with path.open() as file:
@@ -109,7 +109,7 @@ def read(path: Path) -> dict[Key, Any]:
 
 
 class Keeper:
-    """Write what changes in the world to a file, soon after it changed."""
+    """Write the changes of the world to a file soon after they happen."""
 
     def __init__(self, world: World, path: Path) -> None:
         self._world = world
@@ -119,9 +119,9 @@ class Keeper:
         self._lines = 0
 
     def restore(self) -> bool:
-        """Load the file if there is one, and write changes to it from now on.
+        """Load the file if it exists, and write changes to it from now on.
 
-        Tells whether there was one.
+        Returns whether it existed.
         """
         there = self._path.exists()
         if there:
@@ -133,11 +133,11 @@ class Keeper:
         return there
 
     def changed(self) -> None:
-        """Say that there is something to write."""
+        """Signal that there are changes to write."""
         self._changed.set()
 
     async def keep_saving(self) -> None:
-        """Write after changes, forever."""
+        """Write changes soon after they happen, until cancelled."""
         while True:
             await self._changed.wait()
             await asyncio.sleep(QUIET_SECONDS)
@@ -148,7 +148,7 @@ class Keeper:
                 await self._tidy()
 
     def close(self) -> None:
-        """Write what is left, and see it on disk."""
+        """Write the remaining changes and sync them to disk."""
         while self._append():
             pass
         if self._file is not None:
@@ -157,7 +157,7 @@ class Keeper:
             self._file = None
 
     def _append(self, *also: IO[str]) -> bool:
-        """Write the next changes, and tell whether there were any."""
+        """Write the next changes; return whether there were any."""
         taken = self._world.changes.take(SLICE)
         if self._file is None or not taken:
             return False
@@ -166,14 +166,14 @@ class Keeper:
         return True
 
     async def _tidy(self) -> None:
-        """Write a file without what is out of date, if that is most of it."""
+        """Rewrite the file if most of its lines are out of date."""
         kept = list(keys(self._world))
         if self._lines < OUT_OF_DATE * len(kept):
             return
         self._lines, fresh = 0, self._fresh()
         for start in range(0, len(kept), SLICE):
             self._write(fresh, kept[start : start + SLICE])
-            # What changes meanwhile belongs into both: the old file counts until it is replaced.
+            # Changes during this go into both files: the old one counts until it is replaced.
             while self._append(fresh):
                 pass
             await asyncio.sleep(0)
@@ -199,7 +199,7 @@ class Keeper:
         return path.open("w")
 
     def _replace(self, fresh: IO[str]) -> None:
-        """Put a fresh file in our file's place."""
+        """Replace our file by the new one."""
         if self._file is not None and self._file is not fresh:
             self._file.close()
         self._file = fresh

@@ -1,1 +1,1 @@
-"""Tell of changes: events, their forms by version, endpoints, destinations, deliveries."""
+"""Events and their forms by version; endpoints, destinations and deliveries."""

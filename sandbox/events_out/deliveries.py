@@ -1,7 +1,7 @@
-"""Make deliveries of events to webhook endpoints, and decide what follows from each attempt.
+"""Create deliveries of events to webhook endpoints, and decide what follows from each attempt.
 
-Publishing only writes delivery records and schedules jobs in sandbox time; a failed attempt
-schedules the next one, so that advancing the clock brings it forward. `postman` sends.
+Publishing only stores delivery records and schedules jobs in sandbox time. A failed attempt
+schedules the next one, so that advancing the clock makes it due. `postman` sends the requests.
 """
 
 import json
@@ -18,12 +18,12 @@ from sandbox.world.world import Account, Scope, World, job
 log = logging.getLogger(__name__)
 
 RETRY_DELAYS_SECONDS: Final = (1.0, 5.0, 30.0, 120.0, 600.0, 3600.0, 10800.0)
-"""Waits between attempts. Stripe's begin at minutes; ours at a second, so that a service which
-answered 503 sees the event again while its developer is still looking."""
+"""Seconds between attempts. Stripe's begin with minutes, ours with a second, so that a developer
+can watch the next attempt after a 503."""
 
 
 def publish(scope: Scope, event: Json) -> None:
-    """Hand a fresh event to every endpoint that wants it and to the listening sessions."""
+    """Deliver a new event to every endpoint that subscribes to it and to the listening sessions."""
     for_older = scope.account.notes.get(event["id"], {}).get("for_older", False)
     receivers = [
         (owner, endpoint)
@@ -40,7 +40,7 @@ def publish(scope: Scope, event: Json) -> None:
 
 
 def publish_thin(scope: Scope, notice: Json) -> None:
-    """Hand an event that is thin by nature to the destinations and sessions that want it."""
+    """Deliver an event that exists only as a thin one to its destinations and sessions."""
     account = scope.account
     for endpoint in account.table("webhook_endpoint").values():
         thin = account.note(endpoint["id"]).get("thin", False)
@@ -57,13 +57,13 @@ def is_older(version: str | None) -> bool:
 
 
 def publish_to_sinks(world: World, event: Json) -> None:
-    """Hand an event to the listening sessions only."""
+    """Deliver an event to the listening sessions only."""
     for sink in world.mail.sinks:
         sink.put(event_forms.thin(event) if sink.thin else event)
 
 
 def send_again(scope: Scope, event: Json, endpoint_id: str | None = None) -> None:
-    """Deliver an event once more, to one endpoint or to all that listen."""
+    """Deliver an event once more, to one endpoint or to all subscribers."""
     account = scope.account
     for endpoint in account.table("webhook_endpoint").values():
         named = endpoint["id"] == endpoint_id
@@ -73,14 +73,14 @@ def send_again(scope: Scope, event: Json, endpoint_id: str | None = None) -> Non
 
 
 def resume(world: World) -> None:
-    """Begin anew what was under way when the state was saved."""
+    """Restart the attempts that were in progress when the state was saved."""
     for record in world.mail.deliveries.values():
         if record["state"] == "pending" and record["next_attempt_at"] is None:
             _schedule(world, record, 0.0)
 
 
 def conclude(world: World, record: Json, outcome: Json) -> None:
-    """Note how an attempt went: delivered, to be tried again, or failed for good."""
+    """Store the outcome of an attempt: delivered, to be retried, or failed for good."""
     record["attempts"].append(outcome)
     attempts = len(record["attempts"])
     log.info(
@@ -141,14 +141,14 @@ def _schedule(world: World, record: Json, delay_seconds: float) -> None:
 
 
 def _end(world: World, record: Json, state: str) -> None:
-    """Close a delivery; its bytes would be most of the memory of a long run."""
+    """End a delivery and drop its payload, which would take most of the memory of a long run."""
     record["state"] = state
     record["payload"] = None
     world.mail.keep(record)
 
 
 def _acknowledge(world: World, record: Json) -> None:
-    """Count the endpoint off the event, once however often it was delivered."""
+    """Decrement the event's `pending_webhooks` once, however often it was delivered."""
     account = world.account(record["account"])
     event = account.find("event", record["event"])
     if event is None:

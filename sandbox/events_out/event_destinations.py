@@ -1,6 +1,6 @@
-"""Keep event destinations (API v2): webhook endpoints that can ask for thin events.
+"""Event destinations (API v2): webhook endpoints that can subscribe to thin events.
 
-Inside, a destination is a webhook endpoint with a note; it is shown only here.
+A destination is stored as a webhook endpoint with a note; only the routes of this module show it.
 """
 
 from typing import Any, Final
@@ -15,7 +15,7 @@ from sandbox.world.world import Scope
 
 KIND: Final = "v2.core.event_destination"
 MAX_DESTINATIONS: Final = 16
-"""Event destinations of one account."""
+"""Most event destinations of one account."""
 SELF: Final = "@self"
 ACCOUNTS: Final = "@accounts"
 SOURCES: Final = (SELF, ACCOUNTS)
@@ -63,7 +63,7 @@ def _create(call: Call) -> Json:
 
 
 def _check_payload(given: Json) -> None:
-    """Refuse a version for thin events, and names that belong to the other form."""
+    """Refuse an API version for thin events, and event types of the other payload."""
     if given["event_payload"] == "thin" and "snapshot_api_version" in given:
         message = "snapshot_api_version can only be set when event_payload is snapshot."
         raise errors.invalid(message, "snapshot_api_version")
@@ -75,7 +75,7 @@ def _check_payload(given: Json) -> None:
 
 
 def _with_included(scope: Scope, destination: Json, include: list[str]) -> Json:
-    """Show the URL and the secret only to those who ask for them."""
+    """Return the URL and the secret only if the request includes them."""
     endpoint_id = scope.note(destination["id"])["endpoint"]
     secret = scope.note(endpoint_id)["secrets"][0]["secret"]
     url = scope.get("webhook_endpoint", endpoint_id)["url"]
@@ -137,7 +137,7 @@ def _switch(status: str) -> Handler:
 
 
 def _plain(names: list[str], payload: str) -> list[str]:
-    """Return the types as a webhook endpoint has them: a snapshot event's thin twin has a v1."""
+    """Return the types in a webhook endpoint's form: those of thin events without their `v1.`."""
     return [name.removeprefix("v1.") for name in names] if payload == "thin" else names
 
 

@@ -1,7 +1,7 @@
-"""Show an event in its two forms: the snapshot in a version's shape, and the thin notice of it.
+"""The two forms of an event: the snapshot in an API version, and the thin event about it.
 
-Stripe mirrors a v1 event type as `v1.<type>`. A thin event has its own id, made here from the
-snapshot event's, so that nothing more has to be stored.
+Stripe has a thin type `v1.<type>` for each v1 event type. A thin event has an id of its own, which
+is computed here from the snapshot event's, so that nothing has to be stored for it.
 """
 
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from sandbox.world.objects import Json, frozen
 
 THIN_KIND: Final = "v2.core.event"
 FETCHED: Final = ("changes", "data")
-"""What only `GET /v2/core/events/{id}` shows."""
+"""Fields that only `GET /v2/core/events/{id}` returns."""
 THIN_PREFIX: Final = "evt_test_65"
 SNAPSHOT_PREFIX: Final = "evt_"
 URLS: Final = {
@@ -39,7 +39,7 @@ def in_version(event: Json, version: str) -> Json:
 
 
 def thin(event: Json) -> Json:
-    """Return the thin notice of an event: no object and no data, to be resolved by a fetch."""
+    """Return the thin form of an event, without object and data, which a client fetches."""
     if event["object"] == THIN_KIND:
         return {name: value for name, value in event.items() if name not in FETCHED}
     subject = event["data"]["object"]
@@ -66,7 +66,7 @@ def thin(event: Json) -> Json:
 
 
 def fetched(event: Json) -> Json:
-    """Return a thin event as a fetch shows it: with its data, and with what was changed."""
+    """Return a thin event as a fetch returns it: with its data and the changes."""
     if event["object"] == THIN_KIND:
         return frozen(event)
     notice, before = thin(event), event["data"].get("previous_attributes")
@@ -84,5 +84,5 @@ def snapshot_id(thin_id: str) -> str | None:
 
 
 def iso(seconds: int) -> str:
-    """Return a moment as API v2 writes it."""
+    """Return a time in the format of API v2."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")

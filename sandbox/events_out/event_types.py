@@ -1,4 +1,4 @@
-"""Know event type names, so that a misspelt subscription is refused and not silently deaf."""
+"""The names of event types, so that a misspelt subscription is refused."""
 
 from typing import Final
 
@@ -97,13 +97,13 @@ KNOWN: Final = frozenset(
 )
 """The event types that Stripe's OpenAPI description lets an endpoint enable (2026-05-27.dahlia)."""
 SINCE_ENDIVE: Final = ("three_d_secure.authentication.",)
-"""Families that came later."""
+"""Prefixes of types that Stripe added later."""
 HEALTH: Final = "v2.core.health.event_generation_failure.resolved"
 PING: Final = "v2.core.event_destination.ping"
 
 
 def check_event_type(value: object, name: str) -> str:
-    """Accept "*" and the types Stripe has, simulated here or not."""
+    """Accept "*" and Stripe's types, whether simulated here or not."""
     text = str(value)
     if text == "*" or text in KNOWN or text.startswith(SINCE_ENDIVE):
         return text

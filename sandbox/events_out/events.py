@@ -1,8 +1,8 @@
-"""Record what happened: one immutable event each, published to webhooks, kept for 30 days.
+"""Record events: immutable, published to webhooks, kept for 30 days.
 
-`emit` is the only way to tell the world of a change. It freezes the object, records the event,
-has it delivered, and then runs the sandbox's own reactions (a charge on a disputing
-card opens its dispute, a paid intent completes its checkout session).
+`emit` is the only way to publish a change. It freezes the object, records the event, publishes it,
+and then runs the sandbox's own reactions (a charge on a disputing card opens its dispute, a paid
+intent completes its checkout session).
 """
 
 import fnmatch
@@ -36,7 +36,7 @@ def emit(scope: Scope, event_type: str, subject: Json, before: Json | None = Non
 
 
 def emit_to_older(scope: Scope, event_type: str, subject: Json, before: Json) -> None:
-    """Tell only endpoints with a version before basil: later versions have no such event."""
+    """Publish to endpoints with a version before basil only: later ones have no such event."""
     endpoints = [
         endpoint
         for account in scope.world.accounts.values()
@@ -73,7 +73,7 @@ def _record(scope: Scope, event_type: str, subject: Json, before: Json | None) -
 
 
 def forget_old(scope: Scope) -> None:
-    """Drop the events past Stripe's retention: the oldest come first."""
+    """Drop the events that are older than Stripe's retention."""
     table = scope.account.table("event")
     horizon = scope.now - RETENTION_SECONDS
     for event in list(takewhile(lambda event: event["created"] <= horizon, table.values())):

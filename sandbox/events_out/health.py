@@ -1,4 +1,4 @@
-"""Tell of events that were never made: one health event for each, naming the object to look up."""
+"""Health events about lost events: one for each, which names the object to look up."""
 
 from typing import Final
 
@@ -12,14 +12,14 @@ TYPE: Final = event_types.HEALTH
 
 
 def lose(scope: Scope, event: Json, delay_seconds: float) -> None:
-    """Have an event told of instead of being made."""
+    """Publish a health event about an event instead of the event itself."""
     related = event_forms.thin(event)["related_object"]
     scope.later(delay_seconds, "tell_of_lost_event", event_type=event["type"], related=related)
 
 
 @job("tell_of_lost_event")
 def _tell(scope: Scope, args: Json) -> None:
-    """Health events belong to the platform; `context` names a connected account."""
+    """Publish the health event, in the platform's account; `context` names a connected account."""
     context = {"context": scope.account.id} if scope.account.id != PLATFORM else {}
     created = event_forms.iso(scope.now)
     related = args["related"]

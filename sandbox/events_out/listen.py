@@ -1,8 +1,8 @@
 """Serve `stripe listen`: a session over HTTP, then a websocket through which events are pushed.
 
-The CLI posts each event to the developer's local URL, body and headers untouched, and reports what
-was answered. It does not sign: the signature is made here, over exactly the bytes pushed, with a
-secret that stays the same for an API key, so that `--print-secret` and every `listen` agree.
+The CLI posts each event with unchanged body and headers to the developer's local URL, and reports
+the answer. It does not sign: the sandbox signs exactly the bytes that it pushes, with a secret that
+is the same for every session of an API key, as `--print-secret` requires.
 """
 
 import asyncio
@@ -33,17 +33,17 @@ THIN: Final = "v2_events"
 THIN_OBJECT: Final = "v2.core.event"
 PROTOCOL: Final = "stripecli-devproxy-v1"
 RECONNECT_SECONDS: Final = 3600
-"""After so long the CLI closes and dials again; 0 would mean a minute."""
+"""Seconds after which the CLI reconnects; 0 would mean a minute."""
 HELD_EVENTS: Final = 1000
-"""Events kept for a session, unsent or unreported; the oldest go first."""
+"""Most events stored for a session, unsent or unreported; the oldest are dropped."""
 GONE_SECONDS: Final = 30.0
-"""How long a session without a connection hears events; the CLI dials again within a second."""
+"""Seconds for which a session without a connection gets events; the CLI reconnects within one."""
 SUCCESS: Final = range(200, 300)
 
 
 @dataclass
 class Session:
-    """One `stripe listen`: its secret, its connection, the events it has not got yet."""
+    """One `stripe listen`: its secret, its connection, and the events to send to it."""
 
     id: str
     secret: str
@@ -62,12 +62,12 @@ class Session:
         ]
 
     def put(self, event: Json) -> None:
-        """Hand over an event; returns at once."""
+        """Queue an event for the session; returns at once."""
         self.waiting.append(event)
         self.news.set()
 
     def remember(self, conversation: str, event: Json) -> None:
-        """Keep a pushed event until the CLI reports on it; on one it filters out it never does."""
+        """Store a pushed event until the CLI reports on it, which it does not if it filters it."""
         self.pushed[conversation] = event
         if len(self.pushed) > HELD_EVENTS:
             del self.pushed[next(iter(self.pushed))]
@@ -93,7 +93,7 @@ class Listeners:
             return web.json_response(error, status=refusal.status, headers=headers)
         features = frozenset(params.get("websocket_features", [SNAPSHOT]))
         session = Session("cliws_" + ids.random_text(24), _secret(authorization), features)
-        # From now on, not from the connection on: nothing that happens in between is lost.
+        # Events are queued from now on, so that none is lost before the CLI connects.
         self._sessions[session.id] = session
         self._world.mail.sinks.extend(session.sinks)
         self._end_soon(session)
@@ -113,7 +113,7 @@ class Listeners:
         return web.json_response(answer, headers=headers)
 
     async def connect(self, request: web.Request) -> web.StreamResponse:
-        """Push events to one CLI for as long as it stays."""
+        """Push events to one CLI while it is connected."""
         session = self._sessions.get(request.headers.get("Websocket-Id", ""))
         if session is None or session.id != request.match_info["id"]:
             return web.json_response({"error": {"message": "Unknown WebSocket ID."}}, status=400)
@@ -137,7 +137,7 @@ class Listeners:
         asyncio.get_running_loop().call_later(GONE_SECONDS, self._end, session)
 
     def _end(self, session: Session) -> None:
-        """Forget a session whose CLI did not come back."""
+        """End a session whose CLI did not reconnect."""
         if session.connections > 0 or session.id not in self._sessions:
             return
         del self._sessions[session.id]
@@ -145,7 +145,7 @@ class Listeners:
             self._world.mail.sinks.remove(sink)
 
     def _receive(self, session: Session, text: str) -> None:
-        """Note what the forwarded event was answered: it stands among the deliveries."""
+        """Store the answer to a forwarded event, which the deliveries page lists."""
         try:
             report: Any = json.loads(text)
         except ValueError:
@@ -183,7 +183,7 @@ class Listeners:
         }
 
     async def hang_up(self, _: web.Application) -> None:
-        """Close the websockets first: the server waits for its connections to end."""
+        """Close the websockets, because the server waits for its connections at a stop."""
         for socket in list(self._sockets):
             await socket.close(message=b"the sandbox stops")
 
@@ -191,7 +191,7 @@ class Listeners:
 async def _push(session: Session, socket: web.WebSocketResponse) -> None:
     while True:
         while session.waiting:
-            # Taken off only after it was sent: a connection that broke loses nothing.
+            # Removed only after it was sent, so that a broken connection loses no event.
             await socket.send_str(_message(session, session.waiting[0]))
             session.waiting.popleft()
         session.news.clear()

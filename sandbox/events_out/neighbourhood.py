@@ -1,8 +1,8 @@
-"""Keep deliveries at home: the sandbox must not call strangers, nor the neighbours.
+"""Decide which hosts the sandbox may call: loopback, and the hosts named at its start.
 
-Events go to loopback, and to the hosts that were named when the sandbox was started. Endpoint URLs
-in test data are often public hosts: those may be registered and are never called. A private address
-that nobody named is refused at once, because whoever registers it means to have it called.
+Endpoint URLs in test data are often public hosts: they may be registered and are never called. The
+registration of a private address that was not named is refused at once, because its owner expects
+to be called.
 """
 
 import ipaddress
@@ -15,7 +15,7 @@ LOOPBACK_NAME: Final = "localhost"
 
 
 def host_of(url: str) -> str:
-    """Return the host a URL names, or nothing."""
+    """Return the host of a URL, or ''."""
     try:
         return urlsplit(url).hostname or ""
     except ValueError:
@@ -23,7 +23,7 @@ def host_of(url: str) -> str:
 
 
 def may_be_called(url: str, named: Collection[str]) -> bool:
-    """Tell whether a URL's host is this machine, or one of the named."""
+    """Say whether a URL's host is this machine or one of the named hosts."""
     host = host_of(url)
     if host in named or host == LOOPBACK_NAME:
         return bool(host)
@@ -32,7 +32,7 @@ def may_be_called(url: str, named: Collection[str]) -> bool:
 
 
 def may_be_registered(url: str, named: Collection[str]) -> bool:
-    """Tell whether an endpoint may have this URL: one to call, or a public one to leave alone."""
+    """Say whether an endpoint may have this URL: one that may be called, or a public one."""
     host = host_of(url)
     address = _address(host)
     public = address.is_global if address is not None else "." in host.strip(".")

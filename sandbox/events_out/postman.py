@@ -1,4 +1,4 @@
-"""Send deliveries: signed, concurrent, in the background, never in the caller's way."""
+"""Send deliveries: signed, concurrent and in the background, so that no API call waits for them."""
 
 import asyncio
 import time
@@ -12,9 +12,9 @@ from sandbox.world.objects import Json
 from sandbox.world.world import World
 
 TIMEOUT_SECONDS: Final = 20.0
-"""How long an endpoint may take to answer."""
+"""Seconds within which an endpoint must answer."""
 MAX_CONCURRENT: Final = 32
-"""Attempts under way at once; more would only measure the local machine."""
+"""Most attempts at a time; more would only measure the local machine."""
 KEPT_BODY_CHARACTERS: Final = 500
 USER_AGENT: Final = "Stripe/1.0 (+https://stripe.com/docs/webhooks)"
 
@@ -36,7 +36,7 @@ class Postman:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """End all attempts; what was under way is tried again after a restart."""
+        """Stop all attempts; those in progress are repeated after a restart."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -69,7 +69,7 @@ class Postman:
             "User-Agent": USER_AGENT,
             "Accept": "*/*; q=0.5, application/xml",
             "Cache-Control": "no-cache",
-            # Real time: the receiver compares it with its own clock, which nobody advanced.
+            # Real time, because the receiver compares it with its own clock.
             "Stripe-Signature": signing.signature_header(payload, secrets, int(time.time())),
         }
         try:

@@ -1,4 +1,4 @@
-"""Serve events in their thin form: twins of snapshot events, and those that are thin by nature."""
+"""Serve thin events: the thin forms of snapshot events, and events that exist only as thin ones."""
 
 import base64
 import binascii
@@ -37,7 +37,7 @@ def _retrieve(call: Call) -> Json:
 
 
 def _list(call: Call) -> Json:
-    """Return a page, newest first; a page begins behind the event its token names."""
+    """Return a page, newest first; it begins after the event that the page token names."""
     events.forget_old(call.scope)
     limit = min(max(call.params.get("limit", DEFAULT_LIMIT), 1), MAX_LIMIT)
     chosen = (event for event in _behind(call) if _wanted(call, event))

@@ -1,4 +1,4 @@
-"""Keep webhook endpoints: where events go, which ones, in which version, signed with what."""
+"""Webhook endpoints: the URL, event types, API version and signing secrets of each."""
 
 import re
 from typing import Final
@@ -13,7 +13,7 @@ from sandbox.world.objects import Json, merge_metadata
 from sandbox.world.world import Account, Scope
 
 OLD_SECRET_VALID_SECONDS: Final = 24 * 3600
-"""After a roll the old secret signs, too, for up to a day."""
+"""Seconds. After a roll, the old secret also signs for a day."""
 URL: Final = re.compile(r"https?://[^\s/]+")
 
 
@@ -40,7 +40,7 @@ def register(scope: Scope, given: Json, secret: str | None = None) -> Json:
 
 
 def _application(scope: Scope) -> str:
-    """Name the platform's Connect application: the one sign of whose events an endpoint gets."""
+    """Return the id of the platform's Connect application, which marks a Connect endpoint."""
     return "ca_" + scope.account.id.removeprefix("acct_")
 
 
@@ -52,7 +52,7 @@ def _check_reach(scope: Scope, url: str) -> None:
 
 
 def rotate(scope: Scope, endpoint: Json, secret: str | None = None) -> str:
-    """Give an endpoint a new secret; the old one signs beside it for a day."""
+    """Give an endpoint a new secret; the old one also signs for a day."""
     fresh = secret or ids.signing_secret()
     secrets = scope.note(endpoint["id"])["secrets"]
     for old in secrets:
@@ -72,10 +72,10 @@ def valid_secrets(account: Account, endpoint: Json, clock: Clock) -> list[str]:
 
 
 def listens_to(owner: Account, endpoint: Json, account: Account, event_type: str) -> bool:
-    """Tell whether an endpoint gets this type of event of this account.
+    """Say whether an endpoint gets this type of event of this account.
 
-    An endpoint hears its own account; one made with `connect` hears the others instead. An event
-    destination may hear both.
+    An endpoint gets events of its own account, or if created with `connect`, those of the connected
+    accounts. An event destination may get both.
     """
     if endpoint["status"] != "enabled":
         return False
@@ -109,7 +109,7 @@ _EVENTS: Final = params.list_of(check_event_type)
 
 
 def _is_public(scope: Scope, endpoint: Json) -> bool:
-    """Tell whether it was made through this API: event destinations are shown by their own."""
+    """Say whether it was created by this API: event destinations have an API of their own."""
     return "destination" not in scope.note(endpoint["id"])
 
 

@@ -1,1 +1,1 @@
-"""Play payment intents: create, confirm, authenticate, capture, cancel."""
+"""Payment intents: create, confirm, authenticate, capture, cancel."""

@@ -1,7 +1,7 @@
-"""Answer the issuer's 3D Secure challenge: what its outcomes do, and where the browser goes.
+"""The issuer's 3D Secure challenge: its outcomes, and where the browser goes after it.
 
-The pages show it to a person; `POST /_sandbox/payment_intents/{id}/authenticate` answers it for a
-machine. Both end in `answer`.
+A person answers it on a page, a program by `POST /_sandbox/payment_intents/{id}/authenticate`. Both
+call `answer`.
 """
 
 from collections.abc import Callable
@@ -19,9 +19,9 @@ CANCEL: Final = "cancel"
 
 
 def answer(world: World, intent_id: str, outcome: str) -> Json:
-    """Complete, fail or cancel the challenge of an intent; returns the intent.
+    """Complete, fail or cancel the challenge of an intent; return the intent.
 
-    Raises Stripe's errors: 404 for an unknown intent, 400 when nothing is being asked of anyone.
+    Raises Stripe's errors: 404 for an unknown intent, 400 if it has no challenge.
     """
     account = world.owner_of("payment_intent", intent_id)
     if account is None:
@@ -37,7 +37,7 @@ def answer(world: World, intent_id: str, outcome: str) -> Json:
 
 
 def return_address(world: World, intent: Json) -> str | None:
-    """Return where the browser goes after the challenge, if a return_url was given."""
+    """Return the address for the browser after the challenge, if there is a return_url."""
     account = world.owner_of("payment_intent", intent["id"])
     return_url = account.note(intent["id"]).get("return_url") if account else None
     if not return_url:

@@ -32,7 +32,7 @@ DEBIT_FAILED: Final = Decline(
 
 
 def prepare(scope: Scope, intent: Json, given: Json) -> Json:
-    """Return the method to pay with, or raise Stripe's refusal; changes nothing of the intent."""
+    """Return the method to pay with. Raises Stripe's refusal; the intent stays unchanged."""
     if intent["status"] not in CONFIRMABLE:
         raise _not_confirmable(intent)
     check_return_url(intent, given)
@@ -40,7 +40,7 @@ def prepare(scope: Scope, intent: Json, given: Json) -> Json:
 
 
 def pay(scope: Scope, intent: Json, method: Json, given: Json) -> None:
-    """Try to pay the intent now; raises Stripe's 402 when it is declined."""
+    """Try to pay the intent now. Raises Stripe's 402 if it is declined."""
     note = scope.note(intent["id"])
     note["return_url"] = given.get("return_url") or note.get("return_url")
     note["off_session"] = is_off_session(given)
@@ -59,14 +59,14 @@ def pay(scope: Scope, intent: Json, method: Json, given: Json) -> None:
 
 
 def is_off_session(given: Json) -> bool:
-    """Tell whether a request says that the holder is not there."""
+    """Say whether the request is off session: the holder cannot act."""
     return given.get("off_session") not in (None, False, "false")
 
 
 def check_return_url(intent: Json, given: Json) -> None:
-    """Demand a return_url (or no redirects) where the methods are chosen dynamically.
+    """Require a return_url, or no redirects, if Stripe chooses the methods dynamically.
 
-    Nobody can be redirected who is not there: off session none is needed.
+    An off-session payment needs none, because there is no holder to redirect.
     """
     dynamic = intent["automatic_payment_methods"]
     redirects = dynamic is not None and dynamic.get("allow_redirects") != "never"
@@ -83,7 +83,7 @@ def check_return_url(intent: Json, given: Json) -> None:
 
 
 def carry_out(scope: Scope, intent: Json, method: Json, decision: Decision) -> None:
-    """Move the intent to the state the decision leads to, with its charge and its events."""
+    """Move the intent to the state that the decision gives, with its charge and its events."""
     if decision.verdict is Verdict.CHALLENGED:
         _challenge(scope, intent, method)
     elif decision.decline is not None:
@@ -93,7 +93,7 @@ def carry_out(scope: Scope, intent: Json, method: Json, decision: Decision) -> N
 
 
 def authenticated(scope: Scope, intent: Json) -> None:
-    """Go on after the holder proved who they are."""
+    """Continue the payment after a successful authentication."""
     method = scope.get("payment_method", intent["payment_method"])
     if intent["confirmation_method"] == "manual":
         scope.note(intent["id"])["authenticated"] = True
@@ -105,7 +105,7 @@ def authenticated(scope: Scope, intent: Json) -> None:
 
 
 def authentication_failed(scope: Scope, intent: Json) -> None:
-    """Give the intent back for another method: the holder did not prove who they are."""
+    """Return the intent to requires_payment_method after a failed authentication."""
     method = scope.get("payment_method", intent["payment_method"])
     problem = errors.StripeError(
         400,
@@ -124,7 +124,7 @@ def authentication_failed(scope: Scope, intent: Json) -> None:
 
 
 def card_declined(intent: Json, decline: Decline) -> errors.StripeError:
-    """Return the 402 that tells of a declined intent."""
+    """Return the 402 for a declined intent."""
     failure = intent["last_payment_error"]
     return errors.card_error(
         decline.code,
@@ -179,7 +179,7 @@ def _choose_method(scope: Scope, intent: Json, given: Json) -> Json:
 
 
 def check_method(scope: Scope, intent: Json, method: Json) -> None:
-    """Refuse a method of another customer, of a type the intent does not take, or used up."""
+    """Refuse a method of another customer, of a type that the intent excludes, or already used."""
     single_use.check_payable(scope, intent, method)
     check_descriptor(intent["statement_descriptor"], [method["type"]])
     if method["customer"] not in (None, intent["customer"]):
@@ -198,7 +198,7 @@ def check_method(scope: Scope, intent: Json, method: Json) -> None:
 
 
 def check_descriptor(descriptor: str | None, types: list[str]) -> None:
-    """Refuse a whole statement descriptor for a card, as Stripe does: only a suffix can be set."""
+    """Refuse a full statement descriptor for a card, as Stripe does: it accepts only a suffix."""
     if descriptor and "card" in types:
         message = (
             "`statement_descriptor` is not supported for the `card` payment method type. Use "
@@ -229,7 +229,7 @@ def _approve(scope: Scope, intent: Json, method: Json, decision: Decision) -> No
 
 
 def _option(intent: Json, method: Json, name: str) -> Any:
-    """Return what the intent's options say for this type of method, or None."""
+    """Return the intent's option of this name for this type of method, or None."""
     return (intent["payment_method_options"] or {}).get(method["type"], {}).get(name)
 
 

@@ -11,7 +11,7 @@ from sandbox.world.world import Scope
 
 
 def update(scope: Scope, intent: Json, given: Json) -> None:
-    """Change the intent, or raise Stripe's refusal and change nothing."""
+    """Change the intent. Raises Stripe's refusal; the intent is then unchanged."""
     _check_money(intent, given)
     explicit = intent["automatic_payment_methods"] is None
     types = intent["payment_method_types"] if explicit else []
@@ -51,7 +51,7 @@ def _check_money(intent: Json, given: Json) -> None:
 
 
 def _restrict_types(intent: Json, given: Json) -> None:
-    """Choose the types anew where a request restricts them."""
+    """Replace the method types if a request restricts them."""
     names = ("allowed_payment_method_types", "excluded_payment_method_types")
     if not any(name in given for name in names):
         return
@@ -63,7 +63,7 @@ def _restrict_types(intent: Json, given: Json) -> None:
 
 
 def absorb(intent: Json, given: Json) -> None:
-    """Store what update and confirm have in common."""
+    """Store the parameters that update and confirm share."""
     for name in (*PLAIN, "capture_method"):
         if name in given:
             intent[name] = given[name]

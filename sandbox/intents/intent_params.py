@@ -1,4 +1,4 @@
-"""List the parameters of payment intents, as Stripe's reference does."""
+"""The parameters of payment intents, from Stripe's reference."""
 
 from typing import Any, Final
 
@@ -30,9 +30,9 @@ USAGE: Final = unset_or(one_of("off_session", "on_session"))
 OPTION_USAGE: Final = unset_or(one_of("none", "off_session", "on_session"))
 TYPES: Final = unset_or(list_of(other_methods.any_type()))
 IF_AVAILABLE: Final = one_of("if_available", "never")
-"""It never is: the charge says so."""
+"""A parameter that is never stored in the intent; the charge has it."""
 ACCOUNT: Final = RefusedLater()
-"""Names another account: unknown ones are refused as Stripe does, the others as not simulated."""
+"""Parameters that name another account: refused as by Stripe if unknown, else as not simulated."""
 
 METHOD_DATA: Final = fields(
     {name: rule for name, rule in payment_methods.CREATE.items() if name != "card"}
@@ -150,6 +150,6 @@ CANCEL: Final[SpecDict] = {
     "cancellation_reason": one_of("abandoned", "duplicate", "fraudulent", "requested_by_customer")
 }
 NEEDS_CONFIRM: Final = ("off_session", "error_on_requires_action", "return_url", "mandate_data")
-"""Parameters of create that say how to confirm, so they come only with `confirm=true`."""
+"""Parameters of create about the confirmation, allowed only with `confirm=true`."""
 
 Given = dict[str, Any]

@@ -1,4 +1,4 @@
-"""Serve `/v1/payment_intents`: check what was asked against the version, then act."""
+"""Serve `/v1/payment_intents`: check the request against the API version, then act."""
 
 from typing import Any, Final
 
@@ -44,7 +44,7 @@ def _check_allowed_types(given: Json) -> None:
 
 
 def refuse_types_in_endive(version: str, given: Any) -> None:
-    """Raise endive's 400 for `payment_method_types`; refuse unknown types before."""
+    """Raise endive's 400 for `payment_method_types`; unknown types are refused first."""
     if "payment_method_types" not in given:
         return
     if versions.is_endive(version):
@@ -69,7 +69,7 @@ def _retrieve(call: Call) -> Json:
 
 
 def _find(call: Call) -> Json:
-    """Return the intent; a client secret, where one is sent, has to be its own."""
+    """Return the intent; a client secret in the request must be that of the intent."""
     intent = payment_intents.find(call.scope, call.ids[0])
     if call.params.get("client_secret", intent["client_secret"]) != intent["client_secret"]:
         message = (

@@ -1,4 +1,4 @@
-"""Say what a payer has to do next: pass the issuer's challenge, at a page of the sandbox."""
+"""The payer's `next_action`: the issuer's challenge, on a page of the sandbox."""
 
 from urllib.parse import urlencode
 
@@ -14,7 +14,7 @@ def challenge_url(scope: Scope, intent: Json) -> str:
 
 
 def for_challenge(scope: Scope, intent: Json) -> Json:
-    """Return the `next_action`: a redirect where a return_url is known, else Stripe's script."""
+    """Return the `next_action`: a redirect if there is a return_url, else Stripe's script."""
     page = challenge_url(scope, intent)
     note = scope.note(intent["id"])
     return_url = note.get("return_url")

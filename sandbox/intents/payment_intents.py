@@ -1,4 +1,4 @@
-"""Keep payment intents: create, change, confirm, capture, cancel, and what expires by itself."""
+"""Payment intents: create, change, confirm, capture, cancel, expire."""
 
 from typing import Final
 
@@ -30,11 +30,11 @@ PLAIN: Final = (
     "statement_descriptor_suffix",
     "transfer_group",
 )
-"""Parameters that are stored as they are."""
+"""Parameters that are stored unchanged."""
 
 
 def build(scope: Scope, given: Json) -> Json:
-    """Return a new intent that is not kept yet."""
+    """Return a new intent that is not stored yet."""
     types, dynamic = method_types(given)
     intent: Json = {
         "id": ids.new_id("payment_intent"),
@@ -81,7 +81,7 @@ def build(scope: Scope, given: Json) -> Json:
 
 
 def create(scope: Scope, given: Json) -> Json:
-    """Keep a new intent, confirm it if asked to, and return it."""
+    """Store a new intent, confirm it if requested, and return it."""
     money.check_amount(given["amount"], given["currency"])
     types = given.get("payment_method_types", [])
     confirmation.check_descriptor(given.get("statement_descriptor"), types)
@@ -114,7 +114,7 @@ def _set_method(scope: Scope, intent: Json, given: Json) -> None:
 
 
 def method_types(given: Json) -> tuple[list[str], Json | None]:
-    """Return the types an intent takes, and its automatic_payment_methods if they are dynamic."""
+    """Return the method types of an intent, and its automatic_payment_methods if dynamic."""
     if "payment_method_types" in given:
         return list(given["payment_method_types"]), None
     if not given.get("automatic_payment_methods", {"enabled": True})["enabled"]:
@@ -142,7 +142,7 @@ def _options(types: list[str], given: Json | None) -> Json:
 
 
 def merge_options(intent: Json, given: Json) -> None:
-    """Apply payment_method_options beside those the intent has."""
+    """Merge payment_method_options into those of the intent."""
     present = intent["payment_method_options"] or {}
     merged = {name: {**present.get(name, {}), **given.get(name, {})} for name in present | given}
     intent["payment_method_options"] = _options(intent["payment_method_types"], merged)
@@ -157,7 +157,7 @@ def find(scope: Scope, intent_id: object, param: str = "intent") -> Json:
 
 
 def cancel(call: Call, intent: Json) -> None:
-    """Give the intent up and release what it held."""
+    """Cancel the intent and release the held money."""
     scope = call.scope
     if intent["status"] not in CANCELABLE:
         raise unexpected_state(
@@ -186,7 +186,7 @@ def cancel(call: Call, intent: Json) -> None:
 
 
 def capture(call: Call, intent: Json) -> None:
-    """Take the held money, or a part of it; the rest is released."""
+    """Capture the held money or a part of it; the rest is released."""
     scope, given = call.scope, call.params
     if intent["status"] != "requires_capture":
         raise unexpected_state(

@@ -1,1 +1,1 @@
-"""Keep the objects of a payment: one file per Stripe object."""
+"""The objects of a payment: one file per Stripe object."""

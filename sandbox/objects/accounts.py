@@ -1,7 +1,7 @@
-"""Keep accounts: the platform's own, to which every key belongs, and those connected to it.
+"""Accounts: the platform's own, to which every key belongs, and those connected to it.
 
-To name an account (`Stripe-Account`) is enough to connect it, so that nobody has to go through an
-onboarding first. All are ready to take payments at once.
+Naming an account in `Stripe-Account` connects it, without an onboarding. All accounts can take
+payments at once.
 """
 
 from typing import Final
@@ -42,7 +42,7 @@ LISTS_OF_REQUIREMENTS: Final = (
 
 
 def named(world: World, header: str | None) -> str:
-    """Return the account a call is about, connecting one that is new; raises Stripe's 403."""
+    """Return the account of a call, and connect it if it is new. Raises Stripe's 403."""
     platform = world.scope()
     if not header or header == PLATFORM:
         return PLATFORM
@@ -64,7 +64,7 @@ def _unknown(account_id: str) -> errors.StripeError:
 
 
 def refuse_others(scope: Scope, given: Json, prefix: str = "") -> None:
-    """Refuse what involves another account: unknown ones as Stripe does, others by name."""
+    """Refuse parameters about another account: unknown ones as Stripe does, others by name."""
     transfer = given.get("transfer_data")
     named = {"on_behalf_of": given.get("on_behalf_of")}
     if transfer is not None:

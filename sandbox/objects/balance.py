@@ -1,4 +1,4 @@
-"""Keep the account's balance transactions: what each charge, refund and dispute moved."""
+"""The account's balance transactions: the money that each charge, refund and dispute moved."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -16,17 +16,17 @@ FEE_FIXED: Final = 30
 DEFAULT_CURRENCY: Final = "usd"
 """The platform is an account in the US."""
 ABOUT: Final = "balance_setting"
-"""Where an account's note about its balance lies."""
+"""The id of an account's note about its balance."""
 PAYOUT_DELAY_SECONDS: Final = 2 * 24 * 3600
 """Two days until money becomes available."""
 
 CARRIED_OVER: Final = "balance"
-"""The note that holds, by currency, what forgotten transactions moved."""
+"""The field of the note with the sums of dropped transactions, by currency."""
 
 
 @dataclass(frozen=True)
 class Movement:
-    """Describe one movement of money, before it is written down."""
+    """One movement of money that is not recorded yet."""
 
     source: Json
     amount: int
@@ -41,12 +41,12 @@ class Movement:
 
 
 def processing_fee(amount: int) -> int:
-    """Return what Stripe keeps of a charge."""
+    """Return Stripe's fee for a charge."""
     return round(amount * FEE_PERCENT / 100) + FEE_FIXED
 
 
 def record(scope: Scope, movement: Movement) -> Json:
-    """Write a movement down and return its balance transaction."""
+    """Record a movement and return its balance transaction."""
     available = scope.now + (0 if movement.at_once else PAYOUT_DELAY_SECONDS)
     settled = settlement.settle(movement.amount, movement.source["currency"], _currency(scope))
     due = movement.fee + (processing_fee(settled.amount) if movement.processed else 0)
@@ -98,7 +98,7 @@ def _list(call: Call) -> Json:
 
 
 def _carry_over(account: Account, transaction: Json) -> None:
-    """Keep what a forgotten transaction moved: it is old, and so available."""
+    """Add a dropped transaction to the note; it is old, so its money is available."""
     moved = account.note(CARRIED_OVER)
     currency = transaction["currency"]
     moved[currency] = moved.get(currency, 0) + transaction["net"]
@@ -108,7 +108,7 @@ FAREWELLS["balance_transaction"] = [_carry_over]
 
 
 def settle_in(scope: Scope, currency: str | None) -> None:
-    """Convert what is charged into this currency from now on; None: into none."""
+    """Convert charges into this currency from now on; None: no conversion."""
     scope.note(ABOUT)["settlement_currency"] = currency
 
 
@@ -121,7 +121,7 @@ def _currency(scope: Scope) -> str | None:
 
 
 def limit(scope: Scope, currency: str, amount: int | None) -> None:
-    """Bring what is available to an amount; from then on it can run out. None: no more."""
+    """Set the available balance, which limits refunds from then on; None: no limit."""
     limited = scope.note(ABOUT).setdefault("limited", {})
     limited.pop(currency, None)
     if amount is not None:
@@ -129,7 +129,7 @@ def limit(scope: Scope, currency: str, amount: int | None) -> None:
 
 
 def covers(scope: Scope, amount: int, currency: str) -> bool:
-    """Tell whether the available balance bears a refund of this amount."""
+    """Say whether the available balance covers a refund of this amount."""
     settled = settlement.settle(amount, currency, _currency(scope))
     if settled.currency not in scope.note(ABOUT).get("limited", {}):
         return True
@@ -137,7 +137,7 @@ def covers(scope: Scope, amount: int, currency: str) -> bool:
 
 
 def _sums(scope: Scope) -> dict[tuple[str, str], int]:
-    """Add up by status and currency; what leaves a limited balance leaves it at once."""
+    """Add up by status and currency; money that leaves a limited balance leaves it at once."""
     limited: dict[str, int] = scope.note(ABOUT).get("limited", {})
     sums = {("available", currency): net for currency, net in scope.note(CARRIED_OVER).items()}
     for currency, amount in limited.items():

@@ -1,4 +1,4 @@
-"""Keep products and prices, as far as checkout needs them."""
+"""Products and prices, as far as checkout needs them."""
 
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from sandbox.world.world import Scope
 
 
 def create_product(scope: Scope, given: Json) -> Json:
-    """Keep a new product and return it."""
+    """Store a new product and return it."""
     product: Json = {
         "id": given.get("id") or ids.new_id("product"),
         "object": "product",
@@ -39,7 +39,7 @@ def create_product(scope: Scope, given: Json) -> Json:
 
 
 def create_price(scope: Scope, given: Json) -> Json:
-    """Keep a new one-time price and return it."""
+    """Store a new one-time price and return it."""
     params.one_only(given, "product", "product_data")
     product_id = given.get("product")
     if product_id is None and "product_data" in given:

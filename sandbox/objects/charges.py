@@ -1,4 +1,4 @@
-"""Keep charges: the attempts to move money, successful, pending or failed, and their settlement."""
+"""Charges: the attempts to move money, successful, pending or failed, and their settlement."""
 
 import uuid
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ ELEVATED: Final = {"risk_level": "elevated", "risk_score": 65}
 
 @dataclass(frozen=True)
 class Attempt:
-    """Say how an attempt to charge came out."""
+    """The result of an attempt to charge."""
 
     status: str
     captured: bool = True
@@ -43,7 +43,7 @@ class Attempt:
 
 
 def create(scope: Scope, intent: Json, method: Json, attempt: Attempt) -> Json:
-    """Keep the charge of one attempt; emits nothing."""
+    """Store the charge of one attempt, without an event."""
     succeeded = attempt.status == "succeeded"
     failed = attempt.status == "failed"
     charge: Json = {
@@ -154,7 +154,7 @@ def _three_d_secure(attempt: Attempt) -> Json | None:
 
 
 def settle(scope: Scope, charge: Json) -> None:
-    """Write the charge's money down in the balance; emits nothing."""
+    """Record the charge in the balance, without an event."""
     method = scope.find("payment_method", charge["payment_method"])
     at_once = (
         method is not None

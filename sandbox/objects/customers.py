@@ -1,4 +1,4 @@
-"""Keep customers, as far as payments need them."""
+"""Customers, as far as payments need them."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ from sandbox.world.world import Scope
 
 
 def create(scope: Scope, given: Json) -> Json:
-    """Keep a new customer and return it."""
+    """Store a new customer and return it."""
     customer: Json = {
         "id": ids.new_id("customer"),
         "object": "customer",
@@ -49,7 +49,7 @@ def create(scope: Scope, given: Json) -> Json:
 
 
 for _name in ("sources", "subscriptions", "tax_ids"):
-    # Kept by nobody here; an expanded list of them is empty.
+    # The sandbox has no such objects, so an expanded list of them is empty.
     expand.includable("customer", _name, f"/v1/customers/{{id}}/{_name}")(lambda _, __: [])
 
 

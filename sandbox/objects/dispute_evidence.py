@@ -1,4 +1,4 @@
-"""Name the kinds of evidence a dispute can be answered with."""
+"""The kinds of evidence for a dispute."""
 
 from typing import Final
 
@@ -15,7 +15,7 @@ NAMES: Final = """
     shipping_tracking_number uncategorized_file uncategorized_text
     """.split()
 TEXT_LIMIT: Final = 20_000
-"""Characters of one piece of evidence."""
+"""Most characters of one piece of evidence."""
 
 EVIDENCE: Final = params.fields(
     {
@@ -26,7 +26,7 @@ EVIDENCE: Final = params.fields(
 
 
 def blank(charge: Json) -> Json:
-    """Return evidence with nothing but what the charge itself tells of the customer."""
+    """Return evidence with only the customer's data of the charge."""
     billing = charge["billing_details"]
     evidence: Json = {**dict.fromkeys(NAMES), "enhanced_evidence": {}}
     evidence.update(customer_email_address=billing["email"], customer_name=billing["name"])

@@ -1,4 +1,4 @@
-"""Keep disputes: opened by the holder's bank, answered with evidence, won, lost or closed.
+"""Disputes: opened by the holder's bank, answered with evidence, then won, lost or closed.
 
 chargeback  needs_response ──> under_review ──> won | lost
 inquiry     warning_needs_response ──> warning_under_review ──> chargeback, or warning_closed
@@ -18,17 +18,17 @@ from sandbox.world.objects import Json
 from sandbox.world.world import Scope, job, reacts_to
 
 FEE: Final = 1500
-"""What a lost or pending chargeback costs beside the amount: 15.00."""
+"""The fee of a lost or pending chargeback besides the amount: 15.00."""
 DAYS_TO_RESPOND: Final = 9
 REVIEW_SECONDS: Final = 2.0
-"""How long the bank thinks: months at the bank, short enough here to watch."""
+"""Seconds until the bank decides, which takes a real bank months."""
 CLOSED: Final = ("won", "lost", "warning_closed", "prevented")
 OUTCOMES: Final = {
     "winning_evidence": "won",
     "losing_evidence": "lost",
     "escalate_inquiry_evidence": "escalated",
 }
-"""Texts which, sent as `uncategorized_text`, decide a test dispute."""
+"""Texts that decide a test dispute when sent as `uncategorized_text`."""
 REASON_CODES: Final = {
     "duplicate": "12.6",
     "fraudulent": "10.4",
@@ -44,10 +44,10 @@ OTHER_REASON_CODE: Final = "12.5"
 
 
 def open_dispute(scope: Scope, charge: Json, kind: DisputeKind, given: Json | None = None) -> Json:
-    """Open a dispute on a charge: an inquiry, or a chargeback which takes the money at once.
+    """Open a dispute on a charge: an inquiry, or a chargeback, which takes the money at once.
 
-    `given` may hold `amount` (default: all that was captured), the `currency` of that amount, if
-    the holder's bank disputes in its own, and `reason`.
+    `given` may have `amount` (default: the captured amount), the `currency` of that amount if the
+    holder's bank disputes in its own, and `reason`.
     """
     inquiry = kind is DisputeKind.INQUIRY
     usual = "product_not_received" if kind is DisputeKind.NOT_RECEIVED else "fraudulent"
@@ -119,7 +119,7 @@ def _move(scope: Scope, dispute: Json, movement: Movement) -> None:
 
 @reacts_to("payment_intent.succeeded")
 def _test_card_disputes(scope: Scope, intent: Json) -> None:
-    """Let a disputing test card dispute as soon as its money was taken."""
+    """Dispute a charge on a disputing test card as soon as it is captured."""
     charge = scope.get("charge", intent["latest_charge"])
     method = scope.get("payment_method", charge["payment_method"])
     if method["type"] != "card":
@@ -178,7 +178,7 @@ def _escalate(scope: Scope, dispute: Json) -> None:
 
 
 def _close(scope: Scope, dispute: Json, status: str) -> None:
-    """End a dispute; a won one brings the money back."""
+    """End a dispute; if it is won, the money returns."""
     dispute.update(status=status, is_charge_refundable=False)
     if status == "won":
         description = f"Chargeback reversal for {dispute['charge']}"

@@ -1,4 +1,4 @@
-"""Keep early fraud warnings: an issuer's word that a payment may be fraudulent."""
+"""Early fraud warnings: an issuer reports that a payment may be fraudulent."""
 
 from typing import Final
 
@@ -35,7 +35,7 @@ def _test_card_warns(scope: Scope, intent: Json) -> None:
 
 
 def warn(scope: Scope, charge: Json, fraud_type: str = "misc") -> Json:
-    """Keep the warning of an issuer about a charge; nothing can be done once money went back."""
+    """Store an issuer's warning about a charge; it is not actionable after a refund or dispute."""
     warning: Json = {
         "id": ids.new_id(KIND),
         "object": KIND,

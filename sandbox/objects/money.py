@@ -1,4 +1,4 @@
-"""Know currencies: which exist, how many decimals they have, and how little or much is allowed."""
+"""Currencies: which exist, their decimals, and the smallest and largest amounts."""
 
 from decimal import Decimal
 from typing import Final
@@ -21,7 +21,7 @@ ZERO_DECIMAL: Final = frozenset(
 )
 THREE_DECIMAL: Final = frozenset("bhd jod kwd omr tnd".split())
 WHOLE_UNITS_TIMES_100: Final = frozenset({"isk", "ugx"})
-"""No minor unit, yet passed times one hundred, for the sake of old clients."""
+"""Currencies without a minor unit whose amounts are still multiplied by 100, for old clients."""
 
 MINIMUM_MAJOR: Final = {
     currency: Decimal(amount)
@@ -41,7 +41,7 @@ SYMBOLS: Final = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥"}
 
 
 def decimals(currency: str) -> int:
-    """Return how many digits of an amount are behind the point."""
+    """Return the number of decimal digits of a currency."""
     if currency in ZERO_DECIMAL:
         return 0
     return 3 if currency in THREE_DECIMAL else 2
@@ -64,7 +64,7 @@ def parse_currency(value: object, name: str) -> str:
 
 
 def check_amount(amount: int, currency: str, param: str = "amount") -> None:
-    """Raise Stripe's 400 for an amount outside what can be charged in this currency."""
+    """Raise Stripe's 400 for an amount that cannot be charged in this currency."""
     minimum = int(MINIMUM_MAJOR.get(currency, Decimal(0)).scaleb(decimals(currency)))
     if amount < minimum:
         message = f"Amount must be at least {formatted(minimum, currency)} {currency}"

@@ -1,4 +1,4 @@
-"""Name the payment methods that Stripe has and the sandbox does not play."""
+"""The payment methods of Stripe that the sandbox does not simulate."""
 
 from typing import Any, Final
 
@@ -16,18 +16,18 @@ NAMES: Final = """
 """
 
 DETAILS: Final[dict[str, Parser]] = not_simulated(NAMES)
-"""Refuses what describes a method of another type: `payment_method_data[ideal]`."""
+"""Refuses the data of a method of another type: `payment_method_data[ideal]`."""
 OPTIONS: Final[dict[str, Parser]] = not_simulated(NAMES, {}, "")
-"""Refuses what sets options of another type: `payment_method_options[klarna]`."""
+"""Refuses the options of another type: `payment_method_options[klarna]`."""
 
 
 def any_type() -> Parser:
-    """Accept every type that Stripe has: what restricts types may name any."""
+    """Accept every type of Stripe, for parameters that restrict the types."""
     return one_of(*PLAYED, "link", *NAMES.split())
 
 
 def method_type() -> Parser:
-    """Accept a played type; refuse Stripe's others by name, and what is none."""
+    """Accept a simulated type; refuse Stripe's other types by name, and anything else."""
 
     def parser(value: Any, name: str) -> str:
         if value in PLAYED:

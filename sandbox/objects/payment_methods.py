@@ -1,4 +1,4 @@
-"""Keep payment methods: test cards and test IBANs, resolved from numbers, tokens and ready ids."""
+"""Payment methods: test cards and test IBANs, resolved from numbers, tokens and ready-made ids."""
 
 import hashlib
 from datetime import UTC, datetime
@@ -15,19 +15,19 @@ from sandbox.world.objects import Json
 from sandbox.world.world import Scope
 
 READY_MADE_EXPIRY: Final = 9, 1
-"""Month, and years from now, of cards made from tokens and ready ids."""
+"""Expiry of cards from tokens and ready-made ids: the month, and years from now."""
 DISPLAY_BRANDS: Final = {
     "amex": "american_express",
     "diners": "diners_club",
     "unionpay": "union_pay",
 }
-"""Brands that are shown under another name."""
+"""Brands that Stripe shows under another name."""
 IBAN_COUNTRY: Final = slice(0, 2)
 IBAN_BANK: Final = slice(4, 9)
 
 
 def from_card(scope: Scope, card: TestCard, details: Json | None = None) -> Json:
-    """Keep a new card payment method; `details` may give expiry, CVC and billing details."""
+    """Store a new card payment method; `details` may have expiry, CVC and billing details."""
     if not card.simulated:
         message = f"The test card `{card.key}` is not simulated by this sandbox."
         raise errors.invalid(message, "payment_method", "card_not_simulated")
@@ -61,7 +61,7 @@ def from_card(scope: Scope, card: TestCard, details: Json | None = None) -> Json
 
 
 def _checks(record: Json, line1: str, postal_code: str, cvc: str | None) -> Json:
-    """Return the checks of a card; what was not given is not checked."""
+    """Return the checks of a card; data that were not given are not checked."""
     address = record["billing_details"]["address"]
     return {
         "address_line1_check": line1 if address["line1"] else None,
@@ -71,14 +71,14 @@ def _checks(record: Json, line1: str, postal_code: str, cvc: str | None) -> Json
 
 
 def checked(scope: Scope, record: Json) -> Json:
-    """Return the checks of a card as its issuer answers them."""
+    """Return the checks of a card with the issuer's results."""
     card = card_of(scope, record)
     cvc = card.cvc_check if scope.note(record["id"])["cvc_given"] else None
     return _checks(record, card.line1_check, card.postal_code_check, cvc)
 
 
 def from_iban(scope: Scope, iban: str, given: Json) -> Json:
-    """Keep a new SEPA debit payment method; the IBAN itself stays only in what it will do."""
+    """Store a new SEPA debit payment method, with the IBAN's behaviour but not the IBAN."""
     record = _blank(scope, "sepa_debit", given)
     record["sepa_debit"] = {
         "bank_code": iban[IBAN_BANK],
@@ -121,7 +121,7 @@ def card_of(scope: Scope, payment_method: Json) -> TestCard:
 
 
 def resolve(scope: Scope, payment_method_id: str, missing_status: int = 400) -> Json:
-    """Return a payment method by id; a ready-made `pm_card_…` id makes a new one."""
+    """Return a payment method by id; a ready-made `pm_card_…` id creates a new one."""
     method = scope.find("payment_method", payment_method_id)
     if method is not None:
         return method
@@ -134,7 +134,7 @@ def resolve(scope: Scope, payment_method_id: str, missing_status: int = 400) -> 
 
 
 def create(scope: Scope, given: Json, prefix: str = "") -> Json:
-    """Keep a new payment method from request parameters, or raise Stripe's refusal."""
+    """Store a new payment method from request parameters. Raises Stripe's refusal."""
     for name in other_methods.PLAYED:
         if name in given and name != given["type"]:
             message = f"You provided `{name}`, but the type of the payment method is another."
@@ -164,7 +164,7 @@ def _iban(given: Json, prefix: str) -> str:
 
 
 def attach(scope: Scope, payment_method: Json, customer_id: str) -> None:
-    """Attach to a customer; cards which their issuer declines are declined here already."""
+    """Attach to a customer; a card that its issuer declines is already declined here."""
     if payment_method["customer"] == customer_id:
         return
     if payment_method["customer"] is not None:
@@ -181,7 +181,7 @@ def attach(scope: Scope, payment_method: Json, customer_id: str) -> None:
 
 
 def find(scope: Scope, payment_method_id: str) -> Json:
-    """Return a kept payment method, or raise Stripe's 404."""
+    """Return a stored payment method, or raise Stripe's 404."""
     method = scope.find("payment_method", payment_method_id)
     if method is None:
         raise errors.missing("PaymentMethod", payment_method_id, "payment_method")

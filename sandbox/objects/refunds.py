@@ -1,4 +1,4 @@
-"""Keep refunds: money back on a charge, whole or in part, at once, later, or not after all."""
+"""Refunds of a charge, in full or in part: they succeed at once or later, or fail."""
 
 import secrets
 from typing import Any, Final
@@ -14,17 +14,17 @@ from sandbox.world.objects import Json
 from sandbox.world.world import Scope, job, reacts_to
 
 REFERENCE_SECONDS: Final = 3.0
-"""Until the acquirer's reference number is there: days at Stripe, short enough here to watch."""
+"""Seconds until the acquirer's reference number is known; at Stripe days."""
 OUTCOME_SECONDS: Final = 5.0
-"""Until a pending refund succeeds, or a succeeded one fails after all."""
+"""Seconds until a pending refund succeeds, or a succeeded one fails."""
 FUNDS_SECONDS: Final = 3600.0
-"""Between two looks whether the balance bears a refund that waits for money."""
+"""Seconds between two checks whether the balance covers a waiting refund."""
 REFERENCE_DIGITS: Final = 18
 REASONS: Final = ("duplicate", "fraudulent", "requested_by_customer")
 
 
 def create(scope: Scope, charge: Json, given: Json) -> Json:
-    """Give money back on a charge, or raise Stripe's refusal."""
+    """Refund a charge. Raises Stripe's refusal."""
     rest = refundable(scope, charge)
     _check_refundable(scope, charge, rest)
     amount = given.get("amount", rest)
@@ -46,7 +46,7 @@ def create(scope: Scope, charge: Json, given: Json) -> Json:
 
 
 def _pay_out(scope: Scope, refund: Json, charge: Json) -> None:
-    """Take the refund from the balance, or let it wait: for its charge, or for enough money."""
+    """Pay the refund from the balance, or let it wait for its charge or for balance."""
     if charge["status"] == "pending":
         refund.update(status="pending", pending_reason="charge_pending")
         return
@@ -64,7 +64,7 @@ def _pay_out(scope: Scope, refund: Json, charge: Json) -> None:
 
 
 def retry_waiting(scope: Scope) -> None:
-    """Pay out the refunds that wait for money, oldest first, as far as it goes."""
+    """Pay the refunds that wait for balance, oldest first, as far as it suffices."""
     for refund in list(scope.account.table("refund").values()):
         if refund.get("pending_reason") == "insufficient_funds":
             _retry(scope, refund)
@@ -104,13 +104,13 @@ def _waiting_for(scope: Scope, charge: Json) -> list[Json]:
 
 
 def refundable(scope: Scope, charge: Json) -> int:
-    """Return how much of the captured money was not given back yet."""
+    """Return how much of the captured amount is not refunded yet."""
     returned: int = charge["amount_refunded"] - scope.note(charge["id"]).get("released", 0)
     return int(charge["amount_captured"]) - returned
 
 
 def keep_released(scope: Scope, charge: Json, amount: int) -> None:
-    """Keep the Refund which versions before basil make of held money that was not taken."""
+    """Store the Refund that versions before basil create for held money that was not captured."""
     scope.put("refund", _build(scope, charge, {"amount": amount}))
     charge["amount_refunded"] += amount
     charge["refunded"] = charge["amount_refunded"] == charge["amount"]
@@ -216,7 +216,7 @@ def _fails(scope: Scope, args: Json) -> None:
 
 
 def fail(scope: Scope, refund: Json, reason: str = "expired_or_canceled_card") -> None:
-    """Let a refund fail: the money returns to the account, the charge counts it no longer."""
+    """Let a refund fail: the money returns to the account, and the charge no longer counts it."""
     scope.account.touch(refund["id"])
     before = objects.frozen(refund)
     refund.pop("pending_reason", None)

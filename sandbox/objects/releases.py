@@ -1,9 +1,8 @@
-"""Release held money that was not taken: what a cancellation or a partial capture leaves.
+"""Release held money after a cancellation or a partial capture.
 
-Since 2025-03-31.basil that is no Refund and changes nothing of the charge's refunded amounts. A
-request with an older version makes a Refund over the released amount, as it did before. An
-endpoint with an older version is told `charge.refunded` either way (Stripe's changelog of that
-version).
+Since 2025-03-31.basil this creates no Refund and does not change the charge's refunded amounts. A
+request with an older version creates a Refund of the released amount, as before. An endpoint with
+an older version gets `charge.refunded` in both cases (Stripe's changelog of that version).
 """
 
 from sandbox.events_out import events
@@ -15,7 +14,7 @@ from sandbox.world.objects import Json
 
 
 def release(call: Call, charge: Json, amount: int) -> None:
-    """Give the held amount of a charge back to its holder, in the words of the call's version."""
+    """Release a held amount of a charge, as the API version of the call requires."""
     before = objects.frozen(charge)
     if versions.is_before_basil(call.version):
         refunds.keep_released(call.scope, charge, amount)

@@ -1,4 +1,4 @@
-"""Keep reviews: payments that Radar or a person put aside to be looked at.
+"""Reviews: payments that Radar or a person marked for inspection.
 
 open ──> approved | refunded | refunded_as_fraud | disputed | canceled
 """

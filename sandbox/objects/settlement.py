@@ -1,7 +1,7 @@
-"""Convert what is charged into the currency in which the account is paid.
+"""Convert charges into the currency in which the account is paid out.
 
 The rates are fixed, so that the same payment settles to the same amount in every run. Currencies
-without a rate settle as they are, as they do where an account has a bank account in them.
+without a rate are not converted, as at Stripe if the account has a bank account in them.
 """
 
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ DOLLARS: Final = {
         strict=True,
     )
 }
-"""What one major unit is worth in US dollars; rounded rates of 2024."""
+"""US dollars for one major unit; rounded rates of 2024."""
 RATE_DIGITS: Final = 6
 
 
 @dataclass(frozen=True)
 class Settled:
-    """Hold an amount as it settles; the rate is null where nothing was converted."""
+    """A settled amount; the rate is null if nothing was converted."""
 
     amount: int
     currency: str
@@ -34,7 +34,7 @@ class Settled:
 
 
 def settle(amount: int, currency: str, into: str | None) -> Settled:
-    """Return what an amount comes to in the currency of the account."""
+    """Return an amount in the currency of the account."""
     if into in (None, currency) or currency not in DOLLARS or into not in DOLLARS:
         return Settled(amount, currency, None)
     rate = round(DOLLARS[currency] / DOLLARS[into], RATE_DIGITS)

@@ -1,7 +1,7 @@
-"""Let a payment method that belongs to no customer pay once.
+"""Allow a payment method without a customer to pay only once.
 
-A use counts whether it was paid or declined. A method that was detached counts as used. Ready-made
-`pm_card_…` ids make a new payment method each time, so they never meet this rule.
+A use counts whether it was paid or declined, and a detached method counts as used. Ready-made
+`pm_card_…` ids create a new payment method each time, so this rule never applies to them.
 """
 
 from sandbox.world.errors import StripeError, impossible, invalid
@@ -12,18 +12,18 @@ DETACHED = "detached"
 
 
 def spend(scope: Scope, intent: Json, method: Json) -> None:
-    """Note that an intent uses the method."""
+    """Record that an intent uses the method."""
     if method["customer"] is None:
         scope.note(method["id"]).setdefault("used_by", intent["id"])
 
 
 def retire(scope: Scope, method: Json) -> None:
-    """Note that the method was detached from its customer: nobody can use it again."""
+    """Record that the method was detached from its customer: nobody can use it again."""
     scope.note(method["id"])["used_by"] = DETACHED
 
 
 def check_payable(scope: Scope, intent: Json, method: Json) -> None:
-    """Raise Stripe's 400 if the method was used up; the intent that still holds it goes on."""
+    """Raise Stripe's 400 if the method was used, except by the intent that still has it."""
     used_by = scope.note(method["id"]).get("used_by")
     held = used_by == intent["id"] and intent["payment_method"] == method["id"]
     if method["customer"] is None and used_by is not None and not held:
@@ -36,7 +36,7 @@ def check_payable(scope: Scope, intent: Json, method: Json) -> None:
 
 
 def attach_refusal(scope: Scope, method: Json) -> StripeError | None:
-    """Return Stripe's 400 for attaching a method that was used up, or None."""
+    """Return Stripe's 400 for attaching a used method, or None."""
     if scope.note(method["id"]).get("used_by") is None:
         return None
     return impossible(

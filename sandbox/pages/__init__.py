@@ -1,7 +1,7 @@
-"""Show the sandbox to a person: the 3D Secure challenge, the checkout, the dashboard.
+"""The sandbox's pages: the 3D Secure challenge, the checkout, the dashboard.
 
-Plain HTML that works without JavaScript and asks no outside host for anything. Every page says
-that it is simulated.
+They are plain HTML, work without JavaScript and load nothing from other hosts. Every page says that
+it is simulated.
 """
 
 from aiohttp import web

@@ -1,4 +1,4 @@
-"""Do what the dashboard's buttons say, then bring the browser back to where it was."""
+"""The actions of the dashboard's buttons; each then returns the browser to its page."""
 
 from http import HTTPStatus
 from typing import Final
@@ -19,7 +19,7 @@ FAILURE_REASON: Final = "lost_or_stolen_card"
 
 @page
 async def _send_again(request: web.Request, world: World) -> web.StreamResponse:
-    """Send an event to every endpoint that listens and to the running `stripe listen`s."""
+    """Send an event to every subscribed endpoint and to every running `stripe listen`."""
     scope, event = _owned(world, "event", request.match_info["id"])
     deliveries.send_again(scope, event)
     deliveries.publish_to_sinks(world, event)

@@ -1,4 +1,4 @@
-"""Play the bank's 3D Secure page: complete, fail, or give up."""
+"""The bank's 3D Secure page: complete, fail, or cancel."""
 
 from http import HTTPStatus
 from typing import Final

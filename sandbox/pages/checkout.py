@@ -1,7 +1,7 @@
-"""Play the hosted checkout: what is bought, and the ways to pay for it.
+"""The hosted checkout page: the line items, and the ways to pay.
 
-A card number is posted to the sandbox only and does not outlive the request: it becomes a test
-card, or a refusal, in the first lines of `_entered`.
+A card number is posted only to the sandbox and is not stored: the first lines of `_entered` replace
+it by a test card or a refusal.
 """
 
 import re
@@ -23,7 +23,7 @@ from sandbox.world.world import Cause, Scope, World
 READY_MADE: Final = (
     ("pm_card_visa", "Visa: pays"),
     ("pm_card_mastercard", "Mastercard: pays"),
-    ("pm_card_threeDSecure2Required", "3D Secure: asks the cardholder first"),
+    ("pm_card_threeDSecure2Required", "3D Secure: the cardholder must authenticate"),
     ("pm_card_chargeDeclined", "Declined"),
     ("pm_card_chargeDeclinedInsufficientFunds", "Declined: insufficient funds"),
     ("pm_card_chargeDeclinedExpiredCard", "Declined: expired card"),
@@ -31,11 +31,11 @@ READY_MADE: Final = (
     ("pm_card_createDispute", "Pays, then disputed as fraudulent"),
     ("pm_card_createDisputeInquiry", "Pays, then an inquiry"),
     ("pm_card_pendingRefund", "Pays; refunds stay pending for a while"),
-    ("pm_card_refundFail", "Pays; refunds fail after all"),
+    ("pm_card_refundFail", "Pays; refunds succeed and then fail"),
 )
 EXPIRY: Final = re.compile(r"\s*(\d{1,2})\s*[/ -]?\s*(\d{2}|\d{4})\s*")
 KEPT_FIELDS: Final = ("email", "name", "expiry")
-"""What a form shows again after a refusal: never the number, the code or the IBAN."""
+"""Fields that a form shows again after a refusal: never the number, the CVC or the IBAN."""
 
 Form = Mapping[str, str]
 
@@ -95,7 +95,7 @@ def _page(
 
 
 def _failure(scope: Scope, session: Json) -> str:
-    """Return why the payer is back here, as the intent has it."""
+    """Return the intent's last error, which brought the payer back to this page."""
     intent = scope.find("payment_intent", session["payment_intent"])
     failure = intent["last_payment_error"] if intent else None
     return str(failure["message"]) if failure else "The payment was not completed."

@@ -1,4 +1,4 @@
-"""Show what happened: payments with charges, refunds, disputes; events; deliveries; receipts."""
+"""The dashboard: payments with charges, refunds and disputes; events; deliveries; receipts."""
 
 import heapq
 import json
@@ -16,11 +16,11 @@ from sandbox.world.world import Account, World
 
 REFUND_CAN_FAIL: Final = ("succeeded", "pending")
 NOTES: Final = {
-    "sent": "The event is on its way again.",
+    "sent": "The event will be sent again.",
     "disputed": "The payment is disputed.",
     "failed": "The refund has failed.",
 }
-"""What an action says when it brings the browser back; the address carries only the key."""
+"""Messages after an action; the address has only the key."""
 DISPUTE_KINDS: Final = {
     DisputeKind.CHARGEBACK.value: "Chargeback: fraudulent",
     DisputeKind.NOT_RECEIVED.value: "Chargeback: product not received",
@@ -113,7 +113,7 @@ def _owned(world: World, kind: str, object_id: str) -> tuple[Account, Json]:
 
 
 def _newest(world: World, kind: str) -> Iterator[tuple[Account, Json]]:
-    """Yield the objects of all accounts, newest first, without copying or sorting them all."""
+    """Yield the objects of all accounts, newest first, without copying or sorting all of them."""
     walks = [
         ((account, record) for record in reversed(account.table(kind).values()))
         for account in list(world.accounts.values())

@@ -1,4 +1,4 @@
-"""Render templates, escaped, with headers that keep a page to itself."""
+"""Render templates, escaped, with headers that isolate the page."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -35,7 +35,7 @@ Page = Callable[[web.Request, World], Awaitable[web.StreamResponse]]
 
 
 def page(handler: Page) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """Serve a page; who may ask for it is for the guard of the whole application."""
+    """Serve a page; `known_callers_only` checks the caller for the whole application."""
 
     async def serve(request: web.Request) -> web.StreamResponse:
         try:
@@ -56,13 +56,13 @@ def render(template: str, status: HTTPStatus = HTTPStatus.OK, **values: Any) -> 
 
 
 def go_to(address: str) -> web.Response:
-    """Send the browser on with a GET."""
+    """Redirect the browser to an address with a GET."""
     headers = {"Location": address, **SECURITY_HEADERS}
     return web.Response(status=HTTPStatus.SEE_OTHER, headers=headers)
 
 
 def position(request: web.Request) -> int:
-    """Return which page of a list is asked for, from 1 on."""
+    """Return the number of the requested page of a list, from 1 on."""
     number = request.query.get("page", "1")
     return max(1, int(number)) if number.isascii() and number.isdigit() else 1
 

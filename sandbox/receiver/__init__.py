@@ -1,1 +1,1 @@
-"""Play the event service: `python -m sandbox.receiver`."""
+"""Simulate the event service: `python -m sandbox.receiver`."""

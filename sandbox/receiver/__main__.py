@@ -1,7 +1,7 @@
-"""Play the event service: take notifications, check their signatures, list what came.
+"""Simulate the event service: receive notifications, check their signatures, list them.
 
-`python -m sandbox.receiver`. Any POST path takes a notification; `GET /notifications` lists them;
-`/_control/faults` makes it fail, so that retries can be watched.
+`python -m sandbox.receiver`. A POST to any path is a notification; `GET /notifications` lists them;
+`/_control/faults` makes the receiver fail, to watch the retries.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ SIGNED_HEADERS: Final = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 @dataclass
 class Failure:
-    """Describe how the receiver fails: with what status, how often, for which notifications."""
+    """How the receiver fails: the status, how often, and for which notifications."""
 
     status: int = 500
     count: int | None = None
@@ -45,7 +45,7 @@ class Failure:
     match: Json = field(default_factory=dict)
 
     def applies_to(self, body: Json) -> bool:
-        """Tell whether the failure is still in force and meant for this notification."""
+        """Say whether the failure is still active and applies to this notification."""
         if self.count is not None and self.count <= 0:
             return False
         data = body.get("data") or {}
@@ -55,7 +55,7 @@ class Failure:
 
 @dataclass
 class Receiver:
-    """Hold what came and how to fail."""
+    """The notifications received, and the active failures."""
 
     secrets: list[str]
     notifications: Notifications = field(default_factory=Notifications)
@@ -71,12 +71,12 @@ class Receiver:
         return "valid" if valid else "invalid"
 
     def answer_to(self, signature: str) -> int:
-        """Return the status for a signature: what cannot be ours is refused, as docs demand."""
+        """Return the status for a signature; docs/receiver.md requires to refuse invalid ones."""
         is_refused = signature == "invalid" or (signature == "missing" and self.secrets)
         return UNAUTHORIZED if is_refused else OK
 
     def failure_for(self, body: Json) -> Failure | None:
-        """Return the failure this notification meets, and count it as met."""
+        """Return the failure that applies to this notification, and count it."""
         for failure in self.failures:
             if failure.applies_to(body):
                 if failure.count is not None:
@@ -214,6 +214,6 @@ async def serve() -> None:
 
 
 if __name__ == "__main__":
-    gc.freeze()  # what is imported stays: looking through it made the end as long as the start
+    gc.freeze()  # modules live until the end; collecting them made the exit as slow as the start
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     asyncio.run(serve())

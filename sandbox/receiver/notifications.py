@@ -1,6 +1,6 @@
-"""Keep the newest notifications: as text, which takes a third of the room, and in two files.
+"""Store the newest notifications: as text, which needs a third of the memory, and in two files.
 
-A full file becomes the older one and a new one is begun, so that nothing is ever rewritten.
+When a file is full, it becomes the older one and a new one begins, so no file is ever rewritten.
 """
 
 import json
@@ -12,13 +12,13 @@ from typing import Final, NamedTuple
 from sandbox.world.objects import Json
 
 DEFAULT_KEEP: Final = 5_000
-"""Notifications kept: about 15 MB of memory, and on disk up to twice as many."""
+"""Most notifications stored: about 15 MB of memory, and on disk up to twice as many."""
 SUCCESS: Final = range(200, 300)
 OWNER_ONLY: Final = 0o600
 
 
 class Kept(NamedTuple):
-    """A notification as JSON text, and what it is looked up by."""
+    """A notification as JSON text, with the fields by which it is looked up."""
 
     id: str | None
     type: str | None
@@ -27,7 +27,7 @@ class Kept(NamedTuple):
 
 
 class Notifications:
-    """Hold what came, and which ids were answered 2xx: one of those that comes again is a copy."""
+    """The notifications, and the ids that were answered 2xx, by which duplicates are recognised."""
 
     def __init__(self, keep: int = DEFAULT_KEEP, path: Path | None = None) -> None:
         self._keep = keep
@@ -37,7 +37,7 @@ class Notifications:
         self._lines = 0
 
     def restore(self) -> None:
-        """Take over what an earlier run kept."""
+        """Load the notifications that an earlier run stored."""
         for path in self._files():
             self._lines = 0
             for line in _whole_lines(path):
@@ -45,30 +45,30 @@ class Notifications:
                 self._lines += 1
 
     def add(self, entry: Json) -> None:
-        """Keep a notification, on disk too if there is a state file."""
+        """Store a notification, also on disk if there is a state file."""
         text = json.dumps(entry)
         self._hold(entry, text)
         if self._path is not None:
             self._append(self._path, text)
 
     def was_accepted(self, notification_id: object) -> bool:
-        """Tell whether a notification of this id was answered 2xx before."""
+        """Say whether a notification of this id was answered 2xx before."""
         return notification_id in self._accepted
 
     def matching(self, wanted: Mapping[str, str]) -> list[str]:
-        """Return those with the wanted `id`, `type`, `payment_intent_id` as JSON, oldest first."""
+        """Return those with the given `id`, `type`, `payment_intent_id` as JSON, oldest first."""
         fields = [(Kept._fields.index(name), value) for name, value in wanted.items()]
         return [
             kept.text for kept in self._came if all(kept[place] == value for place, value in fields)
         ]
 
     def newest(self, count: int) -> list[Json]:
-        """Return the newest, the newest first."""
+        """Return the `count` newest, the newest first."""
         texts = [kept.text for kept in self._came]
         return [json.loads(text) for text in reversed(texts[-count:])]
 
     def forget(self) -> None:
-        """Drop what came."""
+        """Delete all notifications."""
         self._came.clear()
         self._accepted.clear()
         self._lines = 0
@@ -76,7 +76,7 @@ class Notifications:
             path.unlink(missing_ok=True)
 
     def _files(self) -> list[Path]:
-        """Return the older file and the one that is written to."""
+        """Return the older file and the current one."""
         path = self._path
         return [] if path is None else [path.with_name(path.name + ".1"), path]
 
@@ -103,7 +103,7 @@ class Notifications:
 
 
 def _whole_lines(path: Path) -> list[str]:
-    """Give the lines of a file, without a last one that was cut off by a kill; it is cut away."""
+    """Return the complete lines of a file; remove an incomplete last one, as a kill may leave."""
     text = path.read_text() if path.exists() else ""
     whole = text[: text.rfind("\n") + 1]
     if whole != text:

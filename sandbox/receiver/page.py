@@ -1,4 +1,4 @@
-"""Show a person what the event receiver got."""
+"""The receiver's page, which lists the notifications received."""
 
 from datetime import UTC, datetime
 from html import escape
@@ -7,7 +7,7 @@ from typing import Final
 from sandbox.world.objects import Json
 
 SHOWN: Final = 200
-"""Rows on the page: more than a person reads; `/notifications` has them all."""
+"""Most rows on the page; `/notifications` has all notifications."""
 HEAD: Final = """<!doctype html><html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>Event receiver</title>
 <style>body{font:15px/1.5 system-ui,sans-serif;margin:0 auto;padding:1rem;max-width:70rem}
@@ -23,7 +23,7 @@ COLUMNS: Final = ("received", "type", "payment intent", "id", "signature", "answ
 
 
 def page(newest: list[Json]) -> str:
-    """Return the page listing notifications; one below the other on a narrow screen."""
+    """Return the page that lists notifications; on a narrow screen as blocks, not as a table."""
     head = "".join(f'<th scope="col">{column}</th>' for column in COLUMNS)
     rows = "".join(_row(entry) for entry in newest)
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"

@@ -1,4 +1,4 @@
-"""Check API keys: any well-formed test key opens the one account, a live key never does."""
+"""Check API keys: any well-formed test key is accepted, a live key never."""
 
 import base64
 import binascii
@@ -10,9 +10,9 @@ from sandbox.world.errors import StripeError, unauthorized
 WELL_FORMED: Final = re.compile(r"(sk|rk)_test_[A-Za-z0-9_]{2,}")
 LIVE: Final = re.compile(r"(sk|rk|pk)_live_")
 REVOKED_PREFIX: Final = "sk_test_revoked"
-"""Keys that begin so are refused as unknown, to try that case;"""
+"""Beginning of keys that are refused as unknown, for tests;"""
 EXPIRED_PREFIX: Final = "sk_test_expired"
-"""and these as expired."""
+"""and of those refused as expired."""
 SHOWN_HEAD: Final = 8
 SHOWN_TAIL: Final = 4
 

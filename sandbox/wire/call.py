@@ -1,4 +1,4 @@
-"""Describe one API call and the routes that serve calls."""
+"""An API call, and the routes that serve calls."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -11,13 +11,13 @@ from sandbox.world.objects import Json
 from sandbox.world.world import Scope
 
 ID: Final = r"(?!search(?:/|$))[^/]+"
-"""What can stand for an id in a path: `search` is a route of its own, and not simulated."""
+"""The pattern of an id in a path; `search` is a route of its own, which is not simulated."""
 NOTHING: Mapping[str, "Parser | Required"] = {}
 
 
 @dataclass(frozen=True)
 class Call:
-    """Give a handler what was asked: the checked parameters, the ids in the path, the scope."""
+    """The arguments of a handler: checked parameters, ids in the path, scope."""
 
     scope: Scope
     version: str
@@ -31,7 +31,7 @@ Handler = Callable[[Call], Json]
 
 @dataclass(frozen=True)
 class Route:
-    """Bind a method and a path pattern (`/v1/refunds/{id}`) to a handler and its parameters."""
+    """A method and a path pattern (`/v1/refunds/{id}`) with their handler and parameters."""
 
     method: str
     pattern: str

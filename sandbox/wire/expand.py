@@ -1,4 +1,4 @@
-"""Replace ids by the objects they stand for, where `expand[]` asks for it."""
+"""Replace ids by their objects where `expand[]` requests it."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -9,7 +9,7 @@ from sandbox.world.objects import Json
 from sandbox.world.world import Scope
 
 MAX_DEPTH: Final = 4
-"""Levels Stripe expands; list calls count the leading `data` too."""
+"""Levels that Stripe expands; list calls count the leading `data`, too."""
 
 REFERENCES: Final[dict[str, dict[str, str]]] = {
     "payment_intent": {
@@ -57,7 +57,7 @@ REFERENCES: Final[dict[str, dict[str, str]]] = {
     "review": {"charge": "charge", "payment_intent": "payment_intent"},
     "radar.early_fraud_warning": {"charge": "charge", "payment_intent": "payment_intent"},
 }
-"""What can be expanded, and into which kind; "" marks what is always null in the sandbox."""
+"""The kinds of fields that can be expanded; "" marks fields that are always null here."""
 
 MAPS: Final = frozenset(
     """
@@ -72,11 +72,11 @@ MAPS: Final = frozenset(
     tax_id_collection taxes tiers tos_acceptance transfer_data transform_quantity wallet_options
     """.split()
 )
-"""Maps that may be null or absent: to expand them is no mistake, and changes nothing."""
+"""Maps that may be null or absent: expanding them is no error and has no effect."""
 
 Contents = Callable[[Scope, Json], list[Json]]
 INCLUDABLE: Final[dict[tuple[str, str], tuple[str, Contents]]] = {}
-"""Lists left out unless asked for, by object kind and name: their URL and their contents."""
+"""Lists that only `expand` adds, by object kind and name: their URL and their contents."""
 
 
 def includable(kind: str, name: str, url: str) -> Callable[[Contents], Contents]:

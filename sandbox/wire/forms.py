@@ -1,7 +1,7 @@
-"""Decode form bodies and queries in every spelling Stripe's clients use.
+"""Decode form bodies and queries in every format that Stripe's clients use.
 
 `k[]=a`, `k[0]=a`, `a[b][c]=v`, `items[0][price]=p` and `items[][price]=p` all become a tree of
-maps, lists and strings. Whatever names a card number is concealed here, at the door.
+maps, lists and strings. Card numbers are concealed here, before any other code reads them.
 """
 
 import re
@@ -50,7 +50,7 @@ def _next_index(node: Json) -> str:
 
 
 def _open_index(node: Json, following: str) -> str:
-    """`items[][a]=1&items[][b]=2` is one element: begin another only when a key comes again."""
+    """Return the index for `items[]`: a repeated key begins a new element, another key does not."""
     last = str(len(node) - 1)
     if node and following and following not in node[last]:
         return last

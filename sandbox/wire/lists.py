@@ -23,7 +23,7 @@ _LIST_PARAMS: Final[dict[str, accept.Parser | accept.Required]] = {
 }
 
 REFERRED: Final = {"customer": 400, "charge": 404, "payment_intent": 404}
-"""Filters that name an object, and the status where there is none."""
+"""Filters that name an object, with the status if it does not exist."""
 
 Test = Callable[[Json], bool]
 
@@ -33,7 +33,7 @@ def _any(_: Json) -> bool:
 
 
 def params(**more: accept.Parser) -> dict[str, accept.Parser | accept.Required]:
-    """Return the spec of a list call: the cursors, `created`, and what else it filters by."""
+    """Return the spec of a list call: the cursors, `created`, and its other filters."""
     return {**_LIST_PARAMS, **more}
 
 
@@ -43,7 +43,7 @@ def page(call: Call, kind: str, wanted: Test = _any) -> Json:
 
 
 def page_of(call: Call, records: list[Json], wanted: Test = _any) -> Json:
-    """Return one page of the given objects, which stand in order of creation."""
+    """Return one page of the given objects, which are in order of creation."""
     given = call.params
     if "starting_after" in given and "ending_before" in given:
         raise errors.invalid("You can only provide one of starting_after or ending_before.")
@@ -65,7 +65,7 @@ def envelope(url: str, data: list[Json], *, has_more: bool = False) -> Json:
 def matching(call: Call, *names: str) -> Test:
     """Return a test for objects which have the given value in each of the named parameters.
 
-    Raises Stripe's refusal for an object that never was.
+    Raises Stripe's refusal for an object that does not exist.
     """
     for name in REFERRED.keys() & set(names) & call.params.keys():
         known = call.params[name] in call.scope.account.order
@@ -76,7 +76,7 @@ def matching(call: Call, *names: str) -> Test:
 
 
 def _walk(call: Call, records: list[Json]) -> Iterator[Json]:
-    """Yield from the cursor on: newest first, or oldest first for `ending_before`."""
+    """Yield the objects after the cursor: newest first, or oldest first for `ending_before`."""
     order = call.scope.account.order
     if "ending_before" in call.params:
         bound = _place(call, "ending_before")

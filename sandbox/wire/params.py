@@ -1,4 +1,4 @@
-"""Hold requests to what Stripe accepts: unknown, missing and malformed parameters are refused.
+"""Check parameters as Stripe does: unknown, missing and malformed ones are refused.
 
 A spec maps parameter names to parsers; a parser takes the raw value and its full name (`a[b]`)
 and returns the value to use. `parse` returns only what was given: absent stays absent.
@@ -15,9 +15,9 @@ from sandbox.world.objects import Json
 Parser = Callable[[Any, str], Any]
 
 NOTHING: Final = object()
-"""What a parser returns for a value that is as if it had not been given."""
+"""A parser's result for a value that counts as absent."""
 TEXT_LIMIT: Final = 5000
-"""Characters Stripe allows in a free text unless it says otherwise."""
+"""Most characters of a free text, where Stripe documents no other limit."""
 URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/]")
 EMAIL: Final = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 METADATA_KEYS: Final = 50
@@ -27,7 +27,7 @@ METADATA_VALUE_LENGTH: Final = 500
 
 @dataclass(frozen=True)
 class Required:
-    """Mark a parameter without which the request is refused."""
+    """Marks a required parameter."""
 
     parser: Parser
 
@@ -109,17 +109,16 @@ def unset_or(parser: Parser) -> Parser:
 
 
 def refused(name: str) -> errors.StripeError:
-    """Return the 400 that names a parameter of Stripe's which the sandbox does not play."""
+    """Return the 400 for a parameter of Stripe that the sandbox does not simulate."""
     message = f"The parameter `{name}` is not simulated by this sandbox."
     return errors.invalid(message, name, "parameter_not_simulated")
 
 
 @dataclass(frozen=True)
 class NotSimulated:
-    """Refuse a parameter of Stripe's by name, but for values with which nothing happens anyway.
+    """Refuse a parameter of Stripe by name, except for values without an effect.
 
-    It is better to refuse than to accept and ignore: what is tried offline must not differ from
-    what Stripe does.
+    Accepting and ignoring a parameter would hide a difference from Stripe, so it is refused.
     """
 
     harmless: tuple[Any, ...] = ()
@@ -132,7 +131,7 @@ class NotSimulated:
 
 
 class RefusedLater(NotSimulated):
-    """Let a parameter through to the handler, which refuses it: what for, only the world tells."""
+    """Pass a parameter to the handler, which refuses it with an error that depends on the state."""
 
     def __call__(self, value: Any, _: str) -> Any:
         """Return the value."""
@@ -140,7 +139,7 @@ class RefusedLater(NotSimulated):
 
 
 DISABLED: Final = NotSimulated(harmless=({"enabled": "false"}, {"enabled": False}, "", None))
-"""For what is off unless `enabled`."""
+"""Harmless value of features that are off unless `enabled`."""
 
 
 def not_simulated(names: str, *harmless: Any) -> dict[str, Parser]:
@@ -168,7 +167,7 @@ def integer(minimum: int | None = None) -> Parser:
 
 
 def url() -> Parser:
-    """Accept an address with a scheme: the web's, or an application's own."""
+    """Accept a URL with a scheme, which may be that of an application."""
 
     def parser(value: Any, name: str) -> str:
         address: str = text()(value, name)
@@ -180,7 +179,7 @@ def url() -> Parser:
 
 
 def positive() -> Parser:
-    """Accept a whole number above 0, refused in the words of Stripe's older endpoints."""
+    """Accept a whole number above 0; the error is worded as by Stripe's older endpoints."""
 
     def parser(value: Any, name: str) -> int:
         number: int = integer()(value, name)
@@ -192,7 +191,7 @@ def positive() -> Parser:
 
 
 def email() -> Parser:
-    """Accept an e-mail address, as far as its form tells."""
+    """Accept a well-formed e-mail address."""
 
     def parser(value: Any, name: str) -> str:
         address: str = text()(value, name)
@@ -227,7 +226,7 @@ def one_of(*choices: str) -> Parser:
 
 
 def either(*parsers: Parser) -> Parser:
-    """Accept what the first willing parser accepts; the last one's refusal is reported."""
+    """Accept a value that one of the parsers accepts; else raise the last one's refusal."""
 
     def parser(value: Any, name: str) -> Any:
         for attempt in parsers[:-1]:

@@ -6,10 +6,10 @@ from typing import Final
 from aiohttp import web
 
 LOOPBACK: Final = "127.0.0.1"
-"""What looks like Stripe and asks for no real key must not be reachable by strangers. Only inside a
-container, where loopback is reachable for nobody, `SANDBOX_HOST` says otherwise."""
+"""The sandbox accepts any test key, so other machines must not reach it. Inside a container, where
+nobody else reaches loopback, `SANDBOX_HOST` sets another address."""
 SHUTDOWN_SECONDS: Final = 1.0
-"""Open calls get a second; a hanging one (a fault's time-out) must not hold up the end."""
+"""Seconds for open calls at a stop; one that hangs by a fault must not delay it."""
 
 
 async def listen(runner: web.AppRunner, port: int) -> int:

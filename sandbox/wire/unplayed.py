@@ -1,4 +1,4 @@
-"""Tell a route of Stripe's that the sandbox does not play from one that Stripe has not."""
+"""Distinguish Stripe's routes that are not simulated from routes that do not exist."""
 
 from typing import Final
 
@@ -18,12 +18,12 @@ RESOURCES: Final = frozenset(
     test_helpers tokens topups transfers treasury webhook_endpoints
     """.split()
 )
-"""What follows `/v1/` in Stripe's API, from its OpenAPI description."""
+"""First parts of paths after `/v1/` in Stripe's API, from its OpenAPI description."""
 V2_PREFIXES: Final = ("/v2/billing/", "/v2/commerce/", "/v2/core/")
 
 
 def is_stripes(path: str) -> bool:
-    """Tell whether a path lies under a resource that Stripe has."""
+    """Say whether a path belongs to a resource of Stripe."""
     if path.startswith("/v1/"):
         return path.split("/")[2] in RESOURCES
     return path.startswith(V2_PREFIXES)

@@ -1,7 +1,7 @@
-"""Know Stripe's API versions, and show objects as a version does.
+"""Stripe's API versions, and the form of objects in each.
 
-Objects are kept in the shape of the account's default version (dahlia); endive adds fields and
-refuses `payment_method_types`. Earlier versions get dahlia's shape.
+Objects are stored in the form of the account's default version (dahlia); endive adds fields and
+refuses `payment_method_types`. Earlier versions get dahlia's form.
 """
 
 import re
@@ -14,7 +14,7 @@ from sandbox.world.objects import Json, frozen
 ACCOUNT_DEFAULT: Final = "2026-08-26.dahlia"
 LATEST: Final = "2026-10-28.endive"
 BASIL_BEGINS: Final = "2025-03-31"
-"""From here on money that was held and not taken is released without a Refund."""
+"""The first version that releases held money without a Refund."""
 ENDIVE_BEGINS: Final = "2026-09-30"
 
 KNOWN: Final = frozenset(
@@ -54,15 +54,15 @@ ENDIVE_FIELDS: Final[dict[str, Json]] = {
     "checkout.session": {"allowed_payment_method_types": None},
     "product": {"tax_details": None, "type": "service"},
 }
-"""What endive's objects have beside dahlia's, with the value where the sandbox knows none."""
+"""Fields of endive's objects that dahlia's lack, with their values in the sandbox."""
 ENDIVE_CARD_DETAILS: Final = {"electronic_commerce_indicator": None, "transaction_link_id": None}
 
 
 def effective(header: str | None) -> str:
-    """Return the version a request is served in, or raise Stripe's 400 for an unknown one.
+    """Return the version for a request. Raises Stripe's 400 for an unknown one.
 
-    A beta that is asked for behind the version (`2026-08-26.dahlia; some_beta=v1`) is not played:
-    the request is served in the version itself, as Stripe serves an account without the beta.
+    A beta after the version (`2026-08-26.dahlia; some_beta=v1`) is not simulated: the request gets
+    the version itself, as at Stripe for an account without the beta.
     """
     if header is None:
         return ACCOUNT_DEFAULT
@@ -84,7 +84,7 @@ def is_endive(version: str) -> bool:
 
 
 def shown(value: Any, version: str) -> Any:
-    """Return a copy of objects as the version shows them; events say the same at every version."""
+    """Return a copy of objects in the form of the version; events are the same in every version."""
     if isinstance(value, list):
         return [shown(item, version) for item in value]
     if not isinstance(value, dict):
@@ -100,7 +100,7 @@ def shown(value: Any, version: str) -> Any:
 
 
 def _in_older_words(record: Json) -> None:
-    """Say `automatic` for a hold that expired, as versions before basil do."""
+    """Use the reason `automatic` for a hold that expired, as versions before basil do."""
     if record.get("object") == "payment_intent" and record["cancellation_reason"] == "expired":
         record["cancellation_reason"] = "automatic"
 

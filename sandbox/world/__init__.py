@@ -1,1 +1,1 @@
-"""Hold what the sandbox knows: accounts, objects, time, ids, errors, what waits to be sent."""
+"""The state of the sandbox: accounts, objects, time, ids, errors, pending deliveries."""

@@ -1,4 +1,4 @@
-"""Name what the application carries, for those who serve routes in it."""
+"""The keys of the objects that the web application carries for its routes."""
 
 from typing import Final
 

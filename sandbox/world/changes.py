@@ -1,13 +1,13 @@
-"""Collect which parts of the world changed, for whoever writes them down."""
+"""Collect which parts of the world changed, for the state file."""
 
 Key = tuple[str, ...]
-"""Names a part: its sort, and within it an account, an id, a number."""
+"""The key of a part: its kind, and within it an account, an id or a number."""
 
 
 class Changes:
-    """Hold the keys of what changed since they were last taken, the first change first.
+    """The keys of the parts that changed since the last `take`, the first change first.
 
-    Collects nothing until somebody listens: without a state file it would only grow.
+    Collects nothing without a state file, because then nobody takes them.
     """
 
     def __init__(self) -> None:
@@ -15,12 +15,12 @@ class Changes:
         self._keys: dict[Key, None] = {}
 
     def note(self, *key: str) -> None:
-        """Say that a part was changed, or may have been."""
+        """Record that a part changed, or may have changed."""
         if self.collected:
             self._keys[key] = None
 
     def take(self, most: int) -> list[Key]:
-        """Return the keys of what changed first, at most so many, and forget them."""
+        """Remove and return the keys of the earliest changes, at most `most`."""
         taken = list(self._keys)[:most] if most < len(self._keys) else list(self._keys)
         for key in taken:
             del self._keys[key]

@@ -1,7 +1,7 @@
-"""Keep the sandbox's own time: real time, plus whatever a test has advanced it by.
+"""The sandbox's time: real time, plus the seconds by which tests have advanced it.
 
-Everything that takes a while at Stripe is a job: a name and plain arguments, due at a moment.
-Jobs are data, so that they survive a restart with the rest of the state.
+Everything that takes time at Stripe is a job: a name and plain arguments, due at a time. Jobs are
+data, so that they survive a restart with the rest of the state.
 """
 
 import heapq
@@ -15,7 +15,7 @@ from sandbox.world.objects import Json
 
 @dataclass(order=True)
 class Job:
-    """Name something to do when its time has come."""
+    """A named action that is due at a time."""
 
     due: float
     sequence: int
@@ -24,7 +24,7 @@ class Job:
 
 
 class Clock:
-    """Tell the time and hold the jobs that wait for it."""
+    """The time, and the jobs that wait for it."""
 
     def __init__(self, changes: Changes) -> None:
         self.offset_seconds = 0.0
@@ -39,11 +39,11 @@ class Clock:
         return time.time() + self.offset_seconds if self._pinned is None else self._pinned
 
     def schedule(self, delay_seconds: float, name: str, args: Json) -> None:
-        """Have a job run after a delay in sandbox time."""
+        """Schedule a job after a delay in sandbox time."""
         self.schedule_at(self.now() + delay_seconds, name, args)
 
     def schedule_at(self, due: float, name: str, args: Json) -> None:
-        """Have a job run at a moment in sandbox time."""
+        """Schedule a job at a time in sandbox time."""
         self._push(Job(due, next(self._sequence), name, args))
 
     def _push(self, job: Job) -> None:
@@ -56,7 +56,7 @@ class Clock:
         return self._jobs[0].due if self._jobs else None
 
     def pop_due(self) -> Job | None:
-        """Take the earliest job whose time has come."""
+        """Remove and return the earliest job that is due, if any."""
         if self._jobs and self._jobs[0].due <= self.now():
             job = heapq.heappop(self._jobs)
             del self._waiting[job.sequence]
@@ -65,16 +65,16 @@ class Clock:
         return None
 
     def move(self, seconds: float) -> None:
-        """Put the sandbox's time so much further ahead of real time."""
+        """Advance the sandbox's time by some seconds."""
         self.offset_seconds += seconds
         self._changes.note("offset")
 
     def pin(self, moment: float | None) -> None:
-        """Hold the time still at a moment (a job's own due time), or let it run again."""
+        """Stop the time at a moment (a job's due time), or let it run again with None."""
         self._pinned = moment
 
     def clear(self) -> None:
-        """Forget all jobs and return to real time."""
+        """Remove all jobs and return to real time."""
         for sequence in self._waiting:
             self._changes.note("job", str(sequence))
         self._jobs.clear()
@@ -91,7 +91,7 @@ class Clock:
         return None if job is None else {"due": job.due, "name": job.name, "args": job.args}
 
     def load(self, offset_seconds: float, jobs: dict[str, Json]) -> None:
-        """Take over a time and jobs that `job` returned, by their numbers."""
+        """Load a time, and the jobs that `job` returned, by their numbers."""
         self.offset_seconds = offset_seconds
         for number, job in jobs.items():
             self._push(Job(job["due"], int(number), job["name"], job["args"]))

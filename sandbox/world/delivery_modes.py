@@ -1,4 +1,4 @@
-"""Disturb deliveries on demand: doubled, late, out of order, dropped."""
+"""Disturb deliveries for tests: doubled, late, out of order, dropped."""
 
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
@@ -9,7 +9,7 @@ from sandbox.world.objects import Json
 DOUBLED_GAP_SECONDS: Final = 0.05
 LATE_SECONDS: Final = 10.0
 OUT_OF_ORDER_WINDOW_SECONDS: Final = 0.5
-"""Events of one request come within milliseconds; half a second holds them together."""
+"""Seconds within which the events of one request are shuffled; they come within milliseconds."""
 OUT_OF_ORDER_STEP_SECONDS: Final = 0.05
 MODES: Final = ("doubled", "late", "out_of_order", "dropped")
 
@@ -25,7 +25,7 @@ class DeliveryMode:
     used: int = 0
 
     def applies_to(self, event_type: str) -> bool:
-        """Tell whether the disturbance is still active and meant for this type."""
+        """Say whether the disturbance is still active and applies to this type."""
         if self.count is not None and self.used >= self.count:
             return False
         return any(fnmatchcase(event_type, pattern) for pattern in self.types)
@@ -45,17 +45,17 @@ class DeliveryMode:
 
 
 class DeliveryModes:
-    """Hold the disturbances in force; the first that applies decides."""
+    """The active disturbances; the first that applies counts."""
 
     def __init__(self) -> None:
         self.active: list[DeliveryMode] = []
 
     def add(self, mode: DeliveryMode) -> None:
-        """Put a disturbance in force."""
+        """Activate a disturbance."""
         self.active.append(mode)
 
     def delays_for(self, event_type: str) -> list[float]:
-        """Return the delays of the copies of an event: normally one, at once."""
+        """Return the delays of the copies of an event: without a disturbance, one of 0."""
         for mode in self.active:
             if mode.applies_to(event_type):
                 return mode.delays()

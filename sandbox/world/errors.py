@@ -1,4 +1,4 @@
-"""Say no as Stripe does: one exception type, and one function for each way of refusing."""
+"""Stripe's errors: one exception type, and one function for each kind of refusal."""
 
 import re
 from typing import Any, Final
@@ -10,10 +10,10 @@ VISIBLE_DIGITS: Final = 4
 
 
 class StripeError(Exception):
-    """Carry one answer with an error object.
+    """An answer with an error object.
 
-    `executed` tells whether the endpoint had begun to act: only then does Stripe keep the answer
-    for its idempotency key (validation errors are forgotten).
+    `executed` says whether the endpoint had begun to act: only then does Stripe store the answer
+    for its idempotency key (validation errors are not stored).
     """
 
     def __init__(self, status: int, error: dict[str, Any], *, executed: bool = False) -> None:
@@ -40,19 +40,19 @@ def without_card_numbers(text: str) -> str:
 
 
 def invalid(message: str, param: str | None = None, code: str | None = None) -> StripeError:
-    """Refuse a request for its parameters: 400, not kept for the idempotency key."""
+    """Return the 400 for invalid parameters, which is not stored for the idempotency key."""
     error = {"type": "invalid_request_error", "code": code, "param": param, "message": message}
     return StripeError(400, error)
 
 
 def impossible(message: str, code: str | None = None, **more: Any) -> StripeError:
-    """Refuse a well-formed request for the state of things: 400, kept for the key."""
+    """Return the 400 for a request that the object's state forbids; it is stored for the key."""
     error = {"type": "invalid_request_error", "code": code, "message": message, **more}
     return StripeError(400, error, executed=True)
 
 
 def missing(name: str, object_id: object, param: str, status: int = 404) -> StripeError:
-    """Say that an object does not exist."""
+    """Return the error for an object that does not exist."""
     error = {
         "type": "invalid_request_error",
         "code": "resource_missing",
@@ -63,7 +63,7 @@ def missing(name: str, object_id: object, param: str, status: int = 404) -> Stri
 
 
 def unknown_url(method: str, path: str) -> StripeError:
-    """Say that there is no such route."""
+    """Return the error for an unknown route."""
     message = (
         f"Unrecognized request URL ({method}: {path}). Please see https://stripe.com/docs or we "
         "can help at https://support.stripe.com/."
@@ -72,7 +72,7 @@ def unknown_url(method: str, path: str) -> StripeError:
 
 
 def route_not_simulated(method: str, path: str) -> StripeError:
-    """Say that Stripe has this route and the sandbox does not play it."""
+    """Return the error for a route of Stripe that the sandbox does not simulate."""
     message = (
         f"Unrecognized request URL ({method}: {path}). Stripe has it; it is not simulated by this "
         "sandbox."
@@ -82,17 +82,17 @@ def route_not_simulated(method: str, path: str) -> StripeError:
 
 
 def unauthorized(message: str, code: str | None = None) -> StripeError:
-    """Refuse an API key."""
+    """Return the 401 for an invalid API key."""
     error = {"type": "invalid_request_error", "code": code, "message": message}
     return StripeError(401, error)
 
 
 def card_error(code: str, message: str, **more: Any) -> StripeError:
-    """Say that the card was refused: 402, kept for the key."""
+    """Return the 402 for a declined card; it is stored for the key."""
     error = {"type": "card_error", "code": code, "message": message, **more}
     return StripeError(402, error, executed=True)
 
 
 def api_error(message: str, status: int = 500) -> StripeError:
-    """Say that Stripe itself failed."""
+    """Return the error for a failure of Stripe."""
     return StripeError(status, {"type": "api_error", "message": message})

@@ -1,6 +1,6 @@
-"""Lose events before they are made, as Stripe does in very rare cases.
+"""Lose events before they are created, as Stripe does in very rare cases.
 
-A lost event is in no list and is never delivered. Afterwards a health event names its object
+A lost event is in no list and is never delivered. Later a health event names its object
 (https://docs.stripe.com/webhooks/handle-irrecoverable-events).
 """
 
@@ -11,12 +11,12 @@ from typing import Final
 from sandbox.world.errors import invalid
 
 TOLD_AFTER_SECONDS: Final = 2.0
-"""Until the health event comes: minutes or hours at Stripe, short enough here to watch."""
+"""Seconds until the health event; at Stripe minutes or hours."""
 
 
 @dataclass
 class EventLoss:
-    """Describe which events are lost: their types, how many, and when they are told of."""
+    """Which events are lost: their types, how many, and the delay of the health event."""
 
     types: Sequence[str] = ()
     count: int = 1
@@ -29,7 +29,7 @@ class EventLoss:
             raise invalid(message, "types")
 
     def applies_to(self, event_type: str) -> bool:
-        """Tell whether this event is lost, and count it."""
+        """Say whether this event is lost, and count it if so."""
         if self.count < 1 or event_type not in self.types:
             return False
         self.count -= 1

@@ -1,7 +1,7 @@
-"""Break calls on demand: fail, delay, leave hanging or cut them off, before or after they act.
+"""Faults for tests: calls that fail, are late, hang or are cut off, before or after they act.
 
-A call broken *before* never reached its endpoint, one broken *during* began there and changed
-nothing, one broken *after* took effect.
+A call that fails *before* did not reach its endpoint, one that fails *during* began there and
+changed nothing, one that fails *after* took effect.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -14,13 +14,13 @@ from sandbox.world.objects import Json
 KINDS: Final = ("error", "delay", "timeout", "disconnect")
 PHASES: Final = ("before", "during", "after")
 OWN_ERRORS_FROM: Final = 500
-"""Statuses from here on are failures of Stripe's own, not refusals."""
+"""Lowest status of a failure of Stripe; lower ones are refusals."""
 DEFAULT_TYPES: Final = {429: ("invalid_request_error", "rate_limit")}
 
 
 @dataclass
 class Fault:
-    """Describe one disturbance: which calls, how many of them, when in their course, how."""
+    """One fault: which calls, how many of them, in which phase, and how."""
 
     kind: str
     phase: str = "before"
@@ -33,12 +33,12 @@ class Fault:
     delay_seconds: float = 0.0
     times: int | None = 1
     api_key: str | None = None
-    """Meant for calls with this key alone, where several clients share a sandbox."""
+    """If set, only calls with this key: several clients may share a sandbox."""
     hits: int = 0
     id: str = field(default_factory=lambda: "flt_" + ids.random_text(ids.SHORT_LENGTH))
 
     def applies_to(self, method: str, path: str, api_key: str) -> bool:
-        """Tell whether the fault is still active and meant for this call."""
+        """Say whether the fault is still active and applies to this call."""
         if self.times is not None and self.hits >= self.times:
             return False
         if self.api_key not in (None, api_key):
@@ -46,19 +46,19 @@ class Fault:
         return self.method in (None, method) and path.startswith(self.path_prefix)
 
     def error(self) -> StripeError:
-        """Return what the caller is told.
+        """Return the error for the caller.
 
         The error of an endpoint that has begun is kept for the key, as Stripe says ("including 500
         errors"). A refusal, such as 429, comes from before the endpoint whenever it is told.
         """
         kind, code = DEFAULT_TYPES.get(self.status, ("api_error", None))
-        message = f"The sandbox was told to fail this call with a {self.status}."
+        message = f"A fault of the sandbox fails this call with a {self.status}."
         error = {"type": kind, "code": self.code or code, "message": message}
         began = self.phase != "before" and self.status >= OWN_ERRORS_FROM
         return StripeError(self.status, error, executed=began)
 
     def headers(self) -> dict[str, str]:
-        """Return the headers that tell the caller how to go on."""
+        """Return the headers that tell the caller whether and when to retry."""
         headers = {}
         if self.retry_after is not None:
             headers["Retry-After"] = str(self.retry_after)
@@ -68,13 +68,13 @@ class Fault:
 
 
 class Faults:
-    """Hold the faults in force; the first that applies decides."""
+    """The active faults; the first that applies counts."""
 
     def __init__(self) -> None:
         self.active: list[Fault] = []
 
     def take(self, method: str, path: str, api_key: str) -> Fault | None:
-        """Return the fault this call meets, and count it as met."""
+        """Return the fault that applies to this call, and count it."""
         for fault in self.active:
             if fault.applies_to(method, path, api_key):
                 fault.hits += 1

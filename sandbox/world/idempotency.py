@@ -1,8 +1,8 @@
 """Remember answers by idempotency key, as Stripe does.
 
-An answer is kept once its endpoint began to act, whatever the answer was, an error 500 included.
+An answer is stored if its endpoint began to act, whatever the answer is, also an error 500.
 The same key with the same request gets the same answer; with another request an error; while the
-first one is still running, a conflict. Kept for 24 hours, per account.
+first request is still running, a conflict. Answers are stored for 24 hours, per account.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ MAX_KEY_LENGTH: Final = 255
 
 @dataclass(frozen=True)
 class Kept:
-    """Hold the first answer given under a key; its body as text takes a third of the room."""
+    """The first answer under a key; its body as text needs a third of the memory."""
 
     fingerprint: str
     status: int
@@ -55,7 +55,7 @@ def check_key(key: str) -> None:
 
 
 class Memory:
-    """Keep the newest answers, and which keys are being worked on."""
+    """The newest answers, and the keys of running requests."""
 
     def __init__(self, changes: Changes, keep: int) -> None:
         self._changes = changes
@@ -63,10 +63,10 @@ class Memory:
         self._kept: dict[tuple[str, str], Kept] = {}
         self._running: set[tuple[str, str]] = set()
         self.counts = {"replays": 0, "conflicts": 0, "mismatches": 0}
-        """What happened to keys that came again; the chaos checker's evidence."""
+        """Counts of repeated keys by result, for the audit of `make chaos`."""
 
     def begin(self, account: str, key: str, print_: str, now: float) -> Kept | None:
-        """Return the kept answer, or mark the key as running; raises on conflict or mismatch."""
+        """Return the stored answer, or mark the key as running. Raises on conflict or mismatch."""
         self._prune(now)
         place = (account, key)
         if place in self._running:
@@ -83,7 +83,7 @@ class Memory:
         return kept
 
     def keep(self, account: str, key: str, answer: Kept) -> None:
-        """Keep the answer of an endpoint that has acted."""
+        """Store the answer of an endpoint that has acted."""
         self._kept[account, key] = answer
         self._changes.note("answer", account, key)
         while len(self._kept) > self._keep:
@@ -94,7 +94,7 @@ class Memory:
         self._changes.note("answer", *place)
 
     def end(self, account: str, key: str) -> None:
-        """Say that the request with this key is over."""
+        """Mark the request with this key as ended."""
         self._running.discard((account, key))
 
     def _prune(self, now: float) -> None:
@@ -105,22 +105,22 @@ class Memory:
             self._drop(oldest)
 
     def forget(self) -> None:
-        """Drop all answers and counts."""
+        """Delete all answers and counts."""
         for place in list(self._kept):
             self._drop(place)
         self.counts = dict.fromkeys(self.counts, 0)
 
     def places(self) -> list[tuple[str, str]]:
-        """Return the accounts and keys of the kept answers, oldest first."""
+        """Return the accounts and keys of the stored answers, oldest first."""
         return list(self._kept)
 
     def answer(self, account: str, key: str) -> Json | None:
-        """Return a kept answer as plain JSON, or None."""
+        """Return a stored answer as plain JSON, or None."""
         kept = self._kept.get((account, key))
         return None if kept is None else asdict(kept)
 
     def load(self, answers: dict[tuple[str, str], Json]) -> None:
-        """Take over answers that `answer` returned, by account and key."""
+        """Load the answers that `answer` returned, by account and key."""
         for (account, key), answer in answers.items():
             self._kept[account, key] = Kept(**answer)
 

@@ -1,4 +1,4 @@
-"""Make identifiers that look like Stripe's, so that code which reads prefixes behaves the same."""
+"""Generate ids in Stripe's format, so that code that reads their prefixes behaves the same."""
 
 import secrets
 import string
@@ -6,7 +6,7 @@ from typing import Final
 
 ALPHABET: Final = string.ascii_letters + string.digits
 RANDOM_LENGTH: Final = 23
-"""Characters after the prefix; Stripe's payment ids carry about as many."""
+"""Characters after the prefix; Stripe's payment ids have about as many."""
 SHORT_LENGTH: Final = 14
 """Accounts, customers, products and requests have shorter ids."""
 SECRET_LENGTH: Final = 25
@@ -40,7 +40,7 @@ SHORT_PREFIXES: Final = {
 
 
 def random_text(length: int) -> str:
-    """Return letters and digits nobody can guess."""
+    """Return random letters and digits that nobody can guess."""
     return "".join(ALPHABET[byte % len(ALPHABET)] for byte in secrets.token_bytes(length))
 
 

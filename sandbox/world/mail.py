@@ -1,7 +1,7 @@
-"""Hold what is on its way out: deliveries to endpoints, disturbances, and who listens beside them.
+"""The outgoing events: deliveries to endpoints, disturbances, and listening sessions.
 
-A delivery is a record of plain JSON, so that it survives a restart. `deliveries` makes
-them, `postman` sends them.
+A delivery is a record of plain JSON, so that it survives a restart. `deliveries` creates them,
+`postman` sends them.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from sandbox.world.objects import Json
 
 @dataclass
 class Sink:
-    """Receive every published event beside the endpoints (a `stripe listen` session)."""
+    """A receiver of every published event besides the endpoints: a `stripe listen` session."""
 
     secret: str
     put: Callable[[Json], None]
@@ -27,9 +27,9 @@ UNDER_WAY: Final = "pending"
 
 
 class Mail:
-    """Hold the deliveries by id, in order of creation, with modes and sinks.
+    """The deliveries by id, in order of creation, with modes and sinks.
 
-    What is under way is kept; of what has ended, the newest.
+    It stores all deliveries in progress, and the newest of those that ended.
     """
 
     def __init__(self, changes: Changes, keep: int) -> None:
@@ -42,7 +42,7 @@ class Mail:
         self._keep = keep
 
     def keep(self, record: Json) -> None:
-        """Keep a delivery that is new or was changed."""
+        """Store a delivery that is new or has changed."""
         self.deliveries[record["id"]] = record
         self._changes.note("delivery", record["id"])
         if record["state"] != UNDER_WAY:
@@ -57,7 +57,7 @@ class Mail:
         return [record for record in self.deliveries.values() if record["event"] == event_id]
 
     def forget(self) -> None:
-        """Drop all deliveries and modes."""
+        """Delete all deliveries and modes."""
         for delivery_id in self.deliveries:
             self._changes.note("delivery", delivery_id)
         self.deliveries.clear()
@@ -66,6 +66,6 @@ class Mail:
         self.losses.clear()
 
     def load(self, records: dict[str, Json]) -> None:
-        """Take over deliveries, by id."""
+        """Load deliveries, by id."""
         for record in records.values():
             self.keep(record)

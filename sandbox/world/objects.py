@@ -7,12 +7,12 @@ Json = dict[str, Any]
 
 
 def frozen(value: Json) -> Json:
-    """Return a copy that later changes of the original cannot reach."""
+    """Return a copy that later changes of the original do not affect."""
     return copy.deepcopy(value)
 
 
 def previous_attributes(before: Json, after: Json) -> Json:
-    """Return what the changed keys held before; of nested maps only the changed leaves.
+    """Return the former values of the changed keys; of nested maps only the changed leaves.
 
     A key that did not exist before counts as null, as in Stripe's events.
     """

@@ -1,7 +1,7 @@
-"""Limit the rate of calls as Stripe does: per endpoint and per account, in any one second.
+"""Limit the rate of calls as Stripe does: per endpoint and per account, within any second.
 
-Off unless asked for. Refused calls do not count: a client that slows down to the limit gets through
-(https://docs.stripe.com/rate-limits).
+The limits are off by default. Refused calls do not count: a client that slows down to the limit
+succeeds (https://docs.stripe.com/rate-limits).
 """
 
 import time
@@ -26,7 +26,7 @@ ACCOUNT_RATE: Final = "global-rate"
 
 @dataclass(frozen=True)
 class Limits:
-    """Hold how many calls a second pass; None: any number."""
+    """The number of calls allowed per second; None: no limit."""
 
     per_endpoint: int | None = None
     per_account: int | None = None
@@ -43,7 +43,7 @@ def from_setting(text: str) -> Limits:
 
 
 class RateLimits:
-    """Count the calls of the last second, in real time: that is what a client waits in."""
+    """Counts the calls of the last second, in real time, because clients wait in real time."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -53,13 +53,13 @@ class RateLimits:
         """How many calls each limit refused."""
 
     def limit(self, limits: Limits) -> None:
-        """Put limits in force and begin to count anew."""
+        """Set the limits and reset the counts."""
         self.limits = limits
         self._calls.clear()
         self.refused = dict.fromkeys(self.refused, 0)
 
     def take(self, account: str, endpoint: str) -> str | None:
-        """Let a call pass (None), or return the reason why it is refused."""
+        """Count a call and return None, or return the reason why it is refused."""
         now = self._monotonic()
         places = (
             (ACCOUNT_RATE, (account,), self.limits.per_account),
@@ -81,12 +81,12 @@ class RateLimits:
         return calls
 
     def listed(self) -> Json:
-        """Return the limits in force and what they refused, as JSON."""
+        """Return the limits and the number of refused calls, as JSON."""
         return {**asdict(self.limits), "refused": dict(self.refused)}
 
 
 def parse(body: Json) -> Limits:
-    """Read the limits of a control call, by default Stripe's; raises 400."""
+    """Read the limits of a control call, by default Stripe's. Raises 400."""
     defaults: Json = {"per_endpoint": PER_ENDPOINT, "per_account": PER_ACCOUNT}
     for name, value in body.items():
         sensible = value is None or (type(value) is int and value > 0)
@@ -97,7 +97,7 @@ def parse(body: Json) -> Limits:
 
 
 def exceeded() -> StripeError:
-    """Return Stripe's 429; no idempotency key keeps it."""
+    """Return Stripe's 429, which is not stored for an idempotency key."""
     message = (
         "Request rate limit exceeded. Learn more about rate limits: "
         "https://stripe.com/docs/rate-limits."

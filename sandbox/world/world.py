@@ -1,8 +1,9 @@
-"""Hold everything the sandbox knows: accounts with their objects, time, and who reacts to what.
+"""The state of the sandbox: accounts with their objects, time, and reactions to events.
 
-`World` is the whole; `Scope` is what an action sees of it: one account, and who asked. Objects are
-Stripe's JSON in the account's default API version, with ids for what can be expanded. What Stripe
-knows but never shows (which test card a payment method is) lies beside them in `notes`.
+`World` is all of it; a `Scope` is the part that an action sees: one account, and the request behind
+the action. Objects are Stripe's JSON in the account's default API version, with ids in place of
+objects that can be expanded. Data that Stripe has but never shows (which test card a payment method
+is) are in `notes`.
 """
 
 import itertools
@@ -23,28 +24,28 @@ from sandbox.world.rate_limits import RateLimits
 log = logging.getLogger(__name__)
 
 PLATFORM: Final = "acct_1SandboxPlatform"
-"""Every test key is a key of this one account; `Stripe-Account` names others."""
+"""The account of every test key; `Stripe-Account` names others."""
 
 
 DEFAULT_KEEP: Final = 5_000
-"""Objects kept of each kind: the events of some 900 payments, and about 120 MB in all."""
+"""Most objects of each kind: the events of some 900 payments, and about 120 MB in all."""
 KEPT_FOR_EVER: Final = frozenset({"webhook_endpoint", "v2.core.event_destination"})
-"""What a person has set up, and nothing that comes with every payment."""
+"""Kinds that people set up, of which no object is dropped."""
 
 
 class Forgotten(LookupError):
-    """An object is no longer kept: so many newer ones of its kind have come."""
+    """An object was dropped because there are too many newer ones of its kind."""
 
 
 class Account:
-    """Keep the newest objects of one Stripe account, each kind in order of creation."""
+    """The newest objects of one Stripe account, by kind and in order of creation."""
 
     def __init__(self, account_id: str, changes: Changes, keep: int = DEFAULT_KEEP) -> None:
         self.id = account_id
         self.tables: dict[str, dict[str, Json]] = {}
         self.notes: dict[str, Json] = {}
         self.order: dict[str, int] = {}
-        """Place of every object: a list cursor may name one that was deleted lately."""
+        """The place of every object; a list cursor may name one that was deleted recently."""
         self._kinds: dict[str, str] = {}
         self._gone: deque[str] = deque()
         self._places = itertools.count(1)
@@ -56,7 +57,7 @@ class Account:
         return self.tables.setdefault(kind, {})
 
     def put(self, kind: str, record: Json) -> Json:
-        """Keep a new object and return it; the oldest of its kind may have to go."""
+        """Store a new object and return it; this may drop the oldest of its kind."""
         table = self.table(kind)
         table[record["id"]] = record
         self.order[record["id"]] = next(self._places)
@@ -73,7 +74,7 @@ class Account:
         self.remove(kind, oldest["id"])
 
     def remove(self, kind: str, object_id: str) -> None:
-        """Drop an object and what was noted about it."""
+        """Remove an object and its note."""
         del self.table(kind)[object_id]
         self.notes.pop(object_id, None)
         self._kinds.pop(object_id, None)
@@ -95,16 +96,16 @@ class Account:
         return self.notes.setdefault(object_id, {})
 
     def touch(self, object_id: str) -> None:
-        """Say that an object or its note may be changed now: it is written down again."""
+        """Mark an object as changed, because it or its note may change now: it is saved again."""
         self._changes.note("thing", self.id, object_id)
 
     def ids(self) -> Iterator[str]:
-        """Yield the ids of all that is kept, in order of creation, then of notes alone."""
+        """Yield the ids of all objects in order of creation, then of notes without an object."""
         yield from list(self._kinds)
         yield from (object_id for object_id in list(self.notes) if object_id not in self._kinds)
 
     def thing(self, object_id: str) -> Json | None:
-        """Return all that is kept under an id as plain JSON, or None."""
+        """Return all that is stored under an id as plain JSON, or None."""
         kind = self._kinds.get(object_id)
         note = self.notes.get(object_id)
         if kind is None:
@@ -113,7 +114,7 @@ class Account:
         return {"kind": kind, "place": self.order[object_id], "object": record, "note": note}
 
     def load(self, things: dict[str, Json]) -> None:
-        """Take over what `thing` returned, by id."""
+        """Load the values that `thing` returned, by id."""
         for object_id, thing in things.items():
             if thing["note"] is not None:
                 self.notes[object_id] = thing["note"]
@@ -127,7 +128,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Cause:
-    """Say which request an event goes back to, if any."""
+    """The request that caused an event, if any."""
 
     request_id: str | None = None
     idempotency_key: str | None = None
@@ -137,7 +138,7 @@ NOBODY: Final = Cause()
 
 
 class World:
-    """Hold the state of the whole sandbox, and call whoever acts on it from outside."""
+    """The state of the whole sandbox, with hooks for the code that acts on its changes."""
 
     def __init__(self, keep: int = DEFAULT_KEEP) -> None:
         self.keep = keep
@@ -150,16 +151,16 @@ class World:
         self.accounts: dict[str, Account] = {}
         self.base_url = "http://127.0.0.1"
         self.webhook_hosts: set[str] = set()
-        """Hosts beside loopback that events may be sent to."""
+        """Hosts besides loopback to which events may be sent."""
         self.acted: dict[str, int] = {}
-        """How many calls took effect, by method and route."""
+        """Number of calls that took effect, by method and route."""
         self.on_change: Callable[[], None] = lambda: None
         """Called when jobs or objects changed: wakes the ticker and the state writer."""
         self.send: Callable[[Json], None] = lambda _: None
         """Called with a delivery that is due: the postman begins an attempt."""
 
     def account(self, account_id: str = PLATFORM) -> Account:
-        """Return an account; naming one is enough to have it."""
+        """Return an account, which is created if it does not exist."""
         if account_id not in self.accounts:
             self.accounts[account_id] = Account(account_id, self.changes, self.keep)
         return self.accounts[account_id]
@@ -170,29 +171,29 @@ class World:
         self.changes.note("acted")
 
     def scope(self, account_id: str = PLATFORM, cause: Cause = NOBODY) -> "Scope":
-        """Return what an action in this account sees."""
+        """Return the scope of an action in this account."""
         return Scope(self, self.account(account_id), cause)
 
     def owner_of(self, kind: str, object_id: str) -> Account | None:
-        """Return the account an object belongs to: ids are unique over all of them."""
+        """Return the account of an object; ids are unique across accounts."""
         for account in self.accounts.values():
             if account.find(kind, object_id) is not None:
                 return account
         return None
 
     def run_due_jobs(self) -> None:
-        """Do everything whose time has come, earliest first."""
+        """Run all jobs that are due, the earliest first."""
         while (job := self.clock.pop_due()) is not None:
             try:
                 JOBS[job.name](self.scope(job.args["account"]), job.args)
             except Forgotten as gone:
                 log.info("job %s: %s", job.name, gone)
             except Exception:
-                # One job that cannot be done must not stop time for all the others.
+                # A job that fails must not prevent the others.
                 log.exception("job %s failed", job.name)
 
     def advance(self, seconds: float) -> None:
-        """Let time pass: each job on the way runs at its own moment."""
+        """Advance the time; each job that becomes due runs at its due time."""
         target = self.clock.now() + seconds
         while (due := self.clock.next_due()) is not None and due <= target:
             self.clock.pin(max(due, self.clock.now()))
@@ -204,7 +205,7 @@ class World:
 
 @dataclass(frozen=True)
 class Scope:
-    """Give an action its account, its time and its cause."""
+    """The account, the time and the cause of an action."""
 
     world: World
     account: Account
@@ -212,11 +213,11 @@ class Scope:
 
     @property
     def now(self) -> int:
-        """Return the time as Stripe writes it: whole seconds since 1970."""
+        """The time in Stripe's format: whole seconds since 1970."""
         return int(self.world.clock.now())
 
     def put(self, kind: str, record: Json) -> Json:
-        """Keep a new object and return it."""
+        """Store a new object and return it."""
         return self.account.put(kind, record)
 
     def find(self, kind: str, object_id: object) -> Json | None:
@@ -224,7 +225,7 @@ class Scope:
         return self.account.find(kind, object_id)
 
     def get(self, kind: str, object_id: object) -> Json:
-        """Return an object that is known to have existed. Raises `Forgotten`."""
+        """Return an object that existed. Raises `Forgotten` if it was dropped."""
         record = self.account.find(kind, object_id)
         if record is None:
             raise Forgotten(f"{kind} {object_id} is no longer kept")
@@ -235,12 +236,12 @@ class Scope:
         return self.account.note(object_id)
 
     def later(self, delay_seconds: float, job: str, **args: object) -> None:
-        """Have a job run in this account after a delay of sandbox time."""
+        """Schedule a job in this account after a delay of sandbox time."""
         self.world.clock.schedule(delay_seconds, job, {"account": self.account.id, **args})
         self.world.on_change()
 
     def unasked(self) -> "Scope":
-        """Return the same scope for what nobody asked for: events without a request."""
+        """Return the same scope without a request, for events that no request caused."""
         return Scope(self.world, self.account)
 
 
@@ -251,11 +252,11 @@ Reaction = Callable[[Scope, Json], None]
 JOBS: Final[dict[str, JobHandler]] = {}
 REACTIONS: Final[dict[str, list[Reaction]]] = {}
 FAREWELLS: Final[dict[str, list[Farewell]]] = {}
-"""What is done before the oldest object of a kind is forgotten."""
+"""Functions to call before the oldest object of a kind is dropped."""
 
 
 def job(name: str) -> Callable[[JobHandler], JobHandler]:
-    """Register what a scheduled job does; it gets the scope and the arguments."""
+    """Register the function of a scheduled job, which gets the scope and the arguments."""
 
     def register(handler: JobHandler) -> JobHandler:
         JOBS[name] = handler
@@ -265,7 +266,7 @@ def job(name: str) -> Callable[[JobHandler], JobHandler]:
 
 
 def reacts_to(*event_types: str) -> Callable[[Reaction], Reaction]:
-    """Register an effect of events inside the sandbox; it gets the scope and the live object."""
+    """Register a reaction to events, which gets the scope and the live object."""
 
     def register(reaction: Reaction) -> Reaction:
         for event_type in event_types:

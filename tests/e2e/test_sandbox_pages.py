@@ -229,7 +229,7 @@ def test_the_dashboard_sends_an_event_again(
     page.goto(f"{url}/payments/{intent}")
     page.get_by_role("link", name="payment_intent.succeeded").click()
     page.locator("section").get_by_role("button", name="Send").click()
-    expect(page.get_by_role("status")).to_contain_text("on its way again")
+    expect(page.get_by_role("status")).to_contain_text("will be sent again")
     wait_until(lambda: shop.types(intent).count("payment_intent.succeeded") == 2, "the event again")
     page.get_by_role("link", name="Deliveries").click()
     expect(page.get_by_role("link", name="payment_intent.succeeded").first).to_be_visible()
