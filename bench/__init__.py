@@ -1,1 +1,1 @@
-"""Benchmarks: `bin/bench`. Figures are ratios, because single ones belong to one machine."""
+"""Benchmarks: `bin/bench`. Compare ratios: absolute figures are valid for one machine only."""

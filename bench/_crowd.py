@@ -1,6 +1,6 @@
-"""A slow Stripe and people who pay there again and again, in a process of their own.
+"""A slow Stripe, and customers who pay there repeatedly, in a process of their own.
 
-Their hundreds of threads delay the service's processes, and not the threads that take the time.
+So their hundreds of threads do not delay the threads of the benchmark that measure times.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from slow.troubles import MARKS, SLOW, crowd
 
 
 class Crowd:
-    """The process beside: relays to the sandbox from the start, pays once asked to."""
+    """The other process: relays to the sandbox from the start, and pays after `pay`."""
 
     def __init__(self, running: subprocess.Popen[str]) -> None:
         self._running = running
 
     def pay(self, url: str, payers: int, over_seconds: float) -> None:
-        """Have so many pay at a time, the first ones spread over a time; return when all began."""
+        """Start `payers` payments at a time, spread over a time at first; return when all began."""
         assert self._running.stdin is not None
         assert self._running.stdout is not None
         self._running.stdin.write(f"{url} {payers} {over_seconds}\n")
@@ -46,7 +46,7 @@ def slow_stripe(port: int, sandbox_port: int) -> Iterator[Crowd]:
 
 
 def main() -> None:
-    """Relay; pay when a line says where and how many."""
+    """Relay; pay when a line on standard input names the URL and the number of payers."""
     port, sandbox_port = (int(argument) for argument in sys.argv[1:])
     with Relay(port, sandbox_port, MARKS):
         print("relaying", flush=True)

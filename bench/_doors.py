@@ -1,4 +1,4 @@
-"""Webhook doors to hold ours against: a bare route, the least that would do, the tutorials' way."""
+"""Webhook routes to compare with ours: a bare one, a minimal one, and that of tutorials."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flask import Flask, request
 from redis import Redis
 
 SECRET = os.environ.get("STRIPE_WEBHOOK_SECRET", "")
-# One atomic step like ours, without what makes ours answerable to an operator.
+# One atomic step like ours, without the data that operators need.
 RECORD = """
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 redis.call('SET', KEYS[1], ARGV[1])
@@ -31,13 +31,13 @@ record = Redis.from_url(
 
 @bare.post("/api/webhook")
 def answer() -> dict[str, bool]:
-    """Do nothing at all: what the server and Flask cost by themselves."""
+    """Do nothing, to measure the cost of the server and Flask alone."""
     return {"received": True}
 
 
 @checked.post("/api/webhook")
 def check() -> dict[str, bool]:
-    """Check the signature and forget the event: the least that Flask costs."""
+    """Check only the signature: the lowest cost with Flask."""
     body = request.get_data(cache=False)
     stripe.WebhookSignature.verify_header(body, request.headers["Stripe-Signature"], SECRET, 300)
     return {"received": True}
@@ -55,12 +55,12 @@ def keep() -> dict[str, bool]:
 
 @queue.task(name="handle")
 def handle(event: dict[str, object]) -> None:
-    """Stand for the work."""
+    """Do nothing in place of the work."""
 
 
 @usual.post("/api/webhook")
 def receive() -> dict[str, bool]:
-    """Verify by building the SDK's event, queue it whole with Celery."""
+    """Verify by building the SDK's event, and queue the whole event with Celery."""
     event = stripe.Webhook.construct_event(
         request.get_data(), request.headers["Stripe-Signature"], SECRET
     )

@@ -1,6 +1,6 @@
-"""An event service for large backlogs: counts what comes and checks the order of each payment.
+"""An event service for large backlogs: counts notifications and checks the order of each payment.
 
-It listens only while it is well, so that before that its callers are refused, as by a dead host.
+It listens only after `serve`; before that, connections are refused, as by a host that is down.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import ClassVar
 
 @dataclass
 class Ledger:
-    """What came: the last sequence of each payment, arrivals by second, what was out of order."""
+    """The last sequence of each payment, arrivals by second, and notifications out of order."""
 
     last: dict[str, int] = field(default_factory=dict)
     by_second: dict[int, int] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class _Taker(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -60,7 +60,7 @@ class _Server(ThreadingHTTPServer):
 
 
 def serve(port: int, ledger: Ledger) -> ThreadingHTTPServer:
-    """Begin to listen; `shutdown` and `server_close` end it."""
+    """Start to listen; `shutdown` and `server_close` stop it."""
     taker = type("Taker", (_Taker,), {"ledger": ledger})
     server = _Server(("127.0.0.1", port), taker)
     threading.Thread(target=server.serve_forever, daemon=True).start()

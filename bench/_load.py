@@ -1,4 +1,4 @@
-"""A load of webhooks: signed, distinct, over few connections, with little work of its own."""
+"""A load of webhooks: signed and distinct, over few connections, with little CPU of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BUFFER_BYTES = 65_536
 
 
 def signed_requests(url: str, bodies: Sequence[str]) -> list[bytes]:
-    """Build whole HTTP requests, so that sending them costs the sender next to nothing."""
+    """Build complete HTTP requests in advance, so that sending them costs little CPU."""
     where = urlsplit(url)
     built = []
     for body in bodies:
@@ -32,9 +32,9 @@ def signed_requests(url: str, bodies: Sequence[str]) -> list[bytes]:
 
 
 def send(url: str, requests: Sequence[bytes], connections: int) -> list[float]:
-    """Send every request once; give the seconds each took. Raises when one is not answered 200."""
+    """Send every request once; return the seconds of each. Raises if an answer is not 200."""
     where = urlsplit(url)
-    taken: list[float] = []
+    times: list[float] = []
     failed: list[bytes] = []
 
     def serve(share: Sequence[bytes]) -> None:
@@ -44,7 +44,7 @@ def send(url: str, requests: Sequence[bytes], connections: int) -> list[float]:
                 sent_at = time.perf_counter()
                 connection.sendall(request)
                 answer = _answer(connection)
-                taken.append(time.perf_counter() - sent_at)
+                times.append(time.perf_counter() - sent_at)
                 if not answer.startswith(b"HTTP/1.1 200"):
                     failed.append(answer)
                     return
@@ -58,12 +58,12 @@ def send(url: str, requests: Sequence[bytes], connections: int) -> list[float]:
     for thread in threads:
         thread.join()
     assert not failed, failed[0]
-    assert len(taken) == len(requests), "a connection broke"
-    return sorted(taken)
+    assert len(times) == len(requests), "a connection broke"
+    return sorted(times)
 
 
 def _answer(connection: socket.socket) -> bytes:
-    """Read one answer to its end."""
+    """Read one complete answer."""
     data = b""
     while b"\r\n\r\n" not in data:
         data += _more(connection)

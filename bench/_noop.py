@@ -1,4 +1,4 @@
-"""A Celery application whose one task does nothing: what Celery itself costs.
+"""A Celery application with one task that does nothing, to measure the cost of Celery.
 
 `python -m bench._noop SETTINGS TASK_EVENTS`, settings `ours` or `celery` (its defaults, late acks).
 """

@@ -1,4 +1,4 @@
-"""What every benchmark needs: settings for a staged store, real events to copy, processor time."""
+"""Parts that all benchmarks use: settings for the stage, real events to copy, CPU time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shared.stripe.gateway import API_VERSION
 Json = dict[str, Any]
 T = TypeVar("T")
 HEADERS = {"Authorization": "Bearer sk_test_bench", "Stripe-Version": API_VERSION}
-# A short run shows that a benchmark works, in CI; its figures mean little.
+# A short run only checks in CI that a benchmark works; its figures mean little.
 SHORT = os.environ.get("BENCH_SHORT") == "1"
 
 
@@ -30,7 +30,7 @@ def scaled(full: int, short: int) -> int:
 
 
 def settings_of(stage: Stage, **changes: Any) -> Settings:
-    """Build the settings the staged processes have, for work done in this process."""
+    """Build the settings of the staged processes, for work in this process."""
     given = {
         "stripe_secret_key": "sk_test_bench",
         "stripe_webhook_secret": WEBHOOK_SECRET,
@@ -44,7 +44,7 @@ def settings_of(stage: Stage, **changes: Any) -> Settings:
 
 
 def pay(stage: Stage) -> Json:
-    """Have the offline Stripe take a payment; give the payment intent."""
+    """Make a payment in the sandbox; return the payment intent."""
     payment = {
         "amount": 1000,
         "currency": "sgd",
@@ -59,12 +59,12 @@ def pay(stage: Stage) -> Json:
         f"{stage.sandbox}/v1/payment_intents", payment, headers=HEADERS, timeout=5
     )
     answer.raise_for_status()
-    taken: Json = answer.json()
-    return taken
+    intent: Json = answer.json()
+    return intent
 
 
 def real_event(stage: Stage, event_type: str) -> Json:
-    """Have the offline Stripe take a payment, and give its event of this type."""
+    """Make a payment in the sandbox, and return its event of this type."""
     pay(stage)
     query = {"type": event_type}
     events = requests.get(f"{stage.sandbox}/v1/events", query, headers=HEADERS, timeout=5).json()
@@ -73,7 +73,7 @@ def real_event(stage: Stage, event_type: str) -> Json:
 
 
 def copies(event: Json, count: int) -> Iterator[tuple[str, str]]:
-    """Give distinct events made from one: id and body, each of another payment."""
+    """Yield distinct copies of an event, as id and body, each of another payment."""
     text = json.dumps(event, indent=2)
     subject = event["data"]["object"]
     payment = subject["payment_intent"] if subject["object"] != "payment_intent" else subject["id"]
@@ -86,14 +86,14 @@ def copies(event: Json, count: int) -> Iterator[tuple[str, str]]:
 
 @dataclass
 class Spent:
-    """What a stretch of work took: seconds on the clock, and of a processor, children included."""
+    """The cost of some work: elapsed seconds, and seconds of CPU including children."""
 
     seconds: float
     cpu_seconds: float
 
 
 def spent(pid: int, work: Callable[[], T]) -> tuple[T, Spent]:
-    """Do the work; give its result, and what it cost the process with this pid."""
+    """Do the work; return its result, and its cost for the process with this pid."""
     started_at, cpu_before = time.perf_counter(), cpu_seconds(pid)
     result = work()
     seconds = time.perf_counter() - started_at
@@ -101,7 +101,7 @@ def spent(pid: int, work: Callable[[], T]) -> tuple[T, Spent]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Sum the processor time of a process and its living children."""
+    """Sum the CPU time of a process and its living children."""
     process = psutil.Process(pid)
     family = [process, *process.children(recursive=True)]
     times = [member.cpu_times() for member in family]
@@ -109,7 +109,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def rss_mb(pid: int) -> float:
-    """Give the resident memory of a process in MB."""
+    """Return the resident memory of a process in MB."""
     return round(float(psutil.Process(pid).memory_info().rss) / 1e6, 1)
 
 

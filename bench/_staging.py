@@ -1,4 +1,4 @@
-"""Notifications that wait, staged through the scripts that stage them for real."""
+"""Waiting notifications, staged by the scripts of the service."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from shared.work.results import Done, Established
 from worker.handlers.payment_intent import payment_fact
 from worker.runtime import Runtime
 
-# Events with a queue of their own, so that no worker takes them from us while we stage.
+# Events with a queue of their own, so that no worker claims them meanwhile.
 STAGING = Kind("staging", "event", "billing.process_event")
 STAGERS = 8
 
 
 def stage_notifications(stage: Stage, event: Event, payments: int, of_each: int) -> None:
-    """Stage notifications of many payments, each in its order."""
+    """Stage `of_each` notifications, in order, for each of many payments."""
     settings = settings_of(stage)
     with connect(settings, "bench") as client, ThreadPoolExecutor(STAGERS) as stagers:
         runtime = Runtime(settings, Store(client))
@@ -34,7 +34,7 @@ def stage_notifications(stage: Stage, event: Event, payments: int, of_each: int)
 
 
 def _stage(runtime: Runtime, event: Event, tail: str, count: int) -> bool:
-    """Settle an event of a payment of its own that established as many facts as are to be told."""
+    """Settle an event of a new payment with `count` facts, each of which stages a notification."""
     payment_id, event_id = f"pi_{tail}", f"evt_{tail}"
     own = replace(event, id=event_id, object=event.object | {"id": payment_id})
     work = Work(runtime.store, STAGING)

@@ -1,6 +1,6 @@
-"""`python -m bench._worker EVENTS PREFETCH [POOL]`: our worker with other switches than its own.
+"""`python -m bench._worker EVENTS PREFETCH [POOL]`: our worker with other options.
 
-It sets what `worker.app` fixes: task events `on` or `off`, the prefetch and the pool.
+It sets the options that `worker.app` fixes: task events `on` or `off`, the prefetch and the pool.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import sys
 
 
 def main(task_events: str, prefetch: str, pool: str = "threads") -> None:
-    """Start the worker with these switches."""
+    """Start the worker with these options."""
     from worker.__main__ import switches
     from worker.app import app, settings
 

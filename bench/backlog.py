@@ -1,4 +1,4 @@
-"""An outage of the event service: 100,000 notifications wait, then it comes back.
+"""An outage of the event service: 100,000 notifications wait until it returns.
 
 The worker's memory must not grow with the backlog, and the backlog must drain at a bounded rate, in
 order within each payment.
@@ -18,14 +18,14 @@ from shared.stripe.event import Event, parse_event
 from shared.work.kinds import NOTIFICATIONS
 
 PER_PAYMENT = 4
-# As long as the breaker's probes and pauses need to be seen at work.
+# Seconds: long enough for several pauses and probes of the breaker.
 OUTAGE_SECONDS = scaled(30, 5)
 DRAIN_LIMIT_SECONDS = 1800.0
 SAMPLE_SECONDS = 0.5
 
 
 class Samples(threading.Thread):
-    """Watch the largest resident memory of some processes."""
+    """Records the largest resident memory of some processes."""
 
     def __init__(self, pids: list[int]) -> None:
         super().__init__(daemon=True)
@@ -33,19 +33,19 @@ class Samples(threading.Thread):
         self.peak_mb = 0.0
 
     def run(self) -> None:
-        """Sample until stopped."""
+        """Take samples until `stop`."""
         while not self._enough.wait(SAMPLE_SECONDS):
             self.peak_mb = max(self.peak_mb, *(rss_mb(pid) for pid in self._pids))
 
     def stop(self) -> float:
-        """End, and give the peak in MB."""
+        """Stop, and return the peak in MB."""
         self._enough.set()
         self.join()
         return self.peak_mb
 
 
 def main() -> None:
-    """Build the backlog while the event service is down, let it come back, watch it drain."""
+    """Build the backlog while the event service is down, then start it and measure."""
     count = scaled(100_000, 2_000)
     roles = ("valkey", "sandbox", "worker", "upkeep")
     with Stage(only=roles, crew=Crew(workers=1), LOG_LEVEL="ERROR") as stage:
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def outage(stage: Stage, worker: int, event: Event, count: int) -> None:
-    """Build the backlog and let it wait."""
+    """Build the backlog, and measure during the outage."""
     samples = Samples([worker])
     samples.start()
     started_at = time.monotonic()
@@ -73,7 +73,7 @@ def outage(stage: Stage, worker: int, event: Event, count: int) -> None:
 
 
 def recovery(stage: Stage, worker: int, count: int) -> None:
-    """Let the event service come back and watch the backlog drain."""
+    """Start the event service, and measure while the backlog drains."""
     samples, ledger = Samples([worker]), Ledger()
     samples.start()
     server = serve(int(stage.receiver.rpartition(":")[2]), ledger)
@@ -90,7 +90,7 @@ def recovery(stage: Stage, worker: int, count: int) -> None:
     row("worker while it drains, peak MB", samples.stop())
     outcome = f"{ledger.count}, {ledger.repeated}, {len(ledger.disorder)}"
     row("delivered, repeated, out of order", outcome)
-    # Reconcile finds the payment that the events were copied from, and tells of it as it should.
+    # Reconcile also finds the payment from which the events were copied, and notifies of it.
     assert ledger.count == count + 1, f"{ledger.count} came"
     assert not ledger.disorder, ledger.disorder[:3]
 

@@ -1,6 +1,6 @@
-"""What a payment and a refund request cost the API's process, and how much of it Stripe's SDK is.
+"""The CPU cost of a payment and of a refund request for the API, and the share of Stripe's SDK.
 
-The SDK's part is measured by making the same call in this process, through our gateway.
+The SDK's share is measured by the same call in this process, through our gateway.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def _cost(pid: int, work: Callable[[], object], count: int) -> float:
-    """Give the CPU in ms of one piece of work."""
+    """Return the CPU time of one call of `work` in ms."""
     for _ in range(WARM_UP):
         work()
     _, cost = spent(pid, lambda: [work() for _ in range(count)])

@@ -1,7 +1,7 @@
-"""How long a refund takes while the event service needs seconds for every answer.
+"""The duration of a refund while the event service needs seconds for every answer.
 
-The event service takes everything in the end, so no breaker opens; it is only slow. Once one worker
-serves every queue, once a process of its own serves the notifications.
+The event service accepts all notifications, slowly, so the breaker stays closed. One worker, or
+two, serve all queues, or a process of its own serves the notifications.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from shared.work.kinds import EVENTS, NOTIFICATIONS
 SLOW_SECONDS = 5.0
 PATIENCE_SECONDS = 120.0
 CALL_SECONDS = 35
-# A caller waits for a result as long as `Prefer: wait` allows.
+# The longest wait that `Prefer: wait` allows.
 WAIT_SECONDS = 30
 
 
 def main() -> None:
-    """Measure both and print their figures."""
+    """Measure each kind of crew and print the figures."""
     backlog, refunds = scaled(120, 30), scaled(20, 4)
     head(
         f"Refunds while the event service takes {SLOW_SECONDS:.0f} s for each of {backlog} others",
@@ -35,14 +35,14 @@ def main() -> None:
         ("two workers for every queue", Crew(workers=2)),
         ("a worker, and one for notifications", Crew(workers=1, notifiers=1)),
     ):
-        taken = sorted(measure(crew, backlog, refunds))
-        done = [seconds for seconds in taken if seconds < WAIT_SECONDS]
-        median = taken[len(taken) // 2]
-        row(name, f"{median:.2f}", f"{taken[-1]:.2f}", len(taken) - len(done))
+        times = sorted(measure(crew, backlog, refunds))
+        done = [seconds for seconds in times if seconds < WAIT_SECONDS]
+        median = times[len(times) // 2]
+        row(name, f"{median:.2f}", f"{times[-1]:.2f}", len(times) - len(done))
 
 
 def measure(crew: Crew, backlog: int, refunds: int) -> list[float]:
-    """Build a backlog of notifications, then refund; give the seconds each refund took."""
+    """Build a backlog of notifications, then refund; return the seconds of each refund."""
     with Stage(
         crew=crew,
         EVENT_SERVICE_TIMEOUT_SECONDS="10",
@@ -78,7 +78,7 @@ def _pay(stage: Stage) -> str:
 
 
 def _refund(stage: Stage, payment: str) -> float:
-    """Refund and wait for the result; give the seconds that took."""
+    """Refund and wait for the result; return the seconds."""
     started_at = time.perf_counter()
     answer = requests.post(
         f"{stage.api}/api/refund/process",

@@ -1,7 +1,7 @@
-"""From a webhook to its notification at 100 events a second, in quiet and beside a slow Stripe.
+"""From a webhook to its notification at 100 events a second, alone and beside a slow Stripe.
 
-API with two processes, a worker, a notifier and the relays, as in the Procfile. Every event is of a
-payment of its own; the event service notes when it hears of each.
+The API has two processes; a worker, a notifier and upkeep run as in the Procfile. Every event is of
+another payment, and the event service records when each notification arrives.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ ROLES = ("valkey", "sandbox", "api", "worker", "notifier", "upkeep")
 
 @dataclass
 class Arrivals(Ledger):
-    """A ledger that notes when each payment was heard of."""
+    """A ledger that also records when the notification of each payment arrived."""
 
     arrived: dict[str, float] = field(default_factory=dict)
 
     def take(self, payment: str, sequence: int) -> None:
-        """Note the moment, and count."""
+        """Record the time, and count."""
         self.arrived.setdefault(payment, time.monotonic())
         super().take(payment, sequence)
 
@@ -55,17 +55,17 @@ def main() -> None:
         answered, notified = measure(count, payers, over_seconds)
         row(
             name,
-            *(f"{at(taken, 0.5):.0f}, {at(taken, 0.99):.0f}" for taken in (answered, notified)),
+            *(f"{at(times, 0.5):.0f}, {at(times, 0.99):.0f}" for times in (answered, notified)),
         )
 
 
-def at(taken: Sequence[float], share: float) -> float:
-    """Give a percentile in ms."""
-    return sorted(taken)[int(len(taken) * share)] * 1000
+def at(times: Sequence[float], share: float) -> float:
+    """Return a percentile in ms."""
+    return sorted(times)[int(len(times) * share)] * 1000
 
 
 def measure(count: int, payers: int, over_seconds: float) -> tuple[list[float], list[float]]:
-    """Send the events; give the seconds to each answer, and to each notification."""
+    """Send the events; return the seconds to each answer, and to each notification."""
     stripe_port, service_port = free_ports(2)
     crew = Crew(workers=1, notifiers=1, upkeeps=1)
     settings: dict[str, Any] = {
@@ -103,7 +103,7 @@ def measure(count: int, payers: int, over_seconds: float) -> tuple[list[float], 
 
 
 def _send(stage: Stage, requests: Sequence[bytes]) -> tuple[list[float], list[float]]:
-    """Send each at its moment, whatever became of those before; give moments and seconds."""
+    """Send each request at its time, without waiting for others; return the times and seconds."""
     began = time.monotonic() + 0.5
     send_times = [began + number / PER_SECOND for number in range(len(requests))]
 

@@ -1,4 +1,4 @@
-"""Memory: what Redis holds for one event, one waiting notification and one payment."""
+"""The memory of Redis for one event, one waiting notification and one payment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PART_OF_KEY = re.compile(r"^\{billing\}:(\w+):[^:]+(:\w+)?$")
 
 
 def main() -> None:
-    """Record events, process them, deliver nothing; print what each step left in Redis."""
+    """Record events and process them without deliveries; print the memory after each step."""
     count = scaled(5000, 300)
     with Stage(only=("valkey", "sandbox")) as stage:
         settings = settings_of(stage)
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def used(stage: Stage) -> int:
-    """Give the bytes the server holds."""
+    """Return the bytes that the server uses."""
     return int(stage.redis.info("memory")["used_memory"])
 
 
@@ -64,7 +64,7 @@ def by_kind(stage: Stage) -> dict[str, tuple[int, int]]:
         if parts:
             size = stage.redis.memory_usage(name, samples=0)
             sums[f"{parts[1]}:*{parts[2] or ''}"].append(int(cast(int, size)))
-    # A handful of keys beside the items: watermarks, duties, indexes.
+    # Leaves out the few keys that are not of items: watermarks, duties, indexes.
     return {kind: (len(sizes), sum(sizes)) for kind, sizes in sums.items() if len(sizes) > 1}
 
 

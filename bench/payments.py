@@ -1,4 +1,4 @@
-"""The index of payments: how fast it lists 200,000, what it takes of Redis's memory and time."""
+"""The index of payments: the speed of lists of 200,000, and the memory and time of Redis."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from worker.run import run
 from worker.runtime import Runtime
 
 Json = dict[str, Any]
-# Payments of one event: a concert hall; of one user: a few.
+# Payments of one event (a concert hall) and of one user.
 OF_AN_EVENT, OF_A_USER = 1_000, 4
-# One of so many was canceled.
+# One payment in this many is canceled.
 CANCELED_EACH = 500
 CHUNK = 1_000
 NEWEST = 1_790_000_000
@@ -50,26 +50,26 @@ def main() -> None:
 
 
 def settling(stage: Stage, settings: Settings, store: Watched) -> None:
-    """Compare the script that settles with and without the index, event by event in turns."""
+    """Compare the settling script with and without the index, in turns event by event."""
     count = scaled(300, 20)
     events = story(stage)
     head(
         f"The script that settles: {count} payments, three events each",
         *("event", "median without the index, us", "with it, us", "ratio"),
     )
-    taken: dict[str, dict[str, list[int]]] = {name: {"without": [], "with": []} for name in STEPS}
+    times: dict[str, dict[str, list[int]]] = {name: {"without": [], "with": []} for name in STEPS}
     for name, event in events.items():
         texts = list(copies(event, 2 * count))
         for number in range(0, 2 * count, 2):
             for kind, (event_id, body) in zip(("without", "with"), texts[number:], strict=False):
-                taken[name][kind].append(settled(settings, store, kind, event_id, body))
+                times[name][kind].append(settled(settings, store, kind, event_id, body))
     for name in STEPS:
-        without, indexed = (statistics.median(taken[name][kind]) for kind in ("without", "with"))
+        without, indexed = (statistics.median(times[name][kind]) for kind in ("without", "with"))
         row(name, f"{without:.0f}", f"{indexed:.0f}", f"{indexed / without:.2f}")
 
 
 def story(stage: Stage) -> dict[str, Json]:
-    """Have a payment taken; give its events by type, oldest first."""
+    """Make a payment; return its events by type, oldest first."""
     intent = pay(stage)["id"]
     address = f"{stage.sandbox}/v1/events"
     events = requests.get(address, {"limit": "20"}, headers=HEADERS, timeout=5).json()["data"]
@@ -78,7 +78,7 @@ def story(stage: Stage) -> dict[str, Json]:
 
 
 class Watched(Store):
-    """A store that notes what Redis spends on settling, by the script as it is or without index."""
+    """A store that measures Redis's time for settling, with or without the index."""
 
     def __init__(self, store: Store) -> None:
         super().__init__(store.redis, store.keys)
@@ -88,7 +88,7 @@ class Watched(Store):
         self.kind, self.microseconds = "with", 0
 
     def run(self, call: Call) -> Any:
-        """Run a script; one that settles is timed by Redis itself."""
+        """Run a script; Redis itself measures the time of a settling one."""
         if call.script != "settle":
             return super().run(call)
         before = self._script_time()
@@ -105,7 +105,7 @@ class Watched(Store):
 
 
 def settled(settings: Settings, store: Watched, kind: str, event_id: str, body: str) -> int:
-    """Process an event; give the microseconds that Redis spent on settling it."""
+    """Process an event; return the microseconds that Redis needed to settle it."""
     store.kind = kind
     Inbox(store, settings).record(parse_event(body), body, source="webhook")
     run(JOBS["events"], Runtime(settings, store), event_id)
@@ -166,7 +166,7 @@ def _response_times(stage: Stage, query: Json) -> list[float]:
 
 
 def _settled_payment(stage: Stage, settings: Settings, store: Store) -> PaymentRecord:
-    """Have one real payment settled; give what is known of it."""
+    """Settle one real payment; return its record."""
     runtime = Runtime(settings, store)
     event_id = ""
     for event in story(stage).values():
@@ -184,8 +184,8 @@ def _event(store: Store, event_id: str) -> str:
 def _write(
     store: Store, pattern: PaymentRecord, settings: Settings, count: int, *, index: bool
 ) -> None:
-    """Write payments made from one, or their members."""
-    rest = iter(_made(pattern, count))
+    """Write copies of one payment, or their members of the index."""
+    rest = iter(_copies(pattern, count))
     for _ in range(0, count, CHUNK):
         pipe = store.redis.pipeline(transaction=False)
         for record, text in islice(rest, CHUNK):
@@ -198,8 +198,8 @@ def _write(
         pipe.execute()
 
 
-def _made(pattern: PaymentRecord, count: int) -> Iterator[tuple[PaymentRecord, str]]:
-    """Give payments, one a second, of many events, users, orders and addresses."""
+def _copies(pattern: PaymentRecord, count: int) -> Iterator[tuple[PaymentRecord, str]]:
+    """Yield copies, one a second, of many events, users, orders and e-mail addresses."""
     text = json.dumps(pattern.known, separators=(",", ":"))
     for number in range(count):
         payment_id = f"{pattern.id[:-7]}{number:07d}"

@@ -1,9 +1,9 @@
-"""One primary: what the whole life of a payment costs Redis, and so how many it carries.
+"""One primary: the cost of a payment's whole life for Redis, and so the number it can serve.
 
-A server's processor time grows with what else the machine does: an fsync that others wait for too,
-and caches that others have filled. So payments are lived through in rounds; between any two the
-same server writes plain values of 1 KB. What a payment costs is told as the best round in us, and,
-in what holds on any machine, as the median of the rounds in such plain writes.
+A server's CPU time depends on other load of the machine, which shares fsyncs and caches. So the
+payments are processed in rounds, and between any two the same server writes plain values of 1 KB.
+The cost of a payment is printed as the best round in us, and as the median of the rounds in such
+plain writes, which is comparable between machines.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from worker.run import Job, run
 from worker.runtime import Runtime
 
 Json = dict[str, Any]
-# What one payment by card causes: Stripe's events, of which one is told.
+# Stripe's events of one card payment, one of which leads to a notification.
 TYPES = ("payment_intent.created", "charge.succeeded", "payment_intent.succeeded", "charge.updated")
 PLAIN = "x" * 1024
 CLUSTER = f"{VALKEY_OPTIONS} --cluster-enabled yes"
-# One client waits for each fsync alone; under load many share one, which this shows the floor of.
+# One client waits for each fsync alone; under load many share one, and this shows the lower limit.
 NO_FSYNC = VALKEY_OPTIONS.replace("always", "no")
 
 
 def main() -> None:
-    """Live payments through, by one client, and read the server's own processor time."""
+    """Process payments by one client, and read the server's CPU time."""
     rounds, count = scaled(10, 3), scaled(200, 20)
     head(
         f"One primary ({rounds} rounds of {count} payments: 4 events, 1 notification each)",
@@ -71,7 +71,7 @@ def _live(stage: Stage, rounds: int, count: int) -> tuple[str, int, str, int, fl
     configure_logging(settings, "bench")
     pay(stage)
     events = [_of_type(stage, kind) for kind in TYPES]
-    stage.services["sandbox"].stop()  # it has delivered what it has; the rest is ours alone
+    stage.services["sandbox"].stop()  # its events are delivered; it must not disturb
     runtime = Runtime(settings, open_store(settings, "bench"))
     delivery.post = lambda *_: Answer(status=200)  # the event service is not measured
     lives = list(zip(*(copies(event, (rounds + 1) * count) for event in events), strict=True))
@@ -95,7 +95,7 @@ def _live_through(runtime: Runtime, lives: list[tuple[tuple[str, str], ...]]) ->
 
 
 def _write_plainly(runtime: Runtime, count: int) -> None:
-    """Write values of 1 KB, one at a time: what the server and the machine cost by themselves."""
+    """Write values of 1 KB, one at a time, to measure the cost of server and machine alone."""
     for number in range(count):
         runtime.store.redis.set(f"plain:{number % 10}", PLAIN)
 
@@ -130,7 +130,7 @@ def _listed(stage: Stage, event_type: str) -> Json:
 
 
 def _spent(store: Store, work: Callable[[], None]) -> float:
-    """Do some work; give the processor time that it cost the server, in us."""
+    """Do the work; return the server's CPU time for it in us."""
     before = _cpu(store)
     work()
     return _cpu(store) - before

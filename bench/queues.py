@@ -1,6 +1,7 @@
-"""Which pool, how many threads and how much prefetch suit each queue, one process on it alone.
+"""The best pool, threads and prefetch for each queue, served by one process.
 
-Stripe answers a refund after 300 ms and the event service a notification after 100 ms: as they do.
+Stripe answers a refund after 300 ms and the event service a notification after 100 ms, which are
+usual times.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ PAYERS = 8
 
 @dataclass(frozen=True)
 class Choice:
-    """How one worker process is set up."""
+    """The options of one worker process."""
 
     pool: str
     concurrency: int
@@ -49,7 +50,7 @@ CHOICES = (
 
 
 def main() -> None:
-    """Fill each queue again and again, and let each choice empty it."""
+    """Fill each queue for each choice, which then empties it."""
     roles = ("valkey", "sandbox", "receiver")
     with Stage(only=roles, SANDBOX_WEBHOOK_URL="", LOG_LEVEL="ERROR") as stage:
         _slow_down(stage)
@@ -71,7 +72,7 @@ def main() -> None:
 def measure(
     stage: Stage, kind: Kind, choice: Choice, count: int, fill: Callable[[Stage, int], None]
 ) -> tuple[float, float, float]:
-    """Fill the queue, let a worker empty it; give items/s, CPU ms per item and MB."""
+    """Fill the queue, let a worker empty it; return items/s, CPU ms per item and MB."""
     stage.redis.flushall()
     fill(stage, count)
     command = [sys.executable, "-m", "bench._worker", "off", str(choice.prefetch), choice.pool]
@@ -79,7 +80,7 @@ def measure(
     worker = Service("choice", command, stage.environment | own, stage.folder)
     worker.start()
     try:
-        # Its start is no part of the cost: begin when it has begun.
+        # The worker's start is not measured: begin when it has begun to work.
         wait_until(lambda: _left(stage, kind) < count, "the worker begins", PATIENCE_SECONDS)
         before = _left(stage, kind)
         _, cost = spent(worker.pid, lambda: _drain(stage, kind))
@@ -90,7 +91,7 @@ def measure(
 
 
 def _slow_down(stage: Stage) -> None:
-    """Have Stripe and the event service take the time they take."""
+    """Let Stripe and the event service answer after their usual times."""
     stripe = {"kind": "delay", "delay_seconds": STRIPE_SECONDS, "times": None}
     refunds = {"match": {"method": "POST", "path_prefix": "/v1/refunds"}}
     peer = {"status": 200, "delay_seconds": EVENT_SERVICE_SECONDS}

@@ -1,6 +1,6 @@
-"""A storm of refunds at a Stripe that limits its rate: who is refused, and what payments feel.
+"""A storm of refunds with Stripe's rate limits: how many are refused, and the delay of payments.
 
-Payments are taken at a steady pace, first alone and then during the storm, in one run.
+Payments are made at a steady pace, first alone and then during the storm, in one run.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from chaos.stage import Crew, Stage, wait_until
 from shared.keys import Keys
 from shared.work.kinds import EVENTS, NOTIFICATIONS, REFUNDS
 
-# Partial refunds of one payment: few enough that its lists stay short.
+# Partial refunds of one payment; few, so that its lists stay short.
 REFUNDS_OF_ONE = 10
 SECONDS_BETWEEN_PAYMENTS = 0.25
 LIMIT_SECONDS = 900.0
 CALL_SECONDS = 35
 PAYMENT = {"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}
-# Of Stripe's limits; a sandbox applies them to the key's account.
+# Stripe's limits, which the sandbox applies to the key's account.
 LIMITS: Json = {"per_endpoint": 25, "per_account": 100}
 
-# So many that the budget never holds a call back.
+# Limits so high that the budget never delays a call.
 UNLIMITED = {"STRIPE_RATE_LIMIT": "100000", "STRIPE_ENDPOINT_RATE_LIMIT": "100000"}
 
 
 @dataclass
 class Storm:
-    """What a storm did: how long it took, what was refused, what payments took (seconds)."""
+    """The results of a storm: its duration, the refused calls, the seconds of each payment."""
 
     seconds: float = 0.0
     refused: int = 0
@@ -45,7 +45,7 @@ class Storm:
 
 
 def main() -> None:
-    """Run a storm with the budget and one without, and print their figures."""
+    """Run a storm with the budget and one without, and print the figures."""
     count = scaled(2000, 40)
     head(
         f"{count} refunds at a Stripe that allows 25 calls a second to an endpoint",
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def measure(count: int, payments_alone: int, **settings: Any) -> Storm:
-    """Queue so many refunds at once and wait until all are made; every one is checked."""
+    """Request all refunds at once, wait until all are made, and check each."""
     with Stage(
         crew=Crew(workers=1, notifiers=1, upkeeps=1), LOG_LEVEL="ERROR", **settings
     ) as stage:
@@ -83,7 +83,7 @@ def measure(count: int, payments_alone: int, **settings: Any) -> Storm:
 
 
 def _payments(stage: Stage) -> Iterator[float]:
-    """Take payments at a steady pace for ever; give the seconds each took."""
+    """Make payments at a steady pace without end; yield the seconds of each."""
     while True:
         started_at = time.perf_counter()
         answer = requests.post(

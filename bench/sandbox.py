@@ -1,4 +1,4 @@
-"""The sandbox over an afternoon: what payments leave in its memory and files, and who waits."""
+"""The sandbox in long use: growth of its memory and files, and the longest wait for an answer."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from bench._setting import HEADERS, head, pay, row, rss_mb, scaled
 from chaos.stage import Stage, answers, wait_until
 
 CALLERS = 4
-# Between two looks at whether it still answers.
+# Seconds between two checks whether the sandbox answers.
 LOOK_SECONDS = 0.02
 RESTART_LIMIT_SECONDS = 120.0
-FIRST_PART = 0.2  # of the payments: what is allocated once is allocated by then
+FIRST_PART = 0.2  # share of the payments after which all one-time allocations are done
 
 
 def main() -> None:
-    """Take payments, refund each third, deliver every event; print what that left and cost."""
+    """Make payments, refund each third, deliver every event; print memory, files and times."""
     count = scaled(3000, 150)
     stage = Stage(
         only=("sandbox", "receiver"),
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def run(stage: Stage, count: int) -> None:
-    """Measure one run."""
+    """Measure one run of `count` payments."""
     names = ("sandbox", "receiver")
     first = int(count * FIRST_PART)
     watch = Watch(stage.sandbox + "/_sandbox/clock")
@@ -62,7 +62,7 @@ def run(stage: Stage, count: int) -> None:
 
 
 class Watch(threading.Thread):
-    """Ask again and again, and know how long the longest answer took."""
+    """Sends requests repeatedly, and records the longest time of an answer."""
 
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)
@@ -71,7 +71,7 @@ class Watch(threading.Thread):
         self._stopped = threading.Event()
 
     def run(self) -> None:
-        """Ask until told to stop."""
+        """Send requests until `stop`."""
         with requests.Session() as session:
             while not self._stopped.wait(LOOK_SECONDS):
                 asked_at = time.monotonic()
@@ -79,19 +79,19 @@ class Watch(threading.Thread):
                 self.longest = max(self.longest, time.monotonic() - asked_at)
 
     def stop(self) -> None:
-        """Ask no more."""
+        """Stop sending requests."""
         self._stopped.set()
         self.join()
 
 
 def buy(stage: Stage, count: int) -> None:
-    """Take payments, a few at a time."""
+    """Make payments, a few at a time."""
     with ThreadPoolExecutor(CALLERS) as callers:
         list(callers.map(lambda number: purchase(stage, number), range(count)))
 
 
 def purchase(stage: Stage, number: int) -> None:
-    """Take one payment and give each third back."""
+    """Make one payment, and refund it if its number is a third one."""
     payment = pay(stage)
     if number % 3 == 0:
         refund = {"payment_intent": payment["id"]}
@@ -109,13 +109,13 @@ def delivered(stage: Stage) -> bool:
 
 
 def size_mb(folder: Path, name: str) -> float:
-    """Give what a process's files hold."""
+    """Return the size of a process's files in MB."""
     files = [path for path in folder.rglob(f"{name}*") if path.is_file() and path.suffix != ".log"]
     return round(sum(path.stat().st_size for path in files) / 1e6, 2)
 
 
 def restart(stage: Stage, name: str) -> float:
-    """Start a process on what it kept; give the seconds until it answers."""
+    """Start a process again with its files; return the seconds until it answers."""
     url = {"sandbox": stage.sandbox + "/_sandbox/clock", "receiver": stage.receiver + "/health"}
     started_at = time.monotonic()
     stage.services[name].start()

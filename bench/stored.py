@@ -1,8 +1,8 @@
 """Whether the worker's cost of an event depends on how much is stored and how much waits.
 
-Up to a million events that were worked on lie in Redis, with their payments and what was told of
-them, and 100,000 notifications wait for a later time. At each step the same worker takes the same
-number of new events, each with its notification.
+Redis contains up to a million processed events with their payments and notifications, and 100,000
+notifications that wait for a later time. At each step the same worker processes the same number of
+new events, each with its notification.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ WAITING = scaled(100_000, 100)
 NEW = scaled(3_000, 100)
 LIMIT_SECONDS = 600.0
 POLL_SECONDS = 0.005
-# Copies of one call: the server is held for some milliseconds.
+# Copies in one call, which occupies the server for some milliseconds.
 AT_ONCE = 1_000
 LATER_MS = 12 * 3_600_000
 WORKER = [sys.executable, "-m", "bench._worker", "off", "2"]
-# Copies each source under another name, and lists the copies in an index of items.
+# Copies each source to another name, and adds the copies to an index of items.
 COPY = """
 local sources, first, count = cjson.decode(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 for number = first, first + count - 1 do
@@ -46,7 +46,7 @@ ID = re.compile(r"(?<=:)(evt|pi|ntf|req)_\w+")
 
 
 class Filling:
-    """A worker's Redis: what one event left in it, copied as often as is wanted."""
+    """A worker's Redis, with copies of the keys that one event left."""
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
@@ -54,14 +54,14 @@ class Filling:
         self._new = copies(event, NEW * (len(STORED) + 1))
         self._copied = 0
         stage.redis.flushall()
-        # Rewriting gigabytes meanwhile would be measured, too.
+        # A rewrite of gigabytes during the run would be measured, too.
         stage.redis.config_set("auto-aof-rewrite-percentage", 0)
         self.work(waiting=0)
         self.stored = NEW
         self._sources = self._left_by_one()
 
     def work(self, waiting: int) -> float:
-        """Have a worker take new events; give its CPU-ms for each."""
+        """Let a worker process new events; return its CPU time for each in ms."""
         settings = settings_of(self.stage)
         with connect(settings, "bench") as client:
             inbox = Inbox(Store(client), settings)
@@ -78,7 +78,7 @@ class Filling:
         return cost.cpu_seconds / before * 1000
 
     def _open(self, waiting: int) -> int:
-        """Count what is not worked on yet: notifications appear while events are still there."""
+        """Count the open items without the waiting ones; events are followed by notifications."""
         keys, redis = Keys(), self.stage.redis
         events, notifications = redis.zcard(keys.due(EVENTS)), redis.zcard(keys.due(NOTIFICATIONS))
         return min(NEW, max(events, notifications - waiting))
@@ -90,9 +90,9 @@ class Filling:
             time.sleep(POLL_SECONDS)
 
     def _left_by_one(self) -> dict[str, str]:
-        """Name every key that one event left for long, each with what to call its copies.
+        """Return every lasting key of one event, with the pattern for the names of its copies.
 
-        Its payload is left out: it is kept for days, and would fill the machine.
+        The payload is left out: it is stored for days, and copies of it would fill the machine.
         """
         redis = self.stage.redis
         event = f"evt_{next(iter(redis.scan_iter('{billing}:event:*'))).partition('evt_')[2]}"
@@ -112,7 +112,7 @@ class Filling:
         return {name: ID.sub(r"\1_@", name) for name in names}
 
     def copy(self, count: int, index: str, prefix: str, only: str = "") -> None:
-        """Copy what one event left so many times, or its keys that hold a text."""
+        """Copy the keys of one event `count` times; with `only`, just those that contain it."""
         sources = json.dumps({n: p for n, p in self._sources.items() if only in n})
         score = self.stage.redis.time()[0] * 1000 + LATER_MS
         for first in range(self._copied, self._copied + count, AT_ONCE):
@@ -122,7 +122,7 @@ class Filling:
 
 
 def main() -> None:
-    """Fill Redis step by step; print what an event costs at each, as a table and as a plot."""
+    """Fill Redis step by step; print the cost of an event at each, as a table and as a plot."""
     with Stage(only=("valkey", "sandbox", "receiver")) as stage:
         filling, keys, costs = Filling(stage), Keys(), []
         filling.copy(WAITING, keys.due(NOTIFICATIONS), "ntf_", only=":notification:")
@@ -141,7 +141,7 @@ def main() -> None:
 
 
 def plot(costs: list[float]) -> None:
-    """Print the costs as a diagram that Markdown shows."""
+    """Print the costs as a Mermaid diagram for Markdown."""
     steps = ", ".join(f'"{number:,}"' for number in STORED)
     print("\n```mermaid\nxychart-beta")
     print('    title "CPU of an event and its notification, by events stored (first = 1)"')

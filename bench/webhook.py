@@ -1,7 +1,7 @@
-"""The webhook door: what recording a signed event costs, server and store, beside other doors.
+"""The cost of recording a signed event, in API and Redis, compared with other webhook routes.
 
-One process each; the other doors are served by granian with four threads. Every event is distinct,
-has the size of a real one, and is counted in the store afterwards.
+Each has one process; granian serves the other routes with four threads. Every event is distinct,
+has the size of a real one, and is counted in Redis afterwards.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CONNECTIONS = 16
 
 @dataclass(frozen=True)
 class Door:
-    """A way to receive webhooks, and how to count what it kept."""
+    """A server for webhooks, with the way to count the events that it stored."""
 
     name: str
     command: list[str]
@@ -36,7 +36,7 @@ class Door:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run took: CPU in ms for a thousand events, latencies in ms."""
+    """The cost of a run: CPU in ms for a thousand events, latencies in ms."""
 
     rate: float
     p50: float
@@ -46,18 +46,18 @@ class Cost:
 
     @property
     def cpu(self) -> float:
-        """Sum server and store."""
+        """The CPU of the server and of Redis together."""
         return self.server + self.store
 
 
 def main() -> None:
-    """Measure the doors and print their figures."""
+    """Measure all doors and print the figures."""
     count = scaled(8000, 300)
     with Stage(
         only=("valkey", "sandbox"), API_WORKERS="1", API_THREADS="4", LOG_LEVEL="INFO"
     ) as stage:
         event = padded(real_event(stage, "payment_intent.succeeded"))
-        stage.services["sandbox"].stop()  # it delivers its events, which are not to be counted
+        stage.services["sandbox"].stop()  # its own events must not be counted
         head(
             f"Webhook door ({count} distinct events of 3.3 KB, {CONNECTIONS} connections)",
             *("door", "requests/s", "p50 ms", "p99 ms", "server", "store", "both", "÷ HMAC only"),
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def doors(stage: Stage) -> list[Door]:
-    """List the doors; what all others are held against is the first."""
+    """List the doors; all others are compared with the first."""
     return [
         Door("Flask that only checks the HMAC", granian(stage, "bench._doors:checked")),
         Door("bare Flask route", granian(stage, "bench._doors:bare")),
@@ -96,21 +96,21 @@ def doors(stage: Stage) -> list[Door]:
 
 
 def padded(event: Json) -> Json:
-    """Give the event the size of a real one, whose objects have more fields than the sandbox's."""
+    """Pad the event to the size of a real one, which has more fields than the sandbox's."""
     lacking = EVENT_BYTES - len(json.dumps(event, indent=2))
     event["data"]["object"]["description"] = "x" * max(0, lacking)
     return event
 
 
 def granian(stage: Stage, target: str) -> list[str]:
-    """Give the command line that serves a WSGI application."""
+    """Return the command line that serves a WSGI application."""
     port = stage.api.rpartition(":")[2]
     server = [sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--port", port]
     return [*server, "--workers", "1", "--blocking-threads", "4", "--no-access-log", target]
 
 
 def measure(stage: Stage, door: Door, event: Json, count: int) -> Cost:
-    """Serve with the door, send the events; give what they cost, once all are counted."""
+    """Start the door, send the events and count them; return their cost."""
     stage.redis.flushall()
     service = Service("door", door.command, stage.environment, stage.folder)
     service.start()
@@ -121,7 +121,7 @@ def measure(stage: Stage, door: Door, event: Json, count: int) -> Cost:
         send(stage.api + ROUTE, built[:WARM_UP], CONNECTIONS)
         pids = (service.pid, stage.services["valkey"].pid)
         before, began = [cpu_seconds(pid) for pid in pids], time.perf_counter()
-        taken = send(stage.api + ROUTE, built[WARM_UP:], CONNECTIONS)
+        times = send(stage.api + ROUTE, built[WARM_UP:], CONNECTIONS)
         seconds = time.perf_counter() - began
         server, store = (
             (cpu_seconds(pid) - was) * 1e6 / count for pid, was in zip(pids, before, strict=True)
@@ -130,7 +130,7 @@ def measure(stage: Stage, door: Door, event: Json, count: int) -> Cost:
         assert kept == count + WARM_UP, f"{door.name} kept {kept} of {count + WARM_UP}"
     finally:
         service.stop()
-    p50, p99 = taken[len(taken) // 2] * 1000, taken[int(len(taken) * 0.99)] * 1000
+    p50, p99 = times[len(times) // 2] * 1000, times[int(len(times) * 0.99)] * 1000
     return Cost(count / seconds, p50, p99, server, store)
 
 

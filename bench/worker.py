@@ -1,6 +1,6 @@
-"""The worker: events per second and processor time, beside a Celery task that does nothing.
+"""The worker: events per second and CPU time, compared with a Celery task that does nothing.
 
-With and without task events, which are what Flower lives on.
+It is measured with and without task events, which Flower needs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LIMIT_SECONDS = 300.0
 
 @dataclass(frozen=True)
 class Contest:
-    """One line of a table: what runs, on what."""
+    """One line of the table: the worker, its options and its items."""
 
     name: str
     command: list[str]
@@ -37,14 +37,14 @@ class Contest:
 
 
 def ours(name: str, task_events: str, event_type: str, **how: Any) -> Contest:
-    """Describe a contest of our own worker."""
+    """Return a contest of our worker."""
     return Contest(
         name, [sys.executable, "-m", "bench._worker", task_events, "2"], event_type, **how
     )
 
 
 def noop(name: str, settings: str, task_events: str) -> Contest:
-    """Describe a contest of the task that does nothing."""
+    """Return a contest of the task that does nothing."""
     return Contest(name, [sys.executable, "-m", "bench._noop", settings, task_events])
 
 
@@ -63,7 +63,7 @@ COST = (
 
 
 def main() -> None:
-    """Run every contest and print its figures."""
+    """Run all contests and print the figures."""
     count = scaled(4000, 200)
     roles = ("valkey", "sandbox", "receiver")
     with Stage(only=roles) as stage:
@@ -82,7 +82,7 @@ def main() -> None:
 
 
 def measure(stage: Stage, contest: Contest, count: int) -> Spent:
-    """Queue the items, let a worker empty the queue, and give what that cost."""
+    """Queue the items, let a worker empty the queue, and return the cost."""
     stage.redis.flushall()
     if contest.event_type is None:
         left = _queue_noops(stage, count)
@@ -92,7 +92,7 @@ def measure(stage: Stage, contest: Contest, count: int) -> Spent:
     flower = _flower(stage) if contest.flower else None
     worker.start()
     try:
-        # Its start is no part of the cost: begin when it has begun.
+        # The worker's start is not measured: begin when it has begun to work.
         wait_until(lambda: left() < count, "the worker begins", LIMIT_SECONDS)
         before = left()
         _, cost = spent(worker.pid, lambda: _drain(left))
@@ -128,7 +128,7 @@ def _record(stage: Stage, event: Json, count: int) -> Callable[[], int]:
             inbox.record(parse_event(body), body, source="webhook")
 
     def left() -> int:
-        # Notifications appear while events are still there.
+        # Each event is followed by a notification.
         events, notifications = (
             stage.redis.zcard(Keys().due(kind)) for kind in (EVENTS, NOTIFICATIONS)
         )

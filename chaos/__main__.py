@@ -31,28 +31,32 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bin/chaos", description=__doc__)
     given = Plan()
     for name, kind, text in (
-        ("seed", int, "decides what customers do and which troubles come, in which order"),
-        ("events", int, "end after so many Stripe events"),
+        ("seed", int, "seed of the customers' actions and of the order of the disturbances"),
+        ("events", int, "end after this many Stripe events"),
         ("kills", int, "processes to kill with SIGKILL"),
         ("freezes", int, "workers to freeze for longer than a lease"),
-        ("wipes", int, "times the store loses all its data"),
-        ("disturbances", int, "times Stripe, the event service or the webhooks misbehave"),
+        ("wipes", int, "how often Redis loses all its data"),
+        ("disturbances", int, "how often Stripe, the event service or the webhooks misbehave"),
         ("workers", int, "worker processes"),
-        ("notifiers", int, "processes for notifications alone; 0: workers serve every queue"),
+        (
+            "notifiers",
+            int,
+            "processes that only deliver notifications; 0: workers serve all queues",
+        ),
         ("customers", int, "customers at a time"),
     ):
         default = getattr(given, name)
         parser.add_argument(f"--{name}", type=kind, default=default, help=f"{text} ({default})")
     for option, name, text in (
-        ("--duration", "duration_seconds", "end after so many seconds at the latest"),
-        ("--patience", "patience_seconds", "how long to wait for quiet at the end, in seconds"),
+        ("--duration", "duration_seconds", "end after this many seconds at the latest"),
+        ("--patience", "patience_seconds", "seconds to wait at the end until all work is done"),
     ):
         default = getattr(given, name)
         parser.add_argument(
             option, dest=name, type=float, default=default, help=f"{text} ({default})"
         )
     parser.add_argument(
-        "--without", choices=PROTECTIONS, help="take one protection away: must fail"
+        "--without", choices=PROTECTIONS, help="disable one protection; the run must then fail"
     )
     parser.add_argument(
         "--skews",
@@ -71,7 +75,7 @@ def _progress(text: str) -> None:
 
 
 def render(result: Result) -> str:
-    """Render a result for a person."""
+    """Format a result for a person."""
     plan, quiet = result.plan, result.seconds_to_quiet
     without = f", WITHOUT {plan.without}" if plan.without else ""
     figures: dict[str, object] = dict(result.findings.counts)
@@ -81,7 +85,7 @@ def render(result: Result) -> str:
         "wipes": result.wipes,
         "faults": f"{sum(result.faults.values())} {_detail(result.faults)}",
     }
-    lines = [f"seed {plan.seed}{without}: {result.seconds:.0f} s of trouble", ""]
+    lines = [f"seed {plan.seed}{without}: {result.seconds:.0f} s of disturbances", ""]
     lines += [_line(name, value) for name, value in figures.items()]
     lines += ["", "  must be 0:"]
     for name, violations in result.findings.violations.items():

@@ -60,7 +60,7 @@ class Findings:
 
 
 def audit(evidence: Evidence) -> Findings:
-    """Check every promise; a violation of none leaves its list empty."""
+    """Check every promise; the list of violations of a kept promise is empty."""
     taken = [entry for entry in evidence.notifications if entry["answered"] in OK]
     findings = Findings()
     findings.violations = {
@@ -142,7 +142,7 @@ def _unanswered(evidence: Evidence) -> list[str]:
 
 
 def _contradictions(evidence: Evidence) -> list[str]:
-    """List keys with different answers, and answers that name a payment Stripe does not have."""
+    """List keys with different answers, and answers with a payment that Stripe does not have."""
     intents = {i["metadata"].get("order"): i["id"] for i in evidence.books["payment_intents"]}
     wrong = []
     for request in evidence.payments:

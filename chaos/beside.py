@@ -1,4 +1,4 @@
-"""Ordinary payments and webhooks at a steady pace, and how long each takes.
+"""Measure ordinary payments and webhooks at a steady pace.
 
 They are measured in turns: while a batch runs, and while it is paused. So both are measured with
 the same processes and data, and other load of the machine affects both alike.
@@ -98,7 +98,7 @@ class Beside:
         self._turn, self._turned_at, self._used, self._calm_since = turn, now, used, None
 
     def figures(self) -> Json:
-        """Stop, and give the percentiles of both kinds, alone and beside, in milliseconds.
+        """Stop, and return the percentiles of both kinds, alone and beside the batch, in ms.
 
         Also each process's use of a processor and its wait for one, in percent of the time.
         """

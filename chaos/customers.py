@@ -151,7 +151,7 @@ class Customers:
     def _want_back(
         self, session: requests.Session, payment: Request, parts: tuple[float, ...], dice: Random
     ) -> None:
-        assert payment.answer is not None  # noqa: S101  # who paid has an answer
+        assert payment.answer is not None  # noqa: S101  # a payment that succeeded has an answer
         for number, part in enumerate(parts):
             key = f"{payment.key}-back-{number}"
             body = {

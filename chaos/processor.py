@@ -20,13 +20,13 @@ CLIENT = "client"
 
 @dataclass(frozen=True)
 class Use:
-    """Seconds on a processor, and seconds ready to run while another thread had it."""
+    """Seconds on a CPU, and seconds of waiting for one."""
 
     ran: float = 0.0
     waited: float = 0.0
 
     def __add__(self, other: Use) -> Use:
-        """Sum two."""
+        """Add two."""
         return Use(self.ran + other.ran, self.waited + other.waited)
 
     def __sub__(self, other: Use) -> Use:
@@ -52,7 +52,7 @@ def uses(stage: Stage) -> dict[str, Use]:
 
 
 def keep_apart(stage: Stage) -> None:
-    """Give the workers, notifiers and upkeep one half of the processors, and all others the other.
+    """Assign workers, notifiers and upkeep one half of the CPUs, and all others the other half.
 
     It is like containers whose workers have processors of their own.
     """

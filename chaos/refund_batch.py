@@ -34,7 +34,7 @@ from shared.work.kinds import EVENTS, NOTIFICATIONS, REFUNDS
 Json = dict[str, Any]
 EVENT_ID = "evening"
 AMOUNT = 1000
-# Stripe's own limits, which the sandbox applies while the batch runs.
+# Stripe's rate limits, which the sandbox applies while the batch runs.
 LIMITS = {"per_endpoint": 25, "per_account": 100}
 SECRET_KEY = {"Authorization": "Bearer sk_test_chaos"}
 LOOK_SECONDS = 0.2
@@ -246,8 +246,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m chaos.refund_batch", description=__doc__)
     parser.add_argument("--payments", type=int, default=200, help="payments of the event (200)")
     parser.add_argument("--kills", type=int, default=12, help="processes to kill (12)")
-    parser.add_argument("--seed", type=int, default=1, help="decides who is killed, and when")
-    parser.add_argument("--beside", action="store_true", help="measure ordinary traffic beside it")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="seed that decides which processes are killed, and when"
+    )
+    parser.add_argument(
+        "--beside", action="store_true", help="measure other traffic during the batch"
+    )
     parser.add_argument("--apart", action="store_true", help="processors of their own for workers")
     given = parser.parse_args()
     outcome = run(given.payments, given.kills, given.seed, beside=given.beside, apart=given.apart)

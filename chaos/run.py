@@ -72,9 +72,9 @@ class Result:
 
 
 def run(plan: Plan, say: Callable[[str], None]) -> Result:
-    """Make one run of the plan."""
+    """Run the plan once; `say` prints progress."""
     with Stage(**_staging(plan)) as stage:
-        say(f"stage is set in {stage.folder}: {', '.join(stage.services)}")
+        say(f"started in {stage.folder}: {', '.join(stage.services)}")
         trouble = Trouble(stage, Random(plan.seed))
         customers = Customers(stage.api, stage.sandbox, plan.seed, plan.customers)
         started_at = time.monotonic()
@@ -85,7 +85,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> Result:
             trouble.settle()
             customers.close(CLIENT_PATIENCE_SECONDS)
         calm_at = time.monotonic()
-        say(f"calm after {calm_at - started_at:.0f} s; waiting until nothing is left to do")
+        say(f"calm after {calm_at - started_at:.0f} s; waiting until all work is done")
         quiet_at = _wait_quiet(plan, stage, trouble, say)
         if trouble.wipes:
             customers.look_after_refunds()

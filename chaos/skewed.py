@@ -1,7 +1,7 @@
 """`python -m chaos.skewed SECONDS MODULE …`: run a module on a host whose clock is wrong.
 
-Only the clocks that tell the time of day are ahead (behind, if negative); those that measure
-durations are not, as on a real host.
+It sets the clocks for the time of day ahead, or behind if negative, and not those that measure
+durations, as on a real host.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 
 
 def skew(seconds: float) -> None:
-    """Set the clocks of this process ahead."""
+    """Set this process's clocks for the time of day ahead."""
     real_time, real_datetime = time.time, datetime.datetime
     ahead = datetime.timedelta(seconds=seconds)
 

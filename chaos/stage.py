@@ -66,7 +66,7 @@ def wait_until(condition: Callable[[], T], what: str, limit_seconds: float) -> T
         if value:
             return value
         if time.monotonic() > give_up_at:
-            raise NotQuiet(f"waited {limit_seconds:.0f} s in vain: {what}")
+            raise NotQuiet(f"waited {limit_seconds:.0f} s without success until {what}")
         time.sleep(POLL_SECONDS)
 
 
@@ -94,7 +94,7 @@ class Service:
 
     @property
     def alive(self) -> bool:
-        """Say whether it runs."""
+        """Say whether the process runs."""
         return self.process is not None and self.process.poll() is None
 
     def start(self) -> None:
@@ -111,7 +111,7 @@ class Service:
             )
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal to its whole group."""
+        """Send a signal to the whole group."""
         os.killpg(self.pid, number)
 
     def kill(self) -> None:
@@ -170,7 +170,7 @@ def _skewing(skews: Sequence[float]) -> Callable[[list[str]], list[str]]:
 
 
 class Stage:
-    """All processes of one run; started on entry and stopped on exit.
+    """All processes of one run, started on entry and stopped on exit.
 
     `wrap` may replace the command line of a module, to remove a protection. `only` selects roles,
     `settings` change the service's environment. `skews` are seconds by which the clocks of workers,
@@ -274,7 +274,7 @@ class Stage:
         return [service for service in self.services.values() if service.role in roles]
 
     def wait_ready(self) -> None:
-        """Wait until every server answers and every worker consumes; fail at once if one ended."""
+        """Wait until all servers answer and all workers consume; fail at once if one ended."""
         wanted = len(self.roles(*HANDS))
         urls = {"sandbox": "/_sandbox/clock", "receiver": "/health", "api": "/health"}
         addresses = [getattr(self, n) + path for n, path in urls.items() if n in self.services]
@@ -288,7 +288,7 @@ class Stage:
         wait_until(ready, "all answer and workers consume", START_LIMIT_SECONDS)
 
     def consumers(self) -> int:
-        """Count the workers that wait for a message at this moment."""
+        """Count the workers that wait for a message now."""
         try:
             clients: list[Json] = self.redis.client_list()
         except RedisError:
@@ -306,7 +306,7 @@ class Stage:
 
 
 def answers(url: str) -> bool:
-    """Say whether a GET is answered with a 2xx."""
+    """Say whether a GET gets a 2xx answer."""
     try:
         return requests.get(url, timeout=5).ok
     except requests.RequestException:

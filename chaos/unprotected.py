@@ -18,7 +18,7 @@ from api.idempotency import IdempotentRequest
 from shared.facts import Fact
 from shared.store import sources
 
-# Script, text, replacement.
+# Name of a script, text in it, replacement.
 Edit = tuple[str, str, str]
 EDITS: dict[str, tuple[Edit, ...]] = {
     # A lease ends at once, so another worker may claim an item that is being processed.
@@ -69,7 +69,7 @@ def remove(protection: str) -> None:
     texts = {name: sources.script_source(name) for name, _, _ in EDITS.get(protection, ())}
     for name, text, replacement in EDITS.get(protection, ()):
         if text not in texts[name]:
-            raise SystemExit(f"{name}.lua has no {text!r} any more: mend chaos/unprotected.py")
+            raise SystemExit(f"{name}.lua no longer contains {text!r}: update chaos/unprotected.py")
         texts[name] = texts[name].replace(text, replacement)
     whole = sources.script_source
     sources.script_source = lambda name: texts.get(name) or whole(name)  # type: ignore[assignment]  # not cached

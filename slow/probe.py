@@ -60,7 +60,7 @@ class Probes:
         ]
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Start the threads."""
         for thread in self._threads:
             thread.start()
         return self
@@ -68,7 +68,7 @@ class Probes:
     def __exit__(
         self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
     ) -> None:
-        """End, when the last request of each has been answered."""
+        """Stop, after the last request of each thread is answered."""
         self._end.set()
         for thread in self._threads:
             thread.join()
@@ -138,7 +138,7 @@ def event() -> dict[str, object]:
 
 
 def sign(body: bytes) -> str:
-    """Sign a body as Stripe does."""
+    """Return Stripe's signature of a body."""
     stamp = int(time.time())
     mac = hmac.new(WEBHOOK_SECRET.encode(), f"{stamp}.".encode() + body, "sha256").hexdigest()
     return f"t={stamp},v1={mac}"

@@ -35,13 +35,13 @@ class Relay:
     ended: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Relay:
-        """Begin to listen."""
+        """Start to listen."""
         self._listening = socket.create_server(("127.0.0.1", self.port), backlog=512)
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End; connections end with their peers."""
+        """Stop listening; open connections end with their peers."""
         self.ended.set()
         self._listening.close()
 

@@ -183,7 +183,7 @@ def _signalled(stage: Stage, *numbers: signal.Signals) -> Iterator[Act]:
     with crowd(BUYERS, lambda: statuses.append(status(lambda: pay(stage.api, LEISURELY)))):
         yield act
     if set(statuses) != {OK}:
-        raise AssertionError(f"payments in hand were answered {statuses}")
+        raise AssertionError(f"payments in progress were answered {statuses}")
 
 
 def _start_anew(stage: Stage) -> None:
