@@ -57,7 +57,7 @@ def main() -> int:
     return 0
 
 
-def tell(where: Addresses) -> None:
+def perform(where: Addresses) -> None:
     """Pay, be declined, authenticate, refund and dispute; raises `DemoFailed` when a step fails."""
     demo = _Demo(where)
     demo.be_declined()

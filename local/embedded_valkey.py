@@ -153,7 +153,7 @@ class EmbeddedValkey:
         )
 
 
-def _said_last(lines: list[str]) -> str:
+def _last_fault(lines: list[str]) -> str:
     """Return the last line of the log about a fault, without process number and time."""
     faults = [line for line in lines if " # " in line] or lines[-1:]
     return faults[-1].rpartition(" # ")[2].strip() if faults else ""

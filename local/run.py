@@ -129,7 +129,7 @@ def _say_if_away() -> None:
         _complain(f"Redis does not answer yet ({error}). All processes start and wait for it.")
 
 
-def _keep_notice(valkey: EmbeddedValkey) -> None:
+def _store_notice(valkey: EmbeddedValkey) -> None:
     """Store the notice of a dropped command, so that the console and the doctor show it, too."""
     notice = valkey.notice()
     if notice is None:
