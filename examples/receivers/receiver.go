@@ -1,8 +1,8 @@
-// Receive the billing service's notifications: verify, keep, answer, then apply in order.
+// Receive the billing service's notifications: verify, store, answer, then apply in order.
 //
 //	EVENT_SERVICE_SECRET=whsec_… go run receiver.go     (PORT 5000, JOURNAL notifications.jsonl)
 //
-// Needs Go 1.19 and no module. The journal stands for a table of yours whose key is the id.
+// Needs Go 1.19 and no module. The journal stands for a table of your database, keyed by the id.
 // docs/receiver.md explains each step.
 package main
 
@@ -28,13 +28,13 @@ import (
 
 const (
 	path = "/api/billing/notifications"
-	// Older than this, or further ahead, a signature is refused: Standard Webhooks' own figure.
+	// Seconds: an older signature, or one further in the future, is refused (Standard Webhooks).
 	tolerance = 300 * time.Second
-	// The longest notification has about 20 kB; 50 metadata values make most of it.
+	// The longest notification has about 20 kB, mostly 50 metadata values.
 	mostBodyBytes = 1 << 20
 )
 
-// What is about one thing, and is to be taken in order; all other types stand for themselves.
+// Types about the same object, which are applied in order; all other types are independent.
 var objects = map[string][]string{
 	"payment.settled":          {"charge_id"},
 	"payment.fraud_warning":    {"fraud_warning_id"},
@@ -48,14 +48,14 @@ var objects = map[string][]string{
 	"checkout":                 {"checkout_session_id"},
 }
 
-// Books of their own beside the object's state: money that moved, and the fee.
+// States besides that of the object: money that moved, and the fee.
 var books = map[string]string{
 	"payment.settled":          "fee",
 	"dispute.funds_withdrawn":  "funds",
 	"dispute.funds_reinstated": "funds",
 }
 
-// An end is never left again for a lower one, whatever the times say. 0 for all other types.
+// A state is never replaced by one with a lower number, whatever the times; 0 for all other types.
 var ends = map[string]int{
 	"payment.canceled":           1,
 	"payment.succeeded":          2,
@@ -67,7 +67,7 @@ var ends = map[string]int{
 	"checkout.payment_failed":    1,
 }
 
-// Of one second, which Stripe's times cannot tell apart, the later in this list is the later.
+// In one second, where Stripe's times are equal, the type that is later in this list counts.
 var course = []string{
 	"payment.requires_action",
 	"payment.processing",
@@ -132,7 +132,7 @@ type standing struct {
 	Place  place  `json:"place"`
 }
 
-// verify gives the id of a truly signed notification.
+// verify returns the id of a notification with a valid signature.
 func verify(headers http.Header, body []byte, secrets [][]byte, now time.Time) (string, error) {
 	id, sentAt := headers.Get("webhook-id"), headers.Get("webhook-timestamp")
 	seconds, err := strconv.ParseInt(sentAt, 10, 64)
@@ -156,7 +156,7 @@ func verify(headers http.Header, body []byte, secrets [][]byte, now time.Time) (
 	return "", errSignature
 }
 
-// inbox holds what was received, each id once, and the state that follows from it.
+// inbox has the received notifications, each id once, and the states that follow from them.
 type inbox struct {
 	sync.Mutex
 	received map[string]bool
@@ -190,7 +190,7 @@ func openInbox(journal string) (*inbox, error) {
 	return kept, err
 }
 
-// add keeps a notification on disk, unless it was kept before, and applies it.
+// add stores a notification on disk and applies it, unless it was stored before.
 func (kept *inbox) add(one notification, body []byte) error {
 	kept.Lock()
 	defer kept.Unlock()
@@ -217,7 +217,7 @@ func (kept *inbox) take(one notification) {
 	apply(kept.state, one)
 }
 
-// apply lets a notification change the state of its object, unless a later one already has.
+// apply sets the state of the notification's object, unless a later notification has set it.
 func apply(state map[string]standing, one notification) {
 	fields, known := objects[one.Type]
 	if !known {

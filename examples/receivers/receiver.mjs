@@ -1,19 +1,19 @@
-// Receive the billing service's notifications: verify, keep, answer, then apply in order.
+// Receive the billing service's notifications: verify, store, answer, then apply in order.
 //
 // EVENT_SERVICE_SECRET=whsec_… node receiver.mjs     (PORT 5000, JOURNAL notifications.jsonl)
 //
-// Needs Node 18 and no package. The journal stands for a table of yours whose key is the id.
+// Needs Node 18 and no package. The journal stands for a table of your database, keyed by the id.
 // docs/receiver.md explains each step.
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { existsSync, fsyncSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { createServer } from "node:http";
 
 const PATH = "/api/billing/notifications";
-// Older than this, or further ahead, a signature is refused: Standard Webhooks' own figure.
+// Seconds: an older signature, or one further in the future, is refused (Standard Webhooks).
 const TOLERANCE_SECONDS = 300;
-// The longest notification has about 20 kB; 50 metadata values make most of it.
+// The longest notification has about 20 kB, mostly 50 metadata values.
 const MOST_BODY_BYTES = 1_048_576;
-// What is about one thing, and is to be taken in order; all other types stand for themselves.
+// Types about the same object, which are applied in order; all other types are independent.
 const OBJECTS = {
   "payment.settled": ["charge_id"],
   "payment.fraud_warning": ["fraud_warning_id"],
@@ -26,13 +26,13 @@ const OBJECTS = {
   dispute: ["dispute_id"],
   checkout: ["checkout_session_id"],
 };
-// Books of their own beside the object's state: money that moved, and the fee.
+// States besides that of the object: money that moved, and the fee.
 const BOOKS = {
   "payment.settled": "fee",
   "dispute.funds_withdrawn": "funds",
   "dispute.funds_reinstated": "funds",
 };
-// An end is never left again for a lower one, whatever the times say. 0 for all other types.
+// A state is never replaced by one with a lower number, whatever the times; 0 for all other types.
 const ENDS = {
   "payment.canceled": 1,
   "payment.succeeded": 2,
@@ -43,7 +43,7 @@ const ENDS = {
   "checkout.payment_succeeded": 1,
   "checkout.payment_failed": 1,
 };
-// Of one second, which Stripe's times cannot tell apart, the later in this list is the later.
+// In one second, where Stripe's times are equal, the type that is later in this list counts.
 const COURSE = [
   "payment.requires_action",
   "payment.processing",
@@ -66,7 +66,7 @@ class Refused extends Error {
   }
 }
 
-// Give the id of a truly signed notification, or throw.
+// Return the id of a notification with a valid signature, or throw.
 function verify(headers, body, secrets, nowSeconds) {
   const id = headers["webhook-id"];
   const sentAt = headers["webhook-timestamp"];
@@ -87,7 +87,7 @@ function verify(headers, body, secrets, nowSeconds) {
   throw new Refused(401, "no signature matches");
 }
 
-// What was received, each id once, and the state that follows from it.
+// The received notifications, each id once, and the states that follow from them.
 class Inbox {
   #received = new Set();
   #file;
@@ -101,8 +101,8 @@ class Inbox {
     this.#file = openSync(journal, "a");
   }
 
-  // Keep a notification on disk, unless it was kept before, and apply it. Nothing waits in between,
-  // so two requests with one id cannot both pass.
+  // Store a notification on disk and apply it, unless it was stored before. Nothing waits in
+  // between, so two requests with one id cannot both pass.
   add(notification) {
     if (this.#received.has(notification.id)) return;
     writeSync(this.#file, `${JSON.stringify(notification)}\n`);
@@ -116,7 +116,7 @@ class Inbox {
   }
 }
 
-// Let a notification change the state of its object, unless a later one already has.
+// Set the state of the notification's object, unless a later notification has set it.
 function apply(state, { type, timestamp, sequence, data }) {
   const fields = OBJECTS[type] ?? OBJECTS[type.split(".")[0]] ?? [];
   const subject = fields.map((name) => data[name]).find(Boolean);
@@ -162,7 +162,7 @@ async function take(request) {
   inbox.add(parse(body, id));
 }
 
-// Give the notification with this id, or throw.
+// Return the notification with this id, or throw.
 function parse(body, id) {
   let notification;
   try {
