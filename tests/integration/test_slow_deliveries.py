@@ -44,6 +44,7 @@ def record(store: Store, number: int, payment: str) -> None:
     )
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_dripping_deliveries_hold_up_no_healthy_one(
     settings: Settings, real_store: Store, tmp_path: Path
