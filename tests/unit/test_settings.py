@@ -285,8 +285,8 @@ def loaded_from(tmp_path: Path, text: str) -> Settings:
 def test_the_environment_counts_before_the_file_unless_it_is_empty(monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("LOG_LEVEL", "WARNING")
     monkeypatch.setenv("WORKER_CONCURRENCY", "")
-    given = GOOD | {"LOG_LEVEL": "ERROR", "WORKER_CONCURRENCY": "3", "API_THREADS": ""}
-    read = loaded_from(tmp_path, "\n".join(f"{name}={value}" for name, value in given.items()))
+    variables = GOOD | {"LOG_LEVEL": "ERROR", "WORKER_CONCURRENCY": "3", "API_THREADS": ""}
+    read = loaded_from(tmp_path, "\n".join(f"{name}={value}" for name, value in variables.items()))
     usual = Settings.model_fields["api_threads"].default
     assert (read.log_level, read.worker_concurrency, read.api_threads) == ("WARNING", 3, usual)
 
