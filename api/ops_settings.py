@@ -25,8 +25,8 @@ class RunningSettings(Output):
     version: str
     mode: str = Field(description="Mode of the account: `live` or `test`.")
     settings: dict[str, Any] = Field(
-        description="Passwords in URLs are masked. Of a secret only whether it is set is told, of "
-        "the Stripe key also its kind."
+        description="Passwords in URLs are masked. A secret appears only as set or not set, the "
+        "Stripe key also by its kind."
     )
 
 
