@@ -109,4 +109,4 @@ def test_a_machine_without_node_is_told_that_the_javascript_was_not_checked(
         check=False,
     )
     assert completed.returncode == status
-    assert "node is missing: the console's JavaScript cannot be checked" in completed.stderr
+    assert "node is not installed, so the console's JavaScript is not checked" in completed.stderr

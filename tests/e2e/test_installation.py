@@ -126,10 +126,10 @@ def test_a_stop_during_the_installation_says_so_and_the_next_start_goes_on(folde
         os.write(terminal, b"\x03")  # what a person types
     else:
         os.kill(child, stop)
-    output += read_until(terminal, b"go on with it")
+    output += read_until(terminal, b"start again to continue it")
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 130
     os.close(terminal)
-    assert b"could not be installed" not in output
+    assert b"installing the packages failed" not in output
     assert install(folder, "run").returncode == 0
 
 
