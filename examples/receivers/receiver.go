@@ -256,7 +256,7 @@ func keys(text string) ([][]byte, error) {
 		found = append(found, key)
 	}
 	if len(found) == 0 {
-		return nil, errors.New("there is none")
+		return nil, errors.New("it has no secret")
 	}
 	return found, nil
 }
