@@ -36,7 +36,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
-    items.sort(key=lambda item: LONGEST_FIRST.index(item.path.relative_to(HERE).parts[0]))
+    first: dict[str, int] = {}
+    for place, item in enumerate(items):
+        first.setdefault(group_of(item), place)
+    items.sort(key=lambda item: (_folder(item), first[group_of(item)]))
+
+
+def group_of(item: pytest.Item) -> str:
+    """Return the name of the group whose tests run one after the other in one process."""
+    marker = item.get_closest_marker("xdist_group")
+    return str(marker.args[0]) if marker else item.path.stem
+
+
+def _folder(item: pytest.Item) -> int:
+    return LONGEST_FIRST.index(item.path.relative_to(HERE).parts[0])
 
 
 def pytest_collection_finish() -> None:

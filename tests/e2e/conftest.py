@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.conftest import group_of
 from tests.e2e.attacks import API_KEY, OPERATOR_KEY
 from tests.e2e.console_window import console_service
 from tests.e2e.running import Service, service
@@ -33,26 +35,39 @@ FLAGS = [
 expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 
 
+# What a group of tests shares; it ends behind the last of them, for idle processes compute, too.
+_of_the_group = ExitStack()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Stop the services of a group when the next test is of another."""
+    if nextitem is None or group_of(nextitem) != group_of(item):
+        _of_the_group.close()
+
+
+def _shared(running: AbstractContextManager[Service]) -> Iterator[Service]:
+    yield _of_the_group.enter_context(running)
+    _of_the_group.close()  # after an interruption
+
+
 @pytest.fixture(scope="session")
 def open_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Run the whole service as `make run` does, for all tests without other requirements."""
-    with service(tmp_path_factory.mktemp("service")) as running:
-        yield running
+    yield from _shared(service(tmp_path_factory.mktemp("service")))
 
 
 @pytest.fixture(scope="session")
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Run the whole service for the console's tests, each of which leaves no dead letter."""
-    with console_service(tmp_path_factory.mktemp("console")) as running:
-        yield running
+    yield from _shared(console_service(tmp_path_factory.mktemp("console")))
 
 
 @pytest.fixture(scope="session")
 def guarded_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Run the whole service with keys at both doors, and have it log all that it can."""
     keys = {"API_KEYS": API_KEY, "OPERATOR_KEYS": OPERATOR_KEY, "LOG_LEVEL": "DEBUG"}
-    with service(tmp_path_factory.mktemp("guarded"), **keys) as running:
-        yield running
+    yield from _shared(service(tmp_path_factory.mktemp("guarded"), **keys))
 
 
 @pytest.fixture(scope="module")

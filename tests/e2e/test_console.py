@@ -300,6 +300,7 @@ def test_amounts_have_the_decimals_that_stripe_gives_them(window: Window) -> Non
     assert shown == {one: f"{texts[decimals(one)]}\u00a0{one.upper()}" for one in CURRENCIES}
 
 
+@pytest.mark.long
 def test_a_phone_shows_everything_without_a_sideways_scroll(
     phone: Window, running: Service, dead: list[str]
 ) -> None:

@@ -173,6 +173,7 @@ def test_all_batches_are_listed_and_each_leads_to_its_page(
     expect(page.get_by_role("heading", name="Event listed")).to_be_visible()
 
 
+@pytest.mark.long
 def test_a_batch_is_paused_resumed_and_canceled(window: Window, running: Service) -> None:
     sold(running, "stops", 2)
     faults = f"{running.url('SANDBOX_PORT')}/_sandbox/faults"
@@ -207,6 +208,7 @@ def test_an_event_where_nothing_is_left_says_so(window: Window, running: Service
     expect(page.get_by_text("No payment names this event")).to_be_visible()
 
 
+@pytest.mark.long
 def test_a_phone_shows_an_event_without_a_sideways_scroll(phone: Window, running: Service) -> None:
     sold(running, "phone", 1)
     page = phone.sign_in("#/event-payments/phone")

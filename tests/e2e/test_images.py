@@ -205,6 +205,7 @@ def test_upkeep_runs_from_the_worker_image_and_stops(worker_image, valkey_url):
     assert no_json(log) == []
 
 
+@pytest.mark.long
 def test_the_health_check_of_upkeep_tells_whether_it_sweeps(worker_image, valkey_url, tmp_path):
     heartbeat = tmp_path / "heartbeat"
     written = json.dumps(compose_service("upkeep")["healthcheck"]["test"][1:])
@@ -224,6 +225,7 @@ def test_the_health_check_of_upkeep_tells_whether_it_sweeps(worker_image, valkey
     assert not is_healthy()
 
 
+@pytest.mark.long
 def test_upkeep_is_healthy_while_redis_is_away(worker_image, tmp_path):
     heartbeat = tmp_path / "heartbeat"
     away = f"redis://127.0.0.1:{free_port()}/0"
@@ -251,6 +253,7 @@ def test_the_command_line_runs_from_the_worker_image(worker_image, valkey_url):
     assert f"The billing API at {away} does not answer" in " ".join(text.split())
 
 
+@pytest.mark.long
 def test_flower_runs_from_the_worker_image_behind_its_password(worker_image, valkey_url):
     port = free_port()
     to_loopback = {"--address=0.0.0.0": "--address=127.0.0.1", "--port=5555": f"--port={port}"}

@@ -43,6 +43,7 @@ def processes_of(run: psutil.Process) -> dict[str, list[psutil.Process]]:
     return by_name
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the environment of processes")
 def test_no_process_holds_what_is_anothers(tmp_path: Path) -> None:
     with service(tmp_path, **PLANTED) as running:
