@@ -141,6 +141,12 @@ def test_no_command_of_compose_needs_a_variable():
     }
 
 
+def test_every_value_of_an_environment_is_a_text():
+    # podman-compose puts a number into a port's text, and ends with a traceback.
+    for service in (*SERVICES.values(), *OVERLAY["services"].values()):
+        assert all(isinstance(value, str) for value in service.get("environment", {}).values())
+
+
 def test_redis_keeps_what_it_was_told():
     command = SERVICES["redis"]["command"]
     options = dict(zip(command[1::2], command[2::2], strict=True))
