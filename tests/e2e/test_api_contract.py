@@ -38,7 +38,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.mark.slow
 @pytest.mark.long
-@pytest.mark.timeout(600)  # a dozen examples for each of about 25 operations, on a busy machine
 def test_every_answer_is_a_documented_one(running: Service, tmp_path: Path) -> None:
     completed = subprocess.run(
         [

@@ -16,7 +16,7 @@ import requests
 
 from tests.e2e.parts import Parts, billing
 from tests.e2e.shopping import Shopping
-from tests.servers import ROOT, free_ports, process, wait_until
+from tests.servers import PATIENCE_SECONDS, ROOT, free_ports, process, wait_until
 
 NGINX = shutil.which("nginx") or next(
     (path for path in ("/usr/sbin/nginx", "/usr/local/sbin/nginx") if Path(path).exists()), None
@@ -122,12 +122,11 @@ class Apis:
 
     def replace(self, port: int) -> None:
         self._running[port].send_signal(signal.SIGTERM)
-        assert self._running[port].wait(40) in (0, -signal.SIGTERM)
+        assert self._running[port].wait(PATIENCE_SECONDS) in (0, -signal.SIGTERM)
         self.start(port)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 @pytest.mark.long
 def test_replacing_one_api_after_the_other_fails_no_request(
     valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

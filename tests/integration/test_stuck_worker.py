@@ -74,7 +74,6 @@ def ping(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(180)
 def test_a_stuck_worker_says_so_and_others_do_its_work(hands: Hands, tmp_path: Path) -> None:
     environment = {
         "PATH": "/usr/bin:/bin",
