@@ -17,9 +17,10 @@ SHOPPERS = 3
 class Shopping:
     """Customers who pay all the time and never repeat a request, so that every failure counts."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: str = "") -> None:
         self.answers: Counter[int | str] = Counter()
         self.paid: list[str] = []
+        self.key = key
         self._url = f"{url}/api/payment/process"
         self._enough = threading.Event()
         self._threads = [threading.Thread(target=self._shop) for _ in range(SHOPPERS)]
@@ -45,7 +46,8 @@ class Shopping:
         body = {"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}
         while not self._enough.is_set():
             try:
-                answer = requests.post(self._url, json=body, timeout=20)
+                headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+                answer = requests.post(self._url, json=body, headers=headers, timeout=20)
             except requests.RequestException as error:
                 self.answers[type(error).__name__] += 1
             else:
