@@ -86,7 +86,6 @@ def roll(parts: Parts, endpoint: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 @pytest.mark.long
 def test_every_secret_is_rotated_without_a_failed_request(
     valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
