@@ -47,6 +47,5 @@ def test_a_rolling_restart_fails_no_request_and_loses_nothing(
         wait_until(
             lambda: set(shopping.paid) <= set(parts.notifications_of("payment.succeeded")),
             "every payment is told",
-            60,
         )
         assert Counter(parts.notifications_of("payment.succeeded")) == Counter(shopping.paid)
