@@ -38,7 +38,14 @@ FAULTS = {
     "no close": ("release", r"redis.call\('DEL', key.breaker,", "redis.call('DEL',", Breaker, 23),
     "begun twice": ("batch_begin", r"if member.state ~= 'not_begun'", "if false", BatchTurned, 10),
     "miscounted": ("prelude", r"count_member\(batch, member, -1\)", "", BatchOfTwo, 25),
-    "taken twice": ("batch_end", r"== 0 then return end", "< 0 then return end", BatchOfTwo, 10),
+    # Each of the two conditions suffices alone.
+    "taken twice": (
+        "batch_end",
+        r"(?s)if taken == 0 then return end(.*?)if news and ",
+        r"\1if ",
+        BatchOfTwo,
+        10,
+    ),
     "undeclared": ("settle", r"append\(key.timeline", "append(key.item .. 's'", TwoFacts, 16),
 }
 # Faults at the end of a long path.
