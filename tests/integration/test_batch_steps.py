@@ -233,6 +233,20 @@ def test_the_end_of_a_canceled_batch_is_told_once(batches: Batches, real_store: 
     assert len(outbox) == len(["started", "completed"])
 
 
+def test_a_canceled_batch_ends_after_the_refunds_it_began(
+    batches: Batches, real_store: Store
+) -> None:
+    member = first(batches)
+    begin(batches, member)
+    batches.turn(BATCH, CANCEL)
+    outbox = real_store.keys.outbox(BATCH)
+    batches.turn(BATCH, END_CANCELED)
+    assert real_store.redis.llen(outbox) == len(["started"])
+    end(batches, member, MemberState.REFUNDED)
+    batches.turn(BATCH, END_CANCELED)
+    assert real_store.redis.llen(outbox) == len(["started", "completed"])
+
+
 def test_a_batch_turns_only_as_it_was_read(
     batches: Batches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
