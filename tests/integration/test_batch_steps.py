@@ -225,6 +225,16 @@ def test_a_batch_with_open_members_is_not_completed(batches: Batches) -> None:
     assert batches.read(BATCH).state == "running"
 
 
+def test_a_batch_with_a_retry_to_come_is_not_completed(batches: Batches, real_store: Store) -> None:
+    for member in batches.members(BATCH, None, None, 10):
+        begin(batches, member)
+        end(batches, member, MemberState.REFUNDED)
+    real_store.redis.hset(real_store.keys.batch(BATCH), "retry", "failed")
+    assert batches.turn(BATCH, COMPLETE) == "running"
+    real_store.redis.hdel(real_store.keys.batch(BATCH), "retry")
+    assert batches.turn(BATCH, COMPLETE) == "completed"
+
+
 def test_the_end_of_a_canceled_batch_is_told_once(batches: Batches, real_store: Store) -> None:
     """The second call comes from another upkeep, or from the same one after a broken connection."""
     batches.turn(BATCH, CANCEL)
