@@ -115,8 +115,8 @@ def _sum_told_once(fact: Fact, subjects: Json) -> Fact:
     if stored:
         beside = {name: stored.get(name, 0) for name in ("told", "ahead")}
     else:
-        amount = unexplained(fact.snapshot, fact.happened_at, subjects)
-        known_by_now = min(amount, max(0, unmatched(subjects)))
+        amount, missing = unexplained(fact.snapshot, fact.happened_at, subjects)
+        known_by_now = min(amount, max(0, unmatched(subjects) - missing))
         beside = {"told": amount, "ahead": amount - known_by_now}
     type_ = fact.type if beside["told"] else None
     return replace(fact, type=type_, data=fact.data | {"amount": beside["told"]}, beside=beside)

@@ -60,9 +60,10 @@ def let_go(known: Json) -> bool:
     return bool(looked_up) or any(snapshot.get("let_go") for snapshot in snapshots)
 
 
-def unexplained(snapshot: Json, at: int, subjects: Json) -> int:
-    """Give the amount of a `charge.refunded` that no other event reports.
+def unexplained(snapshot: Json, at: int, subjects: Json) -> tuple[int, int]:
+    """Give the amount of a `charge.refunded` that no other event reports, and what is missing.
 
+    What is missing is the part of the charge's sum that earlier events added which have not come.
     `amount_refunded` of the snapshot is the charge's sum at that time, `added` the event's part of
     it. Refunds of about the same time may be in it or not: they are when their amounts match it.
     """
@@ -73,8 +74,8 @@ def unexplained(snapshot: Json, at: int, subjects: Json) -> int:
     before = [one for _, one in _unlisted(subjects) if _place(one) < ([at], total)]
     left = total - sure - sum(_amount_told(one) for one in before)
     if left <= 0 or left in near or added in near:
-        return 0
-    return int(min(left, added))
+        return 0, 0
+    return int(min(left, added)), int(max(0, left - added))
 
 
 def foretelling(refund: Json, subjects: Json) -> Json:
@@ -82,16 +83,17 @@ def foretelling(refund: Json, subjects: Json) -> Json:
 
     `refund` is the state of a refund that was not known before. A sum includes it alone, or with
     others: then less than its amount is left of the charge's sum that was not told. A refund that
-    comes right after a sum may be counted so, too; then the next sum tells its amount.
+    comes right after a sum may be counted so, too; then the next sum tells its amount. So a sum of
+    just this amount may have been used for another refund of its second: only sums of that time
+    make up for it.
     """
     amount, made_at = amount_of(refund), _made_at(refund)
     sums = sorted(_unlisted(subjects), key=lambda named: _place(named[1]))
     telling = [named for named in sums if _counted(refund, named[1]["rank"][0])]
-    for named in telling:
-        one = named[1]
-        near = one["rank"][0] - made_at < NEAR_SECONDS
-        if near and ahead(one) and _amount_told(one) == amount:
-            return _used(amount, [named, *telling])
+    near = [named for named in telling if named[1]["rank"][0] - made_at < NEAR_SECONDS]
+    for named in near:
+        if ahead(named[1]) and _amount_told(named[1]) == amount:
+            return _used(amount, [named, *near])
     is_told = telling and _untold(telling[-1][1], subjects) < amount
     is_covered = sum(ahead(one) for _, one in telling) >= amount
     return _used(amount, telling) if is_told and is_covered else {}

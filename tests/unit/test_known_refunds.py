@@ -128,7 +128,23 @@ NEAR = 100 - NEAR_SECONDS
 )
 def test_a_sum_tells_what_no_other_event_reports(subjects: Json, amount: int) -> None:
     snapshot = {"amount_refunded": 900, "added": 400}
-    assert known_refunds.unexplained(snapshot, 100, subjects) == amount
+    assert known_refunds.unexplained(snapshot, 100, subjects)[0] == amount
+
+
+@pytest.mark.parametrize(
+    ("subjects", "missing"),
+    [
+        ({}, 500),
+        ({"re_1": refund(300, 50)}, 200),
+        ({"re_1": refund(500, 50)}, 0),
+        ({"a": total(300, 300, 99, told=300)}, 200),
+        ({"a": total(600, 600, 99, told=600)}, 0),
+        ({"re_1": refund(400, NEAR)}, 0),
+    ],
+)
+def test_a_sum_shows_how_much_of_earlier_ones_is_missing(subjects: Json, missing: int) -> None:
+    snapshot = {"amount_refunded": 900, "added": 400}
+    assert known_refunds.unexplained(snapshot, 100, subjects)[1] == missing
 
 
 @pytest.mark.parametrize(

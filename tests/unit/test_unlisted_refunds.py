@@ -194,6 +194,20 @@ def test_refunds_of_one_second_that_one_sum_told_are_not_told_again() -> None:
         assert amount_refunded(state) == 1200
 
 
+def test_of_two_refunds_of_one_second_the_wrong_one_is_taken_for_the_first_sum() -> None:
+    """The second sum comes late; a third one in between must not be used up in its place."""
+    first, second = Refund("re_0", 3, 112), Refund("re_1", 1, 112)
+    third = Refund("re_2", 3, 123)
+    sums = [sum_fact(3, 3, 112, 0), sum_fact(4, 1, 112, 1), sum_fact(7, 3, 124, 2)]
+    own_events = [fact for one in (second, first, third) for fact in own_facts(one)]
+    for late in (sums[1], sums[2]):
+        rest = [one for one in sums[1:] if one is not late]
+        for split in range(4):
+            events = [sums[0], *own_events[:split], *rest, late, *own_events[split:]]
+            notified, state = fold(events)
+            assert (money(notified), amount_refunded(state)) == (7, 7), events
+
+
 def test_a_refund_that_was_told_as_a_sum_keeps_quiet_until_it_fails() -> None:
     refund = Refund("re_1", 300, 100, failed_at=200)
     succeeded, failed = own_facts(refund)
