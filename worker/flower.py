@@ -57,7 +57,7 @@ def _require_password(arguments: list[str]) -> None:
     if address in LOOPBACK_NAMES or os.environ.get("FLOWER_BASIC_AUTH"):
         return
     raise Misconfigured(
-        "Set FLOWER_BASIC_AUTH to user:password: other machines can reach this Flower",
+        "FLOWER_BASIC_AUTH is not set: set it to user:password, for other machines reach Flower",
         code="settings_invalid",
     )
 

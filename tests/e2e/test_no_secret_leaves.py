@@ -75,6 +75,7 @@ def everything_in(client: Redis) -> str:
             "list": lambda key: client.lrange(key, 0, -1),
             "set": client.smembers,
             "zset": lambda key: client.zrange(key, 0, -1),
+            "none": lambda _: "expired during the scan",
         }
         shown.append(f"{name} {readers[kind](name)}")
     return "\n".join(shown)
