@@ -11,10 +11,10 @@ run: ## start everything on this machine against the sandbox (Ctrl-C stops it)
 test: ## run the whole test suite (TESTS="tests/unit -k refund" for a part)
 	@bin/test $(TESTS)
 
-test-long: ## run the longest tests only, and try more cases in others
+test-long: ## run only the longer tests, and try more cases in others
 	@bin/test --long $(TESTS)
 
-test-all: ## run the suite with its longest tests too
+test-all: ## run everything, the longest tests too (a quarter of an hour and more)
 	@bin/test --all $(TESTS)
 
 demo: ## pay, be declined, do 3DS, refund, dispute: with a running make run

@@ -195,7 +195,7 @@ def ends_with(command: str) -> int:
     return next((status for part, status in ENDS if command.startswith(f"./billing {part}")), 0)
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 @pytest.mark.parametrize("command", texts("./billing "))
 def test_every_command_of_billing_does_what_it_is_named_for(
     running: Service, names: dict[str, str], command: str
@@ -232,7 +232,7 @@ def billing(running: Service, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 def test_the_blocks_of_shell_run_as_printed(running: Service, tmp_path: Path) -> None:
     for block in blocks():
         if block.page == "README.md":

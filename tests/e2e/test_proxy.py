@@ -127,7 +127,7 @@ class Apis:
 
 
 @pytest.mark.slow
-@pytest.mark.long
+@pytest.mark.nightly
 def test_replacing_one_api_after_the_other_fails_no_request(
     valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

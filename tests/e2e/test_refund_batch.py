@@ -7,7 +7,7 @@ import pytest
 from chaos.refund_batch import run
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_every_payment_is_refunded_once_though_everything_dies() -> None:
     outcome = run(payments=200, kills=6)

@@ -27,7 +27,7 @@ def start_worker(parts: Parts, name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.long
+@pytest.mark.nightly
 def test_a_rolling_restart_fails_no_request_and_loses_nothing(
     valkey_url: str, tmp_path: Path
 ) -> None:

@@ -86,7 +86,7 @@ def roll(parts: Parts, endpoint: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.long
+@pytest.mark.nightly
 def test_every_secret_is_rotated_without_a_failed_request(
     valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,7 +22,7 @@ def bare(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.long
+@pytest.mark.nightly
 def test_the_tools_beside_a_run_use_its_keys_and_ports(tmp_path: Path) -> None:
     with service(tmp_path, **KEYS):
         for command in ([str(ROOT / "billing"), "queues"], [sys.executable, "-m", "local.demo"]):

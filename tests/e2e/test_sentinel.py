@@ -100,7 +100,7 @@ def _sentinel(configuration: Path, port: int, primary: int) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.long
+@pytest.mark.nightly
 def test_a_failover_under_load_loses_nothing(tmp_path: Path) -> None:
     paid: list[str] = []
     with cluster(tmp_path) as redis, billing(tmp_path, redis.url) as parts:
@@ -160,7 +160,7 @@ def refund_as_a_good_client(url: str, payment: str, number: int) -> tuple[str, f
 
 
 @pytest.mark.slow
-@pytest.mark.long
+@pytest.mark.nightly
 def test_a_failover_leaves_no_caller_in_the_dark_and_misleads_no_receiver(tmp_path: Path) -> None:
     """The primary continues while the replica is promoted: after a partition, or by a command."""
     jobs: list[tuple[str, float]] = []

@@ -10,7 +10,7 @@ import requests
 from tests.e2e.running import service
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 def test_a_torn_last_command_is_told_at_start_on_the_console_and_by_the_doctor(
     tmp_path: Path,
 ) -> None:

@@ -25,7 +25,7 @@ def complaints(log: Path, name: str) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.long
+@pytest.mark.nightly
 def test_a_redis_that_is_not_there_yet_is_said_once_and_waited_for(tmp_path):
     port = free_port()
     variables = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True)) | {

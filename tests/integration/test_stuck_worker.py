@@ -73,7 +73,7 @@ def ping(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 def test_a_stuck_worker_says_so_and_others_do_its_work(hands: Hands, tmp_path: Path) -> None:
     environment = {
         "PATH": "/usr/bin:/bin",
