@@ -195,8 +195,10 @@ def _go_on(runtime: Runtime, batch: BatchRecord, pace: Pace) -> None:
 def _begin_next(runtime: Runtime, batch: BatchRecord, pace: Pace) -> None:
     """Begin as many members as there is room for, each with the present state of its payment."""
     room = pace.window - batch.count(MemberState.BEGUN)
-    room = min(room, batch.due_members(runtime.store.now_ms(), pace.ms))
     if room <= 0 or not batch.count(MemberState.NOT_BEGUN):
+        return
+    room = min(room, batch.due_members(runtime.store.now_ms(), pace.ms))
+    if room <= 0:
         return
     members = runtime.batches.members(batch.id, MemberState.NOT_BEGUN, None, room)
     records = runtime.payments.read_many([member.payment for member in members])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
@@ -73,6 +75,18 @@ def _doors() -> Iterator[None]:
     """Stop every HTTP server that the test started."""
     yield
     close_doors()
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    """Make a self-signed certificate for loopback, and its key."""
+    certificate_file, key = tmp_path / "ca.pem", tmp_path / "key.pem"
+    options = "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=loopback".split()
+    name = ["-addext", "subjectAltName=IP:127.0.0.1", "-out", str(certificate_file)]
+    subprocess.run(
+        ["openssl", *options, *name, "-keyout", str(key)], check=True, capture_output=True
+    )
+    return certificate_file, key
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import socket
 import ssl
-import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -197,22 +196,6 @@ def test_a_name_server_that_does_not_answer_is_waited_for_within_the_deadline(
     answer, took = attempt("http://event-service.test")
     assert answer.failure == "dns", answer
     assert took < SECONDS + SLACK_SECONDS
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    certificate_file, key = tmp_path / "ca.pem", tmp_path / "key.pem"
-    options = "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=x".split()
-    name = [
-        "-addext",
-        "subjectAltName=IP:127.0.0.1",
-        "-out",
-        str(certificate_file),
-        "-keyout",
-        str(key),
-    ]
-    subprocess.run(["openssl", *options, *name], check=True, capture_output=True)
-    return certificate_file, key
 
 
 def behind_tls(behaviour: Behaviour, certificate: tuple[Path, Path]) -> Behaviour:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -70,23 +69,6 @@ class TlsDoor:
         with suppress(OSError):
             while data := source.recv(CHUNK):
                 target.sendall(data)
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    """Make a self-signed certificate for loopback."""
-    certificate_file, key = tmp_path / "ca.pem", tmp_path / "key.pem"
-    options = "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=redis".split()
-    name = [
-        "-addext",
-        "subjectAltName=IP:127.0.0.1",
-        "-out",
-        str(certificate_file),
-        "-keyout",
-        str(key),
-    ]
-    subprocess.run(["openssl", *options, *name], check=True, capture_output=True)
-    return certificate_file, key
 
 
 @pytest.fixture
