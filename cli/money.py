@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
+from shared.currencies import decimals
 from shared.printable import printable
-
-# Source: Stripe's "Supported currencies". HUF, ISK, TWD and UGX have two decimals in its API.
-ZERO_DECIMALS = frozenset("bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split())
-THREE_DECIMALS = frozenset(("bhd", "jod", "kwd", "omr", "tnd"))
 
 
 def money(value: int | None, currency: str | None) -> str:
@@ -18,13 +15,7 @@ def money(value: int | None, currency: str | None) -> str:
         return "-"
     if not currency:
         return str(value)
-    digits = _decimals(currency.lower())
+    digits = decimals(currency.lower())
     whole, rest = divmod(abs(value), 10**digits)
     figure = f"{whole}.{rest:0{digits}d}" if digits else str(whole)
     return f"{'-' if value < 0 else ''}{figure} {printable(currency.upper())}"
-
-
-def _decimals(currency: str) -> int:
-    if currency in ZERO_DECIMALS:
-        return 0
-    return 3 if currency in THREE_DECIMALS else 2

@@ -1,7 +1,7 @@
 """The terms of a batch of refunds: the amount of each refund, and payments left out. Pure.
 
 Amounts are whole numbers of the currency's smallest unit. They are rounded down to amounts that
-Stripe accepts (`shared/stripe/currencies.py`), so that a refund is never more than the terms say; a
+Stripe accepts (`shared.currencies.py`), so that a refund is never more than the terms say; a
 fee to keep is rounded up when it has to be converted.
 """
 
@@ -13,8 +13,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from shared.currencies import step
 from shared.payment_summary import PaymentSummary
-from shared.stripe.currencies import step
 
 Json = dict[str, Any]
 STRIPE_FEE = "stripe_fee"

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.currencies import step
 from shared.payment_summary import PaymentSummary
 from shared.refund_terms import LeftOut, Rate, Share, Terms, needed, rates, share
-from shared.stripe.currencies import step
 
 CURRENCIES = ("sgd", "jpy", "kwd", "isk")
 
