@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import re
 import runpy
 from collections.abc import Iterator
@@ -60,7 +61,9 @@ class Oracle:
         """Read the description from `stripe_spec.py` of the package that contains it."""
         cached = source.with_suffix(".json")
         if not cached.exists():
-            cached.write_text(json.dumps(runpy.run_path(str(source))["sspec"]))
+            own = cached.with_suffix(f".{os.getpid()}")  # other processes of the suite read, too
+            own.write_text(json.dumps(runpy.run_path(str(source))["sspec"]))
+            own.replace(cached)
         document: dict[str, Any] = json.loads(cached.read_text())
         return document
 
