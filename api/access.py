@@ -42,9 +42,9 @@ def require_caller() -> None:
     key = _admit(settings.api_keys, open_allowed=not settings.livemode)
     g.caller = key.owner
     g.limits = settings.caller_limits.get(key.owner, UNLIMITED)
-    named = request.headers.get("Stripe-Account")
-    if named is not None or request.endpoint not in OF_KNOWN_ACCOUNT:
-        require_account(named)
+    account = request.headers.get("Stripe-Account")
+    if account is not None or request.endpoint not in OF_KNOWN_ACCOUNT:
+        require_account(account)
     changes = request.method not in ("GET", "HEAD") and request.endpoint not in READING
     if g.limits.read_only and changes:
         raise CallerError(
@@ -68,8 +68,8 @@ def require_caller_or_operator() -> None:
 
 def _shows_one_of(entries: Iterable[SecretStr]) -> bool:
     """Say whether the request carries one of these keys."""
-    given = request.headers.get("Authorization", "").partition(" ")[2].encode()
-    matches = [hmac.compare_digest(key.secret.encode(), given) for key in bearer_keys(entries)]
+    secret = request.headers.get("Authorization", "").partition(" ")[2].encode()
+    matches = [hmac.compare_digest(key.secret.encode(), secret) for key in bearer_keys(entries)]
     return any(matches)
 
 
@@ -87,12 +87,12 @@ def require_account(account: str | None) -> None:
         )
 
 
-def account_of(payment_id: str, named: str | None) -> str | None:
+def account_of(payment_id: str, account_header: str | None) -> str | None:
     """Give the connected account of a payment: the one that the caller names, or the stored one.
 
     Raises `CallerError` 403 when this caller may not act for it.
     """
-    account = named
+    account = account_header
     if account is None:
         # Without Redis it is not known: then Stripe is asked for our own account's.
         with suppress(Unavailable):
@@ -121,11 +121,11 @@ def _admit(entries: Iterable[SecretStr], *, open_allowed: bool) -> BearerKey:
             return BearerKey(OPEN, "")
         variable = "OPERATOR_KEYS" if request.path.startswith(("/ops", "/metrics")) else "API_KEYS"
         raise CallerError(f"Set {variable} to use this route.", status=403, code="forbidden")
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not given:
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not secret:
         raise CallerError("Send Authorization: Bearer <key>.", status=401, code="unauthorized")
     # Every key is compared, so that the duration reveals nothing.
-    matches = [key for key in keys if hmac.compare_digest(key.secret.encode(), given.encode())]
+    matches = [key for key in keys if hmac.compare_digest(key.secret.encode(), secret.encode())]
     if not matches:
         parts().bad_keys.count(request.remote_addr or "unknown")
         raise CallerError("This key is not valid for this route.", status=401, code="unauthorized")

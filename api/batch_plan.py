@@ -52,7 +52,7 @@ class Plan:
 
 def plan_batch(body: StartBatch, terms: Terms) -> Plan:
     """Plan a batch from the stored payments. Raises `CallerError`, `Unavailable`."""
-    payments = list(_named(body.payments) if body.payments else _of_event(str(body.event_id)))
+    payments = list(_by_id(body.payments) if body.payments else _of_event(str(body.event_id)))
     if len(payments) > MOST_MEMBERS:
         raise CallerError(
             f"A batch has at most {MOST_MEMBERS} payments; refund these in several batches.",
@@ -65,21 +65,21 @@ def plan_batch(body: StartBatch, terms: Terms) -> Plan:
     return plan
 
 
-def _named(payment_ids: Sequence[str]) -> Iterator[PaymentSummary]:
+def _by_id(payment_ids: Sequence[str]) -> Iterator[PaymentSummary]:
     """Read each named payment once; a charge stands for its payment intent."""
-    known = parts().payments
-    owners = (known.intent_of(one) or one if one[:3] != "pi_" else one for one in payment_ids)
+    store = parts().payments
+    owners = (store.intent_of(one) or one if one[:3] != "pi_" else one for one in payment_ids)
     ids = list(dict.fromkeys(owners))
     for start in range(0, len(ids), CHUNK):
-        for record in known.read_many(ids[start : start + CHUNK]):
+        for record in store.read_many(ids[start : start + CHUNK]):
             yield summarise(record.id, record.known)
 
 
 def _of_event(event_id: str) -> Iterator[PaymentSummary]:
     """Read the payments of an event, of the accounts that this caller may act for."""
     accounts = g.limits.accounts
-    wanted = PaymentFilter(metadata={"event_id": event_id}, accounts=accounts)
-    for payment in parts().payment_index.walk(wanted, chunk_size=CHUNK):
+    criteria = PaymentFilter(metadata={"event_id": event_id}, accounts=accounts)
+    for payment in parts().payment_index.walk(criteria, chunk_size=CHUNK):
         yield payment.summary
 
 

@@ -89,8 +89,8 @@ def require_clean_json() -> None:
         raise RequestEntityTooLarge
     body = _parsed(text)
     _require_modest(body)
-    if refused := _refused(body, text):
-        raise _card_refusal(refused)
+    if where := _place_of_card_data(body, text):
+        raise _card_refusal(where)
 
 
 def _require_each_once() -> None:
@@ -165,7 +165,7 @@ def _card_data_beside_body() -> str | None:
     return next((place for place, text in texts.items() if holds_card_number(text)), None)
 
 
-def _refused(body: Json, text: str) -> str | None:
+def _place_of_card_data(body: Json, text: str) -> str | None:
     """Name the first place with card data; the raw text may have values that parsing dropped."""
     return _card_data(body) or ("body" if holds_card_number(text) else None)
 

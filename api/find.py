@@ -48,27 +48,27 @@ class Finder:
 
         Raises `Unavailable`.
         """
-        if kept := _distinct(self._kept(text)):
-            return kept, True
-        return _distinct(self._searched(text)), self._is_complete()
+        if exact := _distinct(self._exact_matches(text)):
+            return exact, True
+        return _distinct(self._partial_matches(text)), self._is_complete()
 
-    def _kept(self, text: str) -> Iterator[Match]:
+    def _exact_matches(self, text: str) -> Iterator[Match]:
         """Find the items and payments with exactly this id or value."""
-        yield from self._named(text)
+        yield from self._item_of_id(text)
         yield from self._owners(text)
-        yield from self._requested(text)
-        for wanted in self._values(text):
-            for payment in islice(self.index.walk(wanted), MOST_MATCHES):
+        yield from self._of_request(text)
+        for criteria in self._values(text):
+            for payment in islice(self.index.walk(criteria), MOST_MATCHES):
                 yield Match(kind="payment", id=payment.record.id, because=BY_VALUE)
 
-    def _searched(self, text: str) -> Iterator[Match]:
+    def _partial_matches(self, text: str) -> Iterator[Match]:
         """Find the text in the newest work and payments."""
         yield from self._of_events(text)
         for kind in ("refunds", "notifications"):
             yield from self._of_items(kind, text)
         yield from self._of_payments(text)
 
-    def _named(self, text: str) -> Iterator[Match]:
+    def _item_of_id(self, text: str) -> Iterator[Match]:
         """Find the item with exactly this id."""
         kind = KIND_OF_PREFIX.get(text.partition("_")[0])
         if kind is not None and re.fullmatch(r"\w{4,128}", text):
@@ -92,7 +92,7 @@ class Finder:
             for payment in islice(self.index.walk(PaymentFilter(id=text)), MOST_MATCHES):
                 yield Match(kind="payment", id=payment.record.id, because="this belongs to it")
 
-    def _requested(self, text: str) -> Iterator[Match]:
+    def _of_request(self, text: str) -> Iterator[Match]:
         """Find the payment of a request, and the work that the request caused."""
         payment_id = REQUEST_ID.fullmatch(text) and self.payments.payment_of_request(text)
         if not payment_id:
@@ -106,8 +106,8 @@ class Finder:
     def _work_of(self, payment_id: str, request_id: str) -> Iterator[tuple[str, str]]:
         """Give the events and refund jobs of a payment that a request caused, with their kinds."""
         entries = [one for one in self.payments.entries(payment_id) if one["kind"] in ITEMS]
-        named = {one[ITEMS[one["kind"]][1]]: ITEMS[one["kind"]][0] for one in entries}
-        work = [(name, kind) for name, kind in named.items() if kind in (EVENTS, REFUNDS)]
+        kinds = {one[ITEMS[one["kind"]][1]]: ITEMS[one["kind"]][0] for one in entries}
+        work = [(name, kind) for name, kind in kinds.items() if kind in (EVENTS, REFUNDS)]
         with redis_errors():
             pipe = self.store.redis.pipeline(transaction=False)
             for name, kind in work:
@@ -143,9 +143,9 @@ class Finder:
 
     def _of_payments(self, text: str) -> Iterator[Match]:
         """Find the payments whose state contains the text as a part of an address or a value."""
-        wanted = text.lower()
+        part = text.lower()
         for payment in islice(self.index.walk(PaymentFilter()), MOST_ITEMS):
-            if _holds(payment.record.known, wanted):
+            if _holds(payment.record.known, part):
                 because = "this stands in what is known of it"
                 yield Match(kind="payment", id=payment.record.id, because=because)
 
@@ -167,19 +167,19 @@ class Finder:
 
 def _distinct(matches: Iterator[Match]) -> list[Match]:
     """Take each match once, exact matches first, up to the most of an answer."""
-    kept: dict[str, Match] = {}
+    by_id: dict[str, Match] = {}
     for match in matches:
-        kept.setdefault(match.id, match)
-        if len(kept) == MOST_MATCHES:
+        by_id.setdefault(match.id, match)
+        if len(by_id) == MOST_MATCHES:
             break
-    return list(kept.values())
+    return list(by_id.values())
 
 
-def _holds(known: Any, wanted: str) -> bool:
+def _holds(value: Any, part: str) -> bool:
     """Say whether a value, or an object's id, in a payment's state contains the text."""
-    if isinstance(known, dict):
-        named = wanted.partition("_")[2] and wanted in map(str.lower, known)
-        return bool(named) or any(_holds(value, wanted) for value in known.values())
-    if isinstance(known, list):
-        return any(_holds(value, wanted) for value in known)
-    return isinstance(known, str) and wanted in known.lower()
+    if isinstance(value, dict):
+        is_field = part.partition("_")[2] and part in map(str.lower, value)
+        return bool(is_field) or any(_holds(one, part) for one in value.values())
+    if isinstance(value, list):
+        return any(_holds(one, part) for one in value)
+    return isinstance(value, str) and part in value.lower()

@@ -155,9 +155,9 @@ class Front:
         return problem_answer(identity, error)
 
     def _tell(self, route: str, method: str, status: int, seconds: float, request_id: str) -> None:
-        known = method if method in ("GET", "POST") else OTHER
-        self._tally.count(HTTP_REQUESTS, route=route, method=known, status=str(status))
-        tell(route, known, status, seconds, request_id=request_id)
+        label = method if method in ("GET", "POST") else OTHER
+        self._tally.count(HTTP_REQUESTS, route=route, method=label, status=str(status))
+        tell(route, label, status, seconds, request_id=request_id)
 
     def _address(self, request: Request) -> str:
         """Return the client's address: that of the peer, or the one that a trusted proxy reports.

@@ -78,7 +78,7 @@ STATUS_LINES = {
 }
 
 
-class _Refused(Exception):
+class _Refusal(Exception):
     """Ends the parser's callbacks; the connection has stored the fault."""
 
 
@@ -206,7 +206,7 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             return  # the client offered another protocol; HTTP/1.1 answers
-        except (httptools.HttpParserError, _Refused):
+        except (httptools.HttpParserError, _Refusal):
             self._refuse(self._fault or MALFORMED)
             return
         if self._phase == "head":
@@ -375,7 +375,7 @@ class Connection(asyncio.Protocol):
 
     def _stop(self, fault: Fault) -> NoReturn:
         self._fault = fault
-        raise _Refused
+        raise _Refusal
 
     def _enter(self, phase: str, seconds: float) -> None:
         self._phase, self._ends_at = phase, self._clock() + seconds

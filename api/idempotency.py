@@ -61,12 +61,12 @@ class IdempotentRequest:
         return hashlib.sha256(f"{self.scope}\n{self.key}".encode()).hexdigest()
 
 
-def idempotent_request(scope: str, given: str | None, body: Json) -> IdempotentRequest:
+def idempotent_request(scope: str, header: str | None, body: Json) -> IdempotentRequest:
     """Build the request's identity; a key is made when none was given.
 
     Raises `CallerError` for a key that is empty, longer than 255 characters or not printable.
     """
-    if given is not None and not (0 < len(given) <= MAX_KEY_LENGTH and given.isprintable()):
+    if header is not None and not (0 < len(header) <= MAX_KEY_LENGTH and header.isprintable()):
         raise CallerError(
             "Idempotency-Key must have 1 to 255 printable characters.",
             code="invalid_idempotency_key",
@@ -74,7 +74,7 @@ def idempotent_request(scope: str, given: str | None, body: Json) -> IdempotentR
         )
     return IdempotentRequest(
         scope=scope,
-        key=given if given is not None else f"auto-{secrets.token_hex(16)}",
+        key=header if header is not None else f"auto-{secrets.token_hex(16)}",
         fingerprint=hashlib.sha256(compact(body).encode()).hexdigest(),
         token=secrets.token_hex(8),
     )
@@ -96,8 +96,8 @@ class IdempotencyKeys:
         args = [request.fingerprint, request.token, LEASE_MS, self._retention_ms, RESUMABLE_MS]
         outcome, *rest = self._store.run(Call("begin", self._record(request), args))
         if outcome == "replay":
-            kept = json.loads(rest[0])
-            return KeptAnswer(kept["status"], kept["body"])
+            answer = json.loads(rest[0])
+            return KeptAnswer(answer["status"], answer["body"])
         if outcome != "begun":
             raise _refusal(outcome, rest)
         return None
@@ -105,8 +105,8 @@ class IdempotencyKeys:
     def conclude(self, request: IdempotentRequest, answer: KeptAnswer | None) -> None:
         """Store the answer; None lets the caller try again at once. Raises `Unavailable`."""
         # The order of fields is kept, so that the repeated answer has the same bytes.
-        kept = json.dumps({"status": answer.status, "body": answer.body}) if answer else ""
-        self._store.run(Call("conclude", self._record(request), [request.token, kept]))
+        record = json.dumps({"status": answer.status, "body": answer.body}) if answer else ""
+        self._store.run(Call("conclude", self._record(request), [request.token, record]))
 
     def begun_at_ms(self, request: IdempotentRequest) -> int:
         """Read when the first request with the key began; now, when there is no record.

@@ -28,8 +28,8 @@ def idempotently(header: MoneyHeaders, body: dict[str, object], act: Act) -> Res
     keyed_request = idempotent_request(scope, header.idempotency_key, body)
     keys = parts().idempotency
     try:
-        kept = keys.begin(keyed_request)
-        response = _shape(kept, replayed=True) if kept else _shape(_act(keyed_request, act))
+        earlier = keys.begin(keyed_request)
+        response = _shape(earlier, replayed=True) if earlier else _shape(_act(keyed_request, act))
     except BillingError as error:
         response = from_error(error)
     response.headers["Idempotency-Key"] = keyed_request.key

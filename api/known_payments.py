@@ -49,7 +49,7 @@ class KnownPayments:
         self._letters = DeadLetters(store)
 
     def page(
-        self, wanted: PaymentFilter, query: OperatorsPaymentQuery
+        self, criteria: PaymentFilter, query: OperatorsPaymentQuery
     ) -> tuple[list[PaymentRow], bool]:
         """List the payments of a page, the newest first, and say whether it is the last page.
 
@@ -57,17 +57,17 @@ class KnownPayments:
         """
         dead, after = self.dead(), query.starting_after
         if query.dead:
-            payments = self._index.among(list(dead), wanted, after)
+            payments = self._index.among(list(dead), criteria, after)
         else:
-            payments = self._index.walk(wanted, after, min(query.limit + 1, CHUNK))
+            payments = self._index.walk(criteria, after, min(query.limit + 1, CHUNK))
         scan = _Scan(payments)
         rows = (row_of(one, dead[one.record.id]) for one in scan)
-        taken = list(islice(filter(_test(query), rows), query.limit + 1))
-        return taken[: query.limit], len(taken) <= query.limit and not scan.is_cut
+        page = list(islice(filter(_test(query), rows), query.limit + 1))
+        return page[: query.limit], len(page) <= query.limit and not scan.is_cut
 
-    def sums(self, wanted: PaymentFilter) -> PaymentSums:
+    def sums(self, criteria: PaymentFilter) -> PaymentSums:
         """Sum the wanted payments up by status and currency. Raises `Unavailable`."""
-        scan = _Scan(self._index.walk(wanted))
+        scan = _Scan(self._index.walk(criteria))
         summaries = [payment.summary for payment in scan]
         return PaymentSums(
             payments=len(summaries),
@@ -99,8 +99,8 @@ class KnownPayments:
     def work(self, payment_id: str) -> list[WorkItem]:
         """List the items of work of a payment, in the order they came. Raises `Unavailable`."""
         entries = self._payments.entries(payment_id)
-        named = {e[ITEMS[e["kind"]][1]]: ITEMS[e["kind"]][0] for e in entries if e["kind"] in ITEMS}
-        rows = self._read(list(named.items()))
+        kinds = {e[ITEMS[e["kind"]][1]]: ITEMS[e["kind"]][0] for e in entries if e["kind"] in ITEMS}
+        rows = self._read(list(kinds.items()))
         return [_work_item(row) for row in rows if row["state"]]
 
     def _read(self, items: Sequence[tuple[str, Kind]]) -> list[Json]:

@@ -57,14 +57,14 @@ def show() -> Response:
 class _Collector(Collector):
     """Give the measurements as Prometheus' own families."""
 
-    def __init__(self, counted: list[Figures], measured: list[Measurement]) -> None:
-        self._counted = counted
-        self._measured = measured
+    def __init__(self, figures: list[Figures], measurements: list[Measurement]) -> None:
+        self._figures = figures
+        self._measurements = measurements
 
     def collect(self) -> Iterator[Family]:
         """Give every family once."""
-        yield from (_histogram(f) if f.metric.buckets else _counter(f) for f in self._counted)
-        yield from (_measured(measurement) for measurement in self._measured)
+        yield from (_histogram(f) if f.metric.buckets else _counter(f) for f in self._figures)
+        yield from (_family(measurement) for measurement in self._measurements)
 
 
 def _counter(figures: Figures) -> Family:
@@ -80,12 +80,12 @@ def _histogram(figures: Figures) -> Family:
     family = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
     bounds = [*(str(bound) for bound in metric.buckets), "+Inf"]
     for values, counts in sorted(figures.buckets.items()):
-        cumulated = list(zip(bounds, accumulate(counts), strict=True))
-        family.add_metric(values, cumulated, figures.sums.get(values, 0.0))
+        totals = list(zip(bounds, accumulate(counts), strict=True))
+        family.add_metric(values, totals, figures.sums.get(values, 0.0))
     return family
 
 
-def _measured(measurement: Measurement) -> Family:
+def _family(measurement: Measurement) -> Family:
     kind = CounterMetricFamily if measurement.counter else GaugeMetricFamily
     family = kind(measurement.name, measurement.help, labels=measurement.labels)
     for values, number in sorted(measurement.samples.items()):
@@ -106,6 +106,6 @@ def _count(response: Response) -> Response:
     return response
 
 
-def collected(store: Store) -> list[Family]:
+def families(store: Store) -> list[Family]:
     """Give every family, so that tests can check alert rules and dashboards."""
     return list(_Collector([*read(store)], [*measure(store)]).collect())

@@ -81,8 +81,8 @@ def _dashboard(settings: Settings) -> str:
 def dead_letters(query: LetterSearch) -> Response:
     """List dead letters, the newest first."""
     kind = LETTER_KINDS[query.kind] if query.kind else None
-    wanted = ItemFilter(kind=kind, **_common(query))
-    return _item_list(DeadLetters(parts().store).find(wanted, query.limit))
+    criteria = ItemFilter(kind=kind, **_common(query))
+    return _item_list(DeadLetters(parts().store).find(criteria, query.limit))
 
 
 @ops.post("/dead-letters/redrive", responses={200: RedriveResult, **documented(404), **ON_POST})
@@ -92,11 +92,11 @@ def redrive_many(body: RedriveMany) -> Response:
         raise CallerError("Send either ids or kind, not both.", status=422, code="ids_or_kind")
     audit, redrive = audit_note(body), _redrive()
     if body.ids is not None:
-        done = redrive.these([_item(i) for i in body.ids], audit, dry_run=body.dry_run)
+        result = redrive.these([_item(i) for i in body.ids], audit, dry_run=body.dry_run)
     else:
-        wanted = ItemFilter(kind=LETTER_KINDS[str(body.kind)], **_common(body))
-        done = redrive.many(wanted, audit, body.limit, dry_run=body.dry_run)
-    return _redriven(done, dry_run=body.dry_run)
+        criteria = ItemFilter(kind=LETTER_KINDS[str(body.kind)], **_common(body))
+        result = redrive.many(criteria, audit, body.limit, dry_run=body.dry_run)
+    return _redrive_answer(result, dry_run=body.dry_run)
 
 
 @ops.get("/items/<item_id>", responses={200: ItemDetails, **documented(400, 404), **ON_GET})
@@ -124,8 +124,8 @@ def resolve(path: JobPath, body: Resolve) -> Response:
 @ops.get("/events", responses={200: ItemList, **ON_GET})
 def events(query: EventSearch) -> Response:
     """List events of any state, the newest first."""
-    wanted = ItemFilter(state=query.state, **_common(query))
-    return _item_list(DeadLetters(parts().store).events(wanted, query.limit))
+    criteria = ItemFilter(state=query.state, **_common(query))
+    return _item_list(DeadLetters(parts().store).events(criteria, query.limit))
 
 
 @ops.get("/payments/<payment_id>", responses={200: KnownPayment, **documented(400, 404), **ON_GET})
@@ -222,13 +222,13 @@ def _item_list(result: SearchResult) -> Response:
     return reply(ItemList(data=items, matched=result.matched, complete=result.complete))
 
 
-def _redriven(done: Redriven, *, dry_run: bool) -> Response:
+def _redrive_answer(result: Redriven, *, dry_run: bool) -> Response:
     return reply(
         RedriveResult(
             dry_run=dry_run,
-            matched=done.matched,
-            redriven=done.ids,
-            skipped=done.skipped,
-            complete=done.complete,
+            matched=result.matched,
+            redriven=result.ids,
+            skipped=result.skipped,
+            complete=result.complete,
         )
     )

@@ -41,7 +41,7 @@ from api.request_context import trace
 from api.trial_notification import NO_PAYMENT, stage
 from shared.notification import TEST
 from shared.payment_summary import timestamp
-from shared.store import rates as kept
+from shared.store import rates as stored_rates
 from shared.work.dead_letters import LETTER_KINDS, SCAN_LIMIT, DeadLetters, ItemFilter
 from shared.work.payment_index import PaymentFilter
 from shared.work.payments import moment
@@ -49,7 +49,7 @@ from shared.work.payments import moment
 Json = dict[str, Any]
 Row = TypeVar("Row", bound=Output)
 lists = operations_blueprint("ops_lists")
-BUCKETS_AN_HOUR = 3600 // kept.BUCKET_SECONDS
+BUCKETS_AN_HOUR = 3600 // stored_rates.BUCKET_SECONDS
 COMMON = ("state", "type", "payment_id", "error", "attempts")
 TIMES = ("recorded_at", "not_before", "finished_at")
 NOTIFICATION_FIELDS = (*COMMON, *TIMES, "sequence")
@@ -67,20 +67,20 @@ REFUND_FIELDS = (
 @lists.get("/notifications", responses={200: NotificationList, **ON_GET})
 def notifications(query: NotificationSearch) -> Response:
     """List notifications of any state, the newest first."""
-    wanted = _item_filter(query, state=query.state)
-    scan = _walk("notifications", wanted, NOTIFICATION_FIELDS)
-    rows = (_notification(item) for item in scan if wanted.matches(item))
-    data, complete = _taken(rows, query.limit)
+    criteria = _item_filter(query, state=query.state)
+    scan = _walk("notifications", criteria, NOTIFICATION_FIELDS)
+    rows = (_notification(item) for item in scan if criteria.matches(item))
+    data, complete = _first_page(rows, query.limit)
     return reply(NotificationList(data=data, complete=complete and not scan.cut))
 
 
 @lists.post("/notifications/test", responses={202: Staged, **ON_POST})
 def test_notification(body: Signed) -> Response:
     """Send the event service a notification that is marked as a test and has no payment."""
-    staged = stage(parts().store, parts().settings, trace())
+    notification_id = stage(parts().store, parts().settings, trace())
     redrive = Redrive(parts().store, parts().settings, parts().gateway)
-    redrive.note(audit_note(body), "test_notification", id=staged)
-    return reply(Staged(id=staged), 202)
+    redrive.note(audit_note(body), "test_notification", id=notification_id)
+    return reply(Staged(id=notification_id), 202)
 
 
 @lists.get("/refunds", responses={200: RefundList, **ON_GET})
@@ -89,8 +89,8 @@ def refunds(query: RefundSearch) -> Response:
     filters = _item_filter(query)
     scan = _walk("refunds", filters, REFUND_FIELDS)
     rows = (_refund(item) for item in scan if filters.matches(item))
-    wanted = (row for row in rows if query.status in (None, row.status))
-    data, complete = _taken(wanted, query.limit)
+    matches = (row for row in rows if query.status in (None, row.status))
+    data, complete = _first_page(matches, query.limit)
     currencies = _known_payments().currencies([row.payment_id or "" for row in data])
     for row in data:
         row.currency = row.currency or currencies[row.payment_id or ""]
@@ -130,10 +130,10 @@ def find(query: FindQuery) -> Response:
 @lists.get("/rates", responses={200: Rates, **ON_GET})
 def rates(query: RateQuery) -> Response:
     """Show the counts of each five minutes in the last hours, and the delays."""
-    first, counts, delays = kept.read(parts().store, query.hours * BUCKETS_AN_HOUR)
+    first, counts, delays = stored_rates.read(parts().store, query.hours * BUCKETS_AN_HOUR)
     return reply(
         Rates(
-            bucket_seconds=kept.BUCKET_SECONDS,
+            bucket_seconds=stored_rates.BUCKET_SECONDS,
             since=timestamp(first),
             counts=counts,
             delays=[_delay(bucket) for bucket in delays],
@@ -188,15 +188,15 @@ class _Scan:
             yield item
 
 
-def _walk(kind: str, wanted: ItemFilter, fields: tuple[str, ...]) -> _Scan:
-    items = DeadLetters(parts().store).walk(LETTER_KINDS[kind], wanted, fields=fields)
+def _walk(kind: str, criteria: ItemFilter, fields: tuple[str, ...]) -> _Scan:
+    items = DeadLetters(parts().store).walk(LETTER_KINDS[kind], criteria, fields=fields)
     return _Scan(items, SCAN_LIMIT)
 
 
-def _taken(rows: Iterable[Row], limit: int) -> tuple[list[Row], bool]:
+def _first_page(rows: Iterable[Row], limit: int) -> tuple[list[Row], bool]:
     """Take up to the requested number of rows; say whether these were all."""
-    taken = list(islice(rows, limit + 1))
-    return taken[:limit], len(taken) <= limit
+    page = list(islice(rows, limit + 1))
+    return page[:limit], len(page) <= limit
 
 
 def _common(item: Json) -> Json:
@@ -224,15 +224,15 @@ def _notification(item: Json) -> NotificationRow:
 
 
 def _refund(item: Json) -> RefundRow:
-    request, made = json.loads(item["request"]), json.loads(item["result"] or "{}")
+    request, refund = json.loads(item["request"]), json.loads(item["result"] or "{}")
     common = _common(item)
     return RefundRow(
         **common | {"error": item["failure_code"] or common["error"]},
         status=_status(item),
         refund_id=item["refund_id"],
-        amount=made.get("amount", request.get("amount")),
-        currency=made.get("currency"),
-        reason=made.get("reason") or request.get("reason"),
+        amount=refund.get("amount", request.get("amount")),
+        currency=refund.get("currency"),
+        reason=refund.get("reason") or request.get("reason"),
         pending_reason=item["pending_reason"],
     )
 
@@ -244,4 +244,4 @@ def _status(item: Json) -> str:
 
 
 def _delay(counts: list[int]) -> Delay:
-    return Delay(p50=kept.quantile(counts, 0.5), p99=kept.quantile(counts, 0.99))
+    return Delay(p50=stored_rates.quantile(counts, 0.5), p99=stored_rates.quantile(counts, 0.99))

@@ -199,11 +199,11 @@ class ItemDetails(Output):
     history: list[dict[str, Any]] = Field(description="Every attempt with its error.")
 
     @classmethod
-    def of(cls, known: dict[str, Any]) -> ItemDetails:
+    def of(cls, item: dict[str, Any]) -> ItemDetails:
         """Build the answer; fields of other versions of this service go into `other`."""
-        other = {name: value for name, value in known.items() if name not in cls.model_fields}
-        named = {name: value for name, value in known.items() if name in cls.model_fields}
-        return cls(**named, other=other or None)
+        other = {name: value for name, value in item.items() if name not in cls.model_fields}
+        own = {name: value for name, value in item.items() if name in cls.model_fields}
+        return cls(**own, other=other or None)
 
 
 class RedriveResult(Output):

@@ -34,17 +34,17 @@ class RunningSettings(Output):
 def settings() -> Response:
     """Answer with the settings of this API process, without secrets."""
     own = parts().settings
-    return reply(RunningSettings(version=VERSION, mode=own.mode, settings=shown(own)))
+    return reply(RunningSettings(version=VERSION, mode=own.mode, settings=printable(own)))
 
 
-def shown(own: Settings) -> dict[str, Any]:
+def printable(own: Settings) -> dict[str, Any]:
     """Give all settings by the names of their variables, without secrets and passwords."""
     return {
-        name.upper(): _shown(name, getattr(own, name)) for name in sorted(Settings.model_fields)
+        name.upper(): _printable(name, getattr(own, name)) for name in sorted(Settings.model_fields)
     }
 
 
-def _shown(name: str, value: Any) -> Any:
+def _printable(name: str, value: Any) -> Any:
     if name == "stripe_secret_key":
         return value.get_secret_value()[: len("sk_test")] or NOT_SET
     if isinstance(value, SecretStr) or _holds_secrets(name):

@@ -57,8 +57,8 @@ def payment_from_stripe(payment_id: str, account: str | None, *, with_fees: bool
 
 def _let_go(intent: Json) -> Json:
     """Show a hold as canceled if an event said that it expired: Stripe's charge does not say so."""
-    known = parts().payments.read(intent["id"]).known
-    return amounts.let_go(intent) if let_go(known) else intent
+    state = parts().payments.read(intent["id"]).known
+    return amounts.let_go(intent) if let_go(state) else intent
 
 
 def payment_answer(intent: Json) -> Payment:
@@ -104,20 +104,20 @@ def verdict(intent: Json, reason: str | None, account: str | None) -> PaymentVer
         reason=reason,
         amount=intent["amount"],
         amount_received=received(intent),
-        amount_refunded=_refunded(intent, account),
+        amount_refunded=_amount_refunded(intent, account),
         currency=intent["currency"],
     )
 
 
-def _refunded(intent: Json, account: str | None) -> int:
+def _amount_refunded(intent: Json, account: str | None) -> int:
     """Read what was given back of a payment, from its charge where that cannot be mistaken.
 
     The charge of an old version counts the released rest of a hold, too.
     """
     charge = intent.get("latest_charge") or {}
     may_count_the_rest = charge.get("amount_refunded") and captured(charge) < charge["amount"]
-    listed = _refunds(intent, account) if may_count_the_rest else None
-    return _refunded_as_charge_says(charge) if listed is None else given_back(charge, listed)
+    refunds = _refunds(intent, account) if may_count_the_rest else None
+    return _refunded_as_charge_says(charge) if refunds is None else given_back(charge, refunds)
 
 
 def _refunded_as_charge_says(charge: Json) -> int:
@@ -136,16 +136,20 @@ def details_from_stripe(
     charge = intent.get("latest_charge") or {}
     record = parts().payments.read(intent["id"])
     refunds = _refunds(intent, account)
-    listed = _disputes(intent, account) if charge.get("disputed") else []
-    given = _refunded_as_charge_says(charge) if refunds is None else given_back(charge, refunds)
-    shown = _remembered_refunds(record) if refunds is None else of_captured_money(charge, refunds)
+    dispute_list = _disputes(intent, account) if charge.get("disputed") else []
+    sum_refunded = (
+        _refunded_as_charge_says(charge) if refunds is None else given_back(charge, refunds)
+    )
+    refund_list = (
+        _remembered_refunds(record) if refunds is None else of_captured_money(charge, refunds)
+    )
     return _details(
         intent,
-        amount_refunded=given,
-        refunds=shown,
-        disputes=disputes(record.known) if listed is None else listed,
+        amount_refunded=sum_refunded,
+        refunds=refund_list,
+        disputes=disputes(record.known) if dispute_list is None else dispute_list,
         disputed=bool(charge.get("disputed")),
-        moved=moved(charge.get("balance_transaction")) or fees(record.known),
+        balance_change=moved(charge.get("balance_transaction")) or fees(record.known),
         account=account,
         timeline=timeline,
         stale=False,
@@ -180,11 +184,11 @@ def _owner(intent: Json) -> dict[str, str]:
 
 
 def _details(
-    intent: Json, *, refunds: list[Json], disputes: list[Json], moved: Json, **rest: Any
+    intent: Json, *, refunds: list[Json], disputes: list[Json], balance_change: Json, **rest: Any
 ) -> PaymentDetails:
     return PaymentDetails(
         **dict(payment_answer(intent)),
-        **moved_answer(moved),
+        **moved_answer(balance_change),
         amount_received=received(intent),
         amount_capturable=intent.get("amount_capturable") or 0,
         cancellation_reason=intent.get("cancellation_reason"),
@@ -232,7 +236,7 @@ def details_remembered(payment_id: str, timeline: list[Json]) -> PaymentDetails:
         refunds=_remembered_refunds(record),
         disputes=disputes(record.known),
         disputed=disputed(record.known),
-        moved=fees(record.known),
+        balance_change=fees(record.known),
         account=account,
         timeline=timeline,
         stale=True,

@@ -28,7 +28,7 @@ def page(header: AccountHeader, query: CallersPaymentQuery) -> Response:
     Lists those of the account in `Stripe-Account`; without it, those of every account that this
     key may act for.
     """
-    wanted = PaymentFilter(
+    criteria = PaymentFilter(
         metadata=wanted_metadata(query),
         email=query.email,
         status=query.status,
@@ -37,15 +37,15 @@ def page(header: AccountHeader, query: CallersPaymentQuery) -> Response:
         until=query.until,
         accounts=_accounts(header.stripe_account),
     )
-    rows, has_more = parts().payment_index.page(wanted, query.limit, query.starting_after)
+    rows, has_more = parts().payment_index.page(criteria, query.limit, query.starting_after)
     return reply(CallersPaymentList(data=[_row(one) for one in rows], has_more=has_more))
 
 
 def wanted_metadata(query: PaymentTerms) -> dict[str, str]:
     """Give the metadata that a query names. Raises `CallerError` 422 for a key without an index."""
-    metadata, indexed = query.metadata(), parts().settings.indexed_metadata
+    metadata, keys = query.metadata(), parts().settings.indexed_metadata
     for name in metadata:
-        if name not in indexed:
+        if name not in keys:
             raise CallerError(
                 f"{name}: Payments cannot be listed by this key; INDEXED_METADATA "
                 "names the keys that can be used.",
@@ -56,9 +56,9 @@ def wanted_metadata(query: PaymentTerms) -> dict[str, str]:
     return metadata
 
 
-def _accounts(named: str | None) -> frozenset[str] | None:
+def _accounts(account: str | None) -> frozenset[str] | None:
     """Give the accounts whose payments to list: the named one, or all that the key may act for."""
-    return g.limits.accounts if named is None else frozenset((named,))
+    return g.limits.accounts if account is None else frozenset((account,))
 
 
 def _row(payment: ListedPayment) -> CallersPayment:

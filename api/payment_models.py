@@ -57,9 +57,9 @@ class PaymentTerms(BaseModel):
 
     def metadata(self) -> dict[str, str]:
         """Give the wanted metadata by key."""
-        named = {name: getattr(self, name) for name in ("event_id", "user_id", "order_id")}
+        own = {name: getattr(self, name) for name in ("event_id", "user_id", "order_id")}
         extra = self.__pydantic_extra__ or {}
-        return {name: value for name, value in named.items() if value is not None} | extra
+        return {name: value for name, value in own.items() if value is not None} | extra
 
 
 class CallersPaymentQuery(PaymentTerms):

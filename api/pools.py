@@ -52,7 +52,7 @@ class Pool:
             raise too_busy()
         self._busy += 1
         future = asyncio.get_running_loop().run_in_executor(self._threads, work)
-        future.add_done_callback(self._done)
+        future.add_done_callback(self._leave)
         # When a client stops waiting, the work still continues: Stripe may have begun
         # it.
         return await asyncio.shield(future)
@@ -61,7 +61,7 @@ class Pool:
         """Begin nothing more."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _done(self, future: asyncio.Future[Answer]) -> None:
+    def _leave(self, future: asyncio.Future[Answer]) -> None:
         self._busy -= 1
         if not future.cancelled():
             future.exception()  # the waiting request, if any, has the result
@@ -122,9 +122,11 @@ class Call:
         return Answer(self._status, self._headers, body)
 
     def _start(self, status: str, headers: list[tuple[str, str]], _: Any = None) -> None:
-        kept = HOP_BY_HOP - {"content-length"} if self.request.method == "HEAD" else HOP_BY_HOP
+        dropped_headers = (
+            HOP_BY_HOP - {"content-length"} if self.request.method == "HEAD" else HOP_BY_HOP
+        )
         self._status = int(status[:3])
-        self._headers = [pair for pair in headers if pair[0].lower() not in kept]
+        self._headers = [pair for pair in headers if pair[0].lower() not in dropped_headers]
 
     def _environ(self) -> dict[str, Any]:
         """Build the environment of PEP 3333."""

@@ -60,13 +60,13 @@ class AuditNote:
 
     def entry(self, action: str, **details: Any) -> Json:
         """Build the audit entry of one action; the script that writes it adds the time."""
-        named = {
+        author = {
             "operator": self.operator,
             "by": self.name,
             "key": self.key,
             "reason": self.reason,
         }
-        present = {name: value for name, value in (named | details).items() if value}
+        present = {name: value for name, value in (author | details).items() if value}
         return {"kind": action} | present
 
 
@@ -92,14 +92,14 @@ class Redrive:
         self._livemode = settings.livemode
 
     def many(
-        self, wanted: ItemFilter, audit: AuditNote, limit: int, *, dry_run: bool = False
+        self, criteria: ItemFilter, audit: AuditNote, limit: int, *, dry_run: bool = False
     ) -> Redriven:
         """Redrive the wanted dead letters, the oldest first, at most `limit` of them.
 
         A dry run only lists them. When it is stopped half-way, a repeat redrives the rest. Raises
         `Unavailable`.
         """
-        letters = self._letters.find(wanted, min(limit, MOST_AT_ONCE), newest_first=False)
+        letters = self._letters.find(criteria, min(limit, MOST_AT_ONCE), newest_first=False)
         ids = [str(item["id"]) for item in letters.items]
         if dry_run:
             return Redriven(letters.matched, ids, complete=letters.complete)
@@ -116,9 +116,9 @@ class Redrive:
 
     def _each(self, ids: list[str], audit: AuditNote, matched: int, *, complete: bool) -> Redriven:
         outcomes = {item_id: self._again(item_id, audit, ("dead",), {}) for item_id in ids}
-        done = [item_id for item_id, outcome in outcomes.items() if outcome == "redriven"]
+        redriven = [item_id for item_id, outcome in outcomes.items() if outcome == "redriven"]
         skipped = {item: outcome for item, outcome in outcomes.items() if outcome != "redriven"}
-        return Redriven(matched, done, skipped, complete)
+        return Redriven(matched, redriven, skipped, complete)
 
     def one(self, item_id: str, audit: AuditNote, account: str | None = None) -> str:
         """Redrive one dead or finished item; fetch and record an event that is unknown here.

@@ -63,8 +63,8 @@ def _queue(
     header: RefundHeaders, body: ProcessRefund, keyed_request: IdempotentRequest, wait: int
 ) -> KeptAnswer:
     job = job_id(keyed_request.scope, keyed_request.key)
-    named = body.payment_intent_id
-    payment_id = parts().payments.intent_of(named) or named
+    owner_id = body.payment_intent_id
+    payment_id = parts().payments.intent_of(owner_id) or owner_id
     account = account_of(payment_id, header.stripe_account)
     check_ceiling(job, payment_id, body.amount, account)
     refund_request = RefundRequest(

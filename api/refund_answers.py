@@ -18,8 +18,8 @@ Json = dict[str, Any]
 def moved_answer(sums: Json) -> Json:
     """Build the fields about the change of the balance; null when it is not known."""
     answer = {name: sums.get(name) for name in FEE_FIELDS}
-    known = answer["available_on"]
-    return answer | {"available_on": timestamp(known) if known else None}
+    available_on = answer["available_on"]
+    return answer | {"available_on": timestamp(available_on) if available_on else None}
 
 
 def refund_answer(

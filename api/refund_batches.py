@@ -188,9 +188,9 @@ def members(path: BatchPath, query: MemberQuery) -> Response:
     if query.starting_after is not None:
         after = _all().number_of(batch.id, query.starting_after)
     state = MemberState(query.status) if query.status else None
-    chosen = _all().members(batch.id, state, after, query.limit + 1)
-    page = [member_answer(member) for member in chosen[: query.limit]]
-    return reply(MemberPage(data=page, has_more=len(chosen) > query.limit))
+    page_members = _all().members(batch.id, state, after, query.limit + 1)
+    page = [member_answer(member) for member in page_members[: query.limit]]
+    return reply(MemberPage(data=page, has_more=len(page_members) > query.limit))
 
 
 @batches.post("/<batch_id>/pause", responses={200: Batch, **documented(404, 409), **ON_POST})

@@ -44,7 +44,7 @@ class Identity:
     # The fields to record with work of this request.
     trace: dict[str, str]
     span: Span | None
-    given: bool = False
+    from_caller: bool = False
 
     def answer(self, body: bytes, status: int = 200, media: str = JSON) -> Answer:
         """Build an answer with the headers that all answers have."""
@@ -58,13 +58,15 @@ class Identity:
             self.span.end()
 
 
-def identify(given: str, parent: str, name: str) -> Identity:
+def identify(candidate: str, parent: str, name: str) -> Identity:
     """Use the caller's request id if it is valid, else make one; begin a span if tracing is on.
 
-    `given` and `parent` are the headers X-Request-Id and traceparent, `name` is the span's.
+    `candidate` and `parent` are the headers X-Request-Id and traceparent, `name` is the span's.
     """
-    acceptable = bool(given and REQUEST_ID.fullmatch(given) and not holds_card_number(given))
-    request_id = given if acceptable else f"req_{secrets.token_hex(12)}"
+    acceptable = bool(
+        candidate and REQUEST_ID.fullmatch(candidate) and not holds_card_number(candidate)
+    )
+    request_id = candidate if acceptable else f"req_{secrets.token_hex(12)}"
     traceparent = parent if TRACEPARENT.fullmatch(parent) else ""
     span = None
     if tracing.enabled():
@@ -105,7 +107,7 @@ class RequestLines:
         identity.end(status)
         if self._silent:
             return
-        if self._ordinary or identity.given:
+        if self._ordinary or identity.from_caller:
             tell(route, "POST", status, seconds, result=result, request_id=identity.request_id)
             return
         if not self._lines:

@@ -42,9 +42,9 @@ def stage(store: Store, settings: Settings, trace: dict[str, str]) -> str:
     )
     body = notification_body(fact, {}, NO_PAYMENT)
     fields = {"type": TEST, "payment_id": NO_PAYMENT, "body": compact(body), "sequence": "1"}
-    recorded = Outbox(store, settings).record(
+    outcome = Outbox(store, settings).record(
         Recording(str(body["id"]), State.QUEUED, fields | trace, MOST_WAITING)
     )
-    if recorded == "full":
+    if outcome == "full":
         raise Unavailable("Too many notifications wait already.", code="too_many_waiting")
     return str(body["id"])

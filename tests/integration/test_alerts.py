@@ -11,7 +11,7 @@ import promql_parser
 import pytest
 import yaml
 
-from api.metrics import collected
+from api.metrics import families
 from shared.store.scripts import Store
 from tests.servers import ROOT
 
@@ -32,7 +32,7 @@ HISTOGRAM = {"_bucket": {"le"}, "_count": set(), "_sum": set()}
 def labels_of_metrics(store: Store) -> dict[str, set[str]]:
     """Return the labels of every sample that a scrape may contain."""
     labels_of = dict(FOREIGN)
-    for family in collected(store):
+    for family in families(store):
         parts = PARTS.get(family.type, HISTOGRAM)
         labels = set(family._labelnames)
         labels_of |= {family.name + suffix: labels | more for suffix, more in parts.items()}
@@ -66,8 +66,8 @@ def test_every_question_asks_for_what_there_is(
 def test_every_metric_is_on_the_dashboard(real_store: Store) -> None:
     """An alert says what is wrong now, and its panel since when."""
     questions = " ".join(question for _, question in QUESTIONS[: -len(ALERTS)])
-    families = {family.name for family in collected(real_store)}
-    assert {name for name in families if name not in questions} == set()
+    names = {family.name for family in families(real_store)}
+    assert {name for name in names if name not in questions} == set()
 
 
 @pytest.mark.parametrize("rule", ALERTS, ids=[rule["alert"] for rule in ALERTS])

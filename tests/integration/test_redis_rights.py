@@ -15,7 +15,7 @@ import requests
 from redis import Redis
 from redis.exceptions import NoPermissionError
 
-from api.metrics import collected
+from api.metrics import families
 from shared.errors import Unavailable
 from shared.keys import Keys
 from shared.settings import Settings
@@ -179,7 +179,7 @@ def test_a_user_who_may_not_ask_for_info_is_told_so_and_has_metrics(
     take(valkey_url, "-info")
     (finding,) = inspect(user_store)
     assert (finding.level, "NOPERM" in finding.what) == ("warning", True)
-    measurements = {metric.name: metric for metric in collected(user_store)}
+    measurements = {metric.name: metric for metric in families(user_store)}
     levels = {s.labels["level"]: s.value for s in measurements["billing_store_findings"].samples}
     assert levels == {"warning": 1.0, "error": 0.0}
     assert measurements["billing_store_memory_bytes"].samples == []
