@@ -35,7 +35,7 @@ FOLLOWERS = ("refund", "dispute")
 # An endpoint has one version, and an account a handful of endpoints.
 VERSIONS_REMEMBERED = 64
 # States in which a payment can be refunded or disputed.
-PAID = ("succeeded", "requires_capture", "canceled")
+PAID_STATES = ("succeeded", "requires_capture", "canceled")
 # How long an event waits for its payment's own event. Stripe sends events of one second in any
 # order; those of one payment usually all arrive within two seconds.
 PAYMENT_PATIENCE_SECONDS = 2.0
@@ -66,7 +66,7 @@ def process_event(runtime: Runtime, claim: Claim) -> Done:
         event = lost_event(event, runtime.gateway)
     handler = HANDLERS.get(event.type)
     if handler is None:
-        return _ignored("no handler for this type")
+        return _ignore("no handler for this type")
     _count_version(runtime, claim, event)
     event = _with_object(runtime, event)
     if event.object.get("object") == "refund":
@@ -74,12 +74,12 @@ def process_event(runtime: Runtime, claim: Claim) -> Done:
     payment_id = _payment_of_event(runtime, event)
     object_id = reference(event.object)
     if payment_id is None or object_id is None:
-        return _ignored("it belongs to no payment, or its object has no id")
+        return _ignore("it belongs to no payment, or its object has no id")
     record = runtime.payments.read(payment_id)
     _await_payment(claim, event, record)
     ours = _is_ours(runtime, claim, event, record)
     if not ours and runtime.settings.others_payments == "ignore":
-        return _ignored("this service did not make its payment")
+        return _ignore("this service did not make its payment")
     if event.type.startswith(WARNING):
         refund_warned(runtime, event, payment_id)
     facts = [_of_account(fact, event) for fact in handler(event, runtime.gateway)]
@@ -90,11 +90,11 @@ def process_event(runtime: Runtime, claim: Claim) -> Done:
         payment_id, facts, looked_up, record, event.charge_id, _our_key(event)
     )
     fields = {"object": object_id, "payment_id": payment_id}
-    ended = _ended_refund(runtime, event, facts)
-    return Done(State.PROCESSED, fields=fields, established=established, ended=ended)
+    refund_end = _ended_refund(runtime, event, facts)
+    return Done(State.PROCESSED, fields=fields, established=established, ended=refund_end)
 
 
-def _ignored(reason: str) -> Done:
+def _ignore(reason: str) -> Done:
     return Done(State.IGNORED, fields={"reason": reason})
 
 
@@ -126,11 +126,11 @@ def _payment_of_event(runtime: Runtime, event: Event) -> str | None:
     Refunds and disputes may name only their charge, whose intent is then looked up. Raises
     `Unavailable` when Redis or Stripe does not answer.
     """
-    named, charge = event.payment_id, event.object.get("charge")
-    if named is None or charge is None or reference(charge) != named:
-        return named
-    known = runtime.payments.intent_of(named)
-    return known or look_ups.intent_of(runtime.gateway, named, event.account) or named
+    owner_id, charge = event.payment_id, event.object.get("charge")
+    if owner_id is None or charge is None or reference(charge) != owner_id:
+        return owner_id
+    intent_id = runtime.payments.intent_of(owner_id)
+    return intent_id or look_ups.intent_of(runtime.gateway, owner_id, event.account) or owner_id
 
 
 def _is_ours(runtime: Runtime, claim: Claim, event: Event, record: PaymentRecord) -> bool:
@@ -181,7 +181,7 @@ def _await_payment(claim: Claim, event: Event, record: PaymentRecord) -> None:
     waited_ms = claim.claimed_at_ms - int(claim.fields["recorded_at"])
     if waited_ms > PAYMENT_PATIENCE_SECONDS * 1000 or not _follows(event, record.id):
         return
-    if record.state.get("status") not in PAID:
+    if record.state.get("status") not in PAID_STATES:
         raise NotYet("The event of its payment has not arrived.", delay_seconds=SNOOZE_SECONDS)
 
 
@@ -204,9 +204,9 @@ def _look_up_context(
     """
     if not any(f.family in NEEDS_CONTEXT for f in facts):
         return {}
-    known = record.known
-    families = {state["family"] for state in known.get("subjects", {}).values()}
-    if known.get("context") or not families.isdisjoint(GIVES_CONTEXT):
+    payment_state = record.known
+    families = {state["family"] for state in payment_state.get("subjects", {}).values()}
+    if payment_state.get("context") or not families.isdisjoint(GIVES_CONTEXT):
         return {}
     intent = _payment(runtime, record.id, event.account)
     metadata = intent.get("metadata") or {}
@@ -219,10 +219,10 @@ def _look_up_context(
 
 def _payment(runtime: Runtime, payment_id: str, account: str | None) -> Json:
     """Look up an intent, or a charge in the form of an intent; empty if Stripe does not show it."""
-    shown = look_ups.payment(runtime.gateway, payment_id, account)
-    if not shown or payment_id.startswith("pi_"):
-        return shown
-    return as_intent(shown) | {"receipt_email": shown.get("receipt_email")}
+    payment = look_ups.payment(runtime.gateway, payment_id, account)
+    if not payment or payment_id.startswith("pi_"):
+        return payment
+    return as_intent(payment) | {"receipt_email": payment.get("receipt_email")}
 
 
 def _ended_refund(runtime: Runtime, event: Event, facts: list[Fact]) -> str:

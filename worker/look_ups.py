@@ -18,7 +18,7 @@ Json = dict[str, Any]
 NOT_SHOWN = (HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN)
 
 
-def refused(error: CallerError | Misconfigured) -> bool:
+def is_hidden(error: CallerError | Misconfigured) -> bool:
     """Say whether the error means only that Stripe does not show us the object."""
     return isinstance(error, Misconfigured) or error.status in NOT_SHOWN
 
@@ -41,7 +41,7 @@ def payment(stripe: StripeGateway, payment_id: str, account: str | None) -> Json
     try:
         return read(payment_id, account)
     except (CallerError, Misconfigured) as error:
-        if not refused(error):
+        if not is_hidden(error):
             raise
         log.info("payment_not_shown", payment_id=payment_id, error=str(error))
         return {}

@@ -52,5 +52,5 @@ def lost_event(event: Event, stripe: StripeGateway) -> Event:
 
 def _kind(lost_type: str, related: Json) -> str:
     """Return the kind of the object: from the notice, else from the beginning of the type."""
-    named = reference(related.get("type"))
-    return named or max((k for k in PLACES if lost_type.startswith(k)), key=len, default="")
+    kind = reference(related.get("type"))
+    return kind or max((k for k in PLACES if lost_type.startswith(k)), key=len, default="")

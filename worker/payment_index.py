@@ -19,7 +19,7 @@ def run_once(runtime: Runtime) -> float:
     repair = IndexRepair(runtime.store, runtime.payments, settings.indexed_metadata)
     if not repair.fill():
         return 0.0
-    gone = repair.clear()
-    if gone:
-        log.info("payment_index_cleared", members=gone)
+    removals = repair.clear()
+    if removals:
+        log.info("payment_index_cleared", members=removals)
     return INTERVAL_SECONDS

@@ -20,11 +20,11 @@ def run_once(runtime: Runtime) -> int:
     store, retention = runtime.store, runtime.settings.tombstone_retention_seconds
     oldest = store.now_ms() - retention * 1000
     with redis_errors():
-        dropped = sum(
+        removals = sum(
             int(store.redis.zremrangebyscore(store.keys.index(kind), "-inf", oldest))
             for kind in KINDS.values()
         )
-    return dropped + _forgotten_batches(runtime)
+    return removals + _forgotten_batches(runtime)
 
 
 def _forgotten_batches(runtime: Runtime) -> int:
@@ -32,5 +32,5 @@ def _forgotten_batches(runtime: Runtime) -> int:
     store = runtime.store
     with redis_errors():
         ids = cast(list[str], store.redis.zrange(store.keys.batches(), 0, OLDEST_BATCHES - 1))
-        gone = [one for one in ids if not store.redis.exists(store.keys.batch(one))]
-        return int(store.redis.zrem(store.keys.batches(), *gone)) if gone else 0
+        expired_ids = [one for one in ids if not store.redis.exists(store.keys.batch(one))]
+        return int(store.redis.zrem(store.keys.batches(), *expired_ids)) if expired_ids else 0

@@ -174,10 +174,10 @@ class _Walk:
                 here = _shorter(here, high, page)
                 self.state.move(self.name, here, {})
                 continue
-            counts, refused = self._record(page)
-            here = here if refused else _further(here, high, page)
+            counts, is_full = self._record(page)
+            here = here if is_full else _further(here, high, page)
             self.state.move(self.name, here, counts)
-            if refused:
+            if is_full:
                 raise _Stop("full")
         return self.until
 
@@ -199,16 +199,16 @@ class _Walk:
     def _record(self, page: list[Json]) -> tuple[dict[str, int], bool]:
         """Record the missing events of a page, oldest first; say whether the inbox was full."""
         livemode = self.runtime.settings.livemode
-        wanted = [raw for raw in reversed(page) if raw.get("livemode") == livemode]
-        counts = {"seen": len(wanted), "recorded": 0, "gap": 0}
-        for raw in self._missing(wanted):
+        events = [raw for raw in reversed(page) if raw.get("livemode") == livemode]
+        counts = {"seen": len(events), "recorded": 0, "gap": 0}
+        for raw in self._missing(events):
             if self.account != OWN:
                 raw.setdefault("account", self.account)
             event = _readable(raw)
             if event is None:
                 continue
-            recorded = self.runtime.inbox.record(event, compact(raw), source="reconcile")
-            if recorded == "full":
+            outcome = self.runtime.inbox.record(event, compact(raw), source="reconcile")
+            if outcome == "full":
                 return counts, True
             counts["recorded"] += 1
             counts["gap"] += raw["created"] < self.until - IN_FLIGHT_SECONDS
@@ -220,8 +220,8 @@ class _Walk:
             pipe = self.runtime.store.redis.pipeline(transaction=False)
             for raw in page:
                 pipe.exists(self.runtime.store.keys.item(EVENTS, item_id(raw["id"])))
-            known = pipe.execute()
-        return [raw for raw, is_known in zip(page, known, strict=True) if not is_known]
+            presence = pipe.execute()
+        return [raw for raw, is_known in zip(page, presence, strict=True) if not is_known]
 
 
 def _readable(raw: Json) -> Event | None:
@@ -241,10 +241,10 @@ def _shorter(here: Place, high: int, page: list[Json]) -> Place:
     left, so that an even stream takes a few calls, too.
     """
     low = here.position or 0
-    covered = high - page[-1]["created"] + 1
-    back = covered * STRETCH_FACTOR**here.refused
+    seconds = high - page[-1]["created"] + 1
+    back = seconds * STRETCH_FACTOR**here.refused
     end = max(high - back, low + (high - low + 1) // STRETCH_FACTOR - 1, low)
-    return replace(here, stretch=end - low + 1, refused=here.refused + 1, dense=covered)
+    return replace(here, stretch=end - low + 1, refused=here.refused + 1, dense=seconds)
 
 
 def _further(here: Place, high: int, page: list[Json]) -> Place:

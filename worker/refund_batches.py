@@ -100,13 +100,13 @@ def _move_members(runtime: Runtime) -> int:
     paused even if this process dies, and the missing amount covers only the members still open.
     """
     ended = runtime.batches.ended(CHUNK)
-    handed: dict[str, list[str]] = defaultdict(list)
+    by_job: dict[str, list[str]] = defaultdict(list)
     for one in ended:
-        handed[one.partition(":")[0]].append(one)
-    jobs = _jobs(runtime, list(handed))
-    known = runtime.payments.read_many([job["payment_id"] or "none" for job in jobs])
+        by_job[one.partition(":")[0]].append(one)
+    jobs = _jobs(runtime, list(by_job))
+    records = runtime.payments.read_many([job["payment_id"] or "none" for job in jobs])
     steps, waiting, paused = list[Call](), list[Call](), set[str]()
-    for entries, job, record in zip(handed.values(), jobs, known, strict=True):
+    for entries, job, record in zip(by_job.values(), jobs, records, strict=True):
         batch, changes = job["batch_id"], standing_of(job, record.known)
         if batch is None:
             _drop(runtime, entries)
@@ -138,12 +138,12 @@ def _jobs(runtime: Runtime, ids: Sequence[str]) -> list[dict[str, str | None]]:
     return [dict(zip(JOB_FIELDS, row, strict=True)) for row in rows]
 
 
-def standing_of(job: dict[str, str | None], known: Json) -> Json:
+def standing_of(job: dict[str, str | None], payment_state: Json) -> Json:
     """Return the member's state, from its refund job and the events about its refund; pure."""
     if job["state"] == "dead":
         return {"state": MemberState.DEAD}
     if job["result"]:
-        return _of_refund(json.loads(job["result"]), known)
+        return _of_refund(json.loads(job["result"]), payment_state)
     if job["pending_reason"]:
         return {"state": MemberState.WAITING}
     if job["failure_code"]:
@@ -151,10 +151,10 @@ def standing_of(job: dict[str, str | None], known: Json) -> Json:
     return {"state": MemberState.BEGUN}
 
 
-def _of_refund(answer: Json, known: Json) -> Json:
+def _of_refund(answer: Json, payment_state: Json) -> Json:
     """Return the state from the refund's events, or before any arrived, from Stripe's answer."""
     refund_id = str(answer["id"])
-    subject = known.get("subjects", {}).get(refund_id)
+    subject = payment_state.get("subjects", {}).get(refund_id)
     refund = subject["snapshot"] | {"status": subject["status"]} if subject else answer
     state = STANDING.get(str(refund.get("status", "succeeded")), MemberState.PENDING)
     if state is MemberState.PENDING and refund.get("pending_reason") == INSUFFICIENT_FUNDS:
@@ -237,8 +237,8 @@ def _last_look(runtime: Runtime, batch: BatchRecord) -> None:
     event_id = batch.request["event_id"]
     if event_id is None:
         return
-    wanted = PaymentFilter(metadata={"event_id": event_id})
-    summaries = {one.record.id: one.summary for one in runtime.payment_index.walk(wanted)}
+    criteria = PaymentFilter(metadata={"event_id": event_id})
+    summaries = {one.record.id: one.summary for one in runtime.payment_index.walk(criteria)}
     for absent in _chunks(list(summaries), CHUNK):
         late = [
             Member(one, MemberState.LATE, part.amount, summaries[one].currency or "")
@@ -309,10 +309,10 @@ def _balance_fields(runtime: Runtime, batch: BatchRecord) -> dict[str, str]:
     available = runtime.gateway.balance(batch.fields.get("account"))
     missing: dict[str, int] | None = None
     if available is not None:
-        wanted = needed(batch.open_amounts(), batch.rates)
+        need = needed(batch.open_amounts(), batch.rates)
         missing = {
             currency: amount - available.get(currency, 0)
-            for currency, amount in wanted.items()
+            for currency, amount in need.items()
             if amount > available.get(currency, 0)
         }
     pause_ms = round(LOOK_FACTOR * runtime.settings.retry_base_seconds * 1000)

@@ -47,10 +47,10 @@ def run_refund(runtime: Runtime, claim: Claim) -> Done:
     `Inconsistent` when repeating the call is no longer safe, `Misconfigured`.
     """
     if "decision" in claim.fields:
-        return _decided(runtime, claim)
+        return _finish_as_decided(runtime, claim)
     stale = _is_stale(claim)
     if earlier := _earlier_refund(runtime, claim, search_list=stale):
-        return _refunded(runtime, claim, earlier)
+        return _succeed(runtime, claim, earlier)
     if stale and "redriven_at" not in claim.fields:
         raise Inconsistent(
             "The job began over 23 hours ago, and Stripe may have deleted its idempotency key. "
@@ -66,16 +66,16 @@ def run_refund(runtime: Runtime, claim: Claim) -> Done:
         )
     except (CallerError, PaymentDeclined, Unavailable) as error:
         return _without_answer(runtime, claim, error)
-    return _refunded(runtime, claim, refund)
+    return _succeed(runtime, claim, refund)
 
 
-def _decided(runtime: Runtime, claim: Claim) -> Done:
+def _finish_as_decided(runtime: Runtime, claim: Claim) -> Done:
     """Finish a job of unknown outcome as an operator decided after a look at Stripe."""
     refund_id = json.loads(claim.fields["decision"])["refund_id"]
     if refund_id is None:
         error = CallerError("An operator found no refund at Stripe.", code="resolved_as_failed")
-        return _refused(runtime, claim, error)
-    return _refunded(
+        return _fail(runtime, claim, error)
+    return _succeed(
         runtime, claim, runtime.refund_gateway.refund(refund_id, claim.fields.get("account"))
     )
 
@@ -92,10 +92,10 @@ def _without_answer(
         return _waits_or_fails(runtime, claim, error)
     repeated = not isinstance(error, Unavailable) or error.code == REPEATED_BY_STRIPE
     if repeated and (earlier := _earlier_refund(runtime, claim, search_list=True)):
-        return _refunded(runtime, claim, earlier)
+        return _succeed(runtime, claim, earlier)
     if isinstance(error, Unavailable):
         raise error
-    return _refused(runtime, claim, error)
+    return _fail(runtime, claim, error)
 
 
 def _is_repeated(claim: Claim) -> bool:
@@ -123,11 +123,11 @@ def _earlier_refund(runtime: Runtime, claim: Claim, *, search_list: bool) -> Jso
     return runtime.refund_gateway.refund(refund_id, account) if refund_id else None
 
 
-def _refunded(runtime: Runtime, claim: Claim, refund: Json) -> Done:
+def _succeed(runtime: Runtime, claim: Claim, refund: Json) -> Done:
     """Finish the job with Stripe's refund, whose events become notifications."""
     runtime.refund_jobs.remember(str(refund["id"]), claim.id)
     fields = {"refund_id": str(refund["id"]), "result": json.dumps(refund)}
-    return _finished(claim, "refunded", fields, [])
+    return _finish(claim, "refunded", fields, [])
 
 
 def _waits_or_fails(runtime: Runtime, claim: Claim, error: BillingError) -> Done:
@@ -136,7 +136,7 @@ def _waits_or_fails(runtime: Runtime, claim: Claim, error: BillingError) -> Done
     Stripe made nothing under the key that it refused, and the next attempt uses another key.
     """
     if claim.age_seconds > runtime.settings.refund_balance_wait_seconds:
-        return _refused(runtime, claim, error)
+        return _fail(runtime, claim, error)
     refusal = _Refusal(runtime, claim, error)
     fields = refusal.fields | {
         "pending_reason": INSUFFICIENT_FUNDS,
@@ -151,11 +151,11 @@ def _waits_or_fails(runtime: Runtime, claim: Claim, error: BillingError) -> Done
     )
 
 
-def _refused(runtime: Runtime, claim: Claim, error: BillingError) -> Done:
+def _fail(runtime: Runtime, claim: Claim, error: BillingError) -> Done:
     """Finish the job with Stripe's reason, and notify: Stripe sends no event about a refusal."""
     refusal = _Refusal(runtime, claim, error)
     fact = refusal.fact("failed", rank=1, key=claim.id)
-    return _finished(claim, "failed", refusal.fields | {"pending_reason": ""}, [fact])
+    return _finish(claim, "failed", refusal.fields | {"pending_reason": ""}, [fact])
 
 
 class _Refusal:
@@ -204,17 +204,20 @@ def _require_currency(runtime: Runtime, claim: Claim) -> None:
     Raises `CallerError`; `Unavailable` when Redis does not know the currency and Stripe does not
     answer.
     """
-    expected, payment_id = claim.fields.get("expected_currency"), claim.fields["payment_id"]
-    if not expected:
+    expected_currency, payment_id = (
+        claim.fields.get("expected_currency"),
+        claim.fields["payment_id"],
+    )
+    if not expected_currency:
         return
     currency = summarise(payment_id, runtime.payments.read(payment_id).known).currency
     if currency is None:
         account, stripe = claim.fields.get("account"), runtime.refund_gateway
         look = stripe.payment if payment_id.startswith("pi_") else stripe.charge
         currency = look(payment_id, account)["currency"]
-    if currency != expected:
+    if currency != expected_currency:
         raise CallerError(
-            f"The payment is in {currency}, not in {expected}.", code="currency_mismatch"
+            f"The payment is in {currency}, not in {expected_currency}.", code="currency_mismatch"
         )
 
 
@@ -223,15 +226,15 @@ def _requested_money(
 ) -> tuple[int | None, str | None]:
     """Return the amount to refund (requested, or all that is left) and the currency, if known."""
     payment_id, account = claim.fields["payment_id"], claim.fields.get("account")
-    known = summarise(payment_id, runtime.payments.read(payment_id).known)
-    came, currency = known.amount_received, known.currency
+    summary = summarise(payment_id, runtime.payments.read(payment_id).known)
+    came, currency = summary.amount_received, summary.currency
     if came is None:
-        shown = payment(runtime.refund_gateway, payment_id, account)
-        if not shown:
+        payment_object = payment(runtime.refund_gateway, payment_id, account)
+        if not payment_object:
             return request.get("amount"), currency
-        intent = shown if payment_id.startswith("pi_") else as_intent(shown)
+        intent = payment_object if payment_id.startswith("pi_") else as_intent(payment_object)
         came, currency = received(intent), intent["currency"]
-    return request.get("amount") or max(came - known.amount_refunded, 0) or None, currency
+    return request.get("amount") or max(came - summary.amount_refunded, 0) or None, currency
 
 
 def _refusals(claim: Claim) -> int:
@@ -242,6 +245,6 @@ def _key(claim: Claim) -> str:
     return stripe_key(claim.id, _refusals(claim))
 
 
-def _finished(claim: Claim, outcome: str, fields: dict[str, str], facts: list[Fact]) -> Done:
+def _finish(claim: Claim, outcome: str, fields: dict[str, str], facts: list[Fact]) -> Done:
     established = Established(claim.fields["payment_id"], facts)
     return Done(State.FINISHED, outcome, fields, established)

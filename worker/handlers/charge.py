@@ -11,7 +11,7 @@ from shared.stripe.amounts import as_intent, captured, let_go, moved, released
 from shared.stripe.event import Event, items, payment_of, reference
 from shared.stripe.gateway import StripeGateway
 from worker.handlers.refund import booked_facts, refund_fact
-from worker.look_ups import refused
+from worker.look_ups import is_hidden
 from worker.registry import handles
 
 Json = dict[str, Any]
@@ -65,10 +65,10 @@ def refunded(event: Event, stripe: StripeGateway) -> list[Fact]:
     try:
         refunds = _refunds(charge, stripe, event.account)
     except (CallerError, Misconfigured) as error:
-        if not refused(error):
+        if not is_hidden(error):
             raise
         return [charge_fact(event), _unlisted(event)]
-    if not _shown(refunds, event):
+    if not _contains_own_refunds(refunds, event):
         raise NotYet(
             "Stripe does not list the refund yet.",
             code="refund_not_listed",
@@ -84,8 +84,8 @@ def _refund_facts(event: Event, refunds: list[Json], hold: int) -> list[Fact]:
         refunds = refunds[1:]
     facts: list[Fact] = []
     for refund in refunds:
-        named = refund | {"payment_intent": _intent(refund, event.object)}
-        facts.append(refund_fact(event, named, happened_at=_made_at(refund, event)))
+        own = refund | {"payment_intent": _intent(refund, event.object)}
+        facts.append(refund_fact(event, own, happened_at=_made_at(refund, event)))
         facts += booked_facts(event, refund)
     return facts
 
@@ -108,21 +108,21 @@ def _refunds(charge: Json, stripe: StripeGateway, account: str | None) -> list[J
     try:
         return stripe.refunds_of(account, charge=str(charge["id"])) or embedded
     except (CallerError, Misconfigured) as error:
-        if embedded and refused(error):
+        if embedded and is_hidden(error):
             return embedded
         raise
 
 
-def _shown(refunds: list[Json], event: Event) -> bool:
+def _contains_own_refunds(refunds: list[Json], event: Event) -> bool:
     """Say whether the refunds contain those of the event: consecutive ones that add up to it."""
     before = (event.previous or {}).get("amount_refunded")
     if before is None:
         return bool(refunds)
-    added = int(event.object.get("amount_refunded") or 0) - int(before)
+    increase = int(event.object.get("amount_refunded") or 0) - int(before)
     sums, total = {0}, 0
     for refund in refunds:
         total += int(refund.get("amount") or 0)
-        if total - added in sums:
+        if total - increase in sums:
             return True
         sums.add(total)
     return False
@@ -179,7 +179,7 @@ def _settled(event: Event, stripe: StripeGateway) -> list[Fact]:
         try:
             booked = stripe.balance_transaction(booked, event.account)
         except (CallerError, Misconfigured) as error:
-            if not refused(error):
+            if not is_hidden(error):
                 raise
             return []
     sums = moved(booked)
@@ -242,10 +242,10 @@ def _payment_fact(event: Event, outcome: str) -> Fact:
 def _as_intent(event: Event, outcome: str) -> Json:
     """Return the charge in the form of an intent, as far as is known; a hold may have expired."""
     charge = event.object
-    shown = let_go(as_intent(charge)) if outcome == "canceled" else as_intent(charge)
+    intent = let_go(as_intent(charge)) if outcome == "canceled" else as_intent(charge)
     created, livemode = charge.get("created") or event.created, event.livemode
     own = {"latest_charge": None, "charge_id": charge["id"], "let_go": outcome == "canceled"}
-    return shown | own | {"created": created, "livemode": livemode}
+    return intent | own | {"created": created, "livemode": livemode}
 
 
 def _standing(event: Event) -> str:

@@ -29,7 +29,7 @@ ENDS = {"won": "won", "lost": "lost", "warning_closed": "closed", "prevented": "
 @handles("charge.dispute.created")  # why: evidence is due within days
 def dispute_opened(event: Event, stripe: StripeGateway) -> list[Fact]:
     """Notify that a dispute was opened: an inquiry (`warning_…`) or a chargeback."""
-    return [_dispute_fact(_booked(event, stripe), "opened", "opened")]
+    return [_dispute_fact(_with_transactions(event, stripe), "opened", "opened")]
 
 
 @handles("charge.dispute.updated")  # why: the bank reviews the evidence, or an inquiry escalates
@@ -37,7 +37,9 @@ def dispute_updated(event: Event, stripe: StripeGateway) -> list[Fact]:
     """Notify of a dispute's change, once for each status; a final status gives its outcome."""
     ended = ENDS.get(str(event.object.get("status")))
     return [
-        _dispute_fact(_booked(event, stripe), "ended" if ended else "updated", ended or "updated")
+        _dispute_fact(
+            _with_transactions(event, stripe), "ended" if ended else "updated", ended or "updated"
+        )
     ]
 
 
@@ -45,31 +47,34 @@ def dispute_updated(event: Event, stripe: StripeGateway) -> list[Fact]:
 def dispute_closed(event: Event, stripe: StripeGateway) -> list[Fact]:
     """Notify how a dispute ended: won, lost, or closed without a decision."""
     ended = ENDS.get(str(event.object.get("status")), "closed")
-    return [_dispute_fact(_booked(event, stripe), "ended", ended)]
+    return [_dispute_fact(_with_transactions(event, stripe), "ended", ended)]
 
 
 # why: the disputed amount was taken from the balance, or returned to it
 @handles("charge.dispute.funds_withdrawn", "charge.dispute.funds_reinstated")
 def funds_moved(event: Event, stripe: StripeGateway) -> list[Fact]:
     """Notify that money moved; a subject of its own, because no later status undoes it."""
-    moved = event.type.rpartition(".")[2]
-    subject = f"{event.object['id']}:{moved}:{event.object.get('status')}"
-    event = _booked(event, stripe)
-    return [_fact(event, moved, subject=subject, family="dispute_funds", rank=(event.created,))]
+    direction = event.type.rpartition(".")[2]
+    subject = f"{event.object['id']}:{direction}:{event.object.get('status')}"
+    event = _with_transactions(event, stripe)
+    return [_fact(event, direction, subject=subject, family="dispute_funds", rank=(event.created,))]
 
 
-def _booked(event: Event, stripe: StripeGateway) -> Event:
+def _with_transactions(event: Event, stripe: StripeGateway) -> Event:
     """Look up the balance transactions that a dispute only names; use all of them or none."""
     dispute = event.object
-    named = dispute.get("balance_transactions") or dispute.get("balance_transaction")
-    moves = named if isinstance(named, list) else [named]
+    references = dispute.get("balance_transactions") or dispute.get("balance_transaction")
+    moves = references if isinstance(references, list) else [references]
     if not any(isinstance(one, str) for one in moves):
         return event
-    shown = [
+    transactions = [
         balance_transaction(stripe, one, event.account) if isinstance(one, str) else one
         for one in moves
     ]
-    sums = {"balance_transactions": shown if all(shown) else [], "balance_transaction": None}
+    sums = {
+        "balance_transactions": transactions if all(transactions) else [],
+        "balance_transaction": None,
+    }
     return replace(event, object=dispute | sums)
 
 
@@ -101,10 +106,10 @@ def _fact(event: Event, change: str, *, subject: str, family: str, rank: tuple[i
 def _snapshot(dispute: Json) -> Json:
     fields = {name: dispute.get(name) for name in ("amount", "currency", "reason", "created")}
     fields["charge_id"] = reference(dispute.get("charge"))
-    return fields | {"due_by": _due_by(dispute)} | _moved(dispute)
+    return fields | {"due_by": _due_by(dispute)} | _balance_changes(dispute)
 
 
-def _moved(dispute: Json) -> Json:
+def _balance_changes(dispute: Json) -> Json:
     """Sum the balance transactions; the oldest API versions have only one."""
     return moved(dispute.get("balance_transactions") or dispute.get("balance_transaction"))
 
@@ -118,7 +123,7 @@ def _due_by(dispute: Json) -> int | None:
 
 def _data(dispute: Json) -> Json:
     metadata = dispute.get("metadata") or {}
-    return _moved(dispute) | {
+    return _balance_changes(dispute) | {
         "payment_intent_id": reference(dispute.get("payment_intent")),
         "charge_id": reference(dispute.get("charge")),
         "dispute_id": dispute["id"],

@@ -105,19 +105,19 @@ def payment_fact(event: Event, change: str, *, attempt: str = "") -> Fact:
     intent, snapshot = event.object, _snapshot(event.object)
     intent_id, status = str(intent["id"]), str(intent.get("status") or change)
     came = snapshot["amount_received"]
-    reached = _reached(status, change, came)
-    ended = reached in STAGES
-    news = reached if ended else change
-    if news == "created" or (news != reached and event.fetched):
+    state = _state_of(status, change, came)
+    ended = state in STAGES
+    news = state if ended else change
+    if news == "created" or (news != state and event.fetched):
         news = ""
     return Fact(
         subject=intent_id,
         family="payment",
         status=status,
-        rank=(STAGES.get(reached, OPEN), event.created),
+        rank=(STAGES.get(state, OPEN), event.created),
         tie=(COURSE.index(change) if change in COURSE else len(COURSE), came),
         happened_at=event.created,
-        snapshot=snapshot | {"let_go": reached == "canceled" and not came},
+        snapshot=snapshot | {"let_go": state == "canceled" and not came},
         type=f"payment.{news}" if news else None,
         key=intent_id if ended or not attempt else f"{intent_id}:{attempt}",
         data=_data(intent, snapshot, failed=news == "failed"),
@@ -126,14 +126,14 @@ def payment_fact(event: Event, change: str, *, attempt: str = "") -> Fact:
     )
 
 
-def _reached(status: str, change: str, came: int) -> str:
-    reached = REACHED.get(status, change)
-    return "partially_captured" if reached == "authorized" and came else reached
+def _state_of(status: str, change: str, came: int) -> str:
+    state = REACHED.get(status, change)
+    return "partially_captured" if state == "authorized" and came else state
 
 
-def _moment(event: Event, tried: Json) -> str:
+def _moment(event: Event, attempt: Json) -> str:
     """Identify an attempt without a charge by its payment method and the second of its event."""
-    return f"{reference(tried.get('payment_method')) or 'none'}@{event.created}"
+    return f"{reference(attempt.get('payment_method')) or 'none'}@{event.created}"
 
 
 def _snapshot(intent: Json) -> Json:

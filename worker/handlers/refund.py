@@ -69,8 +69,8 @@ def refund_fact(event: Event, refund: Json, *, happened_at: int) -> Fact:
     """
     # Refunds of the oldest API versions have no status, because they succeed at once.
     refund_id, status = str(refund["id"]), str(refund.get("status", "succeeded"))
-    known, hold = status in STAGES, releases_a_hold(refund)
-    if not known:
+    is_known, hold = status in STAGES, releases_a_hold(refund)
+    if not is_known:
         log.warning("refund_status_unknown", refund_id=refund_id, status=status)
     return Fact(
         subject=refund_id,
@@ -80,7 +80,7 @@ def refund_fact(event: Event, refund: Json, *, happened_at: int) -> Fact:
         happened_at=happened_at,
         snapshot=_snapshot(refund)
         | {"released_hold": hold, "unbooked": moved_nothing(refund, event.api_version)},
-        type=f"refund.{status}" if known and not hold else None,
+        type=f"refund.{status}" if is_known and not hold else None,
         key=f"{refund_id}:{status}",
         data=_data(refund),
         livemode=event.livemode,
