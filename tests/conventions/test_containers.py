@@ -2,6 +2,9 @@
 
 import json
 import re
+import shutil
+import subprocess
+from functools import cache
 
 import pytest
 import yaml
@@ -16,8 +19,20 @@ DOCKERFILES = ("Dockerfile.api", "Dockerfile.worker")
 OURS = ("api", "worker", "notifier", "upkeep", "flower")
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 OVERLAY = yaml.safe_load((ROOT / "docker-compose.dev.yml").read_text())
+EXTERNAL_REDIS = "docker-compose.external-redis.yml"
 SERVICES = COMPOSE["services"]
 STRANGERS = {name: OVERLAY["services"][name] for name in ("sandbox", "receiver")}
+
+
+@cache
+def compose_command():
+    """Return the command of the Compose on this machine, or None."""
+    for command in (["docker", "compose"], ["docker-compose"]):
+        if shutil.which(command[0]):
+            asked = subprocess.run([*command, "version"], capture_output=True, check=False)
+            if asked.returncode == 0:
+                return command
+    return None
 
 
 def instructions(name):
@@ -139,6 +154,38 @@ def test_no_command_of_compose_needs_a_variable():
         "flower",
         "billing",
     }
+
+
+def test_with_a_redis_elsewhere_none_is_started_and_nothing_waits_for_one():
+    # Not `deploy.replicas: 0`, for which Compose 5.3 fails: github.com/docker/compose/issues/13899.
+    text = (ROOT / EXTERNAL_REDIS).read_text().replace("!reset null", "removed")
+    overlay = yaml.safe_load(text)
+    services = overlay["services"]
+    assert services.pop("redis") == "removed"
+    assert overlay["volumes"] == {"redis-data": "removed"}
+    assert services == {
+        name: {"depends_on": "removed"}
+        for name, service in SERVICES.items()
+        if "depends_on" in service
+    }
+
+
+@pytest.mark.skipif(not compose_command(), reason="Compose is not installed")
+def test_compose_itself_reads_each_combination_of_the_files():
+    def model(*files):
+        options = [word for name in ("docker-compose.yml", *files) for word in ("-f", name)]
+        command = [*compose_command(), *options, "--profile", "*", "config", "--format", "json"]
+        completed = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=30
+        )
+        assert completed.returncode == 0, completed.stderr
+        return json.loads(completed.stdout)["services"]
+
+    assert set(model()) == set(SERVICES)
+    assert set(model("docker-compose.dev.yml")) == set(SERVICES) | set(STRANGERS)
+    elsewhere = model(EXTERNAL_REDIS)
+    assert set(elsewhere) == set(SERVICES) - {"redis"}
+    assert not [name for name, service in elsewhere.items() if service.get("depends_on")]
 
 
 def test_every_value_of_an_environment_is_a_text():
