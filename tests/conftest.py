@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
-from pathlib import Path
 
 import fakeredis
 import hypothesis
 import pytest
 from redis import Redis
+from xdist.remote import Producer
 
 from shared.settings import Settings
 from shared.store import sources
 from shared.store.connection import connect
 from shared.store.scripts import Store
+from tests.groups import WholeGroups, place_of
 from tests.servers import valkey
 
-HERE = Path(__file__).resolve().parent
-# The folders by the duration of their files, so that no long file begins last.
-LONGEST_FIRST = ("e2e", "explore", "contract", "integration", "unit", "conventions")
 SIGNING_SECRET = "whsec_testing_only_0123456789"
 NOTIFICATION_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -32,24 +30,14 @@ hypothesis.settings.load_profile("any load")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests of a file in one process; those with a group of their own, with it."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-    first: dict[str, int] = {}
-    for place, item in enumerate(items):
-        first.setdefault(group_of(item), place)
-    items.sort(key=lambda item: (_folder(item), first[group_of(item)]))
+    """Sort the groups of tests, so that those which take longest begin first."""
+    items.sort(key=lambda item: place_of(item.nodeid))
 
 
-def group_of(item: pytest.Item) -> str:
-    """Return the name of the group whose tests run one after the other in one process."""
-    marker = item.get_closest_marker("xdist_group")
-    return str(marker.args[0]) if marker else item.path.stem
-
-
-def _folder(item: pytest.Item) -> int:
-    return LONGEST_FIRST.index(item.path.relative_to(HERE).parts[0])
+@pytest.hookimpl(optionalhook=True)  # without pytest-xdist all tests run in one process
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> WholeGroups:
+    """Run the tests of a group in one process."""
+    return WholeGroups(config, log)
 
 
 def pytest_collection_finish() -> None:

@@ -30,7 +30,8 @@ def source() -> str:
 
 def violations(page: Page) -> list[Any]:
     """List the violations of the page in its current state: rule, elements."""
-    page.evaluate(source())
+    if page.evaluate("typeof axe") == "undefined":  # a page keeps it until it is loaded again
+        page.evaluate(source())
     report = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
     return [
         (one["id"], [node["html"][:120] for node in one["nodes"]]) for one in report["violations"]

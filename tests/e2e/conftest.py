@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.conftest import group_of
 from tests.e2e.attacks import API_KEY, OPERATOR_KEY
 from tests.e2e.console_window import console_service
 from tests.e2e.running import Service, service
 from tests.e2e.stand_ins import STAND_IN, Run, different_ports
+from tests.groups import group_of
 from tests.servers import PATIENCE_SECONDS, ROOT
 
+T = TypeVar("T")
 # The first takes a third of the others' computing: it has no user interface that nobody sees.
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 FLAGS = [
@@ -37,47 +39,66 @@ expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 
 # What a group of tests shares; it ends behind the last of them, for idle processes compute, too.
 _of_the_group = ExitStack()
+_running: dict[str, Any] = {}
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
     """Stop the services of a group when the next test is of another."""
-    if nextitem is None or group_of(nextitem) != group_of(item):
-        _of_the_group.close()
+    if nextitem is None or group_of(nextitem.nodeid) != group_of(item.nodeid):
+        _stop_all()
 
 
-def _shared(running: AbstractContextManager[Service]) -> Iterator[Service]:
-    yield _of_the_group.enter_context(running)
-    _of_the_group.close()  # after an interruption
+def pytest_sessionfinish() -> None:
+    """Stop the services of a group after an interruption."""
+    _stop_all()
 
 
-@pytest.fixture(scope="session")
-def open_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Run the whole service as `make run` does, for all tests without other requirements."""
-    yield from _shared(service(tmp_path_factory.mktemp("service")))
+def _stop_all() -> None:
+    _running.clear()
+    _of_the_group.close()
 
 
-@pytest.fixture(scope="session")
-def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Run the whole service for the console's tests, each of which leaves no dead letter."""
-    yield from _shared(console_service(tmp_path_factory.mktemp("console")))
-
-
-@pytest.fixture(scope="session")
-def guarded_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Run the whole service with keys at both doors, and have it log all that it can."""
-    keys = {"API_KEYS": API_KEY, "OPERATOR_KEYS": OPERATOR_KEY, "LOG_LEVEL": "DEBUG"}
-    yield from _shared(service(tmp_path_factory.mktemp("guarded"), **keys))
+def _shared(name: str, start: Callable[[], AbstractContextManager[T]]) -> T:
+    """Start this for the first test of a group that needs it; return what is running."""
+    if name not in _running:
+        _running[name] = _of_the_group.enter_context(start())
+    running: T = _running[name]
+    return running
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Start Chromium for a module; afterwards its event loop would disturb other tests."""
-    running = next((path for path in map(shutil.which, NAMES) if path), None)
-    if running is None:
+def open_service(tmp_path_factory: pytest.TempPathFactory) -> Service:
+    """Run the whole service as `make run` does, for all tests without other requirements."""
+    return _shared("open", lambda: service(tmp_path_factory.mktemp("service")))
+
+
+@pytest.fixture(scope="module")
+def console(tmp_path_factory: pytest.TempPathFactory) -> Service:
+    """Run the whole service for the console's tests, each of which leaves no dead letter."""
+    return _shared("console", lambda: console_service(tmp_path_factory.mktemp("console")))
+
+
+@pytest.fixture(scope="module")
+def guarded_service(tmp_path_factory: pytest.TempPathFactory) -> Service:
+    """Run the whole service with keys at both doors, and have it log all that it can."""
+    keys = {"API_KEYS": API_KEY, "OPERATOR_KEYS": OPERATOR_KEY, "LOG_LEVEL": "DEBUG"}
+    return _shared("guarded", lambda: service(tmp_path_factory.mktemp("guarded"), **keys))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Browser:
+    """Start Chromium for a group of tests; later its event loop would disturb others."""
+    path = next((path for path in map(shutil.which, NAMES) if path), None)
+    if path is None:
         pytest.skip("no Chromium on this machine; bin/browser installs one on Debian")
+    return _shared("browser", lambda: _chromium(path))
+
+
+@contextmanager
+def _chromium(path: str) -> Iterator[Browser]:
     with sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=running, args=FLAGS)
+        chromium = play.chromium.launch(executable_path=path, args=FLAGS)
         yield chromium
         chromium.close()
 

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from tests.e2e.attacks import API_KEY, GROUPS, OPERATOR_KEY, Target, all_tries
-from tests.e2e.running import Service, service
+from tests.e2e.attacks import API_KEY, GROUPS, Target, all_tries
+from tests.e2e.running import Service
 
 LEAST_TRIES = 100
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    # Of its own: late news of another test's payments would be taken for an attack's.
-    folder = tmp_path_factory.mktemp("attacked")
-    with service(folder, API_KEYS=API_KEY, OPERATOR_KEYS=OPERATOR_KEY) as service_run:
-        yield service_run
+def running(guarded_service: Service) -> Service:
+    return guarded_service
 
 
 def books(running: Service) -> Any:

@@ -27,7 +27,7 @@ from tests.e2e.parts import billing
 from tests.e2e.running import Service
 from tests.servers import wait_until
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console")]
+pytestmark = pytest.mark.browser
 ATTACK = "<img src=x onerror=\"alert('owned')\"><script>alert('owned')</script>"
 
 

@@ -18,7 +18,6 @@ from tests.e2e.console_window import (
     KEY,
     PHONE,
     Window,
-    console_service,
     ops,
     paid,
     windows,
@@ -33,9 +32,8 @@ FITS = "one => one.scrollWidth <= one.clientWidth"
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with console_service(tmp_path_factory.mktemp("event")) as service_run:
-        yield service_run
+def running(console: Service) -> Service:
+    return console
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from tests.e2e.console_window import (
 from tests.e2e.running import Service
 from tests.servers import wait_until
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console")]
+pytestmark = pytest.mark.browser
 EVENT = "concert-7"
 GUEST = "kim@example.com"
 

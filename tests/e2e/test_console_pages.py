@@ -31,7 +31,7 @@ from tests.e2e.parts import billing
 from tests.e2e.running import Json, Service
 from tests.servers import valkey
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console")]
+pytestmark = pytest.mark.browser
 # Characters that reverse the following text, ring a bell, or show nothing.
 HIDDEN = "paid\u202edeliaf\u0007 \u200bfree"
 LISTS = ["", "payments", "refunds", "notifications", "events", "dead-letters", "audit"]

@@ -8,8 +8,6 @@ import pytest
 
 from tests.servers import ROOT
 
-pytestmark = pytest.mark.xdist_group("open service")
-
 
 def test_the_demo_tells_the_whole_story_of_a_running_service(open_service):
     completed = demo(DATA_DIR=str(open_service.log.parent / "data"))

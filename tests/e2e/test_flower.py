@@ -5,14 +5,12 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.e2e.console_window import let_die, redrive_all
 from tests.e2e.running import Service
 
 pytestmark = pytest.mark.browser
 EMAIL = "somebody-private@example.com"
 
 
-@pytest.mark.xdist_group("open service")
 def test_flower_shows_workers_and_tasks_but_no_customer(
     browser: Browser, open_service: Service
 ) -> None:
@@ -35,15 +33,3 @@ def test_flower_shows_workers_and_tasks_but_no_customer(
     expect(page.get_by_text("SUCCESS").first).to_be_visible()
     assert EMAIL not in page.content()
     page.close()
-
-
-@pytest.mark.xdist_group("console")
-def test_what_was_given_up_is_among_the_failed_tasks(browser: Browser, console: Service) -> None:
-    (payment,) = let_die(console, 1)
-    page = browser.new_page()
-    page.goto(f"{console.url('FLOWER_PORT')}/tasks?state=FAILURE")
-    expect(page.get_by_text("FAILURE").first).to_be_visible()
-    assert payment not in page.content()
-    page.close()
-    redrive_all(console)
-    assert "Traceback" not in console.log.read_text()

@@ -14,7 +14,6 @@ from tests.e2e.attacks import API_KEY, OPERATOR_KEY
 from tests.e2e.running import Service
 from tests.servers import wait_until
 
-pytestmark = pytest.mark.xdist_group("guarded service")
 WRONG = "planted-wrong-key-55de"
 CARD = "4000056655665556"
 SPACED = "4000 0566 5566 5556"

@@ -12,7 +12,7 @@ from tests.contract.receiver import receiving
 from tests.e2e.running import Json, Service
 from tests.servers import wait_until
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("open service")]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from tests.stopwatch import Stopwatch
 README = (ROOT / "README.md").read_text()
 
 
-pytestmark = pytest.mark.xdist_group("open service")
 
 
 @pytest.fixture

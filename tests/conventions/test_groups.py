@@ -1,0 +1,36 @@
+"""The tests that share running servers run in one process, where these are started once."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections import defaultdict
+
+import pytest
+
+from tests.groups import GROUP_OF
+from tests.servers import ROOT
+
+FILES = ("tests/unit/test_schedule.py", "tests/unit/test_facts.py", "tests/unit/test_policy.py")
+
+
+def test_the_files_of_each_group_exist() -> None:
+    assert [file for file in GROUP_OF if not (ROOT / "tests" / file).is_file()] == []
+
+
+@pytest.mark.long
+def test_all_tests_of_a_file_run_in_one_process() -> None:
+    completed = subprocess.run(
+        [ROOT / "bin" / "test", "-v", "-p", "no:cacheprovider", *FILES],
+        env=os.environ | {"TEST_WORKERS": "2", "PYTEST_ADDOPTS": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    processes = defaultdict(set)
+    for process, file in re.findall(r"^\[(gw\d)\] .* (\S+\.py)::", completed.stdout, re.MULTILINE):
+        processes[file].add(process)
+    assert set(processes) == set(FILES)
+    assert {len(ones) for ones in processes.values()} == {1}
