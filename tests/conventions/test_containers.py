@@ -29,8 +29,8 @@ def compose_command():
     """Return the command of the Compose on this machine, or None."""
     for command in (["docker", "compose"], ["docker-compose"]):
         if shutil.which(command[0]):
-            asked = subprocess.run([*command, "version"], capture_output=True, check=False)
-            if asked.returncode == 0:
+            answer = subprocess.run([*command, "version"], capture_output=True, check=False)
+            if answer.returncode == 0:
                 return command
     return None
 
