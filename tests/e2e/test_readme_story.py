@@ -18,8 +18,6 @@ from tests.stopwatch import Stopwatch
 README = (ROOT / "README.md").read_text()
 
 
-
-
 @pytest.fixture
 def running(open_service: Service) -> Service:
     return open_service
