@@ -7,7 +7,7 @@ from typing import Any
 from api.idempotency import IdempotentRequest
 from api.parts import parts
 from shared.errors import PaymentDeclined, Unavailable
-from shared.work.outcomes import Outcomes, listed
+from shared.work.outcomes import Outcomes, object_in_events
 
 Json = dict[str, Any]
 # Stripe stores its errors 5xx with the idempotency key and repeats them for 24 hours.
@@ -28,7 +28,7 @@ def made_after_all(
     intent_id = Outcomes(store, parts().settings).remembered(keyed_request.stripe_key)
     if intent_id is None:
         begun_at_ms = parts().idempotency.begun_at_ms(keyed_request)
-        intent_id = listed(
+        intent_id = object_in_events(
             gateway, keyed_request.stripe_key, "payment_intent", begun_at_ms / 1000, account
         )
     if intent_id is None:

@@ -11,7 +11,7 @@ from typing import Any
 from api.access import require_account
 from api.models import CanceledPayment, Dispute, Payment, PaymentDetails, PaymentVerdict
 from api.parts import parts
-from api.refund_answers import moved_answer, refund_with_job
+from api.refund_answers import fee_answer, refund_with_job
 from shared.errors import CallerError, Misconfigured, Unavailable
 from shared.known_refunds import let_go
 from shared.payment_summary import (
@@ -26,9 +26,9 @@ from shared.payment_summary import (
 from shared.stripe import amounts
 from shared.stripe.amounts import (
     as_intent,
+    balance_change,
     captured,
     given_back,
-    moved,
     of_captured_money,
     received,
 )
@@ -149,7 +149,7 @@ def details_from_stripe(
         refunds=refund_list,
         disputes=disputes(record.known) if dispute_list is None else dispute_list,
         disputed=bool(charge.get("disputed")),
-        balance_change=moved(charge.get("balance_transaction")) or fees(record.known),
+        sums=balance_change(charge.get("balance_transaction")) or fees(record.known),
         account=account,
         timeline=timeline,
         stale=False,
@@ -184,11 +184,11 @@ def _owner(intent: Json) -> dict[str, str]:
 
 
 def _details(
-    intent: Json, *, refunds: list[Json], disputes: list[Json], balance_change: Json, **rest: Any
+    intent: Json, *, refunds: list[Json], disputes: list[Json], sums: Json, **rest: Any
 ) -> PaymentDetails:
     return PaymentDetails(
         **dict(payment_answer(intent)),
-        **moved_answer(balance_change),
+        **fee_answer(sums),
         amount_received=received(intent),
         amount_capturable=intent.get("amount_capturable") or 0,
         cancellation_reason=intent.get("cancellation_reason"),
@@ -210,7 +210,7 @@ def _dispute_answer(dispute: Json) -> Dispute:
         currency=dispute.get("currency"),
         due_by=timestamp(due_by) if due_by else None,
         created=dispute.get("created"),
-        **moved_answer(moved(dispute.get("balance_transactions")) or dispute),
+        **fee_answer(balance_change(dispute.get("balance_transactions")) or dispute),
     )
 
 
@@ -236,7 +236,7 @@ def details_remembered(payment_id: str, timeline: list[Json]) -> PaymentDetails:
         refunds=_remembered_refunds(record),
         disputes=disputes(record.known),
         disputed=disputed(record.known),
-        balance_change=fees(record.known),
+        sums=fees(record.known),
         account=account,
         timeline=timeline,
         stale=True,

@@ -9,13 +9,13 @@ from api.models import Refund
 from api.parts import parts
 from shared.payment_summary import FEE_FIELDS, timestamp
 from shared.refund_metadata import callers_own
-from shared.stripe.amounts import moved
+from shared.stripe.amounts import balance_change
 from shared.work.refund_jobs import OPEN_STATES
 
 Json = dict[str, Any]
 
 
-def moved_answer(sums: Json) -> Json:
+def fee_answer(sums: Json) -> Json:
     """Build the fields about the change of the balance; null when it is not known."""
     answer = {name: sums.get(name) for name in FEE_FIELDS}
     available_on = answer["available_on"]
@@ -46,7 +46,7 @@ def refund_answer(
         attempts=attempts,
         created=refund.get("created"),
         metadata=callers_own(refund.get("metadata")),
-        **moved_answer(moved(refund.get("balance_transaction")) or refund),
+        **fee_answer(balance_change(refund.get("balance_transaction")) or refund),
     )
 
 

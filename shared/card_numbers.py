@@ -146,9 +146,9 @@ def card_number_spans(text: str) -> Iterator[tuple[int, int]]:
     """Yield the positions of card numbers, first to last; takes linear time."""
     plain = _with_ascii_digits(text)
     for groups in _clusters(plain):
-        written = Cluster(plain, groups)
+        cluster = Cluster(plain, groups)
         for first in range(len(groups)):
-            last = written.card_from(first)
+            last = cluster.card_from(first)
             if last is not None:
                 yield groups[first].start, groups[last].end
 

@@ -36,9 +36,9 @@ class EnvFile:
 
         The case of a name does not matter, and an empty variable counts as not set.
         """
-        taken = {name.lower() for name, value in environment.items() if value}
+        own_names = {name.lower() for name, value in environment.items() if value}
         own = {name.lower(): value for name, value in self.variables.items() if value}
-        return {name: value for name, value in own.items() if name not in taken}
+        return {name: value for name, value in own.items() if name not in own_names}
 
 
 NO_FILE = EnvFile({}, ())

@@ -83,9 +83,9 @@ def advance(known: Json, facts: list[Fact]) -> Advance:
     subjects: Json = dict(known.get("subjects", {}))
     news: list[Fact] = []
     late: list[Fact] = []
-    for given in facts:
-        stored = subjects.get(given.subject)
-        fact, subjects = _told_once(given, subjects)
+    for arrival in facts:
+        stored = subjects.get(arrival.subject)
+        fact, subjects = _told_once(arrival, subjects)
         if _wins(fact, stored):
             subjects[fact.subject] = _state(fact)
         (late if _late(fact, stored) else news).append(fact)
@@ -97,13 +97,13 @@ def advance(known: Json, facts: list[Fact]) -> Advance:
 
 def _told_once(fact: Fact, subjects: Json) -> tuple[Fact, Json]:
     """Leave a refund, or a sum of refunds, out when the other has notified it before."""
-    stored = subjects.get(fact.subject)
+    earlier = subjects.get(fact.subject)
     if fact.family == UNLISTED:
         return _sum_told_once(fact, subjects), subjects
     if fact.family != "refund":
         return fact, subjects
-    changes = {} if stored else foretelling(_state(fact), subjects)
-    if not changes and not (stored or {}).get("foretold"):
+    changes = {} if earlier else foretelling(_state(fact), subjects)
+    if not changes and not (earlier or {}).get("foretold"):
         return fact, subjects
     type_ = None if fact.status in REFUNDED_STATES else fact.type
     return replace(fact, type=type_, beside={"foretold": True}), subjects | changes

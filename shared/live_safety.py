@@ -75,7 +75,7 @@ def live_problems(settings: Guarded) -> list[str]:
 
 
 def _weak_keys(settings: Guarded) -> Iterator[str]:
-    seen: set[str] = set()
+    earlier: set[str] = set()
     for name, entries in (
         ("API_KEYS", settings.api_keys),
         ("OPERATOR_KEYS", settings.operator_keys),
@@ -86,9 +86,9 @@ def _weak_keys(settings: Guarded) -> Iterator[str]:
                 f"{name} is not valid: with a live Stripe key each key has at least "
                 f"{SHORTEST_SECRET} random characters; {ADVICE}"
             )
-        if seen.intersection(secrets) or len(set(secrets)) < len(secrets):
+        if earlier.intersection(secrets) or len(set(secrets)) < len(secrets):
             yield f"{name} is not valid: with a live Stripe key no key may be there twice"
-        seen.update(secrets)
+        earlier.update(secrets)
 
 
 def _weak_signing_secrets(settings: Guarded) -> Iterator[str]:

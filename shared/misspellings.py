@@ -13,10 +13,10 @@ SHORTEST = 6  # PORTS or HOSTS is as likely to be another program's
 
 def misspellings(names: Iterable[str], settings: Iterable[str]) -> dict[str, str]:
     """Give the names that are nearly a setting's name, each with the setting probably meant."""
-    known = sorted(settings)
+    setting_names = sorted(settings)
     corrections = {}
-    for name in sorted(set(names) - set(known)):
-        near = get_close_matches(name.upper(), known, n=1, cutoff=LIKENESS)
+    for name in sorted(set(names) - set(setting_names)):
+        near = get_close_matches(name.upper(), setting_names, n=1, cutoff=LIKENESS)
         if near and len(name) >= SHORTEST:
             corrections[name] = near[0]
     return corrections

@@ -70,8 +70,8 @@ class PaymentSummary:
 
 def summarise(payment_id: str, known: Json) -> PaymentSummary:
     """Summarise the state of a payment (`shared/facts.py`)."""
-    intent, owner, moved = remembered_intent(payment_id, known), context(known), fees(known)
-    named = {name: owner[name] for name in ("event_id", "user_id") if name in owner}
+    intent, owner, sums = remembered_intent(payment_id, known), context(known), fees(known)
+    ids = {name: owner[name] for name in ("event_id", "user_id") if name in owner}
     return PaymentSummary(
         id=payment_id,
         status=intent["status"],
@@ -85,11 +85,11 @@ def summarise(payment_id: str, known: Json) -> PaymentSummary:
         description=intent.get("description"),
         customer_email=owner.get("customer_email"),
         account=owner.get("account"),
-        metadata=_texts(named | (intent.get("metadata") or {})),
+        metadata=_texts(ids | (intent.get("metadata") or {})),
         dispute=next(iter(disputes(known)), None),
-        fee=moved["fee"],
-        net=moved["net"],
-        settlement_currency=moved["settlement_currency"],
+        fee=sums["fee"],
+        net=sums["net"],
+        settlement_currency=sums["settlement_currency"],
     )
 
 
@@ -139,8 +139,8 @@ def _created(known: Json, snapshot: Json) -> int:
     """Give the time at which it was made; until its own event comes, the earliest known second."""
     if isinstance(snapshot.get("created"), int):
         return int(snapshot["created"])
-    spoken = [one["snapshot"].get("created") or max(one["rank"][:2]) for _, one in _subjects(known)]
-    return min((int(at) for at in spoken), default=0)
+    times = [one["snapshot"].get("created") or max(one["rank"][:2]) for _, one in _subjects(known)]
+    return min((int(at) for at in times), default=0)
 
 
 def _subjects(known: Json) -> list[tuple[str, Json]]:
@@ -149,14 +149,14 @@ def _subjects(known: Json) -> list[tuple[str, Json]]:
 
 def context(known: Json) -> Json:
     """Give event, user and address of a payment: each from the source closest to the payment."""
-    spoken = [
+    sources = [
         (SPEAKERS.index(state["family"]), subject, state["said"])
         for subject, state in known.get("subjects", {}).items()
         if state["family"] in SPEAKERS
     ]
-    spoken.append((SPEAKERS.index(LOOKED_UP), "", known.get("context", {})))
+    sources.append((SPEAKERS.index(LOOKED_UP), "", known.get("context", {})))
     merged: Json = {}
-    for _, _, fields in sorted(spoken, key=lambda item: item[:2]):
+    for _, _, fields in sorted(sources, key=lambda item: item[:2]):
         merged |= {name: fields[name] for name in CONTEXT_FIELDS if name in fields}
     return merged
 

@@ -31,8 +31,8 @@ def without_password(url: str) -> str:
     except ValueError:
         return MASK
     user = credentials.partition(":")[0]
-    shown = f"{user}:{MASK}{at}{host}" if ":" in credentials else f"{credentials}{at}{host}"
-    return urlunsplit(parts._replace(netloc=shown, query=MASK if parts.query else ""))
+    netloc = f"{user}:{MASK}{at}{host}" if ":" in credentials else f"{credentials}{at}{host}"
+    return urlunsplit(parts._replace(netloc=netloc, query=MASK if parts.query else ""))
 
 
 def _escaped(char: str) -> str:

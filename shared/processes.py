@@ -15,7 +15,7 @@ PROCESSES: tuple[Process, ...] = get_args(Process)
 # serves any other.
 NOTIFICATIONS_QUEUE = "notifications"
 
-GIVEN: Mapping[str, frozenset[str]] = {
+SECRETS_OF: Mapping[str, frozenset[str]] = {
     "api": frozenset(
         {
             "STRIPE_SECRET_KEY",
@@ -32,19 +32,19 @@ GIVEN: Mapping[str, frozenset[str]] = {
     "sandbox": frozenset({"SANDBOX_WEBHOOK_SECRET"}),
     "receiver": frozenset({"EVENT_SERVICE_SECRET"}),
 }
-GUARDED = frozenset().union(*GIVEN.values())
+GUARDED = frozenset().union(*SECRETS_OF.values())
 
 
-def given_to(processes: Iterable[Process]) -> frozenset[str]:
+def secrets_of(processes: Iterable[Process]) -> frozenset[str]:
     """Give the guarded variables of these processes."""
-    return frozenset().union(*(GIVEN[process] for process in processes))
+    return frozenset().union(*(SECRETS_OF[process] for process in processes))
 
 
 def own_environment(process: str, environment: Mapping[str, str]) -> dict[str, str]:
     """Give the environment without the secrets of other processes."""
-    kept = GIVEN.get(process, frozenset())
+    own = SECRETS_OF.get(process, frozenset())
     return {
-        name: value for name, value in environment.items() if name in kept or name not in GUARDED
+        name: value for name, value in environment.items() if name in own or name not in GUARDED
     }
 
 
@@ -62,9 +62,9 @@ def markdown_table() -> str:
     """Render the table of docs/processes.md."""
     ours = [process for process in PROCESSES if process not in ("sandbox", "receiver")]
     rows = [f"| Variable | {' | '.join(ours)} |", "| --- |" + " --- |" * len(ours)]
-    names = sorted(given_to(ours))
+    names = sorted(secrets_of(ours))
     rows += [
-        f"| `{name}` | {' | '.join('yes' if name in GIVEN[p] else '–' for p in ours)} |"
+        f"| `{name}` | {' | '.join('yes' if name in SECRETS_OF[p] else '–' for p in ours)} |"
         for name in names
     ]
     return "\n".join(rows) + "\n"

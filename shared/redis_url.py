@@ -85,8 +85,8 @@ def _options(parts: SplitResult) -> dict[str, str]:
     options = dict(pairs)
     unknown = sorted(options.keys() - OPTIONS[parts.scheme])
     if unknown:
-        known = ", ".join(sorted(OPTIONS[parts.scheme]))
-        raise ValueError(f"has the option {unknown[0]!r}; those of {parts.scheme}:// are {known}")
+        choices = ", ".join(sorted(OPTIONS[parts.scheme]))
+        raise ValueError(f"has the option {unknown[0]!r}; those of {parts.scheme}:// are {choices}")
     if len(options) != len(pairs):
         raise ValueError("has an option twice")
     return options
@@ -138,15 +138,15 @@ def _tls(options: Mapping[str, str]) -> dict[str, Any]:
     tls: dict[str, Any] = {
         name: options[name] for name in TLS_OPTIONS & options.keys() if options[name]
     }
-    wanted = options.get("ssl_cert_reqs", "required").lower().removeprefix("cert_")
-    checked = options.get("ssl_check_hostname", str(wanted == "required")).lower()
-    if wanted not in VERIFICATION or checked not in BOOLEANS:
+    verification = options.get("ssl_cert_reqs", "required").lower().removeprefix("cert_")
+    checked = options.get("ssl_check_hostname", str(verification == "required")).lower()
+    if verification not in VERIFICATION or checked not in BOOLEANS:
         raise ValueError(
             "ssl_cert_reqs is none, optional or required; ssl_check_hostname a boolean"
         )
-    if BOOLEANS[checked] and wanted == "none":
+    if BOOLEANS[checked] and verification == "none":
         raise ValueError("ssl_check_hostname needs a certificate: ssl_cert_reqs is none")
     return tls | {
-        "ssl_cert_reqs": VERIFICATION[wanted],
+        "ssl_cert_reqs": VERIFICATION[verification],
         "ssl_check_hostname": BOOLEANS[checked],
     }

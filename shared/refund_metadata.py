@@ -18,8 +18,8 @@ JOB_ID = re.compile(r"rr_[0-9a-z]{32}")
 
 def with_job(metadata: Mapping[str, str] | None, job: str) -> dict[str, str]:
     """Add a job's id to a caller's metadata, if there is room; callers cannot use its name."""
-    given = {name: value for name, value in (metadata or {}).items() if name != FIELD}
-    return given | {FIELD: job} if len(given) < MOST_PAIRS else given
+    own = {name: value for name, value in (metadata or {}).items() if name != FIELD}
+    return own | {FIELD: job} if len(own) < MOST_PAIRS else own
 
 
 def job_in(metadata: Mapping[str, Any] | None) -> str | None:
@@ -30,7 +30,7 @@ def job_in(metadata: Mapping[str, Any] | None) -> str | None:
 
 def callers_own(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     """Give a refund's metadata as its caller sent them."""
-    given = dict(metadata or {})
-    if job_in(given):
-        del given[FIELD]
-    return given
+    own = dict(metadata or {})
+    if job_in(own):
+        del own[FIELD]
+    return own

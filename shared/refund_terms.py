@@ -74,14 +74,14 @@ class Terms:
         }
 
     @classmethod
-    def of(cls, kept: Json, account: str) -> Terms:
+    def of(cls, fields: Json, account: str) -> Terms:
         """Read terms as `as_json` gave them."""
-        percent = kept["percent"]
+        percent = fields["percent"]
         return cls(
             percent=None if percent is None else Decimal(percent),
-            amount=kept["amount"],
-            keep_fee=kept["keep_fee"],
-            currency=kept["currency"],
+            amount=fields["amount"],
+            keep_fee=fields["keep_fee"],
+            currency=fields["currency"],
             account=account,
         )
 
@@ -99,11 +99,11 @@ def share(payment: PaymentSummary, terms: Terms) -> Share:
     if reason := _left_out(payment, terms):
         return Share(left_out=reason)
     left = _received(payment) - payment.amount_refunded
-    wanted = min(left, _wanted(payment, terms, left))
+    target = min(left, _amount_before_fee(payment, terms, left))
     fee = _fee(payment, terms)
     if fee is None:
         return Share(left_out=LeftOut.FEE_UNKNOWN)
-    amount = wanted if wanted == left and not fee else _rounded(wanted - fee, payment)
+    amount = target if target == left and not fee else _round_down(target - fee, payment)
     return Share(amount) if amount > 0 else Share(left_out=LeftOut.UNDER_MINIMUM)
 
 
@@ -126,15 +126,15 @@ def _received(payment: PaymentSummary) -> int:
     return payment.amount_received or 0
 
 
-def _wanted(payment: PaymentSummary, terms: Terms, left: int) -> int:
+def _amount_before_fee(payment: PaymentSummary, terms: Terms, left: int) -> int:
     if terms.amount is not None:
         return terms.amount
     if terms.percent is not None and terms.percent < HUNDRED:
-        return _rounded(int(_received(payment) * terms.percent / HUNDRED), payment)
+        return _round_down(int(_received(payment) * terms.percent / HUNDRED), payment)
     return left
 
 
-def _rounded(amount: int, payment: PaymentSummary) -> int:
+def _round_down(amount: int, payment: PaymentSummary) -> int:
     """Round down to an amount that Stripe accepts; at least 0."""
     smallest = step(payment.currency or "")
     return max(0, amount) // smallest * smallest

@@ -30,7 +30,7 @@ from shared.errors import Misconfigured
 from shared.keys import INSTALLATION
 from shared.live_safety import live_problems
 from shared.misspellings import misspellings
-from shared.processes import GUARDED, PROCESSES, Process, given_to, roles_of
+from shared.processes import GUARDED, PROCESSES, Process, roles_of, secrets_of
 from shared.setting_problems import in_words
 from shared.setting_types import (
     INSTALLATION_NAME,
@@ -386,7 +386,7 @@ def load_settings(*processes: Process, env_file: str | EnvFile | None = ENV_FILE
     empty, whatever the environment holds. Raises `Misconfigured` (an operator must act) whose text
     has one line per problem, which begins with the variable or the file.
     """
-    own = given_to(processes or PROCESSES)
+    own = secrets_of(processes or PROCESSES)
     withheld = {name.lower() for name in GUARDED - own} & set(Settings.model_fields)
     file = given_file(env_file)
     settings, problems = _read(file, {name: _NOTHING[name] for name in withheld})
@@ -414,20 +414,22 @@ def _read(file: EnvFile, withheld: Mapping[str, Any]) -> tuple[Settings, list[st
     """Read all; what is not valid is a problem and left empty, so that the rest can be judged."""
     fields = Settings.model_fields
     below = file.below(os.environ)
-    given: dict[str, Any] = {name: below[name] for name in below.keys() & fields} | dict(withheld)
+    values: dict[str, Any] = {name: below[name] for name in below.keys() & fields} | dict(withheld)
     try:
-        return Settings(_env_file=None, **given), []
+        return Settings(_env_file=None, **values), []
     except ValidationError as error:
         wrong = {str(item["loc"][0]).lower() for item in error.errors()}
         empty = {name: _NOTHING.get(name, fields[name].default) for name in wrong}
         problems = [in_words(item, fields) for item in error.errors()]
-        return Settings(_env_file=None, **given | empty), problems
+        return Settings(_env_file=None, **values | empty), problems
 
 
 def misspelled(variables: Iterable[str]) -> list[str]:
     """List misspelled variables, one line each, with the setting probably meant."""
     corrections = misspellings(variables, _known_names())
-    return [f"{name} is not a setting: do you mean {meant}?" for name, meant in corrections.items()]
+    return [
+        f"{name} is not a setting: do you mean {setting}?" for name, setting in corrections.items()
+    ]
 
 
 def _known_names() -> set[str]:

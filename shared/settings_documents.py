@@ -21,7 +21,7 @@ _PLACEHOLDERS = {
 }
 
 
-def _shown(value: object) -> str:
+def _text(value: object) -> str:
     if isinstance(value, tuple):
         return ",".join(value)
     return "" if value is None or value == {} else str(value)
@@ -36,7 +36,7 @@ def env_example() -> str:
         if variable in REQUIRED:
             lines.append(f"{variable}={_PLACEHOLDERS[variable]}")
         else:
-            lines.append(f"# {variable}={_shown(field.default)}")
+            lines.append(f"# {variable}={_text(field.default)}")
         blocks.append("\n".join(lines) + "\n")
     return "\n".join(blocks)
 
@@ -46,7 +46,7 @@ def markdown_table() -> str:
     rows = ["| Variable | Default | Meaning |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
         variable = name.upper()
-        default = "required" if variable in REQUIRED else f"`{_shown(field.default)}`"
+        default = "required" if variable in REQUIRED else f"`{_text(field.default)}`"
         default = "–" if default == "``" else default
         rows.append(f"| `{variable}` | {default} | {field.description} |")
     return "\n".join(rows) + "\n"
@@ -55,8 +55,8 @@ def markdown_table() -> str:
 def compose_environment() -> str:
     """Render the settings that the compose file gives to every process: all but secrets."""
     names = (name.upper() for name in Settings.model_fields)
-    handed = (name for name in names if name not in GUARDED | _FIXED_IN_CONTAINERS)
-    return "".join(f"  {name}: ${{{name}:-}}\n" for name in handed)
+    common = (name for name in names if name not in GUARDED | _FIXED_IN_CONTAINERS)
+    return "".join(f"  {name}: ${{{name}:-}}\n" for name in common)
 
 
 if __name__ == "__main__":

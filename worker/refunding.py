@@ -18,7 +18,7 @@ from shared.payment_summary import summarise
 from shared.refund_metadata import callers_own
 from shared.stripe.amounts import as_intent, received
 from shared.work.items import Claim
-from shared.work.outcomes import listed
+from shared.work.outcomes import object_in_events
 from shared.work.refund_jobs import stripe_key
 from shared.work.results import Done, Established
 from worker.look_ups import payment
@@ -119,7 +119,9 @@ def _earlier_refund(runtime: Runtime, claim: Claim, *, search_list: bool) -> Jso
     key, account = _key(claim), claim.fields.get("account")
     refund_id = runtime.outcomes.remembered(key)
     if refund_id is None and search_list:
-        refund_id = listed(runtime.refund_gateway, key, "refund", _begun_at(claim), account)
+        refund_id = object_in_events(
+            runtime.refund_gateway, key, "refund", _begun_at(claim), account
+        )
     return runtime.refund_gateway.refund(refund_id, account) if refund_id else None
 
 

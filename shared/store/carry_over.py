@@ -34,22 +34,22 @@ def carry_over(store: Store) -> int:
     with redis_errors():
         if not store.redis.exists(LAST):
             return 0
-        moved = 0
+        count = 0
         names = (str(name) for name in store.redis.scan_iter(ALL_OLD, count=1000))
         rest = iter(name for name in names if name != LAST)
         while chunk := list(islice(rest, CHUNK)):
-            moved += _move(store, chunk)
-        moved += _move(store, [LAST])
-    log.warning("keys_carried_over", keys=moved)
-    return moved
+            count += _move(store, chunk)
+        count += _move(store, [LAST])
+    log.warning("keys_carried_over", keys=count)
+    return count
 
 
 def _move(store: Store, names: list[str]) -> int:
     """Copy keys with their remaining expiries, then delete them."""
-    done = [name for name in names if _copy(store, name)]
-    for name in done:
+    copies = [name for name in names if _copy(store, name)]
+    for name in copies:
         store.redis.delete(name)
-    return len(done)
+    return len(copies)
 
 
 def _copy(store: Store, name: str) -> bool:

@@ -54,8 +54,8 @@ def pattern(name: str) -> str:
     """Give a key's name with its parts in angle brackets."""
     method = getattr(Keys("installation"), name)
     parts = inspect.signature(method).parameters
-    given = [_Example if part == "kind" else f"<{part}>" for part in parts]
-    return str(method(*given)).replace("{installation}", "{billing}")
+    arguments = [_Example if part == "kind" else f"<{part}>" for part in parts]
+    return str(method(*arguments)).replace("{installation}", "{billing}")
 
 
 class _Example:

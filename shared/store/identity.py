@@ -32,8 +32,8 @@ class Identity:
 
     def __str__(self) -> str:
         """Name the identity for a person."""
-        named = (f"mode {self.mode}", self.account and f"account {self.account}", self.api_base)
-        return ", ".join(part for part in named if part)
+        texts = (f"mode {self.mode}", self.account and f"account {self.account}", self.api_base)
+        return ", ".join(part for part in texts if part)
 
 
 def identity_of(settings: Settings, account: str = "") -> Identity:
@@ -45,8 +45,8 @@ def identity_of(settings: Settings, account: str = "") -> Identity:
 
 def identity_in(store: Store) -> Identity:
     """Read the identity of the data in Redis; all empty for a new one. Raises `Unavailable`."""
-    written = store.hash(store.keys.identity())
-    return Identity(**{name: written.get(name, "") for name in asdict(Identity())})
+    fields = store.hash(store.keys.identity())
+    return Identity(**{name: fields.get(name, "") for name in asdict(Identity())})
 
 
 def ensure_ours(store: Store, ours: Identity) -> None:
@@ -55,14 +55,14 @@ def ensure_ours(store: Store, ours: Identity) -> None:
     A part that one side does not know is not compared, and is added when we know it. Raises
     `Misconfigured`, which names both sides, and `Unavailable`.
     """
-    known = {name: value for name, value in asdict(ours).items() if value}
-    args = [part for item in known.items() for part in item]
+    own = {name: value for name, value in asdict(ours).items() if value}
+    args = [part for item in own.items() for part in item]
     flat = store.run(Call("identify", {"identity": store.keys.identity()}, args))
-    written = dict(zip(flat[::2], flat[1::2], strict=True))
-    if any(written[name] != value for name, value in known.items()):
+    parts = dict(zip(flat[::2], flat[1::2], strict=True))
+    if any(parts[name] != value for name, value in own.items()):
         raise Misconfigured(
             f"REDIS_URL: the data in this Redis belong to another identity. They were written by: "
-            f"{Identity(**written)}. This process is: {ours}. Give each its own INSTALLATION (now "
+            f"{Identity(**parts)}. This process is: {ours}. Give each its own INSTALLATION (now "
             f"{store.keys.installation!r}) or its own Redis; to give this one to the new identity, "
             f"delete {store.keys.identity()} when no work waits.",
             code="store_of_another_identity",

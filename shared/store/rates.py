@@ -92,8 +92,8 @@ def read(store: Store, buckets: int) -> tuple[int, dict[str, list[int]], list[li
         fields = [f"{number}:{part}" for number in numbers for part in parts]
         pipe.hmget(store.keys.rates(COUNTED[-1]), fields)
         *counts, delays = cast(list[list[str | None]], pipe.execute())
-    counted = dict(zip(COUNTED, (_numbers(row) for row in counts), strict=False))
-    return numbers.start * BUCKET_SECONDS, counted, list(_rows(_numbers(delays), len(parts)))
+    by_rate = dict(zip(COUNTED, (_numbers(row) for row in counts), strict=False))
+    return numbers.start * BUCKET_SECONDS, by_rate, list(_rows(_numbers(delays), len(parts)))
 
 
 def _numbers(row: Sequence[str | None]) -> list[int]:
@@ -114,11 +114,11 @@ def quantile(counts: Sequence[int], share: float) -> float | None:
     sums = list(accumulate(counts))
     if not sums or sums[-1] == 0:
         return None
-    wanted = share * sums[-1]
-    number = next(index for index, total in enumerate(sums) if total >= wanted)
+    rank = share * sums[-1]
+    number = next(index for index, total in enumerate(sums) if total >= rank)
     if number >= len(DELAY_BUCKETS):
         return DELAY_BUCKETS[-1]
     low = DELAY_BUCKETS[number - 1] if number else 0.0
     before = sums[number - 1] if number else 0
-    inside = (wanted - before) / counts[number] if counts[number] else 0.0
+    inside = (rank - before) / counts[number] if counts[number] else 0.0
     return low + (DELAY_BUCKETS[number] - low) * inside

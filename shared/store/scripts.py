@@ -62,10 +62,10 @@ class Call:
         """Give the keys in the script's order. Raises `Inconsistent` when one is missing."""
         flat: list[str] = []
         for name in sources.plain_names(self.script):
-            given = self.keys.get(name)
-            if given is None:
+            key = self.keys.get(name)
+            if key is None:
                 raise Inconsistent(f"{self.script}.lua takes {name}, not only {sorted(self.keys)}.")
-            flat += [given] if isinstance(given, str) else given
+            flat += [key] if isinstance(key, str) else key
         return flat
 
 

@@ -113,12 +113,12 @@ def of_captured_money(charge: Json, refunds: list[Json]) -> list[Json]:
     """
     if not captured(charge):
         return []
-    kept = [refund for refund in refunds if not releases_a_hold(refund)]
-    first = kept[-1] if kept else {}
+    rest = [refund for refund in refunds if not releases_a_hold(refund)]
+    first = rest[-1] if rest else {}
     if first.get("reason") or first.get("amount") != _uncaptured(charge):
-        return kept
+        return rest
     moved_none = first.get("balance_transaction", True) is None
-    return kept[:-1] if moved_none or _counted(kept) > captured(charge) else kept
+    return rest[:-1] if moved_none or _sum_refunded(rest) > captured(charge) else rest
 
 
 def _uncaptured(charge: Json) -> int:
@@ -129,15 +129,15 @@ def _uncaptured(charge: Json) -> int:
 
 def given_back(charge: Json, refunds: list[Json]) -> int:
     """Sum the captured money that is refunded or being refunded."""
-    return min(_counted(of_captured_money(charge, refunds)), captured(charge))
+    return min(_sum_refunded(of_captured_money(charge, refunds)), captured(charge))
 
 
-def _counted(refunds: list[Json]) -> int:
-    counted = (refund for refund in refunds if refund.get("status") in REFUNDED_STATES)
-    return sum(int(refund.get("amount") or 0) for refund in counted)
+def _sum_refunded(refunds: list[Json]) -> int:
+    effective = (refund for refund in refunds if refund.get("status") in REFUNDED_STATES)
+    return sum(int(refund.get("amount") or 0) for refund in effective)
 
 
-def moved(transactions: Any) -> Json:
+def balance_change(transactions: Any) -> Json:
     """Sum balance transactions: `fee`, `net`, `settlement_currency`, `available_on`.
 
     Takes one or a list, expanded; empty when there is none, or when they have several currencies.
@@ -145,13 +145,13 @@ def moved(transactions: Any) -> Json:
     """
     single = isinstance(transactions, dict) and "data" not in transactions
     movements = [transactions] if single else items(transactions)
-    known = [one for one in movements if isinstance(one.get("net"), int)]
-    if not known or len({one.get("currency") for one in known}) > 1:
+    complete = [one for one in movements if isinstance(one.get("net"), int)]
+    if not complete or len({one.get("currency") for one in complete}) > 1:
         return {}
-    times = [one["available_on"] for one in known if isinstance(one.get("available_on"), int)]
+    times = [one["available_on"] for one in complete if isinstance(one.get("available_on"), int)]
     return {
-        "fee": sum(int(one.get("fee") or 0) for one in known),
-        "net": sum(one["net"] for one in known),
-        "settlement_currency": known[0].get("currency"),
+        "fee": sum(int(one.get("fee") or 0) for one in complete),
+        "net": sum(one["net"] for one in complete),
+        "settlement_currency": complete[0].get("currency"),
         "available_on": max(times, default=None),
     }

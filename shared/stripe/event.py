@@ -99,7 +99,7 @@ _READER = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
 
 def _require_ids(event: Event) -> None:
     ids = [event.id, event.account, event.payment_id]
-    if not all(ID.fullmatch(given) for given in ids if given is not None):
+    if not all(ID.fullmatch(text) for text in ids if text is not None):
         raise ValueError("expected an id")
 
 
@@ -230,11 +230,11 @@ def newest_charge(intent: Json) -> Json:
     expanded = intent.get("latest_charge")
     if isinstance(expanded, dict):
         return expanded
-    listed = items(intent.get("charges"))
-    return listed[0] if listed else {}
+    charges = items(intent.get("charges"))
+    return charges[0] if charges else {}
 
 
-def items(listed: object) -> list[Json]:
+def items(collection: object) -> list[Json]:
     """Give the members of a list object, or of the bare array of the oldest versions."""
-    members = listed.get("data") if isinstance(listed, dict) else listed
+    members = collection.get("data") if isinstance(collection, dict) else collection
     return [item for item in members if isinstance(item, dict)] if isinstance(members, list) else []

@@ -17,7 +17,7 @@ WHOLE = (int, NoneType)  # by its very type: a bool is an int, too
 TEXT = (str, NoneType)
 PART = (dict, NoneType)
 REFERENCE = (str, dict, NoneType)
-LISTED = (dict, list, NoneType)
+COLLECTION = (dict, list, NoneType)
 AMOUNTS = (
     "amount",
     "amount_received",
@@ -44,7 +44,7 @@ TEXTS = (
     "status",
 )
 # Fields that people write; all other texts are Stripe's own words.
-WRITTEN = ("description", "email", "failure_message", "message", "receipt_email", "receipt_url")
+FREE_TEXTS = ("description", "email", "failure_message", "message", "receipt_email", "receipt_url")
 PARTS = ("metadata", "last_payment_error", "customer_details", "evidence_details")
 REFERENCES = (
     "id",
@@ -59,7 +59,7 @@ OBJECT: Forms = {
     **dict.fromkeys(TEXTS, TEXT),
     **dict.fromkeys(PARTS, PART),
     **dict.fromkeys(REFERENCES, REFERENCE),
-    **dict.fromkeys(("refunds", "charges", "balance_transactions"), LISTED),
+    **dict.fromkeys(("refunds", "charges", "balance_transactions"), COLLECTION),
 }
 ERROR: Forms = {
     **dict.fromkeys(("code", "decline_code", "message"), TEXT),
@@ -101,13 +101,13 @@ def require_object(obj: Json) -> None:
 
 def _charges(obj: Json) -> list[Json]:
     """Give the charges that an object shows whole."""
-    named = (obj.get("charge"), obj.get("latest_charge"))
-    return [*(one for one in named if isinstance(one, dict)), *_members(obj.get("charges"))]
+    places = (obj.get("charge"), obj.get("latest_charge"))
+    return [*(one for one in places if isinstance(one, dict)), *_members(obj.get("charges"))]
 
 
-def _members(listed: Any) -> list[Any]:
+def _members(collection: Any) -> list[Any]:
     """Give the members of a list object, or of the bare array of the oldest versions."""
-    members = listed.get("data") if isinstance(listed, dict) else listed
+    members = collection.get("data") if isinstance(collection, dict) else collection
     return [one for one in members if isinstance(one, dict)] if isinstance(members, list) else []
 
 
@@ -116,11 +116,11 @@ def _require(obj: Json, forms: Forms) -> None:
         value = obj[name]
         if type(value) not in forms[name] or (type(value) is int and abs(value) > LARGEST):
             raise ValueError(f"unexpected form: {name}")
-        if isinstance(value, str) and not value.isascii() and name not in WRITTEN:
+        if isinstance(value, str) and not value.isascii() and name not in FREE_TEXTS:
             raise ValueError(f"unexpected form: {name}")
 
 
 def _require_id(value: object) -> None:
-    named = value.get("id") if isinstance(value, dict) else value
-    if named not in (None, "") and not (isinstance(named, str) and ID.fullmatch(named)):
+    id_ = value.get("id") if isinstance(value, dict) else value
+    if id_ not in (None, "") and not (isinstance(id_, str) and ID.fullmatch(id_)):
         raise ValueError("expected an id")

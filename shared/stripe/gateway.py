@@ -456,9 +456,9 @@ class StripeGateway:
                 self._observe(operation, result, time.perf_counter() - started)
 
     def _slow_down(self, operation: str, error: stripe.StripeError, account: str | None) -> None:
-        met = limited(operation, error.http_status, error.code, error.headers)
-        if met and self._budget:
-            self._budget.lower(account, met)
+        buckets = limited(operation, error.http_status, error.code, error.headers)
+        if buckets and self._budget:
+            self._budget.lower(account, buckets)
 
 
 def _plain(answer: Any) -> dict[str, Any]:

@@ -62,9 +62,9 @@ class BoundedClient(stripe.RequestsClient):
         self, response: Any, api_connection_error: Any, num_retries: int, max_network_retries: Any
     ) -> bool:
         """Retry when the SDK would, while there is time for the pause and another try."""
-        wanted = super()._should_retry(
+        sdk_would = super()._should_retry(
             response, api_connection_error, num_retries, max_network_retries
         )
         pause = min(self.INITIAL_DELAY * 2**num_retries, self.MAX_DELAY)
         left = remaining()
-        return bool(wanted) and (left is None or left > pause + LEAST_TRY_SECONDS)
+        return bool(sdk_would) and (left is None or left > pause + LEAST_TRY_SECONDS)

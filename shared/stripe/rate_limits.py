@@ -49,5 +49,5 @@ def should_retry(headers: Mapping[str, str] | None) -> bool | None:
 
 
 def _header(headers: Mapping[str, str] | None, name: str) -> str:
-    given = {key.lower(): value for key, value in (headers or {}).items()}
-    return given.get(name.lower(), "")
+    by_name = {key.lower(): value for key, value in (headers or {}).items()}
+    return by_name.get(name.lower(), "")

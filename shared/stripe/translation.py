@@ -44,8 +44,8 @@ def translate(error: stripe.StripeError) -> BillingError:
     for kind, translation in _TRANSLATIONS:
         if isinstance(error, kind):
             return translation(error)
-    known = error.http_status == HTTPStatus.CONFLICT
-    return _unavailable(error, "Stripe has a problem.", "stripe_error", outcome_known=known)
+    is_known = error.http_status == HTTPStatus.CONFLICT
+    return _unavailable(error, "Stripe has a problem.", "stripe_error", outcome_known=is_known)
 
 
 def _unavailable(
@@ -89,7 +89,7 @@ def _declined(error: stripe.CardError) -> PaymentDeclined:
     )
 
 
-def _refused(error: stripe.InvalidRequestError) -> CallerError:
+def _bad_request(error: stripe.InvalidRequestError) -> CallerError:
     body = _body(error)
     missing = error.code == "resource_missing"
     intent = body.get("payment_intent") or {}
@@ -166,6 +166,6 @@ _TRANSLATIONS: tuple[tuple[type[stripe.StripeError], Callable[[Any], BillingErro
     (stripe.AuthenticationError, _key_refused),
     (stripe.PermissionError, _not_permitted),
     (stripe.IdempotencyError, _mismatched),
-    (stripe.InvalidRequestError, _refused),
+    (stripe.InvalidRequestError, _bad_request),
     (stripe.SignatureVerificationError, _badly_signed),
 )

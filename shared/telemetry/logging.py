@@ -67,7 +67,7 @@ def configure_logging(settings: Settings, process: str) -> None:
 
     Idempotent; `process` (api, worker, upkeep) is on every line.
     """
-    bound: list[structlog.typing.Processor] = [
+    contexts: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         _process_name(process),
         structlog.stdlib.add_log_level,
@@ -75,15 +75,15 @@ def configure_logging(settings: Settings, process: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
-    written: list[structlog.typing.Processor] = [
+    renderers: list[structlog.typing.Processor] = [
         JSON_RENDERER if settings.log_format == "json" else _text,
         Redactor(_known_secrets(settings)),
     ]
-    _format_libraries(settings, bound, written)
+    _format_libraries(settings, contexts, renderers)
     # Our own lines do not go through the standard library: its records, handlers and second format
     # cost as much as the rest of a line.
     structlog.configure(
-        processors=[*bound, *written],
+        processors=[*contexts, *renderers],
         logger_factory=LineWriter,
         wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
         cache_logger_on_first_use=True,
@@ -98,15 +98,15 @@ def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
 
 def _format_libraries(
     settings: Settings,
-    bound: list[structlog.typing.Processor],
-    written: list[structlog.typing.Processor],
+    contexts: list[structlog.typing.Processor],
+    renderers: list[structlog.typing.Processor],
 ) -> None:
     """Write the lines of libraries in the format of our own lines."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=bound,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *written],
+            foreign_pre_chain=contexts,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
     root = logging.getLogger()

@@ -126,7 +126,7 @@ class Tally:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sums: defaultdict[Series, float] = defaultdict(float)
-        self._known: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
+        self._label_values: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
 
     def count(self, metric: Metric, amount: float = 1, **labels: str) -> None:
         """Add to a counter."""
@@ -167,8 +167,8 @@ class Tally:
     def take(self) -> dict[Series, float]:
         """Give all counts since the last call, and start again at zero."""
         with self._lock:
-            taken, self._sums = self._sums, defaultdict(float)
-        return taken
+            sums, self._sums = self._sums, defaultdict(float)
+        return sums
 
     def give_back(self, sums: dict[Series, float]) -> None:
         """Add counts again that were taken and could not be written."""
@@ -178,9 +178,9 @@ class Tally:
 
     def _values(self, metric: Metric, labels: dict[str, str]) -> tuple[str, ...]:
         values = tuple(map(labels.__getitem__, metric.labels))
-        known = self._known[metric.name]
-        if values not in known:
-            if len(known) >= MOST_SERIES:
+        series = self._label_values[metric.name]
+        if values not in series:
+            if len(series) >= MOST_SERIES:
                 return tuple(OTHER for _ in values)
-            known.add(values)
+            series.add(values)
         return values

@@ -45,7 +45,7 @@ MEMBER_STATES = tuple(MemberState)
 # Milliseconds of a delay that the pace makes up for: a late run of the duty, a busy machine.
 BEHIND_MS = 1_000
 OPEN = (MemberState.NOT_BEGUN, MemberState.BEGUN, MemberState.WAITING)
-DONE = (
+ENDED = (
     MemberState.PENDING,
     MemberState.REFUNDED,
     MemberState.FAILED,
@@ -76,14 +76,14 @@ class Member:
     ended_at: int | None = None
 
     @classmethod
-    def of(cls, kept: Json) -> Member:
+    def of(cls, fields: Json) -> Member:
         """Read a member as it is kept."""
-        return cls(**kept | {"state": MemberState(kept["state"])})
+        return cls(**fields | {"state": MemberState(fields["state"])})
 
     def text(self, n: int) -> str:
         """Give the member as it is stored under its number, without empty fields."""
-        kept = {name: value for name, value in vars(self).items() if value}
-        return compact(kept | {"n": n, "tries": self.tries, "amount": self.amount})
+        fields = {name: value for name, value in vars(self).items() if value}
+        return compact(fields | {"n": n, "tries": self.tries, "amount": self.amount})
 
     @property
     def sum_name(self) -> str:
@@ -106,8 +106,8 @@ class BatchRecord:
     @property
     def request(self) -> Json:
         """Give the request: the terms, `event_id`, `reason` and `metadata`."""
-        kept: Json = json.loads(self.fields["terms"])
-        return kept
+        terms: Json = json.loads(self.fields["terms"])
+        return terms
 
     @property
     def terms(self) -> Terms:
@@ -131,7 +131,7 @@ class BatchRecord:
     @property
     def done(self) -> int:
         """Count the members that have ended; only an operator or a bank can still change them."""
-        return self.count(*DONE)
+        return self.count(*ENDED)
 
     @property
     def amounts(self) -> dict[str, dict[str, int]]:
@@ -153,14 +153,14 @@ class BatchRecord:
     @property
     def rates(self) -> dict[str, Rate]:
         """Give the settlement currency and the rate of each of its currencies."""
-        kept = json.loads(self.fields.get("settles", "{}"))
-        return {currency: Rate(*rate) for currency, rate in kept.items()}
+        by_currency = json.loads(self.fields.get("settles", "{}"))
+        return {currency: Rate(*rate) for currency, rate in by_currency.items()}
 
     @property
     def missing(self) -> dict[str, int] | None:
         """Give the amounts that the balance lacked at the last check; None when unknown."""
-        kept: dict[str, int] | None = json.loads(self.fields.get("missing", "null"))
-        return kept
+        amounts: dict[str, int] | None = json.loads(self.fields.get("missing", "null"))
+        return amounts
 
     def due_members(self, now_ms: int, pace_ms: float) -> int:
         """Count the members that may begin now, so that one begins every `pace_ms`.
@@ -175,5 +175,5 @@ class BatchRecord:
         ran_ms = now_ms - int(self.fields.get("resumed_at", now_ms))
         if self.state is not BatchState.RUNNING or ran_ms <= 0:
             return None
-        done = self.done - int(self.fields.get("done_before", 0))
-        return max(0, done) * 1000 / ran_ms
+        count = self.done - int(self.fields.get("done_before", 0))
+        return max(0, count) * 1000 / ran_ms

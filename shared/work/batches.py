@@ -127,7 +127,7 @@ class Batches:
             self._store.run(Call("batch_stage", names, args))
 
     def _recording(self, new: NewBatch, aside: str) -> Call:
-        fields = new.fields | counted(new.members) | {"state": BatchState.RUNNING}
+        fields = new.fields | count_fields(new.members) | {"state": BatchState.RUNNING}
         fields |= {"done_before": fields.get(f"count:{MemberState.LEFT_OUT}", "0")}
         notification = self._notification(BatchRecord(new.id, fields), STARTED)
         plan = {
@@ -206,14 +206,14 @@ class Batches:
 
     def number_of(self, batch: str, payment_id: str) -> int:
         """Give a payment's number among the members. Raises `CallerError` 400 when it is none."""
-        listed = self._read_members(batch, [payment_id])
-        if not listed:
+        members = self._read_members(batch, [payment_id])
+        if not members:
             raise CallerError(
                 "No payment of this batch has this id; start from the first page again.",
                 code="invalid_parameter",
                 param="starting_after",
             )
-        return listed[0].n
+        return members[0].n
 
     def absent(self, batch: str, payment_ids: Sequence[str]) -> list[str]:
         """Give the payments among these that are not members. Raises `Unavailable`."""
@@ -407,7 +407,7 @@ class Batches:
         return batch_notification(batch, type_, now, livemode=self._settings.livemode)
 
 
-def counted(members: Sequence[Member]) -> dict[str, str]:
+def count_fields(members: Sequence[Member]) -> dict[str, str]:
     """Count new members and their amounts by state, in the fields that the scripts update."""
     sums: dict[str, int] = {}
     for member in members:

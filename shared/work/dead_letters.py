@@ -83,35 +83,37 @@ class DeadLetters:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def find(self, wanted: ItemFilter, limit: int, *, newest_first: bool = True) -> SearchResult:
+    def find(self, criteria: ItemFilter, limit: int, *, newest_first: bool = True) -> SearchResult:
         """Find dead letters: return at most `limit` of them, and count all that match.
 
         Raises `Unavailable`.
         """
-        kinds = [wanted.kind] if wanted.kind else list(LETTER_KINDS.values())
+        kinds = [criteria.kind] if criteria.kind else list(LETTER_KINDS.values())
         matched, complete = [], True
         for kind in kinds:
-            items = self.walk(kind, wanted, index=self._store.keys.dead(kind), newest=newest_first)
+            items = self.walk(
+                kind, criteria, index=self._store.keys.dead(kind), newest=newest_first
+            )
             for number, item in enumerate(items, start=1):
-                if wanted.matches(item):
+                if criteria.matches(item):
                     matched.append(item)
                 complete = complete and number < SCAN_LIMIT
         matched.sort(key=lambda item: item["at_ms"], reverse=newest_first)
         return SearchResult(
-            [_shown(item, "dead_at") for item in matched[:limit]], len(matched), complete
+            [_summary(item, "dead_at") for item in matched[:limit]], len(matched), complete
         )
 
-    def events(self, wanted: ItemFilter, limit: int) -> SearchResult:
+    def events(self, criteria: ItemFilter, limit: int) -> SearchResult:
         """Find stored events of any state, newest first.
 
         Raises `Unavailable`.
         """
         matched: list[Json] = []
-        for number, item in enumerate(self.walk(EVENTS, wanted), start=1):
+        for number, item in enumerate(self.walk(EVENTS, criteria), start=1):
             if number > SCAN_LIMIT:
                 return SearchResult(matched, len(matched), complete=False)
-            if wanted.matches(item):
-                matched.append(_shown(item, "recorded_at"))
+            if criteria.matches(item):
+                matched.append(_summary(item, "recorded_at"))
             if len(matched) == limit:
                 return SearchResult(matched, limit, complete=False)
         return SearchResult(matched, len(matched), complete=True)
@@ -119,7 +121,7 @@ class DeadLetters:
     def walk(
         self,
         kind: Kind,
-        wanted: ItemFilter,
+        criteria: ItemFilter,
         *,
         index: str | None = None,
         fields: Sequence[str] = SUMMARY,
@@ -128,10 +130,10 @@ class DeadLetters:
         """Walk the items of a kind in order of their times, reading some fields of each in chunks.
 
         By default these are all items by the time of their recording, newest first, at most one
-        more than `SCAN_LIMIT`. Of `wanted` only the times are used. Raises `Unavailable`.
+        more than `SCAN_LIMIT`. Of `criteria` only the times are used. Raises `Unavailable`.
         """
-        low = "-inf" if wanted.since_ms is None else wanted.since_ms
-        high = "+inf" if wanted.until_ms is None else wanted.until_ms
+        low = "-inf" if criteria.since_ms is None else criteria.since_ms
+        high = "+inf" if criteria.until_ms is None else criteria.until_ms
         for start in range(0, SCAN_LIMIT + 1, CHUNK):
             bounds = (high, low) if newest else (low, high)
             with redis_errors():
@@ -175,10 +177,10 @@ class DeadLetters:
             raise CallerError("No item has this id.", status=404, code="item_not_found")
         body = self._store.get(self._store.keys.body(kind, item_id))
         payload = body or fields.get("body") or fields.get("request")
-        shown = {name: value for name, value in fields.items() if name not in INTERNAL}
-        for name in [name for name in shown if name.endswith("_at")]:
-            shown[name] = moment(shown[name])
-        return shown | {
+        details = {name: value for name, value in fields.items() if name not in INTERNAL}
+        for name in [name for name in details if name.endswith("_at")]:
+            details[name] = moment(details[name])
+        return details | {
             "kind": kind.name,
             "id": item_id,
             "attempts": int(fields.get("attempts", 0)),
@@ -222,8 +224,8 @@ def kind_of(item_id: str) -> Kind:
     return kind
 
 
-def _shown(item: Json, at: str) -> Json:
-    shown = {name: value for name, value in item.items() if name != "at_ms"}
-    shown["attempts"] = int(item["attempts"] or 0)
-    shown["redriven_at"] = moment(item["redriven_at"]) if item["redriven_at"] else None
-    return shown | {at: moment(item["at_ms"])}
+def _summary(item: Json, at: str) -> Json:
+    summary = {name: value for name, value in item.items() if name != "at_ms"}
+    summary["attempts"] = int(item["attempts"] or 0)
+    summary["redriven_at"] = moment(item["redriven_at"]) if item["redriven_at"] else None
+    return summary | {at: moment(item["at_ms"])}

@@ -76,13 +76,13 @@ class Claim:
 
     def attempt(self, outcome: str, details: Mapping[str, Any]) -> str:
         """Render one attempt to store with the item: JSON text that begins with its time."""
-        kept = {name: value for name, value in details.items() if value}
-        kept |= {
+        fields = {name: value for name, value in details.items() if value}
+        fields |= {
             "attempt": self.attempts,
             "outcome": outcome,
             "duration_ms": round(self.elapsed_seconds * 1000),
         }
-        return f'{{"at_ms":{self.claimed_at_ms},{compact(kept)[1:]}'
+        return f'{{"at_ms":{self.claimed_at_ms},{compact(fields)[1:]}'
 
 
 def item_id(text: str) -> str:

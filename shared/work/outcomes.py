@@ -46,13 +46,13 @@ class Outcomes:
         that Redis lost is restored. Raises `Unavailable`.
         """
         self._restore(event)
-        made, key = str(event.object.get("id") or ""), event.request_key or ""
+        object_id, key = str(event.object.get("id") or ""), event.request_key or ""
         if not key.startswith(OUR_KEYS):
             return
-        self._store.put(self._store.keys.made(key), made, REMEMBERED_SECONDS)
+        self._store.put(self._store.keys.made(key), object_id, REMEMBERED_SECONDS)
         job = job_of_key(key)
         if job:
-            self._jobs.remember(made, job)
+            self._jobs.remember(object_id, job)
             self._jobs.work.wake(job)
 
     def _restore(self, event: Event) -> None:
@@ -69,7 +69,7 @@ class Outcomes:
         return self._store.get(self._store.keys.made(stripe_key))
 
 
-def listed(
+def object_in_events(
     stripe: StripeGateway, stripe_key: str, kind: str, since: float, account: str | None = None
 ) -> str | None:
     """Find the object of a kind (`refund`, `payment_intent`) that our call made, by the events.

@@ -125,17 +125,17 @@ class PaymentIndex:
         self._indexed = indexed
 
     def page(
-        self, wanted: PaymentFilter, limit: int, after: str | None = None
+        self, criteria: PaymentFilter, limit: int, after: str | None = None
     ) -> tuple[list[ListedPayment], bool]:
         """List payments, the newest first, after one of them; say whether more follow.
 
         Raises `CallerError` 400 for an `after` that is unknown, and `Unavailable`.
         """
-        rows = list(islice(self.walk(wanted, after, min(limit + 1, CHUNK)), limit + 1))
+        rows = list(islice(self.walk(criteria, after, min(limit + 1, CHUNK)), limit + 1))
         return rows[:limit], len(rows) > limit
 
     def walk(
-        self, wanted: PaymentFilter, after: str | None = None, chunk_size: int = CHUNK
+        self, criteria: PaymentFilter, after: str | None = None, chunk_size: int = CHUNK
     ) -> Iterator[ListedPayment]:
         """Yield the wanted payments, the newest first, a chunk in two round trips.
 
@@ -144,26 +144,26 @@ class PaymentIndex:
         `Unavailable`.
         """
         place = self._place(after) if after else None
-        term = self._narrowest(wanted)
-        while chunk := self._read(wanted, term, place, chunk_size):
-            yield from self._known(wanted, chunk)
+        term = self._narrowest(criteria)
+        while chunk := self._read(criteria, term, place, chunk_size):
+            yield from self._current(criteria, chunk)
             if len(chunk) < chunk_size:
                 return
             place = chunk[-1][0]
 
     def among(
-        self, payment_ids: list[str], wanted: PaymentFilter, after: str | None = None
+        self, payment_ids: list[str], criteria: PaymentFilter, after: str | None = None
     ) -> Iterator[ListedPayment]:
         """Give the wanted payments among these, in the order of every list.
 
         Raises `CallerError` 400 for an `after` that is unknown, and `Unavailable`.
         """
         end = self._place(after) if after else None
-        payments = [_listed(record) for record in self._payments.read_many(payment_ids)]
+        payments = [_with_summary(record) for record in self._payments.read_many(payment_ids)]
         places = {one.record.id: _place(one) for one in payments}
         for one in sorted(payments, key=lambda one: places[one.record.id], reverse=True):
             is_next = end is None or places[one.record.id] < end
-            if is_next and one.record.known and wanted.admits(one):
+            if is_next and one.record.known and criteria.admits(one):
                 yield one
 
     def _place(self, payment_id: str) -> Place:
@@ -174,7 +174,7 @@ class PaymentIndex:
                 code="invalid_parameter",
                 param="starting_after",
             )
-        return _place(_listed(record))
+        return _place(_with_summary(record))
 
     def count(self) -> int:
         """Count all payments, including some expired ones. Raises `Unavailable`."""
@@ -182,9 +182,9 @@ class PaymentIndex:
         with redis_errors():
             return int(self._store.redis.zlexcount(self._name, f"[{digest}", f"({digest}~"))
 
-    def _narrowest(self, wanted: PaymentFilter) -> str:
+    def _narrowest(self, criteria: PaymentFilter) -> str:
         """Give the digest of the term with the fewest payments."""
-        digests = [_digest(*term) for term in wanted.terms()]
+        digests = [_digest(*term) for term in criteria.terms()]
         if len(digests) == 1:
             return digests[0]
         with redis_errors():
@@ -195,12 +195,12 @@ class PaymentIndex:
         return min(zip(counts, digests, strict=True))[1]
 
     def _read(
-        self, wanted: PaymentFilter, digest: str, after: Place | None, size: int
+        self, criteria: PaymentFilter, digest: str, after: Place | None, size: int
     ) -> list[tuple[Place, str]]:
         """Read the next members in one step, so that none whose status changes is missed."""
-        letters = [STATUSES[wanted.status]] if wanted.status else [*STATUSES.values(), UNKNOWN]
-        low = _digits(wanted.since or 0, SECOND_LENGTH)
-        high = ABOVE if wanted.until is None else _digits(wanted.until, SECOND_LENGTH)
+        letters = [STATUSES[criteria.status]] if criteria.status else [*STATUSES.values(), UNKNOWN]
+        low = _digits(criteria.since or 0, SECOND_LENGTH)
+        high = ABOVE if criteria.until is None else _digits(criteria.until, SECOND_LENGTH)
         if after is not None:
             high = min(high, after.stamp + after.id)
         with redis_errors():
@@ -209,18 +209,18 @@ class PaymentIndex:
                 bounds = (f"({digest}{letter}{high}", f"[{digest}{letter}{low}")
                 pipe.zrange(self._name, *bounds, desc=True, bylex=True, offset=0, num=size)
             rows = cast(list[list[str]], pipe.execute())
-        placed = ([(_place_of(member), member) for member in row] for row in rows)
-        return list(islice(merge(*placed, reverse=True), size))
+        members_in_order = ([(_place_of(member), member) for member in row] for row in rows)
+        return list(islice(merge(*members_in_order, reverse=True), size))
 
-    def _known(
-        self, wanted: PaymentFilter, chunk: list[tuple[Place, str]]
+    def _current(
+        self, criteria: PaymentFilter, chunk: list[tuple[Place, str]]
     ) -> Iterator[ListedPayment]:
         records = self._payments.read_many([place.id for place, _ in chunk])
         for record, (_, member) in zip(records, chunk, strict=True):
-            payment = _listed(record)
+            payment = _with_summary(record)
             if not record.known or member not in _members(payment, self._indexed):
                 self._forget(record, member)
-            if record.known and wanted.admits(payment):
+            if record.known and criteria.admits(payment):
                 yield payment
 
     def _forget(self, record: PaymentRecord, member: str) -> None:
@@ -233,7 +233,7 @@ class PaymentIndex:
         return self._store.keys.payment_index()
 
 
-def _listed(record: PaymentRecord) -> ListedPayment:
+def _with_summary(record: PaymentRecord) -> ListedPayment:
     return ListedPayment(record, summarise(record.id, record.known))
 
 
@@ -243,13 +243,13 @@ def _place(payment: ListedPayment) -> Place:
 
 def members(record: PaymentRecord, indexed: tuple[str, ...]) -> list[str]:
     """Build the members of the index from the state of a payment; none for an empty state."""
-    return _members(_listed(record), indexed) if record.known else []
+    return _members(_with_summary(record), indexed) if record.known else []
 
 
 def index_changes(before: PaymentRecord, after: PaymentRecord, indexed: tuple[str, ...]) -> Json:
     """Plan the members to add to the index, and to drop, when a payment's state changes."""
     now = members(after, indexed)
-    return {"add": scored(now), "drop": sorted(set(members(before, indexed)).difference(now))}
+    return {"add": with_scores(now), "drop": sorted(set(members(before, indexed)).difference(now))}
 
 
 def _members(payment: ListedPayment, indexed: tuple[str, ...]) -> list[str]:
@@ -264,9 +264,9 @@ def _members(payment: ListedPayment, indexed: tuple[str, ...]) -> list[str]:
     return [_digest(*term) + end for term in terms]
 
 
-def scored(added: list[str]) -> list[str | int]:
+def with_scores(names: list[str]) -> list[str | int]:
     """Give members for `ZADD`, all with one score, so that the set is ordered by text."""
-    return [part for member in added for part in (0, member)]
+    return [part for member in names for part in (0, member)]
 
 
 def payment_of_member(member: str) -> str:

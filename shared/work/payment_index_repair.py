@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import cast
 
 from shared.store.scripts import Call, Store, redis_errors
-from shared.work.payment_index import members, payment_of_member, scored
+from shared.work.payment_index import members, payment_of_member, with_scores
 from shared.work.payments import Payments
 
 # Keys, or members, read in one round trip.
@@ -38,18 +38,18 @@ class IndexRepair:
 
         Returns whether the index is complete. Raises `Unavailable`.
         """
-        wanted = ",".join(self._indexed)
+        key_list = ",".join(self._indexed)
         whole, under_way, cursor = self._store.fields(self._state, "indexed", "filling", "filled")
-        if whole == wanted and self._exists():
+        if whole == key_list and self._exists():
             return True
-        position = cursor if under_way == wanted and cursor else START
+        position = cursor if under_way == key_list and cursor else START
         until = time.monotonic() + seconds
         while True:
             position = self._fill_chunk(position)
             if position == START:
-                self._keep(indexed=wanted, filling="", filled=START)
+                self._keep(indexed=key_list, filling="", filled=START)
                 return True
-            self._keep(indexed="", filling=wanted, filled=position)
+            self._keep(indexed="", filling=key_list, filled=position)
             if time.monotonic() >= until:
                 return False
 
@@ -62,16 +62,16 @@ class IndexRepair:
         position = self._store.fields(self._state, "cleared")[0] or START
         with redis_errors():
             chunks = int(self._store.redis.zcard(name)) // (CLEARING_SLICES * CHUNK) + 1
-        gone = 0
+        removals = 0
         for _ in range(chunks):
             with redis_errors():
                 following, pairs = self._store.redis.zscan(name, int(position), count=CHUNK)
-            gone += self._forget(str(member) for member, _ in pairs)
+            removals += self._forget(str(member) for member, _ in pairs)
             position = str(following)
             if position == START:
                 break
         self._keep(cleared=position)
-        return gone
+        return removals
 
     def _exists(self) -> bool:
         with redis_errors():
@@ -85,9 +85,9 @@ class IndexRepair:
         start = len(pattern) - 1
         ids = [str(name)[start:] for name in names]
         for record in self._payments.read_many([one for one in ids if ":" not in one]):
-            added = members(record, self._indexed)
-            if added:
-                self._run("index", record.id, [record.revision, *scored(added)])
+            index_members = members(record, self._indexed)
+            if index_members:
+                self._run("index", record.id, [record.revision, *with_scores(index_members)])
         return str(following)
 
     def _forget(self, candidates: Iterable[str]) -> int:
@@ -99,8 +99,8 @@ class IndexRepair:
             pipe = self._store.redis.pipeline(transaction=False)
             for payment_id in by_payment:
                 pipe.exists(self._store.keys.payment(payment_id))
-            known = cast(list[int], pipe.execute())
-        forgotten = [one for one, lives in zip(by_payment, known, strict=True) if not lives]
+            existence = cast(list[int], pipe.execute())
+        forgotten = [one for one, lives in zip(by_payment, existence, strict=True) if not lives]
         return sum(self._run("forget", one, ["0", *by_payment[one]]) for one in forgotten)
 
     def _run(self, script: str, payment_id: str, args: list[str | int]) -> int:

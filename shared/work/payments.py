@@ -111,8 +111,8 @@ class Payments:
 
     def entries(self, payment_id: str) -> list[Json]:
         """Read a payment's timeline as it is stored, oldest first. Raises `Unavailable`."""
-        stored = self._store.entries(self._store.keys.timeline(payment_id))
-        return [_by_todays_names(item) for item in stored]
+        items = self._store.entries(self._store.keys.timeline(payment_id))
+        return [_by_todays_names(item) for item in items]
 
     def timeline(self, payment_id: str) -> list[Json]:
         """List the timeline of a payment, oldest first.
@@ -122,22 +122,26 @@ class Payments:
         of operators. Raises `Unavailable`.
         """
         entries = self.entries(payment_id)
-        for begun, attempts in self._attempts(entries):
+        for beginning, attempts in self._attempts(entries):
             entries += [
-                _attempt_entry(attempt, begun) for attempt in attempts if _is_shown(attempt, begun)
+                _attempt_entry(attempt, beginning)
+                for attempt in attempts
+                if _is_shown(attempt, beginning)
             ]
         return sorted((with_time(item) for item in entries), key=lambda item: str(item["at"]))
 
     def _attempts(self, entries: list[Json]) -> list[tuple[Json, list[Json]]]:
         """Read the attempts at each item whose first entry is among these."""
-        begun = {item[ITEMS[item["kind"]][1]]: item for item in entries if item["kind"] in ITEMS}
+        beginnings = {
+            item[ITEMS[item["kind"]][1]]: item for item in entries if item["kind"] in ITEMS
+        }
         with redis_errors():
             pipe = self._store.redis.pipeline(transaction=False)
-            for item_id, item in begun.items():
+            for item_id, item in beginnings.items():
                 pipe.lrange(self._store.keys.attempts(ITEMS[item["kind"]][0], item_id), 0, -1)
             rows = pipe.execute()
         read = [[json.loads(text) for text in row] for row in rows]
-        return list(zip(begun.values(), read, strict=True))
+        return list(zip(beginnings.values(), read, strict=True))
 
     def read_many(self, payment_ids: Sequence[str]) -> list[PaymentRecord]:
         """Read the states of many payments in one round trip. Raises `Unavailable`."""
@@ -168,17 +172,17 @@ def _by_todays_names(item: Json) -> Json:
     return rest | {"stripe_event_id": item["event_id"]}
 
 
-def _is_shown(attempt: Json, begun: Json) -> bool:
+def _is_shown(attempt: Json, beginning: Json) -> bool:
     """Say whether the timeline shows an attempt: not if another entry shows its end."""
     decided = "attempt" not in attempt
-    return decided or begun["kind"] == DELIVERY or attempt["outcome"] in FAILED
+    return decided or beginning["kind"] == DELIVERY or attempt["outcome"] in FAILED
 
 
-def _attempt_entry(attempt: Json, begun: Json) -> Json:
+def _attempt_entry(attempt: Json, beginning: Json) -> Json:
     """Build a timeline entry from an attempt at an item, or from an operator's decision on it."""
-    _, name, kind = ITEMS[begun["kind"]]
+    _, name, kind = ITEMS[beginning["kind"]]
     own = attempt if "attempt" not in attempt else attempt | {"kind": kind}
-    of = {field: begun[field] for field in (name, "type") if field in begun}
+    of = {field: beginning[field] for field in (name, "type") if field in beginning}
     return own | of
 
 

@@ -30,8 +30,8 @@ def queues(store: Store) -> Json:
     signs = alive(store)
     silent = signs.silent_queues()
     at_work = {
-        name: {who for who, age in seen.items() if is_recent(age)}
-        for name, seen in signs.queues.items()
+        name: {who for who, age in ages.items() if is_recent(age)}
+        for name, ages in signs.queues.items()
     }
     rows = []
     for number, kind in enumerate(KINDS.values()):

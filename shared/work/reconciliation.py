@@ -57,9 +57,9 @@ class Reconciliation:
 
         Raises `Unavailable`.
         """
-        begun = self._store.fields(self._state, "round")[0]
-        if begun:
-            return int(begun)
+        current_round = self._store.fields(self._state, "round")[0]
+        if current_round:
+            return int(current_round)
         with redis_errors():
             last = self._store.redis.zrange(self._accounts, -1, -1, withscores=True)
         # Later than every round before it, even when the clock was set back.
@@ -148,8 +148,8 @@ class Reconciliation:
 
     def close_round(self) -> dict[str, int]:
         """End the round; return its counts. Raises `Unavailable`."""
-        counted = self._store.fields(self._state, *(f"round_{name}" for name in COUNTS))
-        counts = {name: int(count or 0) for name, count in zip(COUNTS, counted, strict=True)}
+        texts = self._store.fields(self._state, *(f"round_{name}" for name in COUNTS))
+        counts = {name: int(count or 0) for name, count in zip(COUNTS, texts, strict=True)}
         now = self._store.now_ms()
         with redis_errors():
             pipe = self._store.redis.pipeline(transaction=True)

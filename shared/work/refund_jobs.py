@@ -121,7 +121,7 @@ class RefundJobs:
 
         Raises `Unavailable` when it is not certain that it was recorded, or too many wait.
         """
-        queued = entry(
+        timeline_entry = entry(
             "refund_requested",
             refund_request_id=job,
             amount=request.amount,
@@ -134,24 +134,24 @@ class RefundJobs:
             "request": json.dumps(request.params(job)),
             "type": "refund",
         }
-        recorded = self.work.record(
+        outcome = self.work.record(
             Recording(
                 id=job,
                 state=State.QUEUED,
                 fields={k: v for k, v in (fields | trace).items() if v},
                 max_waiting=self._settings.max_waiting_refunds,
                 payment_id=request.payment_id,
-                entry=queued,
+                entry=timeline_entry,
                 timeline_ms=self._settings.payment_retention_seconds * 1000,
             )
         )
-        if recorded == "full":
+        if outcome == "full":
             raise Unavailable(
                 "Too many refund jobs are waiting; send this request again later.",
                 code="too_many_waiting",
                 retry_after_seconds=30,
             )
-        return recorded
+        return outcome
 
     def restore(self, job: str, refund: Json, account: str | None) -> bool:
         """Restore a job from the refund it made, if Redis lost it; say whether that was needed.

@@ -82,9 +82,9 @@ class Settlement:
             return None, self._settle(claim, plan, of_payment, [])
         payment_id = established.payment_id
         record = record or self._payments.read(payment_id)
-        known = record.known.get("context", {})
-        step = advance(record.known | {"context": established.context | known}, established.facts)
-        staged = [self._staged(claim, f, step.known, payment_id) for f in step.news if f.type]
+        context = record.known.get("context", {})
+        step = advance(record.known | {"context": established.context | context}, established.facts)
+        notifications = [self._stage(claim, f, step.known, payment_id) for f in step.news if f.type]
         plan |= {
             "payment": self._payment(claim, record, step.known),
             "names_charge": established.charge_id is not None,
@@ -92,9 +92,9 @@ class Settlement:
             "names_key": bool(established.stripe_key),
             "made_ms": REMEMBERED_SECONDS * 1000,
             "timeline": _timeline(claim, done, step.late),
-            "notifications": [one.plan for one in staged],
+            "notifications": [one.plan for one in notifications],
         }
-        return step, self._settle(claim, plan, established, [one.id for one in staged])
+        return step, self._settle(claim, plan, established, [one.id for one in notifications])
 
     def _payment(self, claim: Claim, record: PaymentRecord, known: Json) -> Json:
         """Plan the writes for a payment: its state, and its members of the index.
@@ -133,7 +133,7 @@ class Settlement:
         }
 
     def _settle(
-        self, claim: Claim, plan: Json, established: Established, staged: list[str]
+        self, claim: Claim, plan: Json, established: Established, notification_ids: list[str]
     ) -> Call:
         keys = self._store.keys
         names: dict[str, str | list[str]] = {
@@ -145,7 +145,7 @@ class Settlement:
                 _request(claim),
                 established.stripe_key,
             ),
-            "notification_item": [keys.item(NOTIFICATIONS, one) for one in staged],
+            "notification_item": [keys.item(NOTIFICATIONS, one) for one in notification_ids],
         }
         return Call("settle", names, [NOTIFICATIONS.message, compact(plan)])
 
@@ -155,7 +155,7 @@ class Settlement:
             if count:
                 tally.count(FACTS, int(count), outcome=outcome)
 
-    def _staged(self, claim: Claim, fact: Fact, known: Json, payment_id: str) -> Staged:
+    def _stage(self, claim: Claim, fact: Fact, known: Json, payment_id: str) -> Staged:
         body = notification_body(fact, known, payment_id)
         fields = {
             "type": str(fact.type),
@@ -165,7 +165,7 @@ class Settlement:
             "request_id": claim.fields.get("request_id", ""),
             "traceparent": claim.fields.get("traceparent", ""),
         }
-        noted = entry(
+        timeline_entry = entry(
             "notification_staged",
             notification_id=body["id"],
             type=fact.type,
@@ -174,7 +174,7 @@ class Settlement:
         plan = {
             "id": body["id"],
             "fields": {name: value for name, value in fields.items() if value},
-            "timeline": compact(noted),
+            "timeline": compact(timeline_entry),
         }
         return Staged(body["id"], plan)
 
@@ -186,7 +186,7 @@ def _request(claim: Claim) -> str:
 
 def _timeline(claim: Claim, done: Done, late: list[Fact]) -> list[str]:
     facts = done.established.facts if done.established else []
-    moved: Json = next((f.data for f in facts if f.data.get("net") is not None), {})
+    balance_change: Json = next((f.data for f in facts if f.data.get("net") is not None), {})
     ended = entry(
         f"{claim.kind.item}_{done.outcome if done.delay_seconds else done.state}",
         stripe_event_id=claim.id if claim.kind is EVENTS else None,
@@ -194,7 +194,7 @@ def _timeline(claim: Claim, done: Done, late: list[Fact]) -> list[str]:
         type=claim.fields.get("type"),
         attempts=claim.attempts,
         reason=done.fields.get("reason") if done.state is State.IGNORED else None,
-        **{name: moved.get(name) for name in ("fee", "net", "settlement_currency")},
+        **{name: balance_change.get(name) for name in ("fee", "net", "settlement_currency")},
     )
     after = [
         entry("event_late", stripe_event_id=f.stripe_event_id, type=f.type, subject=f.subject)

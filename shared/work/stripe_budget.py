@@ -124,8 +124,8 @@ class _Buckets:
             "longest_ms": LONGEST_LINE_MS,
             "keep_ms": LONGEST_LINE_MS,
         }
-        taken, wait_ms = self._ask(self._store.keys.budget(self._settings.mode, account), plan)
-        return bool(taken), wait_ms / 1000
+        is_drawn, wait_ms = self._ask(self._store.keys.budget(self._settings.mode, account), plan)
+        return bool(is_drawn), wait_ms / 1000
 
     def _ask(self, key: str, plan: dict[str, Any]) -> Any:
         if time.monotonic() < self._ask_again_at:
@@ -164,12 +164,12 @@ class Budget:
 
     def _turn(self, account: str, endpoint: str, patience_seconds: float) -> float:
         try:
-            taken, wait = self._buckets.run(account, endpoint, 1, patience_seconds)
+            is_drawn, wait = self._buckets.run(account, endpoint, 1, patience_seconds)
         except Unavailable:
             self._count("unanswered")
             return 0.0
-        self._count("taken" if taken else "put_off")
-        if not taken:
+        self._count("taken" if is_drawn else "put_off")
+        if not is_drawn:
             raise OverBudget(f"Stripe's rate limit for {endpoint} is used up.", delay_seconds=wait)
         return wait
 
@@ -197,7 +197,7 @@ class PromptBudget:
         self._tally = store.tally
         self._lock = threading.Lock()
         self._news = threading.Event()
-        self._taken: Counter[tuple[str, str]] = Counter()
+        self._calls: Counter[tuple[str, str]] = Counter()
         self._lowered: dict[str, set[str]] = {}
         self._thread: threading.Thread | None = None
 
@@ -205,7 +205,7 @@ class PromptBudget:
         """Count one call; returns at once."""
         self._tally.count(STRIPE_BUDGET, priority=Priority.PAYMENTS, outcome="taken")
         with self._lock:
-            self._taken[account or OWN, endpoint] += 1
+            self._calls[account or OWN, endpoint] += 1
         self._tell()
 
     def lower(self, account: str | None, buckets: Sequence[str]) -> None:
@@ -231,10 +231,10 @@ class PromptBudget:
     def flush(self) -> None:
         """Count the calls since the last time in Redis."""
         with self._lock:
-            taken, self._taken = self._taken, Counter()
+            calls, self._calls = self._calls, Counter()
             lowered, self._lowered = self._lowered, {}
         try:
-            for (account, endpoint), count in taken.items():
+            for (account, endpoint), count in calls.items():
                 self._buckets.run(account, endpoint, count)
             for account, names in lowered.items():
                 self._buckets.run(account, lowered=sorted(names))

@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 import yaml
 
-from shared.processes import GIVEN, GUARDED
+from shared.processes import GUARDED, SECRETS_OF
 from shared.setting_types import QUEUES
 from shared.settings import Settings
 from shared.settings_documents import compose_environment
@@ -118,7 +118,7 @@ def test_every_container_is_locked_down_and_bounded(service):
 @pytest.mark.parametrize("process", OURS)
 def test_a_container_is_given_its_own_secrets_and_no_other(process):
     variables = set(SERVICES[process]["environment"]) & GUARDED
-    assert variables == GIVEN[process]
+    assert variables == SECRETS_OF[process]
     assert set(OVERLAY["services"][process]["environment"]) & GUARDED <= variables
     assert "env_file" not in SERVICES[process], "it would hand over the whole file"
 

@@ -11,7 +11,7 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from shared.processes import GIVEN, GUARDED
+from shared.processes import GUARDED, SECRETS_OF
 from shared.setting_types import QUEUES
 from shared.settings import Settings
 from tests.conventions.tracked import ROOT
@@ -115,13 +115,13 @@ def test_every_process_is_deployed():
 @pytest.mark.parametrize("name", OURS)
 def test_a_process_is_given_its_own_secrets_and_no_other(name):
     variables = environment(name)
-    assert set(variables) & GUARDED == GIVEN[name]
+    assert set(variables) & GUARDED == SECRETS_OF[name]
     sources = {
         variable: entry["valueFrom"]["secretKeyRef"]
         for variable, entry in variables.items()
         if "valueFrom" in entry
     }
-    assert set(sources) == GIVEN[name] | {"REDIS_URL"}
+    assert set(sources) == SECRETS_OF[name] | {"REDIS_URL"}
     for variable, source in sources.items():
         owner = "redis" if variable == "REDIS_URL" else name
         assert (source["name"], source["key"]) == (f"billing-{owner}", variable)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from shared.processes import GIVEN, GUARDED
+from shared.processes import GUARDED, SECRETS_OF
 from shared.setting_types import QUEUES
 from tests.conventions.tracked import ROOT
 
@@ -43,7 +43,7 @@ def test_systemd_finds_nothing_wrong(unit, tmp_path):
 
 
 def test_every_process_has_a_unit():
-    assert {process_of(unit) for unit in UNITS} == set(GIVEN) - {"sandbox", "receiver"}
+    assert {process_of(unit) for unit in UNITS} == set(SECRETS_OF) - {"sandbox", "receiver"}
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
@@ -63,7 +63,7 @@ def test_a_unit_is_given_its_own_file_and_is_locked_down(unit):
 
 def test_the_readme_says_what_each_file_holds():
     rows = dict(re.findall(r"^\| `(\w+)\.env` \| (.*) \|$", README, re.MULTILINE))
-    for process, secrets in GIVEN.items():
+    for process, secrets in SECRETS_OF.items():
         if secrets and process not in ("sandbox", "receiver"):
             assert set(re.findall(r"`([A-Z_]+)`", rows[process])) == secrets
     assert not set(re.findall(r"`([A-Z_]+)`", rows["common"])) & GUARDED

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from shared.processes import GIVEN, GUARDED
+from shared.processes import GUARDED, SECRETS_OF
 from tests.e2e.running import service
 
 PLANTED = {
@@ -54,7 +54,7 @@ def test_no_process_holds_what_is_anothers(tmp_path: Path) -> None:
             and process.environ().get("DATA_DIR") == str(tmp_path / "data")
         )
         by_name = processes_of(run)
-        assert set(by_name) == {*GIVEN, "valkey"}
+        assert set(by_name) == {*SECRETS_OF, "valkey"}
         environments = {
             name: [Path(f"/proc/{process.pid}/environ").read_text() for process in processes]
             for name, processes in by_name.items()
@@ -70,7 +70,7 @@ def test_no_process_holds_what_is_anothers(tmp_path: Path) -> None:
     assert {"STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"} <= set(secrets)
     secrets["SANDBOX_WEBHOOK_SECRET"] = secrets["STRIPE_WEBHOOK_SECRET"]  # shared by both
     for name, texts in environments.items():
-        own = GIVEN.get(name, frozenset())
+        own = SECRETS_OF.get(name, frozenset())
         own_values = {secrets[variable] for variable in own}
         for text in texts:
             assert all(secrets[variable] in text for variable in own), name

@@ -9,7 +9,7 @@ from pydantic import SecretStr, ValidationError
 
 from shared.errors import Misconfigured
 from shared.misspellings import misspellings
-from shared.processes import GIVEN, Process
+from shared.processes import SECRETS_OF, Process
 from shared.setting_types import FORMS
 from shared.settings import (
     QUEUES,
@@ -160,7 +160,7 @@ def held(settings: Settings) -> set[str]:
 @pytest.mark.parametrize("process", ["api", "worker", "notifier", "upkeep", "flower"])
 def test_a_process_holds_its_own_secrets_and_no_other(monkeypatch, process) -> None:
     settings = load_for(monkeypatch, process, **(GOOD | SECRETS))
-    assert held(settings) == GIVEN[process] - {"FLOWER_BASIC_AUTH"}
+    assert held(settings) == SECRETS_OF[process] - {"FLOWER_BASIC_AUTH"}
     assert held(load_for(monkeypatch)) == {*GOOD, *SECRETS}
 
 
@@ -168,7 +168,7 @@ def test_a_process_holds_its_own_secrets_and_no_other(monkeypatch, process) -> N
 def test_a_process_needs_what_it_is_given_and_names_it_when_it_is_missing(
     monkeypatch, process
 ) -> None:
-    needed = GIVEN[process] & set(GOOD)
+    needed = SECRETS_OF[process] & set(GOOD)
     assert load_for(monkeypatch, process, **{name: GOOD[name] for name in needed})
     for name in needed:
         monkeypatch.delenv(name)

@@ -7,7 +7,7 @@ from typing import Any
 from shared.errors import CallerError, Misconfigured, NotYet
 from shared.facts import Fact
 from shared.known_refunds import UNLISTED
-from shared.stripe.amounts import as_intent, captured, let_go, moved, released
+from shared.stripe.amounts import as_intent, balance_change, captured, let_go, released
 from shared.stripe.event import Event, items, payment_of, reference
 from shared.stripe.gateway import StripeGateway
 from worker.handlers.refund import booked_facts, refund_fact
@@ -182,7 +182,7 @@ def _settled(event: Event, stripe: StripeGateway) -> list[Fact]:
             if not is_hidden(error):
                 raise
             return []
-    sums = moved(booked)
+    sums = balance_change(booked)
     return [_settled_fact(event, sums)] if sums else []
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from shared.facts import Fact
-from shared.stripe.amounts import moved
+from shared.stripe.amounts import balance_change
 from shared.stripe.event import Event, reference
 from shared.stripe.gateway import StripeGateway
 from worker.look_ups import balance_transaction
@@ -111,7 +111,7 @@ def _snapshot(dispute: Json) -> Json:
 
 def _balance_changes(dispute: Json) -> Json:
     """Sum the balance transactions; the oldest API versions have only one."""
-    return moved(dispute.get("balance_transactions") or dispute.get("balance_transaction"))
+    return balance_change(dispute.get("balance_transactions") or dispute.get("balance_transaction"))
 
 
 def _due_by(dispute: Json) -> int | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.facts import Fact
 from shared.refund_metadata import callers_own
-from shared.stripe.amounts import moved, moved_nothing, releases_a_hold
+from shared.stripe.amounts import balance_change, moved_nothing, releases_a_hold
 from shared.stripe.event import Event, reference
 from shared.stripe.gateway import StripeGateway
 from shared.telemetry.logging import get_logger
@@ -37,7 +37,7 @@ def booked_facts(event: Event, refund: Json) -> list[Fact]:
     It is a subject of its own, because no later status undoes it, and has no notification of its
     own: that of the refund has the sums if they are known by then.
     """
-    sums = {} if releases_a_hold(refund) else moved(refund.get("balance_transaction"))
+    sums = {} if releases_a_hold(refund) else balance_change(refund.get("balance_transaction"))
     if not sums:
         return []
     return [
@@ -98,7 +98,7 @@ def _snapshot(refund: Json) -> Json:
 
 def _data(refund: Json) -> Json:
     metadata = callers_own(refund.get("metadata"))
-    return moved(refund.get("balance_transaction")) | {
+    return balance_change(refund.get("balance_transaction")) | {
         "payment_intent_id": reference(refund.get("payment_intent")),
         "charge_id": reference(refund.get("charge")),
         "refund_id": refund["id"],
