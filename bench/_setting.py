@@ -31,7 +31,7 @@ def scaled(full: int, short: int) -> int:
 
 def settings_of(stage: Stage, **changes: Any) -> Settings:
     """Build the settings of the staged processes, for work in this process."""
-    given = {
+    variables = {
         "stripe_secret_key": "sk_test_bench",
         "stripe_webhook_secret": WEBHOOK_SECRET,
         "stripe_api_base": stage.sandbox,
@@ -40,7 +40,7 @@ def settings_of(stage: Stage, **changes: Any) -> Settings:
         "redis_url": stage.redis_url,
         "log_level": "WARNING",
     }
-    return Settings(_env_file=None, **(given | changes))
+    return Settings(_env_file=None, **(variables | changes))
 
 
 def pay(stage: Stage) -> Json:
@@ -85,19 +85,19 @@ def copies(event: Json, count: int) -> Iterator[tuple[str, str]]:
 
 
 @dataclass
-class Spent:
+class CpuCost:
     """The cost of some work: elapsed seconds, and seconds of CPU including children."""
 
     seconds: float
     cpu_seconds: float
 
 
-def spent(pid: int, work: Callable[[], T]) -> tuple[T, Spent]:
+def cpu_cost(pid: int, work: Callable[[], T]) -> tuple[T, CpuCost]:
     """Do the work; return its result, and its cost for the process with this pid."""
     started_at, cpu_before = time.perf_counter(), cpu_seconds(pid)
     result = work()
     seconds = time.perf_counter() - started_at
-    return result, Spent(seconds, cpu_seconds(pid) - cpu_before)
+    return result, CpuCost(seconds, cpu_seconds(pid) - cpu_before)
 
 
 def cpu_seconds(pid: int) -> float:
@@ -105,7 +105,7 @@ def cpu_seconds(pid: int) -> float:
     process = psutil.Process(pid)
     family = [process, *process.children(recursive=True)]
     times = [member.cpu_times() for member in family]
-    return sum(float(spent.user) + float(spent.system) for spent in times)
+    return sum(float(one.user) + float(one.system) for one in times)
 
 
 def rss_mb(pid: int) -> float:

@@ -28,8 +28,8 @@ def stage_notifications(stage: Stage, event: Event, payments: int, of_each: int)
     with connect(settings, "bench") as client, ThreadPoolExecutor(STAGERS) as stagers:
         runtime = Runtime(settings, Store(client))
         tails = [f"{payments:07d}{number:07d}" for number in range(payments)]
-        for held in stagers.map(lambda tail: _stage(runtime, event, tail, of_each), tails):
-            assert held, "the claim was lost"
+        for is_held in stagers.map(lambda tail: _stage(runtime, event, tail, of_each), tails):
+            assert is_held, "the claim was lost"
     stage.redis.delete(Keys().queue(STAGING))
 
 
@@ -45,5 +45,5 @@ def _stage(runtime: Runtime, event: Event, tail: str, count: int) -> bool:
     facts = [
         replace(fact, subject=f"{payment_id}:{n}", key=f"{payment_id}:{n}") for n in range(count)
     ]
-    done = Done(State.PROCESSED, established=Established(payment_id, facts))
-    return runtime.settlement.finish(claim, done)
+    result = Done(State.PROCESSED, established=Established(payment_id, facts))
+    return runtime.settlement.finish(claim, result)

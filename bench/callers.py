@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import requests
 
-from bench._setting import head, row, scaled, settings_of, spent
+from bench._setting import cpu_cost, head, row, scaled, settings_of
 from chaos.stage import Stage
 from shared.stripe.gateway import StripeGateway
 
@@ -27,8 +27,8 @@ def main() -> None:
         api, here = stage.services["api"].pid, os.getpid()
         gateway = StripeGateway(settings_of(stage))
         with requests.Session() as session:
-            paid = _post(session, stage, "payment", PAYMENT)["payment_intent_id"]
-            refund = {"payment_intent_id": paid, "amount": 1}
+            payment_id = _post(session, stage, "payment", PAYMENT)["payment_intent_id"]
+            refund = {"payment_intent_id": payment_id, "amount": 1}
             head(f"{count} requests, one process, CPU in ms", "request", "in all", "the SDK's call")
             for name, pid, work, sdk in (
                 ("payment", api, lambda: _post(session, stage, "payment", PAYMENT), True),
@@ -42,7 +42,7 @@ def _cost(pid: int, work: Callable[[], object], count: int) -> float:
     """Return the CPU time of one call of `work` in ms."""
     for _ in range(WARM_UP):
         work()
-    _, cost = spent(pid, lambda: [work() for _ in range(count)])
+    _, cost = cpu_cost(pid, lambda: [work() for _ in range(count)])
     return cost.cpu_seconds / count * 1000
 
 

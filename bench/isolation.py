@@ -36,9 +36,9 @@ def main() -> None:
         ("a worker, and one for notifications", Crew(workers=1, notifiers=1)),
     ):
         times = sorted(measure(crew, backlog, refunds))
-        done = [seconds for seconds in times if seconds < WAIT_SECONDS]
+        in_time = [seconds for seconds in times if seconds < WAIT_SECONDS]
         median = times[len(times) // 2]
-        row(name, f"{median:.2f}", f"{times[-1]:.2f}", len(times) - len(done))
+        row(name, f"{median:.2f}", f"{times[-1]:.2f}", len(times) - len(in_time))
 
 
 def measure(crew: Crew, backlog: int, refunds: int) -> list[float]:
@@ -48,7 +48,7 @@ def measure(crew: Crew, backlog: int, refunds: int) -> list[float]:
         EVENT_SERVICE_TIMEOUT_SECONDS="10",
         LOG_LEVEL="ERROR",
     ) as stage:
-        paid = [_pay(stage) for _ in range(refunds)]
+        payments = [_pay(stage) for _ in range(refunds)]
         wait_until(
             lambda: _notifications(stage) >= refunds, "the payments are told", PATIENCE_SECONDS
         )
@@ -59,7 +59,7 @@ def measure(crew: Crew, backlog: int, refunds: int) -> list[float]:
             _pay(stage)
         wait_until(lambda: _waiting(stage) > backlog // 2, "work waits", PATIENCE_SECONDS)
         with ThreadPoolExecutor(2) as callers:
-            return list(callers.map(lambda payment: _refund(stage, payment), paid))
+            return list(callers.map(lambda payment: _refund(stage, payment), payments))
 
 
 def _notifications(stage: Stage) -> int:

@@ -52,10 +52,10 @@ def main() -> None:
         (f"{slow}, evenly", PAYERS, STRIPE_SECONDS),
         (f"{slow}, all at once", PAYERS, 0.0),
     ):
-        answered, notified = measure(count, payers, over_seconds)
+        answer_times, notified = measure(count, payers, over_seconds)
         row(
             name,
-            *(f"{at(times, 0.5):.0f}, {at(times, 0.99):.0f}" for times in (answered, notified)),
+            *(f"{at(times, 0.5):.0f}, {at(times, 0.99):.0f}" for times in (answer_times, notified)),
         )
 
 
@@ -83,12 +83,12 @@ def measure(count: int, payers: int, over_seconds: float) -> tuple[list[float], 
         )
         stack.enter_context(stage)
         event = real_event(stage, "payment_intent.succeeded")
-        made = list(copies(event, count))
-        requests = signed_requests(f"{stage.api}/api/webhook", [body for _, body in made])
+        events = list(copies(event, count))
+        requests = signed_requests(f"{stage.api}/api/webhook", [body for _, body in events])
         payments = [f"{event['data']['object']['id'][:-7]}{n:07d}" for n in range(count)]
         if payers:
             crowd.pay(stage.api, payers, over_seconds)
-        send_times, answered = _send(stage, requests)
+        send_times, answer_times = _send(stage, requests)
         wait_until(
             lambda: all(payment in arrivals.arrived for payment in payments),
             "every payment is told",
@@ -96,7 +96,7 @@ def measure(count: int, payers: int, over_seconds: float) -> tuple[list[float], 
         )
     service.shutdown()
     service.server_close()
-    return answered, [
+    return answer_times, [
         arrivals.arrived[payment] - moment
         for payment, moment in zip(payments, send_times, strict=True)
     ]

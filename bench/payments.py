@@ -190,8 +190,8 @@ def _write(
         pipe = store.redis.pipeline(transaction=False)
         for record, text in islice(rest, CHUNK):
             if index:
-                added = members(record, settings.indexed_metadata)
-                pipe.zadd(store.keys.payment_index(), dict.fromkeys(added, 0))
+                names = members(record, settings.indexed_metadata)
+                pipe.zadd(store.keys.payment_index(), dict.fromkeys(names, 0))
             else:
                 fields: list[str | int] = ["id", record.id, "known", text, "revision", 3]
                 pipe.hset(store.keys.payment(record.id), items=fields)
@@ -203,8 +203,8 @@ def _copies(pattern: PaymentRecord, count: int) -> Iterator[tuple[PaymentRecord,
     text = json.dumps(pattern.known, separators=(",", ":"))
     for number in range(count):
         payment_id = f"{pattern.id[:-7]}{number:07d}"
-        known = json.loads(text.replace(pattern.id, payment_id))
-        state = known["subjects"][payment_id]
+        payment_state = json.loads(text.replace(pattern.id, payment_id))
+        state = payment_state["subjects"][payment_id]
         user = number // OF_A_USER
         metadata = {
             "event_id": f"e{number // OF_AN_EVENT}",
@@ -219,8 +219,8 @@ def _copies(pattern: PaymentRecord, count: int) -> Iterator[tuple[PaymentRecord,
             "user_id": metadata["user_id"],
             "customer_email": f"guest-{user}@example.com",
         }
-        record = replace(pattern, id=payment_id, known=known, heard_at_ms=NEWEST)
-        yield record, json.dumps(known, separators=(",", ":"))
+        record = replace(pattern, id=payment_id, known=payment_state, heard_at_ms=NEWEST)
+        yield record, json.dumps(payment_state, separators=(",", ":"))
 
 
 def _used(stage: Stage) -> int:

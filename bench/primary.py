@@ -80,10 +80,10 @@ def _live(stage: Stage, rounds: int, count: int) -> tuple[str, int, str, int, fl
     payments, writes = [], []
     for number in range(1, rounds + 1):
         part = lives[number * count : (number + 1) * count]
-        payments.append(_spent(runtime.store, partial(_live_through, runtime, part)) / count)
-        writes.append(_spent(runtime.store, partial(_write_plainly, runtime, count)) / count)
+        payments.append(_cpu_us(runtime.store, partial(_live_through, runtime, part)) / count)
+        writes.append(_cpu_us(runtime.store, partial(_write_plainly, runtime, count)) / count)
     scripts = round((_scripts(runtime.store) - scripts_before) / rounds / count, 1)
-    ratio = median(paid / plain for paid, plain in zip(payments, writes, strict=True))
+    ratio = median(cost / plain for cost, plain in zip(payments, writes, strict=True))
     best = min(payments)
     each = f"{best:.0f}, {median(payments):.0f}"
     return each, round(1e6 / best), f"{ratio:.1f}", round(median(writes)), scripts
@@ -115,7 +115,7 @@ def _answer(runtime: Runtime, job: Job) -> None:
 
 
 def _of_type(stage: Stage, event_type: str) -> Json:
-    event: Json = wait_until(lambda: _listed(stage, event_type), event_type, 30)
+    event: Json = wait_until(lambda: _event_of_type(stage, event_type), event_type, 30)
     subject = event["data"]["object"]
     # All four of one payment, whichever the sandbox made them for.
     text = json.dumps(event)
@@ -123,13 +123,13 @@ def _of_type(stage: Stage, event_type: str) -> Json:
     return dict(json.loads(text.replace(intent, "pi_3bench0000000000000000")))
 
 
-def _listed(stage: Stage, event_type: str) -> Json:
+def _event_of_type(stage: Stage, event_type: str) -> Json:
     query = {"type": event_type}
     answer = requests.get(f"{stage.sandbox}/v1/events", query, headers=HEADERS, timeout=5)
     return next(iter(answer.json()["data"]), {})
 
 
-def _spent(store: Store, work: Callable[[], None]) -> float:
+def _cpu_us(store: Store, work: Callable[[], None]) -> float:
     """Do the work; return the server's CPU time for it in us."""
     before = _cpu(store)
     work()

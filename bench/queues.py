@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import psutil
 import requests
 
-from bench._setting import copies, head, pay, real_event, row, scaled, settings_of, spent
+from bench._setting import copies, cpu_cost, head, pay, real_event, row, scaled, settings_of
 from bench._staging import stage_notifications
 from chaos.stage import Service, Stage, wait_until
 from shared.keys import Keys
@@ -83,7 +83,7 @@ def measure(
         # The worker's start is not measured: begin when it has begun to work.
         wait_until(lambda: _left(stage, kind) < count, "the worker begins", PATIENCE_SECONDS)
         before = _left(stage, kind)
-        _, cost = spent(worker.pid, lambda: _drain(stage, kind))
+        _, cost = cpu_cost(worker.pid, lambda: _drain(stage, kind))
         megabytes = _family_mb(worker.pid)
     finally:
         worker.stop()
@@ -115,8 +115,8 @@ def _refunds(stage: Stage, count: int) -> None:
     settings = settings_of(stage)
     with connect(settings, "bench") as client, ThreadPoolExecutor(PAYERS) as payers:
         jobs = RefundJobs(Store(client), settings)
-        for paid in payers.map(lambda _: pay(stage), range(count)):
-            jobs.record(job_id("bench", paid["id"]), RefundRequest(paid["id"], amount=1))
+        for payment in payers.map(lambda _: pay(stage), range(count)):
+            jobs.record(job_id("bench", payment["id"]), RefundRequest(payment["id"], amount=1))
 
 
 def _notifications(stage: Stage, count: int) -> None:

@@ -39,7 +39,7 @@ class Storm:
 
     seconds: float = 0.0
     refused: int = 0
-    made: int = 0
+    refunds: int = 0
     alone: list[float] = field(default_factory=list)
     beside: list[float] = field(default_factory=list)
 
@@ -64,21 +64,21 @@ def measure(count: int, payments_alone: int, **settings: Any) -> Storm:
     with Stage(
         crew=Crew(workers=1, notifiers=1, upkeeps=1), LOG_LEVEL="ERROR", **settings
     ) as stage:
-        paid = [str(pay(stage)["id"]) for _ in range(-(-count // REFUNDS_OF_ONE))]
+        payments = [str(pay(stage)["id"]) for _ in range(-(-count // REFUNDS_OF_ONE))]
         wait_until(lambda: not _open(stage), "the payments are told", LIMIT_SECONDS)
         _control(stage, LIMITS)
         storm = Storm(alone=list(islice(_payments(stage), payments_alone)))
         started_at = time.monotonic()
         with ThreadPoolExecutor(8) as callers:
-            list(callers.map(lambda one: _refund(stage, one), islice(cycle(paid), count)))
+            list(callers.map(lambda one: _refund(stage, one), islice(cycle(payments), count)))
         waits = takewhile(lambda _: stage.redis.zcard(Keys().due(REFUNDS)), _payments(stage))
         storm.beside = list(waits)
         storm.seconds = time.monotonic() - started_at
         storm.refused = sum(_limits(stage)["refused"].values())
         _control(stage, dict.fromkeys(LIMITS))
         wait_until(lambda: not _open(stage), "all is told", LIMIT_SECONDS)
-        storm.made = _notifications(stage, "refund.succeeded")
-        assert storm.made == count, f"{storm.made} of {count} refunds were told"
+        storm.refunds = _notifications(stage, "refund.succeeded")
+        assert storm.refunds == count, f"{storm.refunds} of {count} refunds were told"
         return storm
 
 

@@ -13,7 +13,7 @@ import sys
 import time
 from itertools import islice
 
-from bench._setting import copies, head, real_event, row, scaled, settings_of, spent
+from bench._setting import copies, cpu_cost, head, real_event, row, scaled, settings_of
 from chaos.stage import Service, Stage, wait_until
 from shared.keys import Keys
 from shared.store.connection import connect
@@ -72,7 +72,7 @@ class Filling:
         try:
             wait_until(lambda: self._open(waiting) < NEW, "the worker begins", LIMIT_SECONDS)
             before = self._open(waiting)
-            _, cost = spent(worker.pid, lambda: self._drain(waiting))
+            _, cost = cpu_cost(worker.pid, lambda: self._drain(waiting))
         finally:
             worker.stop()
         return cost.cpu_seconds / before * 1000
@@ -130,12 +130,12 @@ def main() -> None:
             f"An event and its notification, while {WAITING} notifications wait",
             *("events stored", "CPU ms", "first = 1", "Redis, GB"),
         )
-        for wanted in STORED:
-            filling.copy(max(0, wanted - filling.stored), keys.index(EVENTS), "evt_")
-            filling.stored = max(wanted, filling.stored)
+        for number in STORED:
+            filling.copy(max(0, number - filling.stored), keys.index(EVENTS), "evt_")
+            filling.stored = max(number, filling.stored)
             costs.append(filling.work(WAITING))
             gigabytes = int(stage.redis.info("memory")["used_memory"]) / 1e9
-            row(wanted, f"{costs[-1]:.2f}", f"{costs[-1] / costs[0]:.2f}", f"{gigabytes:.2f}")
+            row(number, f"{costs[-1]:.2f}", f"{costs[-1] / costs[0]:.2f}", f"{gigabytes:.2f}")
             filling.stored += NEW
         plot(costs)
 

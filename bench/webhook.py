@@ -31,7 +31,7 @@ class Door:
 
     name: str
     command: list[str]
-    kept: Callable[[Stage], int] | None = None
+    count_stored: Callable[[Stage], int] | None = None
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,8 @@ def measure(stage: Stage, door: Door, event: Json, count: int) -> Cost:
         server, store = (
             (cpu_seconds(pid) - was) * 1e6 / count for pid, was in zip(pids, before, strict=True)
         )
-        kept = door.kept(stage) if door.kept else count + WARM_UP
-        assert kept == count + WARM_UP, f"{door.name} kept {kept} of {count + WARM_UP}"
+        stored = door.count_stored(stage) if door.count_stored else count + WARM_UP
+        assert stored == count + WARM_UP, f"{door.name} kept {stored} of {count + WARM_UP}"
     finally:
         service.stop()
     p50, p99 = times[len(times) // 2] * 1000, times[int(len(times) * 0.99)] * 1000

@@ -12,7 +12,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bench._setting import Json, Spent, copies, head, real_event, row, scaled, settings_of, spent
+from bench._setting import (
+    CpuCost,
+    Json,
+    copies,
+    cpu_cost,
+    head,
+    real_event,
+    row,
+    scaled,
+    settings_of,
+)
 from chaos.stage import Service, Stage, free_ports, wait_until
 from shared.keys import Keys
 from shared.store.connection import connect
@@ -71,7 +81,7 @@ def main() -> None:
             f"What the worker costs ({count} items, one process)",
             *("what", "items/s", "CPU ms per item", "items/s, first = 1", "CPU, first = 1"),
         )
-        first: Spent | None = None
+        first: CpuCost | None = None
         for contest in COST:
             cost = measure(stage, contest, count)
             first = first or cost
@@ -81,7 +91,7 @@ def main() -> None:
             row(contest.name, rate, f"{cpu:.2f}", faster, dearer)
 
 
-def measure(stage: Stage, contest: Contest, count: int) -> Spent:
+def measure(stage: Stage, contest: Contest, count: int) -> CpuCost:
     """Queue the items, let a worker empty the queue, and return the cost."""
     stage.redis.flushall()
     if contest.event_type is None:
@@ -95,13 +105,13 @@ def measure(stage: Stage, contest: Contest, count: int) -> Spent:
         # The worker's start is not measured: begin when it has begun to work.
         wait_until(lambda: left() < count, "the worker begins", LIMIT_SECONDS)
         before = left()
-        _, cost = spent(worker.pid, lambda: _drain(left))
+        _, cost = cpu_cost(worker.pid, lambda: _drain(left))
     finally:
         worker.stop()
         if flower:
             flower.stop()
     share = count / before
-    return Spent(cost.seconds * share, cost.cpu_seconds * share)
+    return CpuCost(cost.seconds * share, cost.cpu_seconds * share)
 
 
 def _drain(left: Callable[[], int]) -> None:

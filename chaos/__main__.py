@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from chaos.run import Plan, Result, run
 from chaos.unprotected import PROTECTIONS
 
-SHOWN = 3  # examples of each violation; --json prints all
+EXAMPLES = 3  # examples of each violation; --json prints all
 
 
 def main() -> int:
@@ -29,7 +29,7 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bin/chaos", description=__doc__)
-    given = Plan()
+    defaults = Plan()
     for name, kind, text in (
         ("seed", int, "seed of the customers' actions and of the order of the disturbances"),
         ("events", int, "end after this many Stripe events"),
@@ -45,13 +45,13 @@ def _parser() -> argparse.ArgumentParser:
         ),
         ("customers", int, "customers at a time"),
     ):
-        default = getattr(given, name)
+        default = getattr(defaults, name)
         parser.add_argument(f"--{name}", type=kind, default=default, help=f"{text} ({default})")
     for option, name, text in (
         ("--duration", "duration_seconds", "end after this many seconds at the latest"),
         ("--patience", "patience_seconds", "seconds to wait at the end until all work is done"),
     ):
-        default = getattr(given, name)
+        default = getattr(defaults, name)
         parser.add_argument(
             option, dest=name, type=float, default=default, help=f"{text} ({default})"
         )
@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--skews",
         type=lambda text: tuple(float(seconds) for seconds in text.split(",") if seconds),
-        default=given.skews,
+        default=defaults.skews,
         help="seconds by which the clocks of workers and upkeep are ahead, each process the next "
         "(3,-3,7200,-7200); empty: every clock is right",
     )
@@ -90,7 +90,7 @@ def render(result: Result) -> str:
     lines += ["", "  must be 0:"]
     for name, violations in result.findings.violations.items():
         lines.append(_line(name, len(violations)))
-        lines += [f"      {example}" for example in violations[:SHOWN]]
+        lines += [f"      {example}" for example in violations[:EXAMPLES]]
     took = "never" if quiet is None else f"{quiet:.1f} s"
     verdict = "every promise was kept" if result.clean else "PROMISES WERE BROKEN"
     return "\n".join([*lines, "", f"  time to quiet: {took}", f"  {verdict}", ""])

@@ -61,19 +61,19 @@ class Findings:
 
 def audit(evidence: Evidence) -> Findings:
     """Check every promise; the list of violations of a kept promise is empty."""
-    taken = [entry for entry in evidence.notifications if entry["answered"] in OK]
+    notifications = [entry for entry in evidence.notifications if entry["answered"] in OK]
     findings = Findings()
     findings.violations = {
-        "lost": _lost(evidence, taken),
+        "lost": _lost(evidence, notifications),
         "double_charges": _double_charges(evidence),
         "double_refunds": _double(evidence.books["refunds"], "return"),
         "unanswered_requests": _unanswered(evidence),
         "answers_that_contradict": _contradictions(evidence),
         "dishonest_answers": _dishonest(evidence) + _dishonest_to_stripe(evidence),
-        "two_ids_for_one_fact": _two_ids(taken),
+        "two_ids_for_one_fact": _two_ids(notifications),
         "one_id_with_two_bodies": [] if evidence.wiped else _two_bodies(evidence.notifications),
-        "order_violations": [] if evidence.wiped else _disorder(taken),
-        "sequence_gaps": [] if evidence.wiped else _gaps(taken),
+        "order_violations": [] if evidence.wiped else _disorder(notifications),
+        "sequence_gaps": [] if evidence.wiped else _gaps(notifications),
         "bad_signatures": [e["id"] for e in evidence.notifications if not e["verified"]],
         "webhook_200_not_processed": _acknowledged_not_processed(evidence),
         "events_not_processed": _not_processed(
@@ -82,7 +82,7 @@ def audit(evidence: Evidence) -> Findings:
         "accepted_202_without_effect": _without_effect(evidence),
         "processes_that_ended_by_themselves": evidence.died,
     }
-    findings.counts = _counts(evidence, taken)
+    findings.counts = _counts(evidence, notifications)
     return findings
 
 
@@ -111,14 +111,14 @@ def fact_of(notification: Json) -> Fact:
     return kind, data["refund_id"] or data["metadata"].get("return", "?")
 
 
-def _lost(evidence: Evidence, taken: list[Json]) -> list[str]:
-    wanted = expected_facts(evidence.books)
-    made = {refund["metadata"].get("return") for refund in evidence.books["refunds"]}
+def _lost(evidence: Evidence, notifications: list[Json]) -> list[str]:
+    facts = expected_facts(evidence.books)
+    returns = {refund["metadata"].get("return") for refund in evidence.books["refunds"]}
     for request in evidence.refunds:
-        if request.answer and request.answer[0] == ACCEPTED and request.key not in made:
-            wanted.add(("refund.failed", request.key))
-    delivered_facts = {fact_of(entry["body"]) for entry in taken}
-    return sorted(f"{kind} {subject}" for kind, subject in wanted - delivered_facts)
+        if request.answer and request.answer[0] == ACCEPTED and request.key not in returns:
+            facts.add(("refund.failed", request.key))
+    delivered_facts = {fact_of(entry["body"]) for entry in notifications}
+    return sorted(f"{kind} {subject}" for kind, subject in facts - delivered_facts)
 
 
 def _double(records: list[Json], name: str) -> list[str]:
@@ -129,10 +129,10 @@ def _double(records: list[Json], name: str) -> list[str]:
 
 def _double_charges(evidence: Evidence) -> list[str]:
     twice = _double(evidence.books["payment_intents"], "order")
-    wanted = {request.key: request.body["amount"] for request in evidence.payments}
+    prices = {request.key: request.body["amount"] for request in evidence.payments}
     for payment in evidence.books["payments"]:
         order = payment["metadata"].get("order")
-        if payment["taken"] > wanted.get(order, 0):
+        if payment["taken"] > prices.get(order, 0):
             twice.append(f"{order} {payment['payment_intent']} took {payment['taken']}")
     return twice
 
@@ -146,9 +146,9 @@ def _contradictions(evidence: Evidence) -> list[str]:
     intents = {i["metadata"].get("order"): i["id"] for i in evidence.books["payment_intents"]}
     wrong = []
     for request in evidence.payments:
-        named = {answer.get("payment_intent_id") for _, answer in request.answers}
-        if request.answers and named != {intents.get(request.key)}:
-            wrong.append(f"{request.key}: {named} but Stripe has {intents.get(request.key)}")
+        payment_ids = {answer.get("payment_intent_id") for _, answer in request.answers}
+        if request.answers and payment_ids != {intents.get(request.key)}:
+            wrong.append(f"{request.key}: {payment_ids} but Stripe has {intents.get(request.key)}")
     return wrong + [
         request.key
         for request in evidence.refunds
@@ -175,9 +175,9 @@ def _dishonest_to_stripe(evidence: Evidence) -> list[str]:
     ]
 
 
-def _two_ids(taken: list[Json]) -> list[str]:
+def _two_ids(notifications: list[Json]) -> list[str]:
     ids: defaultdict[tuple[str, str, str], set[str]] = defaultdict(set)
-    for entry in taken:
+    for entry in notifications:
         # A dispute is updated once for each status; everything else happens once to an object.
         status = (
             entry["body"]["data"]["status"] if entry["body"]["type"] == "dispute.updated" else ""
@@ -195,30 +195,30 @@ def _two_bodies(arrivals: list[Json]) -> list[str]:
     return sorted({e["id"] for e in arrivals if bodies.setdefault(e["id"], e["body"]) != e["body"]})
 
 
-def _first_arrivals(taken: list[Json]) -> dict[str, list[int]]:
+def _first_arrivals(notifications: list[Json]) -> dict[str, list[int]]:
     """Return the sequences of each payment in the order of their first acceptance."""
-    seen: set[str] = set()
+    ids: set[str] = set()
     sequences: defaultdict[str, list[int]] = defaultdict(list)
-    for entry in taken:
-        if entry["id"] not in seen:
-            seen.add(entry["id"])
+    for entry in notifications:
+        if entry["id"] not in ids:
+            ids.add(entry["id"])
             payment = entry["body"]["data"]["payment_intent_id"]
             sequences[payment].append(entry["body"]["sequence"])
     return sequences
 
 
-def _disorder(taken: list[Json]) -> list[str]:
+def _disorder(notifications: list[Json]) -> list[str]:
     return [
         f"{payment}: {sequence}"
-        for payment, sequence in _first_arrivals(taken).items()
+        for payment, sequence in _first_arrivals(notifications).items()
         if any(later <= earlier for earlier, later in pairwise(sequence))
     ]
 
 
-def _gaps(taken: list[Json]) -> list[str]:
+def _gaps(notifications: list[Json]) -> list[str]:
     return [
         f"{payment}: {sequence}"
-        for payment, sequence in _first_arrivals(taken).items()
+        for payment, sequence in _first_arrivals(notifications).items()
         if sorted(sequence) != list(range(1, len(sequence) + 1))
     ]
 
@@ -251,7 +251,7 @@ def _without_effect(evidence: Evidence) -> list[str]:
     return idle
 
 
-def _counts(evidence: Evidence, taken: list[Json]) -> dict[str, int]:
+def _counts(evidence: Evidence, notifications: list[Json]) -> dict[str, int]:
     books = evidence.books
     requests = evidence.payments + evidence.refunds
     attempts = [(d["event"], a["status"]) for d in books["deliveries"] for a in d["attempts"]]
@@ -261,7 +261,7 @@ def _counts(evidence: Evidence, taken: list[Json]) -> dict[str, int]:
         "refunds": len(books["refunds"]),
         "disputes": len(books["disputes"]),
         "events": len(books["events"]),
-        "notifications": len({entry["id"] for entry in taken}),
+        "notifications": len({entry["id"] for entry in notifications}),
         "requests_repeated": sum(request.tries - 1 for request in requests),
         "webhook_attempts": len(attempts),
         "webhooks_answered_503": sum(status == UNAVAILABLE for _, status in attempts),
@@ -269,7 +269,8 @@ def _counts(evidence: Evidence, taken: list[Json]) -> dict[str, int]:
         "duplicate_webhooks_suppressed": len(acknowledged) - len(set(acknowledged)),
         "stripe_calls_replayed": books["idempotency"]["replays"],
         "delivery_attempts": len(evidence.notifications),
-        "notifications_sent_again": len(taken) - len({entry["id"] for entry in taken}),
+        "notifications_sent_again": len(notifications)
+        - len({entry["id"] for entry in notifications}),
         "events_retried_after_a_crash": sum(
             int(event.get("crashes", 0)) > 0 for event in evidence.events.values()
         ),

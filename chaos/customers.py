@@ -109,8 +109,8 @@ class Customers:
             status, answer = refund.answer or (0, {})
             if status == ACCEPTED:
                 url = f"{self._api}/api/refund/{answer['refund_request_id']}"
-                known = requests.get(url, timeout=REQUEST_LIMIT_SECONDS)
-                if known.status_code == NOT_FOUND:
+                response = requests.get(url, timeout=REQUEST_LIMIT_SECONDS)
+                if response.status_code == NOT_FOUND:
                     self._give_up.clear()
                     self._insist(requests, refund)
 
@@ -183,14 +183,14 @@ class Customers:
                     timeout=REQUEST_LIMIT_SECONDS,
                 )
             except requests.RequestException:
-                self._refused(request, "no_answer", 0.2)
+                self._note_refusal(request, "no_answer", 0.2)
                 continue
             if answer.status_code in FINAL:
                 request.answers.append((answer.status_code, _json(answer)))
                 return
-            self._refused(request, str(answer.status_code), _pause(answer))
+            self._note_refusal(request, str(answer.status_code), _pause(answer))
 
-    def _refused(self, request: Request, why: str, pause_seconds: float) -> None:
+    def _note_refusal(self, request: Request, why: str, pause_seconds: float) -> None:
         request.refused[why] = request.refused.get(why, 0) + 1
         self._give_up.wait(pause_seconds)
 

@@ -102,19 +102,19 @@ class _Batch:
         began_at = time.monotonic()
         batch = self._call("POST", "", {"event_id": EVENT_ID})
         self._outcome.planning_seconds = time.monotonic() - began_at
-        route, done = f"/{batch['batch_id']}", 0
+        route, count = f"/{batch['batch_id']}", 0
         while batch["state"] != "completed":
             self._trouble.run_once()
             time.sleep(LOOK_SECONDS)
             batch = self._call("GET", route)
-            self._look(batch, done)
-            done = batch["done"]
-            while at and done >= at[0] * batch["total"]:
+            self._look(batch, count)
+            count = batch["done"]
+            while at and count >= at[0] * batch["total"]:
                 at.pop(0)
                 self._trouble.kill()
             if traffic:
                 self._take_turns(route, traffic.look(batch))
-            elif not self._outcome.pauses and done * 4 >= batch["total"]:
+            elif not self._outcome.pauses and count * 4 >= batch["total"]:
                 self._pause(route)
             if time.monotonic() - began_at > LIMIT_SECONDS:
                 raise NotQuiet(f"the batch did not end: {batch}")
@@ -123,11 +123,11 @@ class _Batch:
         self._trouble.settle()
         self._outcome.require(batch["counts"]["refunded"] == self._outcome.payments, str(batch))
 
-    def _look(self, batch: Json, done: int) -> None:
+    def _look(self, batch: Json, count: int) -> None:
         self._outcome.looks += 1
-        counted = sum(batch["counts"].values())
-        self._outcome.require(batch["done"] >= done, f"progress went back from {done}: {batch}")
-        self._outcome.require(counted == self._outcome.payments, f"members were lost: {batch}")
+        total = sum(batch["counts"].values())
+        self._outcome.require(batch["done"] >= count, f"progress went back from {count}: {batch}")
+        self._outcome.require(total == self._outcome.payments, f"members were lost: {batch}")
 
     def _take_turns(self, route: str, step: str | None) -> None:
         """Pause or resume it when the measurement of the other traffic requires it."""
@@ -208,8 +208,8 @@ def _audit(stage: Stage, outcome: Outcome) -> None:
     members = list(_members(stage))
     outcome.require({one["payment_id"] for one in members} == ours, "members are missing")
     outcome.require({one["status"] for one in members} == {"refunded"}, "members are not refunded")
-    made = {one["id"] for one in books["refunds"]}
-    outcome.require({one["refund_id"] for one in members} == made, "members name other refunds")
+    made_ids = {one["id"] for one in books["refunds"]}
+    outcome.require({one["refund_id"] for one in members} == made_ids, "members name other refunds")
     notifications = requests.get(f"{stage.receiver}/notifications", timeout=120).json()["data"]
     first = Counter(item["type"] for item in notifications if not item["duplicate"])
     outcome.require(
@@ -253,8 +253,10 @@ def main() -> int:
         "--beside", action="store_true", help="measure other traffic during the batch"
     )
     parser.add_argument("--apart", action="store_true", help="processors of their own for workers")
-    given = parser.parse_args()
-    outcome = run(given.payments, given.kills, given.seed, beside=given.beside, apart=given.apart)
+    options = parser.parse_args()
+    outcome = run(
+        options.payments, options.kills, options.seed, beside=options.beside, apart=options.apart
+    )
     sys.stdout.write(json.dumps(asdict(outcome), indent=2) + "\n")
     return 1 if outcome.broken else 0
 

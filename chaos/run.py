@@ -128,13 +128,14 @@ def _storm(plan: Plan, customers: Customers, trouble: Trouble, say: Callable[[st
         trouble.run_once()
         customers.admit(waiting(stage) < CROWD)
         progress = max(
-            recorded(stage) / plan.events, (time.monotonic() - started_at) / plan.duration_seconds
+            events_in(stage) / plan.events,
+            (time.monotonic() - started_at) / plan.duration_seconds,
         )
         if acts and progress >= (total - len(acts)) / total:
             acts.pop()()
         if int(progress * 10) > tenths:
             tenths = int(progress * 10)
-            say(f"{tenths * 10} %: {recorded(stage)} events, {sum(trouble.kills.values())} kills")
+            say(f"{tenths * 10} %: {events_in(stage)} events, {sum(trouble.kills.values())} kills")
         time.sleep(STEP_SECONDS)
 
 
@@ -146,7 +147,7 @@ def waiting(stage: Stage) -> int:
         return 0
 
 
-def recorded(stage: Stage) -> int:
+def events_in(stage: Stage) -> int:
     """Count the events that the service recorded; 0 while Redis is down."""
     try:
         return int(stage.redis.zcard(Keys().index(EVENTS)))
@@ -162,7 +163,7 @@ def _wait_quiet(
 
     def quiet() -> bool:
         trouble.run_once()
-        events = recorded(stage)
+        events = events_in(stage)
         if open_work(stage) or events < len(books_of(stage)["events"]):
             quiet_since.clear()
             return False

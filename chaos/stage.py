@@ -215,8 +215,8 @@ class Stage:
         self.services = {n: s for n, s in self.services.items() if s.role in only}
 
     def _variables(self, ports: list[int]) -> dict[str, str]:
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        return kept | {
+        own = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        return own | {
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
             "STRIPE_SECRET_KEY": "sk_test_chaos",
@@ -275,7 +275,7 @@ class Stage:
 
     def wait_ready(self) -> None:
         """Wait until all servers answer and all workers consume; fail at once if one ended."""
-        wanted = len(self.roles(*HANDS))
+        count = len(self.roles(*HANDS))
         urls = {"sandbox": "/_sandbox/clock", "receiver": "/health", "api": "/health"}
         addresses = [getattr(self, n) + path for n, path in urls.items() if n in self.services]
 
@@ -283,7 +283,7 @@ class Stage:
             for service in self.services.values():
                 if not service.alive:
                     raise NotQuiet(f"{service.name} ended:\n{service.log()}")
-            return all(map(answers, addresses)) and self.consumers() >= wanted
+            return all(map(answers, addresses)) and self.consumers() >= count
 
         wait_until(ready, "all answer and workers consume", START_LIMIT_SECONDS)
 

@@ -54,17 +54,17 @@ class Client:
     def post(self, path: str, reason: str = "", **body: Any) -> Json:
         """Send a POST in the name of the user who is logged in. Raises `Failed`."""
         signature = {"by": getpass.getuser(), "reason": reason}
-        given = {k: v for k, v in body.items() if v is not None}
-        return self._call("POST", path, json=signature | given)
+        fields = {k: v for k, v in body.items() if v is not None}
+        return self._call("POST", path, json=signature | fields)
 
     def call(
-        self, method: str, path: str, headers: Mapping[str, str] | None = None, **given: Any
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, **parameters: Any
     ) -> Json:
         """Call a route outside of `/ops`; the values that are not None are its query or body.
 
         Raises `Failed`.
         """
-        values = {name: value for name, value in given.items() if value is not None}
+        values = {name: value for name, value in parameters.items() if value is not None}
         if method == "GET":
             return self._request(method, path, params=values, headers=headers)
         return self._request(method, path, json=values, headers=headers)

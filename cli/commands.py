@@ -51,8 +51,8 @@ for name, group in (
     app.add_typer(group, name=name)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(is_set: bool) -> None:
+    if is_set:
         output.print_line(f"billing {VERSION}")
         raise typer.Exit
 
@@ -83,13 +83,13 @@ def reconcile(
     """Compare with Stripe's list of events now, and record the events that are missing here."""
     client = Client(url, key)
     before = client.get("/reconcile")["completed_at_ms"] if wait else None
-    done = client.post("/reconcile", reason)
+    report = client.post("/reconcile", reason)
     while wait:
-        done = client.get("/reconcile")
-        if done["completed_at_ms"] != before:
+        report = client.get("/reconcile")
+        if report["completed_at_ms"] != before:
             break
         time.sleep(LOOK_SECONDS)
-    output.as_json(done) if as_json else output.fields(done)
+    output.as_json(report) if as_json else output.fields(report)
 
 
 @app.command()

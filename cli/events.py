@@ -83,8 +83,8 @@ def redrive_event(
     An event that is unknown here is fetched from Stripe.
     """
     path = f"/items/{stripe_event_id}/redrive"
-    done = Client(url, key).post(path, reason, account=account)
+    result = Client(url, key).post(path, reason, account=account)
     if as_json:
-        output.as_json(done)
+        output.as_json(result)
     else:
-        output.print_line(f"{printable(stripe_event_id)}: {done['outcome']}")
+        output.print_line(f"{printable(stripe_event_id)}: {result['outcome']}")

@@ -21,11 +21,11 @@ def send_test(
     reason: Reason = "", as_json: AsJson = False, url: Url = None, key: Key = None
 ) -> None:
     """Send the event service a notification that is marked as a test and has no effect."""
-    staged = Client(url, key).post("/notifications/test", reason)
+    notification = Client(url, key).post("/notifications/test", reason)
     if as_json:
-        output.as_json(staged)
+        output.as_json(notification)
     else:
         output.print_line(
-            f"{staged['id']} is on its way. ./billing dead-letters show {staged['id']}"
+            f"{notification['id']} is on its way. ./billing dead-letters show {notification['id']}"
         )
         output.print_line("shows each attempt with the event service's answer.")

@@ -54,8 +54,8 @@ def _show_money(subject: Json) -> None:
             output.print_line(f"  {name}: {money(snapshot[name], currency)}")
     for name in ("fee", "net"):
         if snapshot.get(name) is not None:
-            moved = money(snapshot[name], snapshot.get("settlement_currency"))
-            output.print_line(f"  {name}: {moved}")
+            amount = money(snapshot[name], snapshot.get("settlement_currency"))
+            output.print_line(f"  {name}: {amount}")
     for name in ("reason", "failure_code", "pending_reason"):
         if snapshot.get(name):
             output.print_line(f"  {name}: {printable(str(snapshot[name]))}")
@@ -99,8 +99,8 @@ def resolve(
     if failed == (refund is not None):
         raise typer.BadParameter("give either --refund or --failed")
     finding: Json = {"refund_id": refund, "failed": failed}
-    done = Client(url, key).post(f"/refunds/{job}/resolve", reason, **finding)
+    result = Client(url, key).post(f"/refunds/{job}/resolve", reason, **finding)
     if as_json:
-        output.as_json(done)
+        output.as_json(result)
     else:
-        output.print_line(f"{printable(job)}: {done['outcome']}")
+        output.print_line(f"{printable(job)}: {result['outcome']}")

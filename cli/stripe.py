@@ -15,7 +15,7 @@ from shared.errors import BillingError, Unavailable
 from shared.printable import printable
 
 if TYPE_CHECKING:
-    from doctor.registration import Plan, Registered
+    from doctor.registration import Endpoint, Plan
 
 stripe = typer.Typer(help="Set up what this service needs at Stripe.", no_args_is_help=True)
 
@@ -50,15 +50,15 @@ def register(
     changes only what is wrong.
     """
     # Imported here, because it imports Stripe's SDK and would slow every other command.
-    from doctor.registration import Registered, Registration, Wanted
+    from doctor.registration import Endpoint, Registration, Target
 
     try:
-        registration = Registration(Wanted(thin=thin, connect=connect))
+        registration = Registration(Target(thin=thin, connect=connect))
         plan = registration.plan(address)
         if not as_json:
             _show_plan(plan)
         if dry_run or plan.action == "nothing":
-            _show_result(plan, Registered(plan.endpoint_id), as_json=as_json)
+            _show_result(plan, Endpoint(plan.endpoint_id), as_json=as_json)
             return
         if not yes:
             _confirm(as_json)
@@ -88,7 +88,7 @@ def _show_plan(plan: Plan) -> None:
         output.print_line(f"Note: {printable(note)}")
 
 
-def _show_result(plan: Plan, registered: Registered, *, as_json: bool) -> None:
+def _show_result(plan: Plan, registered: Endpoint, *, as_json: bool) -> None:
     if as_json:
         output.as_json(asdict(plan) | asdict(registered))
     elif registered.secret:

@@ -54,7 +54,7 @@ def examine_endpoints(settings: Settings, endpoints: list[Json]) -> Iterator[Fin
     ours = [e for e in endpoints if is_ours(e)]
     for endpoint in ours:
         if endpoint["status"] != "enabled":
-            what = f"{_named(endpoint)} is {endpoint['status']} at Stripe: it gets no events"
+            what = f"{_description(endpoint)} is {endpoint['status']} at Stripe: it gets no events"
             fix = (
                 "Find out why the endpoint refused events, then enable it again: "
                 "./billing stripe register."
@@ -92,14 +92,14 @@ def _level(settings: Settings) -> Any:
     return "error" if settings.livemode else "warning"
 
 
-def _named(endpoint: Json) -> str:
+def _description(endpoint: Json) -> str:
     kind = "event destination" if endpoint.get("thin") else "webhook endpoint"
     kind += " for connected accounts" if endpoint["sources"] == [ACCOUNTS] else ""
     return f"{kind} {endpoint['id']} ({without_password(endpoint['url'])})"
 
 
 def _enabled(settings: Settings, endpoint: Json) -> Iterator[Finding]:
-    where = _named(endpoint)
+    where = _description(endpoint)
     if settings.livemode and not endpoint["url"].startswith("https://"):
         yield Finding("error", "stripe", f"{where} is not https", "Register an https URL.")
     if endpoint["url"].endswith("/"):

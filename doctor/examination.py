@@ -159,8 +159,8 @@ def _identity(settings: Settings, store: Store, gateway: StripeGateway) -> Itera
     except BillingError:
         account = ""  # told by the examination of Stripe
     theirs, ours = identity_in(store), identity_of(settings, account)
-    known = [(asdict(theirs)[name], value) for name, value in asdict(ours).items() if value]
-    if any(written and written != value for written, value in known):
+    pairs = [(asdict(theirs)[name], value) for name, value in asdict(ours).items() if value]
+    if any(stored and stored != value for stored, value in pairs):
         yield Finding(
             "error",
             "redis",
@@ -186,8 +186,8 @@ def _settings(settings: Settings, service: Service | None) -> Iterator[Finding]:
         ("API_KEYS", settings.api_keys, GUARDS["API_KEYS"]),
         ("OPERATOR_KEYS", settings.operator_keys, ops),
     )
-    for name, given, danger in [secret, *(keys if service is None else ())]:
-        if given:
+    for name, value, danger in [secret, *(keys if service is None else ())]:
+        if value:
             yield Finding("ok", "settings", f"{name} is set")
         else:
             yield Finding("warning", "settings", f"{name} is not set: {danger}", f"Set {name}.")

@@ -32,7 +32,7 @@ def events_of_other_mode(store: Store) -> Iterator[Finding]:
 
 
 def _by_account(store: Store) -> str:
-    counted = next(one for one in figures.read(store) if one.metric is OTHER_MODE_EVENTS).counts
-    named = ((n, account) for (_, account), n in counted.items() if account != OWN_ACCOUNT)
-    most = sorted(named, reverse=True)[:MOST_ACCOUNTS]
+    counts = next(one for one in figures.read(store) if one.metric is OTHER_MODE_EVENTS).counts
+    others = ((n, account) for (_, account), n in counts.items() if account != OWN_ACCOUNT)
+    most = sorted(others, reverse=True)[:MOST_ACCOUNTS]
     return ", ".join(f"{account} {number:.0f}" for number, account in most)

@@ -32,7 +32,7 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Target:
     """What to register: an endpoint of snapshots or of thin events, for one or all accounts."""
 
     thin: bool = False
@@ -72,7 +72,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Registered:
+class Endpoint:
     """The endpoint at Stripe; `secret` is set only when the endpoint was created."""
 
     endpoint_id: str
@@ -82,8 +82,8 @@ class Registered:
 class Registration:
     """Plan and make the registration of one address. Needs only `STRIPE_SECRET_KEY`."""
 
-    def __init__(self, wanted: Wanted, settings: Settings | None = None) -> None:
-        self._wanted = wanted
+    def __init__(self, target: Target, settings: Settings | None = None) -> None:
+        self._target = target
         self._settings = settings or load_settings("worker")
         self._gateway = StripeGateway(self._settings)
 
@@ -92,44 +92,44 @@ class Registration:
 
         Raises `CallerError` for an invalid address, and the gateway's errors.
         """
-        wanted = self._wanted
+        target = self._target
         url = webhook_url(address, livemode=self._settings.livemode)
-        listed = (thin_endpoints if wanted.thin else snapshot_endpoints)(self._gateway)
-        same = [e for e in listed if e["url"].rstrip("/") == url and wanted.source in e["sources"]]
-        usable = [e for e in same if e.get("api_version") == wanted.version]
+        present = (thin_endpoints if target.thin else snapshot_endpoints)(self._gateway)
+        same = [e for e in present if e["url"].rstrip("/") == url and target.source in e["sources"]]
+        usable = [e for e in same if e.get("api_version") == target.version]
         notes = [*map(_other_version, (e for e in same if e not in usable))]
         if not usable:
-            step = f"create {wanted.describe()} at {without_password(url)} with "
-            step += f"{len(wanted.types)} types of events"
-            step += f", in API version {wanted.version}" if wanted.version else ""
+            step = f"create {target.describe()} at {without_password(url)} with "
+            step += f"{len(target.types)} types of events"
+            step += f", in API version {target.version}" if target.version else ""
             return Plan("create", url, steps=(step,), notes=tuple(notes))
-        chosen = min(usable, key=lambda e: (e["status"] != "enabled", e["url"] != url))
-        notes += [f"{e['id']} has the same address: disable it" for e in usable if e is not chosen]
-        changes, steps = _changes(chosen, url, wanted)
+        best = min(usable, key=lambda e: (e["status"] != "enabled", e["url"] != url))
+        notes += [f"{e['id']} has the same address: disable it" for e in usable if e is not best]
+        changes, steps = _changes(best, url, target)
         action = "update" if steps else "nothing"
-        return Plan(action, url, chosen["id"], changes, tuple(steps), tuple(notes))
+        return Plan(action, url, best["id"], changes, tuple(steps), tuple(notes))
 
-    def carry_out(self, plan: Plan) -> Registered:
+    def carry_out(self, plan: Plan) -> Endpoint:
         """Make the changes of a plan. Raises the gateway's errors."""
         if plan.action == "create":
             return self._create(plan.url)
-        if plan.action == "update" and self._wanted.thin:
+        if plan.action == "update" and self._target.thin:
             self._update_thin(plan.endpoint_id, plan.changes)
         elif plan.action == "update":
             self._gateway.update_webhook_endpoint(plan.endpoint_id, **plan.changes)
-        return Registered(plan.endpoint_id)
+        return Endpoint(plan.endpoint_id)
 
-    def _create(self, url: str) -> Registered:
+    def _create(self, url: str) -> Endpoint:
         key = f"billing-register-{secrets.token_hex(16)}"
-        if self._wanted.thin:
-            source = self._wanted.source
-            made = self._gateway.create_event_destination(url, thin_types(), source, key)
-            secret = made["webhook_endpoint"].get("signing_secret")
+        if self._target.thin:
+            source = self._target.source
+            new = self._gateway.create_event_destination(url, thin_types(), source, key)
+            secret = new["webhook_endpoint"].get("signing_secret")
         else:
-            connect = self._wanted.connect
-            made = self._gateway.create_webhook_endpoint(url, handled_types(), key, connect=connect)
-            secret = made.get("secret")
-        return Registered(str(made["id"]), str(secret or ""))
+            connect = self._target.connect
+            new = self._gateway.create_webhook_endpoint(url, handled_types(), key, connect=connect)
+            secret = new.get("secret")
+        return Endpoint(str(new["id"]), str(secret or ""))
 
     def _update_thin(self, destination_id: str, changes: Json) -> None:
         """Make the changes of an endpoint to a destination, which has other names for them."""
@@ -172,17 +172,17 @@ def _other_version(endpoint: Json) -> str:
     )
 
 
-def _changes(endpoint: Json, url: str, wanted: Wanted) -> tuple[Json, list[str]]:
+def _changes(endpoint: Json, url: str, target: Target) -> tuple[Json, list[str]]:
     present = set(endpoint["enabled_events"])
     changes: Json = {}
     steps = []
     if endpoint["url"] != url:
         changes["url"] = url
         steps.append(f"change its address to {without_password(url)}")
-    if present != wanted.types:
-        changes["enabled_events"] = sorted(wanted.types)
-        steps += [f"add {name}" for name in sorted(wanted.types - present)]
-        steps += [f"remove {name}" for name in sorted(present - wanted.types)]
+    if present != target.types:
+        changes["enabled_events"] = sorted(target.types)
+        steps += [f"add {name}" for name in sorted(target.types - present)]
+        steps += [f"remove {name}" for name in sorted(present - target.types)]
     if endpoint["status"] != "enabled":
         changes["disabled"] = False
         steps.append(f"enable it; it is {endpoint['status']}")

@@ -52,9 +52,9 @@ def _differences(settings: Settings, answer: Json) -> Iterator[Finding]:
     theirs = answer["settings"]
     ours: Json = {name: getattr(settings, name.lower()) for name in COMPARED}
     differing = {
-        name: (_shown(ours[name]), _shown(theirs[name]))
+        name: (_text(ours[name]), _text(theirs[name]))
         for name in COMPARED
-        if _shown(ours[name]) != _shown(theirs[name])
+        if _text(ours[name]) != _text(theirs[name])
     }
     if answer["mode"] != settings.mode:
         differing["STRIPE_SECRET_KEY"] = (f"mode {settings.mode}", f"mode {answer['mode']}")
@@ -72,5 +72,5 @@ def _differences(settings: Settings, answer: Json) -> Iterator[Finding]:
         )
 
 
-def _shown(value: Any) -> str:
+def _text(value: Any) -> str:
     return without_password(str(value or "")).rstrip("/") or "not set"

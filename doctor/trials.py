@@ -33,7 +33,7 @@ EVENT_TYPE = "billing.test_event"
 # Seconds. An idle service does either in less than one; this allows for a busy one.
 PATIENCE_SECONDS = 15.0
 LOOK_SECONDS = 0.2
-DONE = ("processed", "ignored")
+END_STATES = ("processed", "ignored")
 REDIRECTS = range(300, 400)
 SUCCESS = range(200, 300)
 
@@ -48,7 +48,7 @@ def event_trial(settings: Settings, service: Service, address: str) -> Iterator[
         yield _refused_event(where, answer)
         return
     try:
-        state = _await(lambda: service.get(f"/items/{event_id}")["state"], DONE)
+        state = _await(lambda: service.get(f"/items/{event_id}")["state"], END_STATES)
     except CallerError as error:
         if error.status != HTTPStatus.NOT_FOUND:
             raise
@@ -59,7 +59,7 @@ def event_trial(settings: Settings, service: Service, address: str) -> Iterator[
             "The address leads to another installation: correct the endpoint's URL at Stripe.",
         )
         return
-    if state in DONE:
+    if state in END_STATES:
         yield Finding("ok", "test event", f"{where} was recorded and processed")
         return
     what = f"{where} was recorded and not processed in {PATIENCE_SECONDS:.0f} s; it is {state}"
@@ -82,8 +82,8 @@ def _event(event_id: str, settings: Settings) -> str:
 
 def _signed(body: str, settings: Settings) -> dict[str, str]:
     """Sign with every secret that is set here, as Stripe does during a rotation."""
-    given = [secret.get_secret_value().encode() for secret in settings.stripe_webhook_secret]
-    signature = sign(body.encode(), given, int(time.time()))
+    keys = [secret.get_secret_value().encode() for secret in settings.stripe_webhook_secret]
+    signature = sign(body.encode(), keys, int(time.time()))
     return {"Stripe-Signature": signature, "Content-Type": "application/json"}
 
 
@@ -119,26 +119,26 @@ _EVENT_FIXES = {
 
 def notification_trial(service: Service) -> Iterator[Finding]:
     """Have a signed test notification sent to the event service, and report its answer."""
-    staged = str(service.post("/notifications/test", {"by": "doctor", "reason": "doctor"})["id"])
+    test_id = str(service.post("/notifications/test", {"by": "doctor", "reason": "doctor"})["id"])
 
     def attempt() -> Json:
-        item = service.get(f"/items/{staged}")
-        made = [one for one in item["history"] if "outcome" in one]
-        return made[-1] if made else {"outcome": ""}
+        item = service.get(f"/items/{test_id}")
+        attempts = [one for one in item["history"] if "outcome" in one]
+        return attempts[-1] if attempts else {"outcome": ""}
 
-    made = _await_attempt(attempt)
-    if not made["outcome"]:
-        what = f"no notifier tried the test notification {staged} in {PATIENCE_SECONDS:.0f} s"
+    last = _await_attempt(attempt)
+    if not last["outcome"]:
+        what = f"no notifier tried the test notification {test_id} in {PATIENCE_SECONDS:.0f} s"
         yield Finding("error", "notification", what, "See the notifiers: ./billing queues.")
-    elif made["outcome"] == "delivered":
-        what = f"the event service accepted a test notification ({made.get('status')})"
+    elif last["outcome"] == "delivered":
+        what = f"the event service accepted a test notification ({last.get('status')})"
         yield Finding("ok", "notification", what)
     else:
-        yield _refused_notification(made)
+        yield _refused_notification(last)
 
 
-def _refused_notification(made: Json) -> Finding:
-    status, error = made.get("status"), made.get("error") or made["outcome"]
+def _refused_notification(last: Json) -> Finding:
+    status, error = last.get("status"), last.get("error") or last["outcome"]
     what = f"the event service did not accept a test notification: {error}"
     fix = "Read the log of the event service; the service tries the notification again."
     if status in (400, 401, 403):
@@ -157,7 +157,7 @@ def _refused_notification(made: Json) -> Finding:
 
 def forgery_trial(settings: Settings) -> Iterator[Finding]:
     """Send the event service a test notification with a wrong signature, which it must refuse."""
-    body = _forged()
+    body = _forgery()
     payload, now = json.dumps(body), datetime.now(UTC)
     headers = {
         "Content-Type": "application/json",
@@ -178,7 +178,7 @@ def forgery_trial(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", "notification", what)
 
 
-def _forged() -> Json:
+def _forgery() -> Json:
     """Build a test notification that is in no outbox."""
     data = dict.fromkeys(TYPES[TEST].sometimes) | {"metadata": {"test": "true"}}
     name = base64.b32encode(secrets.token_bytes(20)).decode().lower()[:NOTIFICATION_ID_LENGTH]
@@ -195,18 +195,18 @@ def is_this_service(address: str) -> bool:
         return False
 
 
-def _await(look: Callable[[], str], wanted: tuple[str, ...]) -> str:
+def _await(look: Callable[[], str], states: tuple[str, ...]) -> str:
     until = time.monotonic() + PATIENCE_SECONDS
-    while (state := look()) not in wanted and time.monotonic() < until:
+    while (state := look()) not in states and time.monotonic() < until:
         time.sleep(LOOK_SECONDS)
     return state
 
 
 def _await_attempt(look: Callable[[], Json]) -> Json:
     until = time.monotonic() + PATIENCE_SECONDS
-    while not (made := look())["outcome"] and time.monotonic() < until:
+    while not (last := look())["outcome"] and time.monotonic() < until:
         time.sleep(LOOK_SECONDS)
-    return made
+    return last
 
 
 def _code(answer: requests.Response) -> str:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from local.refusal import Refused
+from local.refusal import Refusal
 
 Owner = Literal["sandbox", "test", "live"]
 OWNER_ONLY = 0o700
@@ -32,7 +32,7 @@ class DataDir:
     """The right to write to a data directory, held until the process ends or `close`."""
 
     def __init__(self, path: Path) -> None:
-        """Take the lock. Raises `Refused` if another run holds it or the folder is not writable."""
+        """Take the lock. Raises `Refusal` if another run holds it or the folder is not writable."""
         os.umask(PRIVATE_MASK)
         self.path = path.absolute()
         with _refused_unless_usable(self.path):
@@ -42,7 +42,7 @@ class DataDir:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._descriptor)
-            raise Refused(
+            raise Refusal(
                 f"{path} is in use by another run of this service.\n"
                 "Stop that run, or give this one its own folder: DATA_DIR=.data-2"
             ) from None
@@ -56,7 +56,7 @@ class DataDir:
         os.close(self._descriptor)
 
     def folder_of(self, owner: Owner) -> Path:
-        """Return the owner's folder, closed to other users. Raises `Refused`.
+        """Return the owner's folder, closed to other users. Raises `Refusal`.
 
         Data of an older version in the directory itself are moved there when they are this owner's.
         """
@@ -73,7 +73,7 @@ class DataDir:
         if not old or (owner == "sandbox" and not was_sandboxes):
             return
         if owner != "sandbox" and was_sandboxes:
-            raise Refused(
+            raise Refusal(
                 f"{self.path / 'valkey'} is of an older version, which kept the data of the "
                 "sandbox and of an account together. If it holds no account's work, run `make run` "
                 f"once: that moves it to {self.path / 'sandbox'}.\nIf it does, move it yourself: "
@@ -88,7 +88,7 @@ def _refused_unless_usable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Refused(
+        raise Refusal(
             f"{error.filename or path} cannot be used ({(error.strerror or str(error)).lower()}).\n"
             "Make it writable, or choose another folder for the data: DATA_DIR=/a/folder"
         ) from None

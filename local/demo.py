@@ -63,9 +63,9 @@ def perform(where: Addresses) -> None:
     demo.be_declined()
     demo.authenticate()
     demo.be_disputed()
-    paid = demo.pay()
-    demo.refund_a_part(paid)
-    demo.show_timeline(paid)
+    payment = demo.pay()
+    demo.refund_a_part(payment)
+    demo.show_timeline(payment)
     demo.show_notifications()
 
 
@@ -143,8 +143,8 @@ class _Demo:
             f"refunded {details['amount_refunded']} {details['currency']}"
         )
         for entry in details["timeline"]:
-            known = ("type", "outcome", "status", "source")
-            facts = " ".join(str(entry[name]) for name in known if entry.get(name) is not None)
+            names = ("type", "outcome", "status", "source")
+            facts = " ".join(str(entry[name]) for name in names if entry.get(name) is not None)
             _say(f"{str(entry['at'])[11:23]}  {entry['kind']:<20} {facts}")
 
     def show_notifications(self) -> None:
@@ -220,17 +220,17 @@ class _Demo:
 def _addresses() -> Addresses:
     """Find the running service: from the file in its data directory, or at the default ports."""
     run_file = Path(os.environ.get("DATA_DIR") or ".data") / "run.env"
-    known = {**dotenv_values(run_file), **os.environ}
+    variables = {**dotenv_values(run_file), **os.environ}
 
     def at(variable: str, usual: int) -> str:
-        return f"http://127.0.0.1:{known.get(variable) or usual}"
+        return f"http://127.0.0.1:{variables.get(variable) or usual}"
 
     return Addresses(
         api=at("PORT", 5001),
         stripe=at("SANDBOX_PORT", 12111),
         stripe_key="sk_test_demo",
         event_service=at("RECEIVER_PORT", 5050),
-        api_key=first_secret(known.get("API_KEYS") or ""),
+        api_key=first_secret(variables.get("API_KEYS") or ""),
     )
 
 

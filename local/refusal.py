@@ -3,5 +3,5 @@
 from __future__ import annotations
 
 
-class Refused(Exception):
+class Refusal(Exception):
     """The service does not start with this configuration; the message says what to change."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from local.data_dir import DataDir
 from local.embedded_valkey import EmbeddedValkey, ValkeyFailed
 from local.output import write
-from local.refusal import Refused
+from local.refusal import Refusal
 from local.supervisor import Supervisor, read_procfile
 from local.surroundings import (
     for_sandbox,
@@ -59,7 +59,7 @@ def run(*, sandbox: bool) -> int:
         return _run(sandbox=sandbox)
     except KeyboardInterrupt:
         return 0
-    except (Refused, Misconfigured) as error:
+    except (Refusal, Misconfigured) as error:
         why = error.detail if isinstance(error, Misconfigured) else str(error)
         _complain(f"The service cannot start:\n\n{_indented(why)}\n")
         if isinstance(error, Misconfigured):
@@ -222,7 +222,7 @@ def _store_lines(valkey: EmbeddedValkey | None) -> list[str]:
 def _require_sandbox_packages() -> None:
     missing = [name for name in ("aiohttp", "jinja2") if not importlib.util.find_spec(name)]
     if missing:
-        raise Refused(
+        raise Refusal(
             f"The sandbox needs the packages {' and '.join(missing)}. Install them:\n"
             "pip install -r requirements-sandbox.txt (make run does it by itself)"
         )

@@ -73,7 +73,7 @@ class _Child:
     def __init__(self, name: str, command: str, environment: Mapping[str, str]) -> None:
         """Start it; call this from the main thread, because it ends together with that thread."""
         self.name = name
-        self._kept: deque[str] = deque(maxlen=LAST_LINES)
+        self._newest: deque[str] = deque(maxlen=LAST_LINES)
         self._process = subprocess.Popen(  # noqa: S602  # the Procfile is a list of shell commands
             # exec: the process replaces the shell, so it gets the signals and gives the status.
             f"exec {command}",
@@ -100,7 +100,7 @@ class _Child:
         reader.start()
         status = self._process.wait()
         reader.join(LAST_WORDS_SECONDS)
-        events.put(_End(self.name, status, tuple(self._kept)))
+        events.put(_End(self.name, status, tuple(self._newest)))
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the whole group, if any process of it still runs."""
@@ -111,7 +111,7 @@ class _Child:
         assert self._process.stdout is not None  # noqa: S101  # a pipe, as opened above
         for line in self._process.stdout:
             text = line.rstrip("\r\n")
-            self._kept.append(COLOURS.sub("", text))
+            self._newest.append(COLOURS.sub("", text))
             events.put(_Line(self.name, text))
 
 

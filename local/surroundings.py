@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.data_dir import PRIVATE, Owner
-from local.refusal import Refused
+from local.refusal import Refusal
 from shared.settings import Settings
 
 DEFAULT_PORTS = {"PORT": "5001", "FLOWER_PORT": "5555"}
@@ -33,11 +33,11 @@ class Port:
     number: int
 
 
-def with_defaults(given: Mapping[str, str], *, sandbox: bool) -> dict[str, str]:
+def with_defaults(environment: Mapping[str, str], *, sandbox: bool) -> dict[str, str]:
     """Add the default ports and the settings for a person at a terminal to an environment."""
     defaults = DEFAULT_PORTS | (SANDBOX_PORTS if sandbox else {})
     defaults |= {"LOG_FORMAT": "text", "PYTHONUNBUFFERED": "1", "DATA_DIR": ".data"}
-    return defaults | {name: value for name, value in given.items() if value}
+    return defaults | {name: value for name, value in environment.items() if value}
 
 
 def owner_of_data(environment: Mapping[str, str], *, sandbox: bool) -> Owner:
@@ -54,23 +54,23 @@ def for_sandbox(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
     the environment is refused.
     """
     if "_live_" in environment.get("STRIPE_SECRET_KEY", ""):
-        raise Refused(
+        raise Refusal(
             "STRIPE_SECRET_KEY is a live key, which --sandbox does not accept. Unset it, or start "
             "the service with the real Stripe: python app.py"
         )
-    kept = _stored_secrets(folder / "sandbox-secrets.json")
+    stored = _stored_secrets(folder / "sandbox-secrets.json")
     own = {
         "STRIPE_SECRET_KEY": SANDBOX_KEY,
         "STRIPE_API_BASE": f"http://{LOOPBACK}:{environment['SANDBOX_PORT']}",
-        "STRIPE_WEBHOOK_SECRET": kept["STRIPE_WEBHOOK_SECRET"],
-        "SANDBOX_WEBHOOK_SECRET": kept["STRIPE_WEBHOOK_SECRET"],
+        "STRIPE_WEBHOOK_SECRET": stored["STRIPE_WEBHOOK_SECRET"],
+        "SANDBOX_WEBHOOK_SECRET": stored["STRIPE_WEBHOOK_SECRET"],
         "SANDBOX_WEBHOOK_URL": f"http://{LOOPBACK}:{environment['PORT']}/api/webhook",
         "SANDBOX_STATE": str(folder / "sandbox.jsonl"),
         "RECEIVER_STATE": str(folder / "receiver.jsonl"),
     }
     replaceable = {
         "EVENT_SERVICE_URL": f"http://{LOOPBACK}:{environment['RECEIVER_PORT']}",
-        "EVENT_SERVICE_SECRET": kept["EVENT_SERVICE_SECRET"],
+        "EVENT_SERVICE_SECRET": stored["EVENT_SERVICE_SECRET"],
         # Stripe's own limits, so that a program meets them here as it would there.
         "SANDBOX_RATE_LIMITS": "stripe",
     }
@@ -103,21 +103,21 @@ def listening_ports(environment: Mapping[str, str], variables: list[str]) -> lis
 
 
 def refuse_busy(ports: list[Port]) -> None:
-    """Raise `Refused`, which names each port that is in use and the variable that changes it."""
-    problems, seen = [], dict[int, str]()
+    """Raise `Refusal`, which names each port that is in use and the variable that changes it."""
+    problems, owners = [], dict[int, str]()
     for port in ports:
-        if port.number in seen:
+        if port.number in owners:
             problems.append(
-                f"port {port.number} is used twice: by {seen[port.number]} and {port.variable}"
+                f"port {port.number} is used twice: by {owners[port.number]} and {port.variable}"
             )
         elif problem := _why_unavailable(port):
             problems.append(
                 f"port {port.number} on {port.host} cannot be used ({problem}); "
                 f"choose another: {port.variable}={_free_port()}"
             )
-        seen[port.number] = port.variable
+        owners[port.number] = port.variable
     if problems:
-        raise Refused("\n".join(problems))
+        raise Refusal("\n".join(problems))
 
 
 def write_run_file(path: Path, environment: Mapping[str, str]) -> None:
@@ -126,11 +126,11 @@ def write_run_file(path: Path, environment: Mapping[str, str]) -> None:
     It has the form of a `.env`, which a shell, the demo and the command line can read. It has all
     settings, because another window's shell may have any of them.
     """
-    known = {name.upper() for name in Settings.model_fields} | {*DEFAULT_PORTS, *SANDBOX_PORTS}
+    names = {name.upper() for name in Settings.model_fields} | {*DEFAULT_PORTS, *SANDBOX_PORTS}
     text = "".join(
         f"{name}={shlex.quote(value)}\n"
         for name, value in sorted(environment.items())
-        if name in known
+        if name in names
     )
     _write_privately(path, text)
 
@@ -141,20 +141,22 @@ def _stored_secrets(path: Path) -> dict[str, str]:
     They are kept, because events and notifications signed with them may still wait.
     """
     try:
-        kept = json.loads(path.read_text())
-        return {name: str(kept[name]) for name in ("STRIPE_WEBHOOK_SECRET", "EVENT_SERVICE_SECRET")}
+        stored = json.loads(path.read_text())
+        return {
+            name: str(stored[name]) for name in ("STRIPE_WEBHOOK_SECRET", "EVENT_SERVICE_SECRET")
+        }
     except (ValueError, TypeError, KeyError):
-        raise Refused(
+        raise Refusal(
             f"{path} is damaged. Remove it, and the next start generates new secrets; events and "
             "notifications signed with the old ones will be refused."
         ) from None
     except FileNotFoundError:
-        made = {
+        fresh = {
             "STRIPE_WEBHOOK_SECRET": f"whsec_{secrets.token_hex(32)}",
             "EVENT_SERVICE_SECRET": "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode(),
         }
-        _write_privately(path, json.dumps(made, indent=2))
-        return made
+        _write_privately(path, json.dumps(fresh, indent=2))
+        return fresh
 
 
 def _write_privately(path: Path, text: str) -> None:

@@ -31,7 +31,7 @@ def places(environment: Mapping[str, str], names: list[str]) -> list[Place]:
     def at(variable: str) -> str:
         return f"http://127.0.0.1:{environment.get(variable)}"
 
-    known = {
+    all_places = {
         "api": Place("API", at("PORT"), "/health/ready", "try it: /docs; operate it: /console"),
         "flower": Place("Flower", at("FLOWER_PORT"), "/healthcheck", "queues and workers"),
         "sandbox": Place("sandbox", at("SANDBOX_PORT"), "/", "simulates Stripe: payments, events"),
@@ -39,7 +39,7 @@ def places(environment: Mapping[str, str], names: list[str]) -> list[Place]:
             "event service", at("RECEIVER_PORT"), "/health", "the notifications it received"
         ),
     }
-    return [place for name, place in known.items() if name in names]
+    return [place for name, place in all_places.items() if name in names]
 
 
 def wait_until_ready(visited: list[Place]) -> list[Place]:

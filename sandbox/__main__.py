@@ -54,14 +54,14 @@ def _register_endpoint(world: World) -> None:
     for endpoint in list(scope.account.table("webhook_endpoint").values()):
         if endpoint["metadata"].get("registered_by") == "environment":
             scope.account.remove("webhook_endpoint", endpoint["id"])
-    given = {
+    endpoint_params = {
         "url": url,
         "enabled_events": ["*"],
         "api_version": os.environ.get("SANDBOX_WEBHOOK_VERSION") or versions.LATEST,
         "description": "From SANDBOX_WEBHOOK_URL",
         "metadata": {"registered_by": "environment"},
     }
-    register(scope, given, secret)
+    register(scope, endpoint_params, secret)
 
 
 if __name__ == "__main__":

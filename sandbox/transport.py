@@ -20,7 +20,7 @@ from sandbox.wire.call import Call, Route
 from sandbox.world import errors, ids, rate_limits
 from sandbox.world.errors import StripeError
 from sandbox.world.faults import Fault
-from sandbox.world.idempotency import Kept, check_key, fingerprint
+from sandbox.world.idempotency import StoredAnswer, check_key, fingerprint
 from sandbox.world.objects import Json
 from sandbox.world.world import PLATFORM, Cause, Forgotten, World
 
@@ -104,11 +104,11 @@ class Transport:
             return await self._act(exchange, fault)
         key, memory = str(exchange.key), self._world.memory
         print_ = fingerprint(exchange.method, exchange.path, exchange.tree)
-        kept = memory.begin(exchange.account, key, print_, self._world.clock.now())
-        if kept is not None:
+        earlier = memory.begin(exchange.account, key, print_, self._world.clock.now())
+        if earlier is not None:
             exchange.headers["Idempotent-Replayed"] = "true"
-            exchange.headers["Original-Request"] = kept.request_id
-            return kept.status, kept.body
+            exchange.headers["Original-Request"] = earlier.request_id
+            return earlier.status, earlier.body
         try:
             return await self._act(exchange, fault)
         finally:
@@ -143,7 +143,7 @@ class Transport:
             status, body = 200, self._call(exchange, route, path_ids)
         except StripeError as refusal:
             executed = refusal.executed
-            status, body = refusal.status, self._shown(exchange, {"error": refusal.error})
+            status, body = refusal.status, self._in_version(exchange, {"error": refusal.error})
         if exchange.method != "GET":
             self._world.on_change()
         if executed:
@@ -159,8 +159,8 @@ class Transport:
         if exchange.keeps_answers:
             print_ = fingerprint(exchange.method, exchange.path, exchange.tree)
             now = self._world.clock.now()
-            kept = Kept(print_, status, json.dumps(body), exchange.request_id, now)
-            self._world.memory.keep(exchange.account, str(exchange.key), kept)
+            answer = StoredAnswer(print_, status, json.dumps(body), exchange.request_id, now)
+            self._world.memory.keep(exchange.account, str(exchange.key), answer)
 
     def _route(self, exchange: Exchange) -> tuple[Route, tuple[str, ...]]:
         for route in self._routes:
@@ -174,15 +174,15 @@ class Transport:
     def _call(self, exchange: Exchange, route: Route, path_ids: tuple[str, ...]) -> Json:
         cause = Cause(exchange.request_id, exchange.key if exchange.keeps_answers else None)
         scope = self._world.scope(exchange.account, cause)
-        given = params.parse({**route.spec, "expand": EXPAND}, exchange.tree)
-        paths = given.pop("expand", [])
-        call = Call(scope, exchange.version, exchange.path, given, path_ids)
+        inputs = params.parse({**route.spec, "expand": EXPAND}, exchange.tree)
+        paths = inputs.pop("expand", [])
+        call = Call(scope, exchange.version, exchange.path, inputs, path_ids)
         answer = route.handler(call)
-        return self._shown(exchange, expand.expanded(scope, answer, paths))
+        return self._in_version(exchange, expand.expanded(scope, answer, paths))
 
-    def _shown(self, exchange: Exchange, body: Json) -> Json:
-        shown: Json = versions.shown(body, exchange.version)
-        return shown
+    def _in_version(self, exchange: Exchange, body: Json) -> Json:
+        form: Json = versions.in_version(body, exchange.version)
+        return form
 
 
 def _endpoint(exchange: Exchange) -> str:
@@ -196,7 +196,7 @@ async def _read(exchange: Exchange, world: World) -> None:
     authentication.check(headers.get("Authorization"))
     exchange.version = versions.effective(headers.get("Stripe-Version"))
     asked_for = headers.get("Stripe-Account") or headers.get("Stripe-Context")
-    exchange.account = accounts.named(world, asked_for)
+    exchange.account = accounts.connect(world, asked_for)
     exchange.tree = await _tree(exchange.request)
     card_numbers.conceal(exchange.tree)
     key = headers.get("Idempotency-Key")

@@ -44,8 +44,8 @@ def bearer_keys(entries: Iterable[SecretStr]) -> Iterator[BearerKey]:
     """Read the entries of a setting; the text up to the first colon is a name if it can be one."""
     for entry in entries:
         text = entry.get_secret_value()
-        named = ENTRY.fullmatch(text)
-        yield BearerKey(named[1], named[2]) if named else BearerKey(UNNAMED, text)
+        match = ENTRY.fullmatch(text)
+        yield BearerKey(match[1], match[2]) if match else BearerKey(UNNAMED, text)
 
 
 def unknown_callers(limits: Iterable[str], entries: Iterable[SecretStr]) -> list[str]:

@@ -158,14 +158,14 @@ def _connect(host: str, port: int, seconds: float | None, options: Any) -> Deadl
 class _Lines(io.BufferedReader):
     """The bytes from a peer; a line of a head without its end is an error."""
 
-    _begun = False
+    _has_bytes = False
 
     def readline(self, size: int | None = -1, /) -> bytes:
         """Read a line with its end. Raises `IncompleteRead` when the connection ended within it."""
         line = super().readline(size)
-        if not line.endswith(b"\n") and (line or self._begun) and len(line) != size:
+        if not line.endswith(b"\n") and (line or self._has_bytes) and len(line) != size:
             raise http.client.IncompleteRead(line)
-        self._begun = True
+        self._has_bytes = True
         return line
 
 

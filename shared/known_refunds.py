@@ -88,12 +88,12 @@ def foretelling(refund: Json, subjects: Json) -> Json:
     make up for it.
     """
     amount, made_at = amount_of(refund), _made_at(refund)
-    sums = sorted(_unlisted(subjects), key=lambda named: _place(named[1]))
-    telling = [named for named in sums if _counted(refund, named[1]["rank"][0])]
-    near = [named for named in telling if named[1]["rank"][0] - made_at < NEAR_SECONDS]
-    for named in near:
-        if ahead(named[1]) and _amount_told(named[1]) == amount:
-            return _used(amount, [named, *near])
+    sums = sorted(_unlisted(subjects), key=lambda pair: _place(pair[1]))
+    telling = [pair for pair in sums if _counted(refund, pair[1]["rank"][0])]
+    near = [pair for pair in telling if pair[1]["rank"][0] - made_at < NEAR_SECONDS]
+    for pair in near:
+        if ahead(pair[1]) and _amount_told(pair[1]) == amount:
+            return _used(amount, [pair, *near])
     is_told = telling and _untold(telling[-1][1], subjects) < amount
     is_covered = sum(ahead(one) for _, one in telling) >= amount
     return _used(amount, telling) if is_told and is_covered else {}
@@ -108,11 +108,11 @@ def unmatched(subjects: Json) -> int:
 def _untold(latest: Json, subjects: Json) -> int:
     """Give the part of the charge's sum, as of its latest event, that was not told."""
     own = (one for one in _refunds(subjects) if _counted(one, latest["rank"][0]))
-    known = sum(amount_of(one) for one in own if not _is_foretold(one))
+    by_refunds = sum(amount_of(one) for one in own if not _is_foretold(one))
     by_sums = sum(
         _amount_told(one) for _, one in _unlisted(subjects) if _place(one) <= _place(latest)
     )
-    return int(latest["snapshot"]["amount_refunded"] - known - by_sums)
+    return int(latest["snapshot"]["amount_refunded"] - by_refunds - by_sums)
 
 
 def _used(amount: int, sums: list[tuple[str, Json]]) -> Json:
@@ -129,12 +129,12 @@ def _used(amount: int, sums: list[tuple[str, Json]]) -> Json:
 def refunded(subjects: Json) -> int:
     """Sum the amounts refunded or being refunded, as far as known from refunds and from sums."""
     now = sum(amount_of(one) for one in _refunds(subjects) if counts(one))
-    known = now + sum(ahead(one) for _, one in _unlisted(subjects))
+    total = now + sum(ahead(one) for _, one in _unlisted(subjects))
     latest = max((one for _, one in _unlisted(subjects)), key=_place, default=None)
     if latest is None:
-        return known
+        return total
     then = sum(amount_of(one) for one in _refunds(subjects) if _counted(one, latest["rank"][0]))
-    return int(max(known, latest["snapshot"]["amount_refunded"] + now - then))
+    return int(max(total, latest["snapshot"]["amount_refunded"] + now - then))
 
 
 def counts(refund: Json) -> bool:

@@ -23,7 +23,7 @@ OK = 200
 
 
 @dataclass
-class Seen:
+class Answers:
     """The results of one probe: the seconds of each request, and the reasons of failures."""
 
     seconds: list[float] = field(default_factory=list)
@@ -32,8 +32,8 @@ class Seen:
     @property
     def p99(self) -> float:
         """Return the 99th percentile of all answers, failures included, in seconds."""
-        taken = sorted(self.seconds)
-        return taken[int(len(taken) * 0.99)] if taken else PATIENCE_SECONDS
+        ordered_times = sorted(self.seconds)
+        return ordered_times[int(len(ordered_times) * 0.99)] if ordered_times else PATIENCE_SECONDS
 
     def __str__(self) -> str:
         """Show p99 in milliseconds, and the number of failures."""
@@ -53,9 +53,9 @@ class Probes:
             "payment": self._payment,
             "metrics": self._metrics,
         }
-        self.seen = {name: Seen() for name in asks}
+        self.answers = {name: Answers() for name in asks}
         self._threads = [
-            threading.Thread(target=self._ask, args=(self.seen[name], ask), daemon=True)
+            threading.Thread(target=self._ask, args=(self.answers[name], ask), daemon=True)
             for name, ask in asks.items()
         ]
 
@@ -73,13 +73,13 @@ class Probes:
         for thread in self._threads:
             thread.join()
 
-    def _ask(self, seen: Seen, ask: Callable[[], requests.Response]) -> None:
+    def _ask(self, answers: Answers, ask: Callable[[], requests.Response]) -> None:
         while not self._end.is_set():
             began = time.monotonic()
             answer = status(ask)
-            seen.seconds.append(time.monotonic() - began)
+            answers.seconds.append(time.monotonic() - began)
             if answer != OK:
-                seen.failures.append(str(answer))
+                answers.failures.append(str(answer))
             time.sleep(PAUSE_SECONDS)
 
     def _health(self) -> requests.Response:

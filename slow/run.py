@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from chaos.stage import Stage, free_ports
-from slow.probe import Probes, Seen
+from slow.probe import Answers, Probes
 from slow.relay import Relay
 from slow.troubles import MARKS, Act
 
@@ -19,7 +19,7 @@ Trouble = Callable[[Stage, Relay], AbstractContextManager[Act | None]]
 
 
 @contextmanager
-def staged(**settings: str) -> Iterator[tuple[Stage, Relay]]:
+def stage_with_relay(**settings: str) -> Iterator[tuple[Stage, Relay]]:
     """Run API, Redis and the sandbox with default settings, a relay before the last two."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -41,8 +41,8 @@ def staged(**settings: str) -> Iterator[tuple[Stage, Relay]]:
 
 def probe(
     stage: Stage, redis: Relay, trouble: Trouble, seconds: float = PROBE_SECONDS
-) -> dict[str, Seen]:
+) -> dict[str, Answers]:
     """Cause one kind of slowness; return each probe's results during it."""
     with trouble(stage, redis) as act, Probes(stage.api) as probes:
         (act or time.sleep)(seconds)
-    return probes.seen
+    return probes.answers

@@ -68,42 +68,42 @@ def stripe_drips(stage: Stage, _: Relay) -> Iterator[None]:
 @contextmanager
 def silent_sockets(stage: Stage, _: Relay) -> Iterator[None]:
     """Open 2,000 connections and send nothing."""
-    with held(stage, MANY, b""):
+    with hold_connections(stage, MANY, b""):
         yield
 
 
 @contextmanager
 def half_heads(stage: Stage, _: Relay) -> Iterator[None]:
     """Send 200 heads that do not end."""
-    with held(stage, HUNDREDS, HALF_HEAD):
+    with hold_connections(stage, HUNDREDS, HALF_HEAD):
         yield
 
 
 @contextmanager
 def half_bodies(stage: Stage, _: Relay) -> Iterator[None]:
     """Send 200 bodies that do not end."""
-    with held(stage, HUNDREDS, HALF_BODY):
+    with hold_connections(stage, HUNDREDS, HALF_BODY):
         yield
 
 
 @contextmanager
 def half_chunks(stage: Stage, _: Relay) -> Iterator[None]:
     """Send 200 bodies in chunks that do not end."""
-    with held(stage, HUNDREDS, HALF_CHUNKS):
+    with hold_connections(stage, HUNDREDS, HALF_CHUNKS):
         yield
 
 
 @contextmanager
 def http2_prefaces(stage: Stage, _: Relay) -> Iterator[None]:
     """Begin 200 requests of HTTP/2 that do not end."""
-    with held(stage, HUNDREDS, HTTP2):
+    with hold_connections(stage, HUNDREDS, HTTP2):
         yield
 
 
 @contextmanager
 def idle_keep_alive(stage: Stage, _: Relay) -> Iterator[None]:
     """Send one request on each of 2,000 connections and keep them open."""
-    with held(stage, MANY, b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"):
+    with hold_connections(stage, MANY, b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"):
         yield
 
 
@@ -192,7 +192,7 @@ def _start_anew(stage: Stage) -> None:
 
 
 @contextmanager
-def held(stage: Stage, count: int, first: bytes) -> Iterator[None]:
+def hold_connections(stage: Stage, count: int, first: bytes) -> Iterator[None]:
     """Keep this many connections open, on each of which something was sent."""
     where = urlsplit(stage.api)
     with ExitStack() as stack:

@@ -76,7 +76,7 @@ COURSE = (
 )
 
 
-class Refused(Exception):
+class Refusal(Exception):
     """A request that is answered with a status other than 2xx."""
 
     def __init__(self, status: int, why: str) -> None:
@@ -91,16 +91,16 @@ def verify(headers: dict[str, str], body: bytes, secrets: list[bytes], now: floa
         signatures = headers["webhook-signature"].split()
         too_far = abs(now - int(sent_at)) > TOLERANCE_SECONDS
     except (KeyError, ValueError):
-        raise Refused(401, "the headers webhook-id, -timestamp and -signature are needed") from None
+        raise Refusal(401, "the headers webhook-id, -timestamp and -signature are needed") from None
     if too_far:
-        raise Refused(401, "webhook-timestamp is too far from our clock")
+        raise Refusal(401, "webhook-timestamp is too far from our clock")
     signed = f"{identity}.{sent_at}.".encode() + body
     for secret in secrets:
         digest = hmac.new(secret, signed, hashlib.sha256).digest()
         expected = b"v1," + base64.b64encode(digest)
         if any(hmac.compare_digest(expected, one.encode()) for one in signatures):
             return identity
-    raise Refused(401, "no signature matches")
+    raise Refusal(401, "no signature matches")
 
 
 def parse(body: bytes, identity: str) -> Json:
@@ -109,9 +109,9 @@ def parse(body: bytes, identity: str) -> Json:
         notification: Json = json.loads(body)
         whole = [notification[name] for name in ("id", "type", "timestamp", "sequence", "data")]
     except (ValueError, KeyError, TypeError):
-        raise Refused(400, "the body is no notification") from None
+        raise Refusal(400, "the body is no notification") from None
     if whole[0] != identity:
-        raise Refused(400, "webhook-id is not the id in the body")
+        raise Refusal(400, "webhook-id is not the id in the body")
     return notification
 
 
@@ -171,17 +171,17 @@ class Handler(BaseHTTPRequestHandler):
         """Receive a notification."""
         try:
             self._take()
-        except Refused as refusal:
+        except Refusal as refusal:
             self._answer(refusal.status, {"error": str(refusal)})
         else:
             self._answer(200, {"received": True})
 
     def _take(self) -> None:
         if self.path != PATH:
-            raise Refused(404, "no notification")
+            raise Refusal(404, "no notification")
         length = self.headers.get("Content-Length", "")
         if not length.isdigit() or int(length) > MOST_BODY_BYTES:
-            raise Refused(413, "Content-Length is missing or too large")
+            raise Refusal(413, "Content-Length is missing or too large")
         body = self.rfile.read(int(length))
         headers = {name.lower(): value for name, value in self.headers.items()}
         identity = verify(headers, body, self.secrets, time.time())

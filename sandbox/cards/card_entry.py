@@ -22,9 +22,9 @@ def card_from_token(token: str) -> TestCard:
     return card
 
 
-def card_from_number(scope: Scope, given: Json) -> TestCard:
+def card_from_number(scope: Scope, inputs: Json) -> TestCard:
     """Return the card behind a concealed number with valid data, or raise Stripe's refusal."""
-    number = given.get("number")
+    number = inputs.get("number")
     if number is None:
         message = "Missing required param: card[number]."
         raise errors.invalid(message, "card[number]", "parameter_missing")
@@ -35,24 +35,24 @@ def card_from_number(scope: Scope, given: Json) -> TestCard:
     if number == card_numbers.UNKNOWN:
         decline = declines.NOT_A_TEST_CARD
         raise errors.card_error(decline.code, decline.message, **decline.error_fields())
-    _check_expiry(scope, given)
-    if given.get("cvc") == card_numbers.CVC_INVALID:
+    _check_expiry(scope, inputs)
+    if inputs.get("cvc") == card_numbers.CVC_INVALID:
         message = "Your card's security code is invalid."
         raise errors.card_error("invalid_cvc", message, param="cvc")
-    return test_data.CARDS[number.removeprefix(card_numbers.KNOWN)]
+    return test_data.CARDS[number.removeprefix(card_numbers.TEST_CARD)]
 
 
 def _full_year(year: int) -> int:
     return year + 2000 if year < CENTURY else year
 
 
-def _check_expiry(scope: Scope, given: Json) -> None:
+def _check_expiry(scope: Scope, inputs: Json) -> None:
     for name in ("exp_month", "exp_year"):
-        if name not in given:
+        if name not in inputs:
             message = f"Missing required param: card[{name}]."
             raise errors.invalid(message, f"card[{name}]", "parameter_missing")
     today = datetime.fromtimestamp(scope.now, UTC)
-    month, year = given["exp_month"], _full_year(given["exp_year"])
+    month, year = inputs["exp_month"], _full_year(inputs["exp_year"])
     if not 1 <= month <= MONTHS or (year == today.year and month < today.month):
         message = "Your card's expiration month is invalid."
         raise errors.card_error("invalid_expiry_month", message, param="exp_month")
@@ -61,10 +61,10 @@ def _check_expiry(scope: Scope, given: Json) -> None:
         raise errors.card_error("invalid_expiry_year", message, param="exp_year")
 
 
-def expiry(given: Json) -> Json:
+def expiry(inputs: Json) -> Json:
     """Return the part of the entered data that is stored."""
     return {
-        "exp_month": given["exp_month"],
-        "exp_year": _full_year(given["exp_year"]),
-        "cvc_given": "cvc" in given,
+        "exp_month": inputs["exp_month"],
+        "exp_year": _full_year(inputs["exp_year"]),
+        "cvc_given": "cvc" in inputs,
     }

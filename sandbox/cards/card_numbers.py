@@ -12,7 +12,7 @@ from sandbox.cards import test_data
 from sandbox.world.luhn import is_luhn_valid
 from sandbox.world.objects import Json
 
-KNOWN: Final = "test-card:"
+TEST_CARD: Final = "test-card:"
 WRONG_CHECK_DIGIT: Final = "not-a-card:check-digit"
 UNKNOWN: Final = "not-a-test-card"
 CVC_GIVEN: Final = "given"
@@ -48,7 +48,7 @@ def verdict(number: str) -> str:
     digits = SEPARATORS.sub("", number)
     card = test_data.BY_NUMBER.get(digits)
     if card is not None:
-        return KNOWN + card.key
+        return TEST_CARD + card.key
     if not digits.isascii() or not digits.isdigit() or not is_luhn_valid(digits):
         return WRONG_CHECK_DIGIT
     return UNKNOWN

@@ -123,6 +123,6 @@ def rows() -> list[PayingCard]:
     for line in TABLE.split("\n"):
         if line.strip():
             number, brand, funding, country, *names = line.split()
-            given = () if names == ["-"] else tuple(names)
-            cards.append(PayingCard(number, brand, funding, country, given))
+            choices = () if names == ["-"] else tuple(names)
+            cards.append(PayingCard(number, brand, funding, country, choices))
     return cards

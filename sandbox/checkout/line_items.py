@@ -11,14 +11,14 @@ from sandbox.world.world import Scope
 MAX_ITEMS: Final = 100
 
 
-def build_items(scope: Scope, given: list[Json]) -> list[Json]:
+def build_items(scope: Scope, inputs: list[Json]) -> list[Json]:
     """Return the line items with prices. Raises Stripe's refusals."""
-    if not given:
+    if not inputs:
         message = "Missing required param: line_items."
         raise errors.invalid(message, "line_items", "parameter_missing")
-    if len(given) > MAX_ITEMS:
+    if len(inputs) > MAX_ITEMS:
         raise errors.invalid(f"You can pass at most {MAX_ITEMS} line items.", "line_items")
-    items = [_item(scope, entry, index) for index, entry in enumerate(given)]
+    items = [_item(scope, entry, index) for index, entry in enumerate(inputs)]
     if len({item["currency"] for item in items}) > 1:
         raise errors.invalid("All line items must have the same currency.", "line_items")
     total = sum(item["amount_total"] for item in items)
@@ -27,8 +27,8 @@ def build_items(scope: Scope, given: list[Json]) -> list[Json]:
     return items
 
 
-def _item(scope: Scope, given: Json, index: int) -> Json:
-    price, quantity = _price(scope, given, index), given.get("quantity", 1)
+def _item(scope: Scope, inputs: Json, index: int) -> Json:
+    price, quantity = _price(scope, inputs, index), inputs.get("quantity", 1)
     amount = price["unit_amount"] * quantity
     product = scope.get("product", price["product"])
     return {
@@ -41,23 +41,23 @@ def _item(scope: Scope, given: Json, index: int) -> Json:
         "amount_total": amount,
         "currency": price["currency"],
         "description": product["name"],
-        "metadata": given.get("metadata") or {},
+        "metadata": inputs.get("metadata") or {},
         "price": price,
         "quantity": quantity,
     }
 
 
-def _price(scope: Scope, given: Json, index: int) -> Json:
+def _price(scope: Scope, inputs: Json, index: int) -> Json:
     name = f"line_items[{index}]"
-    params.one_only(given, "price", "price_data")
-    if "price_data" in given:
-        return catalog.create_price(scope, given["price_data"])
-    if "price" not in given:
+    params.one_only(inputs, "price", "price_data")
+    if "price_data" in inputs:
+        return catalog.create_price(scope, inputs["price_data"])
+    if "price" not in inputs:
         message = f"Missing required param: {name}[price]."
         raise errors.invalid(message, f"{name}[price]", "parameter_missing")
-    price = scope.find("price", given["price"])
+    price = scope.find("price", inputs["price"])
     if price is None:
-        raise errors.missing("price", given["price"], f"{name}[price]", status=400)
+        raise errors.missing("price", inputs["price"], f"{name}[price]", status=400)
     return price
 
 

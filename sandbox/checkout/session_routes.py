@@ -13,31 +13,31 @@ from sandbox.world.objects import Json
 
 
 def _create(call: Call) -> Json:
-    given = call.params
-    refuse_types_in_endive(call.version, given)
-    if given["mode"] != "payment":
-        message = f"The sandbox simulates one-time payments only, not mode={given['mode']}."
+    inputs = call.params
+    refuse_types_in_endive(call.version, inputs)
+    if inputs["mode"] != "payment":
+        message = f"The sandbox simulates one-time payments only, not mode={inputs['mode']}."
         raise errors.invalid(message, "mode")
-    accounts.refuse_others(call.scope, given.get("payment_intent_data", {}), "payment_intent_data")
-    _check_addresses(given)
-    if given.get("customer") and given.get("customer_email"):
+    accounts.refuse_others(call.scope, inputs.get("payment_intent_data", {}), "payment_intent_data")
+    _check_addresses(inputs)
+    if inputs.get("customer") and inputs.get("customer_email"):
         message = "You may only specify one of these parameters: customer, customer_email."
         raise errors.invalid(message, "customer")
-    if given.get("customer"):
-        customers.find(call.scope, given["customer"], "customer")
-    return sessions.create(call.scope, given)
+    if inputs.get("customer"):
+        customers.find(call.scope, inputs["customer"], "customer")
+    return sessions.create(call.scope, inputs)
 
 
-def _check_addresses(given: Json) -> None:
+def _check_addresses(inputs: Json) -> None:
     """Require the return address of this kind of page, and refuse those of other kinds."""
-    mode = given.get("ui_mode", "hosted_page")
+    mode = inputs.get("ui_mode", "hosted_page")
     hosted = mode == "hosted_page"
     needed = "success_url" if hosted else "return_url"
     others = ["return_url"] if hosted else ["success_url", "cancel_url"]
     for name in others:
-        if name in given:
+        if name in inputs:
             raise errors.invalid(f"`{name}` cannot be passed with `ui_mode: {mode}`.", name)
-    if needed not in given:
+    if needed not in inputs:
         raise errors.invalid(f"Missing required param: {needed}.", needed, "parameter_missing")
 
 
@@ -62,11 +62,11 @@ def _list(call: Call) -> Json:
     same = lists.matching(call, "customer", "payment_intent", "status")
     email = call.params.get("customer_details", {}).get("email")
 
-    def wanted(session: Json) -> bool:
+    def matches(session: Json) -> bool:
         details = session["customer_details"] or {}
         return same(session) and email in (None, details.get("email"))
 
-    return lists.page(call, sessions.KIND, wanted)
+    return lists.page(call, sessions.KIND, matches)
 
 
 def _list_items(call: Call) -> Json:
@@ -99,10 +99,10 @@ def _page(call: Call) -> Json:
 
 def _confirm_page(call: Call) -> Json:
     session = sessions.find(call.scope, call.ids[0])
-    expected = call.params["expected_amount"]
-    if expected != session["amount_total"]:
+    amount = call.params["expected_amount"]
+    if amount != session["amount_total"]:
         message = (
-            f"The expected amount ({expected}) is not the amount of the Checkout Session "
+            f"The expected amount ({amount}) is not the amount of the Checkout Session "
             f"({session['amount_total']})."
         )
         raise errors.invalid(message, "expected_amount", "checkout_amount_mismatch")

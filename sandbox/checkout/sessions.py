@@ -25,18 +25,18 @@ SESSION_ID_TEMPLATE: Final = "{CHECKOUT_SESSION_ID}"
 KIND: Final = "checkout.session"
 
 
-def create(scope: Scope, given: Json) -> Json:
+def create(scope: Scope, inputs: Json) -> Json:
     """Keep a new open session and return it."""
-    items = build_items(scope, given["line_items"])
+    items = build_items(scope, inputs["line_items"])
     currency = items[0]["currency"]
-    if given.get("currency", currency) != currency:
-        message = f"The price of the line items is in {currency}, not in {given['currency']}."
+    if inputs.get("currency", currency) != currency:
+        message = f"The price of the line items is in {currency}, not in {inputs['currency']}."
         raise errors.invalid(message, "currency")
     total = sum(item["amount_total"] for item in items)
-    types = payment_intents.method_types({**given, "currency": currency})[0]
-    session = _build(scope, given, currency, total)
+    types = payment_intents.method_types({**inputs, "currency": currency})[0]
+    session = _build(scope, inputs, currency, total)
     session["payment_method_types"] = types
-    session["expires_at"] = _expiry(scope, given)
+    session["expires_at"] = _expiry(scope, inputs)
     hosted = session["ui_mode"] == "hosted_page"
     if hosted:
         session["url"] = f"{scope.world.base_url}/_sandbox/checkout/{session['id']}"
@@ -44,16 +44,16 @@ def create(scope: Scope, given: Json) -> Json:
         session["client_secret"] = ids.client_secret(session["id"])
     note = scope.note(session["id"])
     note["items"] = items
-    note["intent_data"] = given.get("payment_intent_data", {})
-    note["options"] = given.get("payment_method_options", {})
+    note["intent_data"] = inputs.get("payment_intent_data", {})
+    note["options"] = inputs.get("payment_method_options", {})
     scope.put(KIND, session)
     delay = session["expires_at"] - scope.now
     scope.later(delay, "expire_session", session=session["id"])
     return session
 
 
-def _expiry(scope: Scope, given: Json) -> int:
-    expires_at: int = {"expires_at": scope.now + LIFETIME_SECONDS, **given}["expires_at"]
+def _expiry(scope: Scope, inputs: Json) -> int:
+    expires_at: int = {"expires_at": scope.now + LIFETIME_SECONDS, **inputs}["expires_at"]
     if not MIN_LIFETIME_SECONDS <= expires_at - scope.now <= MAX_LIFETIME_SECONDS:
         message = (
             "The `expires_at` timestamp must be at least 30 minutes and at most 24 hours from "
@@ -63,11 +63,11 @@ def _expiry(scope: Scope, given: Json) -> int:
     return expires_at
 
 
-def _build(scope: Scope, given: Json, currency: str, total: int) -> Json:
+def _build(scope: Scope, inputs: Json, currency: str, total: int) -> Json:
     return {
         "id": ids.new_id(KIND),
         "object": KIND,
-        **{name: given.get(name) for name in session_params.SHOWN_AS_GIVEN},
+        **{name: inputs.get(name) for name in session_params.SHOWN_AS_GIVEN},
         "adaptive_pricing": {"enabled": False},
         "amount_subtotal": total,
         "amount_total": total,
@@ -90,14 +90,14 @@ def _build(scope: Scope, given: Json, currency: str, total: int) -> Json:
             "terms_of_service_acceptance": None,
         },
         "customer_account": None,
-        "customer_creation": _customer_creation(given),
-        "customer_details": _customer_details(scope, given),
+        "customer_creation": _customer_creation(inputs),
+        "customer_details": _customer_details(scope, inputs),
         "discounts": [],
         "invoice": None,
         "invoice_creation": None,
         "livemode": False,
         "managed_payments": {"enabled": False},
-        "metadata": given.get("metadata") or {},
+        "metadata": inputs.get("metadata") or {},
         "mode": "payment",
         "optional_items": [],
         "origin_context": None,
@@ -105,11 +105,11 @@ def _build(scope: Scope, given: Json, currency: str, total: int) -> Json:
         "payment_link": None,
         "payment_method_collection": "if_required",
         "payment_method_configuration_details": (
-            None if "payment_method_types" in given else dict(payment_intents.CONFIGURATION)
+            None if "payment_method_types" in inputs else dict(payment_intents.CONFIGURATION)
         ),
         "payment_method_options": {
             "card": {"request_three_d_secure": "automatic"}
-            | (given.get("payment_method_options") or {}).get("card", {})
+            | (inputs.get("payment_method_options") or {}).get("card", {})
         },
         "payment_status": "unpaid",
         "permissions": None,
@@ -123,27 +123,27 @@ def _build(scope: Scope, given: Json, currency: str, total: int) -> Json:
         "status": "open",
         "subscription": None,
         "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
-        "ui_mode": given.get("ui_mode", "hosted_page"),
+        "ui_mode": inputs.get("ui_mode", "hosted_page"),
         "url": None,
         "wallet_options": None,
     }
 
 
-def _customer_details(scope: Scope, given: Json) -> Json | None:
+def _customer_details(scope: Scope, inputs: Json) -> Json | None:
     """Return the payer's details before the payment: the e-mail of the customer or the request."""
-    customer = scope.find("customer", given["customer"]) if given.get("customer") else None
-    email = customer["email"] if customer else given.get("customer_email")
+    customer = scope.find("customer", inputs["customer"]) if inputs.get("customer") else None
+    email = customer["email"] if customer else inputs.get("customer_email")
     if customer is None and email is None:
         return None
     blank = ("address", "business_name", "individual_name", "name", "phone", "tax_ids")
     return {**dict.fromkeys(blank), "email": email, "tax_exempt": "none"}
 
 
-def _customer_creation(given: Json) -> str | None:
-    if given.get("customer"):
+def _customer_creation(inputs: Json) -> str | None:
+    if inputs.get("customer"):
         return None
-    usage = (given.get("payment_intent_data") or {}).get("setup_future_usage")
-    return "always" if usage else str(given.get("customer_creation", "if_required"))
+    usage = (inputs.get("payment_intent_data") or {}).get("setup_future_usage")
+    return "always" if usage else str(inputs.get("customer_creation", "if_required"))
 
 
 def find(scope: Scope, session_id: object) -> Json:
@@ -179,18 +179,18 @@ def pay(scope: Scope, session: Json, method: Json) -> Json:
     fresh = intent is None
     if intent is None:
         intent = _build_intent(scope, session)
-    given = {"return_url": f"{scope.world.base_url}/_sandbox/checkout/{session['id']}"}
-    confirmation.prepare(scope, intent, {**given, "payment_method": method["id"]})
+    inputs = {"return_url": f"{scope.world.base_url}/_sandbox/checkout/{session['id']}"}
+    confirmation.prepare(scope, intent, {**inputs, "payment_method": method["id"]})
     if fresh:
         _enroll(scope, session, intent)
     _note_customer(scope, session, intent, method)
-    confirmation.pay(scope, intent, method, given)
+    confirmation.pay(scope, intent, method, inputs)
     return intent
 
 
 def _build_intent(scope: Scope, session: Json) -> Json:
     data = scope.note(session["id"])["intent_data"]
-    given = {
+    inputs = {
         **data,
         "amount": session["amount_total"],
         "currency": session["currency"],
@@ -199,7 +199,7 @@ def _build_intent(scope: Scope, session: Json) -> Json:
         "payment_method_types": session["payment_method_types"],
         "receipt_email": data.get("receipt_email") or session["customer_email"],
     }
-    return payment_intents.build(scope, given)
+    return payment_intents.build(scope, inputs)
 
 
 def _enroll(scope: Scope, session: Json, intent: Json) -> None:
@@ -224,8 +224,8 @@ def _note_customer(scope: Scope, session: Json, intent: Json, method: Json) -> N
         "tax_ids": [],
     }
     if session["customer_creation"] == "always" and session["customer"] is None:
-        given = {"email": email, "name": billing["name"], "phone": billing["phone"]}
-        session["customer"] = customers.create(scope, given)["id"]
+        inputs = {"email": email, "name": billing["name"], "phone": billing["phone"]}
+        session["customer"] = customers.create(scope, inputs)["id"]
     intent["customer"] = session["customer"]
 
 
@@ -243,13 +243,13 @@ def _payment_moved(scope: Scope, intent: Json) -> None:
     session = _session_of(scope, intent)
     if session is None:
         return
-    paid = intent["status"] == "succeeded"
+    is_paid = intent["status"] == "succeeded"
     if session["status"] == "open":
-        status = "paid" if paid else "unpaid"
+        status = "paid" if is_paid else "unpaid"
         session.update(status="complete", payment_status=status, url=None)
         scope.note(session["id"])["slow"] = intent["status"] == "processing"
         events.emit(scope, "checkout.session.completed", session)
-    elif paid and session["payment_status"] == "unpaid":
+    elif is_paid and session["payment_status"] == "unpaid":
         session["payment_status"] = "paid"
         if scope.note(session["id"]).get("slow"):
             events.emit(scope, "checkout.session.async_payment_succeeded", session)

@@ -20,17 +20,17 @@ def open_dispute(world: World, body: Json, _: str) -> Json:
     scope, charge = charge_of(world, body)
     if not charge["captured"]:
         raise errors.impossible("Only a charge that succeeded and was captured can be disputed.")
-    given: Json = {name: body[name] for name in ("amount", "currency", "reason") if name in body}
-    _check_dispute(charge, given)
-    return disputes.open_dispute(scope, charge, kind, given)
+    inputs: Json = {name: body[name] for name in ("amount", "currency", "reason") if name in body}
+    _check_dispute(charge, inputs)
+    return disputes.open_dispute(scope, charge, kind, inputs)
 
 
-def _check_dispute(charge: Json, given: Json) -> None:
-    choice({"reason": "general"} | given, "reason", (*disputes.REASON_CODES, "general"))
-    if "currency" in given:
-        given["currency"] = money.parse_currency(given["currency"], "currency")
-    amount = given.get("amount", charge["amount_captured"])
-    foreign = given.get("currency", charge["currency"]) != charge["currency"]
+def _check_dispute(charge: Json, inputs: Json) -> None:
+    choice({"reason": "general"} | inputs, "reason", (*disputes.REASON_CODES, "general"))
+    if "currency" in inputs:
+        inputs["currency"] = money.parse_currency(inputs["currency"], "currency")
+    amount = inputs.get("amount", charge["amount_captured"])
+    foreign = inputs.get("currency", charge["currency"]) != charge["currency"]
     if not isinstance(amount, int) or amount < 1:
         raise errors.invalid("amount must be a whole number above 0", "amount")
     if not foreign and amount > charge["amount_captured"]:
@@ -83,8 +83,8 @@ def set_balance(world: World, body: Json, _: str) -> Json:
     only(body, "available", "currency", "settlement_currency", "account")
     scope = world.scope(str(body.get("account", PLATFORM)))
     if "settlement_currency" in body:
-        wanted = body["settlement_currency"]
-        parsed = None if wanted is None else money.parse_currency(wanted, "settlement_currency")
+        code = body["settlement_currency"]
+        parsed = None if code is None else money.parse_currency(code, "settlement_currency")
         balance.settle_in(scope, parsed)
     if "available" in body:
         amount = body["available"]

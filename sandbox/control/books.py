@@ -40,7 +40,7 @@ def whole_truth(world: World) -> Json:
     ]
     truth["deliveries"] = [_delivery(record) for record in world.mail.deliveries.values()]
     truth["calls"] = {"acted": sum(world.acted.values()), "by_route": world.acted}
-    truth["rate_limits"] = world.rate_limits.listed()
+    truth["rate_limits"] = world.rate_limits.as_json()
     truth["idempotency"] = world.memory.counts
     return truth
 

@@ -74,11 +74,11 @@ def _add_fault(world: World, body: Json, _: str) -> Json:
     choice({"phase": "before"} | body, "phase", PHASES)
     fault = Fault(**fields_of(match | body, Fault))
     world.faults.active.append(fault)
-    return {"id": fault.id, "faults": world.faults.listed()}
+    return {"id": fault.id, "faults": world.faults.as_json()}
 
 
 def _faults(world: World, _: Json, __: str) -> Json:
-    return {"faults": world.faults.listed()}
+    return {"faults": world.faults.as_json()}
 
 
 def _no_faults(world: World, _: Json, __: str) -> Json:
@@ -87,17 +87,17 @@ def _no_faults(world: World, _: Json, __: str) -> Json:
 
 
 def _limits(world: World, _: Json, __: str) -> Json:
-    return world.rate_limits.listed()
+    return world.rate_limits.as_json()
 
 
 def _limit(world: World, body: Json, _: str) -> Json:
     world.rate_limits.limit(rate_limits.parse(body))
-    return world.rate_limits.listed()
+    return world.rate_limits.as_json()
 
 
 def _no_limits(world: World, _: Json, __: str) -> Json:
     world.rate_limits.limit(rate_limits.Limits())
-    return world.rate_limits.listed()
+    return world.rate_limits.as_json()
 
 
 def _add_mode(world: World, body: Json, _: str) -> Json:
@@ -106,12 +106,12 @@ def _add_mode(world: World, body: Json, _: str) -> Json:
         world.mail.modes.active.clear()
     else:
         world.mail.modes.add(DeliveryMode(**fields_of(body, DeliveryMode)))
-    return {"modes": world.mail.modes.listed()}
+    return {"modes": world.mail.modes.as_json()}
 
 
 def _deliveries(world: World, _: Json, __: str) -> Json:
     mail = world.mail
-    return {"modes": mail.modes.listed(), "data": list(mail.deliveries.values())}
+    return {"modes": mail.modes.as_json(), "data": list(mail.deliveries.values())}
 
 
 def _normal_delivery(world: World, _: Json, __: str) -> Json:

@@ -62,13 +62,15 @@ def load(world: World, values: dict[Key, Any]) -> None:
     things: dict[str, Json] = {}
     for (account_id, object_id), thing in parts["thing"].items():
         things.setdefault(account_id, {})[object_id] = thing
-    for account_id, kept in things.items():
-        world.account(account_id).load(kept)
+    for account_id, account_things in things.items():
+        world.account(account_id).load(account_things)
     jobs = {sequence: job for (sequence,), job in parts["job"].items()}
     world.clock.load(parts["offset"].get((), 0.0), jobs)
     world.mail.load({delivery_id: record for (delivery_id,), record in parts["delivery"].items()})
     deliveries.resume(world)
-    world.memory.load({(account, key): kept for (account, key), kept in parts["answer"].items()})
+    world.memory.load(
+        {(account, key): answer for (account, key), answer in parts["answer"].items()}
+    )
     world.acted = parts["acted"].get((), {})
 
 
@@ -158,21 +160,21 @@ class Keeper:
 
     def _append(self, *also: IO[str]) -> bool:
         """Write the next changes; return whether there were any."""
-        taken = self._world.changes.take(SLICE)
-        if self._file is None or not taken:
+        changes = self._world.changes.take(SLICE)
+        if self._file is None or not changes:
             return False
         for file in (self._file, *also):
-            self._write(file, taken)
+            self._write(file, changes)
         return True
 
     async def _tidy(self) -> None:
         """Rewrite the file if most of its lines are out of date."""
-        kept = list(keys(self._world))
-        if self._lines < OUT_OF_DATE * len(kept):
+        all_keys = list(keys(self._world))
+        if self._lines < OUT_OF_DATE * len(all_keys):
             return
         self._lines, fresh = 0, self._fresh()
-        for start in range(0, len(kept), SLICE):
-            self._write(fresh, kept[start : start + SLICE])
+        for start in range(0, len(all_keys), SLICE):
+            self._write(fresh, all_keys[start : start + SLICE])
             # Changes during this go into both files: the old one counts until it is replaced.
             while self._append(fresh):
                 pass

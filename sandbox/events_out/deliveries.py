@@ -66,9 +66,9 @@ def send_again(scope: Scope, event: Json, endpoint_id: str | None = None) -> Non
     """Deliver an event once more, to one endpoint or to all subscribers."""
     account = scope.account
     for endpoint in account.table("webhook_endpoint").values():
-        named = endpoint["id"] == endpoint_id
-        wanted = endpoint_id is None and listens_to(account, endpoint, account, event["type"])
-        if named or wanted:
+        is_named = endpoint["id"] == endpoint_id
+        listens = endpoint_id is None and listens_to(account, endpoint, account, event["type"])
+        if is_named or listens:
             _schedule(scope.world, _record(scope, account, endpoint, event), 0.0)
 
 

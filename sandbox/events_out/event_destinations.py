@@ -23,34 +23,34 @@ SOURCES: Final = (SELF, ACCOUNTS)
 
 
 def _create(call: Call) -> Json:
-    given, scope = call.params, call.scope
+    inputs, scope = call.params, call.scope
     if len(scope.account.table(KIND)) >= MAX_DESTINATIONS:
         raise errors.impossible(f"You can have at most {MAX_DESTINATIONS} event destinations.")
-    _check_payload(given)
-    thin = given["event_payload"] == "thin"
+    _check_payload(inputs)
+    thin = inputs["event_payload"] == "thin"
     endpoint = webhook_endpoints.register(
         scope,
         {
-            "url": given["webhook_endpoint"]["url"],
-            "enabled_events": _plain(given["enabled_events"], given["event_payload"]),
-            "api_version": given.get("snapshot_api_version"),
+            "url": inputs["webhook_endpoint"]["url"],
+            "enabled_events": _plain(inputs["enabled_events"], inputs["event_payload"]),
+            "api_version": inputs.get("snapshot_api_version"),
         },
     )
     note = scope.note(endpoint["id"])
-    sources = given.get("events_from", [SELF])
+    sources = inputs.get("events_from", [SELF])
     note.update(thin=thin, connect=ACCOUNTS in sources, own=SELF in sources)
     destination: Json = {
         "id": ids.new_id(KIND),
         "object": KIND,
         "created": event_forms.iso(scope.now),
-        "description": given.get("description", ""),
-        "enabled_events": given["enabled_events"],
-        "event_payload": given["event_payload"],
+        "description": inputs.get("description", ""),
+        "enabled_events": inputs["enabled_events"],
+        "event_payload": inputs["event_payload"],
         "events_from": sources,
         "livemode": False,
-        "metadata": given.get("metadata") or {},
-        "name": given["name"],
-        "snapshot_api_version": given.get("snapshot_api_version"),
+        "metadata": inputs.get("metadata") or {},
+        "name": inputs["name"],
+        "snapshot_api_version": inputs.get("snapshot_api_version"),
         "status": "enabled",
         "status_details": None,
         "type": "webhook_endpoint",
@@ -59,18 +59,18 @@ def _create(call: Call) -> Json:
     scope.put(KIND, destination)
     scope.note(destination["id"])["endpoint"] = endpoint["id"]
     note["destination"] = destination["id"]
-    return _with_included(scope, destination, given.get("include", []))
+    return _with_included(scope, destination, inputs.get("include", []))
 
 
-def _check_payload(given: Json) -> None:
+def _check_payload(inputs: Json) -> None:
     """Refuse an API version for thin events, and event types of the other payload."""
-    if given["event_payload"] == "thin" and "snapshot_api_version" in given:
+    if inputs["event_payload"] == "thin" and "snapshot_api_version" in inputs:
         message = "snapshot_api_version can only be set when event_payload is snapshot."
         raise errors.invalid(message, "snapshot_api_version")
-    thin = given["event_payload"] == "thin"
-    for name in given["enabled_events"]:
+    thin = inputs["event_payload"] == "thin"
+    for name in inputs["enabled_events"]:
         if name != "*" and name.startswith(("v1.", "v2.")) != thin:
-            message = f"{name} is not an event type with a {given['event_payload']} payload."
+            message = f"{name} is not an event type with a {inputs['event_payload']} payload."
             raise errors.invalid(message, "enabled_events")
 
 
@@ -79,11 +79,11 @@ def _with_included(scope: Scope, destination: Json, include: list[str]) -> Json:
     endpoint_id = scope.note(destination["id"])["endpoint"]
     secret = scope.note(endpoint_id)["secrets"][0]["secret"]
     url = scope.get("webhook_endpoint", endpoint_id)["url"]
-    shown = {
+    endpoint = {
         "signing_secret": secret if "webhook_endpoint.signing_secret" in include else None,
         "url": url if "webhook_endpoint.url" in include else None,
     }
-    return {**destination, "webhook_endpoint": shown}
+    return {**destination, "webhook_endpoint": endpoint}
 
 
 def _find(call: Call) -> Json:
@@ -107,18 +107,18 @@ def _delete(call: Call) -> Json:
 
 
 def _update(call: Call) -> Json:
-    destination, given = _find(call), dict(call.params)
-    include = given.pop("include", [])
+    destination, inputs = _find(call), dict(call.params)
+    include = inputs.pop("include", [])
     endpoint = call.scope.get("webhook_endpoint", call.scope.note(destination["id"])["endpoint"])
-    if "enabled_events" in given:
+    if "enabled_events" in inputs:
         payload = destination["event_payload"]
-        _check_payload({"event_payload": payload, "enabled_events": given["enabled_events"]})
-        endpoint["enabled_events"] = _plain(given["enabled_events"], payload)
-    if "webhook_endpoint" in given:
-        endpoint["url"] = given.pop("webhook_endpoint")["url"]
-    if "metadata" in given:
-        objects.merge_metadata(destination, given.pop("metadata"))
-    destination.update(given, updated=event_forms.iso(call.scope.now))
+        _check_payload({"event_payload": payload, "enabled_events": inputs["enabled_events"]})
+        endpoint["enabled_events"] = _plain(inputs["enabled_events"], payload)
+    if "webhook_endpoint" in inputs:
+        endpoint["url"] = inputs.pop("webhook_endpoint")["url"]
+    if "metadata" in inputs:
+        objects.merge_metadata(destination, inputs.pop("metadata"))
+    destination.update(inputs, updated=event_forms.iso(call.scope.now))
     return _with_included(call.scope, destination, include)
 
 
@@ -163,7 +163,7 @@ _CREATE: Final[dict[str, Any]] = {
     "event_payload": params.Required(params.one_of("thin", "snapshot")),
     "events_from": params.list_of(params.one_of(*SOURCES)),
     "enabled_events": params.Required(params.list_of(check_thin_type)),
-    "snapshot_api_version": params.one_of(*sorted(versions.KNOWN)),
+    "snapshot_api_version": params.one_of(*sorted(versions.VERSIONS)),
     "metadata": params.metadata(),
     "webhook_endpoint": params.Required(
         params.fields({"url": params.Required(webhook_endpoints.check_url)})

@@ -33,7 +33,7 @@ URLS: Final = {
 def in_version(event: Json, version: str) -> Json:
     """Return the event as an endpoint of that API version gets it."""
     rendered = frozen(event)
-    rendered["data"]["object"] = versions.shown(rendered["data"]["object"], version)
+    rendered["data"]["object"] = versions.in_version(rendered["data"]["object"], version)
     rendered["api_version"] = version
     return rendered
 

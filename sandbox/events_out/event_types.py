@@ -4,7 +4,7 @@ from typing import Final
 
 from sandbox.world import errors
 
-KNOWN: Final = frozenset(
+EVENT_TYPES: Final = frozenset(
     """
     account.application.authorized account.application.deauthorized
     account.external_account.created account.external_account.deleted
@@ -105,7 +105,7 @@ PING: Final = "v2.core.event_destination.ping"
 def check_event_type(value: object, name: str) -> str:
     """Accept "*" and Stripe's types, whether simulated here or not."""
     text = str(value)
-    if text == "*" or text in KNOWN or text.startswith(SINCE_ENDIVE):
+    if text == "*" or text in EVENT_TYPES or text.startswith(SINCE_ENDIVE):
         return text
     raise errors.invalid(f"Invalid {name}: {text} is not an event type.", name)
 

@@ -97,20 +97,20 @@ def _list(call: Call) -> Json:
     forget_old(call.scope)
     if "type" in call.params and "types" in call.params:
         raise errors.invalid("You may only specify one of these parameters: type, types.", "types")
-    return lists.page(call, "event", lambda event: _wanted(call, event))
+    return lists.page(call, "event", lambda event: _matches(call, event))
 
 
-def _wanted(call: Call, event: Json) -> bool:
-    given = call.params
+def _matches(call: Call, event: Json) -> bool:
+    inputs = call.params
     for_older = call.scope.account.notes.get(event["id"], {}).get("for_older", False)
     if for_older and not versions.is_before_basil(call.version):
         return False
-    if "type" in given and not fnmatch.fnmatchcase(event["type"], given["type"]):
+    if "type" in inputs and not fnmatch.fnmatchcase(event["type"], inputs["type"]):
         return False
-    if "types" in given and event["type"] not in given["types"]:
+    if "types" in inputs and event["type"] not in inputs["types"]:
         return False
-    if "delivery_success" in given:
-        return bool(given["delivery_success"] == (event["pending_webhooks"] == 0))
+    if "delivery_success" in inputs:
+        return bool(inputs["delivery_success"] == (event["pending_webhooks"] == 0))
     return True
 
 

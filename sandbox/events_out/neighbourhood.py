@@ -22,21 +22,21 @@ def host_of(url: str) -> str:
         return ""
 
 
-def may_be_called(url: str, named: Collection[str]) -> bool:
+def may_be_called(url: str, hosts: Collection[str]) -> bool:
     """Say whether a URL's host is this machine or one of the named hosts."""
     host = host_of(url)
-    if host in named or host == LOOPBACK_NAME:
+    if host in hosts or host == LOOPBACK_NAME:
         return bool(host)
     address = _address(host)
     return address is not None and address.is_loopback
 
 
-def may_be_registered(url: str, named: Collection[str]) -> bool:
+def may_be_registered(url: str, hosts: Collection[str]) -> bool:
     """Say whether an endpoint may have this URL: one that may be called, or a public one."""
     host = host_of(url)
     address = _address(host)
     public = address.is_global if address is not None else "." in host.strip(".")
-    return public or may_be_called(url, named)
+    return public or may_be_called(url, hosts)
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -40,8 +40,8 @@ def _list(call: Call) -> Json:
     """Return a page, newest first; it begins after the event that the page token names."""
     events.forget_old(call.scope)
     limit = min(max(call.params.get("limit", DEFAULT_LIMIT), 1), MAX_LIMIT)
-    chosen = (event for event in _behind(call) if _wanted(call, event))
-    page = list(islice(chosen, limit + 1))
+    matches = (event for event in _behind(call) if _matches(call, event))
+    page = list(islice(matches, limit + 1))
     data = [event_forms.fetched(event) for event in page[:limit]]
     following = _page_url(call, data[-1]["id"]) if len(page) > limit else None
     return {"data": data, "next_page_url": following, "previous_page_url": None}
@@ -63,11 +63,11 @@ def _behind(call: Call) -> Iterator[Json]:
 
 def _page_url(call: Call, last_id: str) -> str:
     token = base64.urlsafe_b64encode(last_id.encode()).decode()
-    given = [(f"types[{place}]", name) for place, name in enumerate(call.params.get("types", []))]
-    given += [(name, call.params[name]) for name in ("object_id", "limit") if name in call.params]
+    query = [(f"types[{place}]", name) for place, name in enumerate(call.params.get("types", []))]
+    query += [(name, call.params[name]) for name in ("object_id", "limit") if name in call.params]
     bounds = call.params.get("created", {})
-    given += [(f"created[{name}]", moment.isoformat()) for name, moment in bounds.items()]
-    return f"{PATH}?{urlencode([*given, ('page', token)])}"
+    query += [(f"created[{name}]", moment.isoformat()) for name, moment in bounds.items()]
+    return f"{PATH}?{urlencode([*query, ('page', token)])}"
 
 
 def _event_of(token: str) -> str:
@@ -77,15 +77,15 @@ def _event_of(token: str) -> str:
         raise errors.invalid("Invalid page token.", "page") from None
 
 
-def _wanted(call: Call, event: Json) -> bool:
-    notice, given = event_forms.thin(event), call.params
+def _matches(call: Call, event: Json) -> bool:
+    notice, inputs = event_forms.thin(event), call.params
     subject = notice.get("related_object", {}).get("id")
-    if "types" in given and notice["type"] not in given["types"]:
+    if "types" in inputs and notice["type"] not in inputs["types"]:
         return False
-    if "object_id" in given and subject != given["object_id"]:
+    if "object_id" in inputs and subject != inputs["object_id"]:
         return False
     created = datetime.fromisoformat(notice["created"])
-    return all(COMPARE[name](created, moment) for name, moment in given.get("created", {}).items())
+    return all(COMPARE[name](created, moment) for name, moment in inputs.get("created", {}).items())
 
 
 COMPARE: Final = {

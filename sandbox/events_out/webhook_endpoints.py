@@ -17,25 +17,25 @@ OLD_SECRET_VALID_SECONDS: Final = 24 * 3600
 URL: Final = re.compile(r"https?://[^\s/]+")
 
 
-def register(scope: Scope, given: Json, secret: str | None = None) -> Json:
+def register(scope: Scope, inputs: Json, secret: str | None = None) -> Json:
     """Keep a new endpoint and its signing secret, and return the endpoint."""
-    _check_reach(scope, given["url"])
+    _check_reach(scope, inputs["url"])
     endpoint: Json = {
         "id": ids.new_id("webhook_endpoint"),
         "object": "webhook_endpoint",
-        "api_version": given.get("api_version"),
-        "application": _application(scope) if given.get("connect") else None,
+        "api_version": inputs.get("api_version"),
+        "application": _application(scope) if inputs.get("connect") else None,
         "created": scope.now,
-        "description": given.get("description"),
-        "enabled_events": given["enabled_events"],
+        "description": inputs.get("description"),
+        "enabled_events": inputs["enabled_events"],
         "livemode": False,
-        "metadata": given.get("metadata") or {},
+        "metadata": inputs.get("metadata") or {},
         "status": "enabled",
-        "url": given["url"],
+        "url": inputs["url"],
     }
     note = scope.note(endpoint["id"])
     note["secrets"] = [{"secret": secret or ids.signing_secret(), "until": None}]
-    note["connect"] = given.get("connect", False)
+    note["connect"] = inputs.get("connect", False)
     return scope.put("webhook_endpoint", endpoint)
 
 
@@ -83,8 +83,8 @@ def listens_to(owner: Account, endpoint: Json, account: Account, event_type: str
     hears_others = note.get("connect", False)
     if not (hears_others if account.id != owner.id else note.get("own", not hears_others)):
         return False
-    wanted = endpoint["enabled_events"]
-    return "*" in wanted or event_type in wanted
+    types = endpoint["enabled_events"]
+    return "*" in types or event_type in types
 
 
 def check_url(value: object, name: str) -> str:
@@ -96,7 +96,7 @@ def check_url(value: object, name: str) -> str:
 
 
 def _version(value: object, name: str) -> str:
-    if value in versions.KNOWN:
+    if value in versions.VERSIONS:
         return str(value)
     raise errors.invalid(f"Invalid {name}: {value}", name)
 
@@ -133,14 +133,14 @@ def _retrieve(call: Call) -> Json:
 
 
 def _update(call: Call) -> Json:
-    endpoint, given = _find(call), dict(call.params)
-    if "url" in given:
-        _check_reach(call.scope, given["url"])
-    if "metadata" in given:
-        merge_metadata(endpoint, given.pop("metadata"))
-    if "disabled" in given:
-        endpoint["status"] = "disabled" if given.pop("disabled") else "enabled"
-    endpoint.update(given)
+    endpoint, inputs = _find(call), dict(call.params)
+    if "url" in inputs:
+        _check_reach(call.scope, inputs["url"])
+    if "metadata" in inputs:
+        merge_metadata(endpoint, inputs.pop("metadata"))
+    if "disabled" in inputs:
+        endpoint["status"] = "disabled" if inputs.pop("disabled") else "enabled"
+    endpoint.update(inputs)
     return endpoint
 
 

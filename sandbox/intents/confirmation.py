@@ -31,46 +31,46 @@ DEBIT_FAILED: Final = Decline(
 )
 
 
-def prepare(scope: Scope, intent: Json, given: Json) -> Json:
+def prepare(scope: Scope, intent: Json, inputs: Json) -> Json:
     """Return the method to pay with. Raises Stripe's refusal; the intent stays unchanged."""
     if intent["status"] not in CONFIRMABLE:
         raise _not_confirmable(intent)
-    check_return_url(intent, given)
-    return _choose_method(scope, intent, given)
+    check_return_url(intent, inputs)
+    return _choose_method(scope, intent, inputs)
 
 
-def pay(scope: Scope, intent: Json, method: Json, given: Json) -> None:
+def pay(scope: Scope, intent: Json, method: Json, inputs: Json) -> None:
     """Try to pay the intent now. Raises Stripe's 402 if it is declined."""
     note = scope.note(intent["id"])
-    note["return_url"] = given.get("return_url") or note.get("return_url")
-    note["off_session"] = is_off_session(given)
-    note["use_stripe_sdk"] = given.get("use_stripe_sdk", False)
+    note["return_url"] = inputs.get("return_url") or note.get("return_url")
+    note["off_session"] = is_off_session(inputs)
+    note["use_stripe_sdk"] = inputs.get("use_stripe_sdk", False)
     single_use.spend(scope, intent, method)
     intent.update(payment_method=method["id"], next_action=None)
     if method["type"] == "sepa_debit":
         _debit(scope, intent, method)
         return
     decision = decide(payment_methods.card_of(scope, method), _setting(scope, intent, method))
-    if decision.verdict is Verdict.CHALLENGED and given.get("error_on_requires_action"):
+    if decision.verdict is Verdict.CHALLENGED and inputs.get("error_on_requires_action"):
         decision = Decision(Verdict.DECLINED, AUTHENTICATION_REQUIRED)
     carry_out(scope, intent, method, decision)
     if decision.decline is not None:
         raise card_declined(intent, decision.decline)
 
 
-def is_off_session(given: Json) -> bool:
+def is_off_session(inputs: Json) -> bool:
     """Say whether the request is off session: the holder cannot act."""
-    return given.get("off_session") not in (None, False, "false")
+    return inputs.get("off_session") not in (None, False, "false")
 
 
-def check_return_url(intent: Json, given: Json) -> None:
+def check_return_url(intent: Json, inputs: Json) -> None:
     """Require a return_url, or no redirects, if Stripe chooses the methods dynamically.
 
     An off-session payment needs none, because there is no holder to redirect.
     """
     dynamic = intent["automatic_payment_methods"]
     redirects = dynamic is not None and dynamic.get("allow_redirects") != "never"
-    if redirects and not given.get("return_url") and not is_off_session(given):
+    if redirects and not inputs.get("return_url") and not is_off_session(inputs):
         message = (
             "This PaymentIntent is configured to accept payment methods enabled in your Dashboard. "
             "Because some of these payment methods might redirect your customer off of your page, "
@@ -160,13 +160,13 @@ def _not_confirmable(intent: Json) -> errors.StripeError:
     )
 
 
-def _choose_method(scope: Scope, intent: Json, given: Json) -> Json:
-    if "payment_method_data" in given:
+def _choose_method(scope: Scope, intent: Json, inputs: Json) -> Json:
+    if "payment_method_data" in inputs:
         prefix = "payment_method_data"
-        method = payment_methods.create(scope, given["payment_method_data"], prefix)
-    elif given.get("payment_method") or intent["payment_method"]:
-        chosen = given.get("payment_method") or intent["payment_method"]
-        method = payment_methods.resolve(scope, chosen)
+        method = payment_methods.create(scope, inputs["payment_method_data"], prefix)
+    elif inputs.get("payment_method") or intent["payment_method"]:
+        method_id = inputs.get("payment_method") or intent["payment_method"]
+        method = payment_methods.resolve(scope, method_id)
     else:
         raise unexpected_state(
             intent,

@@ -10,33 +10,33 @@ from sandbox.world.objects import Json
 from sandbox.world.world import Scope
 
 
-def update(scope: Scope, intent: Json, given: Json) -> None:
+def update(scope: Scope, intent: Json, inputs: Json) -> None:
     """Change the intent. Raises Stripe's refusal; the intent is then unchanged."""
-    _check_money(intent, given)
+    _check_money(intent, inputs)
     explicit = intent["automatic_payment_methods"] is None
     types = intent["payment_method_types"] if explicit else []
-    check_descriptor(given.get("statement_descriptor"), types)
-    if given.get("customer"):
-        customers.find(scope, given["customer"], "customer")
+    check_descriptor(inputs.get("statement_descriptor"), types)
+    if inputs.get("customer"):
+        customers.find(scope, inputs["customer"], "customer")
     method = None
-    if given.get("payment_method"):
-        method = payment_methods.resolve(scope, given["payment_method"])
-    if "payment_method_data" in given:
-        method = payment_methods.create(scope, given["payment_method_data"], "payment_method_data")
+    if inputs.get("payment_method"):
+        method = payment_methods.resolve(scope, inputs["payment_method"])
+    if "payment_method_data" in inputs:
+        method = payment_methods.create(scope, inputs["payment_method_data"], "payment_method_data")
     if method is not None:
-        candidate = {**intent, "customer": given.get("customer", intent["customer"])}
+        candidate = {**intent, "customer": inputs.get("customer", intent["customer"])}
         check_method(scope, candidate, method)
         intent["payment_method"] = method["id"]
         if intent["status"] in AMOUNT_CHANGEABLE:
             intent.update(status="requires_confirmation", next_action=None)
     for name in ("amount", "currency", "customer"):
-        intent[name] = given.get(name, intent[name])
-    absorb(intent, given)
+        intent[name] = inputs.get(name, intent[name])
+    absorb(intent, inputs)
 
 
-def _check_money(intent: Json, given: Json) -> None:
+def _check_money(intent: Json, inputs: Json) -> None:
     for name in ("amount", "currency"):
-        changed = name in given and given[name] != intent[name]
+        changed = name in inputs and inputs[name] != intent[name]
         if changed and intent["status"] not in AMOUNT_CHANGEABLE:
             raise unexpected_state(
                 intent,
@@ -45,39 +45,39 @@ def _check_money(intent: Json, given: Json) -> None:
                 f"of the following statuses: {', '.join(AMOUNT_CHANGEABLE)}.",
                 param=name,
             )
-    if "amount" in given or "currency" in given:
-        wanted = {**intent, **given}
-        money.check_amount(wanted["amount"], wanted["currency"])
+    if "amount" in inputs or "currency" in inputs:
+        result = {**intent, **inputs}
+        money.check_amount(result["amount"], result["currency"])
 
 
-def _restrict_types(intent: Json, given: Json) -> None:
+def _restrict_types(intent: Json, inputs: Json) -> None:
     """Replace the method types if a request restricts them."""
     names = ("allowed_payment_method_types", "excluded_payment_method_types")
-    if not any(name in given for name in names):
+    if not any(name in inputs for name in names):
         return
-    intent.update({name: given[name] for name in names if name in given})
-    kept = {name: intent.get(name) for name in names}
+    intent.update({name: inputs[name] for name in names if name in inputs})
+    restrictions = {name: intent.get(name) for name in names}
     intent["payment_method_types"] = payment_intents.method_types(
-        {**kept, "currency": intent["currency"]}
+        {**restrictions, "currency": intent["currency"]}
     )[0]
 
 
-def absorb(intent: Json, given: Json) -> None:
+def absorb(intent: Json, inputs: Json) -> None:
     """Store the parameters that update and confirm share."""
     for name in (*PLAIN, "capture_method"):
-        if name in given:
-            intent[name] = given[name]
-    if "metadata" in given:
-        objects.merge_metadata(intent, given["metadata"])
-    if "shipping" in given:
-        intent["shipping"] = objects.shipping(given["shipping"])
-    if "payment_method_types" in given:
+        if name in inputs:
+            intent[name] = inputs[name]
+    if "metadata" in inputs:
+        objects.merge_metadata(intent, inputs["metadata"])
+    if "shipping" in inputs:
+        intent["shipping"] = objects.shipping(inputs["shipping"])
+    if "payment_method_types" in inputs:
         intent.update(
-            payment_method_types=list(given["payment_method_types"]),
+            payment_method_types=list(inputs["payment_method_types"]),
             automatic_payment_methods=None,
             payment_method_configuration_details=None,
         )
     elif intent["automatic_payment_methods"] is not None:
-        _restrict_types(intent, given)
-    options = given.get("payment_method_options", {})
+        _restrict_types(intent, inputs)
+    options = inputs.get("payment_method_options", {})
     payment_intents.merge_options(intent, options)

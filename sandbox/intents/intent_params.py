@@ -152,4 +152,4 @@ CANCEL: Final[SpecDict] = {
 NEEDS_CONFIRM: Final = ("off_session", "error_on_requires_action", "return_url", "mandate_data")
 """Parameters of create about the confirmation, allowed only with `confirm=true`."""
 
-Given = dict[str, Any]
+Inputs = dict[str, Any]

@@ -14,23 +14,23 @@ KNOWN_TYPES: Final = ("card", "link", "sepa_debit")
 
 
 def _check_create(call: Call) -> None:
-    given = call.params
-    refuse_types_in_endive(call.version, given)
-    accounts.refuse_others(call.scope, given)
-    if "payment_method_types" in given and given.get("automatic_payment_methods"):
+    inputs = call.params
+    refuse_types_in_endive(call.version, inputs)
+    accounts.refuse_others(call.scope, inputs)
+    if "payment_method_types" in inputs and inputs.get("automatic_payment_methods"):
         message = "You may only specify one of these parameters: automatic_payment_methods, "
         raise errors.invalid(message + "payment_method_types.", "payment_method_types")
-    if given.get("allowed_payment_method_types") is not None:
-        _check_allowed_types(given)
-    unconfirmed = [name for name in intent_params.NEEDS_CONFIRM if given.get(name)]
-    if unconfirmed and not given.get("confirm"):
+    if inputs.get("allowed_payment_method_types") is not None:
+        _check_allowed_types(inputs)
+    unconfirmed = [name for name in intent_params.NEEDS_CONFIRM if inputs.get(name)]
+    if unconfirmed and not inputs.get("confirm"):
         message = f"The parameter `{unconfirmed[0]}` cannot be passed when creating a PaymentIntent"
         raise errors.invalid(f"{message} unless `confirm` is set to true.", unconfirmed[0])
-    if given.get("customer"):
-        customers.find(call.scope, given["customer"], "customer")
+    if inputs.get("customer"):
+        customers.find(call.scope, inputs["customer"], "customer")
 
 
-def _check_allowed_types(given: Json) -> None:
+def _check_allowed_types(inputs: Json) -> None:
     rivals = (
         "payment_method_types",
         "excluded_payment_method_types",
@@ -38,14 +38,14 @@ def _check_allowed_types(given: Json) -> None:
         "payment_method_configuration",
     )
     for rival in rivals:
-        if given.get(rival) is not None:
+        if inputs.get(rival) is not None:
             names = f"allowed_payment_method_types, {rival}"
             raise errors.invalid(f"You may only specify one of these parameters: {names}.", rival)
 
 
-def refuse_types_in_endive(version: str, given: Any) -> None:
+def refuse_types_in_endive(version: str, inputs: Any) -> None:
     """Raise endive's 400 for `payment_method_types`; unknown types are refused first."""
-    if "payment_method_types" not in given:
+    if "payment_method_types" not in inputs:
         return
     if versions.is_endive(version):
         message = (
@@ -54,7 +54,7 @@ def refuse_types_in_endive(version: str, given: Any) -> None:
         )
         code = "payment_method_types_no_longer_supported"
         raise errors.invalid(message, "payment_method_types", code)
-    for name in given["payment_method_types"]:
+    for name in inputs["payment_method_types"]:
         if name not in KNOWN_TYPES:
             other_methods.method_type()(name, "payment_method_types")
 

@@ -33,13 +33,13 @@ PLAIN: Final = (
 """Parameters that are stored unchanged."""
 
 
-def build(scope: Scope, given: Json) -> Json:
+def build(scope: Scope, inputs: Json) -> Json:
     """Return a new intent that is not stored yet."""
-    types, dynamic = method_types(given)
+    types, dynamic = method_types(inputs)
     intent: Json = {
         "id": ids.new_id("payment_intent"),
         "object": "payment_intent",
-        "amount": given["amount"],
+        "amount": inputs["amount"],
         "amount_capturable": 0,
         "amount_details": {"tip": {}},
         "amount_received": 0,
@@ -47,14 +47,14 @@ def build(scope: Scope, given: Json) -> Json:
         "automatic_payment_methods": dynamic,
         "canceled_at": None,
         "cancellation_reason": None,
-        "capture_method": given.get("capture_method", "automatic_async"),
+        "capture_method": inputs.get("capture_method", "automatic_async"),
         "client_secret": None,
-        "confirmation_method": given.get("confirmation_method", "automatic"),
+        "confirmation_method": inputs.get("confirmation_method", "automatic"),
         "created": scope.now,
-        "currency": given["currency"],
-        "customer": given.get("customer"),
+        "currency": inputs["currency"],
+        "customer": inputs.get("customer"),
         "customer_account": None,
-        "excluded_payment_method_types": given.get("excluded_payment_method_types"),
+        "excluded_payment_method_types": inputs.get("excluded_payment_method_types"),
         "last_payment_error": None,
         "latest_charge": None,
         "livemode": False,
@@ -64,72 +64,72 @@ def build(scope: Scope, given: Json) -> Json:
         "on_behalf_of": None,
         "payment_method": None,
         "payment_method_configuration_details": dict(CONFIGURATION) if dynamic else None,
-        "payment_method_options": _options(types, given.get("payment_method_options")),
+        "payment_method_options": _options(types, inputs.get("payment_method_options")),
         "payment_method_types": types,
         "processing": None,
         "review": None,
-        "shipping": objects.shipping(given.get("shipping")),
+        "shipping": objects.shipping(inputs.get("shipping")),
         "status": "requires_payment_method",
         "transfer_data": None,
-        **{name: given.get(name) for name in PLAIN},
+        **{name: inputs.get(name) for name in PLAIN},
     }
     intent["client_secret"] = ids.client_secret(intent["id"])
-    objects.merge_metadata(intent, given.get("metadata"))
-    if given.get("allowed_payment_method_types") is not None:
-        intent["allowed_payment_method_types"] = given["allowed_payment_method_types"]
+    objects.merge_metadata(intent, inputs.get("metadata"))
+    if inputs.get("allowed_payment_method_types") is not None:
+        intent["allowed_payment_method_types"] = inputs["allowed_payment_method_types"]
     return intent
 
 
-def create(scope: Scope, given: Json) -> Json:
+def create(scope: Scope, inputs: Json) -> Json:
     """Store a new intent, confirm it if requested, and return it."""
-    money.check_amount(given["amount"], given["currency"])
-    types = given.get("payment_method_types", [])
-    confirmation.check_descriptor(given.get("statement_descriptor"), types)
-    intent = build(scope, given)
-    if given.get("confirm"):
-        if not given.get("payment_method") and "payment_method_data" not in given:
+    money.check_amount(inputs["amount"], inputs["currency"])
+    types = inputs.get("payment_method_types", [])
+    confirmation.check_descriptor(inputs.get("statement_descriptor"), types)
+    intent = build(scope, inputs)
+    if inputs.get("confirm"):
+        if not inputs.get("payment_method") and "payment_method_data" not in inputs:
             message = "You cannot confirm this PaymentIntent because it's missing a payment method."
             raise errors.invalid(message, "payment_method", "parameter_missing")
-        method = confirmation.prepare(scope, intent, given)
+        method = confirmation.prepare(scope, intent, inputs)
         scope.put("payment_intent", intent)
         events.emit(scope, "payment_intent.created", intent)
-        confirmation.pay(scope, intent, method, given)
+        confirmation.pay(scope, intent, method, inputs)
         return intent
-    _set_method(scope, intent, given)
+    _set_method(scope, intent, inputs)
     scope.put("payment_intent", intent)
     events.emit(scope, "payment_intent.created", intent)
     return intent
 
 
-def _set_method(scope: Scope, intent: Json, given: Json) -> None:
+def _set_method(scope: Scope, intent: Json, inputs: Json) -> None:
     method = None
-    if given.get("payment_method"):
-        method = payment_methods.resolve(scope, given["payment_method"])
-    if "payment_method_data" in given:
-        data = given["payment_method_data"]
+    if inputs.get("payment_method"):
+        method = payment_methods.resolve(scope, inputs["payment_method"])
+    if "payment_method_data" in inputs:
+        data = inputs["payment_method_data"]
         method = payment_methods.create(scope, data, "payment_method_data")
     if method is not None:
         confirmation.check_method(scope, intent, method)
         intent.update(payment_method=method["id"], status="requires_confirmation")
 
 
-def method_types(given: Json) -> tuple[list[str], Json | None]:
+def method_types(inputs: Json) -> tuple[list[str], Json | None]:
     """Return the method types of an intent, and its automatic_payment_methods if dynamic."""
-    if "payment_method_types" in given:
-        return list(given["payment_method_types"]), None
-    if not given.get("automatic_payment_methods", {"enabled": True})["enabled"]:
+    if "payment_method_types" in inputs:
+        return list(inputs["payment_method_types"]), None
+    if not inputs.get("automatic_payment_methods", {"enabled": True})["enabled"]:
         return ["card"], None
-    types = [*DYNAMIC_TYPES, *(["sepa_debit"] if given["currency"] == "eur" else [])]
-    allowed = given.get("allowed_payment_method_types")
-    excluded = given.get("excluded_payment_method_types") or []
+    types = [*DYNAMIC_TYPES, *(["sepa_debit"] if inputs["currency"] == "eur" else [])]
+    allowed = inputs.get("allowed_payment_method_types")
+    excluded = inputs.get("excluded_payment_method_types") or []
     types = [
         name for name in types if (allowed is None or name in allowed) and name not in excluded
     ]
     dynamic = {"allow_redirects": "always", "enabled": True}
-    return types, dynamic | given.get("automatic_payment_methods", {})
+    return types, dynamic | inputs.get("automatic_payment_methods", {})
 
 
-def _options(types: list[str], given: Json | None) -> Json:
+def _options(types: list[str], inputs: Json | None) -> Json:
     card = {
         "installments": None,
         "mandate_options": None,
@@ -137,14 +137,14 @@ def _options(types: list[str], given: Json | None) -> Json:
         "request_three_d_secure": "automatic",
     }
     defaults: dict[str, Json] = {"card": card, "link": {}, "sepa_debit": {}}
-    given = given or {}
-    return {name: {**defaults.get(name, {}), **given.get(name, {})} for name in types}
+    inputs = inputs or {}
+    return {name: {**defaults.get(name, {}), **inputs.get(name, {})} for name in types}
 
 
-def merge_options(intent: Json, given: Json) -> None:
+def merge_options(intent: Json, inputs: Json) -> None:
     """Merge payment_method_options into those of the intent."""
     present = intent["payment_method_options"] or {}
-    merged = {name: {**present.get(name, {}), **given.get(name, {})} for name in present | given}
+    merged = {name: {**present.get(name, {}), **inputs.get(name, {})} for name in present | inputs}
     intent["payment_method_options"] = _options(intent["payment_method_types"], merged)
 
 
@@ -187,7 +187,7 @@ def cancel(call: Call, intent: Json) -> None:
 
 def capture(call: Call, intent: Json) -> None:
     """Capture the held money or a part of it; the rest is released."""
-    scope, given = call.scope, call.params
+    scope, inputs = call.scope, call.params
     if intent["status"] != "requires_capture":
         raise unexpected_state(
             intent,
@@ -195,19 +195,19 @@ def capture(call: Call, intent: Json) -> None:
             f"{intent['status']}. Only a PaymentIntent with one of the following statuses may be "
             "captured: requires_capture.",
         )
-    amount = {"amount_to_capture": intent["amount_capturable"], **given}["amount_to_capture"]
+    amount = {"amount_to_capture": intent["amount_capturable"], **inputs}["amount_to_capture"]
     _check_capture_amount(intent, amount)
     charge = scope.get("charge", intent["latest_charge"])
     kind = charge["payment_method_details"]["type"]
-    confirmation.check_descriptor(given.get("statement_descriptor"), [kind])
+    confirmation.check_descriptor(inputs.get("statement_descriptor"), [kind])
     before = objects.frozen(charge)
     charge.update(captured=True, amount_captured=amount)
-    if "statement_descriptor_suffix" in given:
+    if "statement_descriptor_suffix" in inputs:
         for record in (intent, charge):
-            record["statement_descriptor_suffix"] = given["statement_descriptor_suffix"]
+            record["statement_descriptor_suffix"] = inputs["statement_descriptor_suffix"]
     charges.settle(scope, charge)
-    if "metadata" in given:
-        objects.merge_metadata(intent, given["metadata"])
+    if "metadata" in inputs:
+        objects.merge_metadata(intent, inputs["metadata"])
     intent.update(status="succeeded", amount_received=amount, amount_capturable=0)
     events.emit(scope, "charge.captured", charge, before)
     if amount < charge["amount"]:

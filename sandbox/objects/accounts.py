@@ -41,7 +41,7 @@ LISTS_OF_REQUIREMENTS: Final = (
 )
 
 
-def named(world: World, header: str | None) -> str:
+def connect(world: World, header: str | None) -> str:
     """Return the account of a call, and connect it if it is new. Raises Stripe's 403."""
     platform = world.scope()
     if not header or header == PLATFORM:
@@ -63,44 +63,44 @@ def _unknown(account_id: str) -> errors.StripeError:
     return errors.StripeError(403, error)
 
 
-def refuse_others(scope: Scope, given: Json, prefix: str = "") -> None:
+def refuse_others(scope: Scope, inputs: Json, prefix: str = "") -> None:
     """Refuse parameters about another account: unknown ones as Stripe does, others by name."""
-    transfer = given.get("transfer_data")
-    named = {"on_behalf_of": given.get("on_behalf_of")}
+    transfer = inputs.get("transfer_data")
+    accounts = {"on_behalf_of": inputs.get("on_behalf_of")}
     if transfer is not None:
         destination = transfer.get("destination") if isinstance(transfer, dict) else transfer
-        named["transfer_data[destination]"] = destination
-    for name, account_id in named.items():
+        accounts["transfer_data[destination]"] = destination
+    for name, account_id in accounts.items():
         head, bracket, tail = name.partition("[")
         full = f"{prefix}[{head}]{bracket}{tail}" if prefix else name
         if not account_id:
             continue
         if scope.world.scope().find("account", account_id) is None:
             raise errors.missing("destination", account_id, full, 400)
-        raise params.refused(full)
+        raise params.not_simulated_error(full)
     if transfer is not None:
-        raise params.refused(f"{prefix}[transfer_data]" if prefix else "transfer_data")
+        raise params.not_simulated_error(f"{prefix}[transfer_data]" if prefix else "transfer_data")
 
 
-def _account(scope: Scope, account_id: str, given: Json) -> Json:
-    kind = given.get("type", "standard")
+def _account(scope: Scope, account_id: str, inputs: Json) -> Json:
+    kind = inputs.get("type", "standard")
     return {
         "id": account_id,
         "object": "account",
         "business_profile": dict.fromkeys(PROFILE),
-        "business_type": given.get("business_type"),
+        "business_type": inputs.get("business_type"),
         "capabilities": {"card_payments": "active", "transfers": "active"},
         "charges_enabled": True,
         "controller": _controller(kind),
-        "country": given.get("country", "US"),
+        "country": inputs.get("country", "US"),
         "created": scope.now,
-        "default_currency": given.get("default_currency", "usd"),
+        "default_currency": inputs.get("default_currency", "usd"),
         "details_submitted": True,
-        "email": given.get("email"),
+        "email": inputs.get("email"),
         "external_accounts": lists.envelope(f"/v1/accounts/{account_id}/external_accounts", []),
         "future_requirements": _requirements(),
         "groups": None,
-        "metadata": given.get("metadata") or {},
+        "metadata": inputs.get("metadata") or {},
         "payouts_enabled": True,
         "requirements": _requirements(),
         "settings": _settings(),

@@ -91,17 +91,17 @@ def _retrieve(call: Call) -> Json:
 
 
 def _list(call: Call) -> Json:
-    wanted = lists.matching(call, "source", "type", "currency")
-    answer = lists.page(call, "balance_transaction", wanted)
+    matches = lists.matching(call, "source", "type", "currency")
+    answer = lists.page(call, "balance_transaction", matches)
     answer["data"] = [_as_of_now(call.scope, transaction) for transaction in answer["data"]]
     return answer
 
 
 def _carry_over(account: Account, transaction: Json) -> None:
     """Add a dropped transaction to the note; it is old, so its money is available."""
-    moved = account.note(CARRIED_OVER)
+    carried_over = account.note(CARRIED_OVER)
     currency = transaction["currency"]
-    moved[currency] = moved.get(currency, 0) + transaction["net"]
+    carried_over[currency] = carried_over.get(currency, 0) + transaction["net"]
 
 
 FAREWELLS["balance_transaction"] = [_carry_over]

@@ -11,67 +11,67 @@ from sandbox.world.objects import Json
 from sandbox.world.world import Scope
 
 
-def create_product(scope: Scope, given: Json) -> Json:
+def create_product(scope: Scope, inputs: Json) -> Json:
     """Store a new product and return it."""
     product: Json = {
-        "id": given.get("id") or ids.new_id("product"),
+        "id": inputs.get("id") or ids.new_id("product"),
         "object": "product",
-        "active": given.get("active", True),
+        "active": inputs.get("active", True),
         "created": scope.now,
         "default_price": None,
-        "description": given.get("description"),
-        "images": given.get("images", []),
+        "description": inputs.get("description"),
+        "images": inputs.get("images", []),
         "livemode": False,
-        "marketing_features": given.get("marketing_features", []),
-        "metadata": given.get("metadata") or {},
-        "name": given["name"],
+        "marketing_features": inputs.get("marketing_features", []),
+        "metadata": inputs.get("metadata") or {},
+        "name": inputs["name"],
         "package_dimensions": None,
-        "shippable": given.get("shippable"),
-        "statement_descriptor": given.get("statement_descriptor"),
-        "tax_code": given.get("tax_code"),
-        "unit_label": given.get("unit_label"),
+        "shippable": inputs.get("shippable"),
+        "statement_descriptor": inputs.get("statement_descriptor"),
+        "tax_code": inputs.get("tax_code"),
+        "unit_label": inputs.get("unit_label"),
         "updated": scope.now,
-        "url": given.get("url"),
+        "url": inputs.get("url"),
     }
     scope.put("product", product)
     events.emit(scope, "product.created", product)
     return product
 
 
-def create_price(scope: Scope, given: Json) -> Json:
+def create_price(scope: Scope, inputs: Json) -> Json:
     """Store a new one-time price and return it."""
-    params.one_only(given, "product", "product_data")
-    product_id = given.get("product")
-    if product_id is None and "product_data" in given:
-        product_id = create_product(scope, given["product_data"])["id"]
+    params.one_only(inputs, "product", "product_data")
+    product_id = inputs.get("product")
+    if product_id is None and "product_data" in inputs:
+        product_id = create_product(scope, inputs["product_data"])["id"]
     if product_id is None:
         message = "You must specify either `product` or `product_data` when creating a price."
         raise errors.invalid(message, "product", "parameter_missing")
     if scope.find("product", product_id) is None:
         raise errors.missing("product", product_id, "product", status=400)
-    if "unit_amount" not in given:
+    if "unit_amount" not in inputs:
         message = "Missing required param: unit_amount. The sandbox keeps one-time prices only."
         raise errors.invalid(message, "unit_amount", "parameter_missing")
     price: Json = {
         "id": ids.new_id("price"),
         "object": "price",
-        "active": given.get("active", True),
+        "active": inputs.get("active", True),
         "billing_scheme": "per_unit",
         "created": scope.now,
-        "currency": given["currency"],
+        "currency": inputs["currency"],
         "custom_unit_amount": None,
         "livemode": False,
-        "lookup_key": given.get("lookup_key"),
-        "metadata": given.get("metadata") or {},
-        "nickname": given.get("nickname"),
+        "lookup_key": inputs.get("lookup_key"),
+        "metadata": inputs.get("metadata") or {},
+        "nickname": inputs.get("nickname"),
         "product": product_id,
         "recurring": None,
-        "tax_behavior": given.get("tax_behavior", "unspecified"),
+        "tax_behavior": inputs.get("tax_behavior", "unspecified"),
         "tiers_mode": None,
         "transform_quantity": None,
         "type": "one_time",
-        "unit_amount": given["unit_amount"],
-        "unit_amount_decimal": str(given["unit_amount"]),
+        "unit_amount": inputs["unit_amount"],
+        "unit_amount_decimal": str(inputs["unit_amount"]),
     }
     scope.put("price", price)
     events.emit(scope, "price.created", price)
@@ -86,11 +86,11 @@ def _find(call: Call, kind: str) -> Json:
 
 
 def _update(call: Call, kind: str) -> Json:
-    record, given = _find(call, kind), dict(call.params)
+    record, inputs = _find(call, kind), dict(call.params)
     before = objects.frozen(record)
-    if "metadata" in given:
-        objects.merge_metadata(record, given.pop("metadata"))
-    record.update(given)
+    if "metadata" in inputs:
+        objects.merge_metadata(record, inputs.pop("metadata"))
+    record.update(inputs)
     if kind == "product":
         record["updated"] = call.scope.now
     events.emit(call.scope, f"{kind}.updated", record, before)
@@ -109,9 +109,9 @@ def _delete_product(call: Call) -> Json:
 
 
 def _list_products(call: Call) -> Json:
-    same, wanted = lists.matching(call, "active", "shippable", "url"), call.params.get("ids")
+    same, ids = lists.matching(call, "active", "shippable", "url"), call.params.get("ids")
     return lists.page(
-        call, "product", lambda record: same(record) and (not wanted or record["id"] in wanted)
+        call, "product", lambda record: same(record) and (not ids or record["id"] in ids)
     )
 
 

@@ -106,7 +106,7 @@ def _details(scope: Scope, intent: Json, method: Json, attempt: Attempt) -> Json
             key: value for key, value in method["sepa_debit"].items() if key != "generated_from"
         }
         return {"sepa_debit": {**debit, "mandate": ids.new_id("mandate")}, "type": "sepa_debit"}
-    shown = method["card"]
+    card_fields = method["card"]
     approved = attempt.status == "succeeded"
     card: Json = {
         "amount_authorized": intent["amount"] if approved else None,
@@ -117,7 +117,7 @@ def _details(scope: Scope, intent: Json, method: Json, attempt: Attempt) -> Json
         "installments": None,
         "mandate": None,
         "multicapture": {"status": "unavailable"},
-        "network": shown["brand"],
+        "network": card_fields["brand"],
         "network_token": {"used": False},
         "network_transaction_id": ids.random_text(15).upper() if approved else None,
         "overcapture": {"maximum_amount_capturable": intent["amount"], "status": "unavailable"},
@@ -125,7 +125,7 @@ def _details(scope: Scope, intent: Json, method: Json, attempt: Attempt) -> Json
         "wallet": None,
     }
     shared = "brand country exp_month exp_year fingerprint funding last4 regulated_status"
-    card.update({key: shown[key] for key in shared.split()})
+    card.update({key: card_fields[key] for key in shared.split()})
     if not attempt.captured:
         card["capture_before"] = scope.now + HOLD_SECONDS
     return {"card": card, "type": "card"}
@@ -202,13 +202,13 @@ def _retrieve(call: Call) -> Json:
 
 
 def _update(call: Call) -> Json:
-    charge, given = find(call.scope, call.ids[0]), dict(call.params)
+    charge, inputs = find(call.scope, call.ids[0]), dict(call.params)
     before = objects.frozen(charge)
-    if "metadata" in given:
-        objects.merge_metadata(charge, given.pop("metadata"))
-    if "shipping" in given:
-        charge["shipping"] = objects.shipping(given.pop("shipping"))
-    charge.update(given)
+    if "metadata" in inputs:
+        objects.merge_metadata(charge, inputs.pop("metadata"))
+    if "shipping" in inputs:
+        charge["shipping"] = objects.shipping(inputs.pop("shipping"))
+    charge.update(inputs)
     events.emit(call.scope, "charge.updated", charge, before)
     return charge
 

@@ -11,21 +11,21 @@ from sandbox.world.objects import Json
 from sandbox.world.world import Scope
 
 
-def create(scope: Scope, given: Json) -> Json:
+def create(scope: Scope, inputs: Json) -> Json:
     """Store a new customer and return it."""
     customer: Json = {
         "id": ids.new_id("customer"),
         "object": "customer",
-        "address": objects.address(given["address"]) if given.get("address") else None,
+        "address": objects.address(inputs["address"]) if inputs.get("address") else None,
         "balance": 0,
         "created": scope.now,
         "currency": None,
         "customer_account": None,
         "default_source": None,
         "delinquent": False,
-        "description": given.get("description"),
+        "description": inputs.get("description"),
         "discount": None,
-        "email": given.get("email"),
+        "email": inputs.get("email"),
         "invoice_prefix": ids.random_text(8).upper(),
         "invoice_settings": {
             "custom_fields": None,
@@ -34,12 +34,12 @@ def create(scope: Scope, given: Json) -> Json:
             "rendering_options": None,
         },
         "livemode": False,
-        "metadata": given.get("metadata") or {},
-        "name": given.get("name"),
+        "metadata": inputs.get("metadata") or {},
+        "name": inputs.get("name"),
         "next_invoice_sequence": 1,
-        "phone": given.get("phone"),
+        "phone": inputs.get("phone"),
         "preferred_locales": [],
-        "shipping": objects.shipping(given.get("shipping")),
+        "shipping": objects.shipping(inputs.get("shipping")),
         "tax_exempt": "none",
         "test_clock": None,
     }
@@ -80,16 +80,16 @@ def _retrieve(call: Call) -> Json:
 
 
 def _update(call: Call) -> Json:
-    customer, given = find(call.scope, call.ids[0], status=404), dict(call.params)
+    customer, inputs = find(call.scope, call.ids[0], status=404), dict(call.params)
     before = objects.frozen(customer)
-    if "metadata" in given:
-        objects.merge_metadata(customer, given.pop("metadata"))
-    if "shipping" in given:
-        customer["shipping"] = objects.shipping(given.pop("shipping"))
-    if "address" in given:
-        address = given.pop("address")
+    if "metadata" in inputs:
+        objects.merge_metadata(customer, inputs.pop("metadata"))
+    if "shipping" in inputs:
+        customer["shipping"] = objects.shipping(inputs.pop("shipping"))
+    if "address" in inputs:
+        address = inputs.pop("address")
         customer["address"] = objects.address(address) if address else None
-    customer.update(given)
+    customer.update(inputs)
     events.emit(call.scope, "customer.updated", customer, before)
     return customer
 

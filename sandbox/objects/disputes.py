@@ -43,29 +43,29 @@ OTHER_REASON_CODE: Final = "12.5"
 """and for the reason `general`."""
 
 
-def open_dispute(scope: Scope, charge: Json, kind: DisputeKind, given: Json | None = None) -> Json:
+def open_dispute(scope: Scope, charge: Json, kind: DisputeKind, inputs: Json | None = None) -> Json:
     """Open a dispute on a charge: an inquiry, or a chargeback, which takes the money at once.
 
-    `given` may have `amount` (default: the captured amount), the `currency` of that amount if the
+    `inputs` may have `amount` (default: the captured amount), the `currency` of that amount if the
     holder's bank disputes in its own, and `reason`.
     """
     inquiry = kind is DisputeKind.INQUIRY
     usual = "product_not_received" if kind is DisputeKind.NOT_RECEIVED else "fraudulent"
-    given = {
+    inputs = {
         "amount": charge["amount_captured"],
         "currency": charge["currency"],
         "reason": usual,
-    } | (given or {})
-    reason = given["reason"]
+    } | (inputs or {})
+    reason = inputs["reason"]
     details = charge["payment_method_details"]
     dispute: Json = {
         "id": ids.new_id("dispute"),
         "object": "dispute",
-        "amount": given["amount"],
+        "amount": inputs["amount"],
         "balance_transactions": [],
         "charge": charge["id"],
         "created": scope.now,
-        "currency": given["currency"],
+        "currency": inputs["currency"],
         "enhanced_eligibility_types": [],
         "evidence": blank(charge),
         "evidence_details": {
@@ -219,15 +219,15 @@ def _retrieve(call: Call) -> Json:
 
 
 def _update(call: Call) -> Json:
-    dispute, given = find(call.scope, call.ids[0]), call.params
+    dispute, inputs = find(call.scope, call.ids[0]), call.params
     _open_only(dispute)
     before = objects.frozen(dispute)
-    if "metadata" in given:
-        objects.merge_metadata(dispute, given["metadata"])
-    if "evidence" in given:
-        dispute["evidence"].update(given["evidence"])
+    if "metadata" in inputs:
+        objects.merge_metadata(dispute, inputs["metadata"])
+    if "evidence" in inputs:
+        dispute["evidence"].update(inputs["evidence"])
         dispute["evidence_details"]["has_evidence"] = True
-    if given.get("submit", "evidence" in given):
+    if inputs.get("submit", "evidence" in inputs):
         _submit(call.scope, dispute)
     events.emit(call.scope, "charge.dispute.updated", dispute, before)
     return dispute

@@ -31,18 +31,18 @@ def from_card(scope: Scope, card: TestCard, details: Json | None = None) -> Json
     if not card.simulated:
         message = f"The test card `{card.key}` is not simulated by this sandbox."
         raise errors.invalid(message, "payment_method", "card_not_simulated")
-    given = details or {}
+    inputs = details or {}
     month, years = READY_MADE_EXPIRY
-    record = _blank(scope, "card", given)
+    record = _blank(scope, "card", inputs)
     networks = [name for name in (card.second_network, card.brand) if name is not None]
-    cvc = "unchecked" if given.get("cvc_given", True) else None
+    cvc = "unchecked" if inputs.get("cvc_given", True) else None
     record["card"] = {
         "brand": card.brand,
         "checks": _checks(record, "unchecked", "unchecked", cvc),
         "country": card.country,
         "display_brand": DISPLAY_BRANDS.get(card.brand, card.brand),
-        "exp_month": given.get("exp_month", month),
-        "exp_year": given.get("exp_year", _year(scope) + years),
+        "exp_month": inputs.get("exp_month", month),
+        "exp_year": inputs.get("exp_year", _year(scope) + years),
         "fingerprint": _fingerprint(card.key),
         "funding": card.funding,
         "generated_from": None,
@@ -56,7 +56,7 @@ def from_card(scope: Scope, card: TestCard, details: Json | None = None) -> Json
     }
     note = scope.note(record["id"])
     note["card"] = card.key
-    note["cvc_given"] = given.get("cvc_given", True)
+    note["cvc_given"] = inputs.get("cvc_given", True)
     return scope.put("payment_method", record)
 
 
@@ -77,9 +77,9 @@ def checked(scope: Scope, record: Json) -> Json:
     return _checks(record, card.line1_check, card.postal_code_check, cvc)
 
 
-def from_iban(scope: Scope, iban: str, given: Json) -> Json:
+def from_iban(scope: Scope, iban: str, inputs: Json) -> Json:
     """Store a new SEPA debit payment method, with the IBAN's behaviour but not the IBAN."""
-    record = _blank(scope, "sepa_debit", given)
+    record = _blank(scope, "sepa_debit", inputs)
     record["sepa_debit"] = {
         "bank_code": iban[IBAN_BANK],
         "branch_code": "",
@@ -92,17 +92,17 @@ def from_iban(scope: Scope, iban: str, given: Json) -> Json:
     return scope.put("payment_method", record)
 
 
-def _blank(scope: Scope, kind: str, given: Json) -> Json:
+def _blank(scope: Scope, kind: str, inputs: Json) -> Json:
     return {
         "id": ids.new_id("payment_method"),
         "object": "payment_method",
-        "allow_redisplay": given.get("allow_redisplay", "unspecified"),
-        "billing_details": objects.billing_details(given.get("billing_details")),
+        "allow_redisplay": inputs.get("allow_redisplay", "unspecified"),
+        "billing_details": objects.billing_details(inputs.get("billing_details")),
         "created": scope.now,
         "customer": None,
         "customer_account": None,
         "livemode": False,
-        "metadata": given.get("metadata") or {},
+        "metadata": inputs.get("metadata") or {},
         "type": kind,
     }
 
@@ -133,27 +133,27 @@ def resolve(scope: Scope, payment_method_id: str, missing_status: int = 400) -> 
     return from_card(scope, card)
 
 
-def create(scope: Scope, given: Json, prefix: str = "") -> Json:
+def create(scope: Scope, inputs: Json, prefix: str = "") -> Json:
     """Store a new payment method from request parameters. Raises Stripe's refusal."""
     for name in other_methods.PLAYED:
-        if name in given and name != given["type"]:
+        if name in inputs and name != inputs["type"]:
             message = f"You provided `{name}`, but the type of the payment method is another."
             raise errors.invalid(message, f"{prefix}[{name}]" if prefix else name)
-    if given["type"] == "sepa_debit":
-        return from_iban(scope, _iban(given, prefix), given)
-    card = given.get("card")
+    if inputs["type"] == "sepa_debit":
+        return from_iban(scope, _iban(inputs, prefix), inputs)
+    card = inputs.get("card")
     if card is None:
         raise errors.invalid("Missing required param: card.", f"{prefix}card", "parameter_missing")
     if "token" in card:
-        return from_card(scope, card_entry.card_from_token(card["token"]), given)
+        return from_card(scope, card_entry.card_from_token(card["token"]), inputs)
     return from_card(
-        scope, card_entry.card_from_number(scope, card), given | card_entry.expiry(card)
+        scope, card_entry.card_from_number(scope, card), inputs | card_entry.expiry(card)
     )
 
 
-def _iban(given: Json, prefix: str) -> str:
+def _iban(inputs: Json, prefix: str) -> str:
     name = f"{prefix}sepa_debit[iban]" if not prefix else f"{prefix}[sepa_debit][iban]"
-    raw = (given.get("sepa_debit") or {}).get("iban")
+    raw = (inputs.get("sepa_debit") or {}).get("iban")
     if raw is None:
         raise errors.invalid(f"Missing required param: {name}.", name, "parameter_missing")
     iban = "".join(str(raw).split()).upper()
@@ -173,8 +173,8 @@ def attach(scope: Scope, payment_method: Json, customer_id: str) -> None:
     if payment_method["type"] == "card":
         card = card_of(scope, payment_method)
         if card.decline is not None and card.attach_declines:
-            refused = card.decline
-            raise errors.card_error(refused.code, refused.message, **refused.error_fields())
+            decline = card.decline
+            raise errors.card_error(decline.code, decline.message, **decline.error_fields())
         payment_method["card"]["checks"] = checked(scope, payment_method)
     payment_method["customer"] = customer_id
     events.emit(scope, "payment_method.attached", payment_method)
@@ -197,19 +197,19 @@ def _retrieve(call: Call) -> Json:
 
 
 def _update(call: Call) -> Json:
-    record, given = find(call.scope, call.ids[0]), dict(call.params)
+    record, inputs = find(call.scope, call.ids[0]), dict(call.params)
     if record["customer"] is None:
         message = "You must save this PaymentMethod to a customer before you can update it."
         raise errors.impossible(message)
     before = objects.frozen(record)
-    if "metadata" in given:
-        objects.merge_metadata(record, given["metadata"])
-    if "billing_details" in given:
-        merged = {**record["billing_details"], **given["billing_details"]}
+    if "metadata" in inputs:
+        objects.merge_metadata(record, inputs["metadata"])
+    if "billing_details" in inputs:
+        merged = {**record["billing_details"], **inputs["billing_details"]}
         record["billing_details"] = objects.billing_details(merged)
-    record["allow_redisplay"] = given.get("allow_redisplay", record["allow_redisplay"])
+    record["allow_redisplay"] = inputs.get("allow_redisplay", record["allow_redisplay"])
     if record["type"] == "card":
-        record["card"].update(given.get("card", {}))
+        record["card"].update(inputs.get("card", {}))
     events.emit(call.scope, "payment_method.updated", record, before)
     return record
 
@@ -244,10 +244,10 @@ def _list(call: Call) -> Json:
         raise errors.missing("customer", call.ids[0], "customer")
     kinds = lists.matching(call, "customer", "type", "allow_redisplay")
 
-    def wanted(record: Json) -> bool:
+    def matches(record: Json) -> bool:
         return customer is not None and record["customer"] == customer and kinds(record)
 
-    return lists.page(call, "payment_method", wanted)
+    return lists.page(call, "payment_method", matches)
 
 
 CARD: Final = params.fields(

@@ -23,18 +23,18 @@ REFERENCE_DIGITS: Final = 18
 REASONS: Final = ("duplicate", "fraudulent", "requested_by_customer")
 
 
-def create(scope: Scope, charge: Json, given: Json) -> Json:
+def create(scope: Scope, charge: Json, inputs: Json) -> Json:
     """Refund a charge. Raises Stripe's refusal."""
     rest = refundable(scope, charge)
     _check_refundable(scope, charge, rest)
-    amount = given.get("amount", rest)
+    amount = inputs.get("amount", rest)
     if amount > rest:
-        wanted = money.formatted(amount, charge["currency"])
+        amount_text = money.formatted(amount, charge["currency"])
         left = money.formatted(rest, charge["currency"])
         whole = "unrefunded amount on charge" if charge["amount_refunded"] else "charge amount"
-        message = f"Refund amount ({wanted}) is greater than {whole} ({left})"
+        message = f"Refund amount ({amount_text}) is greater than {whole} ({left})"
         raise errors.impossible(message, param="amount")
-    refund = scope.put("refund", _build(scope, charge, given | {"amount": amount}))
+    refund = scope.put("refund", _build(scope, charge, inputs | {"amount": amount}))
     _pay_out(scope, refund, charge)
     before = objects.frozen(charge)
     charge["amount_refunded"] += amount
@@ -137,19 +137,19 @@ def _course(scope: Scope, charge: Json) -> RefundCourse | None:
     return payment_methods.card_of(scope, method).refund if method["type"] == "card" else None
 
 
-def _build(scope: Scope, charge: Json, given: Json) -> Json:
+def _build(scope: Scope, charge: Json, inputs: Json) -> Json:
     return {
         "id": ids.new_id("refund"),
         "object": "refund",
-        "amount": given["amount"],
+        "amount": inputs["amount"],
         "balance_transaction": None,
         "charge": charge["id"],
         "created": scope.now,
         "currency": charge["currency"],
         "destination_details": _destination(charge),
-        "metadata": given.get("metadata") or {},
+        "metadata": inputs.get("metadata") or {},
         "payment_intent": charge["payment_intent"],
-        "reason": given.get("reason"),
+        "reason": inputs.get("reason"),
         "receipt_number": None,
         "source_transfer_reversal": None,
         "status": "succeeded",
@@ -241,18 +241,18 @@ def find(scope: Scope, refund_id: str) -> Json:
 
 
 def _charge_of(call: Call) -> Json:
-    given = call.params
-    if "charge" in given:
-        return charges.find(call.scope, given["charge"])
-    if "payment_intent" not in given:
+    inputs = call.params
+    if "charge" in inputs:
+        return charges.find(call.scope, inputs["charge"])
+    if "payment_intent" not in inputs:
         message = (
             "One of the following params should be provided for this request: payment_intent or "
             "charge."
         )
         raise errors.invalid(message)
-    intent = call.scope.find("payment_intent", given["payment_intent"])
+    intent = call.scope.find("payment_intent", inputs["payment_intent"])
     if intent is None:
-        raise errors.missing("payment_intent", given["payment_intent"], "payment_intent")
+        raise errors.missing("payment_intent", inputs["payment_intent"], "payment_intent")
     if intent["status"] not in ("succeeded", "processing"):
         message = (
             f"This PaymentIntent ({intent['id']}) does not have a successful charge to refund."

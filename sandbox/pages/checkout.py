@@ -108,23 +108,23 @@ def _ready_made(scope: Scope, form: Form) -> Json:
 
 
 def _entered(scope: Scope, form: dict[str, str]) -> Json:
-    given: Json = {"type": "card", "card": {"number": form.pop("number", "")}}
+    inputs: Json = {"type": "card", "card": {"number": form.pop("number", "")}}
     if form.get("cvc"):
-        given["card"]["cvc"] = form.pop("cvc")
-    card_numbers.conceal(given)
+        inputs["card"]["cvc"] = form.pop("cvc")
+    card_numbers.conceal(inputs)
     expiry = EXPIRY.fullmatch(form.get("expiry", ""))
     if expiry is None:
         message = "Enter the expiry date as month and year, for example 12 / 34."
         raise errors.card_error("invalid_expiry_month", message, param="exp_month")
-    given["card"] |= {"exp_month": int(expiry[1]), "exp_year": int(expiry[2])}
-    given["billing_details"] = _billing(form)
-    return payment_methods.create(scope, given)
+    inputs["card"] |= {"exp_month": int(expiry[1]), "exp_year": int(expiry[2])}
+    inputs["billing_details"] = _billing(form)
+    return payment_methods.create(scope, inputs)
 
 
 def _debit(scope: Scope, form: dict[str, str]) -> Json:
     sepa = {"iban": form.pop("iban", "")}
-    given = {"type": "sepa_debit", "sepa_debit": sepa, "billing_details": _billing(form)}
-    return payment_methods.create(scope, given)
+    inputs = {"type": "sepa_debit", "sepa_debit": sepa, "billing_details": _billing(form)}
+    return payment_methods.create(scope, inputs)
 
 
 def _billing(form: Form) -> Json:

@@ -126,11 +126,11 @@ def _page_of(world: World, kind: str, number: int) -> list[tuple[Account, Json]]
     return list(islice(_newest(world, kind), start, start + PAGE_LENGTH))
 
 
-def _pages(request: web.Request, shown: int) -> Json:
+def _pages(request: web.Request, page_number: int) -> Json:
     number = position(request)
     return {
         "newer": number - 1 if number > 1 else None,
-        "older": number + 1 if shown == PAGE_LENGTH else None,
+        "older": number + 1 if page_number == PAGE_LENGTH else None,
         "note": NOTES.get(request.query.get("note", "")),
     }
 
@@ -142,8 +142,8 @@ def _details(request: web.Request, record: Json) -> Json:
 
 def _method_of(account: Account, intent: Json) -> Json | None:
     failure = intent["last_payment_error"] or {}
-    tried = failure.get("payment_method") or {}
-    return account.find("payment_method", intent["payment_method"] or tried.get("id"))
+    method = failure.get("payment_method") or {}
+    return account.find("payment_method", intent["payment_method"] or method.get("id"))
 
 
 def _related(account: Account, kind: str, intent_id: str) -> list[Json]:

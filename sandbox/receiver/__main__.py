@@ -20,7 +20,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from sandbox.control.damage import named_when_damaged
 from sandbox.receiver.notifications import DEFAULT_KEEP, Notifications
-from sandbox.receiver.page import SHOWN, page
+from sandbox.receiver.page import NEWEST, page
 from sandbox.wire.guard import is_simple, known_callers_only, refusal
 from sandbox.wire.serving import listen
 from sandbox.wire.stopping import stopped
@@ -49,8 +49,8 @@ class Failure:
         if self.count is not None and self.count <= 0:
             return False
         data = body.get("data") or {}
-        seen = {"type": body.get("type"), "payment_intent_id": data.get("payment_intent_id")}
-        return all(seen.get(name) == value for name, value in self.match.items())
+        fields = {"type": body.get("type"), "payment_intent_id": data.get("payment_intent_id")}
+        return all(fields.get(name) == value for name, value in self.match.items())
 
 
 @dataclass
@@ -160,8 +160,8 @@ FILTERS: Final = ("id", "type", "payment_intent_id")
 
 
 async def _list(request: web.Request) -> web.Response:
-    wanted = {name: value for name, value in request.query.items() if name in FILTERS}
-    texts = request.app[RECEIVER].notifications.matching(wanted)
+    criteria = {name: value for name, value in request.query.items() if name in FILTERS}
+    texts = request.app[RECEIVER].notifications.matching(criteria)
     text = f'{{"object": "list", "count": {len(texts)}, "data": [{", ".join(texts)}]}}'
     return web.json_response(text=text)
 
@@ -192,7 +192,7 @@ async def _health(_: web.Request) -> web.Response:
 
 
 async def _page(request: web.Request) -> web.Response:
-    newest = request.app[RECEIVER].notifications.newest(SHOWN)
+    newest = request.app[RECEIVER].notifications.newest(NEWEST)
     return web.Response(text=page(newest), content_type="text/html")
 
 

@@ -17,7 +17,7 @@ SUCCESS: Final = range(200, 300)
 OWNER_ONLY: Final = 0o600
 
 
-class Kept(NamedTuple):
+class Notification(NamedTuple):
     """A notification as JSON text, with the fields by which it is looked up."""
 
     id: str | None
@@ -32,7 +32,7 @@ class Notifications:
     def __init__(self, keep: int = DEFAULT_KEEP, path: Path | None = None) -> None:
         self._keep = keep
         self._path = path
-        self._came: deque[Kept] = deque(maxlen=keep)
+        self._came: deque[Notification] = deque(maxlen=keep)
         self._accepted: dict[str, None] = {}
         self._lines = 0
 
@@ -55,16 +55,16 @@ class Notifications:
         """Say whether a notification of this id was answered 2xx before."""
         return notification_id in self._accepted
 
-    def matching(self, wanted: Mapping[str, str]) -> list[str]:
+    def matching(self, criteria: Mapping[str, str]) -> list[str]:
         """Return those with the given `id`, `type`, `payment_intent_id` as JSON, oldest first."""
-        fields = [(Kept._fields.index(name), value) for name, value in wanted.items()]
+        fields = [(Notification._fields.index(name), value) for name, value in criteria.items()]
         return [
-            kept.text for kept in self._came if all(kept[place] == value for place, value in fields)
+            one.text for one in self._came if all(one[place] == value for place, value in fields)
         ]
 
     def newest(self, count: int) -> list[Json]:
         """Return the `count` newest, the newest first."""
-        texts = [kept.text for kept in self._came]
+        texts = [one.text for one in self._came]
         return [json.loads(text) for text in reversed(texts[-count:])]
 
     def forget(self) -> None:
@@ -83,10 +83,10 @@ class Notifications:
     def _hold(self, entry: Json, text: str) -> None:
         data = entry["body"].get("data")
         payment = data.get("payment_intent_id") if isinstance(data, dict) else None
-        kept = Kept(entry["id"], entry["type"], payment, text)
-        self._came.append(kept)
-        if entry["answered"] in SUCCESS and kept.id is not None:
-            self._accepted[kept.id] = None
+        one = Notification(entry["id"], entry["type"], payment, text)
+        self._came.append(one)
+        if entry["answered"] in SUCCESS and one.id is not None:
+            self._accepted[one.id] = None
             if len(self._accepted) > self._keep:
                 del self._accepted[next(iter(self._accepted))]
 

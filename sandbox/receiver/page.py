@@ -6,7 +6,7 @@ from typing import Final
 
 from sandbox.world.objects import Json
 
-SHOWN: Final = 200
+NEWEST: Final = 200
 """Most rows on the page; `/notifications` has all notifications."""
 HEAD: Final = """<!doctype html><html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>Event receiver</title>
@@ -42,8 +42,8 @@ def _row(entry: Json) -> str:
         entry["answered"],
         "duplicate" if entry["duplicate"] else "",
     )
-    shown = "".join(
+    row_cells = "".join(
         f'<td data-label="{column}">{escape(str(cell or ""))}</td>'
         for column, cell in zip(COLUMNS, cells, strict=True)
     )
-    return f'<tr class="{escape(entry["signature"])}">{shown}</tr>'
+    return f'<tr class="{escape(entry["signature"])}">{row_cells}</tr>'

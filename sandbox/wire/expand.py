@@ -129,11 +129,11 @@ def _resolve(scope: Scope, parent: Json, name: str, path: str) -> Any:
     if (kind, name) in INCLUDABLE and name not in parent:
         url, contents = INCLUDABLE[kind, name]
         data = contents(scope, parent)
-        listed = lists.envelope(url.replace("{id}", parent["id"]), data[: lists.DEFAULT_LIMIT])
-        listed["has_more"] = len(data) > lists.DEFAULT_LIMIT
+        collection = lists.envelope(url.replace("{id}", parent["id"]), data[: lists.DEFAULT_LIMIT])
+        collection["has_more"] = len(data) > lists.DEFAULT_LIMIT
         if name == "refunds":
-            listed["total_count"] = len(data)
-        return listed
+            collection["total_count"] = len(data)
+        return collection
     if name in REFERENCES.get(kind, {}):
         return _referenced(scope, parent.get(name), REFERENCES[kind][name])
     if isinstance(parent.get(name), dict | list) or name in MAPS:

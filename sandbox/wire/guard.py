@@ -26,8 +26,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def allowed_names() -> frozenset[str]:
     """Return the accepted values of `Host`: loopback's, and those of `SANDBOX_ALLOWED_HOSTS`."""
-    given = os.environ.get("SANDBOX_ALLOWED_HOSTS", "").split(",")
-    return LOOPBACK_NAMES | {name.strip() for name in given if name.strip()}
+    names = os.environ.get("SANDBOX_ALLOWED_HOSTS", "").split(",")
+    return LOOPBACK_NAMES | {name.strip() for name in names if name.strip()}
 
 
 def is_known_host(request: web.Request) -> bool:
@@ -55,13 +55,13 @@ def is_simple(request: web.Request) -> bool:
 async def known_callers_only(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse an unknown `Host`, and a foreign page's request to change anything."""
     if not is_known_host(request):
-        return _refused(request, "This Host is not known here; see SANDBOX_ALLOWED_HOSTS.")
+        return _refusal(request, "This Host is not known here; see SANDBOX_ALLOWED_HOSTS.")
     if request.method not in SAFE_METHODS and not is_own_page(request):
-        return _refused(request, "A page of another origin may not do this.")
+        return _refusal(request, "A page of another origin may not do this.")
     return await handler(request)
 
 
-def _refused(request: web.Request, message: str) -> web.Response:
+def _refusal(request: web.Request, message: str) -> web.Response:
     """Return the refusal, as JSON for a program and as a page for a person."""
     if "text/html" not in request.headers.get("Accept", ""):
         return refusal(403, message)

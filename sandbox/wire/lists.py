@@ -37,22 +37,24 @@ def params(**more: accept.Parser) -> dict[str, accept.Parser | accept.Required]:
     return {**_LIST_PARAMS, **more}
 
 
-def page(call: Call, kind: str, wanted: Test = _any) -> Json:
+def page(call: Call, kind: str, matches: Test = _any) -> Json:
     """Return one page of the account's objects of a kind."""
-    return page_of(call, list(call.scope.account.table(kind).values()), wanted)
+    return page_of(call, list(call.scope.account.table(kind).values()), matches)
 
 
-def page_of(call: Call, records: list[Json], wanted: Test = _any) -> Json:
+def page_of(call: Call, records: list[Json], matches: Test = _any) -> Json:
     """Return one page of the given objects, which are in order of creation."""
-    given = call.params
-    if "starting_after" in given and "ending_before" in given:
+    inputs = call.params
+    if "starting_after" in inputs and "ending_before" in inputs:
         raise errors.invalid("You can only provide one of starting_after or ending_before.")
-    limit = min(max(given.get("limit", DEFAULT_LIMIT), 1), MAX_LIMIT)
-    fits = _created_test(given.get("created"))
-    chosen = (record for record in _walk(call, records) if fits(record) and wanted(record))
-    page = list(islice(chosen, limit + 1))
+    limit = min(max(inputs.get("limit", DEFAULT_LIMIT), 1), MAX_LIMIT)
+    fits = _created_test(inputs.get("created"))
+    matching_records = (
+        record for record in _walk(call, records) if fits(record) and matches(record)
+    )
+    page = list(islice(matching_records, limit + 1))
     data = page[:limit]
-    if "ending_before" in given:
+    if "ending_before" in inputs:
         data.reverse()
     return envelope(call.path, data, has_more=len(page) > limit)
 
@@ -68,11 +70,11 @@ def matching(call: Call, *names: str) -> Test:
     Raises Stripe's refusal for an object that does not exist.
     """
     for name in REFERRED.keys() & set(names) & call.params.keys():
-        known = call.params[name] in call.scope.account.order
-        if not known:
+        exists = call.params[name] in call.scope.account.order
+        if not exists:
             raise errors.missing(name, call.params[name], name, REFERRED[name])
-    given = [(name, call.params[name]) for name in names if name in call.params]
-    return lambda record: all(record.get(name) == value for name, value in given)
+    pairs = [(name, call.params[name]) for name in names if name in call.params]
+    return lambda record: all(record.get(name) == value for name, value in pairs)
 
 
 def _walk(call: Call, records: list[Json]) -> Iterator[Json]:

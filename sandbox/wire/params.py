@@ -59,9 +59,9 @@ def parse(spec: Spec, tree: Json, prefix: str = "") -> Json:
     return parsed
 
 
-def one_only(given: Json, *names: str) -> None:
+def one_only(inputs: Json, *names: str) -> None:
     """Refuse parameters that exclude one another."""
-    both = [name for name in names if name in given]
+    both = [name for name in names if name in inputs]
     if len(both) > 1:
         message = f"You may only specify one of these parameters: {', '.join(both)}."
         raise errors.invalid(message, both[1])
@@ -108,7 +108,7 @@ def unset_or(parser: Parser) -> Parser:
     return UnsetOr(parser)
 
 
-def refused(name: str) -> errors.StripeError:
+def not_simulated_error(name: str) -> errors.StripeError:
     """Return the 400 for a parameter of Stripe that the sandbox does not simulate."""
     message = f"The parameter `{name}` is not simulated by this sandbox."
     return errors.invalid(message, name, "parameter_not_simulated")
@@ -127,7 +127,7 @@ class NotSimulated:
         """Drop a harmless value, or raise a 400 that names the parameter."""
         if value in self.harmless:
             return NOTHING
-        raise refused(name)
+        raise not_simulated_error(name)
 
 
 class RefusedLater(NotSimulated):
@@ -219,8 +219,8 @@ def one_of(*choices: str) -> Parser:
     def parser(value: Any, name: str) -> str:
         if value in choices:
             return str(value)
-        listed = ", ".join(choices[:-1]) + (", or " if len(choices) > 1 else "") + choices[-1]
-        raise errors.invalid(f"Invalid {name}: must be one of {listed}", name)
+        words = ", ".join(choices[:-1]) + (", or " if len(choices) > 1 else "") + choices[-1]
+        raise errors.invalid(f"Invalid {name}: must be one of {words}", name)
 
     return parser
 

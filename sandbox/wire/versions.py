@@ -17,7 +17,7 @@ BASIL_BEGINS: Final = "2025-03-31"
 """The first version that releases held money without a Refund."""
 ENDIVE_BEGINS: Final = "2026-09-30"
 
-KNOWN: Final = frozenset(
+VERSIONS: Final = frozenset(
     """
     2011-01-01 2011-06-21 2011-06-28 2011-08-01 2011-09-15 2011-11-17 2012-02-23 2012-03-25
     2012-06-18 2012-06-28 2012-07-09 2012-09-24 2012-10-26 2012-11-07 2013-02-11 2013-02-13
@@ -68,7 +68,7 @@ def effective(header: str | None) -> str:
         return ACCOUNT_DEFAULT
     version, _, betas = header.partition(";")
     well_formed = not betas or all(BETA.fullmatch(beta.strip()) for beta in betas.split(";"))
-    if version.strip() in KNOWN and well_formed:
+    if version.strip() in VERSIONS and well_formed:
         return version.strip()
     raise errors.invalid(f"Invalid Stripe API version: {header}")
 
@@ -83,15 +83,15 @@ def is_endive(version: str) -> bool:
     return version[: len(ENDIVE_BEGINS)] >= ENDIVE_BEGINS
 
 
-def shown(value: Any, version: str) -> Any:
+def in_version(value: Any, version: str) -> Any:
     """Return a copy of objects in the form of the version; events are the same in every version."""
     if isinstance(value, list):
-        return [shown(item, version) for item in value]
+        return [in_version(item, version) for item in value]
     if not isinstance(value, dict):
         return value
     if value.get("object") == "event":
         return frozen(value)
-    copied = {key: shown(item, version) for key, item in value.items()}
+    copied = {key: in_version(item, version) for key, item in value.items()}
     if is_endive(version):
         _add_endive_fields(copied)
     if is_before_basil(version):

@@ -21,7 +21,7 @@ class Changes:
 
     def take(self, most: int) -> list[Key]:
         """Remove and return the keys of the earliest changes, at most `most`."""
-        taken = list(self._keys)[:most] if most < len(self._keys) else list(self._keys)
-        for key in taken:
+        keys = list(self._keys)[:most] if most < len(self._keys) else list(self._keys)
+        for key in keys:
             del self._keys[key]
-        return taken
+        return keys

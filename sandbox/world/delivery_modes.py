@@ -61,6 +61,6 @@ class DeliveryModes:
                 return mode.delays()
         return [0.0]
 
-    def listed(self) -> list[Json]:
+    def as_json(self) -> list[Json]:
         """Return the disturbances as JSON."""
         return [asdict(mode) for mode in self.active]

@@ -81,6 +81,6 @@ class Faults:
                 return fault
         return None
 
-    def listed(self) -> list[Json]:
+    def as_json(self) -> list[Json]:
         """Return the faults as JSON, without the keys."""
         return [{**asdict(fault), "api_key": None} for fault in self.active]

@@ -20,7 +20,7 @@ MAX_KEY_LENGTH: Final = 255
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredAnswer:
     """The first answer under a key; its body as text needs a third of the memory."""
 
     fingerprint: str
@@ -60,37 +60,37 @@ class Memory:
     def __init__(self, changes: Changes, keep: int) -> None:
         self._changes = changes
         self._keep = keep
-        self._kept: dict[tuple[str, str], Kept] = {}
+        self._answers: dict[tuple[str, str], StoredAnswer] = {}
         self._running: set[tuple[str, str]] = set()
         self.counts = {"replays": 0, "conflicts": 0, "mismatches": 0}
         """Counts of repeated keys by result, for the audit of `make chaos`."""
 
-    def begin(self, account: str, key: str, print_: str, now: float) -> Kept | None:
+    def begin(self, account: str, key: str, print_: str, now: float) -> StoredAnswer | None:
         """Return the stored answer, or mark the key as running. Raises on conflict or mismatch."""
         self._prune(now)
         place = (account, key)
         if place in self._running:
             self.counts["conflicts"] += 1
             raise _in_use(key)
-        kept = self._kept.get(place)
-        if kept is None:
+        earlier = self._answers.get(place)
+        if earlier is None:
             self._running.add(place)
             return None
-        if kept.fingerprint != print_:
+        if earlier.fingerprint != print_:
             self.counts["mismatches"] += 1
-            raise _mismatch(key, kept.fingerprint, print_)
+            raise _mismatch(key, earlier.fingerprint, print_)
         self.counts["replays"] += 1
-        return kept
+        return earlier
 
-    def keep(self, account: str, key: str, answer: Kept) -> None:
+    def keep(self, account: str, key: str, answer: StoredAnswer) -> None:
         """Store the answer of an endpoint that has acted."""
-        self._kept[account, key] = answer
+        self._answers[account, key] = answer
         self._changes.note("answer", account, key)
-        while len(self._kept) > self._keep:
-            self._drop(next(iter(self._kept)))
+        while len(self._answers) > self._keep:
+            self._drop(next(iter(self._answers)))
 
     def _drop(self, place: tuple[str, str]) -> None:
-        del self._kept[place]
+        del self._answers[place]
         self._changes.note("answer", *place)
 
     def end(self, account: str, key: str) -> None:
@@ -98,31 +98,31 @@ class Memory:
         self._running.discard((account, key))
 
     def _prune(self, now: float) -> None:
-        while self._kept:
-            oldest = next(iter(self._kept))
-            if self._kept[oldest].at > now - RETENTION_SECONDS:
+        while self._answers:
+            oldest = next(iter(self._answers))
+            if self._answers[oldest].at > now - RETENTION_SECONDS:
                 return
             self._drop(oldest)
 
     def forget(self) -> None:
         """Delete all answers and counts."""
-        for place in list(self._kept):
+        for place in list(self._answers):
             self._drop(place)
         self.counts = dict.fromkeys(self.counts, 0)
 
     def places(self) -> list[tuple[str, str]]:
         """Return the accounts and keys of the stored answers, oldest first."""
-        return list(self._kept)
+        return list(self._answers)
 
     def answer(self, account: str, key: str) -> Json | None:
         """Return a stored answer as plain JSON, or None."""
-        kept = self._kept.get((account, key))
-        return None if kept is None else asdict(kept)
+        answer = self._answers.get((account, key))
+        return None if answer is None else asdict(answer)
 
     def load(self, answers: dict[tuple[str, str], Json]) -> None:
         """Load the answers that `answer` returned, by account and key."""
         for (account, key), answer in answers.items():
-            self._kept[account, key] = Kept(**answer)
+            self._answers[account, key] = StoredAnswer(**answer)
 
 
 def _mismatch(key: str, first: str, now: str) -> StripeError:

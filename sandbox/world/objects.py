@@ -28,13 +28,13 @@ def previous_attributes(before: Json, after: Json) -> Json:
     return changed
 
 
-def merge_metadata(target: Json, given: Json | None) -> None:
+def merge_metadata(target: Json, inputs: Json | None) -> None:
     """Apply Stripe's rule for metadata: keys are merged, "" removes one, null removes all."""
-    if given is None:
+    if inputs is None:
         target["metadata"] = {}
         return
     merged = dict(target.get("metadata") or {})
-    for key, value in given.items():
+    for key, value in inputs.items():
         if value == "":
             merged.pop(key, None)
         else:
@@ -42,22 +42,22 @@ def merge_metadata(target: Json, given: Json | None) -> None:
     target["metadata"] = merged
 
 
-def address(given: Json | None) -> Json:
+def address(inputs: Json | None) -> Json:
     """Return an address with every key Stripe shows."""
     keys = ("city", "country", "line1", "line2", "postal_code", "state")
-    return {key: (given or {}).get(key) for key in keys}
+    return {key: (inputs or {}).get(key) for key in keys}
 
 
-def billing_details(given: Json | None) -> Json:
+def billing_details(inputs: Json | None) -> Json:
     """Return billing details with every key Stripe shows."""
-    details: Json = {key: (given or {}).get(key) for key in ("email", "name", "phone", "tax_id")}
-    details["address"] = address((given or {}).get("address"))
+    details: Json = {key: (inputs or {}).get(key) for key in ("email", "name", "phone", "tax_id")}
+    details["address"] = address((inputs or {}).get("address"))
     return details
 
 
-def shipping(given: Json | None) -> Json | None:
+def shipping(inputs: Json | None) -> Json | None:
     """Return shipping details with every key Stripe shows, or null."""
-    if not given:
+    if not inputs:
         return None
     keys = ("carrier", "name", "phone", "tracking_number")
-    return {"address": address(given.get("address")), **{key: given.get(key) for key in keys}}
+    return {"address": address(inputs.get("address")), **{key: inputs.get(key) for key in keys}}

@@ -80,7 +80,7 @@ class RateLimits:
             calls.popleft()
         return calls
 
-    def listed(self) -> Json:
+    def as_json(self) -> Json:
         """Return the limits and the number of refused calls, as JSON."""
         return {**asdict(self.limits), "refused": dict(self.refused)}
 

@@ -47,7 +47,7 @@ class Account:
         self.order: dict[str, int] = {}
         """The place of every object; a list cursor may name one that was deleted recently."""
         self._kinds: dict[str, str] = {}
-        self._gone: deque[str] = deque()
+        self._deleted_ids: deque[str] = deque()
         self._places = itertools.count(1)
         self._changes = changes
         self._keep = keep
@@ -79,9 +79,9 @@ class Account:
         self.notes.pop(object_id, None)
         self._kinds.pop(object_id, None)
         self.touch(object_id)
-        self._gone.append(object_id)
-        if len(self._gone) > self._keep:
-            self.order.pop(self._gone.popleft(), None)
+        self._deleted_ids.append(object_id)
+        if len(self._deleted_ids) > self._keep:
+            self.order.pop(self._deleted_ids.popleft(), None)
 
     def find(self, kind: str, object_id: object) -> Json | None:
         """Return an object, or None."""
@@ -118,8 +118,8 @@ class Account:
         for object_id, thing in things.items():
             if thing["note"] is not None:
                 self.notes[object_id] = thing["note"]
-        kept = sorted((t for t in things.values() if "kind" in t), key=lambda t: int(t["place"]))
-        for thing in kept:
+        stored = sorted((t for t in things.values() if "kind" in t), key=lambda t: int(t["place"]))
+        for thing in stored:
             object_id = thing["object"]["id"]
             self.table(thing["kind"])[object_id] = thing["object"]
             self._kinds[object_id], self.order[object_id] = thing["kind"], thing["place"]

@@ -39,7 +39,7 @@ class Signature:
     def require(self, body: bytes, secrets: Sequence[bytes]) -> None:
         """Hash the body with each secret. Raises `BadlySigned` when no hash matches."""
         for expected in _hashes(self.signed_at, body, secrets):
-            if any(hmac.compare_digest(expected, given) for given in self.hashes):
+            if any(hmac.compare_digest(expected, digest) for digest in self.hashes):
                 return
         raise BadlySigned
 

@@ -15,7 +15,7 @@ from chaos.stage import Service, Stage, wait_until
 from slow import troubles
 from slow.probe import pay
 from slow.relay import Relay
-from slow.run import Trouble, probe, staged
+from slow.run import Trouble, probe, stage_with_relay
 from tests.servers import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.slow
@@ -48,7 +48,7 @@ REDIS_ANSWER_SECONDS = 6.0
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[tuple[Stage, Relay]]:
-    with staged() as stage:
+    with stage_with_relay() as stage:
         yield stage
 
 
@@ -75,7 +75,7 @@ def test_whoever_is_slow_holds_nobody_up(
 
 @pytest.fixture
 def stage_and_redis() -> Iterator[tuple[Stage, Relay]]:
-    with staged() as stage:
+    with stage_with_relay() as stage:
         yield stage
 
 
