@@ -84,7 +84,7 @@ def serve(store: Store, settings: Settings, stop: threading.Event) -> None:
 
 
 def main() -> None:
-    """Run the relay until SIGTERM or SIGINT; exit 2 and name every problem of the settings."""
+    """Run the relay until a signal to stop; exit 2 and name every problem of the settings."""
     gc.freeze()  # modules live until the end; shared.lasting_imports says what this saves
     try:
         settings = load_settings("upkeep")
@@ -93,7 +93,7 @@ def main() -> None:
     configure_logging(settings, "upkeep")
     step_back()
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     store = open_store(settings, "billing-upkeep")
     try:
@@ -103,6 +103,7 @@ def main() -> None:
     begin(store, settings, ours)
     log.info("upkeep_started", interval_seconds=settings.relay_interval_seconds)
     serve(store, settings, stop)
+    log.info("upkeep_stopped")
 
 
 if __name__ == "__main__":

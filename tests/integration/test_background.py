@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,24 @@ def test_a_process_in_the_background_has_a_lower_priority(hands: Hands, module: 
             lambda: os.getpriority(os.PRIO_PROCESS, one.pid) == min(19, usual + NICENESS),
             f"{module} steps back",
         )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda one: one.name)
+def test_upkeep_ends_its_sweep_before_it_stops(
+    hands: Hands, tmp_path: Path, number: signal.Signals
+) -> None:
+    log = tmp_path / "upkeep.log"
+    environment = {
+        "REDIS_URL": hands.runtime.settings.redis_url,
+        "STRIPE_API_BASE": str(hands.runtime.settings.stripe_api_base),
+        "BILLING_ENV_FILE": "",
+    }
+    command = [sys.executable, "-m", "worker.upkeep"]
+    with process(*command, environment=environment, log=log) as upkeep:
+        wait_until(lambda: "upkeep_started" in log.read_text(), "upkeep works")
+        upkeep.send_signal(number)
+        assert upkeep.wait(20) == 0
+    assert "upkeep_stopped" in log.read_text()
 
 
 @pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="no autogroups here")
