@@ -146,7 +146,7 @@ class Finder:
         part = text.lower()
         for payment in islice(self.index.walk(PaymentFilter()), MOST_ITEMS):
             if _holds(payment.record.known, part):
-                because = "this stands in what is known of it"
+                because = "its data contain the text"
                 yield Match(kind="payment", id=payment.record.id, because=because)
 
     def _walk(self, kind: str, fields: tuple[str, ...]) -> Iterator[Json]:

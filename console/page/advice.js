@@ -53,7 +53,7 @@ const RULES = [
   {
     of: /notifications/,
     error: /the event service answered 4/,
-    means: "the event service refused this notification for 72 h",
+    means: "the event service refused this notification at every attempt",
     act:
       "ask its owner; the answer is in the attempts; redrive when the event service would " +
       "accept it",
@@ -61,7 +61,7 @@ const RULES = [
   {
     of: /notifications/,
     error: /no_answer|answered 5|dns|connect_|tls|reset|not_http/,
-    means: "the event service was down for 72 h",
+    means: "the event service was down for as long as this was tried",
     act:
       "redrive all: --kind notifications; those of a payment go in order, after its " +
       "notifications under way",

@@ -49,6 +49,17 @@ export function when(moment) {
 export const nextTry = (moment) =>
   moment && h("small", { class: "below" }, "next attempt ", when(moment));
 
+/**
+ * Show below a state what an unfinished item waits for: its next attempt, or an earlier
+ * notification, because those of a payment go one after the other.
+ * @param {string} state
+ * @param {string | null} moment
+ */
+export const waitsFor = (state, moment) =>
+  state === "waiting" && !moment
+    ? h("small", { class: "below" }, "for an earlier notification of this payment")
+    : nextTry(moment);
+
 /** Bring every relative time on the page up to date. */
 export function freshen() {
   for (const element of document.querySelectorAll("time[data-ago]")) {

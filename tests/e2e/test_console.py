@@ -271,6 +271,14 @@ def test_a_payment_tells_its_story_and_runs_nothing_that_a_stranger_wrote(
     assert page.locator("img, script:not([src]), iframe, object").count() == 0
 
 
+def test_a_declined_payment_shows_why_it_was_declined(window: Window, running: Service) -> None:
+    declined = running.pay("pm_card_chargeDeclinedInsufficientFunds").json()["payment_intent_id"]
+    running.notifications_of(declined, "payment.failed")
+    page = window.sign_in(f"#/payments/{declined}")
+    requested = page.get_by_role("listitem").filter(has_text="Payment requested")
+    expect(requested).to_contain_text("insufficient funds")
+
+
 def test_what_is_no_id_and_what_is_unknown_is_said(window: Window) -> None:
     page = window.sign_in()
     page.get_by_label("Find by id").fill("66")

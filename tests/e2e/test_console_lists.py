@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.e2e.console_window import (
     DESKTOP,
@@ -171,6 +171,27 @@ def test_each_attempt_at_a_notification_shows_what_the_event_service_answered(
     expect(page.get_by_text(re.compile("Attempt 1: ")).first).to_be_visible()
     expect(page.locator(".timeline").get_by_text("answered 422").first).to_be_visible()
     assert page.locator(".timeline time").first.get_attribute("title").count("UTC") == 1
+
+
+def test_a_notification_behind_another_says_what_it_waits_for(
+    window: Window, running: Service
+) -> None:
+    paid(running)
+
+    def put_behind(route: Route) -> None:
+        answer = route.fetch()
+        listed = answer.json()
+        waiting = listed["data"][0] | {"state": "waiting", "next_attempt_at": None}
+        begun = waiting | {"next_attempt_at": "2026-11-26T10:00:00Z"}
+        listed["data"] = [waiting, begun]
+        route.fulfill(response=answer, json=listed)
+
+    window.page.route("**/ops/notifications*", put_behind)
+    page = window.sign_in("#/notifications")
+    reason = "for an earlier notification of this payment"
+    expect(page.get_by_role("row").nth(1)).to_contain_text(reason)
+    expect(page.get_by_role("row").nth(2)).not_to_contain_text(reason)
+    expect(page.get_by_role("row").nth(2)).to_contain_text("next attempt")
 
 
 def test_a_list_is_taken_away_as_a_file_that_no_spreadsheet_runs(

@@ -64,6 +64,15 @@ def test_a_decline_is_a_402_with_the_reason_and_told_once(hands: Hands) -> None:
     assert notification["body"]["data"]["failure_code"] == "insufficient_funds"
 
 
+def test_the_history_of_a_declined_payment_begins_with_its_decline_code(hands: Hands) -> None:
+    answer = hands.pay("pm_card_chargeDeclinedInsufficientFunds")
+    payment = answer.get_json()["payment_intent_id"]
+
+    (first, *_) = hands.client.get(f"/api/payment/{payment}").get_json()["timeline"]
+    assert (first["kind"], first["outcome"]) == ("payment_requested", "insufficient_funds")
+    assert first["request_id"] == answer.headers["X-Request-Id"]
+
+
 def test_a_payment_tells_its_whole_story(hands: Hands) -> None:
     payment = hands.pay().get_json()["payment_intent_id"]
     hands.deliver_events()

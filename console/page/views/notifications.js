@@ -6,7 +6,7 @@ import { ask } from "../dialogs.js";
 import { button, h, icon, link } from "../dom.js";
 import { count } from "../format.js";
 import * as ops from "../ops.js";
-import { idLink, nextTry, pill, when } from "../parts.js";
+import { idLink, pill, waitsFor, when } from "../parts.js";
 import { redriveOne } from "../redrive.js";
 import { address } from "../router.js";
 import { choosing, table } from "../table.js";
@@ -79,7 +79,7 @@ const notificationTable = (rows, choice, refresh) =>
         show: (row) => [
           pill(row.state),
           row.state !== "delivered" && row.error && shortly(row.error),
-          nextTry(row.next_attempt_at),
+          waitsFor(row.state, row.next_attempt_at),
         ],
       },
       { name: "Payment", phone: "span", show: (row) => idLink(row.payment_id) },

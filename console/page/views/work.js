@@ -2,7 +2,7 @@
 
 import { h, link } from "../dom.js";
 import { count } from "../format.js";
-import { card, nextTry, pill } from "../parts.js";
+import { card, pill, waitsFor } from "../parts.js";
 import { addressOf } from "../router.js";
 import { table } from "../table.js";
 
@@ -31,7 +31,10 @@ export function workCard(items) {
             h("small", { class: "id" }, row.id),
           ],
         },
-        { name: "State", show: (row) => [pill(row.state), nextTry(row.next_attempt_at)] },
+        {
+          name: "State",
+          show: (row) => [pill(row.state), waitsFor(row.state, row.next_attempt_at)],
+        },
         {
           name: "Error",
           phone: "span",
