@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import requests
@@ -26,9 +26,9 @@ from doctor.rights import examine_key
 from doctor.running import GUARDS, examine_running
 from doctor.service import Service
 from doctor.trials import event_trial, forgery_trial, is_this_service, notification_trial
-from shared.errors import BillingError, Misconfigured, Unavailable
+from shared.errors import BillingError, Unavailable
 from shared.printable import without_password
-from shared.settings import CONNECT_TIMEOUT_SECONDS, Settings, load_settings
+from shared.settings import CONNECT_TIMEOUT_SECONDS, Settings, read_settings
 from shared.store.connection import open_store
 from shared.store.durability import Finding, inspect
 from shared.store.identity import identity_in, identity_of
@@ -41,7 +41,11 @@ from shared.work.liveness import Alive, alive, is_recent
 __all__ = ["STATUS", "Finding", "Service", "examine"]
 
 Json = dict[str, Any]
-Look = Callable[[], Iterator[Finding]]
+# The settings without which a part cannot be examined.
+REDIS = frozenset({"REDIS_URL"})
+STRIPE = frozenset({"STRIPE_SECRET_KEY", "STRIPE_API_BASE", "STRIPE_MODE"})
+EVENT_SERVICE = frozenset({"EVENT_SERVICE_URL", "EVENT_SERVICE_SECRET"})
+SIGNING = STRIPE | {"STRIPE_WEBHOOK_SECRET"}
 STATUS = {"ok": 0, "warning": 1, "error": 2}
 # Seconds. A signature is valid for 300 s by our clock; a clock this far off will soon refuse them.
 SKEW_WARNING_SECONDS = 5
@@ -63,73 +67,84 @@ TOLD_ONCE = {
 }
 
 
+@dataclass(frozen=True)
+class Part:
+    """One examination; `fix` is the advice when it cannot be made, `needs` names settings."""
+
+    area: str
+    look: Callable[[], Iterator[Finding]]
+    fix: str
+    needs: frozenset[str] = frozenset()
+
+
 def examine(settings: Settings | None = None, service: Service | None = None) -> list[Finding]:
     """Examine everything; a part that cannot be examined is itself a finding.
 
-    With a `service`, its settings are compared with those of this shell, and a signed test event
-    and a signed test notification are sent through it. Raises nothing: each problem is a finding.
+    A setting that is missing or not valid is a finding, and only what needs it is left out. With a
+    `service`, its settings are compared with those of this shell, and a signed test event and a
+    signed test notification are sent through it. Raises nothing: each problem is a finding.
     """
-    try:
-        settings = settings or load_settings()
-    except Misconfigured as error:
-        fix = "Set it in the environment or in .env."
-        findings = [Finding("error", "settings", line, fix) for line in error.detail.splitlines()]
-        return findings + _all_of(_without_settings(service) if service else [])
+    settings, problems = (settings, []) if settings else read_settings()
+    wrong = {line.split()[0] for line in problems}
+    if problems and "redis_url" not in settings.model_fields_set:
+        wrong.add("REDIS_URL")  # the Redis of the default may belong to another service
+    fix = "Set it in the environment or in .env."
+    findings = [Finding("error", "settings", line, fix) for line in problems]
     store = open_store(settings, "billing-doctor")
+    gateway = StripeGateway(settings, max_network_retries=0)
+    parts = _parts(settings, store, gateway, service)
+    if service is not None:
+        parts += _parts_of_service(settings, gateway, service, is_complete=not problems)
     try:
-        return _all_of(_parts(settings, store, service))
+        return findings + _all_of([part for part in parts if not part.needs & wrong])
     finally:
         store.redis.close()
 
 
 def _parts(
-    settings: Settings, store: Store, service: Service | None
-) -> list[tuple[str, Look, str]]:
-    """List the examinations: area, function, and the fix when the function cannot be run."""
-    gateway = StripeGateway(settings, max_network_retries=0)
-    check_redis = "Check REDIS_URL, and that Redis runs."
-    parts: list[tuple[str, Look, str]] = [
-        ("settings", lambda: _settings(settings, service), ""),
-        ("redis", lambda: iter(inspect(store)), check_redis),
-        ("redis", lambda: _identity(settings, store, gateway), check_redis),
-        ("workers", lambda: _processes(store), "Repair Redis first."),
-        ("workers", lambda: _clocks(store), "Repair Redis first."),
-        ("stripe", lambda: events_of_other_mode(store), "Repair Redis first."),
-        ("stripe", lambda: _stripe(gateway), "Check STRIPE_SECRET_KEY and the network."),
-        ("stripe", lambda: examine_key(settings, gateway), "Check the network."),
-        ("stripe", lambda: _endpoints(settings, gateway), "Give the key Webhook Endpoints: read."),
-        ("event service", lambda: _event_service(settings), ""),
-    ]
-    if service is None:
-        return parts
-    start = "Start the API, or say where it is: --url, --key."
+    settings: Settings, store: Store, gateway: StripeGateway, service: Service | None
+) -> list[Part]:
+    """List the examinations that are made from here."""
+    redis, repair = "Check REDIS_URL, and that Redis runs.", "Repair Redis first."
+    stripe, endpoints = "Check STRIPE_SECRET_KEY and the network.", "Webhook Endpoints: read"
     return [
-        *parts,
-        ("service", lambda: examine_running(settings, service), start),
-        ("test event", lambda: _event_trials(settings, gateway, service), start),
-        ("notification", lambda: notification_trial(service), start),
-        ("notification", lambda: _forgery(settings), "Check EVENT_SERVICE_URL."),
+        Part("settings", lambda: _settings(settings, service), "", STRIPE),
+        Part("redis", lambda: iter(inspect(store)), redis, REDIS),
+        Part("redis", lambda: _identity(settings, store, gateway), redis, REDIS | STRIPE),
+        Part("workers", lambda: _processes(store), repair, REDIS),
+        Part("workers", lambda: _clocks(store), repair, REDIS),
+        Part("stripe", lambda: events_of_other_mode(store), repair, REDIS),
+        Part("stripe", lambda: _stripe(gateway), stripe, STRIPE),
+        Part("stripe", lambda: examine_key(settings, gateway), "Check the network.", STRIPE),
+        Part("stripe", lambda: _endpoints(settings, gateway), f"Give the key {endpoints}.", STRIPE),
+        Part("event service", lambda: _event_service(settings), "", EVENT_SERVICE),
     ]
 
 
-def _without_settings(service: Service) -> list[tuple[str, Look, str]]:
-    """List the examinations that need no settings here: those of the running service."""
+def _parts_of_service(
+    settings: Settings, gateway: StripeGateway, service: Service, *, is_complete: bool
+) -> list[Part]:
+    """List the examinations through the running service."""
     start = "Start the API, or say where it is: --url, --key."
+    ours = settings if is_complete else None
+    check = "Check EVENT_SERVICE_URL."
     return [
-        ("service", lambda: examine_running(None, service), start),
-        ("notification", lambda: notification_trial(service), start),
+        Part("service", lambda: examine_running(ours, service), start),
+        Part("test event", lambda: _event_trials(settings, gateway, service), start, SIGNING),
+        Part("notification", lambda: notification_trial(service), start),
+        Part("notification", lambda: _forgery(settings), check, EVENT_SERVICE),
     ]
 
 
-def _all_of(parts: list[tuple[str, Look, str]]) -> list[Finding]:
+def _all_of(parts: list[Part]) -> list[Finding]:
     findings: list[Finding] = []
-    for area, look, fix in parts:
+    for part in parts:
         try:
-            findings += look()
+            findings += part.look()
         except BillingError as error:
-            what, advice = TOLD_ONCE.get(error.code, (str(error), fix))
+            what, advice = TOLD_ONCE.get(error.code, (str(error), part.fix))
             if not any(finding.what == what for finding in findings):
-                findings.append(Finding("error", area, what, advice))
+                findings.append(Finding("error", part.area, what, advice))
     return findings
 
 

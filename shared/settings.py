@@ -386,6 +386,16 @@ def load_settings(*processes: Process, env_file: str | EnvFile | None = ENV_FILE
     empty, whatever the environment holds. Raises `Misconfigured` (an operator must act) whose text
     has one line per problem, which begins with the variable or the file.
     """
+    settings, problems = read_settings(*processes, env_file=env_file)
+    if problems:
+        raise Misconfigured("\n".join(problems), code="settings_invalid")
+    return settings
+
+
+def read_settings(
+    *processes: Process, env_file: str | EnvFile | None = ENV_FILE
+) -> tuple[Settings, list[str]]:
+    """Read as `load_settings` does, and list the problems; what is not valid is left empty."""
     own = secrets_of(processes or PROCESSES)
     withheld = {name.lower() for name in GUARDED - own} & set(Settings.model_fields)
     file = given_file(env_file)
@@ -396,8 +406,7 @@ def load_settings(*processes: Process, env_file: str | EnvFile | None = ENV_FILE
     if problems:
         # Alone, a name in the shell is no reason to refuse; here it may be the one that is missing.
         problems += misspelled(os.environ)
-        raise Misconfigured("\n".join(sorted(set(problems))), code="settings_invalid")
-    return settings
+    return settings, sorted(set(problems))
 
 
 def load_worker_settings(env_file: str | None = ENV_FILE) -> Settings:

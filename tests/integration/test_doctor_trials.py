@@ -257,6 +257,28 @@ def test_without_settings_the_running_service_is_examined_all_the_same(
     assert finding_of(findings, "accepted a test notification").level == "ok"
 
 
+def test_what_a_missing_setting_does_not_concern_is_examined(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """docs/going-live.md sets one thing after the other, and has the doctor look after each."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("STRIPE_WEBHOOK_SECRET", "EVENT_SERVICE_URL", "REDIS_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("STRIPE_SECRET_KEY", "rk_test_0123456789abcdefghij")
+    monkeypatch.setenv("STRIPE_API_BASE", str(settings.stripe_api_base))
+    findings = examine()
+    missing = [f.what.split()[0] for f in findings if f.area == "settings" and f.level == "error"]
+    assert missing == ["EVENT_SERVICE_URL", "STRIPE_WEBHOOK_SECRET"]
+    assert finding_of(findings, "the restricted key has every right").level == "ok"
+    assert {f.area for f in findings} == {"settings", "stripe"}
+
+    monkeypatch.setenv("REDIS_URL", settings.redis_url)
+    monkeypatch.delenv("STRIPE_SECRET_KEY")
+    findings = examine()
+    assert finding_of(findings, "maxmemory-policy").area == "redis"
+    assert not [f for f in findings if "Stripe answers" in f.what]
+
+
 def test_a_service_that_is_away_or_refuses_the_key_is_an_error(
     settings: Settings, service: Service
 ) -> None:
