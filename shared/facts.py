@@ -73,6 +73,11 @@ class Advance:
     late: list[Fact]
 
 
+def of_account(fact: Fact, account: str | None) -> Fact:
+    """Add a connected account, if any, to a fact."""
+    return replace(fact, data=fact.data | {"account": account}) if account else fact
+
+
 def advance(known: Json, facts: list[Fact]) -> Advance:
     """Fold facts into the state of a payment; pure, and independent of the order of facts.
 

@@ -78,6 +78,50 @@ def unexplained(snapshot: Json, at: int, subjects: Json) -> tuple[int, int]:
     return int(min(left, added)), int(max(0, left - added))
 
 
+def of_sum(charge_id: str, total: int, at: int, subjects: Json) -> list[Json]:
+    """Give the refunds of a charge's sum in Stripe's form, newest first, if all of it is known.
+
+    `total` is the charge's `amount_refunded` in an event of the second `at`. Empty unless the known
+    refunds succeeded, add up to the total, and the newest is of about that time: otherwise there is
+    something to look up. A balance transaction has the sums that are known of it, or is missing.
+    """
+    own = {
+        name: one
+        for name, one in subjects.items()
+        if one["family"] == "refund"
+        and counts(one)
+        and one["snapshot"].get("charge_id") == charge_id
+    }
+    newest = max(own.values(), key=_made_at, default=None)
+    if newest is None or not _is_near(newest, at) or sum(map(amount_of, own.values())) != total:
+        return []
+    if any(one["status"] != "succeeded" for one in own.values()):
+        return []
+    refunds = [_in_stripes_form(name, subjects) for name in own]
+    return sorted(refunds, key=lambda refund: int(refund["created"] or 0), reverse=True)
+
+
+def booked(refund_id: str, subjects: Json) -> Json:
+    """Give a refund's balance transaction, as far as it is known; else an empty dict."""
+    sums: Json = subjects.get(f"{refund_id}:settlement", {}).get("snapshot", {})
+    return sums and {
+        "net": sums["net"],
+        "fee": sums["fee"],
+        "currency": sums["settlement_currency"],
+        "available_on": sums["available_on"],
+    }
+
+
+def _in_stripes_form(refund_id: str, subjects: Json) -> Json:
+    state = subjects[refund_id]
+    names = ("amount", "currency", "reason", "failure_reason", "pending_reason", "created")
+    refund = {name: state["snapshot"].get(name) for name in (*names, "metadata")}
+    refund |= {"id": refund_id, "object": "refund", "status": state["status"]}
+    refund |= {"charge": state["snapshot"].get("charge_id")}
+    transaction = booked(refund_id, subjects)
+    return refund | ({"balance_transaction": transaction} if transaction else {})
+
+
 def foretelling(refund: Json, subjects: Json) -> Json:
     """Give the sums that include a refund, by subject, less ahead of it; empty for none.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import worker.handlers  # noqa: F401 - fills the registry
 from shared.errors import NotYet
-from shared.facts import Fact
+from shared.facts import Fact, of_account
 from shared.keys import State
 from shared.known_refunds import UNLISTED
 from shared.payment_summary import context
@@ -82,7 +82,8 @@ def process_event(runtime: Runtime, claim: Claim) -> Done:
         return _ignore("this service did not make its payment")
     if event.type.startswith(WARNING):
         refund_warned(runtime, event, payment_id)
-    facts = [_of_account(fact, event) for fact in handler(event, runtime.gateway)]
+    event = replace(event, known=record.known)
+    facts = [of_account(fact, event.account) for fact in handler(event, runtime.gateway)]
     if not ours:
         facts = [replace(fact, type=None) for fact in facts]
     looked_up = _look_up_context(runtime, event, record, facts)
@@ -167,11 +168,6 @@ def _made_here(runtime: Runtime, event: Event, record: PaymentRecord) -> bool:
     return any(owner.get(name) for name in METADATA_FIELDS)
 
 
-def _of_account(fact: Fact, event: Event) -> Fact:
-    """Add the event's connected account, if any, to a fact."""
-    return replace(fact, data=fact.data | {"account": event.account}) if event.account else fact
-
-
 def _await_payment(claim: Claim, event: Event, record: PaymentRecord) -> None:
     """Let a payment's own event be processed first when a refund or a dispute arrived before it.
 
@@ -228,15 +224,27 @@ def _payment(runtime: Runtime, payment_id: str, account: str | None) -> Json:
 def _ended_refund(runtime: Runtime, event: Event, facts: list[Fact]) -> str:
     """Return `job:event` if the event changes the refund of a batch's member, else ''.
 
-    `refund.created` does not count: the refund job reports that state itself. Raises `Unavailable`.
+    `refund.created` does not count: the refund job reports that state itself. Nor does a state that
+    is known: the event or the job that brought it reported it. Raises `Unavailable`.
     """
     if event.type == "refund.created":
         return ""
     for fact in facts:
-        job = runtime.refund_jobs.job_of(fact.subject) if fact.family == "refund" else None
+        if fact.family != "refund" or _is_known(fact, event.known):
+            continue
+        job = runtime.refund_jobs.job_of(fact.subject)
         if job and job.startswith(MEMBER_PREFIX):
             return f"{job}:{event.id}"
     return ""
+
+
+def _is_known(fact: Fact, known: Json) -> bool:
+    """Say whether a fact has the known status of its refund, with the same reasons."""
+    stored = known.get("subjects", {}).get(fact.subject)
+    if stored is None or stored["status"] != fact.status:
+        return False
+    reasons = ("pending_reason", "failure_reason")
+    return all(stored["snapshot"].get(name) == fact.snapshot.get(name) for name in reasons)
 
 
 def _count_version(runtime: Runtime, claim: Claim, event: Event) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from shared.payment_summary import summarise
-from shared.refund_terms import LEFT_OUT_BY_STRIPE, needed, share
+from shared.refund_terms import LEFT_OUT_BY_STRIPE, LeftOut, needed, share
 from shared.settings import Settings
 from shared.store.scripts import Call, redis_errors
 from shared.work.batch import OPEN, BatchRecord, BatchState, Member, MemberState
@@ -213,22 +213,27 @@ def _beginning(
     runtime: Runtime, batch: BatchRecord, member: Member, record: PaymentRecord, pace_ms: float
 ) -> Call:
     """Build the step that begins a member, or leaves it out if its payment's state forbids it."""
-    now = share(summarise(record.id, record.known), batch.terms) if record.known else None
-    if now and now.left_out:
+    if not record.known:
+        request = replace(_request(batch, member), expected_currency=member.currency)
+        return runtime.batches.beginning(batch, member, request, pace_ms)
+    payment = summarise(record.id, record.known)
+    now = share(payment, batch.terms)
+    if now.left_out:
         return runtime.batches.leaving_out(batch.id, member, now.left_out)
-    amount = min(member.amount, now.amount) if now else member.amount
-    return runtime.batches.beginning(batch, member, _request(batch, member, amount), pace_ms)
+    if payment.currency != member.currency:
+        return runtime.batches.leaving_out(batch.id, member, LeftOut.CURRENCY_MISMATCH)
+    request = _request(batch, replace(member, amount=min(member.amount, now.amount)))
+    return runtime.batches.beginning(batch, member, request, pace_ms)
 
 
-def _request(batch: BatchRecord, member: Member, amount: int) -> RefundRequest:
+def _request(batch: BatchRecord, member: Member) -> RefundRequest:
     request = batch.request
     return RefundRequest(
         payment_id=member.payment,
-        amount=amount,
+        amount=member.amount,
         reason=request["reason"],
         metadata=request["metadata"],
         account=batch.fields.get("account"),
-        expected_currency=member.currency,
     )
 
 

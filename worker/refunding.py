@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from shared.deadline import deadline
 from shared.errors import (
     BillingError,
     CallerError,
     Inconsistent,
+    OverBudget,
     PaymentDeclined,
     Unavailable,
 )
@@ -17,11 +19,13 @@ from shared.keys import State
 from shared.payment_summary import summarise
 from shared.refund_metadata import callers_own
 from shared.stripe.amounts import as_intent, received
+from shared.stripe.event import payment_of
 from shared.work.items import Claim
 from shared.work.outcomes import object_in_events
 from shared.work.refund_jobs import stripe_key
 from shared.work.results import Done, Established
-from worker.look_ups import payment
+from worker.handlers.refund import answered_facts
+from worker.look_ups import balance_transaction, payment
 from worker.runtime import Runtime
 
 Json = dict[str, Any]
@@ -37,6 +41,8 @@ INSUFFICIENT_FUNDS = "insufficient_funds"
 # balance grows within minutes when there are payments, or not before the next day.
 FIRST_WAIT_FACTOR = 5
 MOST_DOUBLINGS = 30
+# The longest look-up of what a refund moved on the balance: the caller may wait for the refund.
+LOOK_UP_SECONDS = 2.0
 LONGEST_WAIT_SECONDS = 3600.0
 
 
@@ -129,7 +135,30 @@ def _succeed(runtime: Runtime, claim: Claim, refund: Json) -> Done:
     """Finish the job with Stripe's refund, whose events become notifications."""
     runtime.refund_jobs.remember(str(refund["id"]), claim.id)
     fields = {"refund_id": str(refund["id"]), "result": json.dumps(refund)}
-    return _finish(claim, "refunded", fields, [])
+    return _finish(claim, "refunded", fields, _answered(runtime, claim, refund))
+
+
+def _answered(runtime: Runtime, claim: Claim, refund: Json) -> list[Fact]:
+    """Build the facts of a refund that succeeded at once, with what it moved on the balance.
+
+    Empty when its events have to show more: one that is not of this payment, or that is pending.
+    """
+    ours = payment_of(refund) == claim.fields["payment_id"]
+    if not ours or refund.get("status") != "succeeded":
+        return []
+    account, booked = claim.fields.get("account"), refund.get("balance_transaction")
+    if isinstance(booked, str):
+        refund = refund | {"balance_transaction": _transaction(runtime, booked, account)}
+    return answered_facts(refund, account, livemode=runtime.settings.livemode)
+
+
+def _transaction(runtime: Runtime, booked: str, account: str | None) -> Json | str:
+    """Look up a balance transaction; give its id alone when that takes long: an event does it."""
+    try:
+        with deadline(LOOK_UP_SECONDS):
+            return balance_transaction(runtime.refund_gateway, booked, account) or booked
+    except OverBudget:
+        return booked
 
 
 def _waits_or_fails(runtime: Runtime, claim: Claim, error: BillingError) -> Done:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -31,7 +31,8 @@ class Event:
     """One event; `object` is empty for a thin event until it has been fetched.
 
     `created` is in whole Unix seconds; Stripe promises no order of events. `read_at` is the time at
-    which a worker reads it, by Redis's clock; 0 before.
+    which a worker reads it, by Redis's clock; 0 before. `known` is the state of its payment at that
+    time (`shared/facts.py`), so that a handler does not ask Stripe for what is known.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Event:
     related_url: str | None = None
     data: Json | None = None
     read_at: int = 0
+    known: Json = field(default_factory=dict)
 
     @property
     def fetched(self) -> bool:

@@ -43,21 +43,23 @@ class Outcomes:
         """Remember the refund that our call made, if its event names our idempotency key.
 
         A refund job that waits for its next try becomes due now: it will find the object. A job
-        that Redis lost is restored. Raises `Unavailable`.
+        that Redis lost is restored. A finished job knows its refund. Raises `Unavailable`.
         """
-        self._restore(event)
         object_id, key = str(event.object.get("id") or ""), event.request_key or ""
+        job = job_in(event.object.get("metadata"))
+        if job and self._jobs.has_made(job, object_id):
+            return
+        self._restore(event, job)
         if not key.startswith(OUR_KEYS):
             return
         self._store.put(self._store.keys.made(key), object_id, REMEMBERED_SECONDS)
-        job = job_of_key(key)
-        if job:
-            self._jobs.remember(object_id, job)
-            self._jobs.work.wake(job)
+        caller = job_of_key(key)
+        if caller:
+            self._jobs.remember(object_id, caller)
+            self._jobs.work.wake(caller)
 
-    def _restore(self, event: Event) -> None:
+    def _restore(self, event: Event, job: str | None) -> None:
         refund = event.object
-        job = job_in(refund.get("metadata"))
         if job and self._jobs.restore(job, refund, event.account):
             log.warning("refund_job_restored", id=job, refund_id=refund["id"])
 

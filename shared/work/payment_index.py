@@ -247,12 +247,28 @@ def members(record: PaymentRecord, indexed: tuple[str, ...]) -> list[str]:
 
 
 def index_changes(before: PaymentRecord, after: PaymentRecord, indexed: tuple[str, ...]) -> Json:
-    """Plan the members to add to the index, and to drop, when a payment's state changes."""
-    now = members(after, indexed)
-    return {"add": with_scores(now), "drop": sorted(set(members(before, indexed)).difference(now))}
+    """Plan the members to add to the index, and to drop, when a payment's state changes.
+
+    Most changes drop none. Hashing the terms takes the longest, so it is done once for these.
+    """
+    now = _parts(_with_summary(after), indexed)
+    was = _parts(_with_summary(before), indexed) if before.known else now
+    added = _texts(*now) if after.known else []
+    dropped = [] if was == now else sorted(set(_texts(*was)).difference(added))
+    return {"add": with_scores(added), "drop": dropped}
 
 
 def _members(payment: ListedPayment, indexed: tuple[str, ...]) -> list[str]:
+    return _texts(*_parts(payment, indexed))
+
+
+def _texts(terms: list[tuple[str, str]], end: str) -> list[str]:
+    """Build one member for each term, with the common end of all."""
+    return [_digest(*term) + end for term in terms]
+
+
+def _parts(payment: ListedPayment, indexed: tuple[str, ...]) -> tuple[list[tuple[str, str]], str]:
+    """Give the terms under which a payment is found, and the end of its members."""
     record, one = payment.record, payment.summary
     terms = [(ALL, "")]
     terms += [(f"metadata.{key}", one.metadata[key]) for key in indexed if one.metadata.get(key)]
@@ -261,7 +277,7 @@ def _members(payment: ListedPayment, indexed: tuple[str, ...]) -> list[str]:
     terms += [(DISPUTED, "")] if one.dispute else []
     terms += [(ID, name) for name in _ids(record.known)]
     end = STATUSES.get(one.status or "", UNKNOWN) + _stamp(record, one.created) + record.id
-    return [_digest(*term) + end for term in terms]
+    return terms, end
 
 
 def with_scores(names: list[str]) -> list[str | int]:

@@ -183,6 +183,11 @@ class RefundJobs:
             raise CallerError("No refund request has this id.", status=404, code="refund_not_found")
         return fields
 
+    def has_made(self, job: str, refund_id: str) -> bool:
+        """Say whether a job is finished and has stored this refund. Raises `Unavailable`."""
+        item = self._store.keys.item(REFUNDS, item_id(job))
+        return self._store.fields(item, "state", "refund_id") == [State.FINISHED, refund_id]
+
     def attempts(self, job: str) -> int:
         """Count the attempts at a job; 0 for an unknown one. Raises `Unavailable`."""
         return int(self._store.fields(self._store.keys.item(REFUNDS, job), "attempts")[0] or 0)

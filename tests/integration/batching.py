@@ -90,6 +90,16 @@ def refunded(hands: Hands, payment: str) -> list[int]:
     return [refund["amount"] for refund in answer.json()["data"]]
 
 
+def refund_at_stripe(hands: Hands, payment: str, amount: int) -> None:
+    """Refund a payment in Stripe's dashboard: this service hears of it by events only."""
+    requests.post(
+        f"{hands.sandbox}/v1/refunds",
+        data={"payment_intent": payment, "amount": amount},
+        headers={"Authorization": "Bearer sk_test_tests_0123456789"},
+        timeout=5,
+    ).raise_for_status()
+
+
 def set_balance(hands: Hands, **wanted: Any) -> None:
     """Set the balance at the sandbox; from then on it can run out."""
     requests.post(f"{hands.sandbox}/_sandbox/balance", json=wanted, timeout=5).raise_for_status()

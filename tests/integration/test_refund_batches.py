@@ -108,8 +108,7 @@ def test_what_cannot_be_refunded_is_left_out_and_listed(
 def test_a_payment_refunded_by_hand_meanwhile_is_left_out_as_stripe_says(hands: Hands) -> None:
     first, second = b.pay(hands, 2)
     batch = b.started(hands, payments=[first, second])
-    hands.client.post("/api/refund/process", json={"payment_intent_id": first})
-    hands.work()  # the webhooks have not arrived: only Stripe knows
+    b.refund_at_stripe(hands, first, 1000)  # the webhooks have not arrived: only Stripe knows
     state = b.run(hands, batch)
     assert counts(state) == {"refunded": 1, "left_out": 1}
     (member,) = b.members(hands, batch, status="left_out")
@@ -140,13 +139,14 @@ def test_a_payment_disputed_meanwhile_is_left_out(hands: Hands, event_came: bool
 def test_of_a_payment_refunded_in_part_meanwhile_the_rest_goes_back(
     hands: Hands, event_came: bool
 ) -> None:
-    """At once, or by a retry when its event came after the batch had begun the member."""
+    """At once, or by a retry when its event came after the batch had begun the member.
+
+    A refund of this service is known before its events; this one was made at Stripe's dashboard.
+    """
     (payment,) = b.pay(hands, 1)
     batch = b.started(hands, payments=[payment])
     b.post(hands, batch, "pause")
-    part = {"payment_intent_id": payment, "amount": 400}
-    hands.client.post("/api/refund/process", json=part)
-    hands.work()
+    b.refund_at_stripe(hands, payment, 400)
     if event_came:
         b.hear(hands)
     b.post(hands, batch, "resume")

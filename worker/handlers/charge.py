@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.errors import CallerError, Misconfigured, NotYet
 from shared.facts import Fact
-from shared.known_refunds import UNLISTED
+from shared.known_refunds import UNLISTED, of_sum
 from shared.stripe.amounts import as_intent, balance_change, captured, let_go, released
 from shared.stripe.event import Event, items, payment_of, reference
 from shared.stripe.gateway import StripeGateway
@@ -51,7 +51,7 @@ def pending(event: Event, _: StripeGateway) -> list[Fact]:
 # why: an endpoint may subscribe to no refund.* event, and this one does not say which refund it is
 @handles("charge.refunded")
 def refunded(event: Event, stripe: StripeGateway) -> list[Fact]:
-    """Look up the charge's refunds and notify of each, as its own events would.
+    """Notify of each of the charge's refunds, as its own events would; look up what is not known.
 
     Old API versions count a released hold as refunded, though no money moved; then nothing is
     looked up. Raises `NotYet` while Stripe does not list the refund that the event is about.
@@ -62,12 +62,16 @@ def refunded(event: Event, stripe: StripeGateway) -> list[Fact]:
     hold = released(charge, event.api_version)
     if hold and int(charge.get("amount_refunded") or 0) <= hold:
         return [charge_fact(event)]
+    known = [] if hold else _known_refunds(event)
     try:
-        refunds = _refunds(charge, stripe, event.account)
+        booked = known and all("balance_transaction" in refund for refund in known)
+        refunds = known if booked else _refunds(charge, stripe, event.account)
     except (CallerError, Misconfigured) as error:
         if not is_hidden(error):
             raise
-        return [charge_fact(event), _unlisted(event)]
+        if not known:
+            return [charge_fact(event), _unlisted(event)]
+        refunds = known
     if not _contains_own_refunds(refunds, event):
         raise NotYet(
             "Stripe does not list the refund yet.",
@@ -75,6 +79,12 @@ def refunded(event: Event, stripe: StripeGateway) -> list[Fact]:
             delay_seconds=LOOK_AGAIN_SECONDS,
         )
     return [charge_fact(event), *_refund_facts(event, refunds[::-1], hold)]
+
+
+def _known_refunds(event: Event) -> list[Json]:
+    """Give the charge's refunds, newest first, if the state of its payment has all of them."""
+    charge, subjects = event.object, event.known.get("subjects", {})
+    return of_sum(str(charge["id"]), int(charge["amount_refunded"] or 0), event.created, subjects)
 
 
 def _refund_facts(event: Event, refunds: list[Json], hold: int) -> list[Fact]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from shared.facts import Fact
+from shared import known_refunds
+from shared.facts import Fact, of_account
 from shared.refund_metadata import callers_own
 from shared.stripe.amounts import balance_change, moved_nothing, releases_a_hold
 from shared.stripe.event import Event, reference
@@ -26,9 +28,31 @@ def refund_changed(event: Event, stripe: StripeGateway) -> list[Fact]:
     """Notify of each status of a refund once, however many events have it."""
     refund, booked = event.object, event.object.get("balance_transaction")
     if isinstance(booked, str) and _is_newly_booked(event):
-        transaction = balance_transaction(stripe, booked, event.account)
+        transaction = _known_transaction(event) or balance_transaction(
+            stripe, booked, event.account
+        )
         refund = refund | {"balance_transaction": transaction or booked}
     return [refund_fact(event, refund, happened_at=event.created), *booked_facts(event, refund)]
+
+
+def answered_facts(refund: Json, account: str | None, *, livemode: bool) -> list[Fact]:
+    """Build the facts of Stripe's answer to our own refund, for its events, which notify of it.
+
+    What the answer says is then known when the events come, so that none of them is looked up. Its
+    rank is before that of any event of the same status, and after none.
+    """
+    created = int(refund.get("created") or 0)
+    answer = Event(
+        id="",
+        type="refund.created",
+        created=created,
+        livemode=livemode,
+        object=refund,
+        account=account,
+    )
+    made = refund_fact(answer, refund, happened_at=created)
+    facts = [replace(made, type=None, rank=made.rank[:1]), *booked_facts(answer, refund)]
+    return [of_account(replace(fact, stripe_event_id=None), account) for fact in facts]
 
 
 def booked_facts(event: Event, refund: Json) -> list[Fact]:
@@ -53,6 +77,13 @@ def booked_facts(event: Event, refund: Json) -> list[Fact]:
             stripe_event_id=event.id,
         )
     ]
+
+
+def _known_transaction(event: Event) -> Json:
+    """Give what is known of a new refund's balance transaction; a change of it is looked up."""
+    if event.type != "refund.created":
+        return {}
+    return known_refunds.booked(str(event.object["id"]), event.known.get("subjects", {}))
 
 
 def _is_newly_booked(event: Event) -> bool:
