@@ -242,7 +242,7 @@ def test_a_payment_behind_a_repeated_error_is_known_from_its_event(
     hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     break_stripe(hands, PAYMENT, **FAULT_AFTER)
-    monkeypatch.setattr("api.outcome.listed", lambda *_: None)
+    monkeypatch.setattr("api.outcome.object_in_events", lambda *_: None)
     assert pay(hands).status_code == 503
     hands.deliver_events("payment_intent.created")
     hands.work()
