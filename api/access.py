@@ -88,7 +88,7 @@ def require_account(account: str | None) -> None:
 
 
 def account_of(payment_id: str, account_header: str | None) -> str | None:
-    """Give the connected account of a payment: the one that the caller names, or the stored one.
+    """Return the connected account of a payment: the one that the caller names, or the stored one.
 
     Raises `CallerError` 403 when this caller may not act for it.
     """

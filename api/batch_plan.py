@@ -34,12 +34,12 @@ class Plan:
 
     @property
     def refunded(self) -> list[Member]:
-        """Give the members that would be refunded."""
+        """Return the members that would be refunded."""
         return [member for member in self.members if member.state is MemberState.NOT_BEGUN]
 
     @property
     def left_out(self) -> list[Member]:
-        """Give the members that would be left out."""
+        """Return the members that would be left out."""
         return [member for member in self.members if member.state is MemberState.LEFT_OUT]
 
     def amounts(self) -> dict[str, int]:
@@ -117,7 +117,7 @@ def is_above_limits(payments: int, amounts: dict[str, int]) -> bool:
 
 
 def ceilings_of(amounts: dict[str, int]) -> list[Ceiling]:
-    """Give the ceilings that a batch counts against. Raises `CallerError` 403 for a currency."""
+    """Return the ceilings that a batch counts against. Raises `CallerError` 403 for a currency."""
     limits = g.limits.refunds_per_hour
     if limits is None:
         return []

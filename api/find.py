@@ -104,7 +104,7 @@ class Finder:
             yield Match(kind="event" if is_event else "item", id=item_id, because=because)
 
     def _work_of(self, payment_id: str, request_id: str) -> Iterator[tuple[str, str]]:
-        """Give the events and refund jobs of a payment that a request caused, with their kinds."""
+        """Return a payment's events and refund jobs that a request caused, with their kinds."""
         entries = [one for one in self.payments.entries(payment_id) if one["kind"] in ITEMS]
         kinds = {one[ITEMS[one["kind"]][1]]: ITEMS[one["kind"]][0] for one in entries}
         work = [(name, kind) for name, kind in kinds.items() if kind in (EVENTS, REFUNDS)]

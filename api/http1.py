@@ -134,7 +134,7 @@ class Connections:
         return True
 
     def release(self, size: int) -> None:
-        """Give reserved memory back."""
+        """Release the reserved memory."""
         self._bodies_bytes -= size
 
     def look(self) -> None:

@@ -81,7 +81,7 @@ class KnownPayments:
         )
 
     def currencies(self, payment_ids: Sequence[str]) -> dict[str, str | None]:
-        """Give the currency of each payment, None when it is not known. Raises `Unavailable`."""
+        """Return the currency of each payment, None when it is not known. Raises `Unavailable`."""
         records = self._payments.read_many(list(dict.fromkeys(payment_ids)))
         return {one.id: summarise(one.id, one.known).currency for one in records}
 

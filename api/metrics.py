@@ -55,14 +55,14 @@ def show() -> Response:
 
 
 class _Collector(Collector):
-    """Give the measurements as Prometheus' own families."""
+    """Collect the measurements as Prometheus' own families."""
 
     def __init__(self, figures: list[Figures], measurements: list[Measurement]) -> None:
         self._figures = figures
         self._measurements = measurements
 
     def collect(self) -> Iterator[Family]:
-        """Give every family once."""
+        """Yield every family once."""
         yield from (_histogram(f) if f.metric.buckets else _counter(f) for f in self._figures)
         yield from (_family(measurement) for measurement in self._measurements)
 
@@ -107,5 +107,5 @@ def _count(response: Response) -> Response:
 
 
 def families(store: Store) -> list[Family]:
-    """Give every family, so that tests can check alert rules and dashboards."""
+    """Return every family, so that tests can check alert rules and dashboards."""
     return list(_Collector([*read(store)], [*measure(store)]).collect())

@@ -71,7 +71,7 @@ def service() -> Response:
 
 
 def _dashboard(settings: Settings) -> str:
-    """Give the base address of Stripe's dashboard, or of the sandbox's."""
+    """Return the base address of Stripe's dashboard, or of the sandbox's."""
     if settings.stripe_api_base:
         return str(settings.stripe_api_base).rstrip("/")
     return STRIPE_DASHBOARD if settings.livemode else f"{STRIPE_DASHBOARD}/test"

@@ -38,7 +38,7 @@ def settings() -> Response:
 
 
 def printable(own: Settings) -> dict[str, Any]:
-    """Give all settings by the names of their variables, without secrets and passwords."""
+    """Return all settings by the names of their variables, without secrets and passwords."""
     return {
         name.upper(): _printable(name, getattr(own, name)) for name in sorted(Settings.model_fields)
     }

@@ -17,7 +17,7 @@ REPEATED_BY_STRIPE = "stripe_error"
 def made_after_all(
     keyed_request: IdempotentRequest, error: Unavailable, account: str | None
 ) -> Json | None:
-    """Give the payment intent that Stripe made in spite of its error, if it has an outcome.
+    """Return the payment intent that Stripe made in spite of its error, if it has an outcome.
 
     None when there is none: the outcome stays unknown, and the same key may be sent again.
     Raises `PaymentDeclined` when the intent was made and the card declined; `Unavailable`.

@@ -66,5 +66,5 @@ class Parts:
 
 
 def parts() -> Parts:
-    """Give the parts of the application that answers this request."""
+    """Return the parts of the application that answers this request."""
     return cast(Parts, current_app.extensions[EXTENSION])

@@ -178,7 +178,7 @@ def _disputes(intent: Json, account: str | None) -> list[Json] | None:
 
 
 def _owner(intent: Json) -> dict[str, str]:
-    """Give the filter for refunds and disputes: the intent, or the charge without one."""
+    """Return the filter for refunds and disputes: the intent, or the charge without one."""
     intent_id = _intent_id(intent)
     return {"payment_intent": intent_id} if intent_id else {"charge": intent["id"]}
 
@@ -215,7 +215,7 @@ def _dispute_answer(dispute: Json) -> Dispute:
 
 
 def details_remembered(payment_id: str, timeline: list[Json]) -> PaymentDetails:
-    """Give the last state known from webhooks.
+    """Return the last state known from webhooks.
 
     Raises `Unavailable` when nothing is known, `CallerError` 403 for another account's payment.
     """
@@ -245,5 +245,5 @@ def details_remembered(payment_id: str, timeline: list[Json]) -> PaymentDetails:
 
 
 def _remembered_refunds(record: PaymentRecord) -> list[Json]:
-    """Give the refunds that events reported, in Stripe's form without changes of the balance."""
+    """Return the refunds that events reported, in Stripe's form without changes of the balance."""
     return [refund | {"payment_intent": record.id} for refund in refunds(record.known)]

@@ -42,7 +42,7 @@ def page(header: AccountHeader, query: CallersPaymentQuery) -> Response:
 
 
 def wanted_metadata(query: PaymentTerms) -> dict[str, str]:
-    """Give the metadata that a query names. Raises `CallerError` 422 for a key without an index."""
+    """Return the metadata in a query. Raises `CallerError` 422 for a key without an index."""
     metadata, keys = query.metadata(), parts().settings.indexed_metadata
     for name in metadata:
         if name not in keys:
@@ -57,7 +57,7 @@ def wanted_metadata(query: PaymentTerms) -> dict[str, str]:
 
 
 def _accounts(account: str | None) -> frozenset[str] | None:
-    """Give the accounts whose payments to list: the named one, or all that the key may act for."""
+    """Return the accounts whose payments to list: this one, or all that the key may act for."""
     return g.limits.accounts if account is None else frozenset((account,))
 
 

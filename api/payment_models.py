@@ -56,7 +56,7 @@ class PaymentTerms(BaseModel):
     disputed: bool | None = None
 
     def metadata(self) -> dict[str, str]:
-        """Give the wanted metadata by key."""
+        """Return the wanted metadata by key."""
         own = {name: getattr(self, name) for name in ("event_id", "user_id", "order_id")}
         extra = self.__pydantic_extra__ or {}
         return {name: value for name, value in own.items() if value is not None} | extra

@@ -77,7 +77,7 @@ class Pools:
         self._pools = {name: Pool(name, *sizes.get(name, (FEW, FEW * 4))) for name in names}
 
     def of(self, path: str) -> Pool:
-        """Give the pool that serves a path."""
+        """Return the pool that serves a path."""
         return self._pools[next(name for prefix, name in CLASSES if path.startswith(prefix))]
 
     def close(self) -> None:

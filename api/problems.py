@@ -103,7 +103,7 @@ def whole_seconds(seconds: float) -> str:
 
 
 def retry_seconds(error: BillingError) -> float | None:
-    """Give the seconds after which a repeat may succeed; None if a repeat cannot help."""
+    """Return the seconds after which a repeat may succeed; None if a repeat cannot help."""
     if isinstance(error, Unavailable):
         return error.retry_after_seconds or 5
     return error.retry_after_seconds

@@ -134,7 +134,7 @@ def install(app: Flask) -> None:
 
 
 def trace() -> dict[str, str]:
-    """Give the fields to record with work of the current request."""
+    """Return the fields to record with work of the current request."""
     identity: Identity = g.identity
     return identity.trace
 

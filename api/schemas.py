@@ -53,7 +53,7 @@ def index() -> Response:
     },
 )
 def one(path: TypePath) -> Response:
-    """Give the JSON Schema of one type of notification."""
+    """Return the JSON Schema of one type of notification."""
     if path.type not in TYPES:
         raise CallerError(
             f"No notification has this type; {ROUTE} lists them.",

@@ -59,7 +59,7 @@ def print_line(*parts: str) -> None:
 
 
 def styled(text: str) -> Text:
-    """Give a text its colour, if it is a state."""
+    """Colour a text, if it is a state."""
     return Text(text, style=COLOURS.get(text.strip(), ""))
 
 

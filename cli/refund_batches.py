@@ -314,7 +314,7 @@ def _show(batch: Json, *, as_json: bool) -> None:
 
 
 def _amounts_of(batch: Json, status: str) -> str:
-    """Give the amounts of the payments of a status in brackets, or nothing."""
+    """Return the amounts of the payments of a status in brackets, or nothing."""
     sums = [
         money(by_status[status], currency)
         for currency, by_status in sorted(batch["amounts"].items())

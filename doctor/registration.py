@@ -45,12 +45,12 @@ class Target:
 
     @property
     def version(self) -> str | None:
-        """Give the API version of its events; thin events have none."""
+        """Return the API version of its events; thin events have none."""
         return None if self.thin else API_VERSION
 
     @property
     def types(self) -> set[str]:
-        """Give its types by their names in this service."""
+        """Return its types by their names in this service."""
         return {*handled_types(), *([GENERATION_FAILURE] if self.thin else [])}
 
     def describe(self) -> str:

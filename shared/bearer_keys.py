@@ -56,6 +56,6 @@ def unknown_callers(limits: Iterable[str], entries: Iterable[SecretStr]) -> list
 
 
 def first_secret(setting: str) -> str | None:
-    """Give the key of the first entry of a setting as it is written; None when there is none."""
+    """Return the key of the first entry of a setting as it is written; None when there is none."""
     first = setting.partition(",")[0].strip()
     return next(bearer_keys([SecretStr(first)])).secret if first else None

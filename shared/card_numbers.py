@@ -191,7 +191,7 @@ class Cluster:
         self._places = list(accumulate((len(group.digits) for group in groups), initial=0))
 
     def card_from(self, first: int) -> int | None:
-        """Give the last group of the card number that begins with this group, if one does."""
+        """Return the last group of the card number that begins with this group, if one does."""
         digits, start = self._groups[first].digits, self._places[first]
         if digits[0] not in FIRST_DIGITS:
             return None
@@ -311,7 +311,7 @@ class Cluster:
         return tuple(len(group.digits) for group in self._groups[first : last + 1])
 
     def _gap(self, place: int) -> str:
-        """Give what stands between a group and the next one; nothing at either end."""
+        """Return what stands between a group and the next one; nothing at either end."""
         if not 0 <= place < len(self._groups) - 1:
             return ""
         return self._text[self._groups[place].end : self._groups[place + 1].start]

@@ -15,14 +15,14 @@ HUNDREDTHS = 100
 
 
 def step(currency: str) -> int:
-    """Give the smallest difference between two amounts of a currency at Stripe."""
+    """Return the smallest difference between two amounts of a currency at Stripe."""
     if currency in THREE_DECIMALS:
         return THREE_DECIMAL_STEP
     return HUNDREDTHS if currency in WITHOUT_HUNDREDTHS else 1
 
 
 def decimals(currency: str) -> int:
-    """Give the number of decimals that Stripe's smallest unit of a currency stands for."""
+    """Return the number of decimals that Stripe's smallest unit of a currency stands for."""
     if currency in ZERO_DECIMALS:
         return 0
     return 3 if currency in THREE_DECIMALS else 2

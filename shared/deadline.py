@@ -27,6 +27,6 @@ def deadline(seconds: float) -> Iterator[None]:
 
 
 def remaining() -> float | None:
-    """Give the seconds until the deadline, at least 0; None without a deadline."""
+    """Return the seconds until the deadline, at least 0; None without a deadline."""
     ends_at = _ends_at.get()
     return None if ends_at is None else max(0.0, ends_at - time.monotonic())

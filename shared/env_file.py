@@ -32,7 +32,7 @@ class EnvFile:
     problems: tuple[str, ...]
 
     def below(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """Give the variables that the environment does not set, by their names in lower case.
+        """Return the variables that the environment does not set, by their names in lower case.
 
         The case of a name does not matter, and an empty variable counts as not set.
         """
@@ -45,7 +45,7 @@ NO_FILE = EnvFile({}, ())
 
 
 def given_file(file: str | EnvFile | None) -> EnvFile:
-    """Give a file that was read already, or read it; BILLING_ENV_FILE names another one.
+    """Return a file that was read already, or read it; BILLING_ENV_FILE names another one.
 
     None, and an empty BILLING_ENV_FILE, stand for no file.
     """

@@ -58,7 +58,7 @@ class Fact:
 
     @property
     def notification_id(self) -> str:
-        """Give the stable id the event service dedupes on."""
+        """Return the stable id the event service dedupes on."""
         digest = hashlib.sha256(f"{self.type}:{self.key}".encode()).digest()
         text = base64.b32encode(digest).decode().lower()
         return "ntf_" + text[:NOTIFICATION_ID_LENGTH]

@@ -13,7 +13,7 @@ BAD_CHARACTERS = re.compile(r"[\s\x00-\x1f\x7f\\]")
 
 
 def http_url(value: str) -> str:
-    """Give the URL without a slash at its end; paths are appended to it. Raises `ValueError`."""
+    """Return the URL without a slash at its end; paths are appended to it. Raises `ValueError`."""
     if BAD_CHARACTERS.search(value):
         raise ValueError("has a space, a control character or a backslash in it")
     parts = urlsplit(value)

@@ -101,7 +101,7 @@ class Keys:
 
     @cached_property
     def prefix(self) -> str:
-        """Give the prefix of every key: the installation as a hash tag, and a colon."""
+        """Return the prefix of every key: the installation as a hash tag, and a colon."""
         return f"{{{self.installation}}}:"
 
     def _name(self, *parts: str) -> str:

@@ -45,7 +45,7 @@ def _marked(refund: Json, rest: int) -> Json:
 
 
 def _rest(subjects: Json) -> int:
-    """Give the amount that was held and not captured, as far as known."""
+    """Return the amount that was held and not captured, as far as known."""
     by_family = {one["family"]: one["snapshot"] for one in subjects.values()}
     snapshot: Json = next((by_family[name] for name in TELLERS if name in by_family), {})
     return int(snapshot.get("amount") or 0) - int(snapshot.get("amount_received") or 0)
@@ -61,7 +61,7 @@ def let_go(known: Json) -> bool:
 
 
 def unexplained(snapshot: Json, at: int, subjects: Json) -> tuple[int, int]:
-    """Give the amount of a `charge.refunded` that no other event reports, and what is missing.
+    """Return the amount of a `charge.refunded` that no other event reports, and what is missing.
 
     What is missing is the part of the charge's sum that earlier events added which have not come.
     `amount_refunded` of the snapshot is the charge's sum at that time, `added` the event's part of
@@ -79,7 +79,7 @@ def unexplained(snapshot: Json, at: int, subjects: Json) -> tuple[int, int]:
 
 
 def of_sum(charge_id: str, total: int, at: int, subjects: Json) -> list[Json]:
-    """Give the refunds of a charge's sum in Stripe's form, newest first, if all of it is known.
+    """Return the refunds of a charge's sum in Stripe's form, newest first, if all of it is known.
 
     `total` is the charge's `amount_refunded` in an event of the second `at`. Empty unless the known
     refunds succeeded, add up to the total, and the newest is of about that time: otherwise there is
@@ -102,7 +102,7 @@ def of_sum(charge_id: str, total: int, at: int, subjects: Json) -> list[Json]:
 
 
 def booked(refund_id: str, subjects: Json) -> Json:
-    """Give a refund's balance transaction, as far as it is known; else an empty dict."""
+    """Return a refund's balance transaction, as far as it is known; else an empty dict."""
     sums: Json = subjects.get(f"{refund_id}:settlement", {}).get("snapshot", {})
     return sums and {
         "net": sums["net"],
@@ -123,7 +123,7 @@ def _in_stripes_form(refund_id: str, subjects: Json) -> Json:
 
 
 def foretelling(refund: Json, subjects: Json) -> Json:
-    """Give the sums that include a refund, by subject, less ahead of it; empty for none.
+    """Return the sums that include a refund, by subject, less ahead of it; empty for none.
 
     `refund` is the state of a refund that was not known before. A sum includes it alone, or with
     others: then less than its amount is left of the charge's sum that was not told. A refund that
@@ -144,13 +144,13 @@ def foretelling(refund: Json, subjects: Json) -> Json:
 
 
 def unmatched(subjects: Json) -> int:
-    """Give the amount of the foretold refunds whose sum has not come yet."""
+    """Return the amount of the foretold refunds whose sum has not come yet."""
     quiet = sum(amount_of(one) for one in _refunds(subjects) if _is_foretold(one))
     return int(quiet - sum(_amount_told(one) - ahead(one) for _, one in _unlisted(subjects)))
 
 
 def _untold(latest: Json, subjects: Json) -> int:
-    """Give the part of the charge's sum, as of its latest event, that was not told."""
+    """Return the part of the charge's sum, as of its latest event, that was not told."""
     own = (one for one in _refunds(subjects) if _counted(one, latest["rank"][0]))
     by_refunds = sum(amount_of(one) for one in own if not _is_foretold(one))
     by_sums = sum(
@@ -187,12 +187,12 @@ def counts(refund: Json) -> bool:
 
 
 def amount_of(refund: Json) -> int:
-    """Give the amount of a refund."""
+    """Return the amount of a refund."""
     return int(refund["snapshot"].get("amount") or 0)
 
 
 def ahead(unlisted: Json) -> int:
-    """Give the part of a sum whose refund is not known yet."""
+    """Return the part of a sum whose refund is not known yet."""
     return int(unlisted.get("ahead", 0))
 
 
@@ -209,7 +209,7 @@ def _is_near(refund: Json, at: int) -> bool:
 
 
 def _sums(amounts: list[int]) -> set[int]:
-    """Give the sums of all combinations of one or more amounts."""
+    """Return the sums of all combinations of one or more amounts."""
     sums: set[int] = set()
     for amount in amounts[:MOST_TOGETHER]:
         sums |= {amount} | {amount + one for one in sums}
@@ -225,7 +225,7 @@ def _unlisted(subjects: Json) -> Iterator[tuple[str, Json]]:
 
 
 def _place(unlisted: Json) -> tuple[list[int], int]:
-    """Give a sum's place among the charge's sums: by its second, then by its amount."""
+    """Return a sum's place among the charge's sums: by its second, then by its amount."""
     return unlisted["rank"], int(unlisted["snapshot"]["amount_refunded"])
 
 

@@ -30,23 +30,23 @@ class Guarded(Protocol):
 
     @property
     def stripe_webhook_secret(self) -> Sequence[SecretStr]:
-        """Give the secrets that sign Stripe's webhooks."""
+        """Return the secrets that sign Stripe's webhooks."""
 
     @property
     def event_service_url(self) -> str:
-        """Give the address of the event service."""
+        """Return the address of the event service."""
 
     @property
     def event_service_secret(self) -> Sequence[SecretStr]:
-        """Give the secrets that sign notifications."""
+        """Return the secrets that sign notifications."""
 
     @property
     def api_keys(self) -> Sequence[SecretStr]:
-        """Give the callers' keys."""
+        """Return the callers' keys."""
 
     @property
     def operator_keys(self) -> Sequence[SecretStr]:
-        """Give the operators' keys."""
+        """Return the operators' keys."""
 
     @property
     def allow_insecure_event_service(self) -> bool:
@@ -107,7 +107,7 @@ def _weak_signing_secrets(settings: Guarded) -> Iterator[str]:
 
 
 def _lengths(secrets: Iterable[str]) -> Iterator[int]:
-    """Give the number of bytes of each secret; 0 for one that is no base64."""
+    """Return the number of bytes of each secret; 0 for one that is no base64."""
     for secret in secrets:
         try:
             yield len(base64.b64decode(secret.removeprefix(PREFIX), validate=True))

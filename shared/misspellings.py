@@ -12,7 +12,7 @@ SHORTEST = 6  # PORTS or HOSTS is as likely to be another program's
 
 
 def misspellings(names: Iterable[str], settings: Iterable[str]) -> dict[str, str]:
-    """Give the names that are nearly a setting's name, each with the setting probably meant."""
+    """Return the names that are nearly a setting's name, each with the setting probably meant."""
     setting_names = sorted(settings)
     corrections = {}
     for name in sorted(set(names) - set(setting_names)):

@@ -16,12 +16,12 @@ TIMES = ("available_on", "due_by")
 
 
 def address(name: str) -> str:
-    """Give the path at which the schema of a type is served."""
+    """Return the path at which the schema of a type is served."""
     return f"{ROUTE}/{name}"
 
 
 def schema(name: str) -> Json:
-    """Give the JSON Schema (2020-12) of a type.
+    """Return the JSON Schema (2020-12) of a type.
 
     A field that the type always fills may not be null; a field that it never fills must be null.
     Further fields are allowed: a later version may add some. Raises `KeyError` for another name.

@@ -94,7 +94,7 @@ def summarise(payment_id: str, known: Json) -> PaymentSummary:
 
 
 def remembered_intent(payment_id: str, known: Json) -> Json:
-    """Give the state of a payment in the form of an intent; its status is None if unknown.
+    """Return the state of a payment in the form of an intent; its status is None if unknown.
 
     The state comes from its own events, else from those of its charge or its checkout session.
     """
@@ -111,7 +111,7 @@ def remembered_intent(payment_id: str, known: Json) -> Json:
 
 
 def _standing(known: Json) -> Json:
-    """Give the latest state from the best source of the payment's status."""
+    """Return the latest state from the best source of the payment's status."""
     for family in TELLERS:
         of_family = [state for _, state in _subjects(known) if state["family"] == family]
         if of_family:
@@ -136,7 +136,7 @@ def _charge_id(payment_id: str, known: Json, snapshot: Json) -> str | None:
 
 
 def _created(known: Json, snapshot: Json) -> int:
-    """Give the time at which it was made; until its own event comes, the earliest known second."""
+    """Return the time of its creation; until its own event comes, the earliest known second."""
     if isinstance(snapshot.get("created"), int):
         return int(snapshot["created"])
     times = [one["snapshot"].get("created") or max(one["rank"][:2]) for _, one in _subjects(known)]
@@ -148,7 +148,7 @@ def _subjects(known: Json) -> list[tuple[str, Json]]:
 
 
 def context(known: Json) -> Json:
-    """Give event, user and address of a payment: each from the source closest to the payment."""
+    """Return event, user and address of a payment: each from the source closest to the payment."""
     sources = [
         (SPEAKERS.index(state["family"]), subject, state["said"])
         for subject, state in known.get("subjects", {}).items()
@@ -174,7 +174,7 @@ def amount_refunded(known: Json) -> int:
 
 
 def fees(known: Json) -> Json:
-    """Give the payment's fee, net, settlement currency and date, as far as they are known."""
+    """Return the payment's fee, net, settlement currency and date, as far as they are known."""
     for state in known.get("subjects", {}).values():
         if state["family"] == "settlement":
             return {name: state["snapshot"].get(name) for name in FEE_FIELDS}

@@ -36,12 +36,12 @@ GUARDED = frozenset().union(*SECRETS_OF.values())
 
 
 def secrets_of(processes: Iterable[Process]) -> frozenset[str]:
-    """Give the guarded variables of these processes."""
+    """Return the guarded variables of these processes."""
     return frozenset().union(*(SECRETS_OF[process] for process in processes))
 
 
 def own_environment(process: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Give the environment without the secrets of other processes."""
+    """Return the environment without the secrets of other processes."""
     own = SECRETS_OF.get(process, frozenset())
     return {
         name: value for name, value in environment.items() if name in own or name not in GUARDED
@@ -49,7 +49,7 @@ def own_environment(process: str, environment: Mapping[str, str]) -> dict[str, s
 
 
 def roles_of(queues: Collection[str]) -> tuple[Process, ...]:
-    """Give the roles of a worker process, from the queues that it serves."""
+    """Return the roles of a worker process, from the queues that it serves."""
     roles: list[Process] = []
     if any(queue != NOTIFICATIONS_QUEUE for queue in queues):
         roles.append("worker")

@@ -23,13 +23,13 @@ def with_job(metadata: Mapping[str, str] | None, job: str) -> dict[str, str]:
 
 
 def job_in(metadata: Mapping[str, Any] | None) -> str | None:
-    """Give the id of the refund job in a refund's metadata, or None."""
+    """Return the id of the refund job in a refund's metadata, or None."""
     job = str((metadata or {}).get(FIELD) or "")
     return job if JOB_ID.fullmatch(job) else None
 
 
 def callers_own(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Give a refund's metadata as its caller sent them."""
+    """Return a refund's metadata as its caller sent them."""
     own = dict(metadata or {})
     if job_in(own):
         del own[FIELD]

@@ -65,7 +65,7 @@ class Terms:
         return self.amount is not None or isinstance(self.keep_fee, int)
 
     def as_json(self) -> Json:
-        """Give the terms as JSON; the percentage is a text, so that it stays exact."""
+        """Return the terms as JSON; the percentage is a text, so that it stays exact."""
         return {
             "percent": None if self.percent is None else f"{self.percent:f}",
             "amount": self.amount,

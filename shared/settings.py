@@ -352,7 +352,7 @@ class Settings(BaseSettings):
 
     @property
     def mode(self) -> str:
-        """Give the account's mode, `live` or `test`; empty when no setting says it."""
+        """Return the account's mode, `live` or `test`; empty when no setting says it."""
         key = self.stripe_secret_key.get_secret_value()
         if key:
             return "live" if "_live_" in key else "test"
@@ -360,12 +360,12 @@ class Settings(BaseSettings):
 
     @property
     def warned_limits(self) -> dict[str, int]:
-        """Give, by currency, the largest amount that is refunded at a fraud warning."""
+        """Return, by currency, the largest amount that is refunded at a fraud warning."""
         return amounts(self.refund_warned_up_to)
 
     @property
     def batch_limits(self) -> dict[str, int]:
-        """Give, by currency, the amount above which a batch needs an operator's key."""
+        """Return, by currency, the amount above which a batch needs an operator's key."""
         return amounts(self.refund_batch_max_amount)
 
     @property
@@ -375,7 +375,7 @@ class Settings(BaseSettings):
 
     @property
     def notifications_url(self) -> str:
-        """Give the full URL that notifications are posted to."""
+        """Return the full URL that notifications are posted to."""
         return self.event_service_url + self.event_service_path
 
 

@@ -55,7 +55,7 @@ def valkey_server() -> Iterator[str]:
 
 @pytest.fixture
 def valkey_url(valkey_server: str) -> str:
-    """Give an empty real Valkey."""
+    """Return an empty real Valkey."""
     with Redis.from_url(valkey_server) as client:
         client.flushall()
     return valkey_server
@@ -63,7 +63,7 @@ def valkey_url(valkey_server: str) -> str:
 
 @pytest.fixture
 def settings(valkey_url: str) -> Settings:
-    """Give settings that reach the test's own Valkey only."""
+    """Return settings that reach the test's own Valkey only."""
     return make_settings(redis_url=valkey_url)
 
 
@@ -81,14 +81,14 @@ def make_settings(**overrides: object) -> Settings:
 
 @pytest.fixture
 def real_store(settings: Settings) -> Iterator[Store]:
-    """Give a store on the real server."""
+    """Return a store on the real server."""
     with connect(settings, "tests") as client:
         yield Store(client)
 
 
 @pytest.fixture
 def fake_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """Give a store on fakeredis, without the line of script flags, which it does not know."""
+    """Return a store on fakeredis, without the line of script flags, which it does not know."""
     whole = sources.script_source
     monkeypatch.setattr(sources, "script_source", lambda name: whole(name).partition("\n")[2])
     with fakeredis.FakeStrictRedis(decode_responses=True, server=fakeredis.FakeServer()) as client:
@@ -97,7 +97,7 @@ def fake_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 
 @pytest.fixture(params=["fakeredis", "valkey"])
 def store(request: pytest.FixtureRequest) -> Store:
-    """Give either store: every test with it runs on both, which shows that they agree."""
+    """Return either store: every test with it runs on both, which shows that they agree."""
     name = "fake_store" if request.param == "fakeredis" else "real_store"
     chosen_store: Store = request.getfixturevalue(name)
     return chosen_store

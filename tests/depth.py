@@ -8,5 +8,5 @@ DEEP = os.environ.get("TEST_DEPTH") == "deep"
 
 
 def cases(ordinary: int, deep: int) -> int:
-    """Give how many cases to try, or how long; a test that is marked `deep` runs both ways."""
+    """Return how many cases to try, or how long; a test that is marked `deep` runs both ways."""
     return deep if DEEP else ordinary

@@ -46,7 +46,7 @@ def place_of(node_id: str) -> tuple[int, int, int]:
 
 
 class WholeGroups(LoadScopeScheduling):
-    """Gives each process of a run whole groups of tests, in the order of the groups."""
+    """Hands each process of a run whole groups of tests, in the order of the groups."""
 
     def _split_scope(self, nodeid: str) -> str:
         return group_of(nodeid)

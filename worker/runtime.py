@@ -41,12 +41,12 @@ class Runtime:
 
     @cached_property
     def gateway(self) -> StripeGateway:
-        """Give the gateway for events and upkeep; it leaves retries to the worker's policy."""
+        """Return the gateway for events and upkeep; it leaves retries to the worker's policy."""
         return self._gateway(Priority.LOOK_UPS, self._lines.for_look_ups)
 
     @cached_property
     def refund_gateway(self) -> StripeGateway:
-        """Give the gateway for refund jobs, whose calls have the lowest priority."""
+        """Return the gateway for refund jobs, whose calls have the lowest priority."""
         return self._gateway(Priority.REFUNDS, self._lines.for_refunds)
 
     @cached_property
@@ -70,57 +70,57 @@ class Runtime:
 
     @cached_property
     def inbox(self) -> Inbox:
-        """Give the inbox."""
+        """Return the inbox."""
         return Inbox(self.store, self.settings)
 
     @cached_property
     def outbox(self) -> Outbox:
-        """Give the outbox."""
+        """Return the outbox."""
         return Outbox(self.store, self.settings)
 
     @cached_property
     def refund_jobs(self) -> RefundJobs:
-        """Give the refund jobs."""
+        """Return the refund jobs."""
         return RefundJobs(self.store, self.settings)
 
     @cached_property
     def outcomes(self) -> Outcomes:
-        """Give the record of objects that our calls made, by their idempotency keys."""
+        """Return the record of objects that our calls made, by their idempotency keys."""
         return Outcomes(self.store, self.settings)
 
     @cached_property
     def batches(self) -> Batches:
-        """Give the batches of refunds."""
+        """Return the batches of refunds."""
         return Batches(self.store, self.settings)
 
     @cached_property
     def payment_index(self) -> PaymentIndex:
-        """Give the index of payments."""
+        """Return the index of payments."""
         return PaymentIndex(self.store, self.payments, self.settings.indexed_metadata)
 
     @cached_property
     def payments(self) -> Payments:
-        """Give the records of payments."""
+        """Return the records of payments."""
         return Payments(self.store, self.settings.payment_retention_seconds)
 
     @cached_property
     def settlement(self) -> Settlement:
-        """Give the settlement of finished work."""
+        """Return the settlement of finished work."""
         return Settlement(self.store, self.settings)
 
     @cached_property
     def works(self) -> dict[str, Work]:
-        """Give the items of each kind, by the name of its queue."""
+        """Return the items of each kind, by the name of its queue."""
         upkeep = Work(self.store, UPKEEP, UPKEEP.lease_ms(self.settings))
         works = (self.inbox.work, self.refund_jobs.work, self.outbox, upkeep)
         return {work.kind.name: work for work in works}
 
     @cached_property
     def signers(self) -> list[Webhook]:
-        """Give the signers of notifications, one for each secret of the settings."""
+        """Return the signers of notifications, one for each secret of the settings."""
         return [Webhook(s.get_secret_value()) for s in self.settings.event_service_secret]
 
     @cached_property
     def event_service(self) -> EventService:
-        """Give the client of the event service with its pooled connections."""
+        """Return the client of the event service with its pooled connections."""
         return EventService(self.settings)

@@ -59,7 +59,7 @@ const COURSE = [
   "dispute.funds_reinstated",
 ];
 
-class Refused extends Error {
+class Refusal extends Error {
   constructor(status, why) {
     super(why);
     this.status = status;
@@ -72,10 +72,10 @@ function verify(headers, body, secrets, nowSeconds) {
   const sentAt = headers["webhook-timestamp"];
   const signatures = headers["webhook-signature"];
   if (!id || !/^\d+$/.test(sentAt ?? "") || !signatures) {
-    throw new Refused(401, "the headers webhook-id, -timestamp and -signature are needed");
+    throw new Refusal(401, "the headers webhook-id, -timestamp and -signature are needed");
   }
   if (Math.abs(nowSeconds - Number(sentAt)) > TOLERANCE_SECONDS) {
-    throw new Refused(401, "webhook-timestamp is too far from our clock");
+    throw new Refusal(401, "webhook-timestamp is too far from our clock");
   }
   for (const secret of secrets) {
     const signed = createHmac("sha256", secret).update(`${id}.${sentAt}.`).update(body);
@@ -84,7 +84,7 @@ function verify(headers, body, secrets, nowSeconds) {
       if (one.length === expected.length && timingSafeEqual(one, expected)) return id;
     }
   }
-  throw new Refused(401, "no signature matches");
+  throw new Refusal(401, "no signature matches");
 }
 
 // The received notifications, each id once, and the states that follow from them.
@@ -149,14 +149,14 @@ async function bodyOf(request) {
   let length = 0;
   for await (const part of request) {
     length += part.length;
-    if (length > MOST_BODY_BYTES) throw new Refused(413, "no notification");
+    if (length > MOST_BODY_BYTES) throw new Refusal(413, "no notification");
     parts.push(part);
   }
   return Buffer.concat(parts);
 }
 
 async function take(request) {
-  if (request.url !== PATH) throw new Refused(404, "no notification");
+  if (request.url !== PATH) throw new Refusal(404, "no notification");
   const body = await bodyOf(request);
   const id = verify(request.headers, body, secrets, Date.now() / 1000);
   inbox.add(parse(body, id));
@@ -168,13 +168,13 @@ function parse(body, id) {
   try {
     notification = JSON.parse(body);
   } catch {
-    throw new Refused(400, "the body is no notification");
+    throw new Refusal(400, "the body is no notification");
   }
   const names = ["id", "type", "timestamp", "sequence", "data"];
   if (names.some((name) => notification?.[name] === undefined)) {
-    throw new Refused(400, "the body is no notification");
+    throw new Refusal(400, "the body is no notification");
   }
-  if (notification.id !== id) throw new Refused(400, "webhook-id is not the id in the body");
+  if (notification.id !== id) throw new Refusal(400, "webhook-id is not the id in the body");
   return notification;
 }
 

@@ -85,7 +85,7 @@ class Refusal(Exception):
 
 
 def verify(headers: dict[str, str], body: bytes, secrets: list[bytes], now: float) -> str:
-    """Return the id of a notification with a valid signature. Raises `Refused`."""
+    """Return the id of a notification with a valid signature. Raises `Refusal`."""
     try:
         identity, sent_at = headers["webhook-id"], headers["webhook-timestamp"]
         signatures = headers["webhook-signature"].split()
@@ -207,12 +207,12 @@ def keys(text: str) -> list[bytes]:
     """Decode `whsec_<base64>` secrets, separated by commas: two while one is being replaced."""
     parts = [part.strip().removeprefix("whsec_") for part in text.split(",") if part.strip()]
     try:
-        found = [base64.b64decode(part, validate=True) for part in parts]
+        digests = [base64.b64decode(part, validate=True) for part in parts]
     except binascii.Error:
-        found = []
-    if not found:
+        digests = []
+    if not digests:
         sys.exit("Set EVENT_SERVICE_SECRET to the secret of the billing service: whsec_<base64>.")
-    return found
+    return digests
 
 
 def main() -> None:

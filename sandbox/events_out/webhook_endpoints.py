@@ -52,7 +52,7 @@ def _check_reach(scope: Scope, url: str) -> None:
 
 
 def rotate(scope: Scope, endpoint: Json, secret: str | None = None) -> str:
-    """Give an endpoint a new secret; the old one also signs for a day."""
+    """Create a new secret for an endpoint; the old one also signs for a day."""
     fresh = secret or ids.signing_secret()
     secrets = scope.note(endpoint["id"])["secrets"]
     for old in secrets:

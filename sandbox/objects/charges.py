@@ -96,7 +96,7 @@ def create(scope: Scope, intent: Json, method: Json, attempt: Attempt) -> Json:
 
 
 def show_receipt(scope: Scope, charge: Json) -> None:
-    """Give a paid charge its receipt page."""
+    """Add the receipt page to a paid charge."""
     charge["receipt_url"] = f"{scope.world.base_url}/_sandbox/receipts/{charge['id']}"
 
 

@@ -69,7 +69,7 @@ OF_A_LOOP = _Library(
 
 
 def connect(settings: Settings, client_name: str) -> Redis:
-    """Give a lazy, pooled client whose every call ends within `REDIS_TIMEOUT_SECONDS`.
+    """Create a lazy, pooled client whose every call ends within `REDIS_TIMEOUT_SECONDS`.
 
     A call is repeated once on a new connection when its connection broke, but not after a timeout.
     """
@@ -84,7 +84,7 @@ def connect(settings: Settings, client_name: str) -> Redis:
 
 
 def connect_async(settings: Settings, client_name: str) -> AsyncRedis:
-    """Give a lazy client for one event loop; its user limits each wait."""
+    """Create a lazy client for one event loop; its user limits each wait."""
     options = {"socket_timeout": None, "protocol": 2} | _always(client_name)
     primary: AsyncRedis = _client(settings, OF_A_LOOP, options)
     return primary
@@ -124,7 +124,7 @@ def _client(settings: Settings, library: _Library, options: dict[str, Any]) -> A
 
 
 def broker_settings(settings: Settings) -> dict[str, Any]:
-    """Give Celery's settings for the same Redis: `broker_url`, its options and its TLS."""
+    """Return Celery's settings for the same Redis: `broker_url`, its options and its TLS."""
     address = redis_address(settings.redis_url)
     options = {
         "global_keyprefix": Keys(settings.installation).prefix,

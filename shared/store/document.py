@@ -51,7 +51,7 @@ def _scripts_of(name: str) -> list[str]:
 
 
 def pattern(name: str) -> str:
-    """Give a key's name with its parts in angle brackets."""
+    """Return a key's name with its parts in angle brackets."""
     method = getattr(Keys("installation"), name)
     parts = inspect.signature(method).parameters
     arguments = [_Example if part == "kind" else f"<{part}>" for part in parts]

@@ -88,7 +88,7 @@ def note_dropped(store: Store, text: str) -> None:
 
 
 def dropped(store: Store) -> list[Finding]:
-    """Give the notice of a command that the last start dropped. Raises `Unavailable`."""
+    """Return the notice of a command that the last start dropped. Raises `Unavailable`."""
     text = store.get(store.keys.dropped())
     fix = "The client of that command repeats its request; ./billing reconcile fetches lost events."
     return [Finding("warning", "redis", text, fix)] if text else []

@@ -37,7 +37,7 @@ class Identity:
 
 
 def identity_of(settings: Settings, account: str = "") -> Identity:
-    """Give the identity of a process, from its settings and, when it is known, its account."""
+    """Return the identity of a process, from its settings and, when it is known, its account."""
     if settings.stripe_api_base:
         return Identity(SANDBOX, account=account)
     return Identity(settings.mode, account=account)

@@ -69,7 +69,7 @@ def names(store: Store) -> list[str]:
 
 
 def place_of(series: Series) -> tuple[int, str]:
-    """Give a rate's number among the script's keys (from 1; 0: none) and its part of a bucket."""
+    """Return a rate's number among the script's keys (from 1; 0: none) and its part of a bucket."""
     rate = rate_of(series)
     if rate is None:
         return 0, ""

@@ -38,7 +38,7 @@ def unanswered(error: Exception | None = None) -> Unavailable:
 
 
 def refusal_of(error: Exception | None) -> str:
-    """Give Redis's refusal in one line (`WRONGPASS …`, `NOPERM …`); empty for an outage.
+    """Return Redis's refusal in one line (`WRONGPASS …`, `NOPERM …`); empty for an outage.
 
     redis-py cuts off the code of an error that has a class of its own.
     """

@@ -59,7 +59,7 @@ class Call:
     args: Sequence[Any] = ()
 
     def flat_keys(self) -> list[str]:
-        """Give the keys in the script's order. Raises `Inconsistent` when one is missing."""
+        """Return the keys in the script's order. Raises `Inconsistent` when one is missing."""
         flat: list[str] = []
         for name in sources.plain_names(self.script):
             key = self.keys.get(name)

@@ -47,7 +47,7 @@ def key_names(name: str) -> tuple[str, ...]:
 
 @cache
 def plain_names(name: str) -> tuple[str, ...]:
-    """Give the names of a script's keys, a last one without its `*`."""
+    """Return the names of a script's keys, a last one without its `*`."""
     return tuple(key.removesuffix("*") for key in key_names(name))
 
 
@@ -60,7 +60,7 @@ def script_source(name: str) -> str:
 
 @cache
 def script_hash(name: str) -> str:
-    """Give the hash under which Redis knows a script."""
+    """Return the hash under which Redis knows a script."""
     return hashlib.sha1(script_source(name).encode(), usedforsecurity=False).hexdigest()
 
 
@@ -89,5 +89,5 @@ def _named_keys(name: str) -> str:
 
 @cache
 def together_hash(name: str) -> str:
-    """Give the hash of a script that runs another several times."""
+    """Return the hash of a script that runs another several times."""
     return hashlib.sha1(together_source(name).encode(), usedforsecurity=False).hexdigest()

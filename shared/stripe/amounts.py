@@ -21,7 +21,7 @@ REFUNDED_STATES = ("pending", "requires_action", "succeeded")
 
 
 def received(intent: Json) -> int:
-    """Give the amount received of a payment intent: captured, not authorised.
+    """Return the amount received of a payment intent: captured, not authorised.
 
     An intent with neither this amount nor a charge was received in full if it succeeded.
     """
@@ -55,7 +55,7 @@ def let_go(intent: Json) -> Json:
 
 
 def intent_status(charge: Json) -> str:
-    """Give the status that a payment intent of such a charge would have."""
+    """Return the status that a payment intent of such a charge would have."""
     status = str(charge.get("status"))
     if status != "succeeded":
         return {"pending": "processing", "failed": "requires_payment_method"}.get(status, status)
@@ -65,7 +65,7 @@ def intent_status(charge: Json) -> str:
 
 
 def captured(charge: Json) -> int:
-    """Give the amount captured of a charge; versions without `amount_captured` capture all of it.
+    """Return the amount captured of a charge; versions without `amount_captured` capture all of it.
 
     Of several captures the last one makes it `captured`.
     """
@@ -96,7 +96,7 @@ def moved_nothing(refund: Json, api_version: str | None) -> bool:
 
 
 def released(charge: Json, api_version: str | None) -> int:
-    """Give the part of an old version's `amount_refunded` that was never captured."""
+    """Return the part of an old version's `amount_refunded` that was never captured."""
     if not api_version or api_version >= NO_REFUND_OF_A_HOLD_SINCE:
         return 0
     if captured(charge) and not charge.get("captured"):
@@ -122,7 +122,7 @@ def of_captured_money(charge: Json, refunds: list[Json]) -> list[Json]:
 
 
 def _uncaptured(charge: Json) -> int:
-    """Give the amount held of a charge that can no longer be captured."""
+    """Return the amount held of a charge that can no longer be captured."""
     rest = int(charge.get("amount") or 0) - captured(charge)
     return rest if charge.get("captured") else 0
 

@@ -57,7 +57,7 @@ class Event:
 
     @cached_property
     def payment_id(self) -> str | None:
-        """Give the id of the event's payment, when the object has it."""
+        """Return the id of the event's payment, when the object has it."""
         return payment_of(self.object)
 
     @property
@@ -155,7 +155,7 @@ def _require_forms(obj: Json) -> None:
 
 
 def _request_key(request: object) -> str | None:
-    """Give the idempotency key of the request that caused the event; old versions give an id."""
+    """Return the idempotency key of the request that caused the event; old versions give an id."""
     return _printable(request.get("idempotency_key")) if isinstance(request, dict) else None
 
 
@@ -164,7 +164,7 @@ def _request_id(request: object) -> str | None:
 
 
 def _printable(value: object) -> str | None:
-    """Give a text that a log can show, else none: the event is accepted without it."""
+    """Return a text that a log can show, else none: the event is accepted without it."""
     return value if isinstance(value, str) and value and value.isprintable() else None
 
 
@@ -202,14 +202,14 @@ def _moment(value: object) -> int:
 
 
 def reference(value: Any) -> str | None:
-    """Give the id of a field that holds an id or the expanded object."""
+    """Return the id of a field that holds an id or the expanded object."""
     if isinstance(value, dict):
         value = value.get("id")
     return value if isinstance(value, str) and value else None
 
 
 def payment_of(obj: Json) -> str | None:
-    """Give the id of an object's payment: its payment intent, else the charge or session."""
+    """Return the id of an object's payment: its payment intent, else the charge or session."""
     kind, charge = obj.get("object"), obj.get("charge")
     intent = reference(obj.get("payment_intent"))
     if kind == "payment_intent":
@@ -228,7 +228,7 @@ def charge_of(intent: Json) -> str | None:
 
 
 def newest_charge(intent: Json) -> Json:
-    """Give an intent's latest charge, where it is expanded; else an empty dict."""
+    """Return an intent's latest charge, where it is expanded; else an empty dict."""
     expanded = intent.get("latest_charge")
     if isinstance(expanded, dict):
         return expanded
@@ -237,6 +237,6 @@ def newest_charge(intent: Json) -> Json:
 
 
 def items(collection: object) -> list[Json]:
-    """Give the members of a list object, or of the bare array of the oldest versions."""
+    """Return the members of a list object, or of the bare array of the oldest versions."""
     members = collection.get("data") if isinstance(collection, dict) else collection
     return [item for item in members if isinstance(item, dict)] if isinstance(members, list) else []

@@ -100,13 +100,13 @@ def require_object(obj: Json) -> None:
 
 
 def _charges(obj: Json) -> list[Json]:
-    """Give the charges that an object shows whole."""
+    """Return the charges that an object shows whole."""
     places = (obj.get("charge"), obj.get("latest_charge"))
     return [*(one for one in places if isinstance(one, dict)), *_members(obj.get("charges"))]
 
 
 def _members(collection: Any) -> list[Any]:
-    """Give the members of a list object, or of the bare array of the oldest versions."""
+    """Return the members of a list object, or of the bare array of the oldest versions."""
     members = collection.get("data") if isinstance(collection, dict) else collection
     return [one for one in members if isinstance(one, dict)] if isinstance(members, list) else []
 

@@ -462,7 +462,7 @@ class StripeGateway:
 
 
 def _plain(answer: Any) -> dict[str, Any]:
-    """Give an answer of the SDK as a dict in Stripe's own form."""
+    """Return an answer of the SDK as a dict in Stripe's own form."""
     return cast(dict[str, Any], clean_json(answer.to_dict(for_json=True)))
 
 

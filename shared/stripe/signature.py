@@ -59,7 +59,7 @@ def read_signature(header: str, oldest: float) -> Signature:
 
 
 def sign(body: bytes, secrets: Sequence[bytes], signed_at: int) -> str:
-    """Give the header that Stripe would send with this body, by every secret that is in use."""
+    """Return the header that Stripe would send with this body, by every secret that is in use."""
     hashes = (f"v1={one}" for one in _hashes(signed_at, body, secrets))
     return ",".join([f"t={signed_at}", *hashes])
 

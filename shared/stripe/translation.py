@@ -69,7 +69,7 @@ def _body(error: stripe.StripeError) -> dict[str, Any]:
 
 
 def _message(error: stripe.StripeError, otherwise: str) -> str:
-    """Give Stripe's message without card numbers: it may repeat what a caller sent."""
+    """Return Stripe's message without card numbers: it may repeat what a caller sent."""
     return redact_card_numbers(error.user_message or otherwise)
 
 

@@ -91,7 +91,7 @@ def configure_logging(settings: Settings, process: str) -> None:
 
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
-    """Give the logger of a module."""
+    """Return the logger of a module."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(name)
     return logger
 

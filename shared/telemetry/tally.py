@@ -165,7 +165,7 @@ class Tally:
         self.observe(STRIPE_SECONDS, seconds, operation=operation)
 
     def take(self) -> dict[Series, float]:
-        """Give all counts since the last call, and start again at zero."""
+        """Return all counts since the last call, and start again at zero."""
         with self._lock:
             sums, self._sums = self._sums, defaultdict(float)
         return sums

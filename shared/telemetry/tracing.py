@@ -82,7 +82,7 @@ def start(name: str, parent: str | None, kind: SpanKind) -> Span:
 
 
 def traceparent(of: Span | None = None) -> str:
-    """Give the traceparent of a span, by default the current one; empty when there is none."""
+    """Return the traceparent of a span, by default the current one; empty when there is none."""
     carrier: dict[str, str] = {}
     context = trace.set_span_in_context(of) if of else None
     _propagator.inject(carrier, context=context)

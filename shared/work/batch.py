@@ -37,7 +37,7 @@ class MemberState(StrEnum):
 
     @property
     def number(self) -> int:
-        """Give its number in the set of places."""
+        """Return its number in the set of places."""
         return MEMBER_STATES.index(self)
 
 
@@ -81,7 +81,7 @@ class Member:
         return cls(**fields | {"state": MemberState(fields["state"])})
 
     def text(self, n: int) -> str:
-        """Give the member as it is stored under its number, without empty fields."""
+        """Return the member as it is stored under its number, without empty fields."""
         fields = {name: value for name, value in vars(self).items() if value}
         return compact(fields | {"n": n, "tries": self.tries, "amount": self.amount})
 
@@ -100,18 +100,18 @@ class BatchRecord:
 
     @property
     def state(self) -> BatchState:
-        """Give its state."""
+        """Return its state."""
         return BatchState(self.fields["state"])
 
     @property
     def request(self) -> Json:
-        """Give the request: the terms, `event_id`, `reason` and `metadata`."""
+        """Return the request: the terms, `event_id`, `reason` and `metadata`."""
         terms: Json = json.loads(self.fields["terms"])
         return terms
 
     @property
     def terms(self) -> Terms:
-        """Give its terms."""
+        """Return its terms."""
         return Terms.of(self.request, self.fields.get("account", ""))
 
     @property
@@ -152,13 +152,13 @@ class BatchRecord:
 
     @property
     def rates(self) -> dict[str, Rate]:
-        """Give the settlement currency and the rate of each of its currencies."""
+        """Return the settlement currency and the rate of each of its currencies."""
         by_currency = json.loads(self.fields.get("settles", "{}"))
         return {currency: Rate(*rate) for currency, rate in by_currency.items()}
 
     @property
     def missing(self) -> dict[str, int] | None:
-        """Give the amounts that the balance lacked at the last check; None when unknown."""
+        """Return the amounts that the balance lacked at the last check; None when unknown."""
         amounts: dict[str, int] | None = json.loads(self.fields.get("missing", "null"))
         return amounts
 

@@ -205,7 +205,7 @@ class Batches:
         return self._read_members(batch, payments)
 
     def number_of(self, batch: str, payment_id: str) -> int:
-        """Give a payment's number among the members. Raises `CallerError` 400 when it is none."""
+        """Return a payment's number among the members. Raises `CallerError` 400 when it is none."""
         members = self._read_members(batch, [payment_id])
         if not members:
             raise CallerError(
@@ -216,7 +216,7 @@ class Batches:
         return members[0].n
 
     def absent(self, batch: str, payment_ids: Sequence[str]) -> list[str]:
-        """Give the payments among these that are not members. Raises `Unavailable`."""
+        """Return the payments among these that are not members. Raises `Unavailable`."""
         if not payment_ids:
             return []
         with redis_errors():

@@ -213,7 +213,7 @@ def _number(text: str) -> float | str:
 
 
 def kind_of(item_id: str) -> Kind:
-    """Give the kind of an item by its id. Raises `CallerError` for any other text."""
+    """Return the kind of an item by its id. Raises `CallerError` for any other text."""
     kind = KIND_OF_PREFIX.get(item_id.partition("_")[0])
     if kind is None:
         raise CallerError(

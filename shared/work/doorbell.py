@@ -13,7 +13,7 @@ from functools import cache
 
 @cache
 def template(task: str, queue: str) -> str:
-    """Give the message text for a task, with `@@ID@@` and `@@TAG@@` left for the script.
+    """Return the message text for a task, with `@@ID@@` and `@@TAG@@` left for the script.
 
     Source: Celery's message protocol, version 2, and kombu's Redis transport.
     """

@@ -65,12 +65,12 @@ class Claim:
 
     @property
     def now(self) -> datetime:
-        """Give the current time by Redis's clock, to send to others."""
+        """Return the current time by Redis's clock, to send to others."""
         return datetime.fromtimestamp(self.claimed_at_ms / 1000 + self.elapsed_seconds, UTC)
 
     @property
     def age_seconds(self) -> float:
-        """Give its age at the claim, since it was recorded or redriven."""
+        """Return its age at the claim, since it was recorded or redriven."""
         since = self.fields.get("redriven_at", self.fields["recorded_at"])
         return (self.claimed_at_ms - int(since)) / 1000
 

@@ -29,7 +29,7 @@ class Kind:
     mortal: bool = True
 
     def lease_ms(self, settings: Settings) -> int:
-        """Give the length of a claim's lease: longer than the longest attempt of the settings.
+        """Return the length of a claim's lease: longer than the longest attempt of the settings.
 
         With a shorter lease a second worker would begin while the first still waits for an answer;
         with a much longer one the items of a killed worker would wait without need.
@@ -37,14 +37,14 @@ class Kind:
         return round((self.longest_seconds(settings) + LEASE_MARGIN_SECONDS) * 1000)
 
     def longest_seconds(self, settings: Settings) -> float:
-        """Give the total deadline of an attempt: the time of its calls, well inside its lease."""
+        """Return the total deadline of an attempt: the time of its calls, well inside its lease."""
         call = PATIENCE_SECONDS + CONNECT_TIMEOUT_SECONDS + settings.stripe_timeout_seconds
         delivery = CONNECT_TIMEOUT_SECONDS + settings.event_service_timeout_seconds
         return self.stripe_calls * call + self.deliveries * delivery + self.upkeep_seconds
 
     @cached_property
     def message(self) -> str:
-        """Give the doorbell's template."""
+        """Return the doorbell's template."""
         return template(self.task, self.name)
 
 

@@ -46,7 +46,7 @@ def process_name() -> str:
 
 
 class Signs:
-    """Give signs of life of this process: one write in a few seconds."""
+    """Write signs of life of this process: one write in a few seconds."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -54,7 +54,7 @@ class Signs:
         self._lock = threading.Lock()
 
     def give(self, name: str) -> None:
-        """Give a sign on a queue, unless one was given just now. Raises `Unavailable`."""
+        """Write a sign of life on a queue, unless one is a moment old. Raises `Unavailable`."""
         now = time.monotonic()
         with self._lock:
             if now - self._last.get(name, -SIGN_SECONDS) < SIGN_SECONDS:

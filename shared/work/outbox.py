@@ -54,7 +54,7 @@ class Outbox(Work):
 
 
 def body(claim: Claim) -> str:
-    """Give the bytes of a notification as they are sent, with its sequence: stable over retries."""
+    """Return a notification's bytes as they are sent, with its sequence: stable over retries."""
     notification: Json = json.loads(claim.fields["body"])
     notification["sequence"] = int(claim.fields["sequence"])
     return compact(notification)

@@ -64,7 +64,7 @@ class Outcomes:
             log.warning("refund_job_restored", id=job, refund_id=refund["id"])
 
     def remembered(self, stripe_key: str) -> str | None:
-        """Give the id of the object that our call with this key made, if we processed its event.
+        """Return the id of the object that our call with this key made, if we processed its event.
 
         Raises `Unavailable`.
         """

@@ -154,7 +154,7 @@ class PaymentIndex:
     def among(
         self, payment_ids: list[str], criteria: PaymentFilter, after: str | None = None
     ) -> Iterator[ListedPayment]:
-        """Give the wanted payments among these, in the order of every list.
+        """Return the wanted payments among these, in the order of every list.
 
         Raises `CallerError` 400 for an `after` that is unknown, and `Unavailable`.
         """
@@ -183,7 +183,7 @@ class PaymentIndex:
             return int(self._store.redis.zlexcount(self._name, f"[{digest}", f"({digest}~"))
 
     def _narrowest(self, criteria: PaymentFilter) -> str:
-        """Give the digest of the term with the fewest payments."""
+        """Return the digest of the term with the fewest payments."""
         digests = [_digest(*term) for term in criteria.terms()]
         if len(digests) == 1:
             return digests[0]
@@ -268,7 +268,7 @@ def _texts(terms: list[tuple[str, str]], end: str) -> list[str]:
 
 
 def _parts(payment: ListedPayment, indexed: tuple[str, ...]) -> tuple[list[tuple[str, str]], str]:
-    """Give the terms under which a payment is found, and the end of its members."""
+    """Return the terms under which a payment is found, and the end of its members."""
     record, one = payment.record, payment.summary
     terms = [(ALL, "")]
     terms += [(f"metadata.{key}", one.metadata[key]) for key in indexed if one.metadata.get(key)]
@@ -281,7 +281,7 @@ def _parts(payment: ListedPayment, indexed: tuple[str, ...]) -> tuple[list[tuple
 
 
 def with_scores(names: list[str]) -> list[str | int]:
-    """Give members for `ZADD`, all with one score, so that the set is ordered by text."""
+    """Return members for `ZADD`, all with one score, so that the set is ordered by text."""
     return [part for member in names for part in (0, member)]
 
 

@@ -44,7 +44,7 @@ class PaymentRecord:
 
     @property
     def state(self) -> Json:
-        """Give the last known state of the payment intent itself, or an empty dict."""
+        """Return the last known state of the payment intent itself, or an empty dict."""
         state: Json = self.known.get("subjects", {}).get(self.id, {})
         return state
 
@@ -92,7 +92,7 @@ class Payments:
         return self._store.get(self._store.keys.intent_of(charge_id))
 
     def payment_of_request(self, request_id: str) -> str | None:
-        """Give the payment of a request to us or to Stripe. Raises `Unavailable`."""
+        """Return the payment of a request to us or to Stripe. Raises `Unavailable`."""
         return self._store.get(self._store.keys.request_of(request_id))
 
     def note(self, payment_id: str, kind: str, **details: Any) -> None:
@@ -193,7 +193,7 @@ def entry(kind: str, **details: Any) -> Json:
 
 
 def with_time(item: Json) -> Json:
-    """Give an entry of a timeline, an audit or attempts with its time (`at`, RFC 3339, UTC)."""
+    """Return an entry of a timeline, an audit or attempts with its time (`at`, RFC 3339, UTC)."""
     if "at_ms" not in item:
         return item
     rest = {name: value for name, value in item.items() if name != "at_ms"}

@@ -82,14 +82,14 @@ def stripe_key(refund_request_id: str, refusals: int = 0) -> str:
 
 
 def job_of_key(idempotency_key: str) -> str | None:
-    """Give the job that sent an idempotency key to Stripe; None when no job did."""
+    """Return the job that sent an idempotency key to Stripe; None when no job did."""
     job = idempotency_key.removeprefix(STRIPE_KEY_PREFIX)
     ours = job != idempotency_key and job.startswith(JOB_PREFIX)
     return job.partition("-")[0] if ours else None
 
 
 def _fields_of(refund: Json) -> dict[str, str]:
-    """Give the fields of the job that made a refund, as far as the refund has them."""
+    """Return the fields of the job that made a refund, as far as the refund has them."""
     charge, intent = reference(refund.get("charge")), reference(refund.get("payment_intent"))
     request = {
         "payment_intent" if intent else "charge": intent or charge,
@@ -202,7 +202,7 @@ class RefundJobs:
         return int(attempts or 0), account
 
     def job_of(self, refund_id: str) -> str | None:
-        """Give the job that made a refund, if one did.
+        """Return the job that made a refund, if one did.
 
         Raises `Unavailable`.
         """

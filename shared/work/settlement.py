@@ -180,7 +180,7 @@ class Settlement:
 
 
 def _request(claim: Claim) -> str:
-    """Give the request that caused an item: Stripe's, or for a refund job the caller's."""
+    """Return the request that caused an item: Stripe's, or for a refund job the caller's."""
     return claim.fields.get("stripe_request_id" if claim.kind is EVENTS else "request_id", "")
 
 

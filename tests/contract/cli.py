@@ -37,7 +37,7 @@ class Cli:
 
     def run(self, *arguments: str) -> Outcome:
         """Run a command to its end."""
-        completed = subprocess.run(
+        process = subprocess.run(
             self.command(*arguments),
             env=self.environment(),
             capture_output=True,
@@ -45,7 +45,7 @@ class Cli:
             timeout=CALL_LIMIT_SECONDS,
             check=False,
         )
-        return Outcome(completed.returncode, completed.stdout, completed.stderr)
+        return Outcome(process.returncode, process.stdout, process.stderr)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a command that runs until it is stopped, such as `listen`."""

@@ -75,6 +75,8 @@ class Api:
         return result
 
     def _answer(self, method: str, path: str, headers: dict[str, str], **what: Any) -> Answer:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        got = self._session.request(method, self.base_url + path, headers=named, timeout=30, **what)
+        by_name = {name.replace("_", "-"): value for name, value in headers.items()}
+        got = self._session.request(
+            method, self.base_url + path, headers=by_name, timeout=30, **what
+        )
         return Answer(got.status_code, got.json(), got.headers)

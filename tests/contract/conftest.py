@@ -57,13 +57,13 @@ def witness(side: Side) -> Iterator[Witness]:
 
 @pytest.fixture(scope="session")
 def api(side: Side, witness: Witness) -> Api:
-    """Give a plain HTTP client without a version header: the account's default version."""
+    """Return a plain HTTP client without a version header: the account's default version."""
     return Api(witness.url, side.key)
 
 
 @pytest.fixture(scope="session")
 def endive(side: Side, witness: Witness) -> Api:
-    """Give a plain HTTP client with the version that the SDKs send."""
+    """Return a plain HTTP client with the version that the SDKs send."""
     return Api(witness.url, side.key, version=ENDIVE)
 
 
@@ -74,7 +74,7 @@ def sdk(side: Side, witness: Witness) -> stripe.StripeClient:
 
 @pytest.fixture
 def diary(api: Api, side: Side) -> Diary:
-    """Give a reader of Stripe's events about one object."""
+    """Return a reader of Stripe's events about one object."""
     return Diary(api, side)
 
 

@@ -30,9 +30,9 @@ def decisions(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def operation_of(document: Mapping[str, Any], route: Route) -> Mapping[str, Any]:
-    wanted = re.sub(r"\{\w+\}", "{}", route.pattern)
+    target = re.sub(r"\{\w+\}", "{}", route.pattern)
     for path, operations in document["paths"].items():
-        if re.sub(r"\{\w+\}", "{}", path) == wanted and route.method.lower() in operations:
+        if re.sub(r"\{\w+\}", "{}", path) == target and route.method.lower() in operations:
             described: Mapping[str, Any] = operations[route.method.lower()]
             return described
     return {}

@@ -17,7 +17,7 @@ PATH = "/v1/accounts"
 
 @pytest.fixture
 def connected(api: Api) -> list[str]:
-    """Give three accounts, newest first, as Stripe lists them."""
+    """Return three accounts, newest first, as Stripe lists them."""
     accounts = [api.make(PATH, {"type": kind})["id"] for kind in ("standard", "express", "custom")]
     return accounts[::-1]
 
@@ -53,16 +53,16 @@ def test_accounts_are_listed_newest_first_in_pages(api: Api, connected: list[str
 
 
 def test_the_sdk_pages_through_all(sdk: stripe.StripeClient, connected: list[str]) -> None:
-    listed = sdk.v1.accounts.list({"limit": 2}).auto_paging_iter()
-    assert [account.id for account in listed][:3] == connected
+    listing = sdk.v1.accounts.list({"limit": 2}).auto_paging_iter()
+    assert [account.id for account in listing][:3] == connected
 
 
 def test_to_act_for_an_account_is_to_have_it_connected(api: Api) -> None:
-    named = "acct_1NamedOnly"
-    theirs = api.acting_for(named)
+    account_id = "acct_1NamedOnly"
+    theirs = api.acting_for(account_id)
     intent = pay(theirs)
-    assert named in ids(api.find(PATH, {"limit": 100}))
-    assert theirs.find("/v1/account")["id"] == named
+    assert account_id in ids(api.find(PATH, {"limit": 100}))
+    assert theirs.find("/v1/account")["id"] == account_id
     assert api.get(f"/v1/payment_intents/{intent['id']}").status == 404
 
 
@@ -96,8 +96,8 @@ def test_the_platform_is_no_account_of_its_own(api: Api, connected: list[str]) -
 def test_an_account_that_is_not_ours_is_refused(api: Api, endive: Api, name: str) -> None:
     if name == "acct_let_go":
         name = api.make(PATH)["id"]
-        gone = endive.delete(f"{PATH}/{name}")
-        assert gone.body == {"id": name, "object": "account", "deleted": True}
+        deletion = endive.delete(f"{PATH}/{name}")
+        assert deletion.body == {"id": name, "object": "account", "deleted": True}
         acting = api.acting_for(name).get("/v1/events")
         assert (acting.status, acting.error["code"]) == (403, "account_invalid")
     answer = api.get(f"{PATH}/{name}")

@@ -45,9 +45,9 @@ def test_without_one_the_sdk_is_used(api: Api, diary: Diary) -> None:
 def test_an_authenticated_payment_succeeds(api: Api, side: Side, diary: Diary) -> None:
     intent = pay(api, CARD)
     authenticate(side, intent, "complete")
-    paid = api.find(f"/v1/payment_intents/{intent['id']}", {"expand[]": "latest_charge"})
-    assert (paid["status"], paid["next_action"]) == ("succeeded", None)
-    secure = paid["latest_charge"]["payment_method_details"]["card"]["three_d_secure"]
+    payment = api.find(f"/v1/payment_intents/{intent['id']}", {"expand[]": "latest_charge"})
+    assert (payment["status"], payment["next_action"]) == ("succeeded", None)
+    secure = payment["latest_charge"]["payment_method_details"]["card"]["three_d_secure"]
     assert secure["result"] == "authenticated"
     diary.tells(
         intent["id"],

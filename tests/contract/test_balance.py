@@ -77,10 +77,10 @@ def test_a_refund_waits_for_money(fresh_sandbox: Fresh) -> None:
     assert refund["balance_transaction"] is None
     assert api.find(f"/v1/charges/{intent['latest_charge']}")["amount_refunded"] == 2000
     side.control("balance", available=2000)
-    paid = api.find(f"/v1/refunds/{refund['id']}")
-    assert paid["status"] == "succeeded"
-    assert paid["balance_transaction"] is not None
-    assert "pending_reason" not in paid
+    latest = api.find(f"/v1/refunds/{refund['id']}")
+    assert latest["status"] == "succeeded"
+    assert latest["balance_transaction"] is not None
+    assert "pending_reason" not in latest
     assert api.find("/v1/balance")["available"][0]["amount"] == 0
     change = diary.last(refund["id"], "refund.updated")["data"]["previous_attributes"]
     assert (change["status"], change["pending_reason"]) == ("pending", "insufficient_funds")

@@ -44,15 +44,15 @@ DECLINES = {
 }
 
 
-@pytest.mark.parametrize(("name", "shown"), BRANDS.items(), ids=BRANDS)
+@pytest.mark.parametrize(("name", "fields"), BRANDS.items(), ids=BRANDS)
 def test_an_id_and_its_token_stand_for_a_card(
-    api: Api, name: str, shown: tuple[str, str, str]
+    api: Api, name: str, fields: tuple[str, str, str]
 ) -> None:
     by_token = api.make("/v1/payment_methods", {"type": "card", "card[token]": f"tok_{name}"})
     by_id = api.find(f"/v1/payment_methods/pm_card_{name}")
     for method in (by_token, by_id):
         card = method["card"]
-        assert (card["brand"], card["funding"], card["country"]) == shown
+        assert (card["brand"], card["funding"], card["country"]) == fields
     assert by_id["id"] != f"pm_card_{name}"
     assert pay(api, f"pm_card_{name}")["status"] == "succeeded"
 
@@ -68,9 +68,9 @@ def test_a_number_without_an_id_pays(api: Api, number: str, brand: str) -> None:
 @pytest.mark.fake_only(reason=NO_RAW_CARDS)
 @pytest.mark.parametrize("number", ["4539578763621486", "4000001230000002"])
 def test_an_unknown_number_is_declined_as_test_mode_does(api: Api, number: str) -> None:
-    refused = card(api, number)
-    assert (refused.status, refused.error["code"]) == (402, "card_declined")
-    assert refused.error["decline_code"] == "test_mode_live_card"
+    refusal = card(api, number)
+    assert (refusal.status, refusal.error["code"]) == (402, "card_declined")
+    assert refusal.error["decline_code"] == "test_mode_live_card"
 
 
 @pytest.mark.fake_only(reason=NO_RAW_CARDS)
@@ -150,9 +150,9 @@ def test_a_card_of_the_apps_asks_for_action(api: Api, number: str) -> None:
 
 @pytest.mark.fake_only(reason="Stripe has them")
 def test_a_card_that_is_not_simulated_says_so(api: Api) -> None:
-    for refused in (
+    for refusal in (
         try_to_pay(api, "pm_card_createComplianceDispute"),
         card(api, "4000008400000779"),
     ):
-        assert (refused.status, refused.error["code"]) == (400, "card_not_simulated")
-        assert "`createComplianceDispute` is not simulated" in refused.error["message"]
+        assert (refusal.status, refusal.error["code"]) == (400, "card_not_simulated")
+        assert "`createComplianceDispute` is not simulated" in refusal.error["message"]

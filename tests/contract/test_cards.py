@@ -240,8 +240,8 @@ def test_attaching_passes_the_cvc_check(api: Api) -> None:
     method = api.make("/v1/payment_methods/pm_card_visa/attach", {"customer": customer})
     assert method["customer"] == customer
     assert method["card"]["checks"]["cvc_check"] == "pass"
-    listed = api.find(f"/v1/customers/{customer}/payment_methods")["data"]
-    assert [m["id"] for m in listed] == [method["id"]]
+    listing = api.find(f"/v1/customers/{customer}/payment_methods")["data"]
+    assert [m["id"] for m in listing] == [method["id"]]
     freed = api.make(f"/v1/payment_methods/{method['id']}/detach")
     assert freed["customer"] is None
 

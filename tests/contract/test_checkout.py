@@ -144,8 +144,8 @@ def test_a_debit_completes_it_before_the_money_comes(
     session = open_session("eur", **{"payment_method_types[]": "sepa_debit"})
     complete_session = complete(api, session, **{"type": "sepa_debit", "sepa_debit[iban]": iban})
     assert complete_session["status"] == "complete"
-    completed = diary.last(session["id"], "checkout.session.completed")
-    assert completed["data"]["object"]["payment_status"] == "unpaid"
+    event = diary.last(session["id"], "checkout.session.completed")
+    assert event["data"]["object"]["payment_status"] == "unpaid"
     diary.last(session["id"], session_event)
     now = api.find(f"/v1/checkout/sessions/{session['id']}")
     assert now["payment_status"] == end
@@ -177,5 +177,5 @@ def test_a_session_needs_something_to_sell(api: Api) -> None:
 
 def test_sessions_are_found_by_their_intent(api: Api, open_session: Any) -> None:
     session = open_session()
-    listed = api.find("/v1/checkout/sessions", {"limit": 5})["data"]
-    assert session["id"] in [s["id"] for s in listed]
+    listing = api.find("/v1/checkout/sessions", {"limit": 5})["data"]
+    assert session["id"] in [s["id"] for s in listing]

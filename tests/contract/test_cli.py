@@ -84,8 +84,8 @@ def test_get_finds_the_path_by_itself(api: Api, cli: Cli) -> None:
 
 def test_post_and_delete_are_given_through(api: Api, cli: Cli) -> None:
     customer = cli.run("post", "/v1/customers", "-d", "email=jenny@example.com").json
-    gone = cli.run("delete", f"/v1/customers/{customer['id']}", "--confirm").json
-    assert gone["deleted"] is True
+    deletion = cli.run("delete", f"/v1/customers/{customer['id']}", "--confirm").json
+    assert deletion["deleted"] is True
 
 
 def test_an_error_is_printed_and_exits_0(cli: Cli) -> None:

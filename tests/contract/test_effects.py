@@ -128,7 +128,7 @@ BASES: dict[str, tuple[Callable[[Api], str], Callable[[Api], Form]]] = {
 
 @pytest.fixture(scope="module")
 def own() -> Iterator[Api]:
-    """Give a sandbox whose answers are not validated: they are only compared."""
+    """Return a sandbox whose answers are not validated: they are only compared."""
     with servers.sandbox() as url:
         yield Api(url, SANDBOX_KEY)
 

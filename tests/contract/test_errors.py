@@ -45,9 +45,9 @@ def test_a_refund_of_an_unknown_intent_is_missing(api: Api) -> None:
 def test_an_unknown_parameter_is_named(api: Api, param: str) -> None:
     answer = api.post("/v1/payment_intents", {"amount": 500, "currency": "usd", param: "x"})
     assert (answer.status, answer.error["code"]) == (400, "parameter_unknown")
-    named = answer.error["param"]
-    assert named == param or param.startswith(named + "[")
-    assert answer.error["message"].startswith(f"Received unknown parameter: {named}")
+    name = answer.error["param"]
+    assert name == param or param.startswith(name + "[")
+    assert answer.error["message"].startswith(f"Received unknown parameter: {name}")
 
 
 @pytest.mark.parametrize("missing", ["amount", "currency"])

@@ -32,19 +32,19 @@ OTHER_TYPES = {"payment_method"}
 def objects(api: Api, side: Side) -> dict[str, str]:
     """Make one object of each kind; return their ids."""
     customer = api.make("/v1/customers", {})["id"]
-    paid, disputed = pay(api, customer=customer), pay(api, "pm_card_createDispute")
+    payment, disputed = pay(api, customer=customer), pay(api, "pm_card_createDispute")
     session = api.make(SESSIONS, SALE)
     [item] = api.find(f"{SESSIONS}/{session['id']}/line_items")["data"]
     dispute = side.eventually(
         lambda: api.find("/v1/disputes", {"payment_intent": disputed["id"]})["data"], "a dispute"
     )[0]
     return {
-        "payment_intent": paid["id"],
-        "charge": paid["latest_charge"],
-        "refund": api.make("/v1/refunds", {"payment_intent": paid["id"]})["id"],
+        "payment_intent": payment["id"],
+        "charge": payment["latest_charge"],
+        "refund": api.make("/v1/refunds", {"payment_intent": payment["id"]})["id"],
         "dispute": dispute["id"],
         "balance_transaction": dispute["balance_transactions"][0]["id"],
-        "payment_method": paid["payment_method"],
+        "payment_method": payment["payment_method"],
         "checkout.session": session["id"],
         "price": item["price"]["id"],
         "product": item["price"]["product"],
@@ -69,8 +69,8 @@ def test_what_is_expandable_expands(api: Api, objects: dict[str, str], kind: str
 @pytest.mark.parametrize("name", ["description", "amount", "nothing", "metadata.a"])
 def test_what_is_not_expandable_is_refused(api: Api, objects: dict[str, str], name: str) -> None:
     path = f"/v1/payment_intents/{objects['payment_intent']}"
-    refused: Any = api.get(path, {"expand[]": name})
-    assert (refused.status, "cannot be expanded" in refused.error["message"]) == (400, True)
+    refusal: Any = api.get(path, {"expand[]": name})
+    assert (refusal.status, "cannot be expanded" in refusal.error["message"]) == (400, True)
 
 
 def test_a_path_ends_where_nothing_is(api: Api, objects: dict[str, str]) -> None:

@@ -21,7 +21,7 @@ NUMBERS = {*SUCCEED.values(), *(d[0] for d in DECLINED.values()), *THREE_D_SECUR
 
 @pytest.fixture
 def patient(side: Side) -> Iterator[stripe.StripeClient]:
-    """Give an SDK client that retries and keeps no connection; remove all faults afterwards."""
+    """Return an SDK client that retries and keeps no connection; remove all faults afterwards."""
     yield stripe.StripeClient(side.key, base_addresses={"api": side.url}, max_network_retries=2)
     side.forget("faults")
 
@@ -34,8 +34,8 @@ FAULTS = {
 
 
 def intents(api: Api, mark: str) -> list[str]:
-    listed = api.find("/v1/payment_intents", {"limit": 100})["data"]
-    return [intent["id"] for intent in listed if intent["description"] == mark]
+    listing = api.find("/v1/payment_intents", {"limit": 100})["data"]
+    return [intent["id"] for intent in listing if intent["description"] == mark]
 
 
 @pytest.mark.parametrize(

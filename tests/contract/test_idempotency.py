@@ -132,17 +132,17 @@ def test_parallel_posts_with_one_key_make_one_object(api: Api, key: str) -> None
     with ThreadPoolExecutor(AT_ONCE) as pool:
         answers = list(pool.map(post, range(AT_ONCE)))
     successes = [a for a in answers if a.status == 200]
-    refused = [a for a in answers if a.status != 200]
+    refusals = [a for a in answers if a.status != 200]
     assert len({answer.body["id"] for answer in successes}) == 1
     assert sum("Idempotent-Replayed" not in answer.headers for answer in successes) == 1
-    for answer in refused:
+    for answer in refusals:
         assert (answer.status, answer.error["code"]) == (409, "idempotency_key_in_use")
         assert answer.error["type"] == "invalid_request_error"
         assert answer.error["message"].startswith(
             "There is currently another in-progress request using this Idempotent Key"
         )
-    listed = api.find("/v1/payment_intents", {"limit": 100})["data"]
-    assert [i["description"] for i in listed].count(key) == 1
+    listing = api.find("/v1/payment_intents", {"limit": 100})["data"]
+    assert [i["description"] for i in listing].count(key) == 1
 
 
 def test_parallel_refunds_without_a_key_never_exceed_the_charge(api: Api) -> None:

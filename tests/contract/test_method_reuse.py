@@ -96,9 +96,9 @@ def test_off_session_needs_no_return_url(api: Api) -> None:
     api.make(f"/v1/payment_methods/{method['id']}/attach", {"customer": owner})
     dynamic = {"amount": 500, "currency": "usd", "confirm": "true"}
     saved = {"customer": owner, "payment_method": method["id"]}
-    paid = api.make("/v1/payment_intents", dynamic | saved | {"off_session": "true"})
-    assert paid["status"] == "succeeded"
-    assert paid["automatic_payment_methods"] == {"allow_redirects": "always", "enabled": True}
+    payment = api.make("/v1/payment_intents", dynamic | saved | {"off_session": "true"})
+    assert payment["status"] == "succeeded"
+    assert payment["automatic_payment_methods"] == {"allow_redirects": "always", "enabled": True}
     there = api.post("/v1/payment_intents", dynamic | saved | {"off_session": "false"})
     assert (there.status, "return_url" in there.error["message"]) == (400, True)
 

@@ -58,11 +58,11 @@ def test_answers_fit_the_node_sdks_types(
         timeout=COMPILER_LIMIT_SECONDS,
         check=False,
     )
-    complaints = [named(line, list(answers)) for line in judged.stdout.splitlines()]
+    complaints = [without_types(line, list(answers)) for line in judged.stdout.splitlines()]
     assert not complaints, "\n" + "\n".join(complaints)
 
 
-def named(complaint: str, names: list[str]) -> str:
+def without_types(complaint: str, names: list[str]) -> str:
     """Replace line numbers by the names of the answers."""
     match = re.search(r"\((\d+),\d+\): (.*)", complaint)
     return f"{names[int(match[1]) - 2]}: {match[2]}" if match else complaint
@@ -70,29 +70,31 @@ def named(complaint: str, names: list[str]) -> str:
 
 def gathered(endive: Api, side: Side) -> dict[str, tuple[str, Any]]:
     """Return answers of every kind and in many states, each with the name of its type."""
-    paid = endive.make(
+    payment = endive.make(
         "/v1/payment_intents",
         CARD | {"payment_method": "pm_card_visa", "expand[]": "latest_charge.balance_transaction"},
     )
-    refund = endive.make("/v1/refunds", {"payment_intent": paid["id"], "amount": 500})
+    refund = endive.make("/v1/refunds", {"payment_intent": payment["id"], "amount": 500})
     disputed = endive.make(
         "/v1/payment_intents", CARD | {"payment_method": "pm_card_createDispute"}
     )
     disputes = side.eventually(
-        listed(endive, "/v1/disputes", payment_intent=disputed["id"]), "the dispute"
+        list_of(endive, "/v1/disputes", payment_intent=disputed["id"]), "the dispute"
     )
-    charge = side.eventually(settled(endive, paid["latest_charge"]["id"]), "the charge to settle")
+    charge = side.eventually(
+        settled(endive, payment["latest_charge"]["id"]), "the charge to settle"
+    )
     # A Stripe account needs Connect to create other accounts.
     connected = {"connected": ("Account", endive.make("/v1/accounts"))} if side.is_fake else {}
     return (
         connected
-        | (of_banks(endive, side, paid) if side.is_fake else {})
+        | (of_banks(endive, side, payment) if side.is_fake else {})
         | {
             "created": (
                 "PaymentIntent",
                 endive.make("/v1/payment_intents", {"amount": 500, "currency": "usd"}),
             ),
-            "paid": ("PaymentIntent", paid),
+            "paid": ("PaymentIntent", payment),
             "held": ("PaymentIntent", confirmed(endive, "pm_card_visa", capture_method="manual")),
             "acting": ("PaymentIntent", confirmed(endive, "pm_card_threeDSecure2Required")),
             "redirected": ("PaymentIntent", redirected(endive)),
@@ -105,7 +107,7 @@ def gathered(endive: Api, side: Side) -> dict[str, tuple[str, Any]]:
             "checkout": ("Checkout.Session", checkout(endive)),
             "method": (
                 "PaymentMethod",
-                endive.find(f"/v1/payment_methods/{paid['payment_method']}"),
+                endive.find(f"/v1/payment_methods/{payment['payment_method']}"),
             ),
             "customer": ("Customer", endive.make("/v1/customers", {"email": "jenny@example.com"})),
             "product": ("Product", endive.make("/v1/products", {"name": "seat"})),
@@ -113,11 +115,11 @@ def gathered(endive: Api, side: Side) -> dict[str, tuple[str, Any]]:
     )
 
 
-def of_banks(endive: Api, side: Side, paid: Any) -> dict[str, tuple[str, Any]]:
+def of_banks(endive: Api, side: Side, payment: Any) -> dict[str, tuple[str, Any]]:
     """Return objects that only a bank or Radar can cause."""
-    named = {"payment_intent": paid["id"]}
-    warning: Any = side.control("early_fraud_warnings", **named)
-    review: Any = side.control("reviews", **named)
+    owner = {"payment_intent": payment["id"]}
+    warning: Any = side.control("early_fraud_warnings", **owner)
+    review: Any = side.control("reviews", **owner)
     abroad = confirmed(endive, "pm_card_visa", currency="eur")
     side.eventually(settled(endive, abroad["latest_charge"]), "the charge to settle")
     match = endive.find(
@@ -187,7 +189,7 @@ def checkout(endive: Api) -> Any:
     )
 
 
-def listed(endive: Api, path: str, **params: str) -> Callable[[], list[Any]]:
+def list_of(endive: Api, path: str, **params: str) -> Callable[[], list[Any]]:
     """Return a function that reads a list."""
     return lambda: list(endive.find(path, params)["data"])
 

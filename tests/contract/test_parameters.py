@@ -21,7 +21,7 @@ from tests.contract.parameters import REFUSED, UNKNOWN, bare, decisions, documen
 from tests.contract.purchases import RETURN_URL, authorize, create, pay, try_to_pay
 from tests.contract.side import Side
 
-HELD = Path(__file__).with_name("parameters.txt")
+PARAMETERS = Path(__file__).with_name("parameters.txt")
 INTENTS, SESSIONS = "/v1/payment_intents", "/v1/checkout/sessions"
 FORM = {"amount": 500, "currency": "usd"}
 SALE = {
@@ -39,7 +39,9 @@ mine = pytest.mark.fake_only(reason="what the sandbox leaves out, Stripe has")
 def test_every_documented_parameter_is_decided(prepared: Path) -> None:
     decided = list(decisions(document()))
     assert [line for line in decided if line.startswith(UNKNOWN)] == []
-    assert decided == HELD.read_text().splitlines(), "if that is right, see this file's docstring"
+    assert decided == PARAMETERS.read_text().splitlines(), (
+        "if that is right, see this file's docstring"
+    )
 
 
 @mine
@@ -52,7 +54,9 @@ def test_every_refused_parameter_names_itself() -> None:
             assert f"`{name}` is not simulated" in refusal.value.error["message"]
             assert refusal.value.error["param"] == name
             checked += 1
-    assert checked > sum(line.startswith(REFUSED) for line in HELD.read_text().splitlines()) / 2
+    assert (
+        checked > sum(line.startswith(REFUSED) for line in PARAMETERS.read_text().splitlines()) / 2
+    )
 
 
 def refused_in(spec: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, NotSimulated]]:
@@ -88,9 +92,9 @@ def test_what_is_not_simulated_says_so(
     api: Api, path: str, form: dict[str, str], param: str
 ) -> None:
     needed = {INTENTS: FORM, SESSIONS: SALE}.get(path, {})
-    refused = api.post(path, needed | form)
-    assert (refused.status, refused.error["param"]) == (400, param)
-    assert refused.error["message"] == f"The parameter `{param}` is not simulated by this sandbox."
+    refusal = api.post(path, needed | form)
+    assert (refusal.status, refusal.error["param"]) == (400, param)
+    assert refusal.error["message"] == f"The parameter `{param}` is not simulated by this sandbox."
 
 
 def test_what_is_off_may_be_said(api: Api) -> None:
@@ -104,25 +108,25 @@ def test_an_unknown_account_is_no_destination(api: Api, name: str) -> None:
     for path, form, prefix in ((INTENTS, FORM, ""), (SESSIONS, SALE, "payment_intent_data")):
         head, bracket, tail = name.partition("[")
         full = f"{prefix}[{head}]{bracket}{tail}" if prefix else name
-        refused = api.post(path, form | {full: "acct_nobody"})
-        assert (refused.status, refused.error["code"]) == (400, "resource_missing")
-        assert refused.error["message"] == "No such destination: 'acct_nobody'"
-        assert refused.error["param"] == full
+        refusal = api.post(path, form | {full: "acct_nobody"})
+        assert (refusal.status, refusal.error["code"]) == (400, "resource_missing")
+        assert refusal.error["message"] == "No such destination: 'acct_nobody'"
+        assert refusal.error["param"] == full
 
 
 @mine
 @pytest.mark.parametrize("name", ["on_behalf_of", "transfer_data[destination]"])
 def test_money_for_another_account_is_not_simulated(api: Api, name: str) -> None:
     account = api.make("/v1/accounts", {"type": "express"})["id"]
-    refused = api.post(INTENTS, FORM | {name: account})
-    assert (refused.status, refused.error["param"]) == (400, name)
-    assert "not simulated" in refused.error["message"]
+    refusal = api.post(INTENTS, FORM | {name: account})
+    assert (refusal.status, refusal.error["param"]) == (400, name)
+    assert "not simulated" in refusal.error["message"]
 
 
 def test_a_card_option_holds_the_money(api: Api) -> None:
-    held = pay(api, **{"payment_method_options[card][capture_method]": "manual"})
-    assert (held["status"], held["amount_capturable"]) == ("requires_capture", 2000)
-    capture = api.make(f"{INTENTS}/{held['id']}/capture")
+    hold = pay(api, **{"payment_method_options[card][capture_method]": "manual"})
+    assert (hold["status"], hold["amount_capturable"]) == ("requires_capture", 2000)
+    capture = api.make(f"{INTENTS}/{hold['id']}/capture")
     assert capture["status"] == "succeeded"
 
 
@@ -137,8 +141,8 @@ def test_a_card_option_saves_the_method(api: Api) -> None:
 
 def test_a_capture_is_final(api: Api) -> None:
     path = f"{INTENTS}/{authorize(api)['id']}/capture"
-    refused = api.post(path, {"amount_to_capture": 500, "final_capture": "false"})
-    assert (refused.status, refused.error["param"]) == (400, "final_capture")
+    refusal = api.post(path, {"amount_to_capture": 500, "final_capture": "false"})
+    assert (refusal.status, refusal.error["param"]) == (400, "final_capture")
     capture = api.make(path, {"final_capture": "true", "statement_descriptor_suffix": "LATER"})
     assert capture["statement_descriptor_suffix"] == "LATER"
 

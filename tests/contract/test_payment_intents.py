@@ -30,8 +30,8 @@ def test_a_method_makes_it_wait_for_confirmation(api: Api) -> None:
     intent = create(api, payment_method="pm_card_visa")
     assert intent["status"] == "requires_confirmation"
     assert intent["payment_method"].startswith("pm_1")
-    paid = api.make(f"/v1/payment_intents/{intent['id']}/confirm")
-    assert paid["status"] == "succeeded"
+    payment = api.make(f"/v1/payment_intents/{intent['id']}/confirm")
+    assert payment["status"] == "succeeded"
 
 
 def test_create_and_confirm_in_one_call(api: Api, diary: Diary) -> None:
@@ -194,12 +194,12 @@ def test_a_method_of_another_customer_is_refused(api: Api) -> None:
 
 def test_a_declined_intent_can_be_paid_with_another_card(api: Api, diary: Diary) -> None:
     declined = try_to_pay(api, "pm_card_chargeDeclined").error["payment_intent"]
-    paid = api.make(
+    payment = api.make(
         f"/v1/payment_intents/{declined['id']}/confirm", {"payment_method": "pm_card_visa"}
     )
-    assert paid["status"] == "succeeded"
-    assert paid["last_payment_error"] is None
-    assert paid["latest_charge"] != declined["latest_charge"]
+    assert payment["status"] == "succeeded"
+    assert payment["last_payment_error"] is None
+    assert payment["latest_charge"] != declined["latest_charge"]
     diary.tells(
         declined["id"],
         "payment_intent.created",
@@ -220,8 +220,8 @@ def test_metadata_goes_over_to_the_charge(api: Api) -> None:
 def test_sepa_is_processed_then_succeeds(api: Api, diary: Diary, side: Side) -> None:
     intent = sepa(api, "AT611904300234573201")
     assert intent["status"] == "processing"
-    paid = side.eventually(lambda: _in_state(api, intent["id"], "succeeded"), "the debit")
-    assert paid["amount_received"] == 2000
+    payment = side.eventually(lambda: _in_state(api, intent["id"], "succeeded"), "the debit")
+    assert payment["amount_received"] == 2000
     types = diary.types(intent["id"])
     assert "payment_intent.processing" in types
     assert types.index("payment_intent.processing") < types.index("payment_intent.succeeded")

@@ -32,7 +32,7 @@ def test_a_payment_and_its_refund(sdk: stripe.StripeClient) -> None:
 
 
 def test_a_decline_is_a_card_error(sdk: stripe.StripeClient) -> None:
-    with pytest.raises(stripe.CardError) as caught:
+    with pytest.raises(stripe.CardError) as error:
         sdk.v1.payment_intents.create(
             {
                 "amount": 2000,
@@ -42,10 +42,10 @@ def test_a_decline_is_a_card_error(sdk: stripe.StripeClient) -> None:
                 "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
             }
         )
-    assert caught.value.code == "card_declined"
-    assert caught.value.error.decline_code == "insufficient_funds"
-    assert caught.value.error.payment_intent["status"] == "requires_payment_method"
-    assert caught.value.http_status == 402
+    assert error.value.code == "card_declined"
+    assert error.value.error.decline_code == "insufficient_funds"
+    assert error.value.error.payment_intent["status"] == "requires_payment_method"
+    assert error.value.http_status == 402
 
 
 def test_errors_map_to_their_classes(sdk: stripe.StripeClient, witness: Witness) -> None:
@@ -68,8 +68,8 @@ def test_auto_paging_sees_everything(sdk: stripe.StripeClient) -> None:
         ).id
         for _ in range(5)
     ]
-    listed = sdk.v1.payment_intents.list({"customer": customer.id, "limit": 2})
-    assert [intent.id for intent in listed.auto_paging_iter()] == ids[::-1]
+    listing = sdk.v1.payment_intents.list({"customer": customer.id, "limit": 2})
+    assert [intent.id for intent in listing.auto_paging_iter()] == ids[::-1]
 
 
 def test_events_are_typed(sdk: stripe.StripeClient) -> None:

@@ -27,15 +27,15 @@ def test_nothing_is_limited_unless_asked_for(api: Api) -> None:
 def test_an_endpoint_refuses_the_26th_call_of_a_second(fresh_sandbox: Fresh) -> None:
     side, api = fresh_sandbox(SANDBOX_RATE_LIMITS="stripe")
     answers = flood(api, [INTENTS] * 60)
-    refused = [answer for answer in answers if answer.status == 429]
-    assert refused
+    refusals = [answer for answer in answers if answer.status == 429]
+    assert refusals
     assert answers[0].status == 200
-    for answer in refused:
+    for answer in refusals:
         assert answer.error["code"] == "rate_limit"
         assert answer.error["type"] == "invalid_request_error"
         assert answer.headers["Stripe-Rate-Limited-Reason"] == "endpoint-rate"
-    counted = requests.get(f"{side.url}/_sandbox/rate_limits", timeout=5).json()
-    assert counted["refused"] == {"endpoint-rate": len(refused), "global-rate": 0}
+    counts = requests.get(f"{side.url}/_sandbox/rate_limits", timeout=5).json()
+    assert counts["refused"] == {"endpoint-rate": len(refusals), "global-rate": 0}
     assert wait_until(lambda: api.get(INTENTS).status == 200, "the second to be over")
 
 
@@ -60,8 +60,8 @@ def test_a_limited_call_leaves_its_key_free(fresh_sandbox: Fresh) -> None:
     limited = api.post(INTENTS, form, Idempotency_Key="second")
     assert limited.status == 429
     side.forget("rate_limits")
-    paid = api.post(INTENTS, form, Idempotency_Key="second")
-    assert (paid.status, "Idempotent-Replayed" in paid.headers) == (200, False)
+    payment = api.post(INTENTS, form, Idempotency_Key="second")
+    assert (payment.status, "Idempotent-Replayed" in payment.headers) == (200, False)
     assert len(api.find(INTENTS)["data"]) == 2
 
 

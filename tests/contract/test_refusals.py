@@ -27,10 +27,10 @@ def test_an_address_must_look_like_one(api: Api, path: str, name: str, address: 
         INTENTS: CARD,
         "/v1/payment_methods": {"type": "card", "card[token]": "tok_visa"},
     }
-    refused = api.post(path, needed.get(path, {}) | {name: address})
-    assert (refused.status, refused.error["code"]) == (400, "email_invalid")
-    assert refused.error["param"] == name
-    assert refused.error["message"] == f"Invalid email address: {address}"
+    refusal = api.post(path, needed.get(path, {}) | {name: address})
+    assert (refusal.status, refusal.error["code"]) == (400, "email_invalid")
+    assert refusal.error["param"] == name
+    assert refusal.error["message"] == f"Invalid email address: {address}"
 
 
 def test_an_unset_address_is_no_mistake(api: Api) -> None:
@@ -42,18 +42,18 @@ def test_an_unset_address_is_no_mistake(api: Api) -> None:
 def test_a_card_takes_no_whole_statement_descriptor(api: Api, step: str) -> None:
     descriptor = {"statement_descriptor": "SHOP"}
     if step == "create":
-        refused = api.post(INTENTS, CARD | descriptor)
+        refusal = api.post(INTENTS, CARD | descriptor)
     elif step == "update":
-        refused = api.post(f"{INTENTS}/{create(api)['id']}", descriptor)
+        refusal = api.post(f"{INTENTS}/{create(api)['id']}", descriptor)
     elif step == "confirm":
         form = {"amount": 500, "currency": "usd"} | descriptor
         intent = api.make(INTENTS, form)
         method = {"payment_method": "pm_card_visa", "return_url": "https://example.com/"}
-        refused = api.post(f"{INTENTS}/{intent['id']}/confirm", method)
+        refusal = api.post(f"{INTENTS}/{intent['id']}/confirm", method)
     else:
-        refused = api.post(f"{INTENTS}/{authorize(api)['id']}/capture", descriptor)
-    assert (refused.status, refused.error["param"]) == (400, "statement_descriptor")
-    assert "statement_descriptor_suffix" in refused.error["message"]
+        refusal = api.post(f"{INTENTS}/{authorize(api)['id']}/capture", descriptor)
+    assert (refusal.status, refusal.error["param"]) == (400, "statement_descriptor")
+    assert "statement_descriptor_suffix" in refusal.error["message"]
 
 
 @pytest.mark.parametrize(
@@ -70,9 +70,9 @@ def test_a_card_takes_no_whole_statement_descriptor(api: Api, step: str) -> None
     ],
 )
 def test_a_filter_names_something_that_is(api: Api, path: str, name: str, status: int) -> None:
-    refused = api.get(path, {name: "nothing_known"})
-    assert (refused.status, refused.error["code"]) == (status, "resource_missing")
-    assert refused.error["param"] == name
+    refusal = api.get(path, {name: "nothing_known"})
+    assert (refusal.status, refusal.error["code"]) == (status, "resource_missing")
+    assert refusal.error["param"] == name
 
 
 def test_a_refund_is_measured_by_the_charge_first(api: Api) -> None:
@@ -87,16 +87,16 @@ def test_a_refund_is_measured_by_the_charge_first(api: Api) -> None:
 
 @pytest.mark.parametrize("amount", [0, -5])
 def test_a_refund_is_positive(api: Api, amount: int) -> None:
-    refused = api.post("/v1/refunds", {"payment_intent": pay(api)["id"], "amount": amount})
-    assert (refused.status, refused.error["code"]) == (400, "parameter_invalid_integer")
-    assert refused.error["message"] == "Invalid positive integer"
+    refusal = api.post("/v1/refunds", {"payment_intent": pay(api)["id"], "amount": amount})
+    assert (refusal.status, refusal.error["code"]) == (400, "parameter_invalid_integer")
+    assert refusal.error["message"] == "Invalid positive integer"
 
 
 def test_a_key_belongs_to_one_endpoint(api: Api) -> None:
     api.make(INTENTS, CARD, Idempotency_Key="one endpoint only")
-    refused = api.post("/v1/customers", {}, Idempotency_Key="one endpoint only")
-    assert (refused.status, refused.error["type"]) == (400, "idempotency_error")
-    assert refused.error["message"] == (
+    refusal = api.post("/v1/customers", {}, Idempotency_Key="one endpoint only")
+    assert (refusal.status, refusal.error["type"]) == (400, "idempotency_error")
+    assert refusal.error["message"] == (
         "Keys for idempotent requests can only be used for the same endpoint they were first used "
         "for ('/v1/customers' vs '/v1/payment_intents'). Try using a key other than 'one endpoint "
         "only' if you meant to execute a different request."
@@ -147,8 +147,8 @@ def test_what_contradicts_itself_is_refused(
         "/v1/payment_methods": {"type": "card", "card[token]": "tok_visa"},
         INTENTS: {"amount": 500, "currency": "usd", "payment_method": "pm_card_visa"},
     }
-    refused = api.post(path, needed[path] | form)
-    assert (refused.status, refused.error["param"]) == (400, param)
+    refusal = api.post(path, needed[path] | form)
+    assert (refusal.status, refusal.error["param"]) == (400, param)
 
 
 @pytest.mark.parametrize(
@@ -175,8 +175,8 @@ def test_a_page_returns_where_its_kind_does(
         "line_items[0][price_data][unit_amount]": 1500,
         "line_items[0][price_data][product_data][name]": "ticket",
     }
-    refused = api.post("/v1/checkout/sessions", form | addresses)
-    assert (refused.status, refused.error["param"]) == (400, param)
+    refusal = api.post("/v1/checkout/sessions", form | addresses)
+    assert (refusal.status, refusal.error["param"]) == (400, param)
 
 
 def test_without_automatic_methods_a_card_is_taken(api: Api) -> None:

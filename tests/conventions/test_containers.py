@@ -175,11 +175,11 @@ def test_compose_itself_reads_each_combination_of_the_files():
     def model(*files):
         options = [word for name in ("docker-compose.yml", *files) for word in ("-f", name)]
         command = [*compose_command(), *options, "--profile", "*", "config", "--format", "json"]
-        completed = subprocess.run(
+        process = subprocess.run(
             command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=30
         )
-        assert completed.returncode == 0, completed.stderr
-        return json.loads(completed.stdout)["services"]
+        assert process.returncode == 0, process.stderr
+        return json.loads(process.stdout)["services"]
 
     assert set(model()) == set(SERVICES)
     assert set(model("docker-compose.dev.yml")) == set(SERVICES) | set(STRANGERS)

@@ -84,8 +84,8 @@ def test_whatever_installs_a_list_requires_the_hashes(name):
 def test_what_a_person_asked_for_is_pinned(name):
     locked = pins(name) | (pins("requirements") if name == "requirements-dev" else {})
     for line in (ROOT / f"{name}.in").read_text().splitlines():
-        wanted = PIN.match(line.partition("#")[0].strip())
-        assert not wanted or locked[wanted[1].lower()] == wanted[2], line
+        target = PIN.match(line.partition("#")[0].strip())
+        assert not target or locked[target[1].lower()] == target[2], line
 
 
 def test_the_lists_agree_on_every_version():

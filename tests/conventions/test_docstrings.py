@@ -1,12 +1,13 @@
-"""Public functions that need Redis or Stripe say in their docstrings what they raise."""
+"""Docstrings say what a function returns, and what it raises if it needs Redis or Stripe."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.conventions.tracked import ROOT, python_files, text_of
+
 ROOMS = ("shared/work", "shared/store", "shared/stripe")
 # Names through which these modules reach Redis and Stripe.
 DOORS = {"_store", "store", "_redis", "redis", "_gateway", "gateway", "_client"}
@@ -43,11 +44,11 @@ def uses(function: Function, owner: str, reached: set[str]) -> bool:
 
 def functions(tree: ast.Module) -> dict[str, Function]:
     """List a module's functions and methods by their qualified names."""
-    named = {node.name: node for node in tree.body if isinstance(node, Function)}
+    names = {node.name: node for node in tree.body if isinstance(node, Function)}
     for owner in (node for node in tree.body if isinstance(node, ast.ClassDef)):
         methods = (node for node in owner.body if isinstance(node, Function))
-        named |= {f"{owner.name}.{method.name}": method for method in methods}
-    return named
+        names |= {f"{owner.name}.{method.name}": method for method in methods}
+    return names
 
 
 def reaching(module: dict[str, Function]) -> set[str]:
@@ -101,3 +102,28 @@ class Letters:
         return self._store.redis.get("a")
 '''
     assert list(unmentioned(source)) == ["Letters.count"]
+
+
+def vague(source: str) -> list[str]:
+    """List the docstrings that begin with "Give" and do not speak of giving something up."""
+    texts = (
+        ast.get_docstring(node) or ""
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, Function | ast.ClassDef)
+    )
+    first_lines = (text.partition("\n")[0] for text in texts)
+    return [line for line in first_lines if re.match(r"Gives?\b(?!.*\bup\b)", line)]
+
+
+def test_a_docstring_says_return_or_create_and_not_give() -> None:
+    assert not {path: lines for path in python_files() if (lines := vague(text_of(path)))}
+
+
+def test_a_vague_docstring_is_seen() -> None:
+    source = '''
+def ours(): """Give the account."""
+class Hand: """Gives each its part."""
+def bury(): """Give a notification up, with its evidence."""
+def given(): """Return what was given."""
+'''
+    assert vague(source) == ["Give the account.", "Gives each its part."]

@@ -21,16 +21,16 @@ def test_the_files_of_each_group_exist() -> None:
 
 @pytest.mark.long
 def test_all_tests_of_a_file_run_in_one_process() -> None:
-    completed = subprocess.run(
+    result = subprocess.run(
         [ROOT / "bin" / "test", "-v", "-p", "no:cacheprovider", *FILES],
         env=os.environ | {"TEST_WORKERS": "2", "PYTEST_ADDOPTS": ""},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert completed.returncode == 0, completed.stdout + completed.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
     processes = defaultdict(set)
-    for process, file in re.findall(r"^\[(gw\d)\] .* (\S+\.py)::", completed.stdout, re.MULTILINE):
+    for process, file in re.findall(r"^\[(gw\d)\] .* (\S+\.py)::", result.stdout, re.MULTILINE):
         processes[file].add(process)
     assert set(processes) == set(FILES)
     assert {len(ones) for ones in processes.values()} == {1}

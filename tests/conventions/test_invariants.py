@@ -14,7 +14,7 @@ from tests.conventions.tracked import ROOT, python_files, text_of
 DOCUMENT = ROOT / "docs" / "invariants.md"
 HEADING = re.compile(r"^## (\d+)\. .+$", re.MULTILINE)
 PARTS = ("- **Kept by** ", "- **Without it** ", "- **Held by** ")
-NAMED = re.compile(r"`([^`\s]+)`")
+NAME = re.compile(r"`([^`\s]+)`")
 
 
 def sections() -> dict[int, str]:
@@ -49,9 +49,9 @@ def test_they_are_numbered_without_gaps_and_each_has_its_parts():
 
 def test_each_script_and_each_function_that_keeps_one_exists():
     for number, line in lines(PARTS[0]):
-        named = [name for name in NAMED.findall(line) if "." in name]
-        assert named, number
-        for name in named:
+        names = [name for name in NAME.findall(line) if "." in name]
+        assert names, number
+        for name in names:
             assert (LUA / name).exists() if name.endswith(".lua") else exists(name), (number, name)
 
 
@@ -71,7 +71,7 @@ def exists(name: str) -> bool:
 
 def test_each_test_that_holds_one_exists():
     for number, line in lines(PARTS[2]):
-        for name in NAMED.findall(line):
+        for name in NAME.findall(line):
             path, _, test = name.partition("::")
             assert f"def {test}(" in (ROOT / path).read_text(), (number, name)
 

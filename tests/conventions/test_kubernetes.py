@@ -27,15 +27,15 @@ pytestmark = pytest.mark.skipif(
 
 @cache
 def rendered(folder):
-    completed = subprocess.run(
+    process = subprocess.run(
         ["bin/manifests", f"deploy/kubernetes/{folder}"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert completed.returncode == 0, completed.stderr
-    return list(yaml.safe_load_all(completed.stdout))
+    assert process.returncode == 0, process.stderr
+    return list(yaml.safe_load_all(process.stdout))
 
 
 def of_kind(kind, folder="example"):
@@ -61,12 +61,12 @@ def environment(name):
 
 @cache
 def archive():
-    completed = subprocess.run(
+    process = subprocess.run(
         ["bin/manifests", "--schemas"], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    if completed.returncode:
-        pytest.skip(completed.stderr)
-    return zipfile.ZipFile(ROOT / completed.stdout.strip())
+    if process.returncode:
+        pytest.skip(process.stderr)
+    return zipfile.ZipFile(ROOT / process.stdout.strip())
 
 
 @cache
@@ -82,12 +82,12 @@ def definitions(version):
 
 def schema_of(item, version):
     group, _, api = item["apiVersion"].rpartition("/")
-    wanted = {"group": group, "version": api, "kind": item["kind"]}
+    target = {"group": group, "version": api, "kind": item["kind"]}
     schemas = definitions(version)
     name = next(
         name
         for name, schema in schemas.items()
-        if wanted in schema.get("x-kubernetes-group-version-kind", [])
+        if target in schema.get("x-kubernetes-group-version-kind", [])
     )
     return {"$ref": f"#/$defs/{name}", "$defs": schemas}
 

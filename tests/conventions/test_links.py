@@ -14,7 +14,7 @@ HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 FOLDERS = "|".join(sorted({re.escape(name.parts[0]) for name in files() if len(name.parts) > 1}))
 SUFFIXES = "json|lua|md|py|toml|txt|ya?ml"
-NAMED = re.compile(rf"(?<![\w./{{}}-])(?:{FOLDERS})/[\w./-]*\w\.(?:{SUFFIXES})\b")
+NAME = re.compile(rf"(?<![\w./{{}}-])(?:{FOLDERS})/[\w./-]*\w\.(?:{SUFFIXES})\b")
 # The changelog may name files of earlier releases.
 OF_THE_PAST = Path("CHANGELOG.md")
 
@@ -47,7 +47,7 @@ def test_every_link_leads_somewhere() -> None:
 
 def missing(text: str) -> list[str]:
     """List the files that a text names and that do not exist."""
-    return [name for name in NAMED.findall(text) if not (ROOT / name).is_file()]
+    return [name for name in NAME.findall(text) if not (ROOT / name).is_file()]
 
 
 def test_every_named_file_exists() -> None:

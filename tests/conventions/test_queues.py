@@ -29,7 +29,7 @@ def answers():
         "STRIPE_WEBHOOK_SECRET": "whsec_conventions",
         "EVENT_SERVICE_URL": "http://127.0.0.1:9",
     }
-    completed = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", QUESTION],
         cwd=ROOT,
         env=environment,
@@ -37,7 +37,7 @@ def answers():
         text=True,
         check=True,
     )
-    return set(completed.stdout.splitlines())
+    return set(process.stdout.splitlines())
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))

@@ -35,10 +35,10 @@ MACHINE_PATH = re.compile(r"(?<![\w.$}/])/(?:root|work|home|Users|mnt)/\w")
 
 @pytest.mark.parametrize("package", [*PACKAGES, "tests", "bench", "chaos"])
 def test_no_module_is_named_for_nothing(package):
-    named = {name: {part.removesuffix(".py") for part in name.parts} for name in files()}
+    names = {name: {part.removesuffix(".py") for part in name.parts} for name in files()}
     assert not [
         str(name)
-        for name, parts in named.items()
+        for name, parts in names.items()
         if name.parts[0] == package and parts & BANNED_NAMES
     ]
 
@@ -82,14 +82,14 @@ def test_no_file_names_a_registry_or_a_place_of_one_machine():
 
 
 def test_the_import_rules_hold():
-    completed = subprocess.run(
+    process = subprocess.run(
         [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert completed.returncode == 0, completed.stdout
+    assert process.returncode == 0, process.stdout
 
 
 @pytest.mark.parametrize("script", [n for n in files() if n.parts[0] in ("bin", ".ci")], ids=str)

@@ -37,12 +37,12 @@ def test_an_images_bill_of_materials_names_its_base(image, part):
 
 
 def test_an_audit_says_in_one_line_what_it_could_do():
-    completed = subprocess.run(
+    process = subprocess.run(
         [ROOT / "bin" / "audit"], capture_output=True, text=True, check=False, timeout=110
     )
-    output = (completed.stdout + completed.stderr).splitlines()
+    output = (process.stdout + process.stderr).splitlines()
     assert "No known vulnerabilities found" not in output
-    if completed.returncode == 0:
+    if process.returncode == 0:
         (line,) = output
         assert re.match(
             r"audit: (no known vulnerability in \d+ packages$"

@@ -32,13 +32,13 @@ def test_systemd_finds_nothing_wrong(unit, tmp_path):
     copy = tmp_path / unit.name.replace("@.", "@1.")
     text = unit.read_text().replace("/opt/billing/.venv/bin/python", sys.executable)
     copy.write_text(text.replace("PartOf=billing.target\n", ""))
-    completed = subprocess.run(
+    process = subprocess.run(
         ["systemd-analyze", "verify", "--recursive-errors=no", str(copy)],
         capture_output=True,
         text=True,
         check=False,
     )
-    about_it = [line for line in completed.stderr.splitlines() if copy.name in line]
+    about_it = [line for line in process.stderr.splitlines() if copy.name in line]
     assert about_it == []
 
 

@@ -11,10 +11,10 @@ PACKAGES = ("api", "worker", "shared", "sandbox", "local", "cli", "doctor")
 @cache
 def files() -> tuple[Path, ...]:
     """Return every tracked file that exists, relative to the root."""
-    listed = subprocess.run(
+    listing = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    names = [Path(name) for name in listed.stdout.split("\0") if name]
+    names = [Path(name) for name in listing.stdout.split("\0") if name]
     return tuple(name for name in names if (ROOT / name).is_file())
 
 

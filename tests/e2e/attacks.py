@@ -29,7 +29,7 @@ HUNG = -1  # stands for a status: neither answered nor closed in time
 LARGEST_ANSWER = 1_000_000
 FOREIGN_HOSTS = ("evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "192.0.2.7")
 CLOSED_DOOR = (401, 403, 429)  # 429: too many wrong keys from this address
-REFUSED = (400, 401, 403, 404, 405, 411, 413, 415, 421, 422, 431, 501, CLOSED)
+REFUSALS = (400, 401, 403, 404, 405, 411, 413, 415, 421, 422, 431, 501, CLOSED)
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Try:
     name: str
     port: str
     request: bytes
-    allowed: tuple[int, ...] = REFUSED
+    allowed: tuple[int, ...] = REFUSALS
     never: tuple[str, ...] = ("Traceback", "sk_test_", "whsec_", "root:x:")
 
 
@@ -70,8 +70,8 @@ class Target:
         status, text = self.answer(attempt)
         if status not in attempt.allowed:
             return f"{attempt.name}: answered {status}: {text[:300]}"
-        shown = [word for word in attempt.never if word in text]
-        return f"{attempt.name}: showed {shown}" if shown else None
+        words = [word for word in attempt.never if word in text]
+        return f"{attempt.name}: showed {words}" if words else None
 
 
 def http(
@@ -182,8 +182,8 @@ def with_card_data() -> Iterator[Try]:
         yield Try(f"card data in {next(iter(more))}", "PORT", request, (400, 422), (NUMBER,))
     for line in (f"GET /api/payment/pi_{NUMBER}", f"GET /api/refund/re_{NUMBER}"):
         yield Try(line, "PORT", http(line, key), (400, 404), (NUMBER,))
-    named = key | {"Idempotency-Key": NUMBER}
-    request = http("POST /api/payment/process", named, json.dumps(PAYMENT))
+    headers = key | {"Idempotency-Key": NUMBER}
+    request = http("POST /api/payment/process", headers, json.dumps(PAYMENT))
     yield Try("card data as a key", "PORT", request, (400,), (NUMBER,))
     traced = http("GET /health", {"X-Request-Id": f"pan-{NUMBER}"})
     yield Try("card data as a request id", "PORT", traced, (200,), (NUMBER,))
@@ -272,7 +272,7 @@ def beside_the_path() -> Iterator[Try]:
 
 
 def through_an_address() -> Iterator[Try]:
-    """Give URLs that the service might open or call."""
+    """Return URLs that the service might open or call."""
     for url in ("javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "//evil", "x"):
         body = json.dumps(PAYMENT | {"return_url": url})
         request = http("POST /api/payment/process", bearer(API_KEY), body)
@@ -297,7 +297,7 @@ GROUPS = (
 
 
 def all_tries() -> list[Try]:
-    """Give all attempts, group by group."""
+    """Return all attempts, group by group."""
     return [attempt for group in GROUPS for attempt in group()]
 
 

@@ -19,12 +19,12 @@ NO_NODE = 3  # the exit status of bin/console-tools without Node
 @cache
 def source() -> str:
     """Return the source of the checker, installed by npm. Skips the test without Node."""
-    completed = subprocess.run(
+    process = subprocess.run(
         [ROOT / "bin" / "console-tools"], text=True, capture_output=True, check=False
     )
-    if completed.returncode == NO_NODE:
-        pytest.skip(completed.stderr.strip())
-    assert completed.returncode == 0, completed.stderr
+    if process.returncode == NO_NODE:
+        pytest.skip(process.stderr.strip())
+    assert process.returncode == 0, process.stderr
     return Path(AXE).read_text()
 
 

@@ -111,7 +111,7 @@ def let_die(running: Service, count: int) -> list[str]:
     return payments
 
 
-def paid(running: Service, **fields: Any) -> str:
+def sell(running: Service, **fields: Any) -> str:
     """Take a payment, and wait for its notification."""
     payment: str = running.pay("pm_card_visa", **fields).json()["payment_intent_id"]
     running.notifications_of(payment, "payment.succeeded")

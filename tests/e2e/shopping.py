@@ -19,7 +19,7 @@ class Shopping:
 
     def __init__(self, url: str, key: str = "") -> None:
         self.answers: Counter[int | str] = Counter()
-        self.paid: list[str] = []
+        self.payment_ids: list[str] = []
         self.key = key
         self._url = f"{url}/api/payment/process"
         self._enough = threading.Event()
@@ -39,8 +39,8 @@ class Shopping:
 
     def go_on(self, payments: int = 20) -> None:
         """Wait for that many more payments."""
-        enough = len(self.paid) + payments
-        wait_until(lambda: len(self.paid) >= enough, "shopping goes on")
+        enough = len(self.payment_ids) + payments
+        wait_until(lambda: len(self.payment_ids) >= enough, "shopping goes on")
 
     def _shop(self) -> None:
         body = {"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}
@@ -52,5 +52,5 @@ class Shopping:
                 self.answers[type(error).__name__] += 1
             else:
                 self.answers[answer.status_code] += 1
-                paid = answer.json().get("payment_intent_id", "none") if answer.ok else "none"
-                self.paid.append(paid)
+                payment = answer.json().get("payment_intent_id", "none") if answer.ok else "none"
+                self.payment_ids.append(payment)

@@ -39,7 +39,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.mark.slow
 @pytest.mark.long
 def test_every_answer_is_a_documented_one(running: Service, tmp_path: Path) -> None:
-    completed = subprocess.run(
+    process = subprocess.run(
         [
             str(Path(sys.executable).with_name("schemathesis")),
             "run",
@@ -55,7 +55,7 @@ def test_every_answer_is_a_documented_one(running: Service, tmp_path: Path) -> N
         text=True,
         check=False,
     )
-    assert completed.returncode == 0, completed.stdout[-8000:] + completed.stderr[-2000:]
-    generated = re.search(r"(\d+) generated", completed.stdout)
-    assert generated, completed.stdout[-2000:]
+    assert process.returncode == 0, process.stdout[-8000:] + process.stderr[-2000:]
+    generated = re.search(r"(\d+) generated", process.stdout)
+    assert generated, process.stdout[-2000:]
     assert int(generated.group(1)) > 200

@@ -239,7 +239,7 @@ def test_a_misspelled_name_in_the_env_file_alone_is_refused(start, folder):
 
 
 def test_why_it_cannot_start_is_said_where_errors_are_said(folder, environment):
-    completed = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "app.py"],
         cwd=folder,
         env=environment,
@@ -247,9 +247,9 @@ def test_why_it_cannot_start_is_said_where_errors_are_said(folder, environment):
         text=True,
         check=False,
     )
-    assert (completed.returncode, completed.stdout) == (2, "")
-    assert completed.stderr.count(" is not set: ") == 3
-    assert "settings_invalid" not in completed.stderr
+    assert (process.returncode, process.stdout) == (2, "")
+    assert process.stderr.count(" is not set: ") == 3
+    assert "settings_invalid" not in process.stderr
 
 
 def test_with_settings_the_real_stripe_is_used_and_no_sandbox_started(start):
@@ -288,7 +288,7 @@ def test_an_event_service_of_ones_own_replaces_the_receiver(start):
 
 
 def test_missing_packages_are_said_with_the_command_that_installs_them(folder, environment):
-    completed = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-S", "app.py"],  # -S: a Python without any packages
         cwd=folder,
         env=environment,
@@ -296,9 +296,9 @@ def test_missing_packages_are_said_with_the_command_that_installs_them(folder, e
         text=True,
         check=False,
     )
-    assert completed.returncode == 2
-    assert "pip install -r requirements.txt" in completed.stderr
-    assert "Traceback" not in completed.stderr
+    assert process.returncode == 2
+    assert "pip install -r requirements.txt" in process.stderr
+    assert "Traceback" not in process.stderr
 
 
 def test_a_process_that_dies_takes_what_it_started_with_it(start, folder):

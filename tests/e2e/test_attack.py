@@ -45,10 +45,10 @@ def test_nothing_comes_of(running: Service, group: Any) -> None:
 
 def test_the_script_tries_enough_and_would_notice(running: Service) -> None:
     assert len(all_tries()) >= LEAST_TRIES
-    paid = {"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}
+    body = {"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}
     key = {"Authorization": f"Bearer {API_KEY}"}
     url = f"{running.url()}/api/payment/process"
-    paid_for = requests.post(url, json=paid, headers=key, timeout=20)
+    paid_for = requests.post(url, json=body, headers=key, timeout=20)
     assert paid_for.status_code == 200
     running.notifications_of(paid_for.json()["payment_intent_id"], "payment.succeeded")
 

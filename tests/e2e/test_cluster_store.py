@@ -22,12 +22,14 @@ def test_the_service_lives_on_a_store_of_an_earlier_release(tmp_path: Path, clus
         old_store(redis)
         with service(tmp_path, REDIS_URL=url) as running:
             metadata = {"event_id": "concert-7"}
-            paid = running.pay("pm_card_visa", metadata=metadata).json()["payment_intent_id"]
-            running.notifications_of(paid, "payment.succeeded")
+            paid_payment = running.pay("pm_card_visa", metadata=metadata).json()[
+                "payment_intent_id"
+            ]
+            running.notifications_of(paid_payment, "payment.succeeded")
             of_event = f"{running.url()}/api/payments?event_id=concert-7&status=succeeded"
             page = requests.get(of_event, timeout=10).json()
-            assert [payment["id"] for payment in page["data"]] == [paid]
-            body = {"payment_intent_id": paid, "amount": 300}
+            assert [payment["id"] for payment in page["data"]] == [paid_payment]
+            body = {"payment_intent_id": paid_payment, "amount": 300}
             refunded = requests.post(
                 f"{running.url()}/api/refund/process",
                 json=body,
@@ -35,7 +37,7 @@ def test_the_service_lives_on_a_store_of_an_earlier_release(tmp_path: Path, clus
                 timeout=30,
             )
             assert refunded.json()["status"] == "succeeded"
-            running.notifications_of(paid, "payment.succeeded", "refund.succeeded")
+            running.notifications_of(paid_payment, "payment.succeeded", "refund.succeeded")
             workers = f"{running.url('FLOWER_PORT')}/workers"
             wait_until(lambda: _roles(workers) == {"worker", "notifications"}, "Flower sees both")
         assert list(redis.scan_iter("billing:*")) == []

@@ -19,8 +19,8 @@ from tests.e2e.console_window import (
     Window,
     let_die,
     ops,
-    paid,
     redrive_all,
+    sell,
     windows,
 )
 from tests.e2e.parts import billing
@@ -92,7 +92,7 @@ def test_a_key_that_is_no_longer_accepted_is_asked_for_anew(window: Window) -> N
 
 
 def test_the_overview_tells_how_everything_stands(window: Window, running: Service) -> None:
-    paid(running)
+    sell(running)
     page = window.sign_in()
     expect(page.get_by_text("Simulated", exact=True)).to_be_visible()
     queues = page.get_by_role("table", name="Queues")
@@ -108,7 +108,7 @@ def test_the_overview_tells_how_everything_stands(window: Window, running: Servi
 
 
 def test_an_event_is_searched_for_and_shown_whole(window: Window, running: Service) -> None:
-    payment = paid(running)
+    payment = sell(running)
     page = window.sign_in("#/events")
     page.get_by_label("Type").fill("succeeded")
     page.get_by_label("Payment", exact=True).fill(payment)
@@ -130,7 +130,7 @@ def test_older_events_are_a_page_away_and_none_is_shown_twice(
     window: Window, running: Service
 ) -> None:
     while ops(running, "events", limit="60")["matched"] < 60:
-        paid(running)
+        sell(running)
     page = window.sign_in("#/events")
     ids = page.locator("td small.id")
     expect(ids).to_have_count(50)
@@ -208,7 +208,7 @@ def delivered(running: Service, payment: str) -> bool:
 def test_a_dead_refund_job_is_resolved_as_a_person_found_it(
     window: Window, running: Service
 ) -> None:
-    payment = paid(running)
+    payment = sell(running)
     faults = f"{running.url('SANDBOX_PORT')}/_sandbox/faults"
     fault = {"kind": "error", "method": "POST", "path_prefix": "/v1/refunds", "times": None}
     requests.post(faults, json=fault, timeout=5).raise_for_status()
@@ -241,7 +241,7 @@ def test_a_payment_tells_its_story_and_runs_nothing_that_a_stranger_wrote(
     window: Window, running: Service
 ) -> None:
     metadata = {"note": ATTACK, "event_id": "123"}
-    payment = paid(running, amount=5000, currency="jpy", description=ATTACK, metadata=metadata)
+    payment = sell(running, amount=5000, currency="jpy", description=ATTACK, metadata=metadata)
     body = {"payment_intent_id": payment, "amount": 2000}
     refund = requests.post(
         f"{running.url()}/api/refund/process", json=body, headers={"Prefer": "wait=20"}, timeout=30
@@ -297,7 +297,7 @@ def test_what_is_no_id_and_what_is_unknown_is_said(window: Window) -> None:
 
 def test_amounts_have_the_decimals_that_stripe_gives_them(window: Window) -> None:
     page = window.go()
-    shown = page.evaluate(
+    answer = page.evaluate(
         """async (currencies) => {
             const { money } = await import("./console/format.js");
             return Object.fromEntries(currencies.map((one) => [one, money(1234567, one)]));
@@ -305,14 +305,14 @@ def test_amounts_have_the_decimals_that_stripe_gives_them(window: Window) -> Non
         sorted(CURRENCIES),
     )
     texts = {0: "1,234,567", 2: "12,345.67", 3: "1,234.567"}
-    assert shown == {one: f"{texts[decimals(one)]}\u00a0{one.upper()}" for one in CURRENCIES}
+    assert answer == {one: f"{texts[decimals(one)]}\u00a0{one.upper()}" for one in CURRENCIES}
 
 
 @pytest.mark.long
 def test_a_phone_shows_everything_without_a_sideways_scroll(
     phone: Window, running: Service, dead: list[str]
 ) -> None:
-    payment = paid(running, metadata={"a_rather_long_name_of_a_field": "x" * 200})
+    payment = sell(running, metadata={"a_rather_long_name_of_a_field": "x" * 200})
     event = ops(running, "events", payment_id=payment)["data"][0]["id"]
     letter = ops(running, "dead-letters")["data"][0]["id"]
     page = phone.sign_in()

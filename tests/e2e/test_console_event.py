@@ -19,7 +19,7 @@ from tests.e2e.console_window import (
     PHONE,
     Window,
     ops,
-    paid,
+    sell,
     windows,
 )
 from tests.e2e.running import Service
@@ -49,7 +49,7 @@ def phone(browser: Browser, running: Service) -> Iterator[Window]:
 def sold(running: Service, event: str, count: int) -> list[str]:
     """Sell this many tickets of an event at 10.00 SGD each, and let one card be declined."""
     metadata = {"event_id": event}
-    sales = [paid(running, amount=1000, currency="sgd", metadata=metadata) for _ in range(count)]
+    sales = [sell(running, amount=1000, currency="sgd", metadata=metadata) for _ in range(count)]
     running.pay("pm_card_chargeDeclined", amount=1000, currency="sgd", metadata=metadata)
     unpaid = {"event_id": event, "status": "requires_payment_method"}
     wait_until(lambda: ops(running, "payments", **unpaid)["data"], "the declined one to be known")
@@ -130,7 +130,7 @@ def test_a_fixed_amount_less_a_fixed_fee_goes_back_in_one_currency(
     window: Window, running: Service
 ) -> None:
     sold(running, "fixed", 2)
-    paid(running, amount=900, currency="jpy", metadata={"event_id": "fixed"})
+    sell(running, amount=900, currency="jpy", metadata={"event_id": "fixed"})
     query = {"event_id": "fixed", "status": "succeeded"}
     wait_until(lambda: len(ops(running, "payments", **query)["data"]) == 3, "all to be known")
     page = window.sign_in("#/event-payments/fixed")

@@ -19,8 +19,8 @@ from tests.e2e.console_window import (
     Window,
     let_die,
     ops,
-    paid,
     redrive_all,
+    sell,
     windows,
 )
 from tests.e2e.running import Service
@@ -45,7 +45,7 @@ def window(browser: Browser, running: Service) -> Iterator[Window]:
 def payment(running: Service) -> str:
     """Take one payment of a known guest for a known event."""
     metadata = {"event_id": EVENT, "order_id": "A-4711"}
-    return paid(running, amount=4200, currency="sgd", metadata=metadata, customer_email=GUEST)
+    return sell(running, amount=4200, currency="sgd", metadata=metadata, customer_email=GUEST)
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def refund(running: Service, payment: str, amount: int) -> str:
 def test_payments_are_narrowed_and_each_leads_to_its_story(
     window: Window, running: Service, payment: str
 ) -> None:
-    paid(running)
+    sell(running)
     page = window.sign_in("#/payments")
     expect(page.get_by_role("row")).not_to_have_count(2)
     page.get_by_label("Event (event_id)").fill(EVENT)
@@ -176,15 +176,15 @@ def test_each_attempt_at_a_notification_shows_what_the_event_service_answered(
 def test_a_notification_behind_another_says_what_it_waits_for(
     window: Window, running: Service
 ) -> None:
-    paid(running)
+    sell(running)
 
     def put_behind(route: Route) -> None:
         answer = route.fetch()
-        listed = answer.json()
-        waiting = listed["data"][0] | {"state": "waiting", "next_attempt_at": None}
-        begun = waiting | {"next_attempt_at": "2026-11-26T10:00:00Z"}
-        listed["data"] = [waiting, begun]
-        route.fulfill(response=answer, json=listed)
+        listing = answer.json()
+        waiting = listing["data"][0] | {"state": "waiting", "next_attempt_at": None}
+        start = waiting | {"next_attempt_at": "2026-11-26T10:00:00Z"}
+        listing["data"] = [waiting, start]
+        route.fulfill(response=answer, json=listing)
 
     window.page.route("**/ops/notifications*", put_behind)
     page = window.sign_in("#/notifications")
@@ -198,7 +198,7 @@ def test_a_list_is_taken_away_as_a_file_that_no_spreadsheet_runs(
     window: Window, running: Service
 ) -> None:
     formula = "=HYPERLINK(1)"
-    paid(running, metadata={"event_id": formula})
+    sell(running, metadata={"event_id": formula})
     page = window.sign_in("#/payments")
     with page.expect_download() as download:
         page.get_by_role("button", name="Export CSV").click()
@@ -251,8 +251,8 @@ def test_the_ids_that_were_shown_are_redriven_and_none_that_died_meanwhile(
     page.get_by_role("button", name="Redrive all that match").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_text("Their ids", exact=True).click()
-    shown = dialog.locator("pre").inner_text().split()
-    assert len(shown) == 3
+    text = dialog.locator("pre").inner_text().split()
+    assert len(text) == 3
     faults = f"{running.url('RECEIVER_PORT')}/_control/faults"
     fault = {"status": 422, "count": None, "match": {"type": "payment.succeeded"}}
     requests.post(faults, json=fault, timeout=5).raise_for_status()
@@ -261,7 +261,7 @@ def test_the_ids_that_were_shown_are_redriven_and_none_that_died_meanwhile(
     requests.delete(faults, timeout=5).raise_for_status()
     dialog.get_by_role("button", name="Redrive 3").click()
     expect(page.get_by_text("3 dead letters redriven")).to_be_visible()
-    assert [body["ids"] for body in bodies if not body.get("dry_run")] == [shown]
+    assert [body["ids"] for body in bodies if not body.get("dry_run")] == [text]
     left = ops(running, "dead-letters")["data"]
     assert [item["payment_id"] for item in left] == [late]
 

@@ -23,8 +23,8 @@ from tests.e2e.console_window import (
     Window,
     let_die,
     ops,
-    paid,
     redrive_all,
+    sell,
     windows,
 )
 from tests.e2e.parts import billing
@@ -51,7 +51,7 @@ def window(browser: Browser, running: Service) -> Iterator[Window]:
 @pytest.fixture(scope="module")
 def places(running: Service) -> Iterator[list[str]]:
     """Make everything that a page can show, and give the address of a page of each kind."""
-    payment = paid(running, metadata={"event_id": "123"})
+    payment = sell(running, metadata={"event_id": "123"})
     disputed = running.pay("pm_card_createDispute").json()["payment_intent_id"]
     address = f"{running.url()}/api/refund/process"
     body = {"payment_intent_id": payment, "amount": 300}
@@ -156,16 +156,16 @@ STANDS = (
 
 def test_all_is_well_never_stands_beside_a_red_number(window: Window) -> None:
     page = window.page
-    shown: list[Json] = []
+    words: list[Json] = []
 
     def answer(route: Route) -> None:
-        route.fulfill(json=shown[-1])
+        route.fulfill(json=words[-1])
 
     page.route("**/ops/queues", answer)
     wrong = []
     for queues in STANDS:
-        shown.append(queues)
-        if len(shown) == 1:
+        words.append(queues)
+        if len(words) == 1:
             window.sign_in()
         else:
             page.reload()
@@ -179,7 +179,7 @@ def test_all_is_well_never_stands_beside_a_red_number(window: Window) -> None:
 
 
 def test_what_nobody_would_see_is_shown(window: Window, running: Service) -> None:
-    payment = paid(running, description=HIDDEN, metadata={"note": HIDDEN})
+    payment = sell(running, description=HIDDEN, metadata={"note": HIDDEN})
     page = window.sign_in(f"#/payments/{payment}")
     expect(page.get_by_text("paid\\u{202e}deliaf\\u{7} \\u{200b}free").first).to_be_visible()
     for event in ops(running, "events", payment_id=payment)["data"]:
@@ -190,7 +190,7 @@ def test_what_nobody_would_see_is_shown(window: Window, running: Service) -> Non
 
 
 def test_times_name_their_zone(browser: Browser, running: Service) -> None:
-    payment = paid(running)
+    payment = sell(running)
     context = browser.new_context(viewport=DESKTOP, locale="en-GB", timezone_id="Asia/Singapore")
     window = Window(context.new_page(), running.url())
     page = window.sign_in(f"#/payments/{payment}")
@@ -201,7 +201,7 @@ def test_times_name_their_zone(browser: Browser, running: Service) -> None:
 
 
 def test_the_overview_draws_the_last_hours(window: Window, running: Service) -> None:
-    paid(running)
+    sell(running)
     page = window.sign_in()
     rates = page.locator(".rates li")
     expect(rates).to_have_count(7)
@@ -252,7 +252,7 @@ def test_the_contract_can_be_read_and_tried_under_a_strict_policy(
 
 
 def test_an_item_belongs_to_the_list_of_its_kind(window: Window, running: Service) -> None:
-    payment = paid(running)
+    payment = sell(running)
     address = f"{running.url()}/api/refund/process"
     body = {"payment_intent_id": payment, "amount": 300}
     requests.post(address, json=body, headers={"Prefer": "wait=20"}, timeout=30)

@@ -8,9 +8,9 @@ from tests.servers import ROOT
 
 
 def test_the_demo_tells_the_whole_story_of_a_running_service(open_service):
-    completed = demo(DATA_DIR=str(open_service.log.parent / "data"))
-    assert completed.returncode == 0, (
-        completed.stdout + completed.stderr + open_service.log.read_text()[-3000:]
+    result = demo(DATA_DIR=str(open_service.log.parent / "data"))
+    assert result.returncode == 0, (
+        result.stdout + result.stderr + open_service.log.read_text()[-3000:]
     )
     for word in (
         "insufficient_funds",
@@ -19,14 +19,14 @@ def test_the_demo_tells_the_whole_story_of_a_running_service(open_service):
         "the event service received refund.succeeded (signature valid)",
         "delivery_attempt",
     ):
-        assert word in completed.stdout
+        assert word in result.stdout
 
 
 def test_without_a_service_the_demo_says_what_to_start(tmp_path):
-    completed = demo(DATA_DIR=str(tmp_path), SANDBOX_PORT="9")
-    assert completed.returncode == 1
-    assert "make run" in completed.stderr
-    assert "Traceback" not in completed.stderr
+    result = demo(DATA_DIR=str(tmp_path), SANDBOX_PORT="9")
+    assert result.returncode == 1
+    assert "make run" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def demo(**environment):

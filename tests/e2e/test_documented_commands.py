@@ -108,10 +108,10 @@ def test_the_test_named_is_there_and_is_about_it(beginning: str, test: str, word
 @pytest.mark.parametrize("command", texts("make "))
 def test_every_target_of_make_is_there(command: str) -> None:
     words = [word for word in command.split() if "=" in word or command.split().index(word) < 2]
-    completed = subprocess.run(
+    process = subprocess.run(
         ["make", "-n", *words[1:]], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert completed.returncode == 0, completed.stderr
+    assert process.returncode == 0, process.stderr
 
 
 @pytest.mark.parametrize("command", texts("bin/"))
@@ -133,10 +133,10 @@ def test_what_needs_no_service_runs_as_it_stands(command: str) -> None:
     if command.startswith("bin/stripe-cli"):
         pytest.skip("run by tests/e2e/test_readme_story.py")
     environment = os.environ | {"PYTHON": sys.executable}
-    completed = subprocess.run(
+    process = subprocess.run(
         ["bash", "-ec", command], cwd=ROOT, env=environment, capture_output=True, check=False
     )
-    assert (completed.returncode, bool(completed.stdout)) == (0, True)
+    assert (process.returncode, bool(process.stdout)) == (0, True)
 
 
 # Commands for a running service.
@@ -151,8 +151,10 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Service:
 @pytest.fixture(scope="module")
 def names(running: Service) -> dict[str, str]:
     """Make one object of everything that the documents name; return each by its placeholder."""
-    paid = running.pay("pm_card_visa", metadata={"event_id": "123", "user_id": "456"}).json()
-    payment = paid["payment_intent_id"]
+    paid_payment = running.pay(
+        "pm_card_visa", metadata={"event_id": "123", "user_id": "456"}
+    ).json()
+    payment = paid_payment["payment_intent_id"]
     running.notifications_of(payment, "payment.succeeded")
     refunded = requests.post(
         f"{running.url()}/api/refund/process",
@@ -204,10 +206,10 @@ def test_every_command_of_billing_does_what_it_is_named_for(
     if "--dry-run" in command and "register" in command:
         expected = 0
     words = filled(command, names)
-    completed = billing(running, *words)
-    if completed.returncode == USAGE and NAMES_ALONE.fullmatch(command):
-        completed, expected = billing(running, *words, "--help"), 0  # only the name is mentioned
-    assert completed.returncode == expected, completed.stdout + completed.stderr
+    result = billing(running, *words)
+    if result.returncode == USAGE and NAMES_ALONE.fullmatch(command):
+        result, expected = billing(running, *words, "--help"), 0  # only the name is mentioned
+    assert result.returncode == expected, result.stdout + result.stderr
 
 
 def billing(running: Service, *words: str) -> subprocess.CompletedProcess[str]:
@@ -240,15 +242,15 @@ def test_the_blocks_of_shell_run_as_printed(running: Service, tmp_path: Path) ->
         if "examples/receivers" in block.text:
             run_receiver(block.text, tmp_path)
             continue
-        completed = subprocess.run(
+        process = subprocess.run(
             ["bash", "-ec", running.translated(block.text)],
             cwd=ROOT,
             capture_output=True,
             text=True,
             check=False,
         )
-        assert completed.returncode == 0, block.page
-        assert '"code"' not in completed.stdout, completed.stdout
+        assert process.returncode == 0, block.page
+        assert '"code"' not in process.stdout, process.stdout
 
 
 def run_receiver(text: str, folder: Path) -> None:

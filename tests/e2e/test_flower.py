@@ -26,9 +26,9 @@ def test_flower_shows_workers_and_tasks_but_no_customer(
     page.goto(f"{running.url('FLOWER_PORT')}/tasks")
     expect(page.get_by_text("billing.deliver").first).to_be_visible()
     expect(page.get_by_text(notification["id"]).first).to_be_visible()
-    shown = page.content()
-    assert EMAIL not in shown
-    assert payment not in shown
+    text = page.content()
+    assert EMAIL not in text
+    assert payment not in text
     page.get_by_text(notification["id"]).first.click()
     expect(page.get_by_text("SUCCESS").first).to_be_visible()
     assert EMAIL not in page.content()

@@ -26,7 +26,7 @@ import sys
 from importlib.machinery import PathFinder
 from importlib.metadata import packages_distributions
 
-listed = set({listed!r})
+listed = set({packages!r})
 
 def wanted(distributions):
     return any(name.lower().replace("_", "-").replace(".", "-") in listed for name in distributions)
@@ -65,8 +65,8 @@ class Image:
         self._path.mkdir()
         packages = re.search(r" -r /(requirements[a-z-]*\.txt)", text)[1]
         lines = (ROOT / packages).read_text().splitlines()
-        listed = sorted(re.split(r"[\[=]", row)[0] for row in lines if re.match(r"\w", row))
-        (self._path / "sitecustomize.py").write_text(REFUSE.format(listed=listed))
+        names = sorted(re.split(r"[\[=]", row)[0] for row in lines if re.match(r"\w", row))
+        (self._path / "sitecustomize.py").write_text(REFUSE.format(packages=names))
 
     def _copy(self, source: Path, written: str) -> None:
         target = self.folder / written
@@ -118,14 +118,14 @@ class Image:
 
     def healthy(self, **variables: str) -> bool:
         """Run the image's health check as Docker does."""
-        completed = subprocess.run(
+        process = subprocess.run(
             self.check,
             cwd=self.folder,
             env=self.environment(**variables),
             capture_output=True,
             check=False,
         )
-        return completed.returncode == 0
+        return process.returncode == 0
 
 
 @pytest.fixture
@@ -276,7 +276,7 @@ def no_json(log):
 
 
 def refusal(image, command=None, **variables):
-    completed = subprocess.run(
+    process = subprocess.run(
         [*image.entrypoint, *(command or image.command)],
         cwd=image.folder,
         env=image.environment(**variables),
@@ -284,7 +284,7 @@ def refusal(image, command=None, **variables):
         text=True,
         check=False,
     )
-    return completed.returncode, completed.stderr
+    return process.returncode, process.stderr
 
 
 def answer_of(url, process, log):

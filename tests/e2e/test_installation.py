@@ -142,10 +142,10 @@ def read_until(terminal: int, text: bytes) -> bytes:
 
 
 def test_a_failed_installation_says_why_and_where_the_rest_is(folder):
-    completed = install(folder, "run", PIP_FAILS="1")
-    assert completed.returncode == 1
-    assert "ERROR: No matching distribution found" in completed.stderr
-    assert ".venv/install.log" in completed.stderr
+    result = install(folder, "run", PIP_FAILS="1")
+    assert result.returncode == 1
+    assert "ERROR: No matching distribution found" in result.stderr
+    assert ".venv/install.log" in result.stderr
     assert install(folder, "run").returncode == 0
 
 
@@ -156,7 +156,7 @@ def test_without_a_python_that_has_the_packages_a_script_says_what_to_install(fo
         (bare / tool).symlink_to(shutil.which(tool))
     (bare / "python3").write_text(f'#!/bin/bash\nexec {sys.executable} -S "$@"\n')
     (bare / "python3").chmod(0o755)
-    completed = subprocess.run(
+    process = subprocess.run(
         ["bin/python", "-c", ""],
         cwd=folder,
         env={"PATH": str(bare)},
@@ -164,8 +164,8 @@ def test_without_a_python_that_has_the_packages_a_script_says_what_to_install(fo
         text=True,
         check=False,
     )
-    assert completed.returncode == 2
-    assert re.search(r"pip install -r requirements\.txt", completed.stderr)
+    assert process.returncode == 2
+    assert re.search(r"pip install -r requirements\.txt", process.stderr)
 
 
 @pytest.mark.parametrize("script", ["bin/stripe-events", "billing"])
@@ -175,12 +175,12 @@ def test_a_persons_scripts_find_the_python_that_was_installed_into(script, tmp_p
         shutil.copytree(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "billing", tmp_path)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    completed = subprocess.run(
+    process = subprocess.run(
         [tmp_path / script, *(["--help"] if script == "billing" else [])],
         env={"PATH": path, "HOME": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert completed.returncode == 0, completed.stderr
-    assert completed.stdout
+    assert process.returncode == 0, process.stderr
+    assert process.stdout

@@ -49,7 +49,7 @@ def settled(stage: Stage) -> int:
     return sum(one["type"] == "payment.settled" for one in notifications(stage))
 
 
-def paid(stage: Stage) -> set[str]:
+def payments_in(stage: Stage) -> set[str]:
     successes = [one for one in notifications(stage) if one["type"] == "payment.succeeded"]
     return {one["data"]["payment_intent_id"] for one in successes}
 
@@ -103,5 +103,5 @@ def test_payments_are_told_while_look_ups_wait_for_a_slow_stripe(stage: Stage) -
         pay(stage)
     wait_until(lambda: looking_up(stage) >= THREADS * 3 // 4, "look-ups wait", PATIENCE_SECONDS)
     late = pay(stage)
-    wait_until(lambda: late in paid(stage), "a late payment is told", PATIENCE_SECONDS)
+    wait_until(lambda: late in payments_in(stage), "a late payment is told", PATIENCE_SECONDS)
     assert settled(stage) == 0, "only when Stripe had answered a look-up"

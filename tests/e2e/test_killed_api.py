@@ -66,9 +66,9 @@ def test_the_retry_after_a_kill_gives_the_first_payment(valkey_url: str, tmp_pat
         assert broken, "the customer must have heard nothing"
 
         parts.start("api-again", "api")
-        answered = pay_as_a_good_client(parts.url, 0)
+        answer = pay_as_a_good_client(parts.url, 0)
         (payment,) = payments_at_stripe(parts)
-        assert answered == payment["id"]
+        assert answer == payment["id"]
         wait_until(
-            lambda: parts.notifications_of("payment.succeeded") == [answered], "it is told once"
+            lambda: parts.notifications_of("payment.succeeded") == [answer], "it is told once"
         )

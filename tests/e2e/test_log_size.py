@@ -32,8 +32,8 @@ def test_a_payments_whole_life_has_one_line_for_each_step(tmp_path: Path) -> Non
     with service(tmp_path, LOG_FORMAT="json") as running:
         before = len(running.log.read_text())
         for _ in range(PAYMENTS):
-            paid = running.pay("pm_card_visa", metadata=METADATA, customer_email="a@example.com")
-            assert paid.status_code == 200
+            payment = running.pay("pm_card_visa", metadata=METADATA, customer_email="a@example.com")
+            assert payment.status_code == 200
         settled = lambda: running.notifications(type="payment.settled")  # noqa: E731  # one use
         wait_until(lambda: len(settled()) == PAYMENTS, "the fees of all payments")
         text = running.log.read_text()[before:]

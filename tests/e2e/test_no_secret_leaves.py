@@ -65,7 +65,7 @@ def drive(running: Service) -> str:
 
 def everything_in(client: Redis) -> str:
     """Render every key of Redis with its value."""
-    shown = []
+    words = []
     for name in client.scan_iter("*"):
         kind = client.type(name)
         readers: dict[str, Any] = {
@@ -76,8 +76,8 @@ def everything_in(client: Redis) -> str:
             "zset": lambda key: client.zrange(key, 0, -1),
             "none": lambda _: "expired during the scan",
         }
-        shown.append(f"{name} {readers[kind](name)}")
-    return "\n".join(shown)
+        words.append(f"{name} {readers[kind](name)}")
+    return "\n".join(words)
 
 
 @pytest.fixture

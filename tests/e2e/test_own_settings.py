@@ -74,5 +74,5 @@ def test_no_process_holds_what_is_anothers(tmp_path: Path) -> None:
         own_values = {secrets[variable] for variable in own}
         for text in texts:
             assert all(secrets[variable] in text for variable in own), name
-            shown = [v for v, value in secrets.items() if value in text and value not in own_values]
-            assert shown == [], f"{name} holds {shown}"
+            words = [v for v, value in secrets.items() if value in text and value not in own_values]
+            assert words == [], f"{name} holds {words}"

@@ -45,9 +45,12 @@ def test_from_the_checkout_page_to_the_notification(page: Page, running: Service
         lambda: told_of(running, payment, "payment.succeeded", "checkout.completed"),
         "the event service to be told",
     )
-    paid = notification["payment.succeeded"]
-    assert paid["signature"] == "valid"
-    assert (paid["body"]["data"]["amount"], paid["body"]["data"]["event_id"]) == (9000, "123")
+    paid_payment = notification["payment.succeeded"]
+    assert paid_payment["signature"] == "valid"
+    assert (paid_payment["body"]["data"]["amount"], paid_payment["body"]["data"]["event_id"]) == (
+        9000,
+        "123",
+    )
 
 
 def told_of(running: Service, payment: str, *types: str) -> dict[str, Json] | None:

@@ -26,22 +26,22 @@ def running(open_service: Service) -> Service:
 def commands(*headings: str) -> list[str]:
     """Collect the bash blocks under these headings of the README, in order."""
     sections = re.split(r"\n##+ ", README)
-    chosen = [text for text in sections if text.split("\n", 1)[0] in headings]
-    assert len(chosen) == len(headings)
-    return [block for text in chosen for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL)]
+    choice = [text for text in sections if text.split("\n", 1)[0] in headings]
+    assert len(choice) == len(headings)
+    return [block for text in choice for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL)]
 
 
 def test_the_curl_commands_work_as_printed(running: Service, tmp_path: Path) -> None:
     blocks = commands("Pay", "Read and verify", "Refund", "See what the event service received")
     script = running.translated("set -e\n" + "\n".join(blocks))
-    completed = subprocess.run(
+    process = subprocess.run(
         ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     payment = json.loads((tmp_path / "payment.json").read_text())
     refund = json.loads((tmp_path / "refund.json").read_text())
     assert payment["success"] is True
     assert (refund["status"], refund["amount"]) == ("succeeded", 400)
-    assert completed.stdout.count('"verified":true') == 2
+    assert process.stdout.count('"verified":true') == 2
     notifications = running.notifications_of(
         payment["payment_intent_id"], "payment.succeeded", "refund.succeeded"
     )
@@ -77,11 +77,11 @@ def test_the_real_stripe_cli_reaches_the_event_service(running: Service, tmp_pat
     before = len(running.notifications())
     (block,) = commands("Use Stripe's own command line")
     script = running.translated("set -e\n" + block)
-    completed = subprocess.run(
+    process = subprocess.run(
         ["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert completed.returncode == 0, completed.stdout + completed.stderr
-    assert '"id": "pm_' in completed.stdout
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert '"id": "pm_' in process.stdout
 
     def types() -> list[str]:
         notifications = [item["type"] for item in running.notifications()[before:]]

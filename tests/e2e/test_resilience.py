@@ -55,10 +55,10 @@ def pay_at_stripe(stage: Stage) -> str:
 
 def notified_payments(stage: Stage) -> set[str]:
     """Return the payments whose notification was accepted."""
-    listed = requests.get(f"{stage.receiver}/notifications", timeout=10).json()["data"]
+    listing = requests.get(f"{stage.receiver}/notifications", timeout=10).json()["data"]
     return {
         entry["body"]["data"]["payment_intent_id"]
-        for entry in listed
+        for entry in listing
         if entry["type"] == "payment.succeeded" and entry["answered"] in range(200, 300)
     }
 
@@ -90,9 +90,9 @@ def test_a_worker_told_to_stop_finishes_or_hands_back_what_it_holds(stage: Stage
     began_ms = now_ms(stage)
     slowly = {"status": 200, "delay_seconds": 1.5}
     requests.post(f"{stage.receiver}/_control/faults", json=slowly, timeout=5).raise_for_status()
-    paid = {pay(stage, number) for number in range(40)}
+    payments = {pay(stage, number) for number in range(40)}
     # More than its threads can process: the rest is prefetched or in the queue.
-    wait_until(lambda: notified_payments(stage) & paid, "the first is told", PATIENCE_SECONDS)
+    wait_until(lambda: notified_payments(stage) & payments, "the first is told", PATIENCE_SECONDS)
 
     second.start()
     with Stopwatch() as watch:
@@ -100,10 +100,10 @@ def test_a_worker_told_to_stop_finishes_or_hands_back_what_it_holds(stage: Stage
     assert first.process is not None
     assert first.process.returncode == 0
     assert watch.seconds < 10, "tasks are bounded, so is a stop"
-    assert not notified_payments(stage) >= paid, "there was work in hand"
+    assert not notified_payments(stage) >= payments, "there was work in hand"
 
     wait_until(
-        lambda: notified_payments(stage) >= paid,
+        lambda: notified_payments(stage) >= payments,
         "the other worker tells the rest",
         PATIENCE_SECONDS,
     )
@@ -159,7 +159,7 @@ def test_messages_lost_with_a_queue_are_rung_for_again(stage: Stage) -> None:
     for worker in stage.roles("worker"):
         worker.stop()
     others = stage.redis.zcard(Keys().due(EVENTS))
-    paid = {pay(stage, number) for number in range(5)}
+    payments = {pay(stage, number) for number in range(5)}
     wait_until(
         lambda: stage.redis.zcard(Keys().due(EVENTS)) >= others + 10,
         "events wait",
@@ -169,5 +169,5 @@ def test_messages_lost_with_a_queue_are_rung_for_again(stage: Stage) -> None:
     for worker in stage.roles("worker"):
         worker.start()
     wait_until(
-        lambda: notified_payments(stage) >= paid, "all is told all the same", PATIENCE_SECONDS
+        lambda: notified_payments(stage) >= payments, "all is told all the same", PATIENCE_SECONDS
     )

@@ -45,7 +45,7 @@ def test_a_rolling_restart_fails_no_request_and_loses_nothing(
             shopping.go_on()
         assert set(shopping.answers) == {200}, shopping.answers
         wait_until(
-            lambda: set(shopping.paid) <= set(parts.notifications_of("payment.succeeded")),
+            lambda: set(shopping.payment_ids) <= set(parts.notifications_of("payment.succeeded")),
             "every payment is told",
         )
-        assert Counter(parts.notifications_of("payment.succeeded")) == Counter(shopping.paid)
+        assert Counter(parts.notifications_of("payment.succeeded")) == Counter(shopping.payment_ids)

@@ -59,8 +59,8 @@ class Rotation:
 
 def move_endpoint(parts: Parts, url: str) -> str:
     """Have Stripe send its events through the proxy; give the id of the endpoint."""
-    listed = requests.get(f"{parts.stripe}/v1/webhook_endpoints", headers=STRIPE, timeout=5)
-    endpoint = str(listed.json()["data"][0]["id"])
+    listing = requests.get(f"{parts.stripe}/v1/webhook_endpoints", headers=STRIPE, timeout=5)
+    endpoint = str(listing.json()["data"][0]["id"])
     address = f"{parts.stripe}/v1/webhook_endpoints/{endpoint}"
     body = {"url": f"{url}/api/webhook"}
     requests.post(address, data=body, headers=STRIPE, timeout=5).raise_for_status()
@@ -134,7 +134,7 @@ def webhook_statuses(folder: Path) -> list[str]:
 
 
 def signed_by(event_service_url: str) -> set[int]:
-    """Give the numbers of signatures that the notifications had."""
+    """Return the numbers of signatures that the notifications had."""
     headers = [item["headers"]["webhook-signature"] for item in received(event_service_url)]
     return {signature.count("v1,") for signature in headers}
 

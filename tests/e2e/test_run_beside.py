@@ -26,7 +26,7 @@ def bare(folder: Path) -> dict[str, str]:
 def test_the_tools_beside_a_run_use_its_keys_and_ports(tmp_path: Path) -> None:
     with service(tmp_path, **KEYS):
         for command in ([str(ROOT / "billing"), "queues"], [sys.executable, "-m", "local.demo"]):
-            completed = subprocess.run(
+            process = subprocess.run(
                 command,
                 cwd=ROOT,
                 env=bare(tmp_path),
@@ -35,10 +35,10 @@ def test_the_tools_beside_a_run_use_its_keys_and_ports(tmp_path: Path) -> None:
                 check=False,
                 timeout=100,
             )
-            assert completed.returncode == 0, completed.stdout + completed.stderr
+            assert process.returncode == 0, process.stdout + process.stderr
         wrong = bare(tmp_path) | {"OPERATOR_KEYS": "a-key-that-this-shell-names"}
-        refused = subprocess.run(
+        refusal = subprocess.run(
             [str(ROOT / "billing"), "queues"], env=wrong, capture_output=True, check=False
         )
-        assert refused.returncode != 0, "what the shell says goes first"
+        assert refusal.returncode != 0, "what the shell says goes first"
     assert not (tmp_path / "data" / "run.env").exists()

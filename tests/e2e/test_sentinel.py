@@ -102,20 +102,20 @@ def _sentinel(configuration: Path, port: int, primary: int) -> Any:
 @pytest.mark.slow
 @pytest.mark.nightly
 def test_a_failover_under_load_loses_nothing(tmp_path: Path) -> None:
-    paid: list[str] = []
+    payments: list[str] = []
     with cluster(tmp_path) as redis, billing(tmp_path, redis.url) as parts:
 
         def shop() -> None:
-            paid.extend(pay_as_a_good_client(parts.url, number) for number in range(PAYMENTS))
+            payments.extend(pay_as_a_good_client(parts.url, number) for number in range(PAYMENTS))
 
         shopping = threading.Thread(target=shop)
         shopping.start()
-        wait_until(lambda: len(paid) >= PAYMENTS // 3, "a third is paid")
+        wait_until(lambda: len(payments) >= PAYMENTS // 3, "a third is paid")
         redis.primary.kill()
         shopping.join(120)
         with Redis(port=redis.replica_port, decode_responses=True) as promoted:
             assert promoted.info("replication")["role"] == "master"
-        assert len(set(paid)) == PAYMENTS
+        assert len(set(payments)) == PAYMENTS
 
         def notification_ids() -> list[str]:
             items = requests.get(f"{parts.receiver}/notifications", timeout=5).json()["data"]
@@ -126,7 +126,7 @@ def test_a_failover_under_load_loses_nothing(tmp_path: Path) -> None:
             ]
 
         wait_until(lambda: len(notification_ids()) >= PAYMENTS, "each payment is told")
-        assert sorted(notification_ids()) == sorted(paid)
+        assert sorted(notification_ids()) == sorted(payments)
 
 
 def _ordered(sentinel: Redis) -> bool:

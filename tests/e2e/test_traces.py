@@ -86,12 +86,12 @@ def test_a_refund_is_one_trace_from_the_request_to_the_worker(
         )
         assert refund.json()["status"] == "succeeded"
         notifications = running.notifications_of(payment, "payment.succeeded", "refund.succeeded")
-        wanted = {
+        target = {
             ("billing-api", "POST /api/refund/process"),
             ("billing-worker", "billing.run_refund"),
             ("billing-worker", "stripe refunds.create"),
         }
-        wait_until(lambda: wanted <= collector.names.get(trace, set()), "the refund's spans")
+        wait_until(lambda: target <= collector.names.get(trace, set()), "the refund's spans")
         told_trace = notifications[1]["headers"]["traceparent"].split("-")[1]
         told_of = {
             ("billing-api", "POST /api/webhook"),

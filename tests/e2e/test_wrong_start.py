@@ -60,7 +60,7 @@ def test_a_redis_that_is_not_there_yet_is_said_once_and_waited_for(tmp_path):
 def test_a_damaged_state_file_is_named_with_what_to_do(module, variables, content, tmp_path):
     state = tmp_path / "state"
     state.write_text(content)
-    completed = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", module],
         cwd=ROOT,
         env={name: value.replace("state", str(state)) for name, value in variables.items()},
@@ -69,10 +69,10 @@ def test_a_damaged_state_file_is_named_with_what_to_do(module, variables, conten
         check=False,
         timeout=30,
     )
-    assert completed.returncode == 2, completed.stderr
-    assert str(state) in completed.stderr
-    assert "Remove it" in completed.stderr
-    assert "Traceback" not in completed.stderr
+    assert process.returncode == 2, process.stderr
+    assert str(state) in process.stderr
+    assert "Remove it" in process.stderr
+    assert "Traceback" not in process.stderr
 
 
 def test_a_line_that_a_kill_cut_off_is_no_damage(tmp_path):

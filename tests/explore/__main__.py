@@ -17,14 +17,14 @@ def main() -> int:
     parser.add_argument("--wide", action="store_true", help="let more go wrong on each path")
     parser.add_argument("--list", action="store_true", help="list the settings and end")
     options = parser.parse_args()
-    chosen = [one for one in SETTINGS if _named(one.name, options.settings)]
-    if options.list or not chosen:
+    choice = [one for one in SETTINGS if _matches(one.name, options.settings)]
+    if options.list or not choice:
         sys.stdout.write("\n".join(one.name for one in SETTINGS) + "\n")
         return 0 if options.list else 2
     reports, left = [], options.seconds
-    for number, one in enumerate(chosen):
+    for number, one in enumerate(choice):
         # A wide search ends when its time is over, so each setting gets a share.
-        share = left / (len(chosen) - number) if options.wide else left
+        share = left / (len(choice) - number) if options.wide else left
         report = explore(one, share, wide=options.wide)
         left = max(0.0, left - report.seconds)
         reports.append(report)
@@ -34,7 +34,7 @@ def main() -> int:
     return int(any(report.violation for report in reports))
 
 
-def _named(name: str, parts: list[str]) -> bool:
+def _matches(name: str, parts: list[str]) -> bool:
     return not parts or any(part in name for part in parts)
 
 

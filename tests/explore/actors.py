@@ -142,7 +142,7 @@ class Stage:
         self.translate: dict[str, Callable[[Any], Any]] = {}
         self.store = Store(Client(self))
         self._scripts: dict[str, str] = {}
-        self._begun: dict[Spec, int] = {}
+        self._starts: dict[Spec, int] = {}
         self._next: dict[tuple[int, str], int] = {}
         self._answers: Iterator[str] = iter(())
         self._token = ""
@@ -151,9 +151,9 @@ class Stage:
 
     def begin(self, spec: Spec) -> int:
         """Return the first place at which an actor stops."""
-        number = self._begun.get(spec)
+        number = self._starts.get(spec)
         if number is None:
-            number = self._begun[spec] = self._number(self._run(spec, ()))
+            number = self._starts[spec] = self._number(self._run(spec, ()))
         return number
 
     def go_on(self, place: int, answer: str) -> int:

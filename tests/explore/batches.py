@@ -120,7 +120,7 @@ class BatchOfTwo(Service):
         return self.complete(state, Spec("start", (), "aside"))[0]
 
     def begins(self, state: State) -> Iterator[tuple[int, str, Spec, str]]:
-        yield from (begun for begun in super().begins(state) if begun[2].name == "work")
+        yield from (start for start in super().begins(state) if start[2].name == "work")
         idle = [slot for slot in range(self.workers) if state.actors[slot] == IDLE]
         running = sum(self._is_upkeep(place) for place in state.actors)
         for slot in idle[: running < self.upkeeps]:
@@ -200,8 +200,8 @@ class BatchOfTwo(Service):
         ended = batch.state in (BatchState.COMPLETED, BatchState.CANCELED) or stopped
         demand(ended, 13, f"nothing is due, and the batch is {batch.state}")
         for one, member in members(view).items():
-            begun = member.state in OPEN and member.state is not MemberState.NOT_BEGUN
-            left = stopped or not begun
+            has_begun = member.state in OPEN and member.state is not MemberState.NOT_BEGUN
+            left = stopped or not has_begun
             demand(left, 13, f"nothing is due, and the member {one} is {member.state}")
         demand(not view.read(KEYS.ended_members()), 13, "an end of a job was never heard of")
 

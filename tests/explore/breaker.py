@@ -49,7 +49,7 @@ class Breaker(Service):
         return state
 
     def begins(self, state: State) -> Iterator[tuple[int, str, Spec, str]]:
-        return (begun for begun in super().begins(state) if begun[2].name != "record")
+        return (start for start in super().begins(state) if start[2].name != "record")
 
     def check_step(self, before: State, place: Place, effect: Effect, after: State) -> None:
         super().check_step(before, place, effect, after)

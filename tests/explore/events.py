@@ -36,9 +36,9 @@ def raw_event(event_id: str, event_type: str, **changes: Any) -> Json:
     return raw
 
 
-PAID = raw_event("evt_paid", "payment_intent.succeeded")
+SUCCESS_EVENT = raw_event("evt_paid", "payment_intent.succeeded")
 # The same fact again, as from a second endpoint or in another API version.
-PAID_TWIN = {**deepcopy(PAID), "id": "evt_twin"}
+PAID_TWIN = {**deepcopy(SUCCESS_EVENT), "id": "evt_twin"}
 REVIEWED = raw_event("evt_review", "review.opened", charge=None)
 
 
@@ -59,7 +59,7 @@ class Events(Service):
         return json.dumps(next(raw for raw in self.raw if raw["id"] == event_id))
 
     def stripe(self, state: State, call: PeerCall) -> Iterator[Option]:
-        yield Option("shown", json.dumps(PAID["data"]["object"]), state.world)
+        yield Option("shown", json.dumps(SUCCESS_EVENT["data"]["object"]), state.world)
         yield Option("no answer", json.dumps(NO_ANSWER), state.world, "faults")
 
     @cached_property
@@ -108,7 +108,7 @@ class Events(Service):
         demand(ended <= {"processed"}, 13, f"events ended as {ended}")
 
     def _ids(self, events: Iterable[str]) -> set[str]:
-        """Give the ids of the notifications of events."""
+        """Return the ids of the notifications of events."""
         facts = [fact for one in events for fact in self.facts[one]]
         return {fact.notification_id for fact in facts if fact.type}
 
@@ -120,20 +120,20 @@ def _given_up(item: dict[str, str]) -> bool:
 
 class TwoFacts(Events):
     name = "two facts of one payment"
-    raw = (PAID, REVIEWED)
+    raw = (SUCCESS_EVENT, REVIEWED)
     budget = Budget(deaths=1, ticks=1, faults=1)
     wide = Budget(deaths=2, ticks=4, faults=2, breaks=1, repeats=1)
 
 
 class OneFactTwice(Events):
     name = "one fact by two events"
-    raw = (PAID, PAID_TWIN)
+    raw = (SUCCESS_EVENT, PAID_TWIN)
     budget = Budget(breaks=1, ticks=1)
     wide = Budget(deaths=1, breaks=2, ticks=3, repeats=1, sweeps=2)
 
 
 class Redriven(Events):
     name = "an event and its notification, redriven"
-    raw = (PAID,)
+    raw = (SUCCESS_EVENT,)
     budget = Budget(redrives=1, ticks=1, breaks=1)
     wide = Budget(redrives=2, ticks=3, breaks=2, faults=2, deaths=2, sweeps=1)

@@ -83,10 +83,10 @@ class Idempotency(Service):
     def begins(self, state: State) -> Iterator[tuple[int, str, Spec, str]]:
         idle = [slot for slot in range(self.workers) if state.actors[slot] == IDLE]
         if idle:
-            begun, token = str(state.now_ms), self.token(state)
+            start, token = str(state.now_ms), self.token(state)
             for api_key in API_KEYS:
-                yield idle[0], "pays", Spec("pay", (begun, api_key, "1000"), token), "asks"
-            yield idle[0], "pays more", Spec("pay", (begun, "new", "2000"), token), "asks"
+                yield idle[0], "pays", Spec("pay", (start, api_key, "1000"), token), "asks"
+            yield idle[0], "pays more", Spec("pay", (start, "new", "2000"), token), "asks"
 
     def is_late(self, state: State, place: Place) -> bool:
         longest = self.settings.request_timeout_seconds * 1000

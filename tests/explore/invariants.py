@@ -18,7 +18,7 @@ MOVED = '["moved"]'
 NO_ANSWERS = (BROKEN, UNANSWERED)
 MARKING = ("settle", "release", "postpone", "bury")
 # Fields that a claim counts up.
-COUNTED = ("attempts", "crashes", "fence", "state")
+FIELDS = ("attempts", "crashes", "fence", "state")
 # Sent twice they must answer the same: the answer is a right, which a lost reply must not cost.
 ASKING = ("claim", "redrive", "begin")
 # Sent twice they count or report twice; no decision depends on what they write.
@@ -47,8 +47,8 @@ def check_items(view: View) -> None:
             demand(not lasting or ends_at is None, 4, f"{one} is {state} and will be forgotten")
             body_ends_at = view.ends_at_ms(KEYS.body(kind, one))
             demand(not lasting or not body_ends_at, 4, f"the payload of {one} will be forgotten")
-        gone = set(due) - set(view.items(kind))
-        demand(not gone, 1, f"{gone} are due and do not exist")
+        absent = set(due) - set(view.items(kind))
+        demand(not absent, 1, f"{absent} are due and do not exist")
 
 
 def _check_index(view: View, kind: Kind, one: str, item: dict[str, str]) -> None:
@@ -105,10 +105,10 @@ def check_marks(view: View, after: View, place: Place, effect: Effect) -> None:
     if call.name == "claim":
         _check_claim(view, after, call, effect)
     if call.name in MARKING:
-        held = claim_of(place)
+        hold = claim_of(place)
         item = view.read(call.keys[0]) or {}
-        mine = (item.get("fence"), item.get("state")) == (held.get("fence"), "processing")
-        words = f"{call.name} of {call.keys[0]} by fence {held.get('fence')}"
+        mine = (item.get("fence"), item.get("state")) == (hold.get("fence"), "processing")
+        words = f"{call.name} of {call.keys[0]} by fence {hold.get('fence')}"
         demand(mine or not effect.writes, 8, f"{words} changed what it did not hold")
         moved = effect.answer == MOVED
         demand(moved or mine == bool(effect.writes), 8, f"{words} changed nothing, and it held it")
@@ -118,7 +118,7 @@ def _check_claim(view: View, after: View, call: Command, effect: Effect) -> None
     item, now = view.read(call.keys[0]) or {}, view.state.now_ms
     if effect.answer == "null":
         then = after.read(call.keys[0]) or {}
-        same = [item.get(name) == then.get(name) for name in COUNTED]
+        same = [item.get(name) == then.get(name) for name in FIELDS]
         demand(all(same), 22, f"{call.keys[0]} was refused, and counted")
         return
     if item.get("token") == call.args[3 + call.args[2] + 2]:

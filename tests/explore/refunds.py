@@ -55,9 +55,9 @@ class Refunds(Service):
     def begins(self, state: State) -> Iterator[tuple[int, str, Spec, str]]:
         yield self.workers, "a caller asks", Spec("ask", (), ""), "asks"
         made_one = Ledger.of(state.world[1]).objects
-        for begun in super().begins(state):
-            if begun[2].name != "record" or made_one:
-                yield begun
+        for start in super().begins(state):
+            if start[2].name != "record" or made_one:
+                yield start
 
     def redrivable(self, view: View) -> Iterator[str]:
         yield from view.dead(REFUNDS)

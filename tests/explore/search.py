@@ -151,11 +151,11 @@ class Search:
     def run(self, cpu_seconds: float) -> Report:
         """Search until all states are visited, a bound is reached, or an invariant is broken."""
         report = Report(self.setting.name)
-        begun = time.process_time()
+        start = time.process_time()
         try:
-            self._search(report, begun + cpu_seconds)
+            self._search(report, start + cpu_seconds)
         finally:
-            report.seconds = time.process_time() - begun
+            report.seconds = time.process_time() - start
         return report
 
     def _search(self, report: Report, until: float) -> None:
@@ -303,7 +303,7 @@ class Search:
         left[index] -= 1
         return replace(state, left=tuple(left))
 
-    def _goes_on(self, state: State, slot: int, number: int, begun: str = "") -> Iterator[Step]:
+    def _goes_on(self, state: State, slot: int, number: int, start: str = "") -> Iterator[Step]:
         place = self.setting.stage.places[number]
         assert place is not None
         call, name = place.call, self.setting.slots[slot]
@@ -311,20 +311,20 @@ class Search:
             for option in self.setting.options(state, place):
                 after = self._spent(state, option.cost)
                 if after is not None:
-                    words = f"{begun}{name} {call.name} {call.args}: {option.label}"
+                    words = f"{start}{name} {call.name} {call.args}: {option.label}"
                     state_after = replace(after, world=option.world)
                     yield Step(words, self._moved(state_after, slot, number, option.answer))
         elif call is not None:
-            yield from self._calls(state, slot, number, begun)
-        if not begun and (dead := self._spent(state, "deaths")) is not None:
+            yield from self._calls(state, slot, number, start)
+        if not start and (dead := self._spent(state, "deaths")) is not None:
             yield Step(f"{name} dies", _put(dead, slot, IDLE))
 
-    def _calls(self, state: State, slot: int, number: int, begun: str) -> Iterator[Step]:
+    def _calls(self, state: State, slot: int, number: int, start: str) -> Iterator[Step]:
         place = self.setting.stage.places[number]
         assert place is not None
         assert isinstance(place.call, Command)
         snapshots, call = self.setting.snapshots, place.call
-        words = f"{begun}{self.setting.slots[slot]} {_named(call)}"
+        words = f"{start}{self.setting.slots[slot]} {_name_of(call)}"
         effect = snapshots.run(state.snapshot, state.now_ms, call)
         ran = replace(state, snapshot=snapshots.written(state.snapshot, effect))
         label = f"{words} -> {_short(effect.answer)}"
@@ -364,13 +364,13 @@ def _put(state: State, slot: int, place: int) -> State:
     return replace(state, actors=tuple(actors))
 
 
-def _named(call: Command) -> str:
+def _name_of(call: Command) -> str:
     return " ".join((call.name, *(_last(key) for key in call.keys[:1])))
 
 
 def describe(call: Command, answer: str) -> str:
     """Describe a command and its answer in one line."""
-    return f"{_named(call)} -> {_short(answer)}"
+    return f"{_name_of(call)} -> {_short(answer)}"
 
 
 def _last(key: str) -> str:

@@ -30,7 +30,7 @@ TOKENS = re.compile(r"any-\w")
 LETTERS = "abcdefghijklmnop"
 KIND_OF = {"evt": EVENTS, "rr": REFUNDS, "ntf": NOTIFICATIONS}
 NO_ANSWER = {"error": "no answer"}
-SUCCESS, ILL, SILENCE, GONE = (
+SUCCESS, ILL, SILENCE, NOT_FOUND = (
     {},
     {"failure": "status", "status": 503},
     {"failure": "no_answer_in_time"},
@@ -167,9 +167,9 @@ class Service:
 
     def is_late(self, state: State, place: Place) -> bool:
         """Say whether an attempt has passed its deadline."""
-        begun = int(claim_of(place)["claimed_at"])
+        start = int(claim_of(place)["claimed_at"])
         longest = KINDS[place.spec.args[0]].longest_seconds(self.settings)
-        return state.now_ms - begun > longest * 1000
+        return state.now_ms - start > longest * 1000
 
     def stripe(self, state: State, call: PeerCall) -> Iterator[Option]:
         """List the possible answers of Stripe."""
@@ -189,7 +189,7 @@ class Service:
         yield Option("taken", json.dumps(SUCCESS), (ids_after, *rest))
         yield Option("ill", json.dumps(ILL), state.world, "faults")
         yield Option("taken, no answer", json.dumps(SILENCE), (ids_after, *rest), "faults")
-        yield Option("gone", json.dumps(GONE), state.world, "faults")
+        yield Option("gone", json.dumps(NOT_FOUND), state.world, "faults")
 
     def ended(self, state: State, place: Place) -> tuple[Any, ...]:
         return state.world
@@ -256,28 +256,28 @@ class Service:
         return replace(state, now_ms=now, snapshot=expire(self.snapshots, state.snapshot, now))
 
     def _round(self, state: State) -> tuple[State, bool]:
-        rung: list[str] = []
+        bells: list[str] = []
         for kind in self.kinds:
             state, more = self.complete(state, Spec("sweep", (kind.name,), ""))
-            rung += more
-        for one in rung:
+            bells += more
+        for one in bells:
             kind = KIND_OF[one.partition("_")[0]]
             state, more = self.complete(state, Spec("work", (kind.name, one), self.token(state)))
-            rung += more
-        return state, bool(rung)
+            bells += more
+        return state, bool(bells)
 
     def complete(self, state: State, spec: Spec) -> tuple[State, list[str]]:
         """Run an actor to its end alone, with good answers; return the items for which it rang."""
-        number, rung = self.stage.begin(spec), []
+        number, bells = self.stage.begin(spec), []
         while True:
             place = self.stage.places[number]
             assert place is not None
             if place.call is None:
-                return replace(state, world=self.ended(state, place)), rung
+                return replace(state, world=self.ended(state, place)), bells
             if isinstance(place.call, Command):
                 effect = self.snapshots.run(state.snapshot, state.now_ms, place.call)
                 self._trail.append(describe(place.call, effect.answer))
-                rung += effect.rung
+                bells += effect.bells
                 state = replace(state, snapshot=self.snapshots.written(state.snapshot, effect))
                 number = self.stage.go_on(number, effect.answer)
             else:

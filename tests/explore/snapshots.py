@@ -69,7 +69,7 @@ class Effect:
 
     answer: str
     writes: tuple[tuple[int, int], ...]
-    rung: tuple[str, ...] = ()
+    bells: tuple[str, ...] = ()
 
 
 class _Declared(dict):
@@ -149,15 +149,15 @@ class Snapshots:
     def run(self, snapshot: tuple[int, ...], now_ms: int, command: Command) -> Effect:
         """Run a command on a snapshot at a time; the same command on the same keys runs once."""
         places = [self.place(name) for name in command.keys]
-        held = tuple(snapshot[p] if p < len(snapshot) else NOTHING for p in places)
-        key = (command.args, held, now_ms)
+        hold = tuple(snapshot[p] if p < len(snapshot) else NOTHING for p in places)
+        key = (command.args, hold, now_ms)
         effect = self._effects.get(key)
         if effect is None:
-            effect = self._effects[key] = self._run(places, held, now_ms, command)
+            effect = self._effects[key] = self._run(places, hold, now_ms, command)
         return effect
 
     def _run(
-        self, places: list[int], held: tuple[int, ...], now_ms: int, command: Command
+        self, places: list[int], hold: tuple[int, ...], now_ms: int, command: Command
     ) -> Effect:
         self.ran += 1
         if len({key_slot(name.encode()) for name in command.keys}) > 1:
@@ -165,23 +165,23 @@ class Snapshots:
         self._now_ms = now_ms
         keys = _Declared()
         keys.declared = frozenset(name.encode() for name in command.keys)
-        for name, number in zip(command.keys, held, strict=True):
+        for name, number in zip(command.keys, hold, strict=True):
             if value := self.values[number]:
                 keys[name.encode()] = _thawed(value)
         self._database._dict = keys
         self._database._expiry_heap.clear()
         answer = json.dumps(self._answer(command))
         writes: dict[int, int] = {}
-        rung: list[str] = []
-        for name, place, number in zip(command.keys, places, held, strict=True):
+        bells: list[str] = []
+        for name, place, number in zip(command.keys, places, hold, strict=True):
             item = dict.get(keys, name.encode())
             if item and name.endswith(QUEUES):
-                rung += [_rung_for(message) for message in item.value]
+                bells += [_rung_for(message) for message in item.value]
             remains = item and not name.endswith(FORGOTTEN)
             after = self.number(_frozen(item) if remains else None)
             if after != number:
                 writes[place] = after
-        return Effect(answer, tuple(writes.items()), tuple(rung))
+        return Effect(answer, tuple(writes.items()), tuple(bells))
 
     def _answer(self, command: Command) -> Any:
         try:

@@ -18,9 +18,9 @@ ROUNDS = 200
 def pay(hands: Hands, count: int, event_id: str = "evening", **fields: Any) -> list[str]:
     """Take payments for an event and process their events; the fees are not known yet."""
     body = {"metadata": {"event_id": event_id}} | fields
-    paid = [hands.pay(**body).get_json()["payment_intent_id"] for _ in range(count)]
+    payments = [hands.pay(**body).get_json()["payment_intent_id"] for _ in range(count)]
     hear(hands)
-    return paid
+    return payments
 
 
 def hear(hands: Hands) -> None:
@@ -100,9 +100,9 @@ def refund_at_stripe(hands: Hands, payment: str, amount: int) -> None:
     ).raise_for_status()
 
 
-def set_balance(hands: Hands, **wanted: Any) -> None:
+def set_balance(hands: Hands, **balance: Any) -> None:
     """Set the balance at the sandbox; from then on it can run out."""
-    requests.post(f"{hands.sandbox}/_sandbox/balance", json=wanted, timeout=5).raise_for_status()
+    requests.post(f"{hands.sandbox}/_sandbox/balance", json=balance, timeout=5).raise_for_status()
 
 
 def told_of(hands: Hands, batch: str) -> list[Json]:

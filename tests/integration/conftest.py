@@ -30,14 +30,14 @@ def sandbox_server() -> Iterator[str]:
 
 @pytest.fixture
 def sandbox(sandbox_server: str) -> str:
-    """Give an empty sandbox."""
+    """Return an empty sandbox."""
     requests.post(f"{sandbox_server}/_sandbox/reset", timeout=5).raise_for_status()
     return sandbox_server
 
 
 @pytest.fixture(scope="session")
 def commands() -> Iterator[WarmCommands]:
-    """Give the command line, imported once for this test process."""
+    """Return the command line, imported once for this test process."""
     with warm_commands() as shell:
         yield shell
 
@@ -51,7 +51,7 @@ def receiver_server() -> Iterator[str]:
 
 @pytest.fixture
 def receiver(receiver_server: str) -> str:
-    """Give the receiver, empty and without faults."""
+    """Return the receiver, empty and without faults."""
     requests.delete(f"{receiver_server}/notifications", timeout=5).raise_for_status()
     requests.delete(f"{receiver_server}/_control/faults", timeout=5).raise_for_status()
     return receiver_server
@@ -59,7 +59,7 @@ def receiver(receiver_server: str) -> str:
 
 @pytest.fixture
 def settings(valkey_url: str, sandbox: str, receiver: str) -> Settings:
-    """Give settings that reach the test's own Valkey, sandbox and receiver."""
+    """Return settings that reach the test's own Valkey, sandbox and receiver."""
     return make_settings(
         redis_url=valkey_url,
         stripe_secret_key=f"sk_test_tests_{secrets.token_hex(6)}",  # faults name it
@@ -91,7 +91,7 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.fixture
 def client(settings: Settings, real_store: Store) -> FlaskClient:
-    """Give a client that calls the API through its HTTP server."""
+    """Return a client that calls the API through its HTTP server."""
     return open_door(settings, real_store)
 
 
@@ -105,5 +105,5 @@ def runtime(settings: Settings, real_store: Store) -> Iterator[Runtime]:
 
 @pytest.fixture
 def hands(client: FlaskClient, runtime: Runtime, sandbox: str, receiver: str) -> Hands:
-    """Give what delivers Stripe's events, works like a worker and reads the notifications."""
+    """Return what delivers Stripe's events, works like a worker and reads the notifications."""
     return Hands(client, runtime, sandbox, receiver)

@@ -44,7 +44,7 @@ class Door:
         self.app.wsgi_app = self  # type: ignore[method-assign]  # the front has the real one
 
     def _application(self, settings: Settings, store: Store | None) -> OpenAPI:
-        """Give an application with its own parts; reuse its routes, which take long to build."""
+        """Return an application with its own parts; reuse its routes, which take long to build."""
         if store is None or not _idle[self._routed_for]:
             return create_app(settings, store)
         app = _idle[self._routed_for].pop()

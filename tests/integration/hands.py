@@ -86,14 +86,14 @@ class Hands:
 
     def ring(self) -> int:
         """Answer the doorbells that are in the queues now; return their number."""
-        rung = 0
+        bells = 0
         store = self.runtime.store
         for name, kind in KINDS.items():
             while message := cast(bytes, store.redis.rpop(store.keys.queue(kind))):
                 (item_id,) = json.loads(json.loads(message)["body"])[0]
                 run(JOBS[name], self.runtime, item_id)
-                rung += 1
-        return rung
+                bells += 1
+        return bells
 
     def work(self) -> None:
         """Work until all that is left is scheduled for later."""

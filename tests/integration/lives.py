@@ -113,12 +113,12 @@ class Stripe:
 
     def events(self) -> list[Json]:
         """List every event, oldest first, as an endpoint of our API version gets it."""
-        listed = self.api.find("/v1/events", {"limit": 100})
-        assert not listed["has_more"]
-        return [in_version(event, API_VERSION) for event in reversed(listed["data"])]
+        listing = self.api.find("/v1/events", {"limit": 100})
+        assert not listing["has_more"]
+        return [in_version(event, API_VERSION) for event in reversed(listing["data"])]
 
 
-def paid(stripe: Stripe) -> None:
+def plain_payment(stripe: Stripe) -> None:
     stripe.intent()
 
 

@@ -118,10 +118,10 @@ def of_batches(witness: Witness, hands: Hands) -> None:
     hands.work()
     assert len(witness.get("/api/payments", event_id="gala")["data"]) == 2
     wait_until(partial(fee_is_known, witness, hands), "Stripe's event with the fee")
-    begun = {"event_id": "gala"}
-    tried = witness.post("/api/refund/batches", body=begun | {"dry_run": True})
+    start = {"event_id": "gala"}
+    tried = witness.post("/api/refund/batches", body=start | {"dry_run": True})
     assert (tried["payments"], len(tried["left_out_payments"])) == (1, 1)
-    batch = witness.post("/api/refund/batches", 202, begun)["batch_id"]
+    batch = witness.post("/api/refund/batches", 202, start)["batch_id"]
     rule = "/api/refund/batches/{batch_id}"
     for action in ("pause", "resume", "cancel"):
         witness.post(f"{rule}/{action}", batch_id=batch)
@@ -155,8 +155,8 @@ def of_operations(witness: Witness, payment: str, refund: str) -> None:
     for text in (payment, event):
         assert witness.get("/ops/find", text=text)["data"][0]["id"] == text
     witness.post("/ops/notifications/test", 202)
-    for listed in ("/ops/payments", "/ops/refunds", "/ops/notifications"):
-        assert witness.get(listed)["data"]
+    for names in ("/ops/payments", "/ops/refunds", "/ops/notifications"):
+        assert witness.get(names)["data"]
 
 
 def of_dead_letters(witness: Witness, hands: Hands, store: Store) -> None:
@@ -173,17 +173,17 @@ def documented() -> Iterator[str]:
     for operation in itertools.chain.from_iterable(operations):
         good = {s: r for s, r in operation["responses"].items() if s[0] == "2"}
         for response in good.values():
-            yield from _named(response.get("content", {}).get("application/json"))
+            yield from _schema_names(response.get("content", {}).get("application/json"))
 
 
-def _named(schema: Any) -> Iterator[str]:
+def _schema_names(schema: Any) -> Iterator[str]:
     if isinstance(schema, dict) and "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         yield name
-        yield from _named(SCHEMAS[name])
+        yield from _schema_names(SCHEMAS[name])
     elif isinstance(schema, dict | list):
         for part in schema.values() if isinstance(schema, dict) else schema:
-            yield from _named(part)
+            yield from _schema_names(part)
 
 
 def test_a_payment_is_answered_with_what_stripe_holds(hands: Hands) -> None:
@@ -264,8 +264,8 @@ def _all(model: type[Output]) -> Iterator[type[Output]]:
 
 
 def test_what_the_store_keeps_of_an_item_is_named_in_its_answer() -> None:
-    named = set(SCHEMAS["ItemDetails"]["properties"])
-    assert set(ITEM_FIELDS) - set(INTERNAL) - named == set()
+    names = set(SCHEMAS["ItemDetails"]["properties"])
+    assert set(ITEM_FIELDS) - set(INTERNAL) - names == set()
 
 
 def test_an_item_of_another_version_is_shown_whole(client: FlaskClient, real_store: Store) -> None:

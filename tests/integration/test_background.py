@@ -72,7 +72,7 @@ def test_the_session_of_a_shell_keeps_its_priority() -> None:
 def _autogroups(*, start_new_session: bool) -> tuple[str, str]:
     """Return the autogroup before and after a process lowers its priority; '' without one."""
     show = "print(open('/proc/self/autogroup').read().strip())"
-    completed = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", f"{show}; {STEP_BACK}; {show}"],
         cwd=ROOT,
         start_new_session=start_new_session,
@@ -80,5 +80,5 @@ def _autogroups(*, start_new_session: bool) -> tuple[str, str]:
         text=True,
         check=True,
     )
-    before, after = completed.stdout.splitlines()
+    before, after = process.stdout.splitlines()
     return before, after

@@ -138,9 +138,9 @@ class Life:
     def _late(self, event: str) -> list[str]:
         """Take a payment whose events arrive undisturbed, as the test is about the batch."""
         planned, self.mishaps = self.mishaps, frozenset()
-        paid = b.pay(self.hands, 1, event)
+        payments = b.pay(self.hands, 1, event)
         self.mishaps = planned
-        return paid
+        return payments
 
     def _start(self, event: str) -> str:
         def ask() -> Any:
@@ -192,8 +192,8 @@ class Life:
             sums[member.state] += member.amount
         assert record.amounts.get("sgd", {}) == {s: a for s, a in sums.items() if a}
         for state in walked:
-            listed = batches.members(batch, type(members[0].state)(state), None, 100)
-            assert [one.state for one in listed] == [state] * walked[state]
+            listing = batches.members(batch, type(members[0].state)(state), None, 100)
+            assert [one.state for one in listing] == [state] * walked[state]
         return record
 
     def _open(self) -> int:

@@ -30,7 +30,7 @@ FIELDS = {"terms": TERMS, "caller": "shop", "account": ""}
 
 @pytest.fixture
 def batches(real_store: Store, settings: Settings) -> Batches:
-    """Give a batch of three members."""
+    """Return a batch of three members."""
     all_batches = Batches(real_store, settings)
     all_batches.record(new(3))
     return all_batches

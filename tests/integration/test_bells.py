@@ -46,7 +46,7 @@ class Scene:
         return names
 
     def waiting(self) -> list[str]:
-        """Give the messages in the queue, the next one first."""
+        """Return the messages in the queue, the next one first."""
         return list(reversed(self.store.redis.lrange(self.queue, 0, -1)))
 
 
@@ -104,11 +104,11 @@ def test_flower_hears_of_each_bell_as_of_a_task_of_celerys(scene: Scene) -> None
     scene.fate[names[1]] = "no way"
     tags = [bell.tag for m in scene.waiting() if (bell := read_bell(m, EVENTS.message))]
     scene.bells.serve(EVENTS.name, "evt_first")
-    begun = ["task-received", "task-started"]
+    start = ["task-received", "task-started"]
     assert [type_ for type_, _ in scene.task_events] == [
-        *begun,
+        *start,
         "task-succeeded",
-        *begun,
+        *start,
         "task-failed",
     ]
     assert [fields["uuid"] for _, fields in scene.task_events] == [tags[0]] * 3 + [tags[1]] * 3

@@ -41,28 +41,28 @@ NUMBERS = [
 ]
 
 
-def refused(client: FlaskClient, body: Any) -> dict[str, Any]:
+def refusal_of(client: FlaskClient, body: Any) -> dict[str, Any]:
     text = body if isinstance(body, str) else json.dumps(body)
     answer = client.post("/api/payment/process", data=text, content_type="application/json")
     problem: dict[str, Any] = answer.get_json()
     assert (answer.status_code, problem["code"]) == (400, "raw_card_data_refused"), problem
-    shown = answer.get_data(as_text=True)
-    assert "4242" not in shown
-    assert "822463" not in shown
+    page_text = answer.get_data(as_text=True)
+    assert "4242" not in page_text
+    assert "822463" not in page_text
     return problem
 
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_a_card_number_is_refused_wherever_it_stands(client: FlaskClient, number: str) -> None:
-    assert refused(client, BODY | {"description": number})["param"] == "description"
-    assert refused(client, BODY | {"metadata": {"note": number}})["param"] == "metadata.note"
-    assert refused(client, BODY | {"metadata": {number: "x"}})["param"] == "metadata"
-    assert refused(client, BODY | {number: 1})["param"] == "body"
+    assert refusal_of(client, BODY | {"description": number})["param"] == "description"
+    assert refusal_of(client, BODY | {"metadata": {"note": number}})["param"] == "metadata.note"
+    assert refusal_of(client, BODY | {"metadata": {number: "x"}})["param"] == "metadata"
+    assert refusal_of(client, BODY | {number: 1})["param"] == "body"
 
 
 def test_what_parsing_would_drop_is_looked_at_too(client: FlaskClient) -> None:
     twice = json.dumps(BODY)[:-1] + f', "description": "{DIGITS}", "description": "x"}}'
-    assert refused(client, twice)["param"] == "body"
+    assert refusal_of(client, twice)["param"] == "body"
 
 
 @pytest.mark.parametrize(
@@ -72,12 +72,12 @@ def test_what_parsing_would_drop_is_looked_at_too(client: FlaskClient) -> None:
 def test_a_card_number_is_refused_in_disguise(
     client: FlaskClient, fields: dict[str, object]
 ) -> None:
-    refused(client, BODY | fields)
+    refusal_of(client, BODY | fields)
 
 
 @pytest.mark.parametrize("name", ["cvc", "CVV", "security_code"])
 def test_a_cards_code_is_refused_in_metadata_too(client: FlaskClient, name: str) -> None:
-    assert refused(client, BODY | {"metadata": {name: "123"}})["param"] == f"metadata.{name}"
+    assert refusal_of(client, BODY | {"metadata": {name: "123"}})["param"] == f"metadata.{name}"
 
 
 @pytest.mark.parametrize("number", [DIGITS, "2223003122003222", "378282246310005"])

@@ -21,7 +21,7 @@ PAUSE_MS = 4_000
 
 @pytest.fixture
 def outbox(store: Store) -> Outbox:
-    """Give an outbox on either store."""
+    """Return an outbox on either store."""
     return Outbox(store, make_settings())
 
 

@@ -45,7 +45,7 @@ def post(door: FlaskClient, path: str, key: str, body: Any, **headers: str) -> T
     return door.post(path, json=body, headers=all_headers)
 
 
-def paid(door: FlaskClient) -> str:
+def pay_with_old_key(door: FlaskClient) -> str:
     answer = post(door, "/api/payment/process", "old-shop-key", PAY)
     return str(answer.get_json()["payment_intent_id"])
 
@@ -71,7 +71,7 @@ def test_two_callers_share_no_idempotency_key(door: FlaskClient) -> None:
 
 
 def test_a_caller_that_may_only_read_moves_no_money(door: FlaskClient, hands: Hands) -> None:
-    payment = paid(door)
+    payment = pay_with_old_key(door)
     for path, body in (
         ("/api/payment/process", PAY),
         ("/api/refund/process", {"payment_intent_id": payment}),
@@ -94,7 +94,7 @@ def test_a_caller_acts_only_for_its_accounts(door: FlaskClient) -> None:
 def test_a_caller_for_one_account_need_not_name_it_to_reach_its_payments(
     door: FlaskClient, hands: Hands
 ) -> None:
-    others, key = paid(door), {"Authorization": "Bearer seller-key"}
+    others, key = pay_with_old_key(door), {"Authorization": "Bearer seller-key"}
     seller = {"Stripe_Account": "acct_1Seller"}
     response = post(door, "/api/payment/process", "seller-key", PAY, **seller)
     own = response.get_json()["payment_intent_id"]
@@ -111,8 +111,8 @@ def test_a_caller_for_one_account_need_not_name_it_to_reach_its_payments(
         assert post(door, "/api/payment/verify", "seller-key", body).status_code == status
         cancel = post(door, f"/api/payment/{payment}/cancel", "seller-key", {})
         assert cancel.status_code == conflict
-    refused = post(door, "/api/refund/process", "seller-key", {"payment_intent_id": others})
-    assert (refused.status_code, refused.get_json()["code"]) == (403, "account_not_allowed")
+    refusal = post(door, "/api/refund/process", "seller-key", {"payment_intent_id": others})
+    assert (refusal.status_code, refusal.get_json()["code"]) == (403, "account_not_allowed")
 
 
 @pytest.mark.parametrize("path", ["/api/refund/re_1Unknown", "/api/payment/pi_1Unknown"])
@@ -124,7 +124,7 @@ def test_a_caller_for_one_account_cannot_ask_for_what_nobody_knows(
 
 
 def test_a_refund_job_of_another_account_is_not_shown(door: FlaskClient, real_store: Store) -> None:
-    payment = paid(door)
+    payment = pay_with_old_key(door)
     headers = {"Stripe_Account": "acct_other"}
     job = post(
         door, "/api/refund/process", "old-shop-key", {"payment_intent_id": payment}, **headers
@@ -135,7 +135,7 @@ def test_a_refund_job_of_another_account_is_not_shown(door: FlaskClient, real_st
 
 
 def test_a_callers_refunds_stay_below_its_ceiling(door: FlaskClient) -> None:
-    payment = paid(door)
+    payment = pay_with_old_key(door)
 
     def refund(key: str, amount: int | None, name: str) -> TestResponse:
         body = {"payment_intent_id": payment} | ({"amount": amount} if amount else {})
@@ -204,8 +204,8 @@ def test_limits_that_would_not_hold_are_refused_at_start(
     monkeypatch.setenv("EVENT_SERVICE_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("API_KEYS", "shop:key")
     monkeypatch.setenv("CALLER_LIMITS", limits)
-    with pytest.raises(Misconfigured) as refused:
+    with pytest.raises(Misconfigured) as refusal:
         load_settings(env_file=None)
-    assert refused.value.detail.startswith("CALLER_LIMITS is not valid")
+    assert refusal.value.detail.startswith("CALLER_LIMITS is not valid")
     monkeypatch.setenv("CALLER_LIMITS", '{"shop": {"accounts": ["acct_1"]}}')
     assert load_settings(env_file=None).caller_limits["shop"].accounts == {"acct_1"}

@@ -47,10 +47,10 @@ def test_a_note_of_somebody_at_stripe_is_kept_and_told_without_its_number(
     event["data"]["object"]["metadata"] = {"note": f"card {WRITTEN}", "other": "order 12"}
     assert hands.post_event(event).status_code == 200
     hands.work()
-    shown = hands.client.get(f"/api/payment/{payment}")
-    assert shown.get_json()["metadata"] == {"note": f"card {REDACTED}", "other": "order 12"}
+    answer = hands.client.get(f"/api/payment/{payment}")
+    assert answer.get_json()["metadata"] == {"note": f"card {REDACTED}", "other": "order 12"}
     for text in (
-        shown.get_data(as_text=True),
+        answer.get_data(as_text=True),
         str(hands.notifications()),
         everything_in(valkey_url),
     ):

@@ -25,7 +25,7 @@ from shared.work.kinds import EVENTS
 from tests.conftest import make_settings
 from tests.integration.hands import Hands
 from tests.integration.test_dead_letters import bury, bury_notifications
-from tests.integration.test_payment_index import paid
+from tests.integration.test_payment_index import pay
 from tests.servers import PATIENCE_SECONDS, ROOT
 from tests.warm import WarmCommands
 
@@ -115,7 +115,7 @@ def billing(settings: Settings, real_store: Store, commands: WarmCommands) -> It
 
 
 def make_keys() -> dict[str, Any]:
-    """Give settings with an operator key and an API key."""
+    """Return settings with an operator key and an API key."""
     keys = make_settings(operator_keys=KEY, api_keys="api-key-0123456789")
     return {"operator_keys": keys.operator_keys, "api_keys": keys.api_keys}
 
@@ -137,8 +137,8 @@ def test_a_dry_run_touches_nothing_and_yes_redrives(billing: Billing, real_store
     search = ("dead-letters", "redrive", "--kind", "events", "--error", "timeout")
     assert "would redrive  evt_1" in billing(*search, "--dry-run").stdout
     assert real_store.redis.zcard(real_store.keys.dead(EVENTS)) == 1
-    completed = billing(*search, "--yes", "--reason", "fixed")
-    assert "redriven  evt_1" in completed.stdout, completed.stderr
+    result = billing(*search, "--yes", "--reason", "fixed")
+    assert "redriven  evt_1" in result.stdout, result.stderr
     assert real_store.redis.zcard(real_store.keys.dead(EVENTS)) == 0
     (audit,) = json.loads(billing("audit", "--json").stdout)["data"]
     assert (audit["by"], audit["reason"], len(audit["key"])) == ("kim", "fixed", 16)
@@ -146,9 +146,9 @@ def test_a_dry_run_touches_nothing_and_yes_redrives(billing: Billing, real_store
 
 def test_a_redrive_that_nobody_confirmed_does_nothing(billing: Billing, real_store: Store) -> None:
     bury(real_store, "evt_1")
-    completed = billing("dead-letters", "redrive", "evt_1")
-    assert completed.returncode == 4
-    assert "--yes" in completed.stderr
+    result = billing("dead-letters", "redrive", "evt_1")
+    assert result.returncode == 4
+    assert "--yes" in result.stderr
     assert real_store.redis.zcard(real_store.keys.dead(EVENTS)) == 1
 
 
@@ -157,18 +157,18 @@ def test_several_ids_are_redriven_and_an_unknown_one_is_an_error(
 ) -> None:
     bury(real_store, "evt_1")
     bury_notifications(real_store, "pi_1", "ntf_1")
-    completed = billing("dead-letters", "redrive", "evt_1", "ntf_1", "evt_9", "--yes", "--json")
-    result = json.loads(completed.stdout)
+    process = billing("dead-letters", "redrive", "evt_1", "ntf_1", "evt_9", "--yes", "--json")
+    result = json.loads(process.stdout)
     assert result["redriven"] == ["evt_1", "ntf_1"]
     assert result["skipped"] == {"evt_9": "unknown"}
-    assert completed.returncode == 1
-    assert "No item has this id: evt_9" in completed.stderr
+    assert process.returncode == 1
+    assert "No item has this id: evt_9" in process.stderr
 
 
 def test_a_redrive_that_did_nothing_says_so_with_its_own_status(billing: Billing) -> None:
     for search in (("--kind", "events"), ("--kind", "refunds", "--dry-run")):
-        completed = billing("dead-letters", "redrive", *search, "--yes")
-        assert (completed.returncode, completed.stderr) == (
+        result = billing("dead-letters", "redrive", *search, "--yes")
+        assert (result.returncode, result.stderr) == (
             4,
             "Nothing was redriven: no dead letter matches.\n",
         )
@@ -210,8 +210,8 @@ def test_a_redrive_that_is_declined_does_nothing(billing: Billing, real_store: S
 def test_a_command_line_that_is_wrong_ends_with_status_2(
     billing: Billing, arguments: tuple[str, ...]
 ) -> None:
-    completed = billing(*arguments)
-    assert (completed.returncode, completed.stdout) == (2, "")
+    result = billing(*arguments)
+    assert (result.returncode, result.stdout) == (2, "")
 
 
 @pytest.mark.parametrize(
@@ -225,8 +225,8 @@ def test_a_command_line_that_is_wrong_ends_with_status_2(
 def test_an_empty_list_is_said_in_words(
     billing: Billing, command: tuple[str, ...], words: str
 ) -> None:
-    completed = billing(*command)
-    assert (completed.returncode, completed.stdout) == (0, words)
+    result = billing(*command)
+    assert (result.returncode, result.stdout) == (0, words)
 
 
 def test_the_version_is_that_of_the_project(billing: Billing) -> None:
@@ -246,9 +246,9 @@ def test_nothing_that_others_sent_steers_the_terminal(billing: Billing, real_sto
             assert "evt_1" in output
             assert not set(output) & set("\x1b\x07\x9b\u202e")
             assert "\nforged" not in output
-    shown = billing("dead-letters", "list").stdout
-    assert "\\u001b[2J" in shown
-    assert "[bold red]" in shown
+    report = billing("dead-letters", "list").stdout
+    assert "\\u001b[2J" in report
+    assert "[bold red]" in report
     assert (
         json.loads(billing("dead-letters", "list", "--json").stdout)["data"][0]["error"] == HOSTILE
     )
@@ -266,7 +266,7 @@ def test_a_table_fits_the_terminal_and_ids_are_whole(
     billing: Billing, real_store: Store, hands: Hands, columns: int
 ) -> None:
     bury(real_store, LONG_ID, error="the event service answered with status 500 " * 5)
-    payment = paid(hands, customer_email="a.long.address@a-long-domain.example.com")
+    payment = pay(hands, customer_email="a.long.address@a-long-domain.example.com")
     for arguments in LISTS:
         screen = Screen(billing.environment, *arguments, columns=columns)
         text = screen.rest()
@@ -310,12 +310,12 @@ def test_an_item_is_shown_with_its_attempts(billing: Billing, real_store: Store)
 def test_the_payments_of_an_event_are_listed_and_summed_up(billing: Billing, hands: Hands) -> None:
     metadata = {"event_id": "7", "user_id": "u-1"}
     payments = [
-        paid(hands, amount=amount, metadata=metadata, customer_email="kim@example.com")
+        pay(hands, amount=amount, metadata=metadata, customer_email="kim@example.com")
         for amount in (1000, 250)
     ]
-    paid(hands, metadata={"event_id": "8"})
-    shown = billing("payment", "show", payments[0]).stdout
-    assert shown.startswith(f"{payments[0]}: payment succeeded"), "the payment goes first"
+    pay(hands, metadata={"event_id": "8"})
+    report = billing("payment", "show", payments[0]).stdout
+    assert report.startswith(f"{payments[0]}: payment succeeded"), "the payment goes first"
     output = billing("payments", "list", "--event", "7").stdout.splitlines()
     assert output[0].split()[:3] == ["CREATED", "PAYMENT", "ID"]
     assert [line.split()[1:5] for line in output[1:]] == [
@@ -332,8 +332,8 @@ def test_the_payments_of_an_event_are_listed_and_summed_up(billing: Billing, han
     assert sums[1].split() == ["succeeded", "2", "0", "12.50", "SGD", "0.00", "SGD"]
     assert billing("payments", "list", "--user", "nobody").stdout == "No payments found.\n"
     assert billing("payments", "list", "--metadata", "seat").returncode == 2
-    refused = billing("payments", "list", "--metadata", "seat=12")
-    assert (refused.returncode, "INDEXED_METADATA" in refused.stderr) == (1, True)
+    refusal = billing("payments", "list", "--metadata", "seat=12")
+    assert (refusal.returncode, "INDEXED_METADATA" in refusal.stderr) == (1, True)
 
 
 def test_a_payments_story_is_told(billing: Billing, hands: Hands) -> None:
@@ -349,8 +349,8 @@ def test_a_payments_story_is_told(billing: Billing, hands: Hands) -> None:
     assert "metadata:\n  event_id: 7\n" in output
     assert ": refund succeeded\n  amount: 3.00 SGD\n" in output
     assert "delivery_attempt" in output
-    listed = billing("events", "list", "--payment", payment, "--json").stdout
-    assert json.loads(listed)["matched"] > 0
+    listing = billing("events", "list", "--payment", payment, "--json").stdout
+    assert json.loads(listing)["matched"] > 0
 
 
 def test_queues_are_told_in_columns(billing: Billing, real_store: Store) -> None:
@@ -370,21 +370,21 @@ def test_reconcile_is_asked_for(billing: Billing) -> None:
 
 
 def test_what_is_refused_is_said_with_its_code_and_status_1(billing: Billing) -> None:
-    completed = billing("events", "show", "evt_unknown")
-    assert (completed.returncode, completed.stdout) == (1, "")
-    assert "item_not_found" in completed.stderr
+    result = billing("events", "show", "evt_unknown")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "item_not_found" in result.stderr
 
 
 def test_a_wrong_key_is_said_without_the_key(billing: Billing) -> None:
-    completed = billing("queues", BILLING_OPERATOR_KEY="wrong-key-0123")
-    assert completed.returncode == 1
-    assert "unauthorized" in completed.stderr
-    assert "wrong-key" not in completed.stderr
+    result = billing("queues", BILLING_OPERATOR_KEY="wrong-key-0123")
+    assert result.returncode == 1
+    assert "unauthorized" in result.stderr
+    assert "wrong-key" not in result.stderr
 
 
 def test_a_service_that_is_away_is_said_with_status_3(billing: Billing) -> None:
-    completed = billing("queues", BILLING_URL="http://kim:hunter2@127.0.0.1:9/?key=hunter3")
-    assert completed.returncode == 3
-    assert "hunter" not in completed.stderr
-    assert "Is it running?" in completed.stderr
-    assert "Traceback" not in completed.stderr
+    result = billing("queues", BILLING_URL="http://kim:hunter2@127.0.0.1:9/?key=hunter3")
+    assert result.returncode == 3
+    assert "hunter" not in result.stderr
+    assert "Is it running?" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -36,7 +36,7 @@ def test_a_shell_completes_the_command_as_it_was_typed(shell: str, tmp_path: Pat
         pytest.skip(f"no {shell} on this machine")
 
     def answer(text: str) -> str:
-        completed = subprocess.run(
+        process = subprocess.run(
             [path, "-c", text],
             cwd=ROOT,
             env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHON": sys.executable},
@@ -44,8 +44,8 @@ def test_a_shell_completes_the_command_as_it_was_typed(shell: str, tmp_path: Pat
             text=True,
             check=False,
         )
-        assert (completed.returncode, completed.stderr) == (0, "")
-        return completed.stdout
+        assert (process.returncode, process.stderr) == (0, "")
+        return process.stdout
 
     # A shell that waits: the command looks for it among its parents.
     script = answer("./billing --show-completion; exit $?")

@@ -40,50 +40,52 @@ class Telling:
 
 def partly_captured_before(events: list[Json]) -> list[Json]:
     """Add two captures before the last one, as Stripe reports several captures of one hold."""
-    held = next(e for e in events if e["type"] == CAPTURABLE)
-    at = events.index(held) + 1
+    hold = next(e for e in events if e["type"] == CAPTURABLE)
+    at = events.index(hold) + 1
     parts = []
     for number, received in enumerate((200, 400)):
         amounts = {"amount_received": received, "amount_capturable": 1000 - received}
-        changed = {"id": f"evt_part{number}", "created": held["created"] + 1 + number}
-        parts.append(held | changed | {"data": {"object": held["data"]["object"] | amounts}})
+        changed = {"id": f"evt_part{number}", "created": hold["created"] + 1 + number}
+        parts.append(hold | changed | {"data": {"object": hold["data"]["object"] | amounts}})
     return events[:at] + parts + events[at:]
 
 
 def also_canceled(events: list[Json]) -> list[Json]:
     """Let a cancellation race the success, and both have events."""
-    paid = next(e for e in events if e["type"] == "payment_intent.succeeded")
+    payment = next(e for e in events if e["type"] == "payment_intent.succeeded")
     canceled = {"status": "canceled", "amount_received": 0, "latest_charge": None}
     head = {"id": "evt_race", "type": "payment_intent.canceled"}
-    data = {"object": paid["data"]["object"] | canceled}
-    at = events.index(paid)
-    return [*events[:at], paid | head | {"data": data}, *events[at:]]
+    data = {"object": payment["data"]["object"] | canceled}
+    at = events.index(payment)
+    return [*events[:at], payment | head | {"data": data}, *events[at:]]
 
 
 CAPTURABLE = "payment_intent.amount_capturable_updated"
 OPENED = ("dispute.opened", "dispute.updated")
-PAID = ("payment.succeeded", "payment.settled")
-CHARGEBACK = (*PAID, "dispute.funds_withdrawn")
+TYPES_OF_A_PAYMENT = ("payment.succeeded", "payment.settled")
+CHARGEBACK = (*TYPES_OF_A_PAYMENT, "dispute.funds_withdrawn")
 TELLINGS = {
-    "paid": Telling(lives.paid, PAID),
-    "declined twice, then paid": Telling(lives.declined_then_paid, PAID, ("payment.failed",) * 2),
+    "paid": Telling(lives.plain_payment, TYPES_OF_A_PAYMENT),
+    "declined twice, then paid": Telling(
+        lives.declined_then_paid, TYPES_OF_A_PAYMENT, ("payment.failed",) * 2
+    ),
     "paid with 3D Secure, at the second try": Telling(
         lives.paid_with_3d_secure,
-        PAID,
+        TYPES_OF_A_PAYMENT,
         ("payment.requires_action", "payment.requires_action", "payment.failed"),
     ),
     "refunded in parts": Telling(
         lives.refunded_in_parts,
-        (*PAID, "refund.succeeded", "refund.succeeded"),
+        (*TYPES_OF_A_PAYMENT, "refund.succeeded", "refund.succeeded"),
         ("refund.pending",) * 2,
     ),
     "refunded in parts, heard by charge.refunded alone": Telling(
         lives.refunded_at_once,
-        (*PAID, "refund.succeeded", "refund.succeeded"),
+        (*TYPES_OF_A_PAYMENT, "refund.succeeded", "refund.succeeded"),
         unheard=("refund.created", "refund.updated", "charge.refund.updated"),
     ),
     "refunded, and the refund failed late": Telling(
-        lives.refunded_in_vain, (*PAID, "refund.failed"), ("refund.succeeded",)
+        lives.refunded_in_vain, (*TYPES_OF_A_PAYMENT, "refund.failed"), ("refund.succeeded",)
     ),
     "disputed and won": Telling(
         lives.dispute_won, (*CHARGEBACK, "dispute.won", "dispute.funds_reinstated"), OPENED
@@ -94,7 +96,7 @@ TELLINGS = {
     ),
     "checked out with a debit": Telling(
         lives.checkout_with_debit,
-        (*PAID, "checkout.payment_succeeded"),
+        (*TYPES_OF_A_PAYMENT, "checkout.payment_succeeded"),
         ("payment.processing", "checkout.completed"),
     ),
     "checked out with a debit that failed": Telling(
@@ -102,24 +104,28 @@ TELLINGS = {
         ("payment.failed", "checkout.payment_failed"),
         ("payment.processing", "checkout.completed"),
     ),
-    "checked out with a card": Telling(lives.checkout_with_card, (*PAID, "checkout.completed")),
-    "held and captured in part": Telling(lives.hold_captured, PAID, ("payment.authorized",)),
+    "checked out with a card": Telling(
+        lives.checkout_with_card, (*TYPES_OF_A_PAYMENT, "checkout.completed")
+    ),
+    "held and captured in part": Telling(
+        lives.hold_captured, TYPES_OF_A_PAYMENT, ("payment.authorized",)
+    ),
     "held and captured in several parts": Telling(
         lives.hold_captured,
-        PAID,
+        TYPES_OF_A_PAYMENT,
         ("payment.authorized", *["payment.partially_captured"] * 2),
         also=partly_captured_before,
     ),
     "warned of, and refunded": Telling(
         lives.warned_and_refunded,
-        (*PAID, "payment.fraud_warning", "refund.succeeded"),
+        (*TYPES_OF_A_PAYMENT, "payment.fraud_warning", "refund.succeeded"),
         ("payment.fraud_warning",),
     ),
     "put under review, and approved": Telling(
-        lives.reviewed, (*PAID, "payment.review_closed"), ("payment.review_opened",)
+        lives.reviewed, (*TYPES_OF_A_PAYMENT, "payment.review_closed"), ("payment.review_opened",)
     ),
     "canceled while it succeeded": Telling(
-        lives.paid, PAID, ("payment.canceled",), also=also_canceled
+        lives.plain_payment, TYPES_OF_A_PAYMENT, ("payment.canceled",), also=also_canceled
     ),
     "held and canceled": Telling(
         lives.hold_canceled, ("payment.canceled",), ("payment.authorized",)
@@ -193,8 +199,8 @@ def assert_index_is_in_step(hands: Hands) -> None:
     store, payments = hands.runtime.store, hands.runtime.payments
     ids = {payment_of_key(name) for name in store.redis.keys("*:payment:*")}
     indexed = hands.runtime.settings.indexed_metadata
-    wanted = {one for record in payments.read_many(sorted(ids)) for one in members(record, indexed)}
-    assert set(store.redis.zrange(store.keys.payment_index(), 0, -1)) == wanted
+    target = {one for record in payments.read_many(sorted(ids)) for one in members(record, indexed)}
+    assert set(store.redis.zrange(store.keys.payment_index(), 0, -1)) == target
 
 
 def lived(hands: Hands, sandbox: str, telling: Telling, monkeypatch: pytest.MonkeyPatch) -> Turmoil:
@@ -242,10 +248,10 @@ def assert_a_receiver_ends_well(calm: list[Json], hearings: list[Json]) -> None:
     A notification that was redriven comes after later ones. When Redis was lost after some of the
     `calm` notifications, all are sent again, and `sequence` starts at 1 again.
     """
-    wanted = standing(calm)
-    assert standing(hearings[::-1]) == standing(hearings) == wanted
+    target = standing(calm)
+    assert standing(hearings[::-1]) == standing(hearings) == target
     for lost_after in range(len(calm)):
-        assert standing(calm[:lost_after] + hearings) == wanted
+        assert standing(calm[:lost_after] + hearings) == target
 
 
 def standing(hearings: list[Json]) -> dict[str, str]:

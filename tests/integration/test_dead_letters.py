@@ -72,7 +72,7 @@ def test_a_dead_letter_is_listed_with_its_last_error(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "matches"),
+    ("target", "matches"),
     [
         (ItemFilter(), {"evt_1", "evt_2", "ntf_1"}),
         (ItemFilter(kind=EVENTS), {"evt_1", "evt_2"}),
@@ -86,12 +86,12 @@ def test_a_dead_letter_is_listed_with_its_last_error(store: Store) -> None:
     ],
 )
 def test_each_filter_narrows_the_search(
-    store: Store, wanted: ItemFilter, matches: set[str]
+    store: Store, target: ItemFilter, matches: set[str]
 ) -> None:
     bury(store, "evt_1", "charge.updated", "inconsistent")
     bury(store, "evt_2", "refund.created", "unavailable: Timeout")
     bury_notifications(store, "pi_1", "ntf_1")
-    assert {item["id"] for item in DeadLetters(store).find(wanted, 10).items} == matches
+    assert {item["id"] for item in DeadLetters(store).find(target, 10).items} == matches
 
 
 def test_all_that_match_are_counted_and_so_many_as_asked_for_are_given(store: Store) -> None:
@@ -106,16 +106,16 @@ def test_an_item_is_shown_with_its_payload_and_every_attempt(store: Store) -> No
     work.record(Recording("evt_1", "received", {"type": "t"}, 10, body='{"a":1}'))
     work.postpone(claimed(work, "evt_1"), Retry("first", 0))
     work.bury(claimed(work, "evt_1"), Dead("second"))
-    shown = DeadLetters(store).inspect("evt_1")
-    assert (shown["payload"], shown["state"], shown["attempts"]) == ({"a": 1}, "dead", 2)
-    assert [attempt["error"] for attempt in shown["history"]] == ["first", "second"]
-    assert not {"fence", "token", "body"} & set(shown)
+    answer = DeadLetters(store).inspect("evt_1")
+    assert (answer["payload"], answer["state"], answer["attempts"]) == ({"a": 1}, "dead", 2)
+    assert [attempt["error"] for attempt in answer["history"]] == ["first", "second"]
+    assert not {"fence", "token", "body"} & set(answer)
 
 
 def test_what_is_unknown_is_not_found(store: Store) -> None:
-    with pytest.raises(CallerError) as caught:
+    with pytest.raises(CallerError) as error:
         DeadLetters(store).inspect("evt_none")
-    assert caught.value.status == 404
+    assert error.value.status == 404
 
 
 def test_a_redriven_event_is_rung_for_and_begins_with_a_fresh_budget(store: Store) -> None:
@@ -241,9 +241,9 @@ def test_a_tombstone_that_is_redriven_no_longer_expires(store: Store) -> None:
 
 def test_a_finished_refund_job_is_never_run_again(store: Store) -> None:
     store.redis.hset(store.keys.item(REFUNDS, "rr_1"), mapping={"id": "rr_1", "state": "finished"})
-    with pytest.raises(CallerError) as caught:
+    with pytest.raises(CallerError) as error:
         redrive(store).one("rr_1", KIM)
-    assert caught.value.status == 409
+    assert error.value.status == 409
     assert store.redis.llen(store.keys.queue(REFUNDS)) == 0
 
 
@@ -302,9 +302,9 @@ def test_an_event_unknown_here_is_fetched_and_recorded(hands: Hands) -> None:
 
 
 def test_an_event_that_nobody_knows_is_not_found(hands: Hands) -> None:
-    with pytest.raises(CallerError) as caught:
+    with pytest.raises(CallerError) as error:
         redriver(hands).one("evt_nobody", KIM)
-    assert caught.value.status == 404
+    assert error.value.status == 404
 
 
 def test_redriving_a_processed_event_tells_nothing_twice(hands: Hands) -> None:
@@ -382,8 +382,8 @@ def redriver(hands: Hands) -> Redrive:
 def test_an_event_at_work_is_not_redriven_under_its_worker(hands: Hands) -> None:
     hands.pay()
     (event,) = hands.deliver_events("payment_intent.succeeded")
-    with pytest.raises(CallerError) as caught:
+    with pytest.raises(CallerError) as error:
         redriver(hands).one(event["id"], KIM)
-    assert (caught.value.status, caught.value.fields["state"]) == (409, "received")
+    assert (error.value.status, error.value.fields["state"]) == (409, "received")
     run(JOBS["events"], hands.runtime, event["id"])
     assert redriver(hands).one(event["id"], KIM) == "redriven"

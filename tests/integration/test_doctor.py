@@ -43,7 +43,7 @@ def worst(findings: list[Finding], area: str) -> Finding:
 
 
 def everyone_lives(store: Store) -> None:
-    """Give a sign of life for every queue and the relay."""
+    """Return a sign of life for every queue and the relay."""
     for kind in KINDS.values():
         Signs(store).give(kind.name)
     Signs(store).give(RELAY)

@@ -31,7 +31,7 @@ PLACES = {"thin": "/v2/core/event_destinations", "snapshot": "/v1/webhook_endpoi
 
 @pytest.fixture
 def at_stripe(sandbox: str) -> Iterator[Settings]:
-    """Give settings for a Stripe without endpoints; delete all endpoints afterwards."""
+    """Return settings for a Stripe without endpoints; delete all endpoints afterwards."""
     yield make_settings(stripe_api_base=sandbox)
     for place in PLACES.values():
         for one in requests.get(sandbox + place, headers=KEY, timeout=5).json()["data"]:

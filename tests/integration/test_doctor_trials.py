@@ -285,8 +285,8 @@ def test_a_service_that_is_away_or_refuses_the_key_is_an_error(
     away = worst(examine(settings, Service("http://127.0.0.1:9", OPERATOR)), "service")
     assert (away.level, "does not answer" in away.what) == ("error", True)
     findings = examine(settings, Service(service.url, "wrong"))
-    refused = finding_of(findings, "refuses the operator key (unauthorized)")
-    assert (refused.level, "--key" in refused.fix) == ("error", True)
+    refusal = finding_of(findings, "refuses the operator key (unauthorized)")
+    assert (refusal.level, "--key" in refusal.fix) == ("error", True)
     assert not [f for f in findings if "another installation" in f.fix]
 
 
@@ -340,8 +340,8 @@ def test_the_rights_are_found_out_without_an_effect(settings: Settings, sandbox:
     )
     examine(restricted)
     for kind in ("payment_intents", "refunds", "events"):
-        listed = requests.get(f"{sandbox}/v1/{kind}", headers=KEY, timeout=5).json()
-        assert listed["data"] == [], kind
+        listing = requests.get(f"{sandbox}/v1/{kind}", headers=KEY, timeout=5).json()
+        assert listing["data"] == [], kind
 
 
 # Findings about endpoints at Stripe.
@@ -349,9 +349,9 @@ def test_the_rights_are_found_out_without_an_effect(settings: Settings, sandbox:
 
 def test_a_disabled_endpoint_is_found(settings: Settings, sandbox: str) -> None:
     register_endpoint(sandbox)
-    listed = requests.get(f"{sandbox}/v1/webhook_endpoints", headers=KEY, timeout=5).json()
+    listing = requests.get(f"{sandbox}/v1/webhook_endpoints", headers=KEY, timeout=5).json()
     requests.post(
-        f"{sandbox}/v1/webhook_endpoints/{listed['data'][0]['id']}",
+        f"{sandbox}/v1/webhook_endpoints/{listing['data'][0]['id']}",
         data={"disabled": "true"},
         headers=KEY,
         timeout=5,
@@ -412,5 +412,5 @@ def test_a_key_that_may_not_read_endpoints_rings_no_alarm(hands: Hands, sandbox:
     fault = {"match": match, "kind": "error", "status": 403, "times": 1}
     requests.post(f"{sandbox}/_sandbox/faults", json=fault, timeout=5).raise_for_status()
     assert reconcile.run_once(hands.runtime).outcome == "complete"
-    counted = hands.runtime.store.tally.take()
-    assert not [series for series in counted if "stripe_permission_missing" in series[1]]
+    counts = hands.runtime.store.tally.take()
+    assert not [series for series in counts if "stripe_permission_missing" in series[1]]

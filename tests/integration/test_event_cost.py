@@ -12,7 +12,7 @@ from tests.integration.hands import Hands
 from tests.integration.money import alone, charge, dispute, event, intent, refund
 
 Json = dict[str, Any]
-PAID = event("payment_intent.succeeded", intent(amount_received=2000))
+SUCCESS = event("payment_intent.succeeded", intent(amount_received=2000))
 CHARGED = event("charge.succeeded", charge())
 
 
@@ -30,7 +30,7 @@ def test_an_event_writes_twice_and_reads_its_payment_once(
     hands: Hands, monkeypatch: pytest.MonkeyPatch, happened: Json
 ) -> None:
     alone(monkeypatch)
-    hands.post_event(PAID)
+    hands.post_event(SUCCESS)
     hands.post_event(CHARGED)
     hands.work()
     writes, readings = watched(monkeypatch)

@@ -148,8 +148,8 @@ def test_what_a_connected_account_says_is_looked_up_there(hands: Hands, form: st
         **{"payment_method_types[]": "card", "metadata[event_id]": "theirs"},
     )
     act(hands, "/v1/refunds", ACCOUNT, payment_intent=intent["id"], amount=300)
-    listed = hands.runtime.gateway.events(ACCOUNT, type="charge.refunded")
-    (event,) = next(iter(listed))
+    listing = hands.runtime.gateway.events(ACCOUNT, type="charge.refunded")
+    (event,) = next(iter(listing))
     event["account"] = ACCOUNT
     if form != "snapshot":
         event = thin(event)
@@ -164,14 +164,16 @@ def test_what_a_connected_account_says_is_looked_up_there(hands: Hands, form: st
 def test_a_connected_accounts_payment_and_refund_go_there(hands: Hands) -> None:
     theirs = {"Stripe-Account": ACCOUNT}
     body = {"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}
-    paid = hands.client.post("/api/payment/process", json=body, headers=theirs).get_json()
-    request_body = {"payment_intent_id": paid["payment_intent_id"]}
+    payment = hands.client.post("/api/payment/process", json=body, headers=theirs).get_json()
+    request_body = {"payment_intent_id": payment["payment_intent_id"]}
     job = hands.client.post("/api/refund/process", json=request_body, headers=theirs).get_json()
     hands.work()
     path = f"/api/refund/{job['refund_request_id']}"
     assert hands.client.get(path, headers=theirs).get_json()["status"] == "succeeded"
     assert hands.events() == []
-    (refund,) = hands.runtime.gateway.refunds_of(ACCOUNT, payment_intent=paid["payment_intent_id"])
+    (refund,) = hands.runtime.gateway.refunds_of(
+        ACCOUNT, payment_intent=payment["payment_intent_id"]
+    )
     assert refund["amount"] == 1000
 
 
@@ -182,13 +184,13 @@ def test_an_event_of_another_version_is_processed_and_counted(hands: Hands) -> N
         hands.post_event(event)
         hands.work()
     assert hands.notified_types() == ["payment.succeeded"]
-    counted = {
+    counts = {
         series: count
         for series, count in hands.runtime.store.tally.take().items()
         if OTHER_VERSION_EVENTS.name in str(series)
     }
-    assert list(counted.values()) == [1]
-    assert "2020-08-27" in str(counted)
+    assert list(counts.values()) == [1]
+    assert "2020-08-27" in str(counts)
 
 
 def test_another_version_is_logged_once_for_all_its_events(
@@ -210,8 +212,8 @@ def test_the_sandboxs_own_endpoint_sends_the_version_we_pin() -> None:
     key = {"Authorization": "Bearer sk_test_version"}
     for environment, version in (({}, API_VERSION), ({"SANDBOX_WEBHOOK_VERSION": OLDER}, OLDER)):
         with servers.sandbox(**request_body, **environment) as url:
-            listed = requests.get(f"{url}/v1/webhook_endpoints", headers=key, timeout=5).json()
-            assert [endpoint["api_version"] for endpoint in listed["data"]] == [version]
+            listing = requests.get(f"{url}/v1/webhook_endpoints", headers=key, timeout=5).json()
+            assert [endpoint["api_version"] for endpoint in listing["data"]] == [version]
 
 
 @pytest.fixture

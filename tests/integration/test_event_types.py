@@ -103,7 +103,7 @@ SILENT = {
 # Amounts that a payment of the fixtures moved in the balance.
 BOOKED = {"fee": 84, "net": 916, "currency": "sgd", "available_on": 1_772_539_200}
 # The field of a notification's data that has the id of the event's object.
-NAMED = {
+ID_FIELDS = {
     "payment_intent": "payment_intent_id",
     "refund": "refund_id",
     "dispute": "dispute_id",
@@ -143,7 +143,7 @@ def look_ups(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def oracle() -> Oracle:
-    """Give Stripe's own description, or skip with the reason."""
+    """Return Stripe's own description, or skip with the reason."""
     problem = tools.fetch()
     if not tools.DESCRIPTION.exists():
         pytest.skip(f"Stripe's description cannot be fetched here: {problem[-300:]}")
@@ -177,7 +177,7 @@ def test_a_type_is_told_once_and_in_full(hands: Hands, event_type: str) -> None:
     (news,) = hands.notifications(with_fees=True)
     data = news["body"]["data"]
     subject = event["data"]["object"]
-    about = NAMED.get(subject["object"])
+    about = ID_FIELDS.get(subject["object"])
     assert news["signature"] == "valid"
     assert news["body"]["type"] == told_type
     assert {name: data[name] for name in expected | WHOSE} == expected | WHOSE
@@ -394,11 +394,11 @@ def state_of(hands: Hands, event: Json) -> str:
 
 
 def test_the_set_up_lists_exactly_what_is_handled() -> None:
-    listed = subprocess.run(
+    listing = subprocess.run(
         [str(ROOT / "bin/stripe-events")],
         env=os.environ | {"PYTHON": sys.executable},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert listed.stdout.split() == handled_types()
+    assert listing.stdout.split() == handled_types()

@@ -38,8 +38,8 @@ def stale(hands: Hands, monkeypatch: pytest.MonkeyPatch) -> Json:
     return answer
 
 
-def fees(shown: Json) -> tuple[Any, ...]:
-    return tuple(shown[name] for name in FEES)
+def fees(answer: Json) -> tuple[Any, ...]:
+    return tuple(answer[name] for name in FEES)
 
 
 def test_fees_are_shown_and_kept_whatever_comes_later(
@@ -57,10 +57,10 @@ def test_fees_are_shown_and_kept_whatever_comes_later(
         event("charge.dispute.funds_withdrawn", withdrawn),
         event("charge.dispute.created", dispute()),
     )
-    shown = stale(hands, monkeypatch)
-    assert fees(shown) == (88, 1912, "sgd")
-    assert [fees(one) for one in shown["refunds"]] == [(0, -700, "sgd")]
-    assert [fees(one) for one in shown["disputes"]] == [(2000, -3650, "sgd")]
+    answer = stale(hands, monkeypatch)
+    assert fees(answer) == (88, 1912, "sgd")
+    assert [fees(one) for one in answer["refunds"]] == [(0, -700, "sgd")]
+    assert [fees(one) for one in answer["disputes"]] == [(2000, -3650, "sgd")]
 
 
 def test_the_timeline_shows_what_an_event_moved(
@@ -73,8 +73,8 @@ def test_the_timeline_shows_what_an_event_moved(
         event("charge.updated", charge(balance_transaction=booked(1, 1912, 88))),
         event("refund.created", refund(balance_transaction=booked(2, -700, 0))),
     )
-    shown = stale(hands, monkeypatch)
-    processed = [one for one in shown["timeline"] if one["kind"] == "event_processed"]
+    answer = stale(hands, monkeypatch)
+    processed = [one for one in answer["timeline"] if one["kind"] == "event_processed"]
     assert [tuple(one.get(name) for name in FEES) for one in processed] == [
         (None, None, None),
         (88, 1912, "sgd"),

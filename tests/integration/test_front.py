@@ -294,10 +294,10 @@ def test_payments_beyond_the_bound_are_refused_at_once_and_nobody_else_waits(
     seconds = []
     for _ in range(9):
         with Stopwatch() as watch:
-            refused = hands.client.post("/api/payment/process", json=PAYMENT, headers=key)
+            refusal = hands.client.post("/api/payment/process", json=PAYMENT, headers=key)
         seconds.append(watch.seconds)
-        assert (refused.status_code, refused.get_json()["code"]) == (503, "too_busy")
-        assert refused.headers["Retry-After"] == "1"
+        assert (refusal.status_code, refusal.get_json()["code"]) == (503, "too_busy")
+        assert refusal.headers["Retry-After"] == "1"
     assert median(seconds) < REFUSED_WITHIN_SECONDS
     assert hands.client.get("/health").status_code == 200
     assert hands.client.get("/metrics").status_code == 200
@@ -305,8 +305,8 @@ def test_payments_beyond_the_bound_are_refused_at_once_and_nobody_else_waits(
     assert hands.post_event(event).status_code == 200
     assert first.is_alive(), "somebody waited for the first"
     first.join()
-    paid = hands.client.post("/api/payment/process", json=PAYMENT, headers=key)
-    assert (paid.status_code, paid.headers.get("Idempotent-Replayed")) == (200, None)
+    payment = hands.client.post("/api/payment/process", json=PAYMENT, headers=key)
+    assert (payment.status_code, payment.headers.get("Idempotent-Replayed")) == (200, None)
 
 
 def test_a_request_has_one_deadline_and_its_outcome_is_found_later(
@@ -372,8 +372,8 @@ def test_a_redis_that_hangs_is_named_in_time(frozen: FlaskClient) -> None:
             assert answer.status_code == 503
             assert answer.get_json()["checks"] == {"redis": "unreachable"}
     with Stopwatch() as watch:
-        refused = frozen.post("/api/payment/process", json=PAYMENT)
-    assert (refused.status_code, refused.get_json()["code"]) == (503, "store_unavailable")
+        refusal = frozen.post("/api/payment/process", json=PAYMENT)
+    assert (refusal.status_code, refusal.get_json()["code"]) == (503, "store_unavailable")
     assert watch.seconds < 8
 
 

@@ -47,9 +47,9 @@ def test_a_full_store_refuses_events_and_loses_none(small: Hands) -> None:
     small.deliver_events("payment_intent.created")
     client = fill(small.runtime.store)
     (event,) = [e for e in small.events() if e["type"] == "payment_intent.succeeded"]
-    refused = small.post_event(event)
-    assert (refused.status_code, refused.get_json()["code"]) == (503, "store_unavailable")
-    assert int(refused.headers["Retry-After"]) > 0
+    refusal = small.post_event(event)
+    assert (refusal.status_code, refusal.get_json()["code"]) == (503, "store_unavailable")
+    assert int(refusal.headers["Retry-After"]) > 0
     assert client.exists(Keys().item(EVENTS, event["id"])) == 0
     assert client.zscore(Keys().due(EVENTS), event["id"]) is None
     client.config_set("maxmemory", 0)

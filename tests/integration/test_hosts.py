@@ -31,10 +31,10 @@ BODY = {"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}
 def test_a_page_by_a_name_of_its_own_can_neither_pay_nor_look(
     client: FlaskClient, host: str
 ) -> None:
-    paid = client.post("/api/payment/process", json=BODY, headers={"Host": host})
+    payment = client.post("/api/payment/process", json=BODY, headers={"Host": host})
     looked = client.get("/ops/events", headers={"Host": host})
-    assert [answer.status_code for answer in (paid, looked)] in ([421, 421], [400, 400])
-    assert "payment_intent_id" not in paid.get_data(as_text=True)
+    assert [answer.status_code for answer in (payment, looked)] in ([421, 421], [400, 400])
+    assert "payment_intent_id" not in payment.get_data(as_text=True)
 
 
 @pytest.mark.parametrize("host", OWN)
@@ -47,8 +47,8 @@ def test_a_platform_may_ask_for_health_at_any_address(client: FlaskClient) -> No
 
 
 def test_a_setting_adds_names(settings: Settings, real_store: Store) -> None:
-    named = settings.model_copy(update={"allowed_hosts": ("pay.example",)})
-    client = open_door(named, real_store)
+    names = settings.model_copy(update={"allowed_hosts": ("pay.example",)})
+    client = open_door(names, real_store)
     assert client.get("/ops/events", headers={"Host": "pay.example"}).status_code == 200
     assert client.get("/ops/events", headers={"Host": "evil.example"}).status_code == 421
     anyone = settings.model_copy(update={"allowed_hosts": ("*",)})

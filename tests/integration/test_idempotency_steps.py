@@ -19,7 +19,7 @@ ANSWER = KeptAnswer(200, {"ok": True})
 
 @pytest.fixture
 def keys(store: Store) -> IdempotencyKeys:
-    """Give the keys on either store, with a first request under way."""
+    """Return the keys on either store, with a first request under way."""
     idempotency = IdempotencyKeys(store, SETTINGS)
     assert idempotency.begin(FIRST) is None
     return idempotency

@@ -40,10 +40,10 @@ def test_a_store_of_another_identity_is_refused_and_both_are_named(
     store: Store, other: Identity
 ) -> None:
     ensure_ours(store, LIVE)
-    with pytest.raises(Misconfigured) as refused:
+    with pytest.raises(Misconfigured) as refusal:
         ensure_ours(store, other)
-    for named in (str(LIVE), str(other), "INSTALLATION", store.keys.identity()):
-        assert named in refused.value.detail
+    for names in (str(LIVE), str(other), "INSTALLATION", store.keys.identity()):
+        assert names in refusal.value.detail
     assert store.hash(store.keys.identity()) == {"mode": "live", "account": "acct_1"}
 
 
@@ -93,7 +93,7 @@ def test_no_process_starts_on_a_store_of_another_identity(
         "HTTPS_PROXY": "http://127.0.0.1:9",
         "STRIPE_MODE": "test",
     }
-    completed = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", module],
         env=environment,
         cwd=Path(__file__).parents[2],
@@ -102,9 +102,9 @@ def test_no_process_starts_on_a_store_of_another_identity(
         check=False,
         timeout=60,
     )
-    assert completed.returncode != 0
-    assert "another identity" in completed.stderr
-    assert "acct_sandbox" in completed.stderr
+    assert process.returncode != 0
+    assert "another identity" in process.stderr
+    assert "acct_sandbox" in process.stderr
 
 
 def test_a_store_that_became_anothers_ends_the_process(

@@ -21,7 +21,7 @@ EACH = 200
 
 @pytest.fixture
 def line(real_store: Store) -> Line:
-    """Give a connection to a real server."""
+    """Return a connection to a real server."""
     return Line(real_store.redis)
 
 

@@ -64,8 +64,8 @@ def test_a_job_lost_alone_comes_back_with_its_refunds_event(hands: Hands, paymen
     hands.work()
     answer = hands.client.get(f"/api/refund/{job}").get_json()
     assert (answer["status"], answer["amount"], answer["attempts"]) == ("succeeded", 400, 1)
-    listed = hands.client.get("/ops/refunds").get_json()["data"]
-    assert [row["id"] for row in listed] == [job]
+    listing = hands.client.get("/ops/refunds").get_json()["data"]
+    assert [row["id"] for row in listing] == [job]
 
 
 def test_a_request_sent_again_after_the_loss_refunds_once(hands: Hands, payment: str) -> None:
@@ -97,8 +97,8 @@ def test_nobody_but_stripe_sees_our_mark(hands: Hands, payment: str) -> None:
     assert request["metadata"] == OWN
     for ask in (request["refund_request_id"], stripes_refund["id"]):
         assert hands.client.get(f"/api/refund/{ask}").get_json()["metadata"] == OWN
-    shown = hands.client.get(f"/api/payment/{payment}").get_json()
-    assert FIELD not in str(shown)
+    answer = hands.client.get(f"/api/payment/{payment}").get_json()
+    assert FIELD not in str(answer)
     bodies = [item["body"] for item in hands.notifications() if "refund." in item["type"]]
     assert bodies
     for body in bodies:

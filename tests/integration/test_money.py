@@ -42,13 +42,13 @@ def test_a_capture_is_told_with_what_came(hands: Hands, received: int) -> None:
 
 
 def test_each_partial_capture_is_told_and_none_is_a_second_authorisation(hands: Hands) -> None:
-    held = intent(amount=3000, status="requires_capture")
+    hold = intent(amount=3000, status="requires_capture")
     changed = "payment_intent.amount_capturable_updated"
     bodies = notifications_of(
         hands,
-        event(changed, held | {"amount_capturable": 3000}),
-        event(changed, held | {"amount_capturable": 2000, "amount_received": 1000}),
-        event(changed, held | {"amount_capturable": 500, "amount_received": 2500}),
+        event(changed, hold | {"amount_capturable": 3000}),
+        event(changed, hold | {"amount_capturable": 2000, "amount_received": 1000}),
+        event(changed, hold | {"amount_capturable": 500, "amount_received": 2500}),
         event("payment_intent.succeeded", intent(amount=3000, amount_received=2500)),
     )
     assert brief(bodies, "amount_received", "amount_capturable") == [
@@ -60,8 +60,8 @@ def test_each_partial_capture_is_told_and_none_is_a_second_authorisation(hands: 
 
 
 def test_an_old_event_names_its_charge_and_what_was_captured_in_its_list(hands: Hands) -> None:
-    listed = {"object": "list", "data": [charge(amount_captured=1500)]}
-    old = intent(charges=listed)
+    listing = {"object": "list", "data": [charge(amount_captured=1500)]}
+    old = intent(charges=listing)
     del old["latest_charge"], old["amount_received"]
     bodies = notifications_of(
         hands, event("payment_intent.succeeded", old, api_version="2018-05-21")
@@ -113,11 +113,11 @@ def test_a_refund_of_a_canceled_payment_is_not_told_whatever_its_reason(hands: H
 
 
 def test_a_refund_of_a_charge_whose_hold_was_released_is_not_told(hands: Hands) -> None:
-    held = charge(captured=False, amount_captured=0)
-    let_go = held | {"refunded": True, "amount_refunded": 2000}
+    hold = charge(captured=False, amount_captured=0)
+    let_go = hold | {"refunded": True, "amount_refunded": 2000}
     bodies = notifications_of(
         hands,
-        event("charge.succeeded", held),
+        event("charge.succeeded", hold),
         event("charge.refunded", let_go, {"refunded": False}, api_version=BEFORE_BASIL),
         event("refund.created", refund(amount=2000), api_version=BEFORE_BASIL),
     )
@@ -164,21 +164,21 @@ def test_a_refund_after_a_partial_capture_is_told_without_the_released_rest(
 
 
 def test_a_refund_of_captured_money_is_told_though_the_capture_is_heard_late(hands: Hands) -> None:
-    held = charge(captured=False, amount_captured=0)
+    hold = charge(captured=False, amount_captured=0)
     bodies = notifications_of(
-        hands, event("charge.succeeded", held), event("refund.created", refund())
+        hands, event("charge.succeeded", hold), event("refund.created", refund())
     )
     assert brief(bodies, "amount_refunded") == [("refund.succeeded", 700)]
 
 
 def test_the_released_hold_of_a_charge_without_an_intent_is_told_as_canceled(hands: Hands) -> None:
-    held = charge(payment_intent=None, captured=False, amount_captured=0)
-    let_go = held | {"refunded": True, "amount_refunded": 2000}
+    hold = charge(payment_intent=None, captured=False, amount_captured=0)
+    let_go = hold | {"refunded": True, "amount_refunded": 2000}
     bodies = notifications_of(
         hands,
-        event("charge.succeeded", held),
+        event("charge.succeeded", hold),
         event("charge.refunded", let_go, {"refunded": False, "amount_refunded": 0}),
-        event("charge.expired", held),
+        event("charge.expired", hold),
     )
     assert brief(bodies, "amount_received", "amount_refunded") == [
         ("payment.authorized", 0, 0),

@@ -43,7 +43,7 @@ REFUSALS = [
 
 
 @pytest.fixture(params=REFUSALS, ids=lambda refusal: refusal.code)
-def refused(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def look_ups_refuse(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make Stripe refuse every look-up."""
     refusal: BillingError = request.param
 
@@ -54,7 +54,7 @@ def refused(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(StripeGateway, name, refuse)
 
 
-@pytest.mark.usefixtures("refused")
+@pytest.mark.usefixtures("look_ups_refuse")
 @pytest.mark.parametrize(
     ("happened", "type_told"),
     [
@@ -70,7 +70,7 @@ def test_what_may_not_be_looked_up_is_told_without(
     assert brief(notifications_of(hands, again(happened))) == [(type_told,)]
 
 
-@pytest.mark.usefixtures("refused")
+@pytest.mark.usefixtures("look_ups_refuse")
 def test_refunds_that_may_not_be_listed_are_told_as_their_charge_says(hands: Hands) -> None:
     bodies = notifications_of(
         hands,
@@ -83,7 +83,7 @@ def test_refunds_that_may_not_be_listed_are_told_as_their_charge_says(hands: Han
     ]
 
 
-@pytest.mark.usefixtures("refused")
+@pytest.mark.usefixtures("look_ups_refuse")
 def test_refunds_that_may_not_be_listed_are_told_once_when_their_own_events_came(
     hands: Hands,
 ) -> None:
@@ -95,7 +95,7 @@ def test_refunds_that_may_not_be_listed_are_told_once_when_their_own_events_came
     assert brief(bodies, "refund_id") == [("refund.succeeded", "re_1")]
 
 
-@pytest.mark.usefixtures("refused")
+@pytest.mark.usefixtures("look_ups_refuse")
 def test_a_fee_that_may_not_be_read_is_not_told(hands: Hands) -> None:
     changed = event("charge.updated", charge(balance_transaction="txn_1"))
     assert notifications_of(hands, changed) == []
@@ -107,8 +107,8 @@ def test_a_fee_that_may_not_be_read_is_not_told(hands: Hands) -> None:
 def test_a_refund_that_is_learnt_late_carries_its_own_time(
     hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listed = [refund(id="re_2", amount=300, created=LONG_AGO + 60), refund()]
-    monkeypatch.setattr(StripeGateway, "refunds_of", lambda *_, **__: listed)
+    listing = [refund(id="re_2", amount=300, created=LONG_AGO + 60), refund()]
+    monkeypatch.setattr(StripeGateway, "refunds_of", lambda *_, **__: listing)
     late = {"created": LONG_AGO + 3600}
     changed = event("charge.refunded", charge(amount_refunded=1000), {"amount_refunded": 0}, **late)
     bodies = notifications_of(hands, changed)
@@ -159,8 +159,8 @@ def test_a_fee_that_is_known_first_is_told_with_the_payment(hands: Hands) -> Non
 
 
 def test_a_refund_says_what_it_costs(hands: Hands, monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = {"fee": 0, "net": -700, "currency": "usd", "available_on": LONG_AGO}
-    monkeypatch.setattr(StripeGateway, "balance_transaction", lambda *_: gone)
+    rest = {"fee": 0, "net": -700, "currency": "usd", "available_on": LONG_AGO}
+    monkeypatch.setattr(StripeGateway, "balance_transaction", lambda *_: rest)
     bodies = notifications_of(hands, event("refund.created", refund(balance_transaction="txn_1")))
     assert brief(bodies, "net", "settlement_currency") == [("refund.succeeded", -700, "usd")]
 
@@ -230,8 +230,8 @@ def test_a_dispute_of_the_oldest_versions_is_read_as_well(hands: Hands) -> None:
 def test_what_names_its_charge_alone_joins_the_charges_payment(
     hands: Hands, follower: Json
 ) -> None:
-    paid = event("payment_intent.succeeded", intent(amount_received=2000))
-    first, second = notifications_of(hands, paid, again(follower))
+    payment = event("payment_intent.succeeded", intent(amount_received=2000))
+    first, second = notifications_of(hands, payment, again(follower))
     assert second["data"]["payment_intent_id"] == "pi_1"
     assert second["data"]["event_id"] == "evening"
     assert (first["sequence"], second["sequence"]) == (1, 2)

@@ -37,7 +37,7 @@ class Stripe:
         self.disputes: list[Json] = []
         self.answers = True
         for name in ("payment", "charge", "balance_transaction"):
-            monkeypatch.setattr(StripeGateway, name, lambda _, of, *__, **___: self._held(of))
+            monkeypatch.setattr(StripeGateway, name, lambda _, of, *__, **___: self._copy_of(of))
         for name in ("refunds", "disputes"):
             monkeypatch.setattr(StripeGateway, f"{name}_of", self._list(name))
 
@@ -45,20 +45,20 @@ class Stripe:
         self.objects = {one["id"]: ONE | one for one in objects}
         self.refunds = refunds or []
 
-    def _held(self, object_id: str) -> Json:
+    def _copy_of(self, object_id: str) -> Json:
         self._answer()
         if object_id not in self.objects:
             raise CallerError("No such thing.", status=404, code="resource_missing")
-        held: Json = copy.deepcopy(self.objects[object_id])
-        return held
+        hold: Json = copy.deepcopy(self.objects[object_id])
+        return hold
 
     def _list(self, name: str) -> Any:
-        def listed(*_: object, **__: object) -> list[Json]:
+        def list_(*_: object, **__: object) -> list[Json]:
             self._answer()
             members: list[Json] = copy.deepcopy(getattr(self, name))
             return members
 
-        return listed
+        return list_
 
     def _answer(self) -> None:
         if not self.answers:
@@ -82,15 +82,15 @@ def answers_of(hands: Hands, stripe: Stripe, payment_id: str) -> dict[str, Json]
     answers["list"] = hands.client.get("/api/payments")
     bodies: dict[str, Json] = {way: answer.get_json() for way, answer in answers.items()}
     assert [answer.status_code for answer in answers.values()] == [200] * len(answers), bodies
-    [listed] = bodies["list"]["data"]
-    return bodies | {"list": listed}
+    [listing] = bodies["list"]["data"]
+    return bodies | {"list": listing}
 
 
-def assert_alike(hands: Hands, stripe: Stripe, payment_id: str, **wanted: Any) -> None:
+def assert_alike(hands: Hands, stripe: Stripe, payment_id: str, **fields: Any) -> None:
     """Compare every answer with the wanted fields, as far as it has them."""
     for way, body in answers_of(hands, stripe, payment_id).items():
-        assert {n: v for n, v in body.items() if n in wanted} == {
-            n: v for n, v in wanted.items() if n in body
+        assert {n: v for n, v in body.items() if n in fields} == {
+            n: v for n, v in fields.items() if n in body
         }, way
 
 
@@ -100,9 +100,9 @@ def of_payment(bodies: list[Json]) -> Json:
     return data
 
 
-HELD = charge(captured=False, amount_captured=0)
-PARTLY = HELD | {"amount_captured": 700}
-HELD_ALONE = HELD | {"payment_intent": None} | ONE
+HOLD = charge(captured=False, amount_captured=0)
+PARTLY = HOLD | {"amount_captured": 700}
+HELD_ALONE = HOLD | {"payment_intent": None} | ONE
 OLD = {"api_version": BEFORE_BASIL}
 
 
@@ -112,15 +112,15 @@ def test_captured_money_is_refunded_while_the_rest_is_still_held(
     hands: Hands, stripe: Stripe, by: str, version: Json
 ) -> None:
     one_refund, after = refund(amount=200, created=LATER), PARTLY | {"amount_refunded": 200}
-    held = intent(status="requires_capture", amount_received=700, amount_capturable=1300)
-    stripe.holds(held | {"latest_charge": after}, refunds=[one_refund])
+    hold = intent(status="requires_capture", amount_received=700, amount_capturable=1300)
+    stripe.holds(hold | {"latest_charge": after}, refunds=[one_refund])
     changes = {
         "refund.created": (one_refund, None),
         "charge.refunded": (after, {"amount_refunded": 0}),
     }
     bodies = notifications_of(
         hands,
-        event(CAPTURABLE, held, **version),
+        event(CAPTURABLE, hold, **version),
         event(by, *changes[by], created=LATER, **version),
     )
     assert brief(bodies, "amount", "amount_refunded") == [
@@ -137,34 +137,34 @@ def test_a_charge_whose_hold_expired_is_canceled_though_stripes_charge_does_not_
 ) -> None:
     stripe.holds(HELD_ALONE)
     expired = event("charge.expired", HELD_ALONE, created=LATER)
-    held = event("charge.succeeded", HELD_ALONE)
-    bodies = notifications_of(hands, *([expired, held] if expired_first else [held, expired]))
-    wanted = {"status": "canceled", "amount_received": 0, "amount_capturable": 0}
-    assert wanted.items() <= of_payment(bodies).items()
-    assert_alike(hands, stripe, "ch_1", **wanted, amount_refunded=0, refunds=[])
+    hold = event("charge.succeeded", HELD_ALONE)
+    bodies = notifications_of(hands, *([expired, hold] if expired_first else [hold, expired]))
+    target = {"status": "canceled", "amount_received": 0, "amount_capturable": 0}
+    assert target.items() <= of_payment(bodies).items()
+    assert_alike(hands, stripe, "ch_1", **target, amount_refunded=0, refunds=[])
 
 
 def test_what_is_held_of_a_charge_without_an_intent_is_told(hands: Hands, stripe: Stripe) -> None:
     stripe.holds(HELD_ALONE)
     bodies = notifications_of(hands, event("charge.succeeded", HELD_ALONE))
-    wanted = {"status": "requires_capture", "amount": 2000, "amount_capturable": 2000}
-    assert wanted.items() <= of_payment(bodies).items()
-    assert_alike(hands, stripe, "ch_1", **wanted)
+    target = {"status": "requires_capture", "amount": 2000, "amount_capturable": 2000}
+    assert target.items() <= of_payment(bodies).items()
+    assert_alike(hands, stripe, "ch_1", **target)
 
 
 @pytest.mark.parametrize("with_intent", [True, False])
 def test_the_refund_that_releases_an_old_hold_is_in_no_list(
     hands: Hands, stripe: Stripe, with_intent: bool
 ) -> None:
-    named = {"payment_intent": "pi_1" if with_intent else None}
-    released = HELD | named | ONE | {"amount_refunded": 2000, "refunded": True}
-    freed = refund(amount=2000, created=LATER, **named)
+    names = {"payment_intent": "pi_1" if with_intent else None}
+    released = HOLD | names | ONE | {"amount_refunded": 2000, "refunded": True}
+    freed = refund(amount=2000, created=LATER, **names)
     canceled = intent(status="canceled", cancellation_reason="automatic")
     stripe.holds(released, canceled | {"latest_charge": released}, refunds=[freed])
     ends = [event("payment_intent.canceled", canceled, created=LATER, **OLD)] if with_intent else []
     notifications_of(
         hands,
-        event("charge.succeeded", HELD | named | ONE, **OLD),
+        event("charge.succeeded", HOLD | names | ONE, **OLD),
         event("charge.refunded", released, {"amount_refunded": 0}, created=LATER, **OLD),
         *ends,
         event("refund.created", freed, created=LATER, **OLD),
@@ -184,28 +184,30 @@ def test_the_rest_that_an_old_capture_released_is_in_no_list(
     freed = refund(id="re_0", amount=500, **booked)
     returned = refund(amount=refund_amount, created=LATER, balance_transaction="txn_1")
     after = charge(amount_captured=1500, amount_refunded=500 + refund_amount)
-    paid = intent(amount_received=1500)
+    payment = intent(amount_received=1500)
     stripe.holds(
-        paid | {"latest_charge": after}, refunds=[returned, freed] if refund_amount else [freed]
+        payment | {"latest_charge": after}, refunds=[returned, freed] if refund_amount else [freed]
     )
     again = event("charge.refunded", after, {"amount_refunded": 500}, created=LATER, **OLD)
     notifications_of(
-        hands, event("payment_intent.succeeded", paid, **OLD), *([again] if refund_amount else [])
+        hands,
+        event("payment_intent.succeeded", payment, **OLD),
+        *([again] if refund_amount else []),
     )
     answers = answers_of(hands, stripe, "pi_1")
     for way, answer in answers.items():
         assert (way, answer["amount_refunded"]) == (way, refund_amount)
     for way in ("GET", "stale GET"):
-        shown = [one["refund_id"] for one in answers[way]["refunds"]]
-        assert (way, shown) == (way, ["re_1"] if refund_amount else [])
+        words = [one["refund_id"] for one in answers[way]["refunds"]]
+        assert (way, words) == (way, ["re_1"] if refund_amount else [])
 
 
 @pytest.mark.parametrize(
-    ("events", "payment", "wanted"),
+    ("events", "payment", "target"),
     [
         ([event("charge.succeeded", charge())], "pi_1", {"amount_received": 2000}),
         ([event("charge.captured", charge(amount_captured=1200))], "pi_1", {"amount": 2000}),
-        ([event("charge.expired", HELD)], "pi_1", {"status": "canceled", "amount_capturable": 0}),
+        ([event("charge.expired", HOLD)], "pi_1", {"status": "canceled", "amount_capturable": 0}),
         ([event("charge.succeeded", charge(payment_intent=None))], "ch_1", {"status": "succeeded"}),
         ([event("payment_intent.succeeded", intent(created=None))], "pi_1", {"amount": 2000}),
         (
@@ -216,15 +218,15 @@ def test_the_rest_that_an_old_capture_released_is_in_no_list(
     ],
 )
 def test_what_one_event_told_is_shown_and_listed_alike(
-    hands: Hands, stripe: Stripe, events: list[Json], payment: str, wanted: Json
+    hands: Hands, stripe: Stripe, events: list[Json], payment: str, target: Json
 ) -> None:
     notifications_of(hands, *events)
     stripe.answers = False
-    shown = hands.client.get(f"/api/payment/{payment}").get_json()
-    [listed] = hands.client.get("/api/payments").get_json()["data"]
-    assert wanted.items() <= shown.items()
-    assert {name: listed[name] for name in wanted if name in listed}.items() <= wanted.items()
-    assert (shown["created"], shown["livemode"]) == (listed["created"], False)
+    answer = hands.client.get(f"/api/payment/{payment}").get_json()
+    [listing] = hands.client.get("/api/payments").get_json()["data"]
+    assert target.items() <= answer.items()
+    assert {name: listing[name] for name in target if name in listing}.items() <= target.items()
+    assert (answer["created"], answer["livemode"]) == (listing["created"], False)
 
 
 def test_a_debit_under_way_has_brought_nothing_yet(hands: Hands, stripe: Stripe) -> None:
@@ -263,9 +265,9 @@ def test_a_dispute_of_which_only_the_movement_is_heard_is_shown(
     lost = dispute(created=LATER) | forms[form]
     stripe.holds(intent(amount_received=2000, latest_charge=charge(disputed=True)), booked)
     stripe.disputes = [lost | forms["expanded"]]
-    paid = event("payment_intent.succeeded", intent(amount_received=2000))
+    payment = event("payment_intent.succeeded", intent(amount_received=2000))
     bodies = notifications_of(
-        hands, paid, event("charge.dispute.funds_withdrawn", lost, created=LATER)
+        hands, payment, event("charge.dispute.funds_withdrawn", lost, created=LATER)
     )
     assert brief(bodies[1:], "net", "fee") == [("dispute.funds_withdrawn", -3650, 1500)]
     answers = answers_of(hands, stripe, "pi_1")

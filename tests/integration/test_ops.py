@@ -131,16 +131,16 @@ def test_a_notification_tells_when_stripe_made_its_event(hands: Hands) -> None:
     (event,) = hands.deliver_events("payment_intent.succeeded")
     hands.work()
     (answer,) = hands.notifications()
-    shown = hands.client.get(f"/ops/items/{answer['id']}").get_json()
-    assert int(shown["created"]) == event["created"]
-    assert shown["recorded_at"].startswith("20")
+    view = hands.client.get(f"/ops/items/{answer['id']}").get_json()
+    assert int(view["created"]) == event["created"]
+    assert view["recorded_at"].startswith("20")
 
 
 def test_an_item_is_shown_whole(client: FlaskClient, real_store: Store) -> None:
     bury(real_store, "evt_1", error="inconsistent")
-    shown = client.get("/ops/items/evt_1").get_json()
-    assert (shown["state"], shown["payload"]["id"]) == ("dead", "evt_1")
-    assert shown["history"][0]["error"] == "inconsistent"
+    answer = client.get("/ops/items/evt_1").get_json()
+    assert (answer["state"], answer["payload"]["id"]) == ("dead", "evt_1")
+    assert answer["history"][0]["error"] == "inconsistent"
 
 
 def test_an_event_at_work_is_a_conflict(client: FlaskClient, real_store: Store) -> None:
@@ -256,9 +256,9 @@ def test_an_item_is_shown_though_its_payload_cannot_be_read(hands: Hands, payloa
     hands.work()
     answer = hands.client.get(f"/ops/items/{event['id']}")
     assert answer.status_code == 200
-    shown = json.loads(answer.data, parse_constant=pytest.fail)["payload"]
-    assert isinstance(shown, dict)
-    assert shown.get("unreadable", payload) == payload
+    view = json.loads(answer.data, parse_constant=pytest.fail)["payload"]
+    assert isinstance(view, dict)
+    assert view.get("unreadable", payload) == payload
 
 
 def test_a_timeline_that_an_older_version_wrote_is_told_by_todays_names(

@@ -30,7 +30,7 @@ def got(hands: Hands, path: str, **query: Any) -> Json:
     return page
 
 
-def paid(hands: Hands, **fields: Any) -> str:
+def pay(hands: Hands, **fields: Any) -> str:
     """Take a payment and process all that follows."""
     payment: str = hands.pay(**fields).get_json()["payment_intent_id"]
     hands.deliver_events()
@@ -40,8 +40,8 @@ def paid(hands: Hands, **fields: Any) -> str:
 
 def test_payments_are_listed_with_whose_they_are_and_how_they_stand(hands: Hands) -> None:
     metadata = {"event_id": "concert-7", "user_id": "u-1"}
-    first = paid(hands, amount=4200, customer_email="kim@example.com", metadata=metadata)
-    second = paid(hands, currency="jpy")
+    first = pay(hands, amount=4200, customer_email="kim@example.com", metadata=metadata)
+    second = pay(hands, currency="jpy")
     rows = got(hands, "payments")["data"]
     assert [row["payment_id"] for row in rows] == [second, first]
     row = rows[1]
@@ -66,13 +66,13 @@ def test_payments_are_paged_and_none_is_shown_twice(hands: Hands) -> None:
         if page["complete"]:
             break
         query |= {"starting_after": pages[-1]}
-        paid(hands)  # a newer payment must not shift a later page
+        pay(hands)  # a newer payment must not shift a later page
     assert len(pages) == len(set(pages))
     assert set(pages) == set(payments)
 
 
 def test_a_payment_with_dead_work_and_a_dispute_says_so(hands: Hands) -> None:
-    disputed = paid(hands, method="pm_card_createDispute")
+    disputed = pay(hands, method="pm_card_createDispute")
     hands.deliver_events()
     hands.work()
     (row,) = got(hands, "payments", disputed="true")["data"]
@@ -85,7 +85,7 @@ def test_a_payment_with_dead_work_and_a_dispute_says_so(hands: Hands) -> None:
 
 
 def test_a_refund_is_listed_with_its_amount_and_how_it_ended(hands: Hands) -> None:
-    payment = paid(hands, amount=1000)
+    payment = pay(hands, amount=1000)
     for amount in (300, 900):
         body = {"payment_intent_id": payment, "amount": amount, "reason": "duplicate"}
         hands.client.post("/api/refund/process", json=body)
@@ -102,7 +102,7 @@ def test_a_refund_is_listed_with_its_amount_and_how_it_ended(hands: Hands) -> No
 
 
 def test_notifications_are_listed_by_state_type_and_time(hands: Hands) -> None:
-    payment = paid(hands)
+    payment = pay(hands)
     requests.post(f"{hands.receiver}/_control/faults", json={"status": 500}, timeout=5)
     hands.pay("pm_card_chargeDeclined")
     hands.deliver_events("payment_intent.payment_failed")
@@ -150,9 +150,9 @@ def test_a_list_that_was_not_read_to_its_end_says_so(
     assert not got(hands, "notifications", state="dead")["complete"]
     assert not got(hands, "notifications")["complete"]
     monkeypatch.setattr(known_payments, "MOST_PAYMENTS", 2)
-    paid(hands), paid(hands)
+    pay(hands), pay(hands)
     assert got(hands, "payments", email="nobody@")["complete"]
-    paid(hands)
+    pay(hands)
     assert not got(hands, "payments", email="nobody@")["complete"]
 
 
@@ -237,7 +237,7 @@ def test_a_payment_is_found_by_whatever_belongs_to_it(hands: Hands) -> None:
     metadata = {"order_id": "A-4711", "event_id": "concert-7"}
     answer = hands.pay("pm_card_createDispute", customer_email="kim@example.com", metadata=metadata)
     payment = answer.get_json()["payment_intent_id"]
-    paid(hands)  # another payment
+    pay(hands)  # another payment
     hands.deliver_events()
     hands.work()
     charge = answer.get_json()["charge_id"]
@@ -256,7 +256,7 @@ def test_a_payment_is_found_by_whatever_belongs_to_it(hands: Hands) -> None:
 
 
 def test_what_a_request_caused_is_found_by_its_id(hands: Hands) -> None:
-    payment = paid(hands)
+    payment = pay(hands)
     body = {"payment_intent_id": payment, "amount": 300}
     request = hands.client.post("/api/refund/process", json=body)
     job = request.get_json()["refund_request_id"]
@@ -271,7 +271,7 @@ def test_what_a_request_caused_is_found_by_its_id(hands: Hands) -> None:
 
 
 def test_the_work_of_a_payment_is_listed_with_where_it_stands(hands: Hands) -> None:
-    payment = paid(hands)
+    payment = pay(hands)
     hands.client.post("/api/refund/process", json={"payment_intent_id": payment})
     work = got(hands, f"payments/{payment}/work")["data"]
     states = {(item["kind"], item["state"]) for item in work}
@@ -286,7 +286,7 @@ def test_the_work_of_a_payment_is_listed_with_where_it_stands(hands: Hands) -> N
 def test_the_story_of_a_payment_tells_failed_attempts_and_who_redrove(
     hands: Hands, client: FlaskClient, real_store: Store
 ) -> None:
-    payment = paid(hands)
+    payment = pay(hands)
     hands.break_stripe(kind="error", method="POST", path_prefix="/v1/refunds", times=1)
     job = client.post("/api/refund/process", json={"payment_intent_id": payment}).get_json()
     hands.ring()
@@ -308,7 +308,7 @@ def test_the_story_of_a_payment_tells_failed_attempts_and_who_redrove(
 
 
 def test_rates_tell_what_was_counted_and_how_long_it_took(hands: Hands) -> None:
-    paid(hands)
+    pay(hands)
     flush(hands.runtime.store)
     page = got(hands, "rates", hours=1)
     assert set(page["counts"]) == {

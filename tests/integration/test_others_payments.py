@@ -71,9 +71,9 @@ def test_a_payment_of_another_shop_is_told_listed_or_ignored(
     with_settings: Any, policy: str, types: list[str], state: str
 ) -> None:
     hands = with_settings(others_payments=policy)
-    paid = event("payment_intent.succeeded", intent(**FOREIGN))
-    assert work(hands, paid) == types
-    assert state_of(hands, paid) == state
+    payment = event("payment_intent.succeeded", intent(**FOREIGN))
+    assert work(hands, payment) == types
+    assert state_of(hands, payment) == state
     assert bool(hands.runtime.payments.read("pi_1").known) == (policy != "ignore")
 
 
@@ -99,8 +99,8 @@ def test_a_payment_is_known_by_the_request_of_any_of_its_events(
     calls = intent(status="requires_action", **FOREIGN)
     created = event("payment_intent.created", calls, request=request)
     # The customer authenticated it, so no request of ours caused it.
-    paid = event("payment_intent.succeeded", intent(**FOREIGN))
-    order = [created, paid] if created_first else [paid, created]
+    payment = event("payment_intent.succeeded", intent(**FOREIGN))
+    order = [created, payment] if created_first else [payment, created]
     assert work(hands, *order) == ["payment.succeeded"]
 
 
@@ -118,8 +118,8 @@ def test_a_refund_that_was_made_here_is_told_of_anothers_payment(
 
 def test_metadata_that_name_an_event_make_a_payment_ours(with_settings: Any) -> None:
     hands = with_settings(others_payments="ignore")
-    paid = event("payment_intent.succeeded", intent(amount_received=2000))
-    assert work(hands, paid) == ["payment.succeeded"]
+    payment = event("payment_intent.succeeded", intent(amount_received=2000))
+    assert work(hands, payment) == ["payment.succeeded"]
 
 
 # Payments that are refunded at once because of an early fraud warning.
@@ -128,13 +128,13 @@ def test_metadata_that_name_an_event_make_a_payment_ours(with_settings: Any) -> 
 def at_stripe(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> list[Json]:
     """Make Stripe return the payment; list the refunds that are requested."""
     calls: list[Json] = []
-    held = intent(amount_received=2000, latest_charge=charge(amount_refunded=500)) | changes
+    hold = intent(amount_received=2000, latest_charge=charge(amount_refunded=500)) | changes
 
     def create(_: object, *, params: Json, idempotency_key: str, account: str | None) -> Json:
         calls.append(params | {"account": account, "key": idempotency_key})
         return refund(reason="fraudulent")
 
-    monkeypatch.setattr(StripeGateway, "payment", lambda *_: held)
+    monkeypatch.setattr(StripeGateway, "payment", lambda *_: hold)
     monkeypatch.setattr(StripeGateway, "create_refund", create)
     return calls
 

@@ -29,7 +29,7 @@ def at_stripe(hands: Hands, path: str, account: str | None = None, **form: Any) 
     return result
 
 
-def held(hands: Hands, **form: Any) -> str:
+def hold_money(hands: Hands, **form: Any) -> str:
     calls = {
         "amount": 2000,
         "currency": "sgd",
@@ -52,7 +52,7 @@ def fault(hands: Hands, path: str, **more: Any) -> None:
     hands.break_stripe(**({"match": match, "kind": "error", "status": 403, "times": None} | more))
 
 
-def shown(hands: Hands, payment: str, **headers: str) -> Json:
+def payment_details(hands: Hands, payment: str, **headers: str) -> Json:
     answer = hands.client.get(f"/api/payment/{payment}", headers=headers)
     assert answer.status_code == 200, answer.get_json()
     body: Json = answer.get_json()
@@ -92,36 +92,36 @@ def same(first: Json, second: Json) -> None:
 def test_a_partial_capture_is_shown_alike_by_stripe_and_from_memory(
     hands: Hands, unreachable: Any
 ) -> None:
-    payment = held(hands)
+    payment = hold_money(hands)
     at_stripe(hands, f"/v1/payment_intents/{payment}/capture", amount_to_capture=1500)
     at_stripe(hands, "/v1/refunds", payment_intent=payment, amount=300)
     wait_for_stripe(hands)
     hands.deliver_events()
     hands.work()
-    first = shown(hands, payment)
+    first = payment_details(hands, payment)
     names = ("amount", "amount_received", "amount_capturable", "amount_refunded")
     assert [first[name] for name in names] == [2000, 1500, 0, 300]
     assert first["net"] == pytest.approx(first["net"])
     assert first["fee"] > 0
     unreachable()
-    same(first, shown(hands, payment))
+    same(first, payment_details(hands, payment))
 
 
 @pytest.mark.parametrize("reason", [None, "abandoned"])
 def test_a_canceled_hold_shows_no_refund(
     hands: Hands, unreachable: Any, reason: str | None
 ) -> None:
-    payment = held(hands)
-    assert shown(hands, payment)["amount_capturable"] == 2000
+    payment = hold_money(hands)
+    assert payment_details(hands, payment)["amount_capturable"] == 2000
     form = {"cancellation_reason": reason} if reason else {}
     at_stripe(hands, f"/v1/payment_intents/{payment}/cancel", **form)
     hands.deliver_events()
     hands.work()
-    first = shown(hands, payment)
+    first = payment_details(hands, payment)
     assert (first["amount_received"], first["amount_refunded"]) == (0, 0)
     assert (first["cancellation_reason"], first["refunds"]) == (reason, [])
     unreachable()
-    same(first, shown(hands, payment))
+    same(first, payment_details(hands, payment))
 
 
 def test_a_hold_that_an_old_version_counts_as_refunded_is_not(
@@ -132,7 +132,7 @@ def test_a_hold_that_an_old_version_counts_as_refunded_is_not(
     old = refund(amount=2000, reason="expired_uncaptured_charge")
     monkeypatch.setattr(StripeGateway, "payment", lambda *_, **__: canceled)
     monkeypatch.setattr(StripeGateway, "refunds_of", lambda *_, **__: [old])
-    assert shown(hands, "pi_1")["amount_refunded"] == 0
+    assert payment_details(hands, "pi_1")["amount_refunded"] == 0
     verdict = hands.client.post("/api/payment/verify", json={"payment_intent_id": "pi_1"})
     assert verdict.get_json()["amount_refunded"] == 0
 
@@ -142,7 +142,7 @@ def test_disputes_are_shown_with_what_they_moved(hands: Hands, unreachable: Any)
     wait_for_stripe(hands)
     hands.deliver_events()
     hands.work()
-    first = shown(hands, payment)
+    first = payment_details(hands, payment)
     (shown_dispute,) = first["disputes"]
     assert first["disputed"] is True
     assert (shown_dispute["status"], shown_dispute["reason"]) == ("needs_response", "fraudulent")
@@ -150,7 +150,7 @@ def test_disputes_are_shown_with_what_they_moved(hands: Hands, unreachable: Any)
     assert shown_dispute["due_by"].endswith("Z")
     assert shown_dispute["net"] < 0 < shown_dispute["fee"]
     unreachable()
-    same(first, shown(hands, payment))
+    same(first, payment_details(hands, payment))
 
 
 @pytest.mark.parametrize("path", ["/v1/refunds", "/v1/disputes"])
@@ -159,9 +159,9 @@ def test_what_our_key_may_not_list_is_shown_as_events_told_it(hands: Hands, path
     wait_for_stripe(hands)
     hands.deliver_events()
     hands.work()
-    before = shown(hands, payment)
+    before = payment_details(hands, payment)
     fault(hands, path)
-    after = shown(hands, payment)
+    after = payment_details(hands, payment)
     assert after["disputes"] == before["disputes"] != []
     assert after["refunds"] == before["refunds"]
 
@@ -178,15 +178,15 @@ def test_fees_that_our_key_may_not_read_are_null(
 
     monkeypatch.setattr(StripeGateway, "_payment", refuse)
     payment = hands.pay().get_json()["payment_intent_id"]
-    assert [shown(hands, payment)[name] for name in FEES] == [None] * 4
+    assert [payment_details(hands, payment)[name] for name in FEES] == [None] * 4
 
 
 def test_a_payment_that_is_a_charge_alone_is_shown_verified_and_refunded(
     hands: Hands, monkeypatch: pytest.MonkeyPatch, unreachable: Any
 ) -> None:
     alone(monkeypatch)
-    paid = charge(payment_intent=None, created=LONG_AGO, livemode=False, amount_captured=1200)
-    monkeypatch.setattr(StripeGateway, "charge", lambda *_: paid)
+    payment = charge(payment_intent=None, created=LONG_AGO, livemode=False, amount_captured=1200)
+    monkeypatch.setattr(StripeGateway, "charge", lambda *_: payment)
     monkeypatch.setattr(StripeGateway, "refunds_of", lambda *_, **__: [])
     calls: list[Json] = []
 
@@ -195,9 +195,9 @@ def test_a_payment_that_is_a_charge_alone_is_shown_verified_and_refunded(
         return refund(payment_intent=None)
 
     monkeypatch.setattr(StripeGateway, "create_refund", create)
-    hands.post_event(event("charge.captured", paid))
+    hands.post_event(event("charge.captured", payment))
     hands.work()
-    first = shown(hands, "ch_1")
+    first = payment_details(hands, "ch_1")
     assert (first["payment_intent_id"], first["charge_id"]) == (None, "ch_1")
     assert (first["status"], first["amount_received"]) == ("succeeded", 1200)
     body = {"payment_intent_id": "ch_1", "expected_amount": 1200}
@@ -208,16 +208,16 @@ def test_a_payment_that_is_a_charge_alone_is_shown_verified_and_refunded(
     metadata = {FIELD: answer.get_json()["refund_request_id"]}
     assert calls == [{"charge": "ch_1", "metadata": metadata}]
     unreachable()
-    same(first, shown(hands, "ch_1"))
+    same(first, payment_details(hands, "ch_1"))
 
 
 def test_a_charge_leads_to_the_payment_it_belongs_to(hands: Hands) -> None:
     payment = hands.pay().get_json()
-    payment_shown = shown(hands, payment["charge_id"])
+    payment_shown = payment_details(hands, payment["charge_id"])
     assert payment_shown["payment_intent_id"] == payment["payment_intent_id"]
     hands.deliver_events()
     hands.work()
-    assert shown(hands, payment["charge_id"])["timeline"] != []
+    assert payment_details(hands, payment["charge_id"])["timeline"] != []
     job = hands.client.post("/api/refund/process", json={"payment_intent_id": payment["charge_id"]})
     hands.work()
     refunded = hands.client.get(job.headers["Location"]).get_json()
@@ -260,14 +260,14 @@ def test_a_payment_that_waits_for_its_customer_can_be_let_go(hands: Hands, optio
     hands.work()
     (notification,) = [n["body"] for n in hands.notifications() if n["type"] == "payment.canceled"]
     assert notification["data"]["cancellation_reason"] == reason
-    kinds = [entry["kind"] for entry in shown(hands, payment)["timeline"]]
+    kinds = [entry["kind"] for entry in payment_details(hands, payment)["timeline"]]
     assert "payment_cancel_requested" in kinds
 
 
 def test_a_hold_is_released_when_its_payment_is_let_go(hands: Hands) -> None:
-    payment = held(hands)
+    payment = hold_money(hands)
     assert cancel(hands, payment).get_json()["status"] == "canceled"
-    after = shown(hands, payment)
+    after = payment_details(hands, payment)
     assert (after["amount_capturable"], after["amount_refunded"]) == (0, 0)
 
 
@@ -287,7 +287,7 @@ def test_a_payment_that_succeeded_meanwhile_is_told_as_it_is(hands: Hands) -> No
         problem = answer.get_json()
         assert (answer.status_code, problem["code"]) == (409, "payment_not_cancelable")
         assert (problem["payment_status"], problem["amount_received"]) == ("succeeded", 1000)
-    assert shown(hands, payment)["status"] == "succeeded"
+    assert payment_details(hands, payment)["status"] == "succeeded"
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ def test_a_payment_made_for_an_account_is_found_and_refunded_without_naming_it(
     hands: Hands,
 ) -> None:
     payment = paid_for(hands, ACCOUNT)
-    assert shown(hands, payment)["account"] == ACCOUNT
+    assert payment_details(hands, payment)["account"] == ACCOUNT
     verdict = hands.client.post("/api/payment/verify", json={"payment_intent_id": payment})
     assert verdict.get_json()["verified"] is True
     answer = hands.client.post("/api/refund/process", json={"payment_intent_id": payment})
@@ -352,7 +352,7 @@ def test_an_account_is_known_by_its_events(hands: Hands) -> None:
     )
     hands.post_event(notification)
     hands.work()
-    assert shown(hands, payment["id"])["account"] == ACCOUNT
+    assert payment_details(hands, payment["id"])["account"] == ACCOUNT
     (body,) = [item["body"] for item in hands.notifications()]
     assert body["data"]["account"] == ACCOUNT
 
@@ -451,6 +451,6 @@ def test_a_cancellation_that_races_the_customers_payment_tells_the_truth(hands: 
         customer.start()
         answer = cancel(hands, payment)
         customer.join()
-        status = shown(hands, payment)["status"]
+        status = payment_details(hands, payment)["status"]
         notification.add((answer.status_code, status))
     assert notification <= {(200, "canceled"), (409, "succeeded")}

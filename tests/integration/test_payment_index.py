@@ -21,12 +21,12 @@ Json = dict[str, Any]
 
 @pytest.fixture
 def index(hands: Hands, settings: Settings) -> PaymentIndex:
-    """Give the index of the test's store."""
+    """Return the index of the test's store."""
     runtime = hands.runtime
     return PaymentIndex(runtime.store, runtime.payments, settings.indexed_metadata)
 
 
-def paid(hands: Hands, **fields: Any) -> str:
+def pay(hands: Hands, **fields: Any) -> str:
     """Take a payment and process all that follows."""
     payment: str = hands.pay(**fields).get_json()["payment_intent_id"]
     hands.deliver_events()
@@ -34,22 +34,22 @@ def paid(hands: Hands, **fields: Any) -> str:
     return payment
 
 
-def listed(index: PaymentIndex, **wanted: Any) -> list[str]:
+def ids_in_index(index: PaymentIndex, **criteria: Any) -> list[str]:
     """List the ids of the wanted payments, newest first."""
-    return [one.record.id for one in index.walk(PaymentFilter(**wanted))]
+    return [one.record.id for one in index.walk(PaymentFilter(**criteria))]
 
 
 def test_a_payment_is_found_by_all_it_says_of_itself(hands: Hands, index: PaymentIndex) -> None:
     metadata = {"event_id": "concert-7", "user_id": "u-1", "order_id": "A 1", "seat": "12"}
-    ours = paid(hands, amount=4200, customer_email="Kim@Example.com", metadata=metadata)
-    paid(hands, metadata={"event_id": "concert-70", "user_id": "u-10"})
+    ours = pay(hands, amount=4200, customer_email="Kim@Example.com", metadata=metadata)
+    pay(hands, metadata={"event_id": "concert-70", "user_id": "u-10"})
     for key in ("event_id", "user_id", "order_id"):
-        assert listed(index, metadata={key: metadata[key]}) == [ours]
-    assert listed(index, email="kim@example.COM") == [ours]
-    assert listed(index, metadata={"event_id": "concert-7", "user_id": "u-1"}) == [ours]
-    assert listed(index, metadata={"event_id": "concert-7", "user_id": "u-10"}) == []
-    assert listed(index, metadata={"event_id": "concert"}) == []
-    assert listed(index, metadata={"event_id": "u-1"}) == []
+        assert ids_in_index(index, metadata={key: metadata[key]}) == [ours]
+    assert ids_in_index(index, email="kim@example.COM") == [ours]
+    assert ids_in_index(index, metadata={"event_id": "concert-7", "user_id": "u-1"}) == [ours]
+    assert ids_in_index(index, metadata={"event_id": "concert-7", "user_id": "u-10"}) == []
+    assert ids_in_index(index, metadata={"event_id": "concert"}) == []
+    assert ids_in_index(index, metadata={"event_id": "u-1"}) == []
     (match,) = index.walk(PaymentFilter(metadata={"event_id": "concert-7"}))
     assert (match.summary.amount, match.summary.status) == (4200, "succeeded")
     assert match.summary.metadata == metadata
@@ -61,19 +61,19 @@ def test_a_payment_is_listed_under_the_status_it_has_and_no_other(
     payment = hands.pay("pm_card_authenticationRequired").get_json()["payment_intent_id"]
     hands.deliver_events()
     hands.work()
-    assert listed(index, status="requires_action") == [payment]
+    assert ids_in_index(index, status="requires_action") == [payment]
     hands.client.post(f"/api/payment/{payment}/cancel", json={})
     hands.deliver_events()
     hands.work()
-    assert listed(index) == [payment]
-    assert listed(index, status="canceled") == [payment]
-    assert listed(index, status="requires_action") == []
+    assert ids_in_index(index) == [payment]
+    assert ids_in_index(index, status="canceled") == [payment]
+    assert ids_in_index(index, status="requires_action") == []
 
 
 def test_pages_of_every_size_give_each_payment_once_in_order(
     hands: Hands, index: PaymentIndex
 ) -> None:
-    payments = [paid(hands) for _ in range(7)]
+    payments = [pay(hands) for _ in range(7)]
     declined = hands.pay("pm_card_chargeDeclined").get_json()["payment_intent_id"]
     hands.deliver_events()
     hands.work()
@@ -92,50 +92,50 @@ def test_pages_of_every_size_give_each_payment_once_in_order(
 def test_a_time_is_counted_from_its_first_second_and_before_its_last(
     hands: Hands, index: PaymentIndex
 ) -> None:
-    payment = paid(hands)
+    payment = pay(hands)
     (match,) = index.walk(PaymentFilter())
     created = match.summary.created
-    assert listed(index, since=created) == [payment]
-    assert listed(index, since=created + 1) == []
-    assert listed(index, until=created + 1) == [payment]
-    assert listed(index, until=created) == []
+    assert ids_in_index(index, since=created) == [payment]
+    assert ids_in_index(index, since=created + 1) == []
+    assert ids_in_index(index, until=created + 1) == [payment]
+    assert ids_in_index(index, until=created) == []
 
 
 def test_a_refund_and_a_dispute_lead_to_their_payment(hands: Hands, index: PaymentIndex) -> None:
-    disputed = paid(hands, method="pm_card_createDispute")
-    refunded = paid(hands)
+    disputed = pay(hands, method="pm_card_createDispute")
+    refunded = pay(hands)
     hands.client.post("/api/refund/process", json={"payment_intent_id": refunded})
     hands.work()
     hands.deliver_events()
     hands.work()
     ids_of = {one.record.id: one.ids for one in index.walk(PaymentFilter())}
     (refund,), (dispute,) = ids_of[refunded], ids_of[disputed]
-    assert (refund[:3], listed(index, id=refund)) == ("re_", [refunded])
-    assert listed(index, id=dispute) == [disputed]
-    assert listed(index, disputed=True) == [disputed]
-    assert listed(index, disputed=False) == [refunded]
+    assert (refund[:3], ids_in_index(index, id=refund)) == ("re_", [refunded])
+    assert ids_in_index(index, id=dispute) == [disputed]
+    assert ids_in_index(index, disputed=True) == [disputed]
+    assert ids_in_index(index, disputed=False) == [refunded]
 
 
 def test_what_outlived_its_payment_is_not_shown_and_goes(hands: Hands, index: PaymentIndex) -> None:
-    expired_payment, remaining = paid(hands), paid(hands)
+    expired_payment, remaining = pay(hands), pay(hands)
     store = hands.runtime.store
     store.redis.delete(store.keys.payment(expired_payment))
-    assert listed(index) == [remaining]
+    assert ids_in_index(index) == [remaining]
     members = store.redis.zrange(store.keys.payment_index(), 0, -1)
     assert [m for m in members if m.endswith(expired_payment)] == []
     assert [m for m in members if m.endswith(remaining)]
 
 
 def test_a_lost_index_comes_back_with_the_next_event(hands: Hands, index: PaymentIndex) -> None:
-    payment = paid(hands, metadata={"event_id": "e"})
+    payment = pay(hands, metadata={"event_id": "e"})
     store = hands.runtime.store
     store.redis.delete(store.keys.payment_index())
-    assert listed(index) == []
+    assert ids_in_index(index) == []
     hands.client.post("/api/refund/process", json={"payment_intent_id": payment})
     hands.work()
     hands.deliver_events()
     hands.work()
-    assert listed(index, metadata={"event_id": "e"}) == [payment]
+    assert ids_in_index(index, metadata={"event_id": "e"}) == [payment]
 
 
 def tend(hands: Hands) -> None:
@@ -147,29 +147,29 @@ def tend(hands: Hands) -> None:
 def test_payments_from_before_there_was_an_index_are_indexed(
     hands: Hands, index: PaymentIndex
 ) -> None:
-    payment = paid(hands, metadata={"event_id": "e"})
+    payment = pay(hands, metadata={"event_id": "e"})
     store = hands.runtime.store
     store.redis.delete(store.keys.payment_index())
     tend(hands)
-    assert listed(index, metadata={"event_id": "e"}) == [payment]
+    assert ids_in_index(index, metadata={"event_id": "e"}) == [payment]
 
 
 def test_another_indexed_key_finds_older_payments_too(hands: Hands, settings: Settings) -> None:
-    payment = paid(hands, metadata={"seat": "12"})
+    payment = pay(hands, metadata={"seat": "12"})
     tend(hands)
     runtime = hands.runtime
     changed = settings.model_copy(update={"indexed_metadata": ("seat",)})
     hands.runtime = Runtime(changed, runtime.store)
     index = PaymentIndex(runtime.store, runtime.payments, changed.indexed_metadata)
-    assert listed(index, metadata={"seat": "12"}) == []
+    assert ids_in_index(index, metadata={"seat": "12"}) == []
     tend(hands)
-    assert listed(index, metadata={"seat": "12"}) == [payment]
+    assert ids_in_index(index, metadata={"seat": "12"}) == [payment]
 
 
 def test_a_slice_of_the_repair_goes_on_where_the_last_one_ended(
     hands: Hands, index: PaymentIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    payments = [paid(hands) for _ in range(3)]
+    payments = [pay(hands) for _ in range(3)]
     store = hands.runtime.store
     store.redis.delete(store.keys.payment_index())
     monkeypatch.setattr(payment_index_repair, "CHUNK", 1)
@@ -179,13 +179,13 @@ def test_a_slice_of_the_repair_goes_on_where_the_last_one_ended(
     while not repair.fill(seconds=0):
         slices += 1
     assert slices > 3
-    assert listed(index) == payments[::-1]
+    assert ids_in_index(index) == payments[::-1]
 
 
 def test_upkeep_removes_what_outlived_its_payment_and_nothing_else(
     hands: Hands, index: PaymentIndex
 ) -> None:
-    expired_payment, remaining = paid(hands), paid(hands)
+    expired_payment, remaining = pay(hands), pay(hands)
     store = hands.runtime.store
     tend(hands)
     before = store.redis.zcard(store.keys.payment_index())
@@ -194,11 +194,11 @@ def test_upkeep_removes_what_outlived_its_payment_and_nothing_else(
     members = store.redis.zrange(store.keys.payment_index(), 0, -1)
     assert {m[-len(remaining) :] for m in members} == {remaining}
     assert len(members) == before / 2
-    assert listed(index) == [remaining]
+    assert ids_in_index(index) == [remaining]
 
 
 def test_no_repair_is_made_on_an_old_reading(hands: Hands, index: PaymentIndex) -> None:
-    payment = paid(hands)
+    payment = pay(hands)
     store = hands.runtime.store
     names = {"payment": store.keys.payment(payment), "payment_index": store.keys.payment_index()}
     (member, *_) = store.redis.zrange(store.keys.payment_index(), 0, -1)

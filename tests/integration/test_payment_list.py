@@ -13,7 +13,7 @@ from shared.settings import Settings
 from shared.store.scripts import Store
 from tests.conftest import make_settings
 from tests.integration.hands import Hands
-from tests.integration.test_payment_index import paid
+from tests.integration.test_payment_index import pay
 
 Json = dict[str, Any]
 ACCOUNT = "acct_1Band"
@@ -41,9 +41,9 @@ def deliver_events_of(hands: Hands, account: str) -> None:
 
 def test_a_caller_lists_the_payments_of_an_event_as_they_stand(hands: Hands) -> None:
     metadata = {"event_id": "concert-7", "user_id": "u-1", "order_id": "A-4711", "seat": "12"}
-    first = paid(hands, amount=4200, customer_email="kim@example.com", metadata=metadata)
-    second = paid(hands, metadata={"event_id": "concert-7"})
-    paid(hands, metadata={"event_id": "concert-8"})
+    first = pay(hands, amount=4200, customer_email="kim@example.com", metadata=metadata)
+    second = pay(hands, metadata={"event_id": "concert-7"})
+    pay(hands, metadata={"event_id": "concert-8"})
     hands.client.post("/api/refund/process", json={"payment_intent_id": first, "amount": 200})
     hands.work()
     hands.deliver_events()
@@ -69,14 +69,14 @@ def test_a_caller_lists_the_payments_of_an_event_as_they_stand(hands: Hands) -> 
 
 
 def test_a_caller_turns_the_pages_and_sees_each_payment_once(hands: Hands) -> None:
-    payments = [paid(hands, metadata={"event_id": "e"}) for _ in range(5)]
+    payments = [pay(hands, metadata={"event_id": "e"}) for _ in range(5)]
     pages: list[str] = []
     page: Json = {"has_more": True}
     while page["has_more"]:
         after = {"starting_after": pages[-1]} if pages else {}
         page = got(hands.client, {"event_id": "e", "limit": "2"} | after)
         pages += ids(page)
-        paid(hands, metadata={"event_id": "e"})  # newer payments shift nothing
+        pay(hands, metadata={"event_id": "e"})  # newer payments shift nothing
     assert pages == payments[::-1]
 
 
@@ -133,7 +133,7 @@ def test_the_settings_say_which_metadata_payments_are_listed_by(
 def test_a_caller_sees_the_payments_of_its_accounts_only(
     settings: Settings, hands: Hands, real_store: Store
 ) -> None:
-    ours = paid(hands, metadata={"event_id": "e"})
+    ours = pay(hands, metadata={"event_id": "e"})
     body = {"amount": 500, "currency": "sgd", "payment_method": "pm_card_visa"}
     response = hands.client.post(
         "/api/payment/process",
@@ -154,9 +154,9 @@ def test_a_caller_sees_the_payments_of_its_accounts_only(
 
     assert visible_to("all-key") == {ours, theirs}
     assert visible_to("ours-key") == {ours}
-    named = {"Stripe-Account": ACCOUNT}
-    assert visible_to("band-key", **named) == {theirs}
-    assert visible_to("all-key", **named) == {theirs}
-    refused = door.get("/api/payments", headers={"Authorization": "Bearer ours-key"} | named)
-    assert refused.get_json()["code"] == "account_not_allowed"
+    names = {"Stripe-Account": ACCOUNT}
+    assert visible_to("band-key", **names) == {theirs}
+    assert visible_to("all-key", **names) == {theirs}
+    refusal = door.get("/api/payments", headers={"Authorization": "Bearer ours-key"} | names)
+    assert refusal.get_json()["code"] == "account_not_allowed"
     assert door.get("/api/payments").status_code == 401

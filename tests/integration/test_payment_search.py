@@ -9,7 +9,7 @@ from api import find
 from tests.integration.hands import Hands
 from tests.integration.test_dead_letters import bury_notifications
 from tests.integration.test_ops_lists import got, matches
-from tests.integration.test_payment_index import paid
+from tests.integration.test_payment_index import pay
 
 
 def test_every_id_and_whole_value_is_looked_up_and_not_searched_for(
@@ -48,10 +48,10 @@ def test_every_id_and_whole_value_is_looked_up_and_not_searched_for(
 def test_the_payments_of_an_event_are_summed_up_by_status_and_currency(hands: Hands) -> None:
     event = {"event_id": "e"}
     for amount, currency in ((1000, "sgd"), (250, "sgd"), (5000, "jpy")):
-        last = paid(hands, amount=amount, currency=currency, metadata=event)
+        last = pay(hands, amount=amount, currency=currency, metadata=event)
     hands.pay("pm_card_chargeDeclined", metadata=event)
     hands.client.post("/api/refund/process", json={"payment_intent_id": last, "amount": 2000})
-    paid(hands, amount=99, metadata={"event_id": "another"})
+    pay(hands, amount=99, metadata={"event_id": "another"})
     totals = got(hands, "payment-sums", event_id="e")
     sums = {(one["status"], one["currency"]): one for one in totals["sums"]}
     assert (totals["payments"], totals["complete"]) == (4, True)
@@ -68,7 +68,7 @@ def test_the_payments_of_an_event_are_summed_up_by_status_and_currency(hands: Ha
 
 
 def test_payments_with_dead_work_are_listed_alone_and_page_by_page(hands: Hands) -> None:
-    payments = [paid(hands) for _ in range(4)]
+    payments = [pay(hands) for _ in range(4)]
     for number, payment in enumerate(payments[:3]):
         bury_notifications(hands.runtime.store, payment, f"ntf_dead{number}")
     first = got(hands, "payments", dead="true", limit=2)

@@ -99,9 +99,9 @@ def test_a_server_that_forgot_the_script_or_cut_us_off_is_asked_again(valkey_url
 
 
 def test_without_its_replicas_nothing_is_confirmed(valkey_url: str) -> None:
-    with pytest.raises(Unavailable) as refused:
+    with pytest.raises(Unavailable) as refusal:
         run(valkey_url, lambda pipe: put(pipe, "a"), replicas=1)
-    assert refused.value.code == "store_not_replicated"
+    assert refusal.value.code == "store_not_replicated"
 
 
 def test_a_frozen_server_holds_nobody_longer_than_promised(tmp_path: Path) -> None:
@@ -117,14 +117,14 @@ def test_a_frozen_server_holds_nobody_longer_than_promised(tmp_path: Path) -> No
             try:
                 tasks = []
                 for number in range(5):
-                    tasks.append(asyncio.create_task(refused(pipe, number)))
+                    tasks.append(asyncio.create_task(wait_for_refusal(pipe, number)))
                     await asyncio.sleep(SECONDS / 3)
                 return await asyncio.gather(*tasks)
             finally:
                 server.send_signal(signal.SIGCONT)
                 await put(pipe, "after")
 
-        async def refused(pipe: Pipe, number: int) -> float:
+        async def wait_for_refusal(pipe: Pipe, number: int) -> float:
             with Stopwatch() as watch, pytest.raises(Unavailable):
                 await put(pipe, f"during-{number}")
             return watch.seconds

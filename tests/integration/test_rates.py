@@ -12,7 +12,7 @@ from tests.integration.hands import Hands
 DAY_SECONDS = 86_400
 
 
-def counted(store: Store, rate: str) -> int:
+def count_of(store: Store, rate: str) -> int:
     """Sum a rate over the last hour."""
     return sum(rates.read(store, 12)[1][rate])
 
@@ -68,7 +68,9 @@ def test_a_payment_and_its_refund_are_seen_in_the_rates(hands: Hands) -> None:
     hands.client.post("/api/refund/process", json={"payment_intent_id": payment})
     hands.work()
     flush(store)
-    rates = {rate: counted(store, rate) for rate in ("payments", "declines", "refunds", "failures")}
+    rates = {
+        rate: count_of(store, rate) for rate in ("payments", "declines", "refunds", "failures")
+    }
     assert rates == {"payments": 1, "declines": 1, "refunds": 1, "failures": 0}
-    assert counted(store, "notifications") >= 2
-    assert counted(store, "events") >= 4
+    assert count_of(store, "notifications") >= 2
+    assert count_of(store, "events") >= 4

@@ -121,13 +121,13 @@ def command(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture
 def stopped(command: list[str], tmp_path: Path) -> Receiver:
-    """Give a receiver that has not been started."""
+    """Return a receiver that has not been started."""
     return Receiver(command, tmp_path, free_port())
 
 
 @pytest.fixture
 def theirs(stopped: Receiver) -> Iterator[Receiver]:
-    """Give a running receiver."""
+    """Return a running receiver."""
     with stopped.run():
         stopped.await_start()
         yield stopped
@@ -135,7 +135,7 @@ def theirs(stopped: Receiver) -> Iterator[Receiver]:
 
 @pytest.fixture
 def deliver(hands: Hands, stopped: Receiver) -> Iterator[Callable[..., None]]:
-    """Give a function that delivers Stripe's events and sends the receiver their notifications."""
+    """Return a function that delivers Stripe's events and sends their notifications."""
 
     def _deliver(*types: str, secret: str = NOTIFICATION_SECRET, **changes: Any) -> None:
         hands.runtime.event_service.close()
@@ -252,7 +252,7 @@ def test_every_type_is_taken_and_one_it_does_not_know(theirs: Receiver) -> None:
 def test_in_any_order_the_state_is_that_of_the_rule(theirs: Receiver) -> None:
     """tests/integration/test_convergence.py checks the rule itself with real notifications."""
     dice = random.Random(17)
-    wanted: dict[str, Json] = {}
+    target: dict[str, Json] = {}
     for number in range(200):
         one = dice.randrange(16)
         # Half of the objects never reach an end.
@@ -261,11 +261,11 @@ def test_in_any_order_the_state_is_that_of_the_rule(theirs: Receiver) -> None:
         body |= {"id": f"ntf_{number}", "timestamp": second, "sequence": dice.randrange(1, 9)}
         ids = {name: f"{value}{one}" for name, value in body["data"].items() if name[-3:] == "_id"}
         body["data"] |= {name: value for name, value in ids.items() if body["data"][name]}
-        apply(wanted, body)
+        apply(target, body)
         assert theirs.post(body) == 200
     state = theirs.state()
     assert {key: one["type"] for key, one in state.items()} == {
-        key: one["type"] for key, one in wanted.items()
+        key: one["type"] for key, one in target.items()
     }
 
 

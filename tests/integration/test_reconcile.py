@@ -111,8 +111,8 @@ def test_events_are_recorded_oldest_first(offline: Runtime) -> None:
     events = [event(n, NOW - 5000 + n) for n in range(1000)]
     with_archive(offline, Archive(*events))
     patient_run(offline, NOW)
-    rung = reversed(offline.store.redis.lrange(offline.store.keys.queue(EVENTS), 0, -1))
-    order = [json.loads(json.loads(message)["body"])[0][0] for message in rung]
+    bells = reversed(offline.store.redis.lrange(offline.store.keys.queue(EVENTS), 0, -1))
+    order = [json.loads(json.loads(message)["body"])[0][0] for message in bells]
     assert order == [e["id"] for e in events]
 
 
@@ -287,8 +287,8 @@ def pay_for(hands: Hands, account: str) -> str:
     """Take a payment for a connected account, without its webhooks."""
     body = {"amount": 700, "currency": "sgd", "payment_method": "pm_card_visa"}
     headers = {"Stripe-Account": account}
-    paid = hands.client.post("/api/payment/process", json=body, headers=headers)
-    payment: str = paid.get_json()["payment_intent_id"]
+    answer = hands.client.post("/api/payment/process", json=body, headers=headers)
+    payment: str = answer.get_json()["payment_intent_id"]
     return payment
 
 
@@ -304,7 +304,7 @@ def accounts_at_stripe(hands: Hands, method: str, path: str = "") -> Json:
 
 @pytest.fixture
 def connected(hands: Hands) -> list[str]:
-    """Give three connected accounts, newest first, as Stripe lists them."""
+    """Return three connected accounts, newest first, as Stripe lists them."""
     return [str(accounts_at_stripe(hands, "POST")["id"]) for _ in range(3)][::-1]
 
 
@@ -312,13 +312,17 @@ def test_a_lost_store_is_rebuilt_from_every_connected_account(
     hands: Hands, connected: list[str]
 ) -> None:
     one, two, idle = connected
-    paid = {pay_for(hands, one), pay_for(hands, two), hands.pay().get_json()["payment_intent_id"]}
+    payments = {
+        pay_for(hands, one),
+        pay_for(hands, two),
+        hands.pay().get_json()["payment_intent_id"],
+    }
     hands.runtime.store.redis.flushall()
     assert patient_run(hands.runtime).outcome == "complete"
     hands.work()
     successes = hands.notifications(type="payment.succeeded")
-    assert {item["body"]["data"]["payment_intent_id"] for item in successes} == paid
-    assert len(successes) == len(paid)
+    assert {item["body"]["data"]["payment_intent_id"] for item in successes} == payments
+    assert len(successes) == len(payments)
     report = Reconciliation(hands.runtime.store).report()
     assert set(report["watermarks"]) == {OWN, one, two, idle}
     assert None not in report["watermarks"].values()
@@ -341,11 +345,11 @@ def test_accounts_are_found_however_many_pages_list_them(
 def test_an_account_that_is_no_longer_ours_holds_nobody_up(
     hands: Hands, connected: list[str]
 ) -> None:
-    gone, stays, _ = connected
-    for account in (gone, stays):
+    former, stays, _ = connected
+    for account in (former, stays):
         pay_for(hands, account)
     patient_run(hands.runtime)
-    accounts_at_stripe(hands, "DELETE", f"/{gone}")
+    accounts_at_stripe(hands, "DELETE", f"/{former}")
     late = pay_for(hands, stays)
     assert patient_run(hands.runtime).outcome == "complete"
     hands.work()
@@ -358,8 +362,8 @@ def test_an_account_that_is_no_longer_ours_holds_nobody_up(
 def test_one_event_of_a_connected_account_brings_all_its_others(hands: Hands) -> None:
     patient_run(hands.runtime)
     pay_for(hands, "acct_1Connected")
-    listed = next(hands.runtime.gateway.events("acct_1Connected"))
-    hands.post_event(next(e for e in listed if e["type"] == "payment_intent.succeeded"))
+    listing = next(hands.runtime.gateway.events("acct_1Connected"))
+    hands.post_event(next(e for e in listing if e["type"] == "payment_intent.succeeded"))
     pay_for(hands, "acct_1Connected")
     patient_run(hands.runtime)
     hands.work()

@@ -52,7 +52,7 @@ RUNBOOK = Path(__file__).resolve().parents[2] / "docs/runbook.md"
 
 @pytest.fixture
 def users(valkey_url: str) -> Iterator[dict[str, str]]:
-    """Give the URL of a Redis user for each process, with its documented rights only."""
+    """Return the URL of a Redis user for each process, with its documented rights only."""
     port = urlsplit(valkey_url).port
     with Redis.from_url(valkey_url) as redis:
         for name, lines in RIGHTS.items():
@@ -65,11 +65,11 @@ def users(valkey_url: str) -> Iterator[dict[str, str]]:
 
 @pytest.fixture
 def as_user(users: dict[str, str]) -> str:
-    """Give the URL of the API's Redis user."""
+    """Return the URL of the API's Redis user."""
     return users["api"]
 
 
-def refused(valkey_url: str) -> set[str]:
+def refusals(valkey_url: str) -> set[str]:
     """List the refused commands by user, except CONFIG, which is tried and not needed."""
     with Redis.from_url(valkey_url, decode_responses=True) as redis:
         log = redis.acl_log()
@@ -104,14 +104,14 @@ def test_the_documented_rights_are_enough_for_each_part(
     pulse(stores["upkeep"])
     payment_index.run_once(runtime)
     assert hands.client.get("/api/payments").get_json()["data"]
-    for listed in ("/ops/queues", "/ops/events", "/ops/dead-letters", "/metrics"):
-        assert hands.client.get(listed).status_code == 200
+    for names in ("/ops/queues", "/ops/events", "/ops/dead-letters", "/metrics"):
+        assert hands.client.get(names).status_code == 200
     assert "payment.succeeded" in hands.notified_types()
     for store in stores.values():
         assert not [finding for finding in inspect(store) if "NOPERM" in finding.what]
         store.redis.close()
     runtime.event_service.close()
-    assert refused(valkey_url) == set()
+    assert refusals(valkey_url) == set()
 
 
 def test_the_documented_rights_are_enough_for_the_processes(
@@ -138,7 +138,7 @@ def test_the_documented_rights_are_enough_for_the_processes(
         redis.lpush(queue, EVENTS.message.replace("@@ID@@", "evt_1").replace("@@TAG@@", "tag"))
         wait_until(lambda: redis.llen(queue) == 0, "the worker reads the bell")
         wait_until(partial(seen_by_flower, port), "Flower hears of the worker")
-    assert refused(valkey_url) == set()
+    assert refusals(valkey_url) == set()
 
 
 def seen_by_flower(port: int) -> Any:

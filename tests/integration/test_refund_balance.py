@@ -121,8 +121,8 @@ def test_a_refund_refused_for_its_account_fails_and_is_told(hands: Hands, paymen
     assert hands.runtime.refund_jobs.read(job)["failure_code"] == "account_invalid"
 
 
-def set_balance(hands: Hands, **wanted: Any) -> None:
-    requests.post(f"{hands.sandbox}/_sandbox/balance", json=wanted, timeout=5).raise_for_status()
+def set_balance(hands: Hands, **balance: Any) -> None:
+    requests.post(f"{hands.sandbox}/_sandbox/balance", json=balance, timeout=5).raise_for_status()
 
 
 def test_a_refund_that_stripe_itself_lets_wait_says_so_until_money_comes(
@@ -157,7 +157,7 @@ def test_fees_are_told_in_the_currency_of_the_balance(hands: Hands) -> None:
     hands.deliver_events()
     hands.work()
     (body,) = [n["body"] for n in hands.notifications(type="payment.settled")]
-    shown = hands.client.get(f"/api/payment/{payment}").get_json()
+    answer = hands.client.get(f"/api/payment/{payment}").get_json()
     assert (body["data"]["currency"], body["data"]["settlement_currency"]) == ("eur", "usd")
     for name in ("fee", "net", "settlement_currency", "available_on"):
-        assert body["data"][name] == shown[name] is not None
+        assert body["data"][name] == answer[name] is not None

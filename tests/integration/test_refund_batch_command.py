@@ -34,12 +34,12 @@ def payments(hands: Hands) -> list[str]:
 def test_nothing_is_refunded_before_it_is_confirmed(
     hands: Hands, billing: Billing, payments: list[str]
 ) -> None:
-    refused = billing("refund-batch", "start", "--event", "evening")
-    assert refused.returncode == 4
-    assert "--yes" in refused.stderr
-    shown = billing("refund-batch", "start", "--event", "evening", "--percent", "50", "--dry-run")
-    assert "payments to refund: 3" in shown.stdout
-    assert "15.00 SGD" in shown.stdout
+    refusal = billing("refund-batch", "start", "--event", "evening")
+    assert refusal.returncode == 4
+    assert "--yes" in refusal.stderr
+    output = billing("refund-batch", "start", "--event", "evening", "--percent", "50", "--dry-run")
+    assert "payments to refund: 3" in output.stdout
+    assert "15.00 SGD" in output.stdout
     wrong = billing("refund-batch", "start", "--event", "evening", "--percent", "150", "--dry-run")
     assert wrong.returncode == 1
     assert "percent" in wrong.stderr
@@ -58,9 +58,9 @@ def test_a_batch_is_started_steered_and_reported(
         assert json.loads(billing("refund-batch", verb, batch, "--json").stdout)["state"] == state
     b.turn(hands)
     b.turn(hands)
-    shown = billing("refund-batch", "show", batch)
-    assert "completed" in shown.stdout
-    assert "(27.00 SGD)" in shown.stdout
+    output = billing("refund-batch", "show", batch)
+    assert "completed" in output.stdout
+    assert "(27.00 SGD)" in output.stdout
     rows = list(csv.DictReader(io.StringIO(billing("refund-batch", "report", batch).stdout)))
     assert {row["payment_id"] for row in rows} == set(payments)
     assert {(row["status"], row["amount"]) for row in rows} == {("refunded", "900")}
@@ -69,8 +69,8 @@ def test_a_batch_is_started_steered_and_reported(
     assert billing("refund-batch", "report", batch, "--status", "failed").stdout.count("\n") == 1
     assert batch in billing("refund-batch", "list", "--event", "evening").stdout
     assert "refund_batch_pause" in billing("audit").stdout
-    refused = billing("refund-batch", "cancel", batch)
-    assert (refused.returncode, "completed" in refused.stderr) == (1, True)
+    refusal = billing("refund-batch", "cancel", batch)
+    assert (refusal.returncode, "completed" in refusal.stderr) == (1, True)
 
 
 def test_a_progress_bar_follows_a_batch_on_a_terminal(

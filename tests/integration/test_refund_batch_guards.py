@@ -45,12 +45,12 @@ CHEAP = {"refund_batch_max_amount": ("sgd:2500",)}
 
 @pytest.mark.parametrize("door", [SMALL, CHEAP], indirect=True)
 def test_a_large_batch_needs_an_operators_key(hands: Hands, door: FlaskClient) -> None:
-    paid = b.pay(hands, 3)
-    few, many = {"payments": paid[:2]}, {"payments": paid}
+    payments = b.pay(hands, 3)
+    few, many = {"payments": payments[:2]}, {"payments": payments}
     dry = call(door, SHOP, body=many | {"dry_run": True})
     assert (dry.status_code, dry.get_json()["needs_operator"]) == (200, True)
-    refused = call(door, SHOP, body=many)
-    assert (refused.status_code, refused.get_json()["code"]) == (403, "operator_key_required")
+    refusal = call(door, SHOP, body=many)
+    assert (refusal.status_code, refusal.get_json()["code"]) == (403, "operator_key_required")
     assert call(door, SHOP, body=few).status_code == 202
     assert call(door, OPERATOR, body=many).status_code == 202
 
@@ -58,8 +58,8 @@ def test_a_large_batch_needs_an_operators_key(hands: Hands, door: FlaskClient) -
 def test_a_batch_is_seen_and_steered_by_its_caller_and_by_operators_alone(
     hands: Hands, door: FlaskClient
 ) -> None:
-    paid = b.pay(hands, 1)
-    batch = call(door, SHOP, body={"payments": paid}).get_json()["batch_id"]
+    payments = b.pay(hands, 1)
+    batch = call(door, SHOP, body={"payments": payments}).get_json()["batch_id"]
     for path in (f"/{batch}", f"/{batch}/refunds"):
         statuses = [call(door, key, path).status_code for key in (SHOP, OPERATOR, KIOSK)]
         assert statuses == [200, 200, 404]
@@ -77,13 +77,13 @@ LIMITED = {"shop": CallerLimits(refunds_per_hour={"sgd": 2500})}
 def test_a_batch_counts_whole_against_the_ceiling_that_single_refunds_count_against(
     hands: Hands, door: FlaskClient
 ) -> None:
-    paid = b.pay(hands, 4)
-    single = {"payment_intent_id": paid[3], "amount": 600}
+    payments = b.pay(hands, 4)
+    single = {"payment_intent_id": payments[3], "amount": 600}
     headers = {"Authorization": f"Bearer {SHOP}"}
-    refused = call(door, SHOP, body={"payments": paid[:3]})
-    assert (refused.status_code, refused.get_json()["code"]) == (429, "refund_ceiling_reached")
-    assert int(refused.headers["Retry-After"]) > 0
-    assert call(door, SHOP, body={"payments": paid[:2]}).status_code == 202
+    refusal = call(door, SHOP, body={"payments": payments[:3]})
+    assert (refusal.status_code, refusal.get_json()["code"]) == (429, "refund_ceiling_reached")
+    assert int(refusal.headers["Retry-After"]) > 0
+    assert call(door, SHOP, body={"payments": payments[:2]}).status_code == 202
     assert door.post("/api/refund/process", json=single, headers=headers).status_code == 429
     yen = b.pay(hands, 1, currency="jpy", amount=500)
     assert call(door, SHOP, body={"payments": yen}).get_json()["code"] == "currency_not_allowed"
@@ -91,7 +91,7 @@ def test_a_batch_counts_whole_against_the_ceiling_that_single_refunds_count_agai
 
 @pytest.mark.parametrize("door", [{"caller_limits": LIMITED}], indirect=True)
 def test_batches_at_the_same_time_do_not_pass_the_ceiling(hands: Hands, door: FlaskClient) -> None:
-    paid = b.pay(hands, 6)
+    payment_ids = b.pay(hands, 6)
     statuses: list[int] = []
     port = door.application.wsgi_app.port
 
@@ -104,7 +104,7 @@ def test_batches_at_the_same_time_do_not_pass_the_ceiling(hands: Hands, door: Fl
         )
         statuses.append(answer.status_code)
 
-    threads = [threading.Thread(target=start, args=([one],)) for one in paid]
+    threads = [threading.Thread(target=start, args=([one],)) for one in payment_ids]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -123,8 +123,8 @@ def test_payments_that_came_late_count_against_the_ceiling_too(
         b.turn(hands)
     assert call(door, SHOP, f"/{batch}").get_json()["counts"]["late"] == 1
     late = {"include": ["late"]}
-    refused = call(door, SHOP, f"/{batch}/retry", late)
-    assert (refused.status_code, refused.get_json()["code"]) == (429, "refund_ceiling_reached")
+    refusal = call(door, SHOP, f"/{batch}/retry", late)
+    assert (refusal.status_code, refusal.get_json()["code"]) == (429, "refund_ceiling_reached")
     assert call(door, OPERATOR, f"/{batch}/retry", late).status_code == 200
 
 
@@ -141,9 +141,9 @@ ELSEWHERE = {"shop": CallerLimits(accounts=frozenset(("acct_1",)))}
     indirect=["door"],
 )
 def test_a_callers_limits_hold_for_batches(hands: Hands, door: FlaskClient, code: str) -> None:
-    paid = b.pay(hands, 1)
-    refused = call(door, SHOP, body={"payments": paid})
-    assert (refused.status_code, refused.get_json()["code"]) == (403, code)
+    payments = b.pay(hands, 1)
+    refusal = call(door, SHOP, body={"payments": payments})
+    assert (refusal.status_code, refusal.get_json()["code"]) == (403, code)
 
 
 def test_payments_of_another_account_are_left_out(hands: Hands) -> None:
@@ -209,10 +209,10 @@ def test_a_percentage_is_shown_in_figures(hands: Hands) -> None:
 
 
 def test_an_amount_has_one_meaning(hands: Hands) -> None:
-    paid = b.pay(hands, 1) + b.pay(hands, 1, currency="jpy", amount=500)
-    refused = b.start(hands, payments=paid, amount=100)
-    assert refused.get_json()["code"] == "several_currencies"
-    one = b.start(hands, payments=paid, amount=100, expected_currency="jpy", dry_run=True)
+    payments = b.pay(hands, 1) + b.pay(hands, 1, currency="jpy", amount=500)
+    refusal = b.start(hands, payments=payments, amount=100)
+    assert refusal.get_json()["code"] == "several_currencies"
+    one = b.start(hands, payments=payments, amount=100, expected_currency="jpy", dry_run=True)
     assert one.get_json()["amounts"] == {"jpy": 100}
     assert one.get_json()["left_out"] == {"currency_mismatch": 1}
 

@@ -19,7 +19,7 @@ def counts(batch: Json) -> Json:
 
 
 def test_all_payments_of_an_event_are_refunded_once_and_told(hands: Hands) -> None:
-    paid = b.pay(hands, 3)
+    payments = b.pay(hands, 3)
     other = b.pay(hands, 1, event_id="matinee")
     batch = b.started(hands, event_id="evening", metadata={"because": "rain"})
     state = b.run(hands, batch)
@@ -27,7 +27,7 @@ def test_all_payments_of_an_event_are_refunded_once_and_told(hands: Hands) -> No
     assert (state["state"], counts(state)) == ("completed", {"refunded": 3})
     assert state["amounts"] == {"sgd": {"refunded": 3000}}
     assert (state["total"], state["done"]) == (3, 3)
-    assert [b.refunded(hands, one) for one in paid] == [[1000]] * 3
+    assert [b.refunded(hands, one) for one in payments] == [[1000]] * 3
     assert b.refunded(hands, other[0]) == []
     hands.deliver_events()
     hands.work()
@@ -65,9 +65,9 @@ def test_the_same_key_starts_one_batch(hands: Hands) -> None:
 
 def test_a_dry_run_says_what_would_happen_and_does_nothing(hands: Hands) -> None:
     b.set_balance(hands, settlement_currency=None)
-    paid = b.pay(hands, 2) + b.pay(hands, 1, currency="jpy", amount=500)
-    held = hands.pay("pm_card_chargeDeclined", metadata={"event_id": "evening"})
-    assert held.status_code == 402
+    payments = b.pay(hands, 2) + b.pay(hands, 1, currency="jpy", amount=500)
+    hold = hands.pay("pm_card_chargeDeclined", metadata={"event_id": "evening"})
+    assert hold.status_code == 402
     b.hear(hands)
     b.set_balance(hands, currency="sgd", available=1500)
     answer = b.start(hands, event_id="evening", percent=50, dry_run=True)
@@ -79,7 +79,7 @@ def test_a_dry_run_says_what_would_happen_and_does_nothing(hands: Hands) -> None
     funds = {one["currency"]: one for one in state["funds"]}
     assert funds["sgd"] == {"currency": "sgd", "needed": 1000, "available": 1500, "missing": 0}
     assert funds["jpy"]["needed"] == 250
-    assert [b.refunded(hands, one) for one in paid] == [[], [], []]
+    assert [b.refunded(hands, one) for one in payments] == [[], [], []]
     assert hands.client.get("/api/refund/batches").get_json()["data"] == []
 
 
@@ -121,8 +121,8 @@ def test_a_payment_disputed_meanwhile_is_left_out(hands: Hands, event_came: bool
     """Known from its event, or from Stripe's answer before the event has arrived."""
     (good,) = b.pay(hands, 1)
     metadata = {"event_id": "evening"}
-    paid = hands.pay("pm_card_createDispute", metadata=metadata).get_json()
-    disputed = paid["payment_intent_id"]
+    payment = hands.pay("pm_card_createDispute", metadata=metadata).get_json()
+    disputed = payment["payment_intent_id"]
     hands.deliver_events("payment_intent.succeeded")
     hands.work()
     batch = b.started(hands, event_id="evening")
@@ -176,8 +176,8 @@ def test_a_payment_that_came_late_is_listed_and_refunded_only_if_asked(hands: Ha
 
 
 def test_a_paused_batch_begins_nothing_until_it_is_resumed(hands: Hands) -> None:
-    paid = b.pay(hands, 2)
-    batch = b.started(hands, payments=paid)
+    payments = b.pay(hands, 2)
+    batch = b.started(hands, payments=payments)
     assert b.post(hands, batch, "pause").get_json()["paused_reason"] == "requested"
     assert b.post(hands, batch, "pause").status_code == 200
     b.turn(hands)
@@ -193,8 +193,8 @@ def test_a_canceled_batch_ends_what_was_begun_and_begins_no_more(
     hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("worker.refund_batches.MOST_BEGUN", 1)
-    paid = b.pay(hands, 3)
-    batch = b.started(hands, payments=paid)
+    payments = b.pay(hands, 3)
+    batch = b.started(hands, payments=payments)
     b.refund_batches.run_once(hands.runtime)
     assert b.post(hands, batch, "cancel").status_code == 200
     state = b.look(hands, batch)
@@ -213,9 +213,9 @@ def test_a_batch_without_balance_pauses_says_what_is_missing_and_goes_on_when_it
     hands: Hands,
 ) -> None:
     b.set_balance(hands, settlement_currency=None)
-    paid = b.pay(hands, 3)
+    payments = b.pay(hands, 3)
     b.set_balance(hands, currency="sgd", available=1200)
-    batch = b.started(hands, payments=paid)
+    batch = b.started(hands, payments=payments)
     state = b.run(hands, batch)
     assert (state["state"], state["paused_reason"]) == ("paused", "insufficient_funds")
     assert counts(state) == {"refunded": 1, "waiting": 2}
@@ -236,18 +236,18 @@ def test_a_batch_without_balance_pauses_says_what_is_missing_and_goes_on_when_it
             break
         b.time.sleep(0.05)
     assert counts(b.look(hands, batch)) == {"refunded": 3}
-    assert [b.refunded(hands, one) for one in paid] == [[1000]] * 3
+    assert [b.refunded(hands, one) for one in payments] == [[1000]] * 3
 
 
 def test_failed_members_are_tried_again_under_new_jobs_and_never_refunded_twice(
     hands: Hands,
 ) -> None:
-    paid = b.pay(hands, 2)
+    payments = b.pay(hands, 2)
     fault = {"match": {"method": "POST", "path_prefix": "/v1/refunds"}, "kind": "error"}
     b.requests.post(
         f"{hands.sandbox}/_sandbox/faults", json=fault | {"status": 400, "times": 1}, timeout=5
     ).raise_for_status()
-    batch = b.started(hands, payments=paid)
+    batch = b.started(hands, payments=payments)
     assert counts(b.run(hands, batch)) == {"refunded": 1, "failed": 1}
     (failed,) = b.members(hands, batch, status="failed")
     assert failed["failure_code"]
@@ -255,7 +255,7 @@ def test_failed_members_are_tried_again_under_new_jobs_and_never_refunded_twice(
     assert counts(b.run(hands, batch)) == {"refunded": 2}
     again = {one["payment_id"]: one for one in b.members(hands, batch)}[failed["payment_id"]]
     assert again["refund_request_id"] != failed["refund_request_id"]
-    assert [b.refunded(hands, one) for one in paid] == [[1000]] * 2
+    assert [b.refunded(hands, one) for one in payments] == [[1000]] * 2
     assert b.post(hands, batch, "retry").status_code == 409
 
 
@@ -274,8 +274,8 @@ def test_a_refund_that_fails_late_is_counted_as_failed(hands: Hands) -> None:
 
 
 def test_members_are_paged_in_the_order_they_were_given(hands: Hands) -> None:
-    paid = b.pay(hands, 5)
-    batch = b.started(hands, payments=paid)
+    payments = b.pay(hands, 5)
+    batch = b.started(hands, payments=payments)
     b.run(hands, batch)
     for query in ({}, {"status": "refunded"}):
         state: list[str] = []
@@ -285,7 +285,7 @@ def test_members_are_paged_in_the_order_they_were_given(hands: Hands) -> None:
             state += [one["payment_id"] for one in page]
             if len(page) < 2:
                 break
-        assert state == paid
+        assert state == payments
 
 
 def test_a_job_that_redis_lost_and_its_refund_restored_ends_its_member(hands: Hands) -> None:

@@ -78,8 +78,8 @@ def test_an_event_before_the_answer_is_not_late(hands: Hands, events: tuple[str,
     b.turn(hands)
     hear(hands, *events)
     assert b.run(hands, batch)["counts"]["refunded"] == 1
-    shown = hands.client.get(f"/api/payment/{payment}").get_json()
-    kinds = [one["kind"] for one in shown["timeline"]]
+    answer = hands.client.get(f"/api/payment/{payment}").get_json()
+    kinds = [one["kind"] for one in answer["timeline"]]
     assert (kinds.count("event_late"), kinds.count("refund_finished")) == (0, 1)
     assert len(hands.notifications(type="refund.succeeded")) == 1
 

@@ -19,10 +19,10 @@ Json = dict[str, Any]
 @pytest.fixture
 def payment(hands: Hands) -> str:
     """Take a payment of 10.00 whose notifications were delivered."""
-    return paid(hands)
+    return pay(hands)
 
 
-def paid(hands: Hands, method: str = "pm_card_visa", **fields: Any) -> str:
+def pay(hands: Hands, method: str = "pm_card_visa", **fields: Any) -> str:
     answer = hands.pay(method, **fields)
     hands.deliver_events()
     hands.work()
@@ -41,7 +41,7 @@ def wait_for_stripe(hands: Hands, seconds: int = 20) -> None:
     requests.post(url, json={"advance_seconds": seconds}, timeout=5).raise_for_status()
 
 
-def shown(hands: Hands, refund_id: str) -> Json:
+def refund_details(hands: Hands, refund_id: str) -> Json:
     answer = hands.client.get(f"/api/refund/{refund_id}")
     assert answer.status_code == 200
     body: Json = answer.get_json()
@@ -59,15 +59,15 @@ def test_a_full_refund_is_queued_made_and_told(hands: Hands, payment: str) -> No
     job = answer.get_json()["refund_request_id"]
     assert (answer.status_code, answer.get_json()["status"]) == (202, "queued")
     assert answer.headers["Location"] == f"/api/refund/{job}"
-    assert shown(hands, job)["status"] == "queued"
+    assert refund_details(hands, job)["status"] == "queued"
     assert at_stripe(hands, payment) == []
 
     hands.work()
     hands.deliver_events()
     hands.work()
 
-    by_job = shown(hands, job)
-    by_refund = shown(hands, by_job["refund_id"])
+    by_job = refund_details(hands, job)
+    by_refund = refund_details(hands, by_job["refund_id"])
     assert (by_job["status"], by_job["amount"], by_job["attempts"]) == ("succeeded", 1000, 1)
     assert by_refund["refund_request_id"] == job
     same = ("refund_id", "status", "amount", "currency", "reason", "charge_id", "metadata")
@@ -106,7 +106,7 @@ def test_parts_are_refunded_until_nothing_is_left(hands: Hands, payment: str) ->
 def test_a_refund_that_stripe_refuses_fails_with_its_reason_and_is_told(
     hands: Hands, method: str, first: int | None, terms: Json, code: str
 ) -> None:
-    payment = paid(hands, method)
+    payment = pay(hands, method)
     if first:
         refund(hands, payment, amount=first)
         hands.work()
@@ -114,9 +114,9 @@ def test_a_refund_that_stripe_refuses_fails_with_its_reason_and_is_told(
     job = refund(hands, payment, **terms).get_json()["refund_request_id"]
     hands.work()
 
-    refused = shown(hands, job)
-    assert (refused["status"], refused["failure_reason"]) == ("failed", code)
-    assert refused["refund_id"] is None
+    refusal = refund_details(hands, job)
+    assert (refusal["status"], refusal["failure_reason"]) == ("failed", code)
+    assert refusal["refund_id"] is None
     (bodies,) = [item for item in hands.notifications() if item["type"] == "refund.failed"]
     assert bodies["body"]["data"]["payment_intent_id"] == payment
     assert bodies["body"]["data"]["failure_code"] == code
@@ -126,15 +126,15 @@ def test_a_refund_that_stripe_refuses_fails_with_its_reason_and_is_told(
 def test_a_refund_of_an_unknown_payment_fails(hands: Hands) -> None:
     job = refund(hands, "pi_3nobodyknowsthis").get_json()["refund_request_id"]
     hands.work()
-    assert shown(hands, job)["failure_reason"] == "resource_missing"
+    assert refund_details(hands, job)["failure_reason"] == "resource_missing"
     assert hands.notified_types() == ["refund.failed"]
 
 
 def test_a_pending_refund_succeeds_later(hands: Hands) -> None:
-    payment = paid(hands, "pm_card_pendingRefund")
+    payment = pay(hands, "pm_card_pendingRefund")
     job = refund(hands, payment).get_json()["refund_request_id"]
     hands.work()
-    assert shown(hands, job)["status"] == "pending"
+    assert refund_details(hands, job)["status"] == "pending"
     assert verified(hands, job) == (False, "pending")
 
     hands.deliver_events()
@@ -147,7 +147,7 @@ def test_a_pending_refund_succeeds_later(hands: Hands) -> None:
 
 
 def test_a_refund_may_fail_after_it_succeeded_and_that_is_news(hands: Hands) -> None:
-    payment = paid(hands, "pm_card_refundFail")
+    payment = pay(hands, "pm_card_refundFail")
     job = refund(hands, payment, amount=400).get_json()["refund_request_id"]
     hands.work()
     assert verified(hands, job) == (True, "succeeded")
@@ -159,7 +159,7 @@ def test_a_refund_may_fail_after_it_succeeded_and_that_is_news(hands: Hands) -> 
     hands.work()
     assert hands.notified_types() == ["payment.succeeded", "refund.succeeded", "refund.failed"]
     assert verified(hands, job) == (False, "failed")
-    failed = shown(hands, job)
+    failed = refund_details(hands, job)
     assert failed["failure_reason"] == "expired_or_canceled_card"
     story = hands.client.get(f"/api/payment/{payment}").get_json()
     assert story["amount_refunded"] == 0
@@ -220,8 +220,8 @@ def test_a_refund_is_the_same_by_whichever_name_it_is_asked_for(hands: Hands, pa
     ours = hands.client.get(f"/api/refund/{queued['refund_request_id']}").get_json()
     assert (ours["attempts"], ours["refund_request_id"]) == (1, queued["refund_request_id"])
     assert hands.client.get(f"/api/refund/{ours['refund_id']}").get_json() == ours
-    (listed,) = hands.client.get(f"/api/payment/{payment}").get_json()["refunds"]
-    assert listed == ours
+    (listing,) = hands.client.get(f"/api/payment/{payment}").get_json()["refunds"]
+    assert listing == ours
 
 
 def test_whoever_waited_in_vain_gets_a_place_to_look(hands: Hands, payment: str) -> None:
@@ -260,7 +260,7 @@ def test_ten_payments_with_one_key_make_one_charge(hands: Hands) -> None:
 
 
 def test_a_refund_that_is_heard_by_its_charge_alone_is_told(hands: Hands) -> None:
-    payment = paid(hands)
+    payment = pay(hands)
     for amount in (300, 700):
         refund(hands, payment, amount=amount)
         hands.work()

@@ -64,9 +64,9 @@ def change(sandbox: str, **fields: Any) -> None:
 @pytest.fixture
 def registered(sandbox: str, billing: Billing) -> Json:
     """Register once; return the command's output as JSON."""
-    completed = billing(ADDRESS, "--yes", "--json")
-    assert completed.returncode == 0, completed.stderr
-    result: Json = json.loads(completed.stdout)
+    process = billing(ADDRESS, "--yes", "--json")
+    assert process.returncode == 0, process.stderr
+    result: Json = json.loads(process.stdout)
     return result
 
 
@@ -119,10 +119,10 @@ def test_what_is_wrong_with_it_is_repaired(
     dry = billing(ADDRESS, "--dry-run")
     assert words in dry.stdout
     assert endpoints(sandbox) != before
-    completed = billing(ADDRESS + "/api/webhook/", "--yes")
-    assert (completed.returncode, words in completed.stdout) == (0, True)
+    result = billing(ADDRESS + "/api/webhook/", "--yes")
+    assert (result.returncode, words in result.stdout) == (0, True)
     assert endpoints(sandbox) == before
-    assert "whsec_" not in completed.stdout
+    assert "whsec_" not in result.stdout
 
 
 @pytest.mark.parametrize("version", [{"api_version": "2024-06-20"}, {}])
@@ -131,10 +131,10 @@ def test_another_version_is_said_and_a_second_endpoint_is_made(
 ) -> None:
     register_endpoint(sandbox, url=URL, **version)
     (old,) = endpoints(sandbox)
-    completed = billing(ADDRESS, "--yes")
-    assert f"{old['id']} has this address with API version" in completed.stdout
-    assert "Stripe cannot change" in completed.stdout
-    assert "STRIPE_WEBHOOK_SECRET=whsec_" in completed.stdout
+    result = billing(ADDRESS, "--yes")
+    assert f"{old['id']} has this address with API version" in result.stdout
+    assert "Stripe cannot change" in result.stdout
+    assert "STRIPE_WEBHOOK_SECRET=whsec_" in result.stdout
     both = endpoints(sandbox)
     assert both[0] == old
     assert [one["api_version"] for one in both[1:]] == [API_VERSION]
@@ -157,8 +157,8 @@ def test_refusals_say_why_and_have_their_status(sandbox: str, billing: Billing) 
     match = {"method": "POST", "path_prefix": "/v1/webhook_endpoints"}
     fault = {"match": match, "kind": "error", "status": 403, "times": 1}
     requests.post(f"{sandbox}/_sandbox/faults", json=fault, timeout=5).raise_for_status()
-    refused = billing(ADDRESS, "--yes")
-    assert (refused.returncode, "stripe_permission_missing" in refused.stderr) == (1, True)
+    refusal = billing(ADDRESS, "--yes")
+    assert (refusal.returncode, "stripe_permission_missing" in refusal.stderr) == (1, True)
     assert "STRIPE_SECRET_KEY" in billing(ADDRESS, STRIPE_SECRET_KEY="").stderr
 
 
@@ -212,18 +212,18 @@ def test_a_thin_destination_is_made_once_and_its_secret_printed(
     dry = billing(ADDRESS, *options, "--dry-run")
     assert (dry.returncode, "create a destination of thin events" in dry.stdout) == (0, True)
     assert destinations(sandbox) == []
-    completed = billing(ADDRESS, *options, "--yes", "--json")
-    result = json.loads(completed.stdout)
+    process = billing(ADDRESS, *options, "--yes", "--json")
+    result = json.loads(process.stdout)
     (one,) = destinations(sandbox)
     assert (one["id"], one["event_payload"]) == (result["endpoint_id"], "thin")
     assert (one["events_from"], one["webhook_endpoint"]["url"]) == ([source], URL)
     assert sorted(one["enabled_events"]) == sorted(thin_types())
     address = f"{sandbox}/v2/core/event_destinations/{one['id']}"
-    shown = requests.get(
+    answer = requests.get(
         f"{address}?include[0]=webhook_endpoint.signing_secret", headers=KEY, timeout=5
     )
     assert result["secret"].startswith("whsec_")
-    assert shown.json()["webhook_endpoint"]["signing_secret"] == result["secret"]
+    assert answer.json()["webhook_endpoint"]["signing_secret"] == result["secret"]
     again = billing(ADDRESS, *options, "--yes")
     assert "needs no change" in again.stdout
     assert len(destinations(sandbox)) == 1
@@ -251,8 +251,8 @@ def test_a_thin_destination_is_repaired(
         requests.post(address, json=damage, headers=KEY, timeout=5).raise_for_status()
     dry = billing(ADDRESS, "--thin", "--dry-run")
     assert words in dry.stdout
-    completed = billing(ADDRESS, "--thin", "--yes")
-    assert (completed.returncode, words in completed.stdout) == (0, True)
+    result = billing(ADDRESS, "--thin", "--yes")
+    assert (result.returncode, words in result.stdout) == (0, True)
     (after,) = destinations(sandbox)
     unchanging = ("id", "status", "webhook_endpoint", "events_from")
     assert [after[name] for name in unchanging] == [before[name] for name in unchanging]
@@ -262,9 +262,9 @@ def test_a_thin_destination_is_repaired(
 def test_an_endpoint_of_connected_accounts_is_another_than_our_own(
     sandbox: str, registered: Json, billing: Billing
 ) -> None:
-    completed = billing(ADDRESS, "--connect", "--yes")
-    assert "create an endpoint for connected accounts" in completed.stdout
-    assert "STRIPE_WEBHOOK_SECRET=whsec_" in completed.stdout
+    result = billing(ADDRESS, "--connect", "--yes")
+    assert "create an endpoint for connected accounts" in result.stdout
+    assert "STRIPE_WEBHOOK_SECRET=whsec_" in result.stdout
     own, connected = endpoints(sandbox)
     assert (own["application"], own["id"]) == (None, registered["endpoint_id"])
     assert connected["application"]

@@ -13,7 +13,7 @@ from tests.integration.money import notifications_of as bodies_of
 
 Json = dict[str, Any]
 CAPTURED_IN_PART = event("payment_intent.succeeded", intent(amount_received=1500))
-HELD = event(
+HOLD = event(
     "payment_intent.amount_capturable_updated",
     intent(status="requires_capture", amount_capturable=2000),
 )
@@ -51,7 +51,7 @@ def test_a_hold_that_ends_is_no_refund_in_either_order(
     alone(monkeypatch)
     release = old("refund.created", amount=2000, balance_transaction=None)
     events = [release, CANCELED] if released_first else [CANCELED, release]
-    assert types_of(hands, HELD, *events) == ["payment.authorized", "payment.canceled"]
+    assert types_of(hands, HOLD, *events) == ["payment.authorized", "payment.canceled"]
     assert amount_refunded(hands.runtime.payments.read("pi_1").known) == 0
 
 

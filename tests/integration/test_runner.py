@@ -34,7 +34,7 @@ TIMES = {"not_before", "lease_until", "recorded_at", "claimed_at"}
 
 @pytest.fixture
 def runtime(real_store: Store) -> Runtime:
-    """Give a worker's runtime on a real Redis."""
+    """Return a worker's runtime on a real Redis."""
     return Runtime(make_settings(), real_store)
 
 

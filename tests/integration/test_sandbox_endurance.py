@@ -30,7 +30,7 @@ def pay(url: str) -> Any:
     return requests.post(f"{url}/v1/payment_intents", form, headers=AUTH, timeout=5).json()
 
 
-def listed(url: str, path: str) -> list[Any]:
+def list_all(url: str, path: str) -> list[Any]:
     rows: list[Any] = []
     query: dict[str, Any] = {"limit": 100}
     while True:
@@ -47,16 +47,16 @@ def test_the_newest_are_kept_over_a_restart_and_no_more(tmp_path: Path) -> None:
         ExitStack() as running,
         servers.sandbox(SANDBOX_KEEP=str(KEEP), SANDBOX_STATE=state) as url,
     ):
-        paid = [pay(url)["id"] for _ in range(3 * KEEP)]
-        newest = [payment["id"] for payment in listed(url, "/v1/payment_intents")]
-        assert newest == paid[: -KEEP - 1 : -1]
-        assert len(listed(url, "/v1/events")) == KEEP
-        too_old = f"{url}/v1/payment_intents/{paid[0]}"
+        payments = [pay(url)["id"] for _ in range(3 * KEEP)]
+        newest = [payment["id"] for payment in list_all(url, "/v1/payment_intents")]
+        assert newest == payments[: -KEEP - 1 : -1]
+        assert len(list_all(url, "/v1/events")) == KEEP
+        too_old = f"{url}/v1/payment_intents/{payments[0]}"
         assert requests.get(too_old, headers=AUTH, timeout=5).status_code == 404
         watch = running.enter_context(Stopwatch())
     assert watch.seconds < 5
     with servers.sandbox(SANDBOX_KEEP=str(KEEP), SANDBOX_STATE=state) as url:
-        assert [payment["id"] for payment in listed(url, "/v1/payment_intents")] == newest
+        assert [payment["id"] for payment in list_all(url, "/v1/payment_intents")] == newest
 
 
 def test_every_answer_has_the_date_of_the_sandboxs_own_clock() -> None:

@@ -90,14 +90,14 @@ def test_dripping_deliveries_hold_up_no_healthy_one(
 
 
 def test_only_so_many_attempts_are_in_the_air() -> None:
-    side, gate, begun = SideThreads(2), threading.Event(), threading.Event()
+    side, gate, has_begun = SideThreads(2), threading.Event(), threading.Event()
     side.run(gate.wait)
     side.run(gate.wait)
-    third = threading.Thread(target=side.run, args=(begun.set,))
+    third = threading.Thread(target=side.run, args=(has_begun.set,))
     third.start()
-    assert not begun.wait(0.5)
+    assert not has_begun.wait(0.5)
     gate.set()
-    assert begun.wait(5)
+    assert has_begun.wait(5)
     third.join()
 
 

@@ -37,7 +37,7 @@ def budget(store: Store, priority: Priority, **settings: Any) -> Budget:
 
 
 def prompt(store: Store, **settings: Any) -> PromptBudget:
-    """Give the API's budget without its thread: a test calls `flush` itself."""
+    """Return the API's budget without its thread: a test calls `flush` itself."""
     budget = PromptBudget(store, make_settings(**settings))
     budget._thread = threading.current_thread()  # our own seam
     return budget
@@ -326,8 +326,8 @@ def test_a_redis_that_does_not_answer_stops_no_call(
     for _ in range(40):
         assert next(gateway.events()) == []
     assert time.perf_counter() - started < 3
-    counted = store.tally.take()
-    assert counted["billing_stripe_budget", ("refunds", "unanswered"), ""] == 40
+    counts = store.tally.take()
+    assert counts["billing_stripe_budget", ("refunds", "unanswered"), ""] == 40
     store.redis.close()
 
 
@@ -421,8 +421,8 @@ def test_a_storm_of_refunds_meets_no_limit_and_slows_no_payment(hands: Hands, sa
             time.sleep(0.1)
         over.set()
     assert all("refund_id" in hands.runtime.refund_jobs.read(job) for job in jobs)
-    counted = requests.get(f"{sandbox}/_sandbox/rate_limits", timeout=5).json()
-    assert sum(counted["refused"].values()) == 0
+    counts = requests.get(f"{sandbox}/_sandbox/rate_limits", timeout=5).json()
+    assert sum(counts["refused"].values()) == 0
     # Payments share two cores with the refunds' work; waiting for a token would take 50 ms more
     # for each refund before it.
     assert statistics.median(beside) < 3 * statistics.median(alone) + 0.05

@@ -31,9 +31,9 @@ DRIPPING = {
 def call(address: str, **options: object) -> tuple[Unavailable, Stopwatch]:
     settings = make_settings(stripe_api_base=address, **options)
     gateway = StripeGateway(settings, max_network_retries=0)
-    with Stopwatch() as watch, pytest.raises(Unavailable) as caught:
+    with Stopwatch() as watch, pytest.raises(Unavailable) as error:
         gateway.payment("pi_1")
-    return caught.value, watch
+    return error.value, watch
 
 
 @pytest.mark.parametrize("part", DRIPPING)

@@ -21,7 +21,7 @@ COUNT = 300
 
 @pytest.fixture
 def app(valkey_url: str) -> Celery:
-    """Give an application with our dispatcher of task events, on the test's own Redis."""
+    """Return an application with our dispatcher of task events, on the test's own Redis."""
     app = Celery("tests", events=BatchingEvents, set_as_current=False)
     app.conf.update(broker_settings(make_settings(redis_url=valkey_url)))
     return app

@@ -73,7 +73,7 @@ class TlsDoor:
 
 @pytest.fixture
 def tls_url(valkey_url: str, certificate: tuple[Path, Path]) -> Iterator[str]:
-    """Give the URL of the test's Valkey behind TLS, without the certificate to trust."""
+    """Return the URL of the test's Valkey behind TLS, without the certificate to trust."""
     parts = urlsplit(valkey_url)
     door = TlsDoor(*certificate, (str(parts.hostname), int(parts.port or 0)))
     yield f"rediss://127.0.0.1:{door.port}/0"

@@ -206,8 +206,8 @@ def test_a_full_inbox_pushes_back_and_loses_nothing(
     hands.client = open_door(settings, real_store)
     other = event | {"id": "evt_another"}
     assert hands.post_event(event).status_code == 200
-    refused = hands.post_event(other)
-    assert (refused.status_code, refused.get_json()["code"]) == (503, "too_many_waiting")
+    refusal = hands.post_event(other)
+    assert (refusal.status_code, refusal.get_json()["code"]) == (503, "too_many_waiting")
     hands.work()
     assert hands.post_event(other).status_code == 200
 
@@ -246,7 +246,7 @@ def test_without_the_required_replicas_nothing_is_promised(
 def test_a_known_forger_is_refused_before_anything_is_hashed(
     hands: Hands, event: dict[str, object], real_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hashed = counted(monkeypatch)
+    hashed = note_checks(monkeypatch)
     hands.client = open_door(make_settings(bad_signatures_per_minute=2), real_store)
     answers = [hands.post_event(event, secret=FORGED) for _ in range(200)]
     assert {answer.status_code for answer in answers[2:]} == {429}
@@ -277,7 +277,7 @@ def test_stripe_gets_in_for_the_first_time_behind_a_forger(
     assert hands.post_event(event).status_code == 200
 
 
-def counted(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def note_checks(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Record the times at which signatures are checked."""
     moments: list[float] = []
     check = Signature.require

@@ -20,7 +20,7 @@ SETTINGS = make_settings()
 
 @pytest.fixture
 def work(store: Store) -> Work:
-    """Give the inbox's `Work` on either store."""
+    """Return the inbox's `Work` on either store."""
     return Work(store, EVENTS)
 
 
@@ -110,10 +110,10 @@ def test_only_what_waits_for_a_retry_is_woken(work: Work) -> None:
     record(work)
     work.store.redis.delete(work.store.keys.queue(EVENTS))
     work.wake("evt_1")
-    held = claim(work)
+    hold = claim(work)
     work.wake("evt_1")
     assert work.store.redis.llen(work.store.keys.queue(EVENTS)) == 0
-    work.postpone(held, Retry("ill", 3600))
+    work.postpone(hold, Retry("ill", 3600))
     work.store.redis.delete(work.store.keys.queue(EVENTS))
     work.wake("evt_1")
     assert work.store.redis.llen(work.store.keys.queue(EVENTS)) == 1

@@ -30,7 +30,7 @@ OF_A_LEASE = {"lease_until", "token", "not_before", "delay_ms"}
 
 @pytest.fixture
 def work(store: Store) -> Work:
-    """Give the inbox's `Work` on either store."""
+    """Return the inbox's `Work` on either store."""
     return Work(store, EVENTS)
 
 
@@ -48,7 +48,7 @@ def item(work: Work, event_id: str = "evt_1") -> dict[str, str]:
     return work.store.hash(work.store.keys.item(EVENTS, event_id))
 
 
-def paid(*payments: str) -> list[Fact]:
+def facts_of(*payments: str) -> list[Fact]:
     """Build the facts that payments succeeded."""
     return [
         Fact(
@@ -68,8 +68,8 @@ def paid(*payments: str) -> list[Fact]:
 def settle(work: Work, claim: Claim, facts: Sequence[Fact] = (), **fields: Any) -> None:
     """Settle an event with facts about one payment."""
     established = Established("pi_1", [*facts])
-    wanted = {"state": State.PROCESSED, "established": established} | fields
-    assert Settlement(work.store, SETTINGS).finish(claim, Done(**wanted))
+    target = {"state": State.PROCESSED, "established": established} | fields
+    assert Settlement(work.store, SETTINGS).finish(claim, Done(**target))
 
 
 def lives_for(store: Store, name: str) -> int:
@@ -78,7 +78,7 @@ def lives_for(store: Store, name: str) -> int:
 
 
 def test_a_settled_event_is_kept_as_long_as_the_settings_say(work: Work) -> None:
-    settle(work, claimed(work), paid("pi_1"))
+    settle(work, claimed(work), facts_of("pi_1"))
     keys, lives = work.store.keys, SETTINGS.tombstone_retention_seconds
     assert lives - 60 < lives_for(work.store, keys.item(EVENTS, "evt_1")) <= lives
     assert lives - 60 < lives_for(work.store, keys.attempts(EVENTS, "evt_1")) <= lives
@@ -91,7 +91,7 @@ def test_a_settled_event_is_kept_as_long_as_the_settings_say(work: Work) -> None
 
 def notified(work: Work) -> tuple[Outbox, Claim]:
     """Stage a notification and claim it."""
-    settle(work, claimed(work), paid("pi_1"))
+    settle(work, claimed(work), facts_of("pi_1"))
     [notification] = work.store.redis.lrange(work.store.keys.outbox("pi_1"), 0, -1)
     outbox = Outbox(work.store, SETTINGS)
     claim = outbox.claim(notification)
@@ -208,7 +208,7 @@ def test_an_account_that_is_known_is_compared_from_where_it_was(work: Work) -> N
 
 
 def test_a_notification_is_in_the_index_of_its_kind(work: Work) -> None:
-    settle(work, claimed(work), paid("pi_1"))
+    settle(work, claimed(work), facts_of("pi_1"))
     [notification] = work.store.redis.lrange(work.store.keys.outbox("pi_1"), 0, -1)
     assert work.store.redis.zscore(work.store.keys.index(NOTIFICATIONS), notification)
 
@@ -217,7 +217,7 @@ def test_a_notification_is_in_the_index_of_its_kind(work: Work) -> None:
 def test_a_new_notification_rings_unless_the_breaker_is_open(work: Work, is_open: bool) -> None:
     for number in range(THRESHOLD * is_open):
         Breaker(work.store).failed(f"pi_{number}")
-    settle(work, claimed(work), paid("pi_1"))
+    settle(work, claimed(work), facts_of("pi_1"))
     bells = work.store.redis.llen(work.store.keys.queue(NOTIFICATIONS))
     assert bells == int(not is_open)
     assert work.store.redis.zcard(work.store.keys.due(NOTIFICATIONS)) == 1
@@ -228,7 +228,7 @@ def test_a_list_keeps_its_newest_entries(work: Work) -> None:
     work.store.redis.rpush(name, *(f'{{"at_ms":{n}}}' for n in range(TIMELINE_LIMIT)))
     attempts = work.store.keys.attempts(EVENTS, "evt_1")
     work.store.redis.rpush(attempts, *(f'{{"at_ms":{n}}}' for n in range(ATTEMPTS_LIMIT)))
-    settle(work, claimed(work), paid("pi_1"))
+    settle(work, claimed(work), facts_of("pi_1"))
     for one, limit in ((name, TIMELINE_LIMIT), (attempts, ATTEMPTS_LIMIT)):
         entries = work.store.redis.lrange(one, 0, -1)
         assert len(entries) == limit
@@ -285,10 +285,10 @@ def test_due_times_go_back_with_a_clock_that_was_set_back_by_much(work: Work, by
 
 
 def test_a_fact_that_was_told_leaves_no_gap_in_the_sequence(work: Work) -> None:
-    settle(work, claimed(work), paid("pi_1"))
+    settle(work, claimed(work), facts_of("pi_1"))
     work.store.redis.hdel(work.store.keys.payment("pi_1"), "known")
-    settle(work, claimed(work, "evt_2"), paid("pi_1"))
-    settle(work, claimed(work, "evt_3"), paid("ch_1"))
+    settle(work, claimed(work, "evt_2"), facts_of("pi_1"))
+    settle(work, claimed(work, "evt_3"), facts_of("ch_1"))
     ids = work.store.redis.lrange(work.store.keys.outbox("pi_1"), 0, -1)
     items = [work.store.hash(work.store.keys.item(NOTIFICATIONS, one)) for one in ids]
     assert [one["sequence"] for one in items] == ["1", "2"]

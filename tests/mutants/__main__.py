@@ -33,15 +33,15 @@ REST = [
 def main() -> int:
     """Try the mutants of the command line; return 1 if one survived without an explanation."""
     options = _parser().parse_args()
-    chosen = [one for one in mutants() if _is_asked_for(one, options.parts)]
+    selection = [one for one in mutants() if _is_asked_for(one, options.parts)]
     import_everything_foreign()
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ground(Path(folder)) as place:
         attempt = Attempt(place, own=options.own, both=options.both, again=options.again)
-        todo = [one for one in chosen if not attempt.is_done(one)]
+        todo = [one for one in selection if not attempt.is_done(one)]
         _believe(place, _tried(options.seconds, attempt, todo))
     by_label = results.read()
     PAGE.write_text(written(by_label))
-    return _conclusion(chosen, by_label)
+    return _conclusion(selection, by_label)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,10 +71,10 @@ def _tried(seconds: float, attempt: Attempt, todo: list[Mutant]) -> list[str]:
         if time.monotonic() > until:
             _say(f"the time is over; {one.label} and those after it were not tried")
             return [mutant.label for mutant in todo[:number]]
-        begun = time.monotonic()
+        start = time.monotonic()
         result = attempt.at(one)
         results.write(results.read() | {one.label: result})
-        spent = time.monotonic() - begun
+        spent = time.monotonic() - start
         killers = " and ".join(filter(None, (result.explorer, result.tests)))
         _say(f"{spent:5.0f} s  {one.label}: {killers or 'SURVIVED'}")
     return [one.label for one in todo]
@@ -90,11 +90,11 @@ def _believe(place: Ground, labels: list[str]) -> None:
     results.write({k: replace(v, tests=None) if k in doubtful else v for k, v in by_label.items()})
 
 
-def _conclusion(chosen: list[Mutant], by_label: dict[str, Result]) -> int:
-    final = [one for one in chosen if one.label in by_label and by_label[one.label].is_final]
+def _conclusion(selection: list[Mutant], by_label: dict[str, Result]) -> int:
+    final = [one for one in selection if one.label in by_label and by_label[one.label].is_final]
     survivors = [one for one in final if not by_label[one.label].killer]
     unexplained = [one.label for one in survivors if not one.survives]
-    _say(f"{len(final)} of {len(chosen)} mutants tried, {len(survivors)} survived")
+    _say(f"{len(final)} of {len(selection)} mutants tried, {len(survivors)} survived")
     _say("\n".join(("unexplained:", *unexplained)) if unexplained else "all explained")
     return int(bool(unexplained))
 
@@ -126,7 +126,7 @@ class Attempt:
             file.write_text(whole)
 
     def _earlier(self, mutant: Mutant) -> Result:
-        """Give the result of the change in its current form, or an empty one."""
+        """Return the result of the change in its current form, or an empty one."""
         one = results.read().get(mutant.label)
         return one if one and one.is_of(mutant) and not self.again else Result(mutant.digest)
 

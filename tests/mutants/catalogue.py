@@ -24,17 +24,17 @@ class Mutant:
 
     @property
     def label(self) -> str:
-        """Give its name among all mutants: the name of the file and its own."""
+        """Return its name among all mutants: the name of the file and its own."""
         return f"{Path(self.file).name}: {self.name}"
 
     @property
     def digest(self) -> str:
-        """Give a digest that differs from that of an earlier change with the same name."""
+        """Return a digest that differs from that of an earlier change with the same name."""
         text = f"{self.file}\0{self.was}\0{self.becomes}"
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def applied_to(self, text: str) -> str:
-        """Give the text with the change. Raises `ValueError` unless it fits exactly once."""
+        """Return the text with the change. Raises `ValueError` unless it fits exactly once."""
         if text.count(self.was) != 1:
             raise ValueError(f"{self.label}: {text.count(self.was)} places in {self.file}, not one")
         return text.replace(self.was, self.becomes)

@@ -43,7 +43,7 @@ class Ground:
 
     @property
     def killers_file(self) -> Path:
-        """Give the file in which a trial names what failed, one per line."""
+        """Return the file in which a trial names what failed, one per line."""
         return self.log.with_suffix(".failed")
 
 
@@ -67,7 +67,7 @@ class Failures:
 @contextmanager
 def ground(folder: Path) -> Iterator[Ground]:
     """Copy the files that are under version control, and new ones that are not ignored."""
-    listed = subprocess.run(
+    listing = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
         capture_output=True,
@@ -75,7 +75,7 @@ def ground(folder: Path) -> Iterator[Ground]:
         check=True,
     )
     copy = folder / "tree"
-    for name in listed.stdout.splitlines():
+    for name in listing.stdout.splitlines():
         if (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, copy / name)
@@ -107,19 +107,19 @@ def tested(on: Ground, arguments: Iterable[str]) -> list[str]:
 
 def explored(on: Ground, parts: Iterable[str]) -> str:
     """Search the configurations whose names contain one of the parts; name the violation."""
-    wanted = tuple(parts)
+    target = tuple(parts)
 
     def run() -> list[str]:
         from tests.explore.explorer import explore
         from tests.explore.settings import SETTINGS
 
-        for kind in (one for part in wanted for one in SETTINGS if part in one.name):
+        for kind in (one for part in target for one in SETTINGS if part in one.name):
             broken = _broken(lambda kind=kind: explore(kind, EXPLORER_SECONDS).violation)
             if broken:
                 return [f"{broken.partition(':')[0]} in {kind.name}"]
         return []
 
-    return next(iter(_in_a_fork(on, run)), "") if wanted else ""
+    return next(iter(_in_a_fork(on, run)), "") if target else ""
 
 
 def _broken(search: Callable[[], str]) -> str:

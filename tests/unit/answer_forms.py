@@ -11,7 +11,7 @@ JOB = f"rr_{'0' * 32}"
 NO_SUMS = dict.fromkeys(("fee", "net", "settlement_currency", "available_on"))
 MOVED = {"fee": 84, "net": 916, "currency": "sgd", "available_on": 1_772_539_200}
 SUMS = {"fee": 84, "net": 916, "settlement_currency": "sgd"}
-SHOWN = SUMS | {"available_on": "2026-03-03T12:00:00Z"}
+BALANCE_CHANGE_ANSWER = SUMS | {"available_on": "2026-03-03T12:00:00Z"}
 REFUND = {
     "id": "re_1",
     "status": "succeeded",
@@ -45,8 +45,8 @@ REFUND_ANSWER = {
 } | NO_SUMS
 
 
-def shown(answer: Any) -> Json:
-    """Give an answer as it is sent."""
+def as_sent(answer: Any) -> Json:
+    """Return an answer as it is sent."""
     return cast(Json, answer.model_dump())
 
 

@@ -190,16 +190,16 @@ MOST_OF_A_THOUSAND = 1
 
 def test_ids_of_usual_shapes_pass() -> None:
     corpus = [(shape, make()) for shape, make in ORDINARY.items() for _ in range(OF_EACH)]
-    refused = [entry for entry in corpus if holds_card_number(entry[1])]
+    refusals = [entry for entry in corpus if holds_card_number(entry[1])]
     assert len(corpus) >= 10_000
-    assert len(refused) * 1000 <= MOST_OF_A_THOUSAND * len(corpus), refused
+    assert len(refusals) * 1000 <= MOST_OF_A_THOUSAND * len(corpus), refusals
 
 
 @pytest.mark.parametrize("shape", ORDINARY)
 def test_no_usual_shape_is_refused_more_than_now_and_then(shape: str) -> None:
     corpus = [ORDINARY[shape]() for _ in range(4000)]
-    refused = [text for text in corpus if holds_card_number(text)]
-    assert len(refused) * 1000 <= MOST_OF_A_THOUSAND * len(corpus), refused
+    refusals = [text for text in corpus if holds_card_number(text)]
+    assert len(refusals) * 1000 <= MOST_OF_A_THOUSAND * len(corpus), refusals
 
 
 def test_only_the_number_is_blackened() -> None:

@@ -25,7 +25,7 @@ from worker.event_service import Answer
 TRACE = f"00-{'a' * 32}-{'b' * 16}-01"
 LIFE_SECONDS = 1000
 ILL = Answer(failure="status", status=503, text="busy")
-GONE = Answer(failure="status", status=410, text="gone")
+GONE_ANSWER = Answer(failure="status", status=410, text="gone")
 SILENT = Answer(failure="no_answer_in_time", detail="no head")
 CLAIMED_AT_MS = 1_764_000_000_000
 
@@ -57,7 +57,7 @@ class Runtime:
 
 @pytest.fixture
 def breaker(monkeypatch: pytest.MonkeyPatch) -> MagicMock:
-    """Give the breaker to which deliveries report."""
+    """Return the breaker to which deliveries report."""
     one_breaker = MagicMock()
     monkeypatch.setattr(delivery, "Breaker", lambda store: (one_breaker.of(store), one_breaker)[1])
     return one_breaker
@@ -123,7 +123,7 @@ def test_retry_after_is_obeyed(breaker: MagicMock) -> None:
 
 def test_what_is_gone_is_given_up(breaker: MagicMock) -> None:
     details = {"status": 410, "answer": "gone", "failure": "status"}
-    assert delivered(GONE) == Dead("status: the event service answered 410", details)
+    assert delivered(GONE_ANSWER) == Dead("status: the event service answered 410", details)
 
 
 @pytest.mark.parametrize("age", [LIFE_SECONDS, LIFE_SECONDS + 1])

@@ -29,15 +29,15 @@ def total(amount: int, added: int, at: int = 100, **beside: int) -> Json:
     return one | {"rank": [at]} | beside
 
 
-HELD = state("payment", amount=1000, amount_received=700)
+HOLD = state("payment", amount=1000, amount_received=700)
 
 
 @pytest.mark.parametrize(
     ("owner", "amount", "is_released"),
     [
-        ({"pi_1": HELD}, 300, True),
-        ({"pi_1": HELD}, 299, False),
-        ({"pi_1": HELD, "ch_1": state("charge", amount=900)}, 300, True),
+        ({"pi_1": HOLD}, 300, True),
+        ({"pi_1": HOLD}, 299, False),
+        ({"pi_1": HOLD, "ch_1": state("charge", amount=900)}, 300, True),
         ({"ch_1": state("charge", amount=1000, amount_received=700)}, 300, True),
         ({"ch_1": state("charge", amount=300)}, 300, True),
         ({"cs_1": state("checkout", amount=300)}, 300, False),
@@ -58,7 +58,7 @@ def test_an_unbooked_refund_of_the_rest_releases_a_hold(
 
 
 def test_only_a_refund_releases_a_hold() -> None:
-    subjects = {"pi_1": HELD, "x": state("dispute", amount=300, unbooked=True)}
+    subjects = {"pi_1": HOLD, "x": state("dispute", amount=300, unbooked=True)}
     assert known_refunds.marked(subjects) == subjects
 
 
@@ -67,10 +67,10 @@ def test_a_released_hold_is_marked_when_its_payment_is_known_and_not_notified() 
         type_ = f"{family}.succeeded"
         return Fact(subject, family, "succeeded", (1, 1), 1, snapshot, type=type_, key=subject)
 
-    paid = fact("pi_1", "payment", amount=1000, amount_received=700)
+    payment = fact("pi_1", "payment", amount=1000, amount_received=700)
     released = fact("re_1", "refund", amount=300, unbooked=True)
     money_back = fact("re_2", "refund", amount=300)
-    step = advance({}, [paid, released, money_back])
+    step = advance({}, [payment, released, money_back])
     assert [(one.subject, one.type) for one in step.news] == [
         ("pi_1", "payment.succeeded"),
         ("re_1", None),
@@ -87,7 +87,7 @@ def test_a_released_hold_is_marked_when_its_payment_is_known_and_not_notified() 
         ({"subjects": {"pi_1": state("payment"), "ch_1": state("charge", let_go=True)}}, True),
         ({"subjects": {}, "context": {"let_go": True}}, True),
         ({"subjects": {"pi_1": state("payment", amount_received=1, let_go=True)}}, False),
-        ({"subjects": {"pi_1": HELD}, "context": {"let_go": True}}, False),
+        ({"subjects": {"pi_1": HOLD}, "context": {"let_go": True}}, False),
     ],
 )
 def test_a_payment_is_let_go_when_nothing_came(record: Json, is_let_go: bool) -> None:

@@ -38,11 +38,11 @@ except ValueError as error:
 
 
 def lines(*arguments: str) -> list[str]:
-    completed = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True, check=True
     )
-    assert not completed.stdout
-    return completed.stderr.splitlines()
+    assert not process.stdout
+    return process.stderr.splitlines()
 
 
 def test_each_line_is_json_with_its_process_logger_level_and_time() -> None:

@@ -20,13 +20,13 @@ from shared.stripe.gateway import StripeGateway
 from shared.stripe.translation import RIGHT_MISSING
 from tests.conftest import make_settings
 from tests.unit.answer_forms import (
+    BALANCE_CHANGE_ANSWER,
     MOVED,
     NO_SUMS,
     REFUND,
     REFUND_ANSWER,
-    SHOWN,
     SUMS,
-    shown,
+    as_sent,
     without,
 )
 
@@ -86,13 +86,13 @@ class Stripe:
 
     def refunds_of(self, account: str | None, **owner: str) -> list[Json]:
         self.calls.append(("refunds", account, owner))
-        return self._listed(self.refunds)
+        return self._list(self.refunds)
 
     def disputes_of(self, account: str | None, **owner: str) -> list[Json]:
         self.calls.append(("disputes", account, owner))
-        return self._listed(self.disputes)
+        return self._list(self.disputes)
 
-    def _listed(self, answer: list[Json] | BillingError) -> list[Json]:
+    def _list(self, answer: list[Json] | BillingError) -> list[Json]:
         if isinstance(answer, BillingError):
             raise answer
         return answer
@@ -141,12 +141,12 @@ ACTION = {"type": "redirect_to_url"}
     ],
 )
 def test_a_payment_is_read_from_its_intent(intent: Json, changed: Json) -> None:
-    assert shown(payment_answers.payment_answer(intent)) == PAYMENT | changed
+    assert as_sent(payment_answers.payment_answer(intent)) == PAYMENT | changed
 
 
 def test_a_canceled_payment_says_why_and_what_came() -> None:
     intent = INTENT | {"cancellation_reason": "abandoned"}
-    assert shown(payment_answers.canceled_answer(intent)) == PAYMENT | {
+    assert as_sent(payment_answers.canceled_answer(intent)) == PAYMENT | {
         "amount_received": 900,
         "cancellation_reason": "abandoned",
     }
@@ -178,7 +178,7 @@ def test_a_verdict_says_what_was_given_back(
 ) -> None:
     stripe.refunds = refunds
     intent = INTENT | {"latest_charge": charge}
-    assert shown(payment_answers.verdict(intent, "amount_mismatch", "acct_1")) == {
+    assert as_sent(payment_answers.verdict(intent, "amount_mismatch", "acct_1")) == {
         "verified": False,
         "payment_intent_id": "pi_1",
         "status": "succeeded",
@@ -291,18 +291,20 @@ def test_details_are_stripes(stripe: Stripe, fake_store: Store) -> None:
     evidence = {"evidence_details": {"due_by": 86_400}, "created": 9}
     stripe.disputes = [DISPUTE | evidence | {"balance_transactions": [MOVED | {"net": -5}]}]
     know(fake_store, "pi_1", REMEMBERED)
-    details = shown(payment_answers.details_from_stripe("pi_1", "acct_1", LINE))
+    details = as_sent(payment_answers.details_from_stripe("pi_1", "acct_1", LINE))
     as_of = datetime.fromisoformat(details.pop("as_of"))
     assert abs(as_of.timestamp() - fake_store.now_ms() / 1000) < 60
-    disputed = {"due_by": "1970-01-02T00:00:00Z", "created": 9} | SHOWN | {"net": -5}
-    assert details == PAYMENT | SHOWN | {
+    disputed = (
+        {"due_by": "1970-01-02T00:00:00Z", "created": 9} | BALANCE_CHANGE_ANSWER | {"net": -5}
+    )
+    assert details == PAYMENT | BALANCE_CHANGE_ANSWER | {
         "fee": 85,
         "amount_received": 900,
         "amount_capturable": 6,
         "amount_refunded": 300,
         "cancellation_reason": "abandoned",
         "account": "acct_1",
-        "refunds": [REFUND_ANSWER | SHOWN | {"net": -300}],
+        "refunds": [REFUND_ANSWER | BALANCE_CHANGE_ANSWER | {"net": -300}],
         "disputes": [DISPUTE_ANSWER | disputed],
         "disputed": True,
         "timeline": LINE,
@@ -319,19 +321,19 @@ def test_details_are_stripes(stripe: Stripe, fake_store: Store) -> None:
 NO_RIGHT = [Misconfigured("No right.", code=RIGHT_MISSING), CallerError("No account.", status=403)]
 
 
-@pytest.mark.parametrize("refused", NO_RIGHT, ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize("refusal", NO_RIGHT, ids=lambda one: type(one).__name__)
 def test_what_our_key_may_not_read_is_remembered(
-    stripe: Stripe, fake_store: Store, refused: BillingError
+    stripe: Stripe, fake_store: Store, refusal: BillingError
 ) -> None:
     stripe.objects["pi_1"] = INTENT | {
         "latest_charge": CHARGE | {"disputed": True, "amount_refunded": 70}
     }
-    stripe.refunds = stripe.disputes = refused
+    stripe.refunds = stripe.disputes = refusal
     know(fake_store, "pi_1", REMEMBERED)
-    details = shown(payment_answers.details_from_stripe("pi_1", None, []))
+    details = as_sent(payment_answers.details_from_stripe("pi_1", None, []))
     assert (details["amount_refunded"], details["refunds"]) == (70, [REFUND_REMEMBERED])
     assert details["disputes"] == [DISPUTE_ANSWER | {"due_by": "1970-01-02T00:00:00Z"}]
-    assert {name: details[name] for name in SHOWN} == SHOWN
+    assert {name: details[name] for name in BALANCE_CHANGE_ANSWER} == BALANCE_CHANGE_ANSWER
 
 
 @pytest.mark.parametrize("list_name", ["refunds", "disputes"])
@@ -359,7 +361,7 @@ def test_with_stripe_down_the_stored_state_is_told_as_stale(fake_store: Store) -
     fake_store.redis.set(fake_store.keys.intent_of("ch_1"), "pi_1")
     expected = (
         PAYMENT
-        | SHOWN
+        | BALANCE_CHANGE_ANSWER
         | {
             "receipt_url": None,
             "amount_received": 900,
@@ -376,7 +378,7 @@ def test_with_stripe_down_the_stored_state_is_told_as_stale(fake_store: Store) -
         }
     )
     for name in ("pi_1", "ch_1"):
-        assert shown(payment_answers.details_remembered(name, LINE)) == expected
+        assert as_sent(payment_answers.details_remembered(name, LINE)) == expected
 
 
 def test_the_account_of_a_remembered_payment_is_guarded(fake_store: Store) -> None:
@@ -393,7 +395,7 @@ def test_half_a_payment_is_not_told(fake_store: Store, missing: str | None) -> N
         state = REMEMBERED["subjects"]["pi_1"] | {"snapshot": snapshot}
         state |= {"status": None} if missing == "status" else {}
         know(fake_store, "pi_1", {"subjects": {"pi_1": state}})
-    with pytest.raises(Unavailable) as caught:
+    with pytest.raises(Unavailable) as error:
         payment_answers.details_remembered("pi_1", [])
-    assert (caught.value.code, caught.value.retry_after_seconds) == ("stripe_unreachable", 5)
-    assert "no webhook has reported" in str(caught.value)
+    assert (error.value.code, error.value.retry_after_seconds) == ("stripe_unreachable", 5)
+    assert "no webhook has reported" in str(error.value)

@@ -37,15 +37,15 @@ def state(family: str, status: str = "succeeded", /, *, at: int = 100, **snapsho
 
 def subjects_known(context: Json | None = None, **subjects: Json) -> Json:
     """Build the state of a payment; `of__it` names the subject `of:it`."""
-    named = {name.replace("__", ":"): one for name, one in subjects.items()}
-    return {"subjects": named, "context": context or {}}
+    by_name = {name.replace("__", ":"): one for name, one in subjects.items()}
+    return {"subjects": by_name, "context": context or {}}
 
 
 def test_a_summary_has_what_is_known_from_each_source() -> None:
-    paid = state("payment", **INTENT) | {"said": {"event_id": "e1", "user_id": "u1"}}
+    payment = state("payment", **INTENT) | {"said": {"event_id": "e1", "user_id": "u1"}}
     of_it = subjects_known(
         {"customer_email": "a@example.com", "account": "acct_1"},
-        pi_1=paid,
+        pi_1=payment,
         re_1=state("refund", amount=300),
         du_1=state("dispute", "needs_response", amount=600),
         ch_1__settlement=state("settlement", **FEES),
@@ -281,8 +281,8 @@ def test_refunds_are_listed_newest_first_with_their_movement() -> None:
         {"id": "re_1", "status": "pending", "amount": 5, "created": 10},
     ]
     assert payment_summary.refunds({}) == []
-    gone = subjects_known(pi_1=state("payment", let_go=True), re_1=state("refund", amount=5))
-    assert payment_summary.refunds(gone) == []
+    let_go = subjects_known(pi_1=state("payment", let_go=True), re_1=state("refund", amount=5))
+    assert payment_summary.refunds(let_go) == []
 
 
 def fact(family: str = "payment", **data: Any) -> Fact:

@@ -12,7 +12,7 @@ from shared.telemetry.logging import _text
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "page_text"),
     [
         ("Zürich – 3 €, 東京 😀", "Zürich – 3 €, 東京 😀"),
         ("\x1b[2J", "\\u001b[2J"),
@@ -23,8 +23,8 @@ from shared.telemetry.logging import _text
         ("\U000e0001", "\\udb40\\udc01"),
     ],
 )
-def test_what_is_not_to_be_seen_is_escaped(text: str, shown: str) -> None:
-    assert printable(text) == shown
+def test_what_is_not_to_be_seen_is_escaped(text: str, page_text: str) -> None:
+    assert printable(text) == page_text
 
 
 @pytest.mark.parametrize("text", ["\x1b[31m", "\x9b", "\u202e", "\U000e0001", "line\nline"])
@@ -35,7 +35,7 @@ def test_escaped_json_says_the_same(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "shown"),
+    ("url", "answer"),
     [
         ("redis://:hunter2@host:6379/0", "redis://:***@host:6379/0"),
         ("https://kim:hunter2@host/path", "https://kim:***@host/path"),
@@ -44,8 +44,8 @@ def test_escaped_json_says_the_same(text: str) -> None:
         ("http://[hunter2", "***"),
     ],
 )
-def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
-    assert without_password(url) == shown
+def test_a_url_is_shown_without_its_password(url: str, answer: str) -> None:
+    assert without_password(url) == answer
 
 
 def test_a_text_log_line_is_one_line_and_steers_nothing() -> None:

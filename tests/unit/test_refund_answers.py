@@ -14,7 +14,16 @@ from api.parts import EXTENSION, Parts
 from shared.store.scripts import Store
 from shared.work.kinds import REFUNDS
 from tests.conftest import make_settings
-from tests.unit.answer_forms import JOB, MOVED, REFUND, REFUND_ANSWER, SHOWN, SUMS, shown, without
+from tests.unit.answer_forms import (
+    BALANCE_CHANGE_ANSWER,
+    JOB,
+    MOVED,
+    REFUND,
+    REFUND_ANSWER,
+    SUMS,
+    as_sent,
+    without,
+)
 
 Json = dict[str, Any]
 
@@ -35,9 +44,12 @@ def store(fake_store: Store) -> Iterator[Store]:
         (REFUND | {"payment_intent": None}, {"payment_intent_id": None}),
         (REFUND | {"payment_intent": "ch_1"}, {"payment_intent_id": None}),
         (without(REFUND, "charge") | {"charge_id": "ch_2"}, {"charge_id": "ch_2"}),
-        (REFUND | {"balance_transaction": MOVED}, SHOWN),
+        (REFUND | {"balance_transaction": MOVED}, BALANCE_CHANGE_ANSWER),
         (REFUND | SUMS, SUMS),
-        (REFUND | {"available_on": 1_772_539_200}, {"available_on": SHOWN["available_on"]}),
+        (
+            REFUND | {"available_on": 1_772_539_200},
+            {"available_on": BALANCE_CHANGE_ANSWER["available_on"]},
+        ),
         (
             {name: REFUND[name] for name in ("id", "status", "amount", "currency")},
             dict.fromkeys(
@@ -51,16 +63,16 @@ def store(fake_store: Store) -> Iterator[Store]:
     ],
 )
 def test_a_refund_is_read_from_stripes_form_or_ours(refund: Json, changed: Json) -> None:
-    assert shown(refund_answers.refund_answer(refund)) == REFUND_ANSWER | changed
+    assert as_sent(refund_answers.refund_answer(refund)) == REFUND_ANSWER | changed
 
 
 def test_a_refund_has_its_job(store: Store) -> None:
-    assert shown(refund_answers.refund_with_job(REFUND)) == REFUND_ANSWER
+    assert as_sent(refund_answers.refund_with_job(REFUND)) == REFUND_ANSWER
     store.redis.set(store.keys.refund_of("re_1"), JOB)
     job = {"attempts": 3, "account": "acct_1"}
     store.redis.hset(store.keys.item(REFUNDS, JOB), mapping=job)
     of_it = {"refund_request_id": JOB, **job}
-    assert shown(refund_answers.refund_with_job(REFUND)) == REFUND_ANSWER | of_it
+    assert as_sent(refund_answers.refund_with_job(REFUND)) == REFUND_ANSWER | of_it
 
 
 REQUEST = {"payment_intent": "pi_1", "amount": 300, "reason": "duplicate", "metadata": {"a": "b"}}
@@ -118,10 +130,10 @@ QUEUED = dict.fromkeys(REFUND_ANSWER) | {
 )
 def test_a_job_without_a_refund_shows_its_request(fields: Json, changed: Json) -> None:
     job_fields = {name: value for name, value in (FIELDS | fields).items() if value is not None}
-    assert shown(refund_answers.refund_of_job(job_fields)) == QUEUED | changed
+    assert as_sent(refund_answers.refund_of_job(job_fields)) == QUEUED | changed
 
 
 def test_a_job_with_a_refund_shows_it() -> None:
     fields = FIELDS | {"result": json.dumps(REFUND), "attempts": "4", "account": "acct_1"}
     of_it = {"refund_request_id": JOB, "attempts": 4, "account": "acct_1"}
-    assert shown(refund_answers.refund_of_job(fields)) == REFUND_ANSWER | of_it
+    assert as_sent(refund_answers.refund_of_job(fields)) == REFUND_ANSWER | of_it

@@ -63,7 +63,7 @@ class Attempt:
 
 @pytest.fixture
 def runtime(fake_store: Store) -> Runtime:
-    """Give a worker's runtime."""
+    """Return a worker's runtime."""
     return Runtime(make_settings(event_max_attempts=7, retry_base_seconds=8), fake_store)
 
 
@@ -97,7 +97,7 @@ def attempt(
 
 DEFECT = KeyError("amount")
 DOWN = Unavailable("Stripe is down.", code="stripe_down", retry_after_seconds=60)
-REFUSED = CallerError("No such charge.", code="missing")
+REFUSAL = CallerError("No such charge.", code="missing")
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ REFUSED = CallerError("No such charge.", code="missing")
             "info",
             {"outcome": "retry", "error": str(DOWN), "next_attempt_in_seconds": 60},
         ),
-        (REFUSED, "dead", "error", {"outcome": "dead", "error": str(REFUSED)}),
+        (REFUSAL, "dead", "error", {"outcome": "dead", "error": str(REFUSAL)}),
         (
             DEFECT,
             "retrying",
@@ -191,8 +191,8 @@ def test_a_lost_claim_is_an_outcome_of_its_own(runtime: Runtime, kind: Kind) -> 
     assert [(line["outcome"], line["log_level"]) for line in lines] == [("lost", "info")]
     assert runtime.store.hash(name)["state"] == "processing"
     flush(runtime.store)
-    counted = {one.metric.name: one.counts for one in read(runtime.store) if one.counts}
-    assert counted[ATTEMPTS.name] == {(kind.name, "lost"): 1}
+    counts = {one.metric.name: one.counts for one in read(runtime.store) if one.counts}
+    assert counts[ATTEMPTS.name] == {(kind.name, "lost"): 1}
 
 
 @pytest.mark.parametrize("crashes", [MAX_CRASHES - 1, MAX_CRASHES])
@@ -269,7 +269,7 @@ def test_while_the_breaker_is_open_a_notification_is_put_off_as_its_job_says(
 
 
 @pytest.mark.parametrize(
-    ("kind", "type_", "metric", "counted"),
+    ("kind", "type_", "metric", "counts"),
     [
         (EVENTS, "charge.updated", EVENT_OUTCOMES, {("charge.updated", "ignored"): 1}),
         (EVENTS, "invoice.paid", EVENT_OUTCOMES, {(OTHER, "ignored"): 1}),
@@ -281,11 +281,11 @@ def test_while_the_breaker_is_open_a_notification_is_put_off_as_its_job_says(
     ],
 )
 def test_attempts_are_counted_by_kind_type_and_outcome(
-    runtime: Runtime, kind: Kind, type_: str, metric: Metric, counted: Json
+    runtime: Runtime, kind: Kind, type_: str, metric: Metric, counts: Json
 ) -> None:
     record(runtime, kind, type=type_)
     of_it = attempt(runtime, kind, Done(State.IGNORED))
-    assert of_it.counts(metric) == counted
+    assert of_it.counts(metric) == counts
     assert ("type" in of_it.line) == bool(type_)
 
 
@@ -320,8 +320,8 @@ def test_the_delay_of_a_delivery_counts_from_stripes_event(
 
 def test_what_an_attempt_established_is_settled(runtime: Runtime) -> None:
     record(runtime)
-    paid = Fact("pi_1", "payment", "succeeded", (1, 1), 1, {}, type="payment.succeeded", key="k")
-    attempt(runtime, EVENTS, Done(State.PROCESSED, established=Established("pi_1", [paid])))
+    payment = Fact("pi_1", "payment", "succeeded", (1, 1), 1, {}, type="payment.succeeded", key="k")
+    attempt(runtime, EVENTS, Done(State.PROCESSED, established=Established("pi_1", [payment])))
     assert runtime.store.redis.zcard(runtime.store.keys.due(NOTIFICATIONS)) == 1
 
 

@@ -39,9 +39,9 @@ def load(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
 
 
 def problems(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
-    with pytest.raises(Misconfigured) as refused:
+    with pytest.raises(Misconfigured) as refusal:
         load(monkeypatch, **variables)
-    return refused.value.detail
+    return refusal.value.detail
 
 
 def test_the_three_variables_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,9 +63,9 @@ def test_a_worker_serves_the_queues_it_is_given(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_every_missing_variable_is_named_at_once() -> None:
-    with pytest.raises(Misconfigured) as refused:
+    with pytest.raises(Misconfigured) as refusal:
         load_settings(env_file=None)
-    assert [line.split()[0] for line in refused.value.detail.splitlines()] == sorted(GOOD)
+    assert [line.split()[0] for line in refusal.value.detail.splitlines()] == sorted(GOOD)
 
 
 def test_several_problems_are_told_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +78,7 @@ def test_several_problems_are_told_together(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    ("variables", "named"),
+    ("variables", "names"),
     [
         ({"STRIPE_SECRET_KEY": "pk_test_123"}, "STRIPE_SECRET_KEY"),
         ({"STRIPE_SECRET_KEY": "sk_live_0123456789"}, "API_KEYS"),
@@ -99,9 +99,9 @@ def test_several_problems_are_told_together(monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_what_is_unsafe_may_not_serve(
-    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], named: str
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], names: str
 ) -> None:
-    assert problems(monkeypatch, **variables).startswith(named)
+    assert problems(monkeypatch, **variables).startswith(names)
 
 
 @pytest.mark.parametrize("keys", ["user_id", "event_id,status", "event_id,a b", "event_id,limit"])
@@ -114,9 +114,9 @@ def test_payments_are_indexed_by_event_and_by_no_name_of_a_filter(
 def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     secrets = {"API_KEYS": "planted-api-key", "OPERATOR_KEYS": "planted-operator-key"}
     settings = load(monkeypatch, **secrets)
-    shown = repr(settings) + str(settings) + repr(settings.model_dump())
+    answer = repr(settings) + str(settings) + repr(settings.model_dump())
     for secret in (*secrets.values(), GOOD["STRIPE_SECRET_KEY"], "whsec_one"):
-        assert secret not in shown
+        assert secret not in answer
     messages = problems(monkeypatch, STRIPE_WEBHOOK_SECRET="planted_bad_secret", PORT="x")
     assert "planted" not in messages
 
@@ -147,12 +147,12 @@ def load_for(monkeypatch: pytest.MonkeyPatch, *processes: Process, **variables: 
     return load_settings(*processes, env_file=None)
 
 
-def held(settings: Settings) -> set[str]:
+def secrets_in(settings: Settings) -> set[str]:
     """List the secret settings that are not empty."""
-    shown = {name: getattr(settings, name.lower()) for name in GOOD | SECRETS}
+    values = {name: getattr(settings, name.lower()) for name in GOOD | SECRETS}
     return {
         name
-        for name, value in shown.items()
+        for name, value in values.items()
         if (value.get_secret_value() if isinstance(value, SecretStr) else value)
     }
 
@@ -160,8 +160,8 @@ def held(settings: Settings) -> set[str]:
 @pytest.mark.parametrize("process", ["api", "worker", "notifier", "upkeep", "flower"])
 def test_a_process_holds_its_own_secrets_and_no_other(monkeypatch, process) -> None:
     settings = load_for(monkeypatch, process, **(GOOD | SECRETS))
-    assert held(settings) == SECRETS_OF[process] - {"FLOWER_BASIC_AUTH"}
-    assert held(load_for(monkeypatch)) == {*GOOD, *SECRETS}
+    assert secrets_in(settings) == SECRETS_OF[process] - {"FLOWER_BASIC_AUTH"}
+    assert secrets_in(load_for(monkeypatch)) == {*GOOD, *SECRETS}
 
 
 @pytest.mark.parametrize("process", ["api", "worker", "notifier", "upkeep", "flower"])
@@ -173,9 +173,9 @@ def test_a_process_needs_what_it_is_given_and_names_it_when_it_is_missing(
     for name in needed:
         monkeypatch.delenv(name)
     if needed:
-        with pytest.raises(Misconfigured) as refused:
+        with pytest.raises(Misconfigured) as refusal:
             load_for(monkeypatch, process)
-        assert {line.split()[0] for line in refused.value.detail.splitlines()} == needed
+        assert {line.split()[0] for line in refusal.value.detail.splitlines()} == needed
 
 
 @pytest.mark.parametrize(
@@ -189,9 +189,9 @@ def test_a_process_needs_what_it_is_given_and_names_it_when_it_is_missing(
 )
 def test_what_a_worker_needs_follows_from_its_queues(monkeypatch, queues, needed) -> None:
     monkeypatch.setenv("WORKER_QUEUES", queues)
-    with pytest.raises(Misconfigured) as refused:
+    with pytest.raises(Misconfigured) as refusal:
         load_worker_settings(env_file=None)
-    assert {line.split()[0] for line in refused.value.detail.splitlines()} == needed
+    assert {line.split()[0] for line in refusal.value.detail.splitlines()} == needed
 
 
 def test_a_missing_variable_hides_no_problem_of_another(monkeypatch) -> None:
@@ -199,9 +199,9 @@ def test_a_missing_variable_hides_no_problem_of_another(monkeypatch) -> None:
     monkeypatch.setenv("STRIPE_WEBHOOK_SECRET", "no-secret")
     monkeypatch.setenv("EVENT_SERVICE_SECRET", "whsec_!")
     monkeypatch.setenv("PORT", "none")
-    with pytest.raises(Misconfigured) as refused:
+    with pytest.raises(Misconfigured) as refusal:
         load_settings(env_file=None)
-    assert [line.split()[0] for line in refused.value.detail.splitlines()] == [
+    assert [line.split()[0] for line in refusal.value.detail.splitlines()] == [
         "EVENT_SERVICE_SECRET",
         "EVENT_SERVICE_URL",
         "PORT",
@@ -214,9 +214,9 @@ def test_a_misspelled_name_in_the_file_is_a_problem(monkeypatch, tmp_path) -> No
     file = tmp_path / ".env"
     lines = [f"{name}={value}" for name, value in GOOD.items()]
     file.write_text("\n".join([*lines, "OPERATER_KEYS=key", "SOMETHING_ELSE=1", "API_KEY=key"]))
-    with pytest.raises(Misconfigured) as refused:
+    with pytest.raises(Misconfigured) as refusal:
         load_settings(env_file=str(file))
-    assert refused.value.detail.splitlines() == [
+    assert refusal.value.detail.splitlines() == [
         "API_KEY is not a setting: do you mean API_KEYS?",
         "OPERATER_KEYS is not a setting: do you mean OPERATOR_KEYS?",
     ]
@@ -250,7 +250,7 @@ def test_what_is_wrong_with_a_value_is_told_in_words(
 
 
 def test_a_pattern_of_a_setting_has_words() -> None:
-    with pytest.raises(ValidationError) as refused:
+    with pytest.raises(ValidationError) as refusal:
         Settings(
             _env_file=None,
             installation="?",
@@ -259,7 +259,7 @@ def test_a_pattern_of_a_setting_has_words() -> None:
             refund_warned_up_to=("?",),
             refund_batch_max_amount=("?",),
         )
-    patterns = {error["ctx"]["pattern"] for error in refused.value.errors() if "ctx" in error}
+    patterns = {error["ctx"]["pattern"] for error in refusal.value.errors() if "ctx" in error}
     assert patterns == set(FORMS)
 
 

@@ -12,9 +12,9 @@ from worker.stripe_lines import LONGEST_SECONDS, SHORTEST_SECONDS, StripeLines
 
 
 def put_off(lines: StripeLines, most: int) -> float:
-    with pytest.raises(OverBudget) as refused, lines.hold(most):
+    with pytest.raises(OverBudget) as refusal, lines.hold(most):
         pytest.fail("there was a line")
-    return refused.value.delay_seconds
+    return refusal.value.delay_seconds
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4, 16, 64])

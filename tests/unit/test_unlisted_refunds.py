@@ -38,8 +38,8 @@ class Life:
         return [fact for refund in self.refunds for fact in own_facts(refund)]
 
     def total(self, *, failed_too: bool) -> int:
-        counted = (r for r in self.refunds if failed_too or r.failed_at is None)
-        return sum(refund.amount for refund in counted)
+        counts = (r for r in self.refunds if failed_too or r.failed_at is None)
+        return sum(refund.amount for refund in counts)
 
 
 def own_facts(refund: Refund) -> list[Fact]:
@@ -83,21 +83,21 @@ def lives(draw: st.DrawFn, *, may_fail: bool = False, together: bool = False) ->
     An event has the second of its refund, or the next one.
     """
     refunds, sums = [], []
-    now, said_at, added, counted = 100, 0, 0, 0
+    now, said_at, added, counts = 100, 0, 0, 0
     for number in range(draw(st.integers(1, 4))):
         at_once = not together and number == 1 and draw(st.booleans())
         now += 0 if at_once else draw(st.integers(10, 12))
         amount = draw(st.integers(1, 4))
         refunds.append(Refund(f"re_{number}", amount, now))
         added += amount
-        counted += amount
+        counts += amount
         if together and number < 3 and draw(st.booleans()):
             continue
         said_at = max(said_at, now + (1 if together else draw(st.integers(0, 1))))
-        sums.append(sum_fact(counted, added, said_at, number))
+        sums.append(sum_fact(counts, added, said_at, number))
         added = 0
     if added:
-        sums.append(sum_fact(counted, added, now + 1, 9))
+        sums.append(sum_fact(counts, added, now + 1, 9))
     if may_fail:
         failing = draw(st.sets(st.integers(0, len(refunds) - 1)))
         later = {n: now + 2 + draw(st.integers(0, 2)) for n in failing}

@@ -62,16 +62,16 @@ def refunded(event: Event, stripe: StripeGateway) -> list[Fact]:
     hold = released(charge, event.api_version)
     if hold and int(charge.get("amount_refunded") or 0) <= hold:
         return [charge_fact(event)]
-    known = [] if hold else _known_refunds(event)
+    stored = [] if hold else _known_refunds(event)
     try:
-        booked = known and all("balance_transaction" in refund for refund in known)
-        refunds = known if booked else _refunds(charge, stripe, event.account)
+        booked = stored and all("balance_transaction" in refund for refund in stored)
+        refunds = stored if booked else _refunds(charge, stripe, event.account)
     except (CallerError, Misconfigured) as error:
         if not is_hidden(error):
             raise
-        if not known:
+        if not stored:
             return [charge_fact(event), _unlisted(event)]
-        refunds = known
+        refunds = stored
     if not _contains_own_refunds(refunds, event):
         raise NotYet(
             "Stripe does not list the refund yet.",
@@ -82,7 +82,7 @@ def refunded(event: Event, stripe: StripeGateway) -> list[Fact]:
 
 
 def _known_refunds(event: Event) -> list[Json]:
-    """Give the charge's refunds, newest first, if the state of its payment has all of them."""
+    """Return the charge's refunds, newest first, if the state of its payment has all of them."""
     charge, subjects = event.object, event.known.get("subjects", {})
     return of_sum(str(charge["id"]), int(charge["amount_refunded"] or 0), event.created, subjects)
 

@@ -50,8 +50,11 @@ def answered_facts(refund: Json, account: str | None, *, livemode: bool) -> list
         object=refund,
         account=account,
     )
-    made = refund_fact(answer, refund, happened_at=created)
-    facts = [replace(made, type=None, rank=made.rank[:1]), *booked_facts(answer, refund)]
+    fact_of_status = refund_fact(answer, refund, happened_at=created)
+    facts = [
+        replace(fact_of_status, type=None, rank=fact_of_status.rank[:1]),
+        *booked_facts(answer, refund),
+    ]
     return [of_account(replace(fact, stripe_event_id=None), account) for fact in facts]
 
 
@@ -80,7 +83,7 @@ def booked_facts(event: Event, refund: Json) -> list[Fact]:
 
 
 def _known_transaction(event: Event) -> Json:
-    """Give what is known of a new refund's balance transaction; a change of it is looked up."""
+    """Return what is known of a new refund's balance transaction; a change of it is looked up."""
     if event.type != "refund.created":
         return {}
     return known_refunds.booked(str(event.object["id"]), event.known.get("subjects", {}))

@@ -12,7 +12,7 @@ from tests.unit.sandbox.worlds import Bench
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    """Give a world; at the end of the test its journal must contain the same objects."""
+    """Return a world; at the end of the test its journal must contain the same objects."""
     bench = Bench(tmp_path)
     yield bench
     bench.keeper.close()

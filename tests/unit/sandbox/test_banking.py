@@ -14,20 +14,20 @@ def ask(bench: Bench, action: Any, object_id: str = "", **body: object) -> Any:
 
 
 def test_a_review_and_a_warning_survive_a_restart(bench: Bench) -> None:
-    paid = bench.pay()
+    payment = bench.pay()
     bench.write_down()
-    review = ask(bench, banking.open_review, payment_intent=paid["id"])
-    warning = ask(bench, banking.warn_of_fraud, payment_intent=paid["id"])
+    review = ask(bench, banking.open_review, payment_intent=payment["id"])
+    warning = ask(bench, banking.warn_of_fraud, payment_intent=payment["id"])
     bench.write_down()
-    bench.call("POST", "/v1/refunds", {"payment_intent": paid["id"]})
+    bench.call("POST", "/v1/refunds", {"payment_intent": payment["id"]})
     assert review["closed_reason"] == "refunded"
     assert warning["actionable"] is False
 
 
 def test_a_waiting_refund_survives_a_restart(bench: Bench) -> None:
-    paid = bench.pay()
+    payment = bench.pay()
     ask(bench, banking.set_balance, available=0)
-    refund = bench.call("POST", "/v1/refunds", {"payment_intent": paid["id"]})
+    refund = bench.call("POST", "/v1/refunds", {"payment_intent": payment["id"]})
     bench.write_down()
     assert refund["pending_reason"] == "insufficient_funds"
     ask(bench, banking.set_balance, available=5000)
@@ -35,10 +35,10 @@ def test_a_waiting_refund_survives_a_restart(bench: Bench) -> None:
 
 
 def test_money_on_its_way_covers_no_refund(bench: Bench) -> None:
-    paid = bench.pay()
+    payment = bench.pay()
     ask(bench, banking.set_balance, available=100)
     bench.world.advance(5)
-    refund = bench.call("POST", "/v1/refunds", {"payment_intent": paid["id"]})
+    refund = bench.call("POST", "/v1/refunds", {"payment_intent": payment["id"]})
     bench.write_down()
     assert refund["status"] == "pending"
     bench.world.advance(3 * 24 * 3600)
@@ -60,8 +60,8 @@ def test_a_lost_event_is_told_of_once(bench: Bench) -> None:
 
 
 def test_what_a_cancellation_releases_is_written_down(bench: Bench) -> None:
-    held = bench.pay(capture_method="manual")
+    hold = bench.pay(capture_method="manual")
     bench.write_down()
-    canceled = bench.call("POST", f"/v1/payment_intents/{held['id']}/cancel")
+    canceled = bench.call("POST", f"/v1/payment_intents/{hold['id']}/cancel")
     assert canceled["status"] == "canceled"
     assert "charge.refunded" not in bench.events

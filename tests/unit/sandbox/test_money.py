@@ -42,7 +42,7 @@ def test_an_amount_past_the_edge_is_refused(amount: int, currency: str, code: st
 
 
 @pytest.mark.parametrize(
-    ("amount", "currency", "shown"),
+    ("amount", "currency", "answer"),
     [
         (3000, "usd", "$30.00"),
         (50, "jpy", "¥50"),
@@ -50,5 +50,5 @@ def test_an_amount_past_the_edge_is_refused(amount: int, currency: str, code: st
         (123_456, "eur", "€1,234.56"),
     ],
 )
-def test_amounts_are_shown_with_their_decimals(amount: int, currency: str, shown: str) -> None:
-    assert money.formatted(amount, currency) == shown
+def test_amounts_are_shown_with_their_decimals(amount: int, currency: str, answer: str) -> None:
+    assert money.formatted(amount, currency) == answer
