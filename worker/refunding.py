@@ -10,6 +10,7 @@ from shared.errors import (
     BillingError,
     CallerError,
     Inconsistent,
+    Misconfigured,
     OverBudget,
     PaymentDeclined,
     Unavailable,
@@ -20,14 +21,16 @@ from shared.payment_summary import summarise
 from shared.refund_metadata import callers_own
 from shared.stripe.amounts import as_intent, received
 from shared.stripe.event import payment_of
+from shared.telemetry.logging import get_logger
 from shared.work.items import Claim
 from shared.work.outcomes import object_in_events
 from shared.work.refund_jobs import stripe_key
 from shared.work.results import Done, Established
 from worker.handlers.refund import answered_facts
-from worker.look_ups import balance_transaction, payment
+from worker.look_ups import payment
 from worker.runtime import Runtime
 
+log = get_logger(__name__)
 Json = dict[str, Any]
 # Stripe may delete an idempotency key after 24 hours. From an hour before that, repeating the call
 # is not safe, and a person must look.
@@ -41,7 +44,7 @@ INSUFFICIENT_FUNDS = "insufficient_funds"
 # balance grows within minutes when there are payments, or not before the next day.
 FIRST_WAIT_FACTOR = 5
 MOST_DOUBLINGS = 30
-# The longest look-up of what a refund moved on the balance: the caller may wait for the refund.
+# The longest look-up of a refund's balance transaction: the caller may wait for the refund.
 LOOK_UP_SECONDS = 2.0
 LONGEST_WAIT_SECONDS = 3600.0
 
@@ -144,21 +147,26 @@ def _answered(runtime: Runtime, claim: Claim, refund: Json) -> list[Fact]:
     Empty when its events have to show more: one that is not of this payment, or that is pending.
     """
     ours = payment_of(refund) == claim.fields["payment_id"]
-    if not ours or refund.get("status") != "succeeded":
-        return []
-    account, booked = claim.fields.get("account"), refund.get("balance_transaction")
-    if isinstance(booked, str):
-        refund = refund | {"balance_transaction": _transaction(runtime, booked, account)}
-    return answered_facts(refund, account, livemode=runtime.settings.livemode)
+    account = claim.fields.get("account")
+    if ours and refund.get("status") == "succeeded":
+        refund = _with_booking(runtime, refund, account)
+        return answered_facts(refund, account, livemode=runtime.settings.livemode)
+    return []
 
 
-def _transaction(runtime: Runtime, booked: str, account: str | None) -> Json | str:
-    """Look up a balance transaction; give its id alone when that takes long: an event does it."""
+def _with_booking(runtime: Runtime, refund: Json, account: str | None) -> Json:
+    """Read a refund with its balance transaction; when that fails, its events look it up.
+
+    The endpoint of balance transactions has a rate limit that payments need for their fees.
+    """
+    if isinstance(refund.get("balance_transaction"), dict):
+        return refund
     try:
         with deadline(LOOK_UP_SECONDS):
-            return balance_transaction(runtime.refund_gateway, booked, account) or booked
-    except OverBudget:
-        return booked
+            return runtime.refund_gateway.refund(str(refund["id"]), account)
+    except (CallerError, Misconfigured, OverBudget, Unavailable) as error:
+        log.info("refund_not_looked_up", id=refund["id"], error=str(error))
+        return refund
 
 
 def _waits_or_fails(runtime: Runtime, claim: Claim, error: BillingError) -> Done:

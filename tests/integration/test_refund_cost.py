@@ -1,4 +1,4 @@
-"""The calls to Stripe for one refund: it is made, and its balance transaction is looked up once.
+"""The calls to Stripe for one refund: it is made, and read once with its balance transaction.
 
 The sandbox settles Singapore dollars in US dollars, at 0.74.
 """
@@ -15,6 +15,7 @@ from tests.integration.hands import Hands
 
 Json = dict[str, Any]
 CREATE = "refunds.create"
+READ = "refunds.retrieve"
 RETRIEVE = "balance_transactions.retrieve"
 LIST = "refunds.list"
 EVENTS = ("charge.refunded", "refund.created")
@@ -52,9 +53,9 @@ def test_the_events_of_our_own_refund_look_nothing_up(
     (payment,) = b.pay(hands, 1)
     calls = called(monkeypatch)
     b.run(hands, b.started(hands, payments=[payment]))
-    assert calls == [CREATE, RETRIEVE]
+    assert calls == [CREATE, READ]
     hear(hands, *events)
-    assert calls == [CREATE, RETRIEVE]
+    assert calls == [CREATE, READ]
     notified = refund_of(hands)
     assert (notified["amount"], notified["amount_refunded"], notified["net"]) == (1000, 1000, -740)
     assert notified["stripe_event_id"]
@@ -124,7 +125,7 @@ def test_a_look_up_that_fails_delays_no_refund_and_is_made_by_the_event(
     hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (payment,) = b.pay(hands, 1)
-    hands.break_stripe(kind="error", path_prefix="/v1/balance_transactions", times=1)
+    hands.break_stripe(kind="error", method="GET", path_prefix="/v1/refunds", times=1)
     assert b.run(hands, b.started(hands, payments=[payment]))["counts"]["refunded"] == 1
     calls = called(monkeypatch)
     hear(hands, "refund.created")
