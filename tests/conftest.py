@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import fakeredis
 import hypothesis
 import pytest
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from redis import Redis
 from xdist.remote import Producer
 
@@ -53,11 +54,17 @@ def valkey_server() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def valkey_url(valkey_server: str) -> str:
-    """Return an empty real Valkey."""
+@pytest.fixture(scope="session")
+def valkey_client(valkey_server: str) -> Iterator[Redis]:
+    """Return a connection to the Valkey of this test process."""
     with Redis.from_url(valkey_server) as client:
-        client.flushall()
+        yield client
+
+
+@pytest.fixture
+def valkey_url(valkey_server: str, valkey_client: Redis) -> str:
+    """Return an empty real Valkey."""
+    valkey_client.flushall()
     return valkey_server
 
 
@@ -67,8 +74,22 @@ def settings(valkey_url: str) -> Settings:
     return make_settings(redis_url=valkey_url)
 
 
+class _Given(Settings):
+    """Settings from arguments alone; to search the environment takes longer than all the rest."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  # as pydantic-settings calls it
+        init_settings: PydanticBaseSettingsSource,
+        *_: PydanticBaseSettingsSource,
+        **__: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
 def make_settings(**overrides: object) -> Settings:
-    """Build settings for a test; other names have their defaults, `.env` is not read."""
+    """Build settings for a test; other names have their defaults, and nothing else is read."""
     defaults: dict[str, object] = {
         "stripe_secret_key": "sk_test_tests_0123456789",
         "stripe_webhook_secret": SIGNING_SECRET,
@@ -76,7 +97,7 @@ def make_settings(**overrides: object) -> Settings:
         "event_service_secret": NOTIFICATION_SECRET,
         "log_format": "text",
     }
-    return Settings(_env_file=None, **(defaults | overrides))  # type: ignore[arg-type]  # validated
+    return _Given(**(defaults | overrides))  # type: ignore[arg-type]  # validated
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import requests
 from flask.testing import FlaskClient
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
 
 from shared.settings import Settings
 from shared.store.scripts import Store
@@ -28,10 +30,20 @@ def sandbox_server() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def controls() -> Iterator[requests.Session]:
+    """Return connections to the sandbox and the receiver that last as long as this process."""
+    with requests.Session() as session:
+        session.trust_env = False
+        again = Retry(total=3, allowed_methods=None)  # after a server closed an idle connection
+        session.mount("http://", HTTPAdapter(max_retries=again))
+        yield session
+
+
 @pytest.fixture
-def sandbox(sandbox_server: str) -> str:
+def sandbox(sandbox_server: str, controls: requests.Session) -> str:
     """Return an empty sandbox."""
-    requests.post(f"{sandbox_server}/_sandbox/reset", timeout=5).raise_for_status()
+    controls.post(f"{sandbox_server}/_sandbox/reset", timeout=5).raise_for_status()
     return sandbox_server
 
 
@@ -50,10 +62,10 @@ def receiver_server() -> Iterator[str]:
 
 
 @pytest.fixture
-def receiver(receiver_server: str) -> str:
+def receiver(receiver_server: str, controls: requests.Session) -> str:
     """Return the receiver, empty and without faults."""
-    requests.delete(f"{receiver_server}/notifications", timeout=5).raise_for_status()
-    requests.delete(f"{receiver_server}/_control/faults", timeout=5).raise_for_status()
+    for path in ("notifications", "_control/faults"):
+        controls.delete(f"{receiver_server}/{path}", timeout=5).raise_for_status()
     return receiver_server
 
 

@@ -43,10 +43,10 @@ class Reader(FlaskClient):
         return super().open(*arguments, **({"buffered": True} | options))
 
 
-@pytest.fixture
-def closed(real_store: Store) -> Reader:
+@pytest.fixture(scope="module")
+def closed(valkey_server: str) -> Reader:
     """Build a service that requires an operator's key."""
-    return reader(create_app(make_settings(operator_keys=KEY), real_store))
+    return reader(create_app(make_settings(operator_keys=KEY, redis_url=valkey_server)))
 
 
 def reader(app: Flask) -> Reader:
