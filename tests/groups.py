@@ -26,6 +26,13 @@ GROUPS = {
     ),
     # In this order: the attacks' counts leave no room for another test's payments before them.
     "guarded service": ("e2e/test_attack.py", "e2e/test_no_secret_leaves.py"),
+    "supervision": ("e2e/test_app_supervision.py",),
+    "installation": ("e2e/test_installation.py",),
+    "doctor": ("integration/test_doctor_trials.py",),
+    "unknown outcomes": ("integration/test_unknown_outcomes.py",),
+    "replication": ("integration/test_replicated.py",),
+    "reconcile": ("integration/test_reconcile.py",),
+    "command line": ("integration/test_command_line.py",),
 }
 GROUP_OF = {file: name for name, files in GROUPS.items() for file in files}
 PLACES = {name: place for place, name in enumerate(GROUPS)}

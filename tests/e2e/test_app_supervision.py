@@ -57,8 +57,23 @@ def test_what_a_worker_hands_back_while_it_stops_is_there_at_the_next_start(star
     assert url[0] in first.output, "the embedded Valkey keeps its place"
 
 
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-@pytest.mark.parametrize("after_seconds", [0.3, 0.6, 0.8, 1.2])
+@pytest.mark.parametrize(
+    ("stop", "after_seconds"),
+    [
+        (signal.SIGTERM, 0.6),
+        (signal.SIGINT, 0.3),
+        (signal.SIGHUP, 0.8),
+        *(
+            pytest.param(stop, seconds, marks=pytest.mark.long)
+            for stop, others in (
+                (signal.SIGTERM, (0.3, 0.8, 1.2)),
+                (signal.SIGINT, (0.6, 0.8, 1.2)),
+                (signal.SIGHUP, (0.3, 0.6, 1.2)),
+            )
+            for seconds in others
+        ),
+    ],
+)
 def test_a_stop_during_the_start_leaves_nothing(start, stop, after_seconds):
     run = start()
     time.sleep(after_seconds)  # the moment of the stop is the parameter
@@ -82,7 +97,7 @@ def test_a_stop_that_comes_in_the_middle_of_a_fork_is_not_lost(start, folder):
     assert "started" not in run.output
 
 
-@pytest.mark.parametrize("status", [0, 3])
+@pytest.mark.parametrize("status", [pytest.param(0, marks=pytest.mark.long), 3])
 def test_a_child_that_ends_is_named_with_its_last_lines_and_ends_the_rest(start, folder, status):
     run = start().ready()
     family = run.family()

@@ -14,9 +14,8 @@ from tests.integration.test_identity import old_store
 from tests.servers import valkey, wait_until
 
 
-@pytest.mark.parametrize(
-    "cluster", [True, pytest.param(False, marks=pytest.mark.long)], ids=["cluster", "one server"]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("cluster", [True, False], ids=["cluster", "one server"])
 def test_the_service_lives_on_a_store_of_an_earlier_release(tmp_path: Path, cluster: bool) -> None:
     with valkey(cluster=cluster) as url, Redis.from_url(url, decode_responses=True) as redis:
         old_store(redis)

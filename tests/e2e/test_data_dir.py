@@ -8,6 +8,7 @@ import shlex
 import shutil
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -25,6 +26,12 @@ LIVE = ACCOUNT | {
     "API_KEYS": "shop:Zm9vYmFyYmF6cXV4MTIzNDU2Nzg5MA",
     "OPERATOR_KEYS": "ann:Q29ycmVjdEhvcnNlQmF0dGVyeTEyMzQ1",
 }
+
+
+def more(*cases: Any) -> list[Any]:
+    """Mark cases like one before them, each a start of all processes, as long."""
+    marked = [case if isinstance(case, tuple) else (case,) for case in cases]
+    return [pytest.param(*case, marks=pytest.mark.long) for case in marked]
 
 
 def redis_url(folder: Path) -> str:
@@ -158,7 +165,9 @@ def test_a_data_dir_without_the_right_to_write_is_said_in_a_sentence(start, fold
     assert "permission denied" in run.output
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"STRIPE_WEBHOOK_SECRET": "whsec_1"}', "null"])
+@pytest.mark.parametrize(
+    "content", ["{", *more("[]", '{"STRIPE_WEBHOOK_SECRET": "whsec_1"}', "null")]
+)
 def test_a_damaged_file_of_secrets_is_named_with_what_to_do(start, folder, content):
     file = folder / ".data" / "sandbox" / "sandbox-secrets.json"
     file.parent.mkdir(parents=True)
@@ -194,11 +203,13 @@ def put_file(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "damage"),
     [
-        ("appendonly.aof.manifest", lambda path: path.write_text("garbage\n")),
-        ("appendonly.aof.1.base.rdb", Path.unlink),
         ("appendonly.aof.1.base.rdb", cut),
-        ("appendonly.aof.1.incr.aof", lambda path: path.write_text("garbage\n")),
-        ("", put_file),
+        *more(
+            ("appendonly.aof.manifest", lambda path: path.write_text("garbage\n")),
+            ("appendonly.aof.1.base.rdb", Path.unlink),
+            ("appendonly.aof.1.incr.aof", lambda path: path.write_text("garbage\n")),
+            ("", put_file),
+        ),
     ],
 )
 def test_a_damaged_store_is_told_in_sentences_with_what_to_do(start, folder, name, damage):
@@ -212,7 +223,9 @@ def test_a_damaged_store_is_told_in_sentences_with_what_to_do(start, folder, nam
     assert len(run.output.splitlines()) < 10
 
 
-@pytest.mark.parametrize("name", ["run.env", "sandbox/valkey", "sandbox/valkey/valkey.log"])
+@pytest.mark.parametrize(
+    "name", ["sandbox/valkey", *more("run.env", "sandbox/valkey/valkey.log")]
+)
 def test_what_lies_in_the_place_of_a_file_is_named(start, folder, name):
     start().ready().end()
     path = folder / ".data" / name

@@ -14,6 +14,7 @@ from shared.work.kinds import EVENTS, KINDS, NOTIFICATIONS, Kind
 from tests.servers import PATIENCE_SECONDS
 from tests.stopwatch import Stopwatch
 
+pytestmark = [pytest.mark.long, pytest.mark.slow]
 Json = dict[str, Any]
 # Seconds that a restart of Redis may cost; about two were measured.
 RECONNECT_SECONDS = 15.0
@@ -82,8 +83,6 @@ def lapsed(stage: Stage, kind: Kind, since_ms: int) -> dict[str, str]:
     return {item: count for item, count in crashes.items() if count != "0"}
 
 
-@pytest.mark.long
-@pytest.mark.slow
 def test_a_worker_told_to_stop_finishes_or_hands_back_what_it_holds(stage: Stage) -> None:
     first, second = stage.roles("worker")
     second.stop()
@@ -116,7 +115,6 @@ def test_a_worker_told_to_stop_finishes_or_hands_back_what_it_holds(stage: Stage
     first.start()
 
 
-@pytest.mark.slow
 def test_the_store_restarts_and_everybody_reconnects_within_seconds(stage: Stage) -> None:
     before = pay(stage)
     wait_until(lambda: before in notified_payments(stage), "the service works", PATIENCE_SECONDS)
@@ -132,7 +130,6 @@ def test_the_store_restarts_and_everybody_reconnects_within_seconds(stage: Stage
     assert all(service.alive for service in stage.services.values())
 
 
-@pytest.mark.slow
 def test_a_webhook_that_cannot_be_recorded_is_refused_and_processed_when_it_comes_again(
     stage: Stage,
 ) -> None:
@@ -153,8 +150,6 @@ def test_a_webhook_that_cannot_be_recorded_is_refused_and_processed_when_it_come
     assert 200 in answers()
 
 
-@pytest.mark.long
-@pytest.mark.slow
 def test_messages_lost_with_a_queue_are_rung_for_again(stage: Stage) -> None:
     for worker in stage.roles("worker"):
         worker.stop()

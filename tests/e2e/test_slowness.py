@@ -18,7 +18,7 @@ from slow.relay import Relay
 from slow.run import Trouble, probe, stage_with_relay
 from tests.servers import PATIENCE_SECONDS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.long, pytest.mark.slow]
 # Seconds in which calls begin; the slowness lasts until all of these are answered.
 SECONDS = 2.0
 # Seconds on a busy machine; a quiet one needs a tenth. Without its protection each kind takes 8 s,
@@ -41,8 +41,6 @@ ROWS: list[tuple[Trouble, set[str]]] = [
     (troubles.costly_texts, set()),
     (troubles.process_stopped, set()),
 ]
-# One of each kind is tried in every run: a silent client, half a request, a peer that hangs.
-USUAL = (troubles.silent_sockets, troubles.half_bodies, troubles.redis_frozen)
 REDIS_ANSWER_SECONDS = 6.0
 
 
@@ -52,13 +50,7 @@ def service() -> Iterator[tuple[Stage, Relay]]:
         yield stage
 
 
-@pytest.mark.parametrize(
-    ("trouble", "ill"),
-    [
-        pytest.param(*row, id=row[0].__name__, marks=[pytest.mark.long] * (row[0] not in USUAL))
-        for row in ROWS
-    ],
-)
+@pytest.mark.parametrize(("trouble", "ill"), ROWS, ids=[row[0].__name__ for row in ROWS])
 def test_whoever_is_slow_holds_nobody_up(
     service: tuple[Stage, Relay], trouble: Trouble, ill: set[str]
 ) -> None:
@@ -79,7 +71,6 @@ def stage_and_redis() -> Iterator[tuple[Stage, Relay]]:
         yield stage
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     "trouble", [troubles.hung_up, troubles.terminated, troubles.terminal_closed]
 )
@@ -114,13 +105,7 @@ def test_a_process_that_hangs_is_replaced_and_swallows_nothing(
     assert requests.get(f"{stage.api}/health", timeout=2).ok
 
 
-@pytest.mark.parametrize(
-    "numbers",
-    [
-        (signal.SIGTERM,),
-        pytest.param((signal.SIGHUP, signal.SIGTERM), marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.parametrize("numbers", [(signal.SIGTERM,), (signal.SIGHUP, signal.SIGTERM)])
 def test_what_has_begun_is_finished_when_the_service_is_stopped(
     stage_and_redis: tuple[Stage, Relay], numbers: tuple[signal.Signals, ...]
 ) -> None:

@@ -290,6 +290,7 @@ def test_a_service_that_is_away_or_refuses_the_key_is_an_error(
     assert not [f for f in findings if "another installation" in f.fix]
 
 
+@pytest.mark.usefixtures("workers")
 def test_a_redis_that_is_away_is_told_once(settings: Settings, service: Service) -> None:
     away = settings.model_copy(update={"redis_url": "redis://127.0.0.1:9/0"})
     finding = finding_of(examine(away, service), "Redis does not answer")
