@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import TypeVar
+
+T = TypeVar("T", int, float)
 
 DEEP = os.environ.get("TEST_DEPTH") == "deep"
 
 
-def cases(ordinary: int, deep: int) -> int:
+def cases(ordinary: T, deep: T) -> T:
     """Return how many cases to try, or how long; a test that is marked `deep` runs both ways."""
     return deep if DEEP else ordinary

@@ -21,8 +21,8 @@ from tests.explore.settings import SETTINGS
 REQUEST = "api.idempotency.IdempotentRequest"
 # CPU seconds for each setting; all are exhausted in less.
 MOST_SECONDS = 30
-# In the ordinary run the search goes as far as one second suffices.
-LOOK_SECONDS = cases(1, MOST_SECONDS)
+# In the ordinary run the search goes as far as half a second suffices.
+LOOK_SECONDS = cases(0.5, MOST_SECONDS)
 # A script, a change to it, the setting that finds the fault, and the broken invariant.
 FAULTS = {
     "no fence": ("prelude", r"\w+\[1\] == fence and ", "", TwoFacts, 8),

@@ -284,8 +284,9 @@ def test_the_work_of_a_payment_is_listed_with_where_it_stands(hands: Hands) -> N
 
 
 def test_the_story_of_a_payment_tells_failed_attempts_and_who_redrove(
-    hands: Hands, client: FlaskClient, real_store: Store
+    hands: Hands, client: FlaskClient, real_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("shared.stripe.translation.RETRY_AFTER_SECONDS", 1)
     payment = pay(hands)
     hands.break_stripe(kind="error", method="POST", path_prefix="/v1/refunds", times=1)
     job = client.post("/api/refund/process", json={"payment_intent_id": payment}).get_json()

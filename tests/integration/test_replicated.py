@@ -30,6 +30,8 @@ from tests.servers import valkey, wait_until
 from worker.runtime import Runtime
 
 Json = dict[str, Any]
+# By default a primary waits 5 s for more replicas before it sends its data.
+AT_ONCE = ("--repl-diskless-sync-delay", "0")
 
 
 @dataclass
@@ -59,7 +61,7 @@ class Pair:
 @pytest.fixture
 def pair() -> Iterator[Pair]:
     """Run both servers, empty, with the replica in sync."""
-    with valkey(cluster=False) as primary:
+    with valkey(*AT_ONCE, cluster=False) as primary:
         port = str(urlsplit(primary).port)
         with valkey("--replicaof", "127.0.0.1", port, cluster=False) as replica:
             with Redis.from_url(replica) as redis:

@@ -51,7 +51,7 @@ def test_a_permission_that_our_key_lacks_is_the_operators_matter(hands: Hands, w
 def test_events_are_told_with_a_key_that_may_read_nothing(
     hands: Hands, monkeypatch: pytest.MonkeyPatch, code: str | None
 ) -> None:
-    monkeypatch.setattr("worker.handlers.charge.OWN_EVENTS_SECONDS", 5)
+    monkeypatch.setattr("worker.handlers.charge.OWN_EVENTS_SECONDS", 2)
     monkeypatch.setattr("worker.handlers.charge.LOOK_AGAIN_SECONDS", 0.2)
     payment = hands.pay().get_json()["payment_intent_id"]
     form = {"payment_intent": payment, "amount": 300}

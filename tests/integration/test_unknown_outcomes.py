@@ -27,6 +27,11 @@ def break_stripe(hands: Hands, path: str, **fault: Any) -> None:
     hands.break_stripe(**({"method": "POST", "path_prefix": path, "times": 1} | fault))
 
 
+@pytest.fixture(autouse=True)
+def _short_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.stripe.translation.RETRY_AFTER_SECONDS", 1)
+
+
 @pytest.fixture
 def payment(hands: Hands) -> str:
     payment: str = hands.pay().get_json()["payment_intent_id"]
