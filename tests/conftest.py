@@ -74,13 +74,13 @@ def settings(valkey_url: str) -> Settings:
     return make_settings(redis_url=valkey_url)
 
 
-class _Given(Settings):
+class _OfArguments(Settings):
     """Settings from arguments alone; to search the environment takes longer than all the rest."""
 
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003  # as pydantic-settings calls it
+        settings_cls: type[BaseSettings],  # as pydantic-settings calls it
         init_settings: PydanticBaseSettingsSource,
         *_: PydanticBaseSettingsSource,
         **__: PydanticBaseSettingsSource,
@@ -97,7 +97,7 @@ def make_settings(**overrides: object) -> Settings:
         "event_service_secret": NOTIFICATION_SECRET,
         "log_format": "text",
     }
-    return _Given(**(defaults | overrides))  # type: ignore[arg-type]  # validated
+    return _OfArguments(**(defaults | overrides))  # type: ignore[arg-type]  # validated
 
 
 @pytest.fixture

@@ -223,9 +223,7 @@ def test_a_damaged_store_is_told_in_sentences_with_what_to_do(start, folder, nam
     assert len(run.output.splitlines()) < 10
 
 
-@pytest.mark.parametrize(
-    "name", ["sandbox/valkey", *more("run.env", "sandbox/valkey/valkey.log")]
-)
+@pytest.mark.parametrize("name", ["sandbox/valkey", *more("run.env", "sandbox/valkey/valkey.log")])
 def test_what_lies_in_the_place_of_a_file_is_named(start, folder, name):
     start().ready().end()
     path = folder / ".data" / name
