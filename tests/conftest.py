@@ -16,8 +16,8 @@ from shared.settings import Settings
 from shared.store import sources
 from shared.store.connection import connect
 from shared.store.scripts import Store
-from tests.groups import WholeGroups, place_of
-from tests.servers import valkey
+from tests.groups import ABOUT_HTTP, WholeGroups, group_of, place_of
+from tests.servers import CLUSTER_MODE, valkey
 
 SIGNING_SECRET = "whsec_testing_only_0123456789"
 NOTIFICATION_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -30,9 +30,25 @@ hypothesis.settings.load_profile("any load")
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort the groups of tests, so that those which take longest begin first."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Sort the groups of tests, so that those which take longest begin first.
+
+    On a store in cluster mode only the tests that use it run: the others would do the same again.
+    """
+    if CLUSTER_MODE:
+        others = [item for item in items if not uses_the_store(item)]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
     items.sort(key=lambda item: place_of(item.nodeid))
+
+
+def uses_the_store(item: pytest.Item) -> bool:
+    """Say whether a test is about what the suite's Valkey holds."""
+    if group_of(item.nodeid) in ABOUT_HTTP:
+        return False
+    names: list[str] = getattr(item, "fixturenames", [])
+    values = item.callspec.params if hasattr(item, "callspec") else {}
+    return "valkey_server" in names or values.get("store") == "valkey"
 
 
 @pytest.hookimpl(optionalhook=True)  # without pytest-xdist all tests run in one process

@@ -208,8 +208,8 @@ def test_a_payment_that_is_a_charge_alone_is_shown_verified_and_refunded(
     metadata = {FIELD: answer.get_json()["refund_request_id"]}
     assert calls == [{"charge": "ch_1", "metadata": metadata}]
     payment["amount_refunded"] = 700
-    made = [refund(payment_intent=None, metadata=metadata)]
-    monkeypatch.setattr(StripeGateway, "refunds_of", lambda *_, **__: made)
+    refunds = [refund(payment_intent=None, metadata=metadata)]
+    monkeypatch.setattr(StripeGateway, "refunds_of", lambda *_, **__: refunds)
     first = payment_details(hands, "ch_1")
     assert first["amount_refunded"] == 700
     unreachable()
