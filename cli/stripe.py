@@ -58,7 +58,8 @@ def register(
         if not as_json:
             _show_plan(plan)
         if dry_run or plan.action == "nothing":
-            _show_result(plan, Endpoint(plan.endpoint_id), as_json=as_json)
+            if as_json:
+                _show_result(plan, Endpoint(plan.endpoint_id), as_json=True)
             return
         if not yes:
             _confirm(as_json)

@@ -33,6 +33,10 @@ EVENT_TYPE = "billing.test_event"
 # Seconds. An idle service does either in less than one; this allows for a busy one.
 PATIENCE_SECONDS = 15.0
 LOOK_SECONDS = 0.2
+UNREACHABLE_FIX = (
+    "Check DNS, the proxy and its certificate, or register the address that is public: "
+    "./billing stripe register."
+)
 END_STATES = ("processed", "ignored")
 REDIRECTS = range(300, 400)
 SUCCESS = range(200, 300)
@@ -43,7 +47,13 @@ def event_trial(settings: Settings, service: Service, address: str) -> Iterator[
     event_id = f"evt_doctor{secrets.token_hex(12)}"
     where = f"a signed test event to {without_password(address)}"
     body = _event(event_id, settings)
-    answer = send("POST", address, data=body, headers=_signed(body, settings))
+    try:
+        answer = send("POST", address, data=body, headers=_signed(body, settings))
+    except Unavailable as error:
+        if address.startswith(f"{service.url}/"):
+            raise  # the service itself does not answer
+        yield Finding("error", "test event", str(error), UNREACHABLE_FIX)
+        return
     if answer.status_code != HTTPStatus.OK:
         yield _refused_event(where, answer)
         return

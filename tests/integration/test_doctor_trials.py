@@ -163,6 +163,19 @@ def test_an_endpoint_of_another_installation_is_found(
     assert "another installation" in worst(findings, "test event").fix
 
 
+def test_each_address_that_nobody_reaches_is_found(
+    settings: Settings, service: Service, workers: None, sandbox: str
+) -> None:
+    addresses = [f"http://127.0.0.1:9/{name}/api/webhook" for name in ("first", "second")]
+    for address in addresses:
+        register_endpoint(sandbox, url=address)
+    findings = examine(settings, service)
+    for address in addresses:
+        finding = finding_of(findings, f"{address} does not answer")
+        assert (finding.area, finding.level) == ("test event", "error")
+        assert "Check DNS" in finding.fix
+
+
 def test_workers_that_do_nothing_are_found(
     settings: Settings, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

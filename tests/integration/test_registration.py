@@ -118,9 +118,11 @@ def test_what_is_wrong_with_it_is_repaired(
     assert endpoints(sandbox) != before
     dry = billing(ADDRESS, "--dry-run")
     assert words in dry.stdout
+    assert "Next:" not in dry.stdout
     assert endpoints(sandbox) != before
     result = billing(ADDRESS + "/api/webhook/", "--yes")
     assert (result.returncode, words in result.stdout) == (0, True)
+    assert "Next:" in result.stdout
     assert endpoints(sandbox) == before
     assert "whsec_" not in result.stdout
 
