@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from inspect import getdoc
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -158,9 +159,19 @@ def _show_finding(finding: Finding) -> None:
         output.print_line(f"{'':23} -> {printable(finding.fix)}")
 
 
+def _join_lines_of_help() -> None:
+    """Make one line of each paragraph of the help; Typer keeps the breaks of the source."""
+    groups = [group.typer_instance for group in app.registered_groups]
+    for part in (app, *filter(None, groups)):
+        for command in part.registered_commands:
+            paragraphs = (getdoc(command.callback) or "").split("\n\n")
+            command.help = "\n\n".join(" ".join(text.split()) for text in paragraphs)
+
+
 def main() -> None:
     """Run a command; when it fails, print why on standard error and end with its exit status."""
     complete_what_was_typed()
+    _join_lines_of_help()
     try:
         app(prog_name="billing")
     except Failed as failure:

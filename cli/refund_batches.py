@@ -100,6 +100,8 @@ def start(
     key: Key = None,
 ) -> None:
     """Show the refunds of a batch, ask for confirmation, start it and show its progress."""
+    if bool(event) == bool(payment):
+        raise typer.BadParameter("give either --event or --payment")
     request = {
         "event_id": event,
         "payments": payment or None,

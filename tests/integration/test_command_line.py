@@ -13,6 +13,7 @@ import termios
 import threading
 import tomllib
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -118,6 +119,18 @@ def make_keys() -> dict[str, Any]:
     """Return settings with an operator key and an API key."""
     keys = make_settings(operator_keys=KEY, api_keys="api-key-0123456789")
     return {"operator_keys": keys.operator_keys, "api_keys": keys.api_keys}
+
+
+@pytest.mark.parametrize("command", ["doctor", "stripe register", "dead-letters redrive"])
+@pytest.mark.parametrize("columns", [60, 80])
+def test_a_help_text_fills_its_lines(billing: Billing, command: str, columns: int) -> None:
+    page = billing(*command.split(), "--help", COLUMNS=str(columns)).stdout
+    text = re.split(r"Usage:.*\n", page.partition("╭")[0])[1]
+    lines = [line.strip() for line in text.splitlines()]
+    pairs = [(line, below) for line, below in pairwise(lines) if line and below]
+    assert pairs
+    for line, below in pairs:
+        assert len(f" {line} {below.split()[0]} ") > columns, line
 
 
 def test_dead_letters_are_listed_for_a_person_and_for_a_script(

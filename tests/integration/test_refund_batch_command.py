@@ -46,6 +46,15 @@ def test_nothing_is_refunded_before_it_is_confirmed(
     assert [b.refunded(hands, one) for one in payments] == [[], [], []]
 
 
+@pytest.mark.parametrize("members", [[], ["--event", "evening", "--payment", "pi_1"]])
+def test_a_batch_without_members_or_with_both_kinds_is_a_wrong_command_line(
+    billing: Billing, members: list[str]
+) -> None:
+    answer = billing("refund-batch", "start", *members, "--dry-run")
+    assert answer.returncode == 2
+    assert "either --event or --payment" in answer.stderr
+
+
 def test_a_batch_is_started_steered_and_reported(
     hands: Hands, billing: Billing, payments: list[str]
 ) -> None:
