@@ -14,7 +14,7 @@ from typing import Any
 import requests
 
 from shared.bearer_keys import first_secret
-from shared.env_file import read_env_file
+from shared.env_file import ENV_FILE, given_file
 from shared.printable import printable, without_password
 
 Json = dict[str, Any]
@@ -39,7 +39,7 @@ class Client:
     """Call one service."""
 
     def __init__(self, url: str | None = None, key: str | None = None) -> None:
-        variables = {**read_env_file().variables, **os.environ}
+        variables = {**given_file(ENV_FILE).variables, **os.environ}
         port = variables.get("PORT") or DEFAULT_PORT
         self.url = (url or f"http://127.0.0.1:{port}").rstrip("/")
         self.secret = first_secret(key or variables.get("OPERATOR_KEYS", ""))

@@ -26,7 +26,7 @@ from local.surroundings import (
     write_run_file,
 )
 from local.welcome import announce, places, things_to_try
-from shared.env_file import ENV_FILE_VARIABLE, NO_FILE, EnvFile, read_env_file
+from shared.env_file import ENV_FILE, ENV_FILE_VARIABLE, NO_FILE, EnvFile, given_file
 from shared.errors import Misconfigured
 from shared.processes import own_environment
 from shared.settings import Settings, load_settings, misspelled
@@ -83,7 +83,7 @@ def _run(*, sandbox: bool) -> int:
     if sandbox:
         _require_sandbox_packages()
     # The file belongs to an account: a run on the sandbox must not read it.
-    file = NO_FILE if sandbox else read_env_file()
+    file = NO_FILE if sandbox else given_file(ENV_FILE)
     environment = with_defaults({**file.variables, **os.environ}, sandbox=sandbox)
     if not sandbox:
         _check_settings(environment, file, sandbox=False)

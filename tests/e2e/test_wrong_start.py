@@ -84,3 +84,21 @@ def test_a_line_that_a_kill_cut_off_is_no_damage(tmp_path):
     with process(*command, environment=variables, log=log):
         wait_until(lambda: "listening on" in log.read_text(), "the receiver listens")
     assert state.read_text() == ""
+
+
+def test_the_service_reads_the_settings_file_that_the_environment_names(tmp_path):
+    settings = tmp_path / "settings.env"
+    settings.write_text("STRIPE_SECRET_KEY=pk_test_of_a_browser\nOPERATER_KEYS=kim:a-key\n")
+    variables = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path / "data")}
+    start = subprocess.run(
+        [sys.executable, str(ROOT / "app.py")],
+        cwd=tmp_path,
+        env=variables | {"BILLING_ENV_FILE": str(settings)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert start.returncode == 2
+    assert "STRIPE_SECRET_KEY is not valid" in start.stderr
+    assert "OPERATER_KEYS is not a setting: do you mean OPERATOR_KEYS?" in start.stderr

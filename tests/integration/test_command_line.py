@@ -14,6 +14,7 @@ import threading
 import tomllib
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -119,6 +120,14 @@ def make_keys() -> dict[str, Any]:
     """Return settings with an operator key and an API key."""
     keys = make_settings(operator_keys=KEY, api_keys="api-key-0123456789")
     return {"operator_keys": keys.operator_keys, "api_keys": keys.api_keys}
+
+
+def test_the_settings_file_may_be_elsewhere(billing: Billing, tmp_path: Path) -> None:
+    settings = tmp_path / "settings.env"
+    settings.write_text(f"OPERATOR_KEYS=kim:{KEY}\n")
+    del billing.environment["BILLING_OPERATOR_KEY"]
+    assert billing("queues").returncode == 1
+    assert billing("queues", BILLING_ENV_FILE=str(settings)).returncode == 0
 
 
 @pytest.mark.parametrize("command", ["doctor", "stripe register", "dead-letters redrive"])
