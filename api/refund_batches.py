@@ -10,6 +10,7 @@ import json
 import re
 from collections import Counter
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from flask import Response, g, request
@@ -163,12 +164,12 @@ def _fields(body: StartBatch, terms: Terms, plan: Plan) -> dict[str, str]:
 @batches.get("", responses={200: BatchList, **ON_GET})
 def listed(query: BatchQuery) -> Response:
     """List the batches this key may see, the newest first."""
-    data = [
-        batch_answer(batch)
-        for batch in _all().newest(query.limit)
+    visible = (
+        batch
+        for batch in _all().walk()
         if _may_see(batch) and query.event_id in (None, batch.request["event_id"])
-    ]
-    return reply(BatchList(data=data))
+    )
+    return reply(BatchList(data=[batch_answer(one) for one in islice(visible, query.limit)]))
 
 
 @batches.get("/<batch_id>", responses={200: Batch, **documented(404), **ON_GET})

@@ -41,6 +41,8 @@ BUSY_SECONDS = 0.25
 IDLE_SECONDS = 15.0
 # Pause between two checks of a balance that was too low, in units of the settings' retry step.
 LOOK_FACTOR = 30
+# Pause between a resume and the first such check, in the same units: refunds are tried meanwhile.
+TRY_FACTOR = 10
 INSUFFICIENT_FUNDS = "insufficient_funds"
 JOB_FIELDS = (
     "batch_id",
@@ -190,6 +192,8 @@ def _go_on(runtime: Runtime, batch: BatchRecord, pace: Pace) -> None:
     if not batch.count(*OPEN):
         _last_look(runtime, batch)
         runtime.batches.turn(batch.id, COMPLETE)
+    elif _only_waits(batch):
+        _pause_for_balance(runtime, batch)
 
 
 def _begin_next(runtime: Runtime, batch: BatchRecord, pace: Pace) -> None:
@@ -291,6 +295,27 @@ def _pause(runtime: Runtime, batch_id: str) -> None:
         runtime.batches.turn(batch_id, replace(PAUSE, fields=fields))
 
 
+def _only_waits(batch: BatchRecord) -> bool:
+    """Say whether all refunds that are left wait for balance."""
+    is_waiting = batch.count(MemberState.WAITING) > 0
+    return is_waiting and not batch.count(MemberState.NOT_BEGUN, MemberState.BEGUN)
+
+
+def _pause_for_balance(runtime: Runtime, batch: BatchRecord) -> None:
+    """Pause a batch again that was resumed too early.
+
+    No event says that a refund still waits at Stripe, so the balance is read now and then.
+    """
+    resumed_at, base_ms = int(batch.fields["resumed_at"]), _base_ms(runtime.settings)
+    if runtime.store.now_ms() < int(batch.fields.get("look_at", resumed_at + TRY_FACTOR * base_ms)):
+        return
+    fields = _balance_fields(runtime, batch)
+    turn = _same(fields={"look_at": fields["look_at"]})
+    if json.loads(fields["missing"]):
+        turn = replace(PAUSE, fields=fields | {"paused_reason": INSUFFICIENT_FUNDS})
+    runtime.batches.turn(batch.id, replace(turn, when=_only_waits))
+
+
 def _look_at_balance(runtime: Runtime, batch: BatchRecord) -> None:
     """Resume a batch when the balance suffices for the rest of it, or check again later.
 
@@ -320,6 +345,9 @@ def _balance_fields(runtime: Runtime, batch: BatchRecord) -> dict[str, str]:
             for currency, amount in need.items()
             if amount > available.get(currency, 0)
         }
-    pause_ms = round(LOOK_FACTOR * runtime.settings.retry_base_seconds * 1000)
-    look_at = runtime.store.now_ms() + pause_ms
+    look_at = runtime.store.now_ms() + LOOK_FACTOR * _base_ms(runtime.settings)
     return {"missing": json.dumps(missing), "look_at": str(look_at)}
+
+
+def _base_ms(settings: Settings) -> int:
+    return max(1, round(settings.retry_base_seconds * 1000))

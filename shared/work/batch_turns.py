@@ -54,7 +54,11 @@ COMPLETE = Turn(
     ends=True,
     active=False,
 )
-CANCEL = Turn((BatchState.RUNNING, BatchState.PAUSED), BatchState.CANCELED, drop=("paused_reason",))
+CANCEL = Turn(
+    (BatchState.RUNNING, BatchState.PAUSED),
+    BatchState.CANCELED,
+    drop=("paused_reason", "missing", "look_at"),
+)
 END_CANCELED = Turn(
     (BatchState.CANCELED,),
     BatchState.CANCELED,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -44,6 +44,8 @@ PLACES_A_STATE = 1_000_000
 HOUR_MS = 3_600_000
 # Members written by one script: it blocks Redis for two milliseconds.
 PIECE = 500
+# Batches read in one round trip of a list.
+BATCHES_READ = 100
 # Members moved by one command, which is written to disk once: about a millisecond of Redis's time.
 STEPS = 20
 # Expiry of members under temporary names, in case the process dies before it renames them.
@@ -172,15 +174,20 @@ class Batches:
                 list[str], self._store.redis.zrange(self._store.keys.active_batches(), 0, -1)
             )
 
-    def newest(self, limit: int) -> list[BatchRecord]:
-        """List the batches, the newest first. Raises `Unavailable`."""
-        with redis_errors():
-            ids = self._store.redis.zrange(self._store.keys.batches(), 0, limit - 1, desc=True)
-            pipe = self._store.redis.pipeline(transaction=False)
-            for one in cast(list[str], ids):
-                pipe.hgetall(self._store.keys.batch(one))
-            rows = cast(list[dict[str, str]], pipe.execute())
-        return [BatchRecord(fields["id"], fields) for fields in rows if fields]
+    def walk(self) -> Iterator[BatchRecord]:
+        """Read all batches, the newest first, a page at a time. Raises `Unavailable`."""
+        start, ids = 0, [""]
+        while ids:
+            with redis_errors():
+                end = start + BATCHES_READ - 1
+                name = self._store.keys.batches()
+                ids = cast(list[str], self._store.redis.zrange(name, start, end, desc=True))
+                pipe = self._store.redis.pipeline(transaction=False)
+                for one in ids:
+                    pipe.hgetall(self._store.keys.batch(one))
+                rows = cast(list[dict[str, str]], pipe.execute())
+            yield from (BatchRecord(fields["id"], fields) for fields in rows if fields)
+            start += BATCHES_READ
 
     def members(
         self, batch: str, state: MemberState | None, after: int | None, limit: int

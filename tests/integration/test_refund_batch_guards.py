@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 from shared.bearer_keys import CallerLimits
 from shared.settings import Settings
 from shared.store.scripts import Store
+from shared.work import batches
 from tests.conftest import make_settings
 from tests.integration import batching as b
 from tests.integration.doors import open_door
@@ -68,6 +69,22 @@ def test_a_batch_is_seen_and_steered_by_its_caller_and_by_operators_alone(
     assert len(call(door, OPERATOR).get_json()["data"]) == 1
     assert call(door, "wrong", f"/{batch}").status_code == 401
     assert door.get(f"/api/refund/batches/{batch}").status_code == 401
+
+
+def test_a_list_has_as_many_batches_as_there_are_among_others(
+    hands: Hands, door: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches of other callers and of other events take no place in a list."""
+    monkeypatch.setattr(batches, "BATCHES_READ", 1)
+    for event in ("evening", "matinee"):
+        b.pay(hands, 1, event)
+        assert call(door, SHOP, body={"event_id": event, "percent": 10}).status_code == 202
+    assert call(door, OPERATOR, body={"event_id": "evening", "percent": 10}).status_code == 202
+    (newest,) = call(door, SHOP, "?limit=1").get_json()["data"]
+    assert newest["event_id"] == "matinee"
+    (batch,) = call(door, SHOP, "?event_id=evening&limit=1").get_json()["data"]
+    assert batch["event_id"] == "evening"
+    assert len(call(door, OPERATOR).get_json()["data"]) == 3
 
 
 LIMITED = {"shop": CallerLimits(refunds_per_hour={"sgd": 2500})}

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from shared.stripe.gateway import StripeGateway
 from shared.work.batches import member_job_id
 from shared.work.refund_jobs import stripe_key
 from tests.integration import batching as b
 from tests.integration.hands import Hands
+from worker import refund_batches
 
 Json = dict[str, Any]
 
@@ -237,6 +239,54 @@ def test_a_batch_without_balance_pauses_says_what_is_missing_and_goes_on_when_it
         b.time.sleep(0.05)
     assert counts(b.look(hands, batch)) == {"refunded": 3}
     assert [b.refunded(hands, one) for one in payments] == [[1000]] * 3
+
+
+def test_a_batch_that_is_resumed_without_balance_pauses_again(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its refunds wait at Stripe, which sends no event about that."""
+    b.set_balance(hands, settlement_currency=None)
+    payments = b.pay(hands, 2)
+    b.set_balance(hands, currency="sgd", available=0)
+    batch = b.started(hands, payments=payments)
+    assert b.run(hands, batch)["state"] == "paused"
+    monkeypatch.setattr(refund_batches, "LOOK_FACTOR", 1_000_000)
+    assert b.post(hands, batch, "resume").get_json()["state"] == "running"
+    state = b.run(hands, batch)
+    assert (state["state"], state["paused_reason"]) == ("paused", "insufficient_funds")
+    assert (counts(state), state["missing"]) == ({"waiting": 2}, {"sgd": 2000})
+    b.set_balance(hands, currency="sgd", available=5000)
+    assert b.post(hands, batch, "resume").get_json()["missing"] is None
+    b.hear(hands)
+    assert counts(b.run(hands, batch)) == {"refunded": 2}
+
+
+def test_a_batch_that_waits_for_stripe_alone_is_not_paused(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The balance suffices, and Stripe has not paid its refunds yet."""
+    b.set_balance(hands, settlement_currency=None)
+    payments = b.pay(hands, 1)
+    b.set_balance(hands, currency="sgd", available=0)
+    batch = b.started(hands, payments=payments)
+    assert b.run(hands, batch)["state"] == "paused"
+    monkeypatch.setattr(StripeGateway, "balance", lambda *_: {"sgd": 9999})
+    b.post(hands, batch, "resume")
+    for _ in range(20):
+        b.turn(hands)
+        b.time.sleep(0.05)
+    state = b.look(hands, batch)
+    assert (state["state"], counts(state)) == ("running", {"waiting": 1})
+
+
+def test_a_canceled_batch_misses_nothing(hands: Hands) -> None:
+    b.set_balance(hands, settlement_currency=None)
+    payments = b.pay(hands, 1)
+    b.set_balance(hands, currency="sgd", available=0)
+    batch = b.started(hands, payments=payments)
+    assert b.run(hands, batch)["missing"] == {"sgd": 1000}
+    state = b.post(hands, batch, "cancel").get_json()
+    assert (state["state"], state["missing"], counts(state)) == ("canceled", None, {"waiting": 1})
 
 
 def test_failed_members_are_tried_again_under_new_jobs_and_never_refunded_twice(
