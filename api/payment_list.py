@@ -47,7 +47,7 @@ def wanted_metadata(query: PaymentTerms) -> dict[str, str]:
     for name in metadata:
         if name not in keys:
             raise CallerError(
-                f"{name}: Payments cannot be listed by this key; INDEXED_METADATA "
+                f"{name}: Payments cannot be listed by this metadata key; INDEXED_METADATA "
                 "names the keys that can be used.",
                 status=422,
                 code="invalid_parameter",

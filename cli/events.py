@@ -25,7 +25,7 @@ from cli.options import (
 )
 from shared.printable import printable
 
-events = typer.Typer(help="List, inspect and redrive Stripe's events.", no_args_is_help=True)
+events = typer.Typer(help="List, inspect and redrive Stripe events.", no_args_is_help=True)
 
 
 @events.command("list")
@@ -43,7 +43,7 @@ def list_events(
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """List events of any state, newest first; times are when they were recorded."""
+    """List Stripe events of any state, newest first; times are when they were recorded."""
     page = Client(url, key).get(
         "/events",
         state=state,
@@ -62,7 +62,7 @@ def list_events(
 def show_event(
     stripe_event_id: StripeEventId, as_json: AsJson = False, url: Url = None, key: Key = None
 ) -> None:
-    """Show one event with its payload and every attempt."""
+    """Show one Stripe event with its payload and every attempt."""
     show_item(stripe_event_id, as_json, Client(url, key))
 
 
@@ -78,7 +78,7 @@ def redrive_event(
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Process a dead or finished event again.
+    """Process a dead or finished Stripe event again.
 
     An event that is unknown here is fetched from Stripe.
     """

@@ -40,7 +40,9 @@ Metadata = Annotated[
         "--metadata", help="Only payments with this value of a key in INDEXED_METADATA: seat=12."
     ),
 ]
-Email = Annotated[str | None, typer.Option("--email", help="Only payments of this customer.")]
+Email = Annotated[
+    str | None, typer.Option("--email", help="Only payments with this e-mail address.")
+]
 InStatus = Annotated[Status | None, typer.Option("--status", help="Only payments in this status.")]
 Disputed = Annotated[
     bool | None,

@@ -22,7 +22,11 @@ MONEY = ("amount", "amount_received", "amount_capturable", "amount_total")
 @payment.command("show")
 def show_payment(
     payment_id: Annotated[
-        str, typer.Argument(help="Stripe's id of the payment: pi_…, or ch_… or cs_… without one.")
+        str,
+        typer.Argument(
+            help="Stripe's id of the payment: pi_…. A payment without a payment intent has "
+            "its ch_… or cs_… id."
+        ),
     ],
     as_json: AsJson = False,
     url: Url = None,

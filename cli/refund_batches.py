@@ -209,7 +209,10 @@ _turn("cancel", "Begin no more refunds, for good; refunds that have begun are co
 def retry(
     batch_id: BatchId,
     late: Annotated[
-        bool, typer.Option("--late", help="Refund the payments that came late instead.")
+        bool,
+        typer.Option(
+            "--late", help="Refund the payments that were made while the batch ran instead."
+        ),
     ] = False,
     as_json: AsJson = False,
     url: Url = None,

@@ -45,9 +45,9 @@ def register(
 ) -> None:
     """Create or repair the webhook endpoint at Stripe: address, types of events, API version.
 
-    The command uses STRIPE_SECRET_KEY, which needs the right Webhook Endpoints: write; with --thin,
-    Event Destinations: write. It shows the changes and asks before it makes them. Run again, it
-    changes only what is wrong.
+    The command uses STRIPE_SECRET_KEY, whose permissions must include "Webhook Endpoints: write";
+    with --thin, "Event Destinations: write". It shows the changes and asks before it makes them.
+    Run again, it changes only what is wrong.
     """
     # Imported here, because it imports Stripe's SDK and would slow every other command.
     from doctor.registration import Endpoint, Registration, Target

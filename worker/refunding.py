@@ -63,7 +63,7 @@ def run_refund(runtime: Runtime, claim: Claim) -> Done:
     if stale and "redriven_at" not in claim.fields:
         raise Inconsistent(
             "The job began over 23 hours ago, and Stripe may have deleted its idempotency key. "
-            "Look at Stripe whether there is a refund, then resolve the job.",
+            "Look in Stripe's dashboard whether there is a refund, then resolve the job.",
             code="refund_outcome_unknown",
         )
     try:

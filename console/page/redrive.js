@@ -11,7 +11,7 @@ import * as ops from "./ops.js";
 /** @type {Kind[]} */
 const KINDS = ["events", "refunds", "notifications"];
 /** @type {Record<Kind, string>} */
-const NAMES = { events: "event", refunds: "refund job", notifications: "notification" };
+const NAMES = { events: "Stripe event", refunds: "refund job", notifications: "notification" };
 /** @type {Record<string, Kind>} */
 const KIND_OF = { evt: "events", rr: "refunds", ntf: "notifications" };
 // Most items that the service redrives in one request.
@@ -47,13 +47,13 @@ export function redriveOne(item, afterwards) {
  */
 export function fetchFromStripe(eventId, afterwards) {
   ask({
-    title: "Fetch this event from Stripe?",
+    title: "Fetch this Stripe event?",
     body: [
       h("p", {}, h("code", {}, eventId)),
       h(
         "p",
         {},
-        "The event is recorded and processed as if Stripe had just sent it. Stripe keeps events " +
+        "It is recorded and processed as if Stripe had just sent it. Stripe keeps its events " +
           "for 30 days.",
       ),
     ],

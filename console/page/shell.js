@@ -15,7 +15,7 @@ const ROOMS = [
   ["payments", "Payments", "payments", ["payments", "event-payments", "find"]],
   ["refunds", "Refunds", "refunds", ["refunds", "refund-batches"]],
   ["notifications", "Notifications", "notifications", ["notifications"]],
-  ["events", "Events", "events", ["events"]],
+  ["events", "Stripe events", "events", ["events"]],
   ["dead-letters", "Dead letters", "letters", ["dead-letters"]],
   ["audit", "Audit", "audit", ["audit"]],
 ];

@@ -88,7 +88,7 @@ def object_in_events(
                 return str(raw["data"]["object"]["id"])
         if number == MAX_PAGES:
             raise Unavailable(
-                "Too many events to find out what our call made; look it up at Stripe.",
+                "Too many events to search for the result of our call; look it up at Stripe.",
                 code="outcome_unknown",
                 outcome_known=False,
             )

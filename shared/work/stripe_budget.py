@@ -129,7 +129,10 @@ class _Buckets:
 
     def _ask(self, key: str, plan: dict[str, Any]) -> Any:
         if time.monotonic() < self._ask_again_at:
-            raise Unavailable("The budget is not asked for a while.", code="store_unavailable")
+            raise Unavailable(
+                "Redis did not answer; for a while the budget is not used.",
+                code="store_unavailable",
+            )
         try:
             with deadline(ANSWER_SECONDS):
                 return self._store.run(Call("draw", {"budget": key}, [compact(plan)]))

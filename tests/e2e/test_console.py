@@ -61,7 +61,7 @@ def test_a_wrong_key_is_refused_and_the_right_one_leads_in(window: Window) -> No
     expect(page.get_by_role("alert")).to_contain_text("does not know this key")
     page.get_by_label("Operator key").fill(KEY)
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", name="Events", level=1)).to_be_visible()
+    expect(page.get_by_role("heading", name="Stripe events", level=1)).to_be_visible()
     expect(page.get_by_text("This service is open")).to_have_count(0)
 
 
@@ -380,8 +380,8 @@ def test_a_restart_is_said_and_survived_and_an_open_service_says_that_it_is(
             away = page.get_by_role("alert").filter(has_text="Cannot reach the service.")
             expect(away).to_be_visible(timeout=20_000)
             expect(page.get_by_role("table", name="Queues")).to_be_visible()
-            page.get_by_role("link", name="Events", exact=True).click()
+            page.get_by_role("link", name="Stripe events", exact=True).click()
             expect(page.get_by_text("It may be restarting.")).to_be_visible()
             parts.start("api", "api")
-            expect(page.get_by_text("No events yet")).to_be_visible(timeout=40_000)
+            expect(page.get_by_text("No Stripe events yet")).to_be_visible(timeout=40_000)
             expect(away).to_be_hidden()

@@ -22,24 +22,24 @@ const FIELDS = [
 export const events = ({ query }) =>
   listing({
     room: "events",
-    title: "Events",
-    thing: "event",
+    title: "Stripe events",
+    thing: "Stripe event",
     query,
     fields: FIELDS,
     at: "recorded_at",
     load: ops.events,
     show: eventTable,
-    nothing: ["No events yet", "Events appear here when Stripe sends them."],
+    nothing: ["No Stripe events yet", "They appear here when Stripe sends them."],
     hint: "A type may be a pattern: payment_intent.* or *refund*.",
   });
 
 /** @param {Item[]} rows */
 export const eventTable = (rows) =>
   table(
-    "Events",
+    "Stripe events",
     [
       {
-        name: "Event",
+        name: "Stripe event",
         show: (row) => [
           link(addressOf(row.id) ?? "#/", { class: "title" }, row.type ?? "unknown"),
           h("small", { class: "id" }, row.id),

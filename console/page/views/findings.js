@@ -109,7 +109,7 @@ const disabled = ({ endpoints: { enabled, disabled: off } }) =>
         tone: "bad",
         about: "webhooks",
         what: "Stripe has disabled our webhook endpoint",
-        fix: "Events arrive by reconcile alone, minutes late. Find the cause: ./billing doctor.",
+        fix: "Stripe events arrive by reconcile alone, minutes late. Run ./billing doctor.",
         runbook: "WebhookEndpointDisabled",
       }
     : null;
@@ -183,7 +183,7 @@ const gap = ({ last_round: { gap: missed } }) =>
     ? {
         tone: "wait",
         about: "comparison",
-        what: `No webhook delivered ${counted(missed, "event")}`,
+        what: `No webhook delivered ${counted(missed, "Stripe event")}`,
         fix: "Reconcile recorded them. Check at Stripe whether webhook deliveries fail.",
         runbook: "ReconcileGap",
       }
@@ -199,7 +199,7 @@ const otherMode = (events) =>
     ? {
         tone: "wait",
         about: "events",
-        what: `${counted(events, "event")} of the other mode in ${HOURS} hours`,
+        what: `${counted(events, "Stripe event")} of the other mode in ${HOURS} hours`,
         fix: "None was recorded. One of our own webhook endpoints has the wrong mode.",
         runbook: "EventsOfAnotherMode",
       }

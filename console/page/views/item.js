@@ -1,4 +1,4 @@
-// One event, refund job or notification: its state, its attempts and its payload.
+// One Stripe event, refund job or notification: its state, its attempts and its payload.
 
 import { adviceOn } from "../advice.js";
 import { button, h, icon } from "../dom.js";
@@ -11,9 +11,9 @@ import { attempts } from "./timeline.js";
 
 /** @import { Child, Entry, ItemDetails, Place, Service, View } from "../../types" */
 
-const NAMES = { events: "Event", refunds: "Refund job", notifications: "Notification" };
+const NAMES = { events: "Stripe event", refunds: "Refund job", notifications: "Notification" };
 /** @type {Record<string, string>} */
-const TITLES = { evt: "Event", rr: "Refund job", ntf: "Notification" };
+const TITLES = { evt: "Stripe event", rr: "Refund job", ntf: "Notification" };
 const REDRIVABLE = {
   events: ["dead", "processed", "ignored"],
   notifications: ["dead", "delivered"],
@@ -155,7 +155,7 @@ function payload(record) {
       {},
       empty(
         "No longer stored",
-        "It is deleted a day after the item is finished. Stripe keeps events for 30 days.",
+        "It is deleted a day after the item is finished. Stripe keeps its events for 30 days.",
       ),
     );
   }
@@ -176,7 +176,7 @@ const unknown = (id, error, refresh) =>
   empty(
     error.message,
     id.startsWith("evt_")
-      ? "If Stripe's dashboard shows the event, fetch it here."
+      ? "If Stripe's dashboard shows this event, fetch it here."
       : "Finished items are deleted after 31 days.",
     id.startsWith("evt_") &&
       button({ class: "primary" }, () => fetchFromStripe(id, refresh), "Fetch from Stripe"),

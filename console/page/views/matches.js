@@ -33,8 +33,8 @@ const nothing = (complete) =>
   empty(
     "Nothing found",
     complete
-      ? "No event, refund job, notification or payment that is kept here has it."
-      : "None of the newest ten thousand events has it. Stripe's dashboard knows all.",
+      ? "No Stripe event, refund job, notification or payment that is kept here has it."
+      : "None of the newest ten thousand Stripe events has it. Stripe's dashboard knows all.",
   );
 
 /** @param {Match} match */

@@ -52,11 +52,11 @@ export function overview(_, { refresh }) {
         card("Queues", {}, queueTable(stand)),
         h("div", { class: "halves" }, causes(letters), comparison(reconcile, refresh)),
         card(
-          "Latest events",
-          { actions: link(address("events"), { class: "more" }, "All events") },
+          "Latest Stripe events",
+          { actions: link(address("events"), { class: "more" }, "All Stripe events") },
           latest.data.length
             ? eventTable(latest.data)
-            : empty("No events yet", "Events appear here when Stripe sends them."),
+            : empty("No Stripe events yet", "They appear here when Stripe sends them."),
         ),
       ];
     },
@@ -216,10 +216,10 @@ function comparison(state, refresh) {
     facts([
       ["Last round", state.completed_at_ms ? when(state.completed_at_ms) : "never"],
       ["Running now", state.running ? pill("running", "wait") : "no"],
-      ["Listed by Stripe", counted(seen, "event")],
-      ["Missing here, recorded", counted(recorded, "event")],
+      ["Listed by Stripe", counted(seen, "Stripe event")],
+      ["Missing here, recorded", counted(recorded, "Stripe event")],
       ["Gap", gap ? pill(`${count(gap)} not delivered by webhook`, "wait") : "none"],
-      ["Recorded in all rounds", counted(state.total.recorded, "event")],
+      ["Recorded in all rounds", counted(state.total.recorded, "Stripe event")],
     ]),
   );
 }
@@ -228,7 +228,7 @@ function comparison(state, refresh) {
 function reconcileNow(refresh) {
   ask({
     title: "Reconcile with Stripe now?",
-    body: h("p", {}, "It records every event that Stripe lists and that is missing here."),
+    body: h("p", {}, "It records every Stripe event that is missing here."),
     confirm: "Reconcile",
     act: async (signature) => {
       const { outcome } = await ops.reconcile(signature);

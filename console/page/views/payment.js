@@ -16,7 +16,7 @@ import { workCard } from "./work.js";
 /** @typedef {{ known: KnownPayment, work: PaymentWork }} Whole */
 
 const UNKNOWN =
-  "Payments are deleted here half a year after their last event. " +
+  "Payments are deleted here half a year after their last Stripe event. " +
   "Stripe's dashboard has all of them.";
 
 /**

@@ -14,10 +14,10 @@ const DRAWN = [
   ["payments", "Payments", "good"],
   ["declines", "Declined", "wait"],
   ["refunds", "Refunds", "none"],
-  ["events", "Events", "none"],
+  ["events", "Stripe events", "none"],
   ["notifications", "Notifications", "none"],
   ["failures", "Failed attempts", "wait"],
-  ["other_mode", "Events of the other mode", "wait"],
+  ["other_mode", "Stripe events of the other mode", "wait"],
   ["other_mode_connected", "Other mode, connected accounts", "none"],
 ];
 // Counts that most installations never have; they appear only if they are not 0.

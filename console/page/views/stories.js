@@ -37,7 +37,7 @@ const STORIES = {
     notes: [idLink(entry.stripe_event_id)],
   }),
   event_late: (entry) => ({
-    title: [entry.type ?? "An event", " arrived late"],
+    title: [entry.type ?? "A Stripe event", " arrived late"],
     tone: "wait",
     notes: ["it changes nothing", entry.subject, idLink(entry.stripe_event_id)],
   }),

@@ -17,7 +17,8 @@ const SOON_MS = 5_000;
  * @param {string | null} currency
  */
 export function timeline(entries, currency) {
-  if (entries.length === 0) return empty("No entries yet", "Events and attempts appear here.");
+  if (entries.length === 0)
+    return empty("No entries yet", "Stripe events and attempts appear here.");
   return list(folded(entries).map((entry) => ({ at: entry.at, ...storyOf(entry, currency) })));
 }
 
