@@ -164,7 +164,7 @@ def _join_lines_of_help() -> None:
     groups = [group.typer_instance for group in app.registered_groups]
     for part in (app, *filter(None, groups)):
         for command in part.registered_commands:
-            paragraphs = (getdoc(command.callback) or "").split("\n\n")
+            paragraphs = (command.help or getdoc(command.callback) or "").split("\n\n")
             command.help = "\n\n".join(" ".join(text.split()) for text in paragraphs)
 
 

@@ -130,6 +130,13 @@ def test_the_settings_file_may_be_elsewhere(billing: Billing, tmp_path: Path) ->
     assert billing("queues", BILLING_ENV_FILE=str(settings)).returncode == 0
 
 
+def test_every_command_says_what_it_does(billing: Billing) -> None:
+    """Also those that are made in a loop, and have no docstring."""
+    page = billing("refund-batch", "--help").stdout
+    listed = dict(re.findall(r"│ ([a-z]+) +(\S.*?) *│", page))
+    assert {"start", "pause", "resume", "cancel", "retry"} <= set(listed)
+
+
 @pytest.mark.parametrize("command", ["doctor", "stripe register", "dead-letters redrive"])
 @pytest.mark.parametrize("columns", [60, 80])
 def test_a_help_text_fills_its_lines(billing: Billing, command: str, columns: int) -> None:
