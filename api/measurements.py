@@ -83,7 +83,10 @@ def _queues(store: Store) -> Iterator[Measurement]:
     stand = queues(store)
     columns = {
         "depth": ("billing_queue_depth", "Messages in a queue."),
-        "open": ("billing_work_open", "Items that are not finished."),
+        "open": (
+            "billing_work_open",
+            "Items that are not finished; of notifications the first of each payment.",
+        ),
         "due": ("billing_work_due", "Items that are due and that no worker holds."),
         "overdue_seconds": (
             "billing_work_overdue_seconds",

@@ -248,6 +248,7 @@ class ServiceInfo(Output):
 class Queue(Output):
     """One queue: its messages, open items, due items, dead letters and workers.
 
+    `open` does not count a notification that waits for an earlier one of its payment.
     `silent` means that no worker serves it; it is unknown for an idle queue without upkeep.
     """
 

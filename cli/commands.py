@@ -95,7 +95,10 @@ def reconcile(
 
 @app.command()
 def queues(as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
-    """Show how much work waits in each queue, and whether a worker serves it."""
+    """Show how much work waits in each queue, and whether a worker serves it.
+
+    Of a payment's notifications only the first counts as open; the others wait for it.
+    """
     answer = Client(url, key).get("/queues")
     if as_json:
         output.as_json(answer)

@@ -146,7 +146,8 @@ class Keys:
 
     @entry(
         "sorted set",
-        "Every open item by the time at which the relay rings for it again.",
+        "Every open item by the time at which the relay rings for it again; of notifications the "
+        "first of each outbox.",
         "for ever",
     )
     def due(self, kind: Kind) -> str:

@@ -11,6 +11,7 @@ from shared.work.breaker import THRESHOLD, Breaker
 from shared.work.items import Claim
 from shared.work.kinds import NOTIFICATIONS
 from shared.work.outbox import Outbox
+from shared.work.queues import queues
 from shared.work.results import Dead, Done
 from tests.conftest import make_settings
 from tests.integration.hands import Hands
@@ -163,3 +164,11 @@ def test_notifications_it_does_not_like_never_open_it(hands: Hands) -> None:
     fail_with(hands, 400)
     pay_many(hands, THRESHOLD + 3)
     assert hands.runtime.store.redis.exists(hands.runtime.store.keys.breaker()) == 0
+
+
+def test_of_a_payments_notifications_only_the_first_counts_as_open(store: Store) -> None:
+    """The console, `./billing queues` and the metric `billing_work_open` say so."""
+    stage(store, "ntf_1", "ntf_2", "ntf_3", payment="pi_1")
+    stage(store, "ntf_4", payment="pi_2")
+    counts = {row["name"]: row["open"] for row in queues(store)["data"]}
+    assert counts["notifications"] == 2

@@ -23,6 +23,8 @@ import { HOURS, rateCard } from "./rates.js";
  */
 
 const LATEST = 8;
+const FIRST_ONLY =
+  "Of a payment's notifications only the first counts as open; the others wait for it.";
 
 /**
  * @param {Place} _
@@ -49,7 +51,7 @@ export function overview(_, { refresh }) {
         health(problems),
         figures(stand, problems),
         rateCard(rates),
-        card("Queues", {}, queueTable(stand)),
+        card("Queues", {}, queueTable(stand), h("p", { class: "hint" }, FIRST_ONLY)),
         h("div", { class: "halves" }, causes(letters), comparison(reconcile, refresh)),
         card(
           "Latest Stripe events",
