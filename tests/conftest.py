@@ -26,6 +26,14 @@ NOTIFICATION_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 hypothesis.settings.register_profile(
     "any load", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
+# For a search for mutants: the same examples each time, and no smaller one for each that fails.
+hypothesis.settings.register_profile(
+    "mutation",
+    hypothesis.settings.get_profile("any load"),
+    derandomize=True,
+    database=None,
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+)
 hypothesis.settings.load_profile("any load")
 
 
