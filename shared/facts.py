@@ -94,9 +94,7 @@ def advance(known: Json, facts: list[Fact]) -> Advance:
         if _wins(fact, stored):
             subjects[fact.subject] = _state(fact)
         (late if _late(fact, stored) else news).append(fact)
-    if any(one["family"] == "refund" for one in subjects.values()):
-        subjects = marked(subjects)
-    after = {"subjects": subjects, "context": known.get("context", {})}
+    after = {"subjects": marked(subjects), "context": known.get("context", {})}
     return Advance(after, [_silence(fact, after) for fact in news], late)
 
 

@@ -59,7 +59,12 @@ class Runtime:
 def breaker(monkeypatch: pytest.MonkeyPatch) -> MagicMock:
     """Return the breaker to which deliveries report."""
     one_breaker = MagicMock()
-    monkeypatch.setattr(delivery, "Breaker", lambda store: (one_breaker.of(store), one_breaker)[1])
+
+    def of(store: Any) -> MagicMock:
+        assert store is not None
+        return one_breaker
+
+    monkeypatch.setattr(delivery, "Breaker", of)
     return one_breaker
 
 
@@ -191,6 +196,13 @@ def test_the_trace_of_the_attempt_is_told_before_the_payments(
     monkeypatch.setattr(delivery, "traceparent", MagicMock(return_value="00-now"))
     _, headers = delivery_of(Runtime(Answer(status=200)), claim(traceparent=TRACE))
     assert headers["traceparent"] == "00-now"
+
+
+def test_a_pause_while_the_breaker_is_open_is_in_milliseconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(delivery, "_dice", MagicMock(uniform=lambda least, most: most))
+    assert pause_ms() == PAUSE_SECONDS[1] * 1000
 
 
 def test_a_pause_while_the_breaker_is_open_lies_in_its_bounds() -> None:

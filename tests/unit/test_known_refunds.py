@@ -37,6 +37,7 @@ HOLD = state("payment", amount=1000, amount_received=700)
     [
         ({"pi_1": HOLD}, 300, True),
         ({"pi_1": HOLD}, 299, False),
+        ({"pi_1": state("payment", amount=701, amount_received=700)}, 1, True),
         ({"pi_1": HOLD, "ch_1": state("charge", amount=900)}, 300, True),
         ({"ch_1": state("charge", amount=1000, amount_received=700)}, 300, True),
         ({"ch_1": state("charge", amount=300)}, 300, True),
@@ -45,6 +46,7 @@ HOLD = state("payment", amount=1000, amount_received=700)
         ({"pi_1": state("payment", amount=700, amount_received=1000)}, -300, False),
         ({"pi_1": state("payment")}, None, False),
         ({}, 300, False),
+        ({}, 1, False),
     ],
 )
 def test_an_unbooked_refund_of_the_rest_releases_a_hold(
@@ -95,6 +97,8 @@ def test_a_payment_is_let_go_when_nothing_came(record: Json, is_let_go: bool) ->
 
 
 NEAR = 100 - NEAR_SECONDS
+# A released hold is in no sum, however late its last event came.
+RELEASED = state("refund", at=101, amount=600, created=50, released_hold=True)
 
 
 @pytest.mark.parametrize(
@@ -111,6 +115,7 @@ NEAR = 100 - NEAR_SECONDS
         ({"re_1": refund(600, 50, "failed")}, 400),
         ({"re_1": refund(600, 50, "failed") | {"rank": [2, 101]}}, 300),
         ({"re_1": refund(600, 101)}, 400),
+        ({"re_1": RELEASED}, 400),
         ({"re_1": refund(400, NEAR)}, 0),
         ({"re_1": refund(900, NEAR)}, 0),
         ({"re_1": refund(600, NEAR)}, 400),
@@ -179,11 +184,26 @@ def test_a_sum_shows_how_much_of_earlier_ones_is_missing(subjects: Json, missing
             refund(300, 97),
             {"b": 0},
         ),
+        # The latest sum counts, whatever its name.
+        (
+            {
+                "b": total(500, 500, 98, told=500, ahead=500),
+                "a": total(900, 100, 99, told=100, ahead=100),
+            },
+            refund(300, 50),
+            {},
+        ),
         ({"a": total(900, 900, told=900, ahead=900)}, refund(300, 50, "failed"), {}),
         (
             {"a": total(900, 900, told=900, ahead=900), "re_2": refund(600, 40)},
             refund(300, 50),
             {"a": 600},
+        ),
+        # A refund that was notified itself is in no sum's part.
+        (
+            {"a": total(900, 600, told=600, ahead=600), "re_2": refund(300, 40)},
+            refund(200, 50),
+            {"a": 400},
         ),
     ],
 )
@@ -217,6 +237,7 @@ def test_foretold_refunds_wait_for_their_sum(subjects: Json, amount: int) -> Non
         ({"re_1": refund(300), "a": total(300, 300, told=300, ahead=0)}, 300),
         ({"re_1": refund(300), "a": total(500, 500, told=500, ahead=200)}, 500),
         ({"re_1": refund(300), "a": total(500, 200)}, 500),
+        ({"re_1": refund(700), "a": total(300, 300, told=300, ahead=300)}, 1000),
         ({"re_1": refund(300, 101), "a": total(500, 200)}, 800),
         ({"a": total(500, 200, 100), "b": total(900, 400, 99)}, 500),
         ({"a": total(500, 200, 100), "b": total(900, 400, 100)}, 900),

@@ -383,9 +383,21 @@ def test_with_stripe_down_the_stored_state_is_told_as_stale(fake_store: Store) -
 
 def test_the_account_of_a_remembered_payment_is_guarded(fake_store: Store) -> None:
     know(fake_store, "pi_1", REMEMBERED)
+    g.limits = SimpleNamespace(accounts=("acct_1",))
+    assert payment_answers.details_remembered("pi_1", []).account == "acct_1"
     g.limits = SimpleNamespace(accounts=("acct_2",))
     with pytest.raises(CallerError, match="account"):
         payment_answers.details_remembered("pi_1", [])
+
+
+def test_a_dispute_and_a_mode_that_nothing_says_are_told_as_such(fake_store: Store) -> None:
+    subjects = REMEMBERED["subjects"]
+    payment = subjects["pi_1"] | {"snapshot": without(subjects["pi_1"]["snapshot"], "livemode")}
+    dispute = subjects["du_1"] | {"snapshot": without(DISPUTE, "id")}
+    state = REMEMBERED | {"subjects": subjects | {"pi_1": payment, "du_1": dispute}}
+    know(fake_store, "pi_1", state)
+    details = payment_answers.details_remembered("pi_1", [])
+    assert (details.livemode, [one.due_by for one in details.disputes]) == (False, [None])
 
 
 @pytest.mark.parametrize("missing", [None, "status", "amount", "currency"])
@@ -398,4 +410,7 @@ def test_half_a_payment_is_not_told(fake_store: Store, missing: str | None) -> N
     with pytest.raises(Unavailable) as error:
         payment_answers.details_remembered("pi_1", [])
     assert (error.value.code, error.value.retry_after_seconds) == ("stripe_unreachable", 5)
-    assert "no webhook has reported" in str(error.value)
+    assert str(error.value) == (
+        "stripe_unreachable: "
+        "Stripe does not answer, and no webhook has reported this payment yet; try again."
+    )

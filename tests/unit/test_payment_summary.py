@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
@@ -256,6 +257,15 @@ def test_disputes_are_listed_newest_first() -> None:
             "won",
             7,
         ),
+        # Of one second, the movement's own event counts.
+        (
+            {
+                "du_1": state("dispute", "won", net=7),
+                "du_1__in": state("dispute_funds", "reinstated", net=60),
+            },
+            "won",
+            60,
+        ),
     ],
 )
 def test_a_dispute_has_its_own_status_and_its_last_movement(
@@ -349,3 +359,11 @@ def test_only_a_payments_own_notification_has_its_fees() -> None:
 )
 def test_a_time_is_one_that_rfc_3339_can_express(seconds: float, text: str) -> None:
     assert payment_summary.timestamp(seconds) == text
+
+
+def test_a_time_is_in_utc_wherever_the_service_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as place:
+        place.setenv("TZ", "Asia/Singapore")
+        time.tzset()
+        assert payment_summary.timestamp(1) == "1970-01-01T00:00:01Z"
+    time.tzset()

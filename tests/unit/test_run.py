@@ -15,7 +15,7 @@ from shared.deadline import remaining
 from shared.errors import CallerError, Unavailable
 from shared.facts import Fact
 from shared.keys import State
-from shared.store.figures import flush, read
+from shared.store.figures import Figures, flush, read
 from shared.store.scripts import Store
 from shared.telemetry.tally import (
     ATTEMPTS,
@@ -56,9 +56,15 @@ class Attempt:
         return self.runtime.store.hash(keys.item(self.kind, ITEM)).get("state")
 
     def counts(self, metric: Metric) -> Json:
+        return dict(self._figures(metric).counts)
+
+    def sums(self, metric: Metric) -> list[float]:
+        return list(self._figures(metric).sums.values())
+
+    def _figures(self, metric: Metric) -> Figures:
         flush(self.runtime.store)
         (figures,) = [one for one in read(self.runtime.store) if one.metric is metric]
-        return dict(figures.counts)
+        return figures
 
 
 @pytest.fixture
@@ -82,7 +88,7 @@ def attempt(
     claims: list[Claim] = []
 
     def act(its_runtime: Runtime, claim: Claim) -> Result:
-        assert its_runtime is runtime
+        assert (its_runtime, claim.id) == (runtime, ITEM)
         claims.append(claim)
         if isinstance(result, Exception):
             raise result
@@ -300,7 +306,6 @@ def test_an_event_without_a_type_is_another(runtime: Runtime) -> None:
     ("result", "ago", "seconds"),
     [
         (Done(State.DELIVERED), 100, 100),
-        (Done(State.DELIVERED), -100, 0),
         (Done(State.DELIVERED), None, None),
         (Retry("ill", 1), 100, None),
     ],
@@ -310,12 +315,25 @@ def test_the_delay_of_a_delivery_counts_from_stripes_event(
 ) -> None:
     created = {} if ago is None else {"created": math.floor(time.time()) - ago}
     record(runtime, NOTIFICATIONS, **created)
-    attempt(runtime, NOTIFICATIONS, result)
-    flush(runtime.store)
-    (figures,) = [one for one in read(runtime.store) if one.metric is NOTIFICATION_DELAY]
-    sums = list(figures.sums.values())
+    sums = attempt(runtime, NOTIFICATIONS, result).sums(NOTIFICATION_DELAY)
     assert len(sums) == (0 if seconds is None else 1)
     assert all(abs(one - (seconds or 0)) < 30 for one in sums)
+
+
+def test_an_attempt_lasts_from_its_claim(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Claim, "elapsed_seconds", 2000.0)
+    created = math.floor(time.time())
+    record(runtime, NOTIFICATIONS, created=created)
+    of_it = attempt(runtime, NOTIFICATIONS, Done(State.DELIVERED))
+    assert of_it.line["duration_ms"] == 2_000_000
+    (delay,) = of_it.sums(NOTIFICATION_DELAY)
+    assert 2000 <= delay < 2060
+
+
+def test_a_delivery_before_stripes_event_had_no_delay(runtime: Runtime) -> None:
+    record(runtime, NOTIFICATIONS, created=math.floor(time.time()) + 100)
+    of_it = attempt(runtime, NOTIFICATIONS, Done(State.DELIVERED))
+    assert of_it.sums(NOTIFICATION_DELAY) == [0]
 
 
 def test_what_an_attempt_established_is_settled(runtime: Runtime) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Any
 
@@ -107,8 +107,12 @@ def lives(draw: st.DrawFn, *, may_fail: bool = False, together: bool = False) ->
 
 def fold(facts: list[Fact]) -> tuple[list[Fact], Json]:
     """Fold facts one by one; return the notifications, each id once, and the final state."""
+    return fold_from({}, facts)
+
+
+def fold_from(state: Json, facts: list[Fact]) -> tuple[list[Fact], Json]:
+    """Fold facts one by one into a state."""
     notified: dict[str, Fact] = {}
-    state: Json = {}
     for fact in facts:
         step: Advance = advance(state, [fact])
         state = step.known
@@ -216,6 +220,34 @@ def test_a_refund_that_was_told_as_a_sum_keeps_quiet_until_it_fails() -> None:
         ("refund.succeeded", "ch_1:refunded:1"),
         ("refund.failed", "re_1"),
     ]
+
+
+def test_a_sum_tells_only_the_part_that_no_refund_told() -> None:
+    earlier = Refund("re_1", 300, 100)
+    notified, state = fold([*own_facts(earlier), sum_fact(700, 700, 120, 1)])
+    assert [fact.data["amount"] for fact in notified] == [300, 400]
+    assert amount_refunded(state) == 700
+
+
+def test_a_sum_that_comes_again_with_other_words_keeps_what_it_told() -> None:
+    one, other = (
+        replace(sum_fact(300, 300, 100, 1), data={"amount": 300, "event_id": event_id})
+        for event_id in ("e1", "e2")
+    )
+    after = advance(advance({}, [one]).known, [other]).known
+    assert after["subjects"][one.subject]["said"] == {"event_id": "e2"}
+    _, state = fold_from(after, own_facts(Refund("re_1", 300, 100)))
+    assert state["subjects"]["re_1"]["foretold"]
+    assert amount_refunded(state) == 300
+
+
+def test_a_sum_that_was_stored_without_its_part_told_nothing() -> None:
+    state = advance({}, [sum_fact(300, 300, 100, 1)]).known
+    for name in ("told", "ahead"):
+        del state["subjects"]["ch_1:refunded:1"][name]
+    (again,) = advance(state, [sum_fact(300, 300, 100, 1)]).news
+    assert (again.type, again.data["amount"]) == (None, 0)
+    assert again.beside == {"told": 0, "ahead": 0}
 
 
 def test_a_refund_before_our_time_is_not_told_with_the_next_one() -> None:
