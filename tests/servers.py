@@ -128,5 +128,6 @@ def _announced(module: str, environment: dict[str, str]) -> Iterator[str]:
     with process(sys.executable, "-m", module, environment=environment, log=log):
         address = re.compile(r"listening on (http://[\d.]+:\d+)")
         value = wait_until(lambda: address.search(log.read_text()), f"{module} listens")
+        assert value is not None
         yield value.group(1)
     log.unlink()

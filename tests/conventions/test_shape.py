@@ -110,6 +110,6 @@ def test_make_targets_are_explained_and_call_scripts():
         assert (ROOT / script).is_file(), script
 
 
-def test_every_folder_but_the_tests_is_type_checked() -> None:
+def test_every_folder_but_most_tests_is_type_checked() -> None:
     folders = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]["files"]
-    assert {name.parts[0] for name in python_files()} - {"tests"} == set(folders)
+    assert {name.parts[0] for name in python_files()} - {"tests"} | {"tests/unit"} == set(folders)

@@ -133,8 +133,8 @@ def test_the_settings_file_may_be_elsewhere(billing: Billing, tmp_path: Path) ->
 def test_every_command_says_what_it_does(billing: Billing) -> None:
     """Also those that are made in a loop, and have no docstring."""
     page = billing("refund-batch", "--help").stdout
-    listed = dict(re.findall(r"│ ([a-z]+) +(\S.*?) *│", page))
-    assert {"start", "pause", "resume", "cancel", "retry"} <= set(listed)
+    helps = dict(re.findall(r"│ ([a-z]+) +(\S.*?) *│", page))
+    assert {"start", "pause", "resume", "cancel", "retry"} <= set(helps)
 
 
 @pytest.mark.parametrize("command", ["doctor", "stripe register", "dead-letters redrive"])

@@ -236,7 +236,7 @@ DISPUTE_ANSWER = {
     "due_by": None,
     "created": None,
 } | NO_SUMS
-REMEMBERED = {
+REMEMBERED: Json = {
     "subjects": {
         "pi_1": {
             "family": "payment",

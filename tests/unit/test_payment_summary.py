@@ -17,8 +17,8 @@ from shared.payment_summary import LOOKED_UP
 
 Json = dict[str, Any]
 NO_FEES = dict.fromkeys(("fee", "net", "settlement_currency", "available_on"))
-FEES = {"fee": 84, "net": 916, "settlement_currency": "sgd", "available_on": 1_772_539_200}
-INTENT = {
+FEES: Json = {"fee": 84, "net": 916, "settlement_currency": "sgd", "available_on": 1_772_539_200}
+INTENT: Json = {
     "amount": 1000,
     "amount_received": 900,
     "currency": "sgd",
@@ -312,7 +312,7 @@ def fact(family: str = "payment", **data: Any) -> Fact:
 
 
 def test_a_notification_names_all_that_is_known() -> None:
-    data = {"amount": 1000, "user_id": "own", "currency": None, "due_by": 86_400}
+    data: Json = {"amount": 1000, "user_id": "own", "currency": None, "due_by": 86_400}
     of_it = subjects_known(
         {"event_id": "e", "user_id": "looked up", "customer_email": "a@example.com"},
         pi_1=CAPTURED,

@@ -3,7 +3,7 @@
 import pytest
 
 from shared.store.rates import COUNTED, place_of, quantile, rate_of
-from shared.telemetry.tally import DELAY_BUCKETS
+from shared.telemetry.tally import DELAY_BUCKETS, Series
 
 
 @pytest.mark.parametrize(
@@ -29,14 +29,14 @@ from shared.telemetry.tally import DELAY_BUCKETS
         (("billing_notification_delay_seconds", (), "sum"), None),
     ],
 )
-def test_a_figure_belongs_to_one_rate_or_to_none(series, rate):
+def test_a_figure_belongs_to_one_rate_or_to_none(series: Series, rate: str | None) -> None:
     assert rate_of(series) == rate
     number, part = place_of(series)
     assert number == (COUNTED.index(rate) + 1 if rate else 0)
     assert part == (":3" if rate == "delays" else "")
 
 
-def spread(**counts):
+def spread(**counts: int) -> list[int]:
     """Build the number of delays in each part, by the number of the part."""
     return [counts.get(f"of_{number}", 0) for number in range(len(DELAY_BUCKETS) + 1)]
 
@@ -52,5 +52,7 @@ def spread(**counts):
         (spread(of_0=99, of_12=1), 0.99, 1.0),
     ],
 )
-def test_a_quantile_lies_between_the_bounds_of_its_part(counts, share, seconds):
+def test_a_quantile_lies_between_the_bounds_of_its_part(
+    counts: list[int], share: float, seconds: float | None
+) -> None:
     assert quantile(counts, share) == (None if seconds is None else pytest.approx(seconds))

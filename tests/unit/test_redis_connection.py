@@ -1,6 +1,7 @@
 """The URL of Redis: read once, converted for redis-py and for Celery, or refused."""
 
 import ssl
+from typing import Any
 
 import pytest
 from kombu import Connection
@@ -62,11 +63,12 @@ def test_our_client_and_celerys_are_told_the_same(url: str, meant: dict[str, obj
     broker_values = broker_settings(settings)
     with Connection(
         broker_values["broker_url"],
-        ssl=broker_values.get("broker_use_ssl"),
+        ssl=broker_values.get("broker_use_ssl") or False,
         transport_options=broker_values["broker_transport_options"],
     ) as broker:
-        channel = broker.transport.Channel.__new__(broker.transport.Channel)
-        channel.connection = broker.transport
+        transport: Any = broker.transport
+        channel = transport.Channel.__new__(transport.Channel)
+        channel.connection = transport
         channel.__dict__ |= {"keyprefix_fanout": "/{db}.", "max_connections": 10, "client_name": ""}
         theirs = channel._connparams()
     for name in ("host", "port", "db", "path", "username", "password"):

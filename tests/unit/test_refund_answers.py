@@ -69,14 +69,19 @@ def test_a_refund_is_read_from_stripes_form_or_ours(refund: Json, changed: Json)
 def test_a_refund_has_its_job(store: Store) -> None:
     assert as_sent(refund_answers.refund_with_job(REFUND)) == REFUND_ANSWER
     store.redis.set(store.keys.refund_of("re_1"), JOB)
-    job = {"attempts": 3, "account": "acct_1"}
+    job: dict[Any, Any] = {"attempts": 3, "account": "acct_1"}
     store.redis.hset(store.keys.item(REFUNDS, JOB), mapping=job)
     of_it = {"refund_request_id": JOB, **job}
     assert as_sent(refund_answers.refund_with_job(REFUND)) == REFUND_ANSWER | of_it
 
 
 REQUEST = {"payment_intent": "pi_1", "amount": 300, "reason": "duplicate", "metadata": {"a": "b"}}
-FIELDS = {"id": JOB, "state": "queued", "request": json.dumps(REQUEST), "recorded_at": "5060999"}
+FIELDS: Json = {
+    "id": JOB,
+    "state": "queued",
+    "request": json.dumps(REQUEST),
+    "recorded_at": "5060999",
+}
 QUEUED = dict.fromkeys(REFUND_ANSWER) | {
     "refund_request_id": JOB,
     "status": "queued",

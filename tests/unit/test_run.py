@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +26,7 @@ from shared.telemetry.tally import (
     OTHER,
     Metric,
 )
+from shared.telemetry.tracing import SpanKind, span
 from shared.work.items import Claim, Recording, Work
 from shared.work.kinds import EVENTS, KINDS, NOTIFICATIONS, REFUNDS, UPKEEP, Kind
 from shared.work.results import Dead, Done, Established, Result, Retry, Snooze
@@ -55,8 +57,8 @@ class Attempt:
         keys = self.runtime.store.keys
         return self.runtime.store.hash(keys.item(self.kind, ITEM)).get("state")
 
-    def counts(self, metric: Metric) -> Json:
-        return dict(self._figures(metric).counts)
+    def counts(self, metric: Metric) -> Mapping[tuple[str, ...], float]:
+        return self._figures(metric).counts
 
     def sums(self, metric: Metric) -> list[float]:
         return list(self._figures(metric).sums.values())
@@ -98,7 +100,7 @@ def attempt(
     with capture_logs() as lines:
         returned = run(replace(JOBS[kind.name], **{"act": act, **(job or {})}), runtime, ITEM)
     (line,) = lines
-    return Attempt(runtime, kind, returned, line, bool(claims))
+    return Attempt(runtime, kind, returned, dict(line), bool(claims))
 
 
 DEFECT = KeyError("amount")
@@ -235,16 +237,15 @@ def test_an_attempt_is_a_span_below_the_callers(
     runtime: Runtime, kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spans: list[Json] = []
-    whole = runner.span
 
     def recorder(name: str, **attributes: Any) -> Any:
         spans.append({"name": name, **attributes})
-        return whole(name, **attributes)
+        return span(name, **attributes)
 
     monkeypatch.setattr(runner, "span", recorder)
     record(runtime, kind, traceparent="00-1-2-01")
     attempt(runtime, kind, Snooze(1.0))
-    consumer = runner.SpanKind.CONSUMER
+    consumer = SpanKind.CONSUMER
     assert spans == [{"name": kind.task, "parent": "00-1-2-01", "kind": consumer}]
 
 
@@ -287,7 +288,11 @@ def test_while_the_breaker_is_open_a_notification_is_put_off_as_its_job_says(
     ],
 )
 def test_attempts_are_counted_by_kind_type_and_outcome(
-    runtime: Runtime, kind: Kind, type_: str, metric: Metric, counts: Json
+    runtime: Runtime,
+    kind: Kind,
+    type_: str,
+    metric: Metric,
+    counts: Mapping[tuple[str, ...], float],
 ) -> None:
     record(runtime, kind, type=type_)
     of_it = attempt(runtime, kind, Done(State.IGNORED))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr, ValidationError
@@ -10,9 +11,8 @@ from pydantic import SecretStr, ValidationError
 from shared.errors import Misconfigured
 from shared.misspellings import misspellings
 from shared.processes import SECRETS_OF, Process
-from shared.setting_types import FORMS
+from shared.setting_types import FORMS, QUEUES
 from shared.settings import (
-    QUEUES,
     Settings,
     load_settings,
     load_worker_settings,
@@ -125,7 +125,7 @@ def test_settings_cannot_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     from pydantic import ValidationError
 
     with pytest.raises(ValidationError):
-        load(monkeypatch).port = 1
+        load(monkeypatch).__setattr__("port", 1)
 
 
 def test_the_example_and_the_table_name_every_setting() -> None:
@@ -158,7 +158,9 @@ def secrets_in(settings: Settings) -> set[str]:
 
 
 @pytest.mark.parametrize("process", ["api", "worker", "notifier", "upkeep", "flower"])
-def test_a_process_holds_its_own_secrets_and_no_other(monkeypatch, process) -> None:
+def test_a_process_holds_its_own_secrets_and_no_other(
+    monkeypatch: pytest.MonkeyPatch, process: Process
+) -> None:
     settings = load_for(monkeypatch, process, **(GOOD | SECRETS))
     assert secrets_in(settings) == SECRETS_OF[process] - {"FLOWER_BASIC_AUTH"}
     assert secrets_in(load_for(monkeypatch)) == {*GOOD, *SECRETS}
@@ -166,10 +168,10 @@ def test_a_process_holds_its_own_secrets_and_no_other(monkeypatch, process) -> N
 
 @pytest.mark.parametrize("process", ["api", "worker", "notifier", "upkeep", "flower"])
 def test_a_process_needs_what_it_is_given_and_names_it_when_it_is_missing(
-    monkeypatch, process
+    monkeypatch: pytest.MonkeyPatch, process: Process
 ) -> None:
     needed = SECRETS_OF[process] & set(GOOD)
-    assert load_for(monkeypatch, process, **{name: GOOD[name] for name in needed})
+    load_for(monkeypatch, process, **{name: GOOD[name] for name in needed})
     for name in needed:
         monkeypatch.delenv(name)
     if needed:
@@ -187,14 +189,16 @@ def test_a_process_needs_what_it_is_given_and_names_it_when_it_is_missing(
         ("no-queue", {"WORKER_QUEUES", "EVENT_SERVICE_URL", "STRIPE_SECRET_KEY"}),
     ],
 )
-def test_what_a_worker_needs_follows_from_its_queues(monkeypatch, queues, needed) -> None:
+def test_what_a_worker_needs_follows_from_its_queues(
+    monkeypatch: pytest.MonkeyPatch, queues: str, needed: set[str]
+) -> None:
     monkeypatch.setenv("WORKER_QUEUES", queues)
     with pytest.raises(Misconfigured) as refusal:
         load_worker_settings(env_file=None)
     assert {line.split()[0] for line in refusal.value.detail.splitlines()} == needed
 
 
-def test_a_missing_variable_hides_no_problem_of_another(monkeypatch) -> None:
+def test_a_missing_variable_hides_no_problem_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STRIPE_SECRET_KEY", "pk_test_a_public_one")
     monkeypatch.setenv("STRIPE_WEBHOOK_SECRET", "no-secret")
     monkeypatch.setenv("EVENT_SERVICE_SECRET", "whsec_!")
@@ -210,7 +214,9 @@ def test_a_missing_variable_hides_no_problem_of_another(monkeypatch) -> None:
     ]
 
 
-def test_a_misspelled_name_in_the_file_is_a_problem(monkeypatch, tmp_path) -> None:
+def test_a_misspelled_name_in_the_file_is_a_problem(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     file = tmp_path / ".env"
     lines = [f"{name}={value}" for name, value in GOOD.items()]
     file.write_text("\n".join([*lines, "OPERATER_KEYS=key", "SOMETHING_ELSE=1", "API_KEY=key"]))
@@ -222,9 +228,11 @@ def test_a_misspelled_name_in_the_file_is_a_problem(monkeypatch, tmp_path) -> No
     ]
 
 
-def test_a_misspelled_name_in_the_shell_is_told_beside_what_is_missing(monkeypatch) -> None:
+def test_a_misspelled_name_in_the_shell_is_told_beside_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("STRIPE_WEBHOOK_SECRT", "whsec_one")
-    assert load(monkeypatch), "alone it is no reason to refuse"
+    load(monkeypatch)  # alone it is no reason to refuse
     messages = problems(monkeypatch, STRIPE_WEBHOOK_SECRET="")
     assert "STRIPE_WEBHOOK_SECRT is not a setting: do you mean STRIPE_WEBHOOK_SECRET?" in messages
 
@@ -241,7 +249,7 @@ def test_a_misspelled_name_in_the_shell_is_told_beside_what_is_missing(monkeypat
     ],
 )
 def test_what_is_wrong_with_a_value_is_told_in_words(
-    monkeypatch, variable, value, messages
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, messages: str
 ) -> None:
     text = problems(monkeypatch, **{variable: value})
     assert text.startswith(f"{variable} is not valid: ")
@@ -264,12 +272,12 @@ def test_a_pattern_of_a_setting_has_words() -> None:
 
 
 @pytest.mark.parametrize("name", ["REDIS_PORT", "API_PORT", "HOSTNAME", "PATH", "HOME", "PORTS"])
-def test_what_a_platform_sets_by_itself_is_no_misspelling(name) -> None:
+def test_what_a_platform_sets_by_itself_is_no_misspelling(name: str) -> None:
     names = [field.upper() for field in Settings.model_fields]
     assert misspellings([name], names) == {}
 
 
-def test_a_process_without_the_key_is_told_the_mode(monkeypatch) -> None:
+def test_a_process_without_the_key_is_told_the_mode(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_for(monkeypatch, "upkeep").mode == ""
     assert load_for(monkeypatch, "upkeep", STRIPE_MODE="live").livemode
     with pytest.raises(Misconfigured, match="STRIPE_MODE is not valid"):
@@ -282,7 +290,9 @@ def loaded_from(tmp_path: Path, text: str) -> Settings:
     return load_settings(env_file=str(file))
 
 
-def test_the_environment_counts_before_the_file_unless_it_is_empty(monkeypatch, tmp_path) -> None:
+def test_the_environment_counts_before_the_file_unless_it_is_empty(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("LOG_LEVEL", "WARNING")
     monkeypatch.setenv("WORKER_CONCURRENCY", "")
     variables = GOOD | {"LOG_LEVEL": "ERROR", "WORKER_CONCURRENCY": "3", "API_THREADS": ""}
@@ -291,18 +301,21 @@ def test_the_environment_counts_before_the_file_unless_it_is_empty(monkeypatch, 
     assert (read.log_level, read.worker_concurrency, read.api_threads) == ("WARNING", 3, usual)
 
 
-def test_the_first_line_of_a_file_with_a_byte_order_mark_counts(tmp_path) -> None:
+def test_the_first_line_of_a_file_with_a_byte_order_mark_counts(tmp_path: Path) -> None:
     lines = [f"{name}={value}" for name, value in GOOD.items()]
     read = loaded_from(tmp_path, "\ufeff" + "\n".join(lines))
     assert read.stripe_secret_key.get_secret_value() == GOOD["STRIPE_SECRET_KEY"]
 
 
-def test_a_start_reads_the_file_once(monkeypatch, tmp_path) -> None:
+def test_a_start_reads_the_file_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     reads: list[Path] = []
     read_text = Path.read_text
-    monkeypatch.setattr(
-        Path, "read_text", lambda self, *how: [reads.append(self), read_text(self, *how)][1]
-    )
+
+    def noting(self: Path, *how: Any) -> str:
+        reads.append(self)
+        return read_text(self, *how)
+
+    monkeypatch.setattr(Path, "read_text", noting)
     (tmp_path / ".env").write_text("\n".join(f"{name}={value}" for name, value in GOOD.items()))
     load_worker_settings(env_file=str(tmp_path / ".env"))
     assert reads == [tmp_path / ".env"]

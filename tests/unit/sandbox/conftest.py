@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.control import state
+from sandbox.world.changes import Key
 from tests.unit.sandbox.worlds import Bench
 
 
@@ -19,5 +20,5 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     assert state.read(bench.path) == json_of(bench)
 
 
-def json_of(bench: Bench) -> dict[state.Key, object]:
+def json_of(bench: Bench) -> dict[Key, object]:
     return {key: json.loads(json.dumps(value)) for key, value in state.dump(bench.world).items()}
