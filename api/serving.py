@@ -103,6 +103,14 @@ class Arbiter(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         """Build the application in a process."""
         return self._build()
 
+    def reload(self) -> None:
+        """Replace the processes, which SIGHUP asks for; they get the settings of the start."""
+        super().reload()
+        log.info(
+            "api_processes_replaced",
+            detail="Their settings are those of the start; restart the API to load changed ones.",
+        )
+
 
 def raise_file_limit() -> int:
     """Raise the limit of open files as far as the system allows, and return it."""
