@@ -104,11 +104,11 @@ class Arbiter(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         return self._build()
 
     def reload(self) -> None:
-        """Replace the processes, which SIGHUP asks for; they get the settings of the start."""
+        """Replace the processes, which SIGHUP asks for; they have the code of the start."""
         super().reload()
         log.info(
             "api_processes_replaced",
-            detail="Their settings are those of the start; restart the API to load changed ones.",
+            detail="Code and settings are those of the start; restart the API to load others.",
         )
 
 

@@ -48,5 +48,5 @@ def test_sighup_keeps_the_settings_of_the_start(valkey_url: str, tmp_path: Path)
         api.send_signal(signal.SIGHUP)
         wait_until(lambda: "api_process_stopped" in log.read_text(), "the process is replaced")
         assert status() == 200
-        assert log.read_text().count("restart the API to load changed ones") == 1
+        assert log.read_text().count("restart the API to load others") == 1
         assert api.poll() is None
