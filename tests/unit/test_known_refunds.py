@@ -254,3 +254,74 @@ def test_a_refund_counts_unless_it_only_releases_a_hold(status: str) -> None:
     assert known_refunds.counts(state("refund", status, amount=5))
     assert not known_refunds.counts(state("refund", status, amount=5, released_hold=True))
     assert not known_refunds.counts(state("refund", "failed", amount=5))
+
+
+OWN = {
+    "amount": 300,
+    "currency": "sgd",
+    "reason": "duplicate",
+    "failure_reason": None,
+    "pending_reason": "processing",
+    "created": 97,
+    "metadata": {"seat": "7"},
+}
+STRIPES = OWN | {"id": "re_1", "object": "refund", "status": "succeeded", "charge": "ch_1"}
+
+
+def of_charge(charge_id: str = "ch_1", /, status: str = "succeeded", **snapshot: Any) -> Json:
+    """Build the state of a refund of a charge."""
+    return state("refund", status, **OWN | {"charge_id": charge_id} | snapshot)
+
+
+def test_the_refunds_of_a_sum_have_stripes_form() -> None:
+    subjects = {"pi_1": HOLD, "re_1": of_charge(), "re_2": of_charge("ch_2")}
+    assert known_refunds.of_sum("ch_1", 300, 100, subjects) == [STRIPES]
+
+
+def test_a_refund_of_a_sum_has_its_balance_transaction() -> None:
+    sums = {"net": -300, "fee": 0, "settlement_currency": "eur", "available_on": 9}
+    subjects = {"re_1": of_charge(), "re_1:settlement": state("settlement", **sums)}
+    transaction = {"net": -300, "fee": 0, "currency": "eur", "available_on": 9}
+    assert known_refunds.of_sum("ch_1", 300, 100, subjects) == [
+        STRIPES | {"balance_transaction": transaction}
+    ]
+    assert known_refunds.booked("re_1", subjects) == transaction
+    assert known_refunds.booked("re_2", subjects) == {}
+
+
+def test_the_refunds_of_a_sum_are_listed_newest_first() -> None:
+    subjects = {
+        "re_0": of_charge(amount=4, created=None),
+        "re_1": of_charge(amount=1, created=50),
+        "re_2": of_charge(amount=2, created=100),
+        "re_3": of_charge(amount=3, created=60),
+        "re_4": of_charge(status="failed", amount=5, created=100),
+        "re_5": of_charge(amount=6, created=100, released_hold=True),
+    }
+    refunds = known_refunds.of_sum("ch_1", 10, 100, subjects)
+    assert [one["id"] for one in refunds] == ["re_2", "re_3", "re_1", "re_0"]
+
+
+@pytest.mark.parametrize(
+    ("subjects", "is_known"),
+    [
+        ({}, False),
+        ({"re_1": of_charge()}, True),
+        ({"re_1": of_charge(created=NEAR)}, True),
+        ({"re_1": of_charge(created=NEAR - 1)}, False),
+        ({"re_1": of_charge(amount=299)}, False),
+        ({"re_1": of_charge(status="pending")}, False),
+        ({"re_1": of_charge("ch_2")}, False),
+        ({"re_1": of_charge() | {"family": "dispute"}}, False),
+        ({"re_1": of_charge(amount=200), "re_2": of_charge(amount=100)}, True),
+        ({"re_1": of_charge(amount=200), "re_2": of_charge(amount=100, created=50)}, True),
+        (
+            {"re_1": of_charge(amount=200), "re_2": of_charge(status="pending", amount=100)},
+            False,
+        ),
+    ],
+)
+def test_a_sum_is_looked_up_unless_all_its_refunds_are_known(
+    subjects: Json, is_known: bool
+) -> None:
+    assert bool(known_refunds.of_sum("ch_1", 300, 100, subjects)) == is_known
