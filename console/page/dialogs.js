@@ -94,10 +94,16 @@ function firstToFill(form) {
   return first?.value ? null : first;
 }
 
-/** @param {HTMLDialogElement} dialog */
+/**
+ * Open a dialog, which closes when another page is opened: its question is about this one.
+ * @param {HTMLDialogElement} dialog
+ */
 function open(dialog) {
   const giveBack = rememberFocus();
+  const listening = new AbortController();
+  addEventListener("hashchange", () => dialog.close(), { signal: listening.signal });
   dialog.addEventListener("close", () => {
+    listening.abort();
     dialog.remove();
     giveBack();
   });

@@ -206,6 +206,20 @@ def test_an_event_where_nothing_is_left_says_so(window: Window, running: Service
     expect(page.get_by_text("No payment names this event")).to_be_visible()
 
 
+def test_a_question_closes_when_another_page_is_opened(window: Window, running: Service) -> None:
+    """With the button Back, for example: over the other page, it would seem to be about that."""
+    metadata = {"event_id": "left"}
+    sell(running, amount=1000, currency="sgd", metadata=metadata)
+    page = window.sign_in("#/refund-batches")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Batches of refunds")
+    window.go("#/event-payments/left")
+    ask_for_refund(page)
+    expect(page.get_by_label("Type left")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+
+
 @pytest.mark.long
 def test_a_phone_shows_an_event_without_a_sideways_scroll(phone: Window, running: Service) -> None:
     sold(running, "phone", 1)

@@ -215,7 +215,7 @@ const memberTable = (rows) =>
         },
       },
       { name: "Refund", phone: "none", show: (row) => idLink(row.refund_id) },
-      { name: "Amount", end: true, show: (row) => money(row.amount, row.currency) },
+      { name: "Amount", end: true, show: (row) => money(row.amount || null, row.currency) },
     ],
     rows,
   );
