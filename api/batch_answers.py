@@ -20,7 +20,7 @@ ENDED = (BatchState.COMPLETED, BatchState.CANCELED)
 def dry_run_answer(plan: Plan, available: dict[str, int] | None, *, needs_operator: bool) -> DryRun:
     """Build the answer to a dry run; `available` is None when our key may not read the balance."""
     funds = [
-        Funds(currency=currency, needed=amount, **_compared(amount, currency, available))
+        Funds(currency=currency, needed=amount, **_balance_gap(amount, currency, available))
         for currency, amount in sorted(needed(plan.amounts(), plan.rates).items())
     ]
     left_out = plan.left_out
@@ -38,7 +38,7 @@ def dry_run_answer(plan: Plan, available: dict[str, int] | None, *, needs_operat
     )
 
 
-def _compared(
+def _balance_gap(
     amount: int, currency: str, available: dict[str, int] | None
 ) -> dict[str, int | None]:
     if available is None:

@@ -87,7 +87,7 @@ def require_clean_json() -> None:
     text = raw_body().decode(errors="replace")
     if len(text) > MOST_BYTES:
         raise RequestEntityTooLarge
-    body = _parsed(text)
+    body = _parse(text)
     _require_modest(body)
     if where := _place_of_card_data(body, text):
         raise _card_refusal(where)
@@ -105,7 +105,7 @@ def _require_each_once() -> None:
             )
 
 
-def _parsed(text: str) -> Json:
+def _parse(text: str) -> Json:
     try:
         body = request.get_json(silent=True)
     except RecursionError as error:

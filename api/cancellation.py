@@ -50,7 +50,7 @@ def cancel(header: MoneyHeaders, path: PaymentPath) -> Response:
     account = account_of(payment_id, header.stripe_account)
 
     def act(keyed_request: IdempotentRequest) -> KeptAnswer:
-        intent = _canceled(payment_id, account, body, keyed_request)
+        intent = _cancel(payment_id, account, body, keyed_request)
         note_call(
             payment_id,
             "payment_cancel_requested",
@@ -63,7 +63,7 @@ def cancel(header: MoneyHeaders, path: PaymentPath) -> Response:
     return idempotently(header, body.model_dump() | {"cancel": payment_id}, act)
 
 
-def _canceled(
+def _cancel(
     payment_id: str, account: str | None, body: CancelPayment, keyed_request: IdempotentRequest
 ) -> Json:
     """Cancel at Stripe; look a payment up that had already ended. Raises `CallerError` 409."""

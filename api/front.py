@@ -85,7 +85,7 @@ class Front:
             self._loop.remove_reader(listening)
         await asyncio.sleep(0)  # lets the server create connections for clients it has accepted
         for listening, server in self._servers:
-            clients = _connected(listening)
+            clients = _accept(listening)
             server.close()
             for client in clients:
                 await self._loop.connect_accepted_socket(self._connections.accept, client)
@@ -172,7 +172,7 @@ class Front:
         return (hops[-trusted].strip() if len(hops) >= trusted else "") or request.peer
 
 
-def _connected(listening: socket.socket) -> list[socket.socket]:
+def _accept(listening: socket.socket) -> list[socket.socket]:
     """Accept the clients in the kernel's queue of a listening socket."""
     clients = []
     with suppress(BlockingIOError):

@@ -110,7 +110,7 @@ class Connections:
             next(iter(self._waiting)).drop()
         return Connection(self)
 
-    def closed(self, connection: Connection) -> None:
+    def forget(self, connection: Connection) -> None:
         """Forget a connection."""
         self._waiting.pop(connection, None)
         self._working.discard(connection)
@@ -196,7 +196,7 @@ class Connection(asyncio.Protocol):
         self._queue.clear()
         self._shared.release(self._reserved)
         self._reserved = 0
-        self._shared.closed(self)
+        self._shared.forget(self)
 
     def data_received(self, data: bytes) -> None:
         """Parse the data; refuse a request that breaks the syntax or a limit."""

@@ -73,7 +73,7 @@ class KnownPayments:
             payments=len(summaries),
             sums=[_sum(*group) for group in _groups(summaries, lambda s: (s.status, s.currency))],
             settled=[
-                _settled(currency, group)
+                _settled_sum(currency, group)
                 for currency, group in _groups(summaries, lambda s: s.settlement_currency)
                 if currency is not None
             ],
@@ -198,7 +198,7 @@ def _sum(key: tuple[str | None, str | None], group: list[PaymentSummary]) -> Pay
     )
 
 
-def _settled(currency: str, group: list[PaymentSummary]) -> SettledSum:
+def _settled_sum(currency: str, group: list[PaymentSummary]) -> SettledSum:
     return SettledSum(
         settlement_currency=currency,
         payments=len(group),

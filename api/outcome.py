@@ -37,11 +37,11 @@ def made_after_all(
     if intent["status"] not in ("requires_payment_method", "requires_confirmation"):
         return intent
     if intent.get("last_payment_error"):
-        raise _declined(intent)
+        raise _decline(intent)
     return None
 
 
-def _declined(intent: Json) -> PaymentDeclined:
+def _decline(intent: Json) -> PaymentDeclined:
     failure = intent["last_payment_error"]
     return PaymentDeclined(
         failure.get("message") or "The card was declined.",

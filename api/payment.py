@@ -67,7 +67,7 @@ def _charge(
         "on_behalf_of": body.on_behalf_of,
     }
     try:
-        intent = _created(header, body, params, keyed_request)
+        intent = _create(header, body, params, keyed_request)
     except BillingError as error:
         _note(
             error.fields.get("payment_intent_id"),
@@ -80,7 +80,7 @@ def _charge(
     return KeptAnswer(200, payment_answer(intent).model_dump(mode="json"))
 
 
-def _created(
+def _create(
     header: MoneyHeaders, body: ProcessPayment, params: Json, keyed_request: IdempotentRequest
 ) -> Json:
     try:

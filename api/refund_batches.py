@@ -204,19 +204,19 @@ def pause(path: BatchPath) -> Response:
         fields={"paused_reason": REQUESTED},
         drop=("missing", "look_at"),
     )
-    return _turned(path, stop)
+    return _turn(path, stop)
 
 
 @batches.post("/<batch_id>/resume", responses={200: Batch, **documented(404, 409), **ON_POST})
 def resume(path: BatchPath) -> Response:
     """Continue a paused batch, whatever paused it."""
-    return _turned(path, RESUME)
+    return _turn(path, RESUME)
 
 
 @batches.post("/<batch_id>/cancel", responses={200: Batch, **documented(404, 409), **ON_POST})
 def cancel(path: BatchPath) -> Response:
     """Begin no more refunds, for good; refunds that have begun are completed."""
-    return _turned(path, CANCEL)
+    return _turn(path, CANCEL)
 
 
 @batches.post(
@@ -250,10 +250,10 @@ def retry(path: BatchPath) -> Response:
         drop=("paused_reason", "missing", "look_at"),
         resumes=True,
     )
-    return _turned(path, once_more)
+    return _turn(path, once_more)
 
 
-def _turned(path: BatchPath, turn: Turn) -> Response:
+def _turn(path: BatchPath, turn: Turn) -> Response:
     """Change the state of a batch and answer with it; a batch already in the state is no error."""
     batch = _one(path)
     outcome = _all().turn(batch.id, turn)

@@ -24,7 +24,7 @@ HEADERS = {"Authorization": "Bearer sk_test_bench", "Stripe-Version": API_VERSIO
 SHORT = os.environ.get("BENCH_SHORT") == "1"
 
 
-def scaled(full: int, short: int) -> int:
+def size_of_run(full: int, short: int) -> int:
     """Choose the size of a run."""
     return short if SHORT else full
 

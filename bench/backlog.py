@@ -10,7 +10,7 @@ import threading
 import time
 
 from bench._event_service import Ledger, serve
-from bench._setting import head, real_event, row, rss_mb, scaled
+from bench._setting import head, real_event, row, rss_mb, size_of_run
 from bench._staging import stage_notifications
 from chaos.stage import Crew, Stage, wait_until
 from shared.keys import Keys
@@ -19,7 +19,7 @@ from shared.work.kinds import NOTIFICATIONS
 
 PER_PAYMENT = 4
 # Seconds: long enough for several pauses and probes of the breaker.
-OUTAGE_SECONDS = scaled(30, 5)
+OUTAGE_SECONDS = size_of_run(30, 5)
 DRAIN_LIMIT_SECONDS = 1800.0
 SAMPLE_SECONDS = 0.5
 
@@ -46,7 +46,7 @@ class Samples(threading.Thread):
 
 def main() -> None:
     """Build the backlog while the event service is down, then start it and measure."""
-    count = scaled(100_000, 2_000)
+    count = size_of_run(100_000, 2_000)
     roles = ("valkey", "sandbox", "worker", "upkeep")
     with Stage(only=roles, crew=Crew(workers=1), LOG_LEVEL="ERROR") as stage:
         event = parse_event(real_event(stage, "payment_intent.succeeded"))

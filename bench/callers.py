@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import requests
 
-from bench._setting import cpu_cost, head, row, scaled, settings_of
+from bench._setting import cpu_cost, head, row, settings_of, size_of_run
 from chaos.stage import Stage
 from shared.stripe.gateway import StripeGateway
 
@@ -22,7 +22,7 @@ CALL_SECONDS = 30
 
 def main() -> None:
     """Measure and print."""
-    count = scaled(500, 40)
+    count = size_of_run(500, 40)
     with Stage(only=("valkey", "sandbox", "api"), API_WORKERS="1") as stage:
         api, here = stage.services["api"].pid, os.getpid()
         gateway = StripeGateway(settings_of(stage))

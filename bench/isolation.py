@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import requests
 
-from bench._setting import head, row, scaled
+from bench._setting import head, row, size_of_run
 from chaos.stage import Crew, Stage, wait_until
 from shared.keys import Keys
 from shared.work.kinds import EVENTS, NOTIFICATIONS
@@ -25,7 +25,7 @@ WAIT_SECONDS = 30
 
 def main() -> None:
     """Measure each kind of crew and print the figures."""
-    backlog, refunds = scaled(120, 30), scaled(20, 4)
+    backlog, refunds = size_of_run(120, 30), size_of_run(20, 4)
     head(
         f"Refunds while the event service takes {SLOW_SECONDS:.0f} s for each of {backlog} others",
         *("who works", "refund done: median, s", "longest, s", "not done in 30 s"),

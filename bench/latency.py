@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from bench._crowd import slow_stripe
 from bench._event_service import Ledger, serve
 from bench._load import send, signed_requests
-from bench._setting import copies, head, real_event, row, scaled
+from bench._setting import copies, head, real_event, row, size_of_run
 from chaos.stage import Crew, Stage, free_ports, wait_until
 from slow.troubles import PAYERS, STRIPE_SECONDS
 
@@ -41,7 +41,7 @@ class Arrivals(Ledger):
 
 def main() -> None:
     """Measure both and print their figures."""
-    count = scaled(2_000, 100)
+    count = size_of_run(2_000, 100)
     head(
         f"{count} webhooks at {PER_SECOND}/s",
         *("beside", "webhook p50, p99 ms", "to notification p50, p99 ms"),

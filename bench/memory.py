@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from typing import cast
 
-from bench._setting import copies, head, real_event, row, scaled, settings_of
+from bench._setting import copies, head, real_event, row, settings_of, size_of_run
 from chaos.stage import Stage
 from shared.store.connection import connect
 from shared.store.scripts import Store
@@ -23,7 +23,7 @@ PART_OF_KEY = re.compile(r"^\{billing\}:(\w+):[^:]+(:\w+)?$")
 
 def main() -> None:
     """Record events and process them without deliveries; print the memory after each step."""
-    count = scaled(5000, 300)
+    count = size_of_run(5000, 300)
     with Stage(only=("valkey", "sandbox")) as stage:
         settings = settings_of(stage)
         configure_logging(settings, "bench")
@@ -31,16 +31,16 @@ def main() -> None:
         with connect(settings, "bench") as client:
             runtime = Runtime(settings, Store(client))
             inbox = Inbox(runtime.store, settings)
-            ids, empty = [], used(stage)
+            ids, empty = [], bytes_used(stage)
             for event_id, body in copies(event, count):
                 inbox.record(parse_event(body), body, source="webhook")
                 ids.append(event_id)
-            recorded = used(stage)
+            recorded = bytes_used(stage)
             for event_id in ids:
                 run(JOBS["events"], runtime, event_id)
-            processed = used(stage)
+            processed = bytes_used(stage)
         stage.redis.delete("events", "notifications")
-        bell_free = used(stage)
+        bell_free = bytes_used(stage)
         head(f"Memory, by Redis's own count ({count} items)", "what", "bytes each")
         row("a Stripe event as it came", len(body))
         row("event recorded: payload, doorbell, timeline, indexes", (recorded - empty) // count)
@@ -51,7 +51,7 @@ def main() -> None:
             row(f"`{kind}`", f"{number / count:.2f}", round(size / number))
 
 
-def used(stage: Stage) -> int:
+def bytes_used(stage: Stage) -> int:
     """Return the bytes that the server uses."""
     return int(stage.redis.info("memory")["used_memory"])
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import requests
 
-from bench._setting import HEADERS, copies, head, pay, row, scaled, settings_of
+from bench._setting import HEADERS, copies, head, pay, row, settings_of, size_of_run
 from chaos.stage import Stage
 from shared.settings import Settings
 from shared.store import sources
@@ -51,7 +51,7 @@ def main() -> None:
 
 def settling(stage: Stage, settings: Settings, store: Watched) -> None:
     """Compare the settling script with and without the index, in turns event by event."""
-    count = scaled(300, 20)
+    count = size_of_run(300, 20)
     events = story(stage)
     head(
         f"The script that settles: {count} payments, three events each",
@@ -114,18 +114,21 @@ def settled(settings: Settings, store: Watched, kind: str, event_id: str, body: 
 
 def listing(stage: Stage, settings: Settings, store: Store) -> None:
     """Fill Redis with payments, index them, and list them through the API."""
-    count = scaled(200_000, 2_000)
+    count = size_of_run(200_000, 2_000)
     stage.redis.config_set("appendonly", "no")
     payments = Payments(store, settings.payment_retention_seconds)
     index = PaymentIndex(store, payments, settings.indexed_metadata)
     pattern = _settled_payment(stage, settings, store)
-    empty = _used(stage)
+    empty = _used_bytes(stage)
     _write(store, pattern, settings, count, index=False)
-    stated = _used(stage)
+    stated = _used_bytes(stage)
     _write(store, pattern, settings, count, index=True)
     head(f"Memory of {count} payments", "what", "bytes each")
     row("its state", (stated - empty) // count)
-    row("the index: one member for each thing it is found by", (_used(stage) - stated) // count)
+    row(
+        "the index: one member for each thing it is found by",
+        (_used_bytes(stage) - stated) // count,
+    )
     row("members each", f"{stage.redis.zcard(store.keys.payment_index()) / count:.1f}")
     last = next(index.walk(PaymentFilter(until=NEWEST - count // 2))).record.id
     head(f"GET /api/payments over {count} payments", "which", "p50 ms", "p99 ms")
@@ -155,7 +158,7 @@ def _queries(last: str, count: int) -> dict[str, Json]:
 def _response_times(stage: Stage, query: Json) -> list[float]:
     times = []
     with requests.Session() as session:
-        for _ in range(scaled(300, 20)):
+        for _ in range(size_of_run(300, 20)):
             before = time.perf_counter()
             answer = session.get(f"{stage.api}/api/payments", params=query, timeout=10)
             times.append(time.perf_counter() - before)
@@ -223,7 +226,7 @@ def _copies(pattern: PaymentRecord, count: int) -> Iterator[tuple[PaymentRecord,
         yield record, json.dumps(payment_state, separators=(",", ":"))
 
 
-def _used(stage: Stage) -> int:
+def _used_bytes(stage: Stage) -> int:
     return int(stage.redis.info("memory")["used_memory"])
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import requests
 
-from bench._setting import HEADERS, copies, head, pay, row, scaled, settings_of
+from bench._setting import HEADERS, copies, head, pay, row, settings_of, size_of_run
 from chaos.stage import VALKEY_OPTIONS, Stage, wait_until
 from shared.store.connection import open_store
 from shared.store.scripts import Store
@@ -40,7 +40,7 @@ NO_FSYNC = VALKEY_OPTIONS.replace("always", "no")
 
 def main() -> None:
     """Process payments by one client, and read the server's CPU time."""
-    rounds, count = scaled(10, 3), scaled(200, 20)
+    rounds, count = size_of_run(10, 3), size_of_run(200, 20)
     head(
         f"One primary ({rounds} rounds of {count} payments: 4 events, 1 notification each)",
         *("store", "Redis CPU us per payment: best, median", "payments/s of one core (best)"),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import psutil
 import requests
 
-from bench._setting import copies, cpu_cost, head, pay, real_event, row, scaled, settings_of
+from bench._setting import copies, cpu_cost, head, pay, real_event, row, settings_of, size_of_run
 from bench._staging import stage_notifications
 from chaos.stage import Service, Stage, wait_until
 from shared.keys import Keys
@@ -55,9 +55,9 @@ def main() -> None:
     with Stage(only=roles, SANDBOX_WEBHOOK_URL="", LOG_LEVEL="ERROR") as stage:
         _slow_down(stage)
         for kind, count, fill in (
-            (EVENTS, scaled(2_000, 100), _events),
-            (REFUNDS, scaled(160, 20), _refunds),
-            (NOTIFICATIONS, scaled(600, 100), _notifications),
+            (EVENTS, size_of_run(2_000, 100), _events),
+            (REFUNDS, size_of_run(160, 20), _refunds),
+            (NOTIFICATIONS, size_of_run(600, 100), _notifications),
         ):
             head(
                 f"Queue `{kind.name}`: {count} items, one process",
@@ -81,8 +81,8 @@ def measure(
     worker.start()
     try:
         # The worker's start is not measured: begin when it has begun to work.
-        wait_until(lambda: _left(stage, kind) < count, "the worker begins", PATIENCE_SECONDS)
-        before = _left(stage, kind)
+        wait_until(lambda: _count_left(stage, kind) < count, "the worker begins", PATIENCE_SECONDS)
+        before = _count_left(stage, kind)
         _, cost = cpu_cost(worker.pid, lambda: _drain(stage, kind))
         megabytes = _family_mb(worker.pid)
     finally:
@@ -124,13 +124,13 @@ def _notifications(stage: Stage, count: int) -> None:
     stage_notifications(stage, event, count, 1)
 
 
-def _left(stage: Stage, kind: Kind) -> int:
+def _count_left(stage: Stage, kind: Kind) -> int:
     return int(stage.redis.zcard(Keys().due(kind)))
 
 
 def _drain(stage: Stage, kind: Kind) -> None:
     give_up_at = time.monotonic() + PATIENCE_SECONDS
-    while left := _left(stage, kind):
+    while left := _count_left(stage, kind):
         assert time.monotonic() < give_up_at, f"{left} items are left"
         time.sleep(POLL_SECONDS)
 

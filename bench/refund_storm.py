@@ -15,7 +15,7 @@ from typing import Any
 
 import requests
 
-from bench._setting import Json, head, pay, row, scaled
+from bench._setting import Json, head, pay, row, size_of_run
 from chaos.stage import Crew, Stage, wait_until
 from shared.keys import Keys
 from shared.work.kinds import EVENTS, NOTIFICATIONS, REFUNDS
@@ -46,14 +46,14 @@ class Storm:
 
 def main() -> None:
     """Run a storm with the budget and one without, and print the figures."""
-    count = scaled(2000, 40)
+    count = size_of_run(2000, 40)
     head(
         f"{count} refunds at a Stripe that allows 25 calls a second to an endpoint",
         *("budget", "refunds/s", "429s", "payment alone: median, ms", "p95"),
         *("beside: median, ms", "p95"),
     )
     for name, settings in (("with", {}), ("without", UNLIMITED)):
-        storm = measure(count, scaled(80, 8), **settings)
+        storm = measure(count, size_of_run(80, 8), **settings)
         times = [t for s in (storm.alone, storm.beside) for t in (statistics.median(s), _p95(s))]
         rate = f"{count / storm.seconds:.1f}"
         row(name, rate, storm.refused, *(f"{seconds * 1000:.0f}" for seconds in times))

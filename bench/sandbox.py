@@ -9,7 +9,7 @@ from pathlib import Path
 
 import requests
 
-from bench._setting import HEADERS, head, pay, row, rss_mb, scaled
+from bench._setting import HEADERS, head, pay, row, rss_mb, size_of_run
 from chaos.stage import Stage, answers, wait_until
 
 CALLERS = 4
@@ -21,7 +21,7 @@ FIRST_PART = 0.2  # share of the payments after which all one-time allocations a
 
 def main() -> None:
     """Make payments, refund each third, deliver every event; print memory, files and times."""
-    count = scaled(3000, 150)
+    count = size_of_run(3000, 150)
     stage = Stage(
         only=("sandbox", "receiver"),
         SANDBOX_STATE="sandbox.jsonl",
@@ -45,7 +45,7 @@ def run(stage: Stage, count: int) -> None:
     started_at = time.monotonic()
     buy(stage, count - first)
     seconds = time.monotonic() - started_at
-    wait_until(lambda: delivered(stage), "every event delivered", 60)
+    wait_until(lambda: all_delivered(stage), "every event delivered", 60)
     watch.stop()
     head(f"The sandbox over {count} payments, each third refunded", "what", "sandbox", "receiver")
     after = {name: rss_mb(stage.services[name].pid) for name in names}
@@ -100,7 +100,7 @@ def purchase(stage: Stage, number: int) -> None:
         requests.post(url, refund, headers=key, timeout=60).raise_for_status()
 
 
-def delivered(stage: Stage) -> bool:
+def all_delivered(stage: Stage) -> bool:
     """Say whether no event of the newest page waits for its endpoint."""
     query = {"limit": "100", "delivery_success": "false"}
     url = f"{stage.sandbox}/v1/events"

@@ -13,7 +13,7 @@ import sys
 import time
 from itertools import islice
 
-from bench._setting import copies, cpu_cost, head, real_event, row, scaled, settings_of
+from bench._setting import copies, cpu_cost, head, real_event, row, settings_of, size_of_run
 from chaos.stage import Service, Stage, wait_until
 from shared.keys import Keys
 from shared.store.connection import connect
@@ -22,9 +22,9 @@ from shared.stripe.event import parse_event
 from shared.work.inbox import Inbox
 from shared.work.kinds import EVENTS, NOTIFICATIONS
 
-STORED = [scaled(number, number // 1000) for number in (0, 250_000, 500_000, 1_000_000)]
-WAITING = scaled(100_000, 100)
-NEW = scaled(3_000, 100)
+STORED = [size_of_run(number, number // 1000) for number in (0, 250_000, 500_000, 1_000_000)]
+WAITING = size_of_run(100_000, 100)
+NEW = size_of_run(3_000, 100)
 LIMIT_SECONDS = 600.0
 POLL_SECONDS = 0.005
 # Copies in one call, which occupies the server for some milliseconds.

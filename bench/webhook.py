@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench._load import send, signed_requests
-from bench._setting import Json, copies, cpu_seconds, head, real_event, row, scaled
+from bench._setting import Json, copies, cpu_seconds, head, real_event, row, size_of_run
 from chaos.stage import Service, Stage, wait_until
 from shared.keys import Keys
 from shared.work.kinds import EVENTS
@@ -52,11 +52,11 @@ class Cost:
 
 def main() -> None:
     """Measure all doors and print the figures."""
-    count = scaled(8000, 300)
+    count = size_of_run(8000, 300)
     with Stage(
         only=("valkey", "sandbox"), API_WORKERS="1", API_THREADS="4", LOG_LEVEL="INFO"
     ) as stage:
-        event = padded(real_event(stage, "payment_intent.succeeded"))
+        event = pad(real_event(stage, "payment_intent.succeeded"))
         stage.services["sandbox"].stop()  # its own events must not be counted
         head(
             f"Webhook door ({count} distinct events of 3.3 KB, {CONNECTIONS} connections)",
@@ -95,7 +95,7 @@ def doors(stage: Stage) -> list[Door]:
     ]
 
 
-def padded(event: Json) -> Json:
+def pad(event: Json) -> Json:
     """Pad the event to the size of a real one, which has more fields than the sandbox's."""
     lacking = EVENT_BYTES - len(json.dumps(event, indent=2))
     event["data"]["object"]["description"] = "x" * max(0, lacking)

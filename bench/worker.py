@@ -20,8 +20,8 @@ from bench._setting import (
     head,
     real_event,
     row,
-    scaled,
     settings_of,
+    size_of_run,
 )
 from chaos.stage import Service, Stage, free_ports, wait_until
 from shared.keys import Keys
@@ -74,7 +74,7 @@ COST = (
 
 def main() -> None:
     """Run all contests and print the figures."""
-    count = scaled(4000, 200)
+    count = size_of_run(4000, 200)
     roles = ("valkey", "sandbox", "receiver")
     with Stage(only=roles) as stage:
         head(

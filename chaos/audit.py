@@ -64,10 +64,10 @@ def audit(evidence: Evidence) -> Findings:
     notifications = [entry for entry in evidence.notifications if entry["answered"] in OK]
     findings = Findings()
     findings.violations = {
-        "lost": _lost(evidence, notifications),
+        "lost": _lost_facts(evidence, notifications),
         "double_charges": _double_charges(evidence),
         "double_refunds": _double(evidence.books["refunds"], "return"),
-        "unanswered_requests": _unanswered(evidence),
+        "unanswered_requests": _requests_without_answer(evidence),
         "answers_that_contradict": _contradictions(evidence),
         "dishonest_answers": _dishonest(evidence) + _dishonest_to_stripe(evidence),
         "two_ids_for_one_fact": _two_ids(notifications),
@@ -111,7 +111,7 @@ def fact_of(notification: Json) -> Fact:
     return kind, data["refund_id"] or data["metadata"].get("return", "?")
 
 
-def _lost(evidence: Evidence, notifications: list[Json]) -> list[str]:
+def _lost_facts(evidence: Evidence, notifications: list[Json]) -> list[str]:
     facts = expected_facts(evidence.books)
     returns = {refund["metadata"].get("return") for refund in evidence.books["refunds"]}
     for request in evidence.refunds:
@@ -137,7 +137,7 @@ def _double_charges(evidence: Evidence) -> list[str]:
     return twice
 
 
-def _unanswered(evidence: Evidence) -> list[str]:
+def _requests_without_answer(evidence: Evidence) -> list[str]:
     return [r.key for r in evidence.payments + evidence.refunds if r.answer is None]
 
 

@@ -106,7 +106,7 @@ class Beside:
         self._stop.set()
         for thread in self._threads:
             thread.join()
-        figures: Json = {name: _compared(times) for name, times in self._times.items()}
+        figures: Json = {name: _comparison(times) for name, times in self._times.items()}
         figures["processor"] = {turn: self._shares(turn) for turn in (ALONE, BESIDE)}
         return figures
 
@@ -155,7 +155,7 @@ class Beside:
         ).raise_for_status()
 
 
-def _compared(times: dict[str, list[float]]) -> Json:
+def _comparison(times: dict[str, list[float]]) -> Json:
     alone, beside = (_percentiles(times[turn]) for turn in (ALONE, BESIDE))
     ratios = {name: round(beside[name] / alone[name], 2) for name in PERCENTILES if alone["count"]}
     return {ALONE: alone, BESIDE: beside, "ratio": ratios}

@@ -116,11 +116,11 @@ def redrive(
         if dry_run:
             _report(preview, as_json)
             return
-        search = {"ids": _confirmed(preview, as_json)}
+        search = {"ids": _confirm(preview, as_json)}
     _report(client.post(PATH, reason, **search), as_json)
 
 
-def _confirmed(preview: Json, as_json: bool) -> list[str]:
+def _confirm(preview: Json, as_json: bool) -> list[str]:
     """Show the items to redrive and ask for confirmation; give their ids. Raises `Failed`."""
     if as_json or not sys.stdin.isatty():
         raise Failed(

@@ -55,10 +55,10 @@ def json_line(value: Any) -> None:
 def print_line(*parts: str) -> None:
     """Print texts of this program; on a terminal a state has its colour."""
     console = Console(highlight=False)
-    console.print(Text(" ").join(styled(part) for part in parts), soft_wrap=True)
+    console.print(Text(" ").join(colour(part) for part in parts), soft_wrap=True)
 
 
-def styled(text: str) -> Text:
+def colour(text: str) -> Text:
     """Colour a text, if it is a state."""
     return Text(text, style=COLOURS.get(text.strip(), ""))
 
@@ -92,7 +92,7 @@ def _fitting(
         width = room if column in CUT else None
         fitting.add_column(title, overflow="ellipsis", no_wrap=True, max_width=width)
     for row in cells:
-        fitting.add_row(*(styled(cell) for cell in row))
+        fitting.add_row(*(colour(cell) for cell in row))
     return fitting
 
 
@@ -105,7 +105,7 @@ def _print_blocks(console: Console, titles: list[str], cells: list[list[str]]) -
         block.add_column(style="bold", no_wrap=True)
         block.add_column(overflow="fold")
         for title, cell in zip(titles, row, strict=True):
-            block.add_row(title, styled(cell))
+            block.add_row(title, colour(cell))
         console.print(block)
 
 

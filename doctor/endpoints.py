@@ -68,7 +68,7 @@ def examine_endpoints(settings: Settings, endpoints: list[Json]) -> Iterator[Fin
         what += f"; there are {', '.join(others)}" if others else ""
         yield Finding(_level(settings), "stripe", what, REGISTER)
     for endpoint in enabled:
-        yield from _enabled(settings, endpoint)
+        yield from _examine_enabled(settings, endpoint)
 
 
 def examine_connected(gateway: StripeGateway, endpoints: list[Json]) -> Iterator[Finding]:
@@ -98,7 +98,7 @@ def _description(endpoint: Json) -> str:
     return f"{kind} {endpoint['id']} ({without_password(endpoint['url'])})"
 
 
-def _enabled(settings: Settings, endpoint: Json) -> Iterator[Finding]:
+def _examine_enabled(settings: Settings, endpoint: Json) -> Iterator[Finding]:
     where = _description(endpoint)
     if settings.livemode and not endpoint["url"].startswith("https://"):
         yield Finding("error", "stripe", f"{where} is not https", "Register an https URL.")

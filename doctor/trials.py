@@ -48,7 +48,7 @@ def event_trial(settings: Settings, service: Service, address: str) -> Iterator[
     where = f"a signed test event to {without_password(address)}"
     body = _event(event_id, settings)
     try:
-        answer = send("POST", address, data=body, headers=_signed(body, settings))
+        answer = send("POST", address, data=body, headers=_sign(body, settings))
     except Unavailable as error:
         if address.startswith(f"{service.url}/"):
             raise  # the service itself does not answer
@@ -90,7 +90,7 @@ def _event(event_id: str, settings: Settings) -> str:
     )
 
 
-def _signed(body: str, settings: Settings) -> dict[str, str]:
+def _sign(body: str, settings: Settings) -> dict[str, str]:
     """Sign with every secret that is set here, as Stripe does during a rotation."""
     keys = [secret.get_secret_value().encode() for secret in settings.stripe_webhook_secret]
     signature = sign(body.encode(), keys, int(time.time()))

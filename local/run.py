@@ -29,7 +29,7 @@ from local.welcome import announce, places, things_to_try
 from shared.env_file import ENV_FILE, ENV_FILE_VARIABLE, NO_FILE, EnvFile, given_file
 from shared.errors import Misconfigured
 from shared.processes import own_environment
-from shared.settings import Settings, load_settings, misspelled
+from shared.settings import Settings, load_settings, misspelling_problems
 
 ROOT = Path(__file__).resolve().parent.parent
 UNUSABLE = 2  # exit status: nothing was started, somebody has to change a setting
@@ -61,7 +61,7 @@ def run(*, sandbox: bool) -> int:
         return 0
     except (Refusal, Misconfigured) as error:
         why = error.detail if isinstance(error, Misconfigured) else str(error)
-        _complain(f"The service cannot start:\n\n{_indented(why)}\n")
+        _complain(f"The service cannot start:\n\n{_indent(why)}\n")
         if isinstance(error, Misconfigured):
             _complain(
                 "Set them in the environment or in .env (see .env.example), or try the service "
@@ -75,7 +75,7 @@ def run(*, sandbox: bool) -> int:
         # Any file in the data directory: somebody has put something else in its place.
         why = (error.strerror or str(error)).lower()
         what = f"{error.filename or 'A file'} cannot be used ({why})."
-        _complain(f"The service cannot start:\n\n{_indented(what)}\n")
+        _complain(f"The service cannot start:\n\n{_indent(what)}\n")
         return UNUSABLE
 
 
@@ -156,7 +156,7 @@ def _check_settings(environment: dict[str, str], file: EnvFile, *, sandbox: bool
     if wrong:
         raise Misconfigured("\n".join(sorted(wrong)), code="settings_invalid")
     environment[ENV_FILE_VARIABLE] = os.environ[ENV_FILE_VARIABLE] = ""  # it has been read
-    for line in misspelled(os.environ):
+    for line in misspelling_problems(os.environ):
         _complain(line)
 
 
@@ -228,7 +228,7 @@ def _require_sandbox_packages() -> None:
         )
 
 
-def _indented(text: str) -> str:
+def _indent(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.splitlines())
 
 

@@ -17,7 +17,7 @@ from sandbox.events_out import neighbourhood
 from sandbox.events_out.webhook_endpoints import register
 from sandbox.wire import versions
 from sandbox.wire.serving import listen
-from sandbox.wire.stopping import stopped
+from sandbox.wire.stopping import wait_for_stop
 from sandbox.world.rate_limits import from_setting
 from sandbox.world.world import DEFAULT_KEEP, World
 
@@ -40,7 +40,7 @@ async def serve() -> None:
     _register_endpoint(world)
     sys.stdout.write(f"sandbox listening on {world.base_url}\n")
     sys.stdout.flush()
-    await stopped()
+    await wait_for_stop()
     await runner.cleanup()
 
 

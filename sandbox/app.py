@@ -59,7 +59,7 @@ class Ticker:
 
     async def running(self, _: web.Application) -> AsyncIterator[None]:
         """Tick for as long as the application runs."""
-        self._world.on_change = self._changed
+        self._world.on_change = self._note_change
         tasks = [asyncio.create_task(self._tick())]
         if self._keeper is not None:
             tasks.append(asyncio.create_task(self._keeper.keep_saving()))
@@ -72,7 +72,7 @@ class Ticker:
         if self._keeper is not None:
             self._keeper.close()
 
-    def _changed(self) -> None:
+    def _note_change(self) -> None:
         self._wake.set()
         if self._keeper is not None:
             self._keeper.changed()

@@ -97,7 +97,7 @@ class Transport:
         reason = self._world.rate_limits.take(exchange.account, _endpoint(exchange))
         if reason is not None:
             exchange.headers["Stripe-Rate-Limited-Reason"] = reason
-            raise rate_limits.exceeded()
+            raise rate_limits.rate_limit_error()
 
     async def _serve(self, exchange: Exchange, fault: Fault | None) -> tuple[int, Json]:
         if not exchange.keeps_answers:

@@ -15,7 +15,7 @@ def printable(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+    return "".join(char if char.isprintable() else _escape(char) for char in text)
 
 
 def printable_lines(text: str) -> str:
@@ -35,7 +35,7 @@ def without_password(url: str) -> str:
     return urlunsplit(parts._replace(netloc=netloc, query=MASK if parts.query else ""))
 
 
-def _escaped(char: str) -> str:
+def _escape(char: str) -> str:
     """Write a character as JSON does: a pair of escapes beyond the first 65,536."""
     return "".join(f"\\u{unit:04x}" for unit in memoryview(_utf16(char)).cast("H"))
 

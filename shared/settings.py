@@ -402,10 +402,10 @@ def read_settings(
     settings, problems = _read(file, {name: _NOTHING[name] for name in withheld})
     not_judged = {problem.split()[0] for problem in problems} | (GUARDED - own)
     problems += [line for line in _unsafe(settings) if line.split()[0] not in not_judged]
-    problems += [*file.problems, *misspelled(file.variables)]
+    problems += [*file.problems, *misspelling_problems(file.variables)]
     if problems:
         # Alone, a name in the shell is no reason to refuse; here it may be the one that is missing.
-        problems += misspelled(os.environ)
+        problems += misspelling_problems(os.environ)
     return settings, sorted(set(problems))
 
 
@@ -433,7 +433,7 @@ def _read(file: EnvFile, withheld: Mapping[str, Any]) -> tuple[Settings, list[st
         return Settings(_env_file=None, **values | empty), problems
 
 
-def misspelled(variables: Iterable[str]) -> list[str]:
+def misspelling_problems(variables: Iterable[str]) -> list[str]:
     """List misspelled variables, one line each, with the setting probably meant."""
     corrections = misspellings(variables, _known_names())
     return [

@@ -154,21 +154,21 @@ def process_stopped(stage: Stage, _: Relay) -> Iterator[None]:
 
 def hung_up(stage: Stage, _: Relay) -> AbstractContextManager[Act]:
     """Make the API replace its processes repeatedly, with payments in progress."""
-    return _signalled(stage, signal.SIGHUP)
+    return _send_signals(stage, signal.SIGHUP)
 
 
 def terminated(stage: Stage, _: Relay) -> AbstractContextManager[Act]:
     """Stop the API and start it again, with payments in progress."""
-    return _signalled(stage, signal.SIGTERM)
+    return _send_signals(stage, signal.SIGTERM)
 
 
 def terminal_closed(stage: Stage, _: Relay) -> AbstractContextManager[Act]:
     """Stop the API by both signals, as a closed terminal does, and start it again."""
-    return _signalled(stage, signal.SIGHUP, signal.SIGTERM)
+    return _send_signals(stage, signal.SIGHUP, signal.SIGTERM)
 
 
 @contextmanager
-def _signalled(stage: Stage, *numbers: signal.Signals) -> Iterator[Act]:
+def _send_signals(stage: Stage, *numbers: signal.Signals) -> Iterator[Act]:
     """Send signals a few times while payments wait for Stripe; each must be answered 200."""
     statuses: list[int | str] = []
 

@@ -96,26 +96,26 @@ class EventService:
         fresh one at once: that is no failure of the peer.
         """
         with deadline(self._seconds):
-            pooled = self._pooled()
+            pooled = self._take_idle()
             if pooled is not None:
                 try:
                     return self._exchange(pooled, body, headers)
                 except ConnectionError:
                     pooled.close()
                 except FAILURES as error:
-                    return _failed(pooled, error)
+                    return _failure(pooled, error)
             fresh = self._fresh()
             try:
                 return self._exchange(fresh, body, headers)
             except FAILURES as error:
-                return _failed(fresh, error)
+                return _failure(fresh, error)
 
     def close(self) -> None:
         """Close the connections that are idle."""
         while self._idle:
             self._idle.pop().close()
 
-    def _pooled(self) -> HTTPConnection | None:
+    def _take_idle(self) -> HTTPConnection | None:
         """Take the idle connection that was used last, unless the peer has closed it."""
         with suppress(IndexError):
             while True:
@@ -185,7 +185,7 @@ def _read_beginning(response: http.client.HTTPResponse) -> tuple[bytes, bool]:
     return text, False
 
 
-def _failed(connection: HTTPConnection, error: Exception) -> Answer:
+def _failure(connection: HTTPConnection, error: Exception) -> Answer:
     connection.close()
     return Answer(_name(error), str(error) or type(error).__name__)
 

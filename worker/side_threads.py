@@ -40,13 +40,13 @@ class SideThreads:
         """
         self._free.acquire()
         future = self._pool.submit(act, *arguments)
-        future.add_done_callback(self._ended)
+        future.add_done_callback(self._leave)
         if wait([future], timeout=LET_GO_SECONDS).done:
             future.result()
         else:
             future.add_done_callback(self._tell)
 
-    def _ended(self, _: Future[None]) -> None:
+    def _leave(self, _: Future[None]) -> None:
         self._free.release()
 
     def _tell(self, future: Future[None]) -> None:

@@ -76,7 +76,7 @@ class TestCard:
         return self.number[-4:]
 
 
-def _declined(key: str, number: str, decline: Decline, *aliases: str) -> TestCard:
+def _declining_card(key: str, number: str, decline: Decline, *aliases: str) -> TestCard:
     return TestCard(key, number, aliases, decline=decline)
 
 
@@ -101,29 +101,29 @@ _CARDS: Final = (
     TestCard(
         "bypassPendingInternational", "4000003720000278", country="IE", available_at_once=True
     ),
-    _declined("chargeDeclined", "4000000000000002", declines.GENERIC, "visa_chargeDeclined"),
-    _declined(
+    _declining_card("chargeDeclined", "4000000000000002", declines.GENERIC, "visa_chargeDeclined"),
+    _declining_card(
         "chargeDeclinedInsufficientFunds",
         "4000000000009995",
         declines.INSUFFICIENT_FUNDS,
         "visa_chargeDeclinedInsufficientFunds",
     ),
-    _declined(
+    _declining_card(
         "chargeDeclinedLostCard",
         "4000000000009987",
         declines.LOST_CARD,
         "visa_chargeDeclinedLostCard",
     ),
-    _declined(
+    _declining_card(
         "chargeDeclinedStolenCard",
         "4000000000009979",
         declines.STOLEN_CARD,
         "visa_chargeDeclinedStolenCard",
     ),
-    _declined("chargeDeclinedExpiredCard", "4000000000000069", declines.EXPIRED_CARD),
-    _declined("chargeDeclinedIncorrectCvc", "4000000000000127", declines.INCORRECT_CVC),
-    _declined("chargeDeclinedProcessingError", "4000000000000119", declines.PROCESSING_ERROR),
-    _declined(
+    _declining_card("chargeDeclinedExpiredCard", "4000000000000069", declines.EXPIRED_CARD),
+    _declining_card("chargeDeclinedIncorrectCvc", "4000000000000127", declines.INCORRECT_CVC),
+    _declining_card("chargeDeclinedProcessingError", "4000000000000119", declines.PROCESSING_ERROR),
+    _declining_card(
         "chargeDeclinedVelocityLimitExceeded",
         "4000000000006975",
         declines.VELOCITY_EXCEEDED,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from sandbox.wire import versions
-from sandbox.world.objects import Json, frozen
+from sandbox.world.objects import Json, copy_of
 
 THIN_KIND: Final = "v2.core.event"
 FETCHED: Final = ("changes", "data")
@@ -32,7 +32,7 @@ URLS: Final = {
 
 def in_version(event: Json, version: str) -> Json:
     """Return the event as an endpoint of that API version gets it."""
-    rendered = frozen(event)
+    rendered = copy_of(event)
     rendered["data"]["object"] = versions.in_version(rendered["data"]["object"], version)
     rendered["api_version"] = version
     return rendered
@@ -68,11 +68,11 @@ def thin(event: Json) -> Json:
 def fetched(event: Json) -> Json:
     """Return a thin event as a fetch returns it: with its data and the changes."""
     if event["object"] == THIN_KIND:
-        return frozen(event)
+        return copy_of(event)
     notice, before = thin(event), event["data"].get("previous_attributes")
     if before is not None:
         after = {name: event["data"]["object"].get(name) for name in before}
-        notice["changes"] = frozen({"before": before, "after": after})
+        notice["changes"] = copy_of({"before": before, "after": after})
     return notice
 
 

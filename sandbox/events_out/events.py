@@ -14,7 +14,7 @@ from sandbox.events_out.deliveries import is_older
 from sandbox.wire import lists, params, versions
 from sandbox.wire.call import Call, Route
 from sandbox.world import errors, ids
-from sandbox.world.objects import Json, frozen, previous_attributes
+from sandbox.world.objects import Json, copy_of, previous_attributes
 from sandbox.world.world import PLATFORM, REACTIONS, Scope
 
 RETENTION_SECONDS: Final = 30 * 24 * 3600
@@ -50,7 +50,7 @@ def emit_to_older(scope: Scope, event_type: str, subject: Json, before: Json) ->
 
 
 def _record(scope: Scope, event_type: str, subject: Json, before: Json | None) -> Json:
-    data: Json = {"object": frozen(subject)}
+    data: Json = {"object": copy_of(subject)}
     if before is not None:
         data["previous_attributes"] = previous_attributes(before, subject)
     event: Json = {

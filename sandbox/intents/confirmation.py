@@ -116,7 +116,7 @@ def authentication_failed(scope: Scope, intent: Json) -> None:
                 "payment_method_data or a new PaymentMethod to attempt to fulfill this "
                 "PaymentIntent again."
             ),
-            "payment_method": objects.frozen(method),
+            "payment_method": objects.copy_of(method),
             "type": "invalid_request_error",
         },
     )
@@ -261,7 +261,7 @@ def _failure(charge: Json, method: Json, decline: Any) -> Json:
         decline.message,
         **decline.error_fields(),
         charge=charge["id"],
-        payment_method=objects.frozen(method),
+        payment_method=objects.copy_of(method),
     ).error
 
 

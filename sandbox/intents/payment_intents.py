@@ -200,7 +200,7 @@ def capture(call: Call, intent: Json) -> None:
     charge = scope.get("charge", intent["latest_charge"])
     kind = charge["payment_method_details"]["type"]
     confirmation.check_descriptor(inputs.get("statement_descriptor"), [kind])
-    before = objects.frozen(charge)
+    before = objects.copy_of(charge)
     charge.update(captured=True, amount_captured=amount)
     if "statement_descriptor_suffix" in inputs:
         for record in (intent, charge):

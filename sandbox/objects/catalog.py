@@ -87,7 +87,7 @@ def _find(call: Call, kind: str) -> Json:
 
 def _update(call: Call, kind: str) -> Json:
     record, inputs = _find(call, kind), dict(call.params)
-    before = objects.frozen(record)
+    before = objects.copy_of(record)
     if "metadata" in inputs:
         objects.merge_metadata(record, inputs.pop("metadata"))
     record.update(inputs)

@@ -56,7 +56,7 @@ def create(scope: Scope, intent: Json, method: Json, attempt: Attempt) -> Json:
         "application_fee": None,
         "application_fee_amount": intent["application_fee_amount"],
         "balance_transaction": None,
-        "billing_details": objects.frozen(method["billing_details"]),
+        "billing_details": objects.copy_of(method["billing_details"]),
         "calculated_statement_descriptor": intent["statement_descriptor"] or "SANDBOX",
         "captured": attempt.captured and not failed,
         "created": scope.now,
@@ -177,7 +177,7 @@ def settle(scope: Scope, charge: Json) -> None:
 def _settle_later(scope: Scope, args: Json) -> None:
     charge = scope.get("charge", args["charge"])
     if charge["balance_transaction"] is None:
-        before = objects.frozen(charge)
+        before = objects.copy_of(charge)
         settle(scope, charge)
         events.emit(scope, "charge.updated", charge, before)
 
@@ -203,7 +203,7 @@ def _retrieve(call: Call) -> Json:
 
 def _update(call: Call) -> Json:
     charge, inputs = find(call.scope, call.ids[0]), dict(call.params)
-    before = objects.frozen(charge)
+    before = objects.copy_of(charge)
     if "metadata" in inputs:
         objects.merge_metadata(charge, inputs.pop("metadata"))
     if "shipping" in inputs:

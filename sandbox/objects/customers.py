@@ -81,7 +81,7 @@ def _retrieve(call: Call) -> Json:
 
 def _update(call: Call) -> Json:
     customer, inputs = find(call.scope, call.ids[0], status=404), dict(call.params)
-    before = objects.frozen(customer)
+    before = objects.copy_of(customer)
     if "metadata" in inputs:
         objects.merge_metadata(customer, inputs.pop("metadata"))
     if "shipping" in inputs:

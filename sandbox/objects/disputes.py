@@ -114,7 +114,7 @@ def _withdraw(scope: Scope, dispute: Json, charge: Json) -> None:
 
 def _move(scope: Scope, dispute: Json, movement: Movement) -> None:
     transaction = balance.record(scope, movement)
-    dispute["balance_transactions"].append(objects.frozen(transaction))
+    dispute["balance_transactions"].append(objects.copy_of(transaction))
 
 
 @reacts_to("payment_intent.succeeded")
@@ -168,7 +168,7 @@ def _decide(scope: Scope, args: Json) -> None:
 
 
 def _escalate(scope: Scope, dispute: Json) -> None:
-    before = objects.frozen(dispute)
+    before = objects.copy_of(dispute)
     dispute.update(status="needs_response", is_charge_refundable=False)
     dispute["payment_method_details"]["card"]["case_type"] = "chargeback"
     dispute["evidence_details"]["due_by"] = scope.now + DAYS_TO_RESPOND * 24 * 3600
@@ -221,7 +221,7 @@ def _retrieve(call: Call) -> Json:
 def _update(call: Call) -> Json:
     dispute, inputs = find(call.scope, call.ids[0]), call.params
     _open_only(dispute)
-    before = objects.frozen(dispute)
+    before = objects.copy_of(dispute)
     if "metadata" in inputs:
         objects.merge_metadata(dispute, inputs["metadata"])
     if "evidence" in inputs:

@@ -65,7 +65,7 @@ def _dispute_settles_warning(scope: Scope, dispute: Json) -> None:
 def _settle(scope: Scope, charge_id: str) -> None:
     for warning in scope.account.table(KIND).values():
         if warning["charge"] == charge_id and warning["actionable"]:
-            before = objects.frozen(warning)
+            before = objects.copy_of(warning)
             scope.account.touch(warning["id"])
             warning["actionable"] = False
             events.emit(scope.unasked(), "radar.early_fraud_warning.updated", warning, before)

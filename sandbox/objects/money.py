@@ -47,7 +47,7 @@ def decimals(currency: str) -> int:
     return 3 if currency in THREE_DECIMAL else 2
 
 
-def formatted(amount: int, currency: str) -> str:
+def format_amount(amount: int, currency: str) -> str:
     """Return an amount as Stripe's messages print it: `$30.00`."""
     major = Decimal(amount).scaleb(-decimals(currency))
     return f"{SYMBOLS.get(currency, '')}{major:,}"
@@ -67,11 +67,11 @@ def check_amount(amount: int, currency: str, param: str = "amount") -> None:
     """Raise Stripe's 400 for an amount that cannot be charged in this currency."""
     minimum = int(MINIMUM_MAJOR.get(currency, Decimal(0)).scaleb(decimals(currency)))
     if amount < minimum:
-        message = f"Amount must be at least {formatted(minimum, currency)} {currency}"
+        message = f"Amount must be at least {format_amount(minimum, currency)} {currency}"
         raise errors.invalid(message, param, "amount_too_small")
     maximum = MAXIMUM_MINOR_BY_CURRENCY.get(currency, MAXIMUM_MINOR)
     if amount > maximum:
-        message = f"Amount must be no more than {formatted(maximum, currency)} {currency}"
+        message = f"Amount must be no more than {format_amount(maximum, currency)} {currency}"
         raise errors.invalid(message, param, "amount_too_large")
     _check_granularity(amount, currency, param)
 

@@ -201,7 +201,7 @@ def _update(call: Call) -> Json:
     if record["customer"] is None:
         message = "You must save this PaymentMethod to a customer before you can update it."
         raise errors.impossible(message)
-    before = objects.frozen(record)
+    before = objects.copy_of(record)
     if "metadata" in inputs:
         objects.merge_metadata(record, inputs["metadata"])
     if "billing_details" in inputs:
@@ -231,7 +231,7 @@ def _detach(call: Call) -> Json:
     if record["customer"] is None:
         message = "The payment method you provided is not attached to a customer so detachment is "
         raise errors.impossible(message + "impossible.")
-    before = objects.frozen(record)
+    before = objects.copy_of(record)
     record["customer"] = None
     single_use.retire(call.scope, record)
     events.emit(call.scope, "payment_method.detached", record, before)

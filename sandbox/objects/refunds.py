@@ -29,14 +29,14 @@ def create(scope: Scope, charge: Json, inputs: Json) -> Json:
     _check_refundable(scope, charge, rest)
     amount = inputs.get("amount", rest)
     if amount > rest:
-        amount_text = money.formatted(amount, charge["currency"])
-        left = money.formatted(rest, charge["currency"])
+        amount_text = money.format_amount(amount, charge["currency"])
+        left = money.format_amount(rest, charge["currency"])
         whole = "unrefunded amount on charge" if charge["amount_refunded"] else "charge amount"
         message = f"Refund amount ({amount_text}) is greater than {whole} ({left})"
         raise errors.impossible(message, param="amount")
     refund = scope.put("refund", _build(scope, charge, inputs | {"amount": amount}))
     _pay_out(scope, refund, charge)
-    before = objects.frozen(charge)
+    before = objects.copy_of(charge)
     charge["amount_refunded"] += amount
     charge["refunded"] = refundable(scope, charge) == 0
     events.emit(scope, "charge.refunded", charge, before)
@@ -72,10 +72,10 @@ def retry_waiting(scope: Scope) -> None:
 
 def _retry(scope: Scope, refund: Json) -> None:
     scope.account.touch(refund["id"])
-    before, charge = objects.frozen(refund), scope.get("charge", refund["charge"])
+    before, charge = objects.copy_of(refund), scope.get("charge", refund["charge"])
     _pay_out(scope, refund, charge)
     if refund != before:
-        _changed(scope, refund, before)
+        _emit_change(scope, refund, before)
     _plan(scope, refund, charge)
 
 
@@ -181,7 +181,7 @@ def _plan(scope: Scope, refund: Json, charge: Json) -> None:
         scope.later(REFERENCE_SECONDS, "refund_reference", refund=refund["id"])
 
 
-def _changed(scope: Scope, refund: Json, before: Json) -> None:
+def _emit_change(scope: Scope, refund: Json, before: Json) -> None:
     events.emit(scope, "refund.updated", refund, before)
     events.emit(scope, "charge.refund.updated", refund, before)
 
@@ -191,10 +191,10 @@ def _reference_arrives(scope: Scope, args: Json) -> None:
     refund = scope.get("refund", args["refund"])
     if refund["status"] != "succeeded":
         return
-    before = objects.frozen(refund)
+    before = objects.copy_of(refund)
     reference = f"{secrets.randbelow(10**REFERENCE_DIGITS):0{REFERENCE_DIGITS}}"
     refund["destination_details"]["card"].update(reference=reference, reference_status="available")
-    _changed(scope, refund, before)
+    _emit_change(scope, refund, before)
 
 
 @job("refund_succeeds")
@@ -202,10 +202,10 @@ def _succeeds(scope: Scope, args: Json) -> None:
     refund = scope.get("refund", args["refund"])
     if refund["status"] != "pending":
         return
-    before = objects.frozen(refund)
+    before = objects.copy_of(refund)
     refund["status"] = "succeeded"
     del refund["pending_reason"]
-    _changed(scope, refund, before)
+    _emit_change(scope, refund, before)
 
 
 @job("refund_fails")
@@ -218,7 +218,7 @@ def _fails(scope: Scope, args: Json) -> None:
 def fail(scope: Scope, refund: Json, reason: str = "expired_or_canceled_card") -> None:
     """Let a refund fail: the money returns to the account, and the charge no longer counts it."""
     scope.account.touch(refund["id"])
-    before = objects.frozen(refund)
+    before = objects.copy_of(refund)
     refund.pop("pending_reason", None)
     refund.update(status="failed", failure_reason=reason)
     if refund["balance_transaction"] is not None:
@@ -229,7 +229,7 @@ def fail(scope: Scope, refund: Json, reason: str = "expired_or_canceled_card") -
     charge["amount_refunded"] -= refund["amount"]
     charge["refunded"] = False
     events.emit(scope, "refund.failed", refund)
-    _changed(scope, refund, before)
+    _emit_change(scope, refund, before)
 
 
 def find(scope: Scope, refund_id: str) -> Json:
@@ -271,10 +271,10 @@ def _retrieve(call: Call) -> Json:
 
 def _update(call: Call) -> Json:
     refund = find(call.scope, call.ids[0])
-    before = objects.frozen(refund)
+    before = objects.copy_of(refund)
     if "metadata" in call.params:
         objects.merge_metadata(refund, call.params["metadata"])
-    _changed(call.scope, refund, before)
+    _emit_change(call.scope, refund, before)
     return refund
 
 

@@ -15,7 +15,7 @@ from sandbox.world.objects import Json
 
 def release(call: Call, charge: Json, amount: int) -> None:
     """Release a held amount of a charge, as the API version of the call requires."""
-    before = objects.frozen(charge)
+    before = objects.copy_of(charge)
     if versions.is_before_basil(call.version):
         refunds.keep_released(call.scope, charge, amount)
         events.emit(call.scope, "charge.refunded", charge, before)

@@ -98,7 +98,7 @@ def _find(call: Call) -> Json:
 def _approve(call: Call) -> Json:
     review = _find(call)
     close(call.scope, review, "approved")
-    return objects.frozen(review)
+    return objects.copy_of(review)
 
 
 _PATH: Final = "/v1/reviews"

@@ -20,7 +20,7 @@ FAILURE_REASON: Final = "lost_or_stolen_card"
 @page
 async def _send_again(request: web.Request, world: World) -> web.StreamResponse:
     """Send an event to every subscribed endpoint and to every running `stripe listen`."""
-    scope, event = _owned(world, "event", request.match_info["id"])
+    scope, event = _find_payment(world, "event", request.match_info["id"])
     deliveries.send_again(scope, event)
     deliveries.publish_to_sinks(world, event)
     world.on_change()
@@ -29,7 +29,7 @@ async def _send_again(request: web.Request, world: World) -> web.StreamResponse:
 
 @page
 async def _dispute(request: web.Request, world: World) -> web.StreamResponse:
-    scope, charge = _owned(world, "charge", request.match_info["id"])
+    scope, charge = _find_payment(world, "charge", request.match_info["id"])
     kind = str((await request.post()).get("kind"))
     if kind not in DISPUTE_KINDS:
         message = f"kind must be one of {', '.join(DISPUTE_KINDS)}"
@@ -43,7 +43,7 @@ async def _dispute(request: web.Request, world: World) -> web.StreamResponse:
 
 @page
 async def _fail(request: web.Request, world: World) -> web.StreamResponse:
-    scope, refund = _owned(world, "refund", request.match_info["id"])
+    scope, refund = _find_payment(world, "refund", request.match_info["id"])
     if refund["status"] not in REFUND_CAN_FAIL:
         raise errors.impossible(f"This refund has a status of {refund['status']}.")
     refunds.fail(scope, refund, FAILURE_REASON)
@@ -51,7 +51,7 @@ async def _fail(request: web.Request, world: World) -> web.StreamResponse:
     return go_to(f"/payments/{refund['payment_intent']}?note=failed")
 
 
-def _owned(world: World, kind: str, object_id: str) -> tuple[Scope, Json]:
+def _find_payment(world: World, kind: str, object_id: str) -> tuple[Scope, Json]:
     account = world.owner_of(kind, object_id)
     if account is None:
         raise errors.missing(kind, object_id, "id")

@@ -107,7 +107,7 @@ def _ready_made(scope: Scope, form: Form) -> Json:
     return method
 
 
-def _entered(scope: Scope, form: dict[str, str]) -> Json:
+def _entry(scope: Scope, form: dict[str, str]) -> Json:
     inputs: Json = {"type": "card", "card": {"number": form.pop("number", "")}}
     if form.get("cvc"):
         inputs["card"]["cvc"] = form.pop("cvc")
@@ -133,7 +133,7 @@ def _billing(form: Form) -> Json:
 
 METHODS: Final[dict[str, Callable[[Scope, dict[str, str]], Json]]] = {
     "ready_made": _ready_made,
-    "card": _entered,
+    "card": _entry,
     "sepa_debit": _debit,
 }
 _PATH: Final = "/_sandbox/checkout/{id}"

@@ -44,15 +44,15 @@ async def _payments(request: web.Request, world: World) -> web.StreamResponse:
 
 @page
 async def _payment(request: web.Request, world: World) -> web.StreamResponse:
-    account, intent = _owned(world, "payment_intent", request.match_info["id"])
-    charges = _related(account, "charge", intent["id"])
+    account, intent = _find_owner(world, "payment_intent", request.match_info["id"])
+    charges = _related_objects(account, "charge", intent["id"])
     return render(
         "payment.html",
         intent=intent,
         method=_method_of(account, intent),
         charges=charges,
-        refunds=_related(account, "refund", intent["id"]),
-        disputes=_related(account, "dispute", intent["id"]),
+        refunds=_related_objects(account, "refund", intent["id"]),
+        disputes=_related_objects(account, "dispute", intent["id"]),
         events=_events_about(account, intent["id"]),
         disputable=[charge["id"] for charge in charges if charge["captured"]],
         dispute_kinds=DISPUTE_KINDS,
@@ -69,7 +69,7 @@ async def _events(request: web.Request, world: World) -> web.StreamResponse:
 
 @page
 async def _event(request: web.Request, world: World) -> web.StreamResponse:
-    _, event = _owned(world, "event", request.match_info["id"])
+    _, event = _find_owner(world, "event", request.match_info["id"])
     deliveries = world.mail.of_event(event["id"])
     subject = event["data"]["object"]
     payment = subject["id"] if subject["object"] == "payment_intent" else None
@@ -100,12 +100,12 @@ async def _deliveries(request: web.Request, world: World) -> web.StreamResponse:
 
 @page
 async def _receipt(request: web.Request, world: World) -> web.StreamResponse:
-    account, charge = _owned(world, "charge", request.match_info["id"])
+    account, charge = _find_owner(world, "charge", request.match_info["id"])
     method = account.find("payment_method", charge["payment_method"])
     return render("receipt.html", charge=charge, method=method)
 
 
-def _owned(world: World, kind: str, object_id: str) -> tuple[Account, Json]:
+def _find_owner(world: World, kind: str, object_id: str) -> tuple[Account, Json]:
     account = world.owner_of(kind, object_id)
     if account is None:
         raise errors.missing(kind, object_id, "id")
@@ -146,7 +146,7 @@ def _method_of(account: Account, intent: Json) -> Json | None:
     return account.find("payment_method", intent["payment_method"] or method.get("id"))
 
 
-def _related(account: Account, kind: str, intent_id: str) -> list[Json]:
+def _related_objects(account: Account, kind: str, intent_id: str) -> list[Json]:
     return [
         record for record in account.table(kind).values() if record["payment_intent"] == intent_id
     ]

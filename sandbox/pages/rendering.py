@@ -74,7 +74,9 @@ def web_link(url: object) -> str | None:
 
 
 def _amount(record: Json) -> str:
-    return f"{money.formatted(record['amount'], record['currency'])} {record['currency'].upper()}"
+    return (
+        f"{money.format_amount(record['amount'], record['currency'])} {record['currency'].upper()}"
+    )
 
 
 def _moment(seconds: float | None) -> str:
@@ -99,6 +101,6 @@ TEMPLATES: Final = jinja2.Environment(
     lstrip_blocks=True,
 )
 TEMPLATES.filters.update(amount=_amount, moment=_moment, words=_words, web_link=web_link)
-TEMPLATES.filters["money"] = money.formatted
+TEMPLATES.filters["money"] = money.format_amount
 
 ROUTES: Final = (web.get("/_sandbox/style.css", _style),)

@@ -23,7 +23,7 @@ from sandbox.receiver.notifications import DEFAULT_KEEP, Notifications
 from sandbox.receiver.page import NEWEST, page
 from sandbox.wire.guard import is_simple, known_callers_only, refusal
 from sandbox.wire.serving import listen
-from sandbox.wire.stopping import stopped
+from sandbox.wire.stopping import wait_for_stop
 from sandbox.world.objects import Json
 
 log = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ async def _take(request: web.Request) -> web.Response:
         return refusal(415, "Send a notification as application/json.")
     receiver, payload = request.app[RECEIVER], await request.text()
     headers = {name.lower(): value for name, value in request.headers.items()}
-    body = _parsed(payload)
+    body = _parse(payload)
     failure = receiver.failure_for(body)
     if failure is not None:
         await asyncio.sleep(failure.delay_seconds)
@@ -148,7 +148,7 @@ def _retry_after(failure: Failure | None) -> dict[str, str]:
     return {"Retry-After": str(failure.retry_after)}
 
 
-def _parsed(payload: str) -> Json:
+def _parse(payload: str) -> Json:
     try:
         body: Any = json.loads(payload)
     except ValueError:
@@ -209,7 +209,7 @@ async def serve() -> None:
     port = await listen(runner, int(os.environ.get("RECEIVER_PORT", DEFAULT_PORT)))
     sys.stdout.write(f"receiver listening on http://127.0.0.1:{port}\n")
     sys.stdout.flush()
-    await stopped()
+    await wait_for_stop()
     await runner.cleanup()
 
 

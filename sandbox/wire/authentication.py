@@ -5,7 +5,7 @@ import binascii
 import re
 from typing import Final
 
-from sandbox.world.errors import StripeError, unauthorized
+from sandbox.world.errors import StripeError, invalid_key_error
 
 WELL_FORMED: Final = re.compile(r"(sk|rk)_test_[A-Za-z0-9_]{2,}")
 LIVE: Final = re.compile(r"(sk|rk|pk)_live_")
@@ -33,9 +33,9 @@ def check(authorization: str | None) -> None:
     """Raise Stripe's 401 unless the header carries an acceptable key."""
     key = key_of(authorization or "")
     if not key:
-        raise unauthorized(NO_KEY)
+        raise invalid_key_error(NO_KEY)
     if LIVE.match(key):
-        raise unauthorized(LIVE_KEY)
+        raise invalid_key_error(LIVE_KEY)
     if key.startswith("pk_test_"):
         raise StripeError(
             403,
@@ -48,9 +48,9 @@ def check(authorization: str | None) -> None:
             },
         )
     if key.startswith(EXPIRED_PREFIX):
-        raise unauthorized(f"Expired API Key provided: {_masked(key)}", "api_key_expired")
+        raise invalid_key_error(f"Expired API Key provided: {_mask(key)}", "api_key_expired")
     if key.startswith(REVOKED_PREFIX) or not WELL_FORMED.fullmatch(key):
-        raise unauthorized(f"Invalid API Key provided: {_masked(key)}")
+        raise invalid_key_error(f"Invalid API Key provided: {_mask(key)}")
 
 
 def key_of(authorization: str) -> str:
@@ -66,6 +66,6 @@ def key_of(authorization: str) -> str:
     return ""
 
 
-def _masked(key: str) -> str:
+def _mask(key: str) -> str:
     hidden = max(len(key) - SHOWN_HEAD - SHOWN_TAIL, 0)
     return key[:SHOWN_HEAD] + "*" * hidden + key[-SHOWN_TAIL:]

@@ -135,13 +135,13 @@ def _resolve(scope: Scope, parent: Json, name: str, path: str) -> Any:
             collection["total_count"] = len(data)
         return collection
     if name in REFERENCES.get(kind, {}):
-        return _referenced(scope, parent.get(name), REFERENCES[kind][name])
+        return _find_reference(scope, parent.get(name), REFERENCES[kind][name])
     if isinstance(parent.get(name), dict | list) or name in MAPS:
         return parent.get(name)
     raise errors.invalid(f"This property cannot be expanded ({path}).", "expand")
 
 
-def _referenced(scope: Scope, value: Any, kind: str) -> Any:
+def _find_reference(scope: Scope, value: Any, kind: str) -> Any:
     if not isinstance(value, str):
         return value
     if kind == "*":

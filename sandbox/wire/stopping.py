@@ -4,7 +4,7 @@ import asyncio
 import signal
 
 
-async def stopped() -> None:
+async def wait_for_stop() -> None:
     """Return after SIGTERM or Ctrl-C."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sandbox.world import errors
-from sandbox.world.objects import Json, frozen
+from sandbox.world.objects import Json, copy_of
 
 ACCOUNT_DEFAULT: Final = "2026-08-26.dahlia"
 LATEST: Final = "2026-10-28.endive"
@@ -90,7 +90,7 @@ def in_version(value: Any, version: str) -> Any:
     if not isinstance(value, dict):
         return value
     if value.get("object") == "event":
-        return frozen(value)
+        return copy_of(value)
     copied = {key: in_version(item, version) for key, item in value.items()}
     if is_endive(version):
         _add_endive_fields(copied)

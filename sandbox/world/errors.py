@@ -81,7 +81,7 @@ def route_not_simulated(method: str, path: str) -> StripeError:
     return StripeError(404, error)
 
 
-def unauthorized(message: str, code: str | None = None) -> StripeError:
+def invalid_key_error(message: str, code: str | None = None) -> StripeError:
     """Return the 401 for an invalid API key."""
     error = {"type": "invalid_request_error", "code": code, "message": message}
     return StripeError(401, error)

@@ -6,7 +6,7 @@ from typing import Any
 Json = dict[str, Any]
 
 
-def frozen(value: Json) -> Json:
+def copy_of(value: Json) -> Json:
     """Return a copy that later changes of the original do not affect."""
     return copy.deepcopy(value)
 

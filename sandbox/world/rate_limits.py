@@ -96,7 +96,7 @@ def parse(body: Json) -> Limits:
     return Limits(**(defaults | body))
 
 
-def exceeded() -> StripeError:
+def rate_limit_error() -> StripeError:
     """Return Stripe's 429, which is not stored for an idempotency key."""
     message = (
         "Request rate limit exceeded. Learn more about rate limits: "

@@ -64,11 +64,11 @@ def _copy(store: Store, name: str) -> bool:
     except ResponseError as error:
         if "BUSYKEY" not in str(error):
             raise
-        return _joined(store, name, today) or redis.dump(today) == dump
+        return _join(store, name, today) or redis.dump(today) == dump
     return True
 
 
-def _joined(store: Store, name: str, today: str) -> bool:
+def _join(store: Store, name: str, today: str) -> bool:
     """Add the members of an index to the one with today's name, whose scores have priority."""
     if store.redis.type(name) != "zset":
         log.error("key_exists_under_both_names", key=name, today=today)

@@ -76,7 +76,7 @@ def parse_event(body: str | bytes | Json, read_at: int = 0) -> Event:
     only numbers of JSON, and only names that can be a part of a key.
     """
     try:
-        raw = body if isinstance(body, dict) else _decoded(body)
+        raw = body if isinstance(body, dict) else _decode(body)
         event = (_thin if raw["object"] == THIN_OBJECT else _snapshot)(raw, read_at)
         _require_ids(event)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -84,7 +84,7 @@ def parse_event(body: str | bytes | Json, read_at: int = 0) -> Event:
     return event
 
 
-def _decoded(body: str | bytes) -> Json:
+def _decode(body: str | bytes) -> Json:
     raw: Json = _READER.decode(body.decode() if isinstance(body, bytes) else body)
     return raw
 

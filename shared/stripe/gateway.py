@@ -100,7 +100,7 @@ class StripeGateway:
         Raises `CallerError` (404 for an unknown id), `Unavailable` or `Misconfigured`.
         """
         if with_fees:
-            intent: dict[str, Any] = self._permitted(
+            intent: dict[str, Any] = self._expand_if_permitted(
                 lambda expand: self._payment(payment_intent_id, account, expand),
                 "latest_charge.balance_transaction",
             )
@@ -119,7 +119,7 @@ class StripeGateway:
             account,
         )
 
-    def _permitted(self, call: Callable[[list[str]], Any], expand: str) -> Any:
+    def _expand_if_permitted(self, call: Callable[[list[str]], Any], expand: str) -> Any:
         """Call with an expanded field, or without it when our key may not read it."""
         try:
             return call([expand])
@@ -157,7 +157,7 @@ class StripeGateway:
         """
         return cast(
             dict[str, Any],
-            self._permitted(
+            self._expand_if_permitted(
                 lambda expand: self._charge(charge_id, account, expand), "balance_transaction"
             ),
         )
@@ -222,7 +222,7 @@ class StripeGateway:
 
         Raises as `payment`.
         """
-        refund: dict[str, Any] = self._permitted(
+        refund: dict[str, Any] = self._expand_if_permitted(
             lambda expand: self._refund(refund_id, account, expand), "balance_transaction"
         )
         return refund
@@ -242,7 +242,7 @@ class StripeGateway:
         """
         return cast(
             list[dict[str, Any]],
-            self._permitted(
+            self._expand_if_permitted(
                 lambda expand: self._refunds_of(account, owner, expand), "data.balance_transaction"
             ),
         )

@@ -73,7 +73,7 @@ def _message(error: stripe.StripeError, otherwise: str) -> str:
     return redact_card_numbers(error.user_message or otherwise)
 
 
-def _declined(error: stripe.CardError) -> PaymentDeclined:
+def _decline(error: stripe.CardError) -> PaymentDeclined:
     body = _body(error)
     intent = body.get("payment_intent") or {}
     return PaymentDeclined(
@@ -143,7 +143,7 @@ def _not_permitted(error: stripe.PermissionError) -> BillingError:
     )
 
 
-def _mismatched(_: Any) -> BillingError:
+def _mismatch(_: Any) -> BillingError:
     return Inconsistent(
         "Stripe knows this idempotency key from a request with other parameters.",
         code="stripe_idempotency_mismatch",
@@ -160,12 +160,12 @@ def _badly_signed(_: Any) -> BillingError:
 REFUSALS = (stripe.InvalidRequestError, stripe.PermissionError)
 # The first match decides; the SDK's classes are siblings but for StripeError above them all.
 _TRANSLATIONS: tuple[tuple[type[stripe.StripeError], Callable[[Any], BillingError]], ...] = (
-    (stripe.CardError, _declined),
+    (stripe.CardError, _decline),
     (stripe.RateLimitError, _rate_limited),
     (stripe.APIConnectionError, _unreachable),
     (stripe.AuthenticationError, _key_refused),
     (stripe.PermissionError, _not_permitted),
-    (stripe.IdempotencyError, _mismatched),
+    (stripe.IdempotencyError, _mismatch),
     (stripe.InvalidRequestError, _bad_request),
     (stripe.SignatureVerificationError, _badly_signed),
 )

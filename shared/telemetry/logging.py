@@ -118,11 +118,11 @@ def _format_libraries(
 
 def _text(logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
     """Render a line as text; values from outside are escaped, for a terminal obeys them."""
-    escaped = {name: _escaped(name, value) for name, value in event.items()}
+    escaped = {name: _escape(name, value) for name, value in event.items()}
     return str(RENDERER(logger, method, escaped))
 
 
-def _escaped(name: str, value: Any) -> Any:
+def _escape(name: str, value: Any) -> Any:
     if not isinstance(value, str):
         return value  # rendered by `repr`, which escapes
     return printable_lines(value) if name in TRACEBACKS else printable(value)

@@ -32,14 +32,14 @@ def charged(event: Event, stripe: StripeGateway) -> list[Fact]:
     facts = [charge_fact(event)]
     if not reference(event.object.get("payment_intent")):
         facts.append(_payment_fact(event, _standing(event)))
-    return facts + _settled(event, stripe)
+    return facts + _settlement_facts(event, stripe)
 
 
 # why: it brings Stripe's fee, which is known only after the payment succeeded
 @handles("charge.updated")
 def updated(event: Event, stripe: StripeGateway) -> list[Fact]:
     """Record the change of the charge; notify of fee and net amount when Stripe knows them."""
-    return [charge_fact(event), *_settled(event, stripe)]
+    return [charge_fact(event), *_settlement_facts(event, stripe)]
 
 
 @handles("charge.pending")  # why: the timeline shows what became of the charge
@@ -70,7 +70,7 @@ def refunded(event: Event, stripe: StripeGateway) -> list[Fact]:
         if not is_hidden(error):
             raise
         if not stored:
-            return [charge_fact(event), _unlisted(event)]
+            return [charge_fact(event), _unlisted_fact(event)]
         refunds = stored
     if not _contains_own_refunds(refunds, event):
         raise NotYet(
@@ -138,7 +138,7 @@ def _contains_own_refunds(refunds: list[Json], event: Event) -> bool:
     return False
 
 
-def _unlisted(event: Event) -> Fact:
+def _unlisted_fact(event: Event) -> Fact:
     """Build the fact of a refund from this event alone, where our key may not list refunds.
 
     The refund's own events have more data, so raises `NotYet` for a while; the fact is notified
@@ -179,7 +179,7 @@ def _hold_released(event: Event) -> list[Fact]:
     return [_payment_fact(event, "canceled")]
 
 
-def _settled(event: Event, stripe: StripeGateway) -> list[Fact]:
+def _settlement_facts(event: Event, stripe: StripeGateway) -> list[Fact]:
     """Build the fact of fee and net amount, if this event brings the balance transaction."""
     charge, booked = event.object, event.object.get("balance_transaction")
     changed = event.previous is None or "balance_transaction" in event.previous

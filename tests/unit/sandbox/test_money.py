@@ -51,4 +51,4 @@ def test_an_amount_past_the_edge_is_refused(amount: int, currency: str, code: st
     ],
 )
 def test_amounts_are_shown_with_their_decimals(amount: int, currency: str, answer: str) -> None:
-    assert money.formatted(amount, currency) == answer
+    assert money.format_amount(amount, currency) == answer

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.world.objects import frozen, merge_metadata, previous_attributes
+from sandbox.world.objects import copy_of, merge_metadata, previous_attributes
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
 TREES = st.dictionaries(
@@ -32,7 +32,7 @@ def test_previous_attributes_hold_the_changed_leaves(
 
 @given(TREES)
 def test_nothing_changed_leaves_no_previous_attributes(tree: dict[str, Any]) -> None:
-    assert previous_attributes(frozen(tree), tree) == {}
+    assert previous_attributes(copy_of(tree), tree) == {}
 
 
 @given(TREES, TREES)
