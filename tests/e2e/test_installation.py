@@ -94,6 +94,7 @@ def test_a_change_of_the_tools_leaves_a_running_service_its_packages(folder):
     assert marker.exists(), "the folder was not wiped"
 
 
+@pytest.mark.long
 def test_progress_never_stands_still(folder):
     process = subprocess.Popen(
         ["bin/venv", "run"],
