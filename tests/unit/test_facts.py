@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.facts import Fact, advance
+from shared.facts import Fact, advance, of_account
 from shared.notification import Notification, NotificationData
 from shared.payment_summary import amount_refunded, context, disputed, notification_body, timestamp
 
@@ -88,6 +88,12 @@ def test_what_is_of_one_rank_is_told_and_the_tie_picks_the_state() -> None:
     step = advance(folded([further]), [fact(status="pending", rank=(0, 9), tie=(1,))])
     assert len(step.news) == 1
     assert step.known["subjects"]["re_1"]["status"] == "failed"
+
+
+def test_a_fact_of_a_connected_account_names_it() -> None:
+    one = fact(data={"amount": 300})
+    assert of_account(one, None) == one
+    assert of_account(one, "acct_1") == fact(data={"amount": 300, "account": "acct_1"})
 
 
 def test_advance_leaves_what_it_was_given_alone() -> None:
