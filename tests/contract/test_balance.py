@@ -87,6 +87,15 @@ def test_a_refund_waits_for_money(fresh_sandbox: Fresh) -> None:
 
 
 @MINE
+def test_the_balance_is_what_was_set_also_after_refunds(fresh_sandbox: Fresh) -> None:
+    side, api = fresh_sandbox()
+    api.make("/v1/refunds", {"payment_intent": pay(api)["id"]})
+    for available in (2500, 700):
+        side.control("balance", available=available)
+        assert api.find("/v1/balance")["available"][0]["amount"] == available
+
+
+@MINE
 def test_a_waiting_refund_is_paid_from_what_becomes_available(fresh_sandbox: Fresh) -> None:
     side, api = fresh_sandbox()
     side.control("balance", available=0)
