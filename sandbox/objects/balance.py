@@ -125,7 +125,7 @@ def limit(scope: Scope, currency: str, amount: int | None) -> None:
     limited = scope.note(ABOUT).setdefault("limited", {})
     limited.pop(currency, None)
     if amount is not None:
-        # Counted as limited already: then refunds that are still pending have left the balance, too.
+        # With a limit, refunds that are still pending have left the balance already.
         limited[currency] = 0
         limited[currency] = amount - _sums(scope).get(("available", currency), 0)
 
