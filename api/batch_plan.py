@@ -14,7 +14,7 @@ from shared.errors import CallerError
 from shared.payment_summary import PaymentSummary, summarise
 from shared.refund_terms import Rate, Terms, rates, share
 from shared.work.batch import Member, MemberState
-from shared.work.batches import Ceiling
+from shared.work.ceilings import Ceiling
 from shared.work.payment_index import PaymentFilter
 
 Json = dict[str, Any]

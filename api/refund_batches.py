@@ -135,7 +135,7 @@ def _require_late_allowed(batch: BatchRecord) -> None:
     if is_above_limits(batch.count(MemberState.LATE), amounts) and not g.is_operator:
         raise _needs_operator()
     for one in ceilings_of(amounts):
-        spend(batch.id, one.currency, one.amount, one.ceiling)
+        spend(batch.id, one)
 
 
 def _needs_operator() -> CallerError:

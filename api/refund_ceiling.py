@@ -9,9 +9,8 @@ from api.payment_answers import payment_from_stripe
 from shared.errors import CallerError
 from shared.store.scripts import Call
 from shared.stripe.amounts import received
+from shared.work.ceilings import HOUR_MS, Ceiling, ceiling_reached
 from shared.work.kinds import REFUNDS
-
-HOUR_MS = 3_600_000
 
 
 def check_ceiling(job: str, payment_id: str, amount: int | None, account: str | None) -> None:
@@ -34,21 +33,16 @@ def check_ceiling(job: str, payment_id: str, amount: int | None, account: str | 
         )
     refunded = (intent.get("latest_charge") or {}).get("amount_refunded") or 0
     amount = amount or max(0, received(intent) - refunded)
-    spend(job, currency, amount, ceilings[currency])
+    spend(job, Ceiling(g.caller, currency, amount, ceilings[currency]))
 
 
-def spend(once: str, currency: str, amount: int, ceiling: int) -> None:
-    """Count an amount against the caller's ceiling, unless a refund job of this id is recorded.
+def spend(once: str, new: Ceiling) -> None:
+    """Count an amount against its ceiling, unless a refund job of the id `once` is recorded.
 
     Raises `CallerError` 429, `Unavailable`.
     """
     keys = parts().store.keys
-    names = {"spending": keys.spending(g.caller, currency), "item": keys.item(REFUNDS, once)}
-    args = [amount, ceiling, HOUR_MS]
+    names = {"spending": keys.spending(new.caller, new.currency), "item": keys.item(REFUNDS, once)}
+    args = [new.amount, new.ceiling, HOUR_MS]
     if wait_ms := int(parts().store.run(Call("spend", names, args))):
-        raise CallerError(
-            "This key has reached its limit of refunds for this hour; nothing was refunded.",
-            status=429,
-            code="refund_ceiling_reached",
-            retry_after_seconds=wait_ms / 1000,
-        )
+        raise ceiling_reached([new], wait_ms)

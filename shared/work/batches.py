@@ -27,6 +27,7 @@ from shared.work.batch import BEHIND_MS, BatchRecord, BatchState, Member, Member
 from shared.work.batch_notification import STARTED, batch_notification
 from shared.work.batch_turns import Turn
 from shared.work.breaker import OPEN_MS
+from shared.work.ceilings import HOUR_MS, Ceiling, ceiling_reached
 from shared.work.items import GUARD_MS, UNTRIED, item_id
 from shared.work.kinds import NOTIFICATIONS, REFUNDS
 from shared.work.payments import entry
@@ -41,7 +42,6 @@ BATCH_ID_LENGTH = 32
 MEMBER_ID_LENGTH = 31
 # Distance between the states in the set of places (`prelude.lua`), and so the most members.
 PLACES_A_STATE = 1_000_000
-HOUR_MS = 3_600_000
 # Members written by one script: it blocks Redis for two milliseconds.
 PIECE = 500
 # Batches read in one round trip of a list.
@@ -62,16 +62,6 @@ def batch_id(scope: str, idempotency_key: str) -> str:
 def member_job_id(batch: str, payment_id: str, tries: int) -> str:
     """Make the id of a member's refund job: the same try always has the same job."""
     return digest_id(MEMBER_PREFIX, f"{batch}\n{payment_id}\n{tries}", MEMBER_ID_LENGTH)
-
-
-@dataclass(frozen=True)
-class Ceiling:
-    """The limit of a caller's refunds within an hour in one currency."""
-
-    caller: str
-    currency: str
-    amount: int
-    ceiling: int
 
 
 @dataclass(frozen=True)
@@ -106,13 +96,7 @@ class Batches:
                 "The batch could not be recorded; try again.", code="batch_incomplete"
             )
         if outcome == "ceiling":
-            raise CallerError(
-                "This batch is above the limit of this key's refunds for this "
-                "hour; nothing was refunded.",
-                status=429,
-                code="refund_ceiling_reached",
-                retry_after_seconds=int(rest[0]) / 1000,
-            )
+            raise ceiling_reached(new.ceilings, int(rest[0]))
 
     def _write_aside(self, aside: str, members: Sequence[Member]) -> None:
         """Write members under temporary names, which are not read until they are renamed."""

@@ -13,7 +13,8 @@ from shared.store.connection import connect
 from shared.store.scripts import Call, Store
 from shared.work.batch import BatchRecord, Member, MemberState
 from shared.work.batch_turns import CANCEL, COMPLETE, END_CANCELED, PAUSE, RESUME
-from shared.work.batches import STEPS, Batches, Ceiling, NewBatch, batch_id, member_job_id
+from shared.work.batches import STEPS, Batches, NewBatch, batch_id, member_job_id
+from shared.work.ceilings import Ceiling
 from shared.work.kinds import REFUNDS
 from shared.work.refund_jobs import RefundRequest
 from tests import servers

@@ -146,6 +146,9 @@ def test_a_callers_refunds_stay_below_its_ceiling(door: FlaskClient) -> None:
     over = refund("kiosk-key", 201, "b")
     assert (over.status_code, over.get_json()["code"]) == (429, "refund_ceiling_reached")
     assert 0 < int(over.headers["Retry-After"]) <= 3600
+    never = refund("kiosk-key", 501, "never")
+    assert (never.status_code, never.get_json()["code"]) == (429, "refund_ceiling_reached")
+    assert "Retry-After" not in never.headers  # more than a whole hour's limit fits at no time
     assert refund("kiosk-key", None, "c").status_code == 429
     assert refund("kiosk-key", 200, "d").status_code == 202
     assert refund("kiosk-key", 1, "e").status_code == 429

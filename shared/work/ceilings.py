@@ -1,0 +1,43 @@
+"""The limit of a caller's refunds within an hour, and the refusal of what is above it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.errors import CallerError
+
+HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """An amount to refund, and its caller's limit within an hour; both in the smallest unit."""
+
+    caller: str
+    currency: str
+    amount: int
+    ceiling: int
+
+
+def ceiling_reached(ceilings: Sequence[Ceiling], wait_ms: int) -> CallerError:
+    """Build the refusal of refunds that are above one of these ceilings: 429.
+
+    `wait_ms` is the time until they may fit. What is larger than a whole hour's limit never fits,
+    so its refusal has no Retry-After.
+    """
+    for one in ceilings:
+        if one.amount > one.ceiling:
+            return CallerError(
+                f"This key may refund {one.ceiling} {one.currency} an hour (smallest unit), and "
+                f"this is {one.amount}; refund it in parts, or with another key.",
+                status=429,
+                code="refund_ceiling_reached",
+            )
+    return CallerError(
+        "This key has reached its limit of refunds for this hour; try again later. "
+        "Nothing was refunded.",
+        status=429,
+        code="refund_ceiling_reached",
+        retry_after_seconds=wait_ms / 1000,
+    )
