@@ -29,6 +29,7 @@ from shared.telemetry.tally import (
 from shared.telemetry.tracing import SpanKind, span
 from shared.work.items import Claim, Recording, Work
 from shared.work.kinds import EVENTS, KINDS, NOTIFICATIONS, REFUNDS, UPKEEP, Kind
+from shared.work.payments import Payments
 from shared.work.results import Dead, Done, Established, Result, Retry, Snooze
 from tests.conftest import make_settings
 from worker import run as runner
@@ -346,6 +347,17 @@ def test_what_an_attempt_established_is_settled(runtime: Runtime) -> None:
     payment = Fact("pi_1", "payment", "succeeded", (1, 1), 1, {}, type="payment.succeeded", key="k")
     attempt(runtime, EVENTS, Done(State.PROCESSED, established=Established("pi_1", [payment])))
     assert runtime.store.redis.zcard(runtime.store.keys.due(NOTIFICATIONS)) == 1
+
+
+def test_what_another_attempt_settled_meanwhile_is_kept(runtime: Runtime) -> None:
+    payments = Payments(runtime.store, 60)
+    before = payments.read("pi_1")
+    for kind, subject in ((EVENTS, "re_1"), (REFUNDS, "re_2")):
+        record(runtime, kind)
+        fact = Fact(subject, "refund", "succeeded", (1, 1), 1, {"amount": 5})
+        established = Established("pi_1", [fact], record=before)
+        attempt(runtime, kind, Done(State.PROCESSED, established=established))
+    assert set(payments.read("pi_1").known["subjects"]) == {"re_1", "re_2"}
 
 
 def test_a_delivery_lets_the_next_of_its_payment_go(runtime: Runtime) -> None:
