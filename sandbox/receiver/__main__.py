@@ -49,7 +49,7 @@ class Failure:
         if self.count is not None and self.count <= 0:
             return False
         data = body.get("data") or {}
-        fields = {"type": body.get("type"), "payment_intent_id": data.get("payment_intent_id")}
+        fields = data | {"type": body.get("type")}
         return all(fields.get(name) == value for name, value in self.match.items())
 
 

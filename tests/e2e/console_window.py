@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -98,16 +99,27 @@ def redrive_all(running: Service) -> None:
 
 
 def let_die(running: Service, count: int) -> list[str]:
-    """Make the notifications of this many payments dead letters; then repair the event service."""
-    faults = f"{running.url('RECEIVER_PORT')}/_control/faults"
-    fault = {"status": 422, "count": None, "match": {"type": "payment.succeeded"}}
+    """Make the notifications of this many payments dead letters; then repair the event service.
+
+    The payments are of a user of their own, so that no notification of an earlier test dies, too.
+    """
+    faults, user = f"{running.url('RECEIVER_PORT')}/_control/faults", uuid.uuid4().hex
+    fault = {"status": 422, "match": {"type": "payment.succeeded", "user_id": user}}
     requests.post(faults, json=fault, timeout=5).raise_for_status()
-    payments = [running.pay("pm_card_visa").json()["payment_intent_id"] for _ in range(count)]
-    wait_until(
-        lambda: ops(running, "dead-letters", kind="notifications")["matched"] == count,
-        "notifications to die",
-    )
-    requests.delete(faults, timeout=5).raise_for_status()
+    answers = [running.pay("pm_card_visa", metadata={"user_id": user}) for _ in range(count)]
+    payments = [str(answer.json()["payment_intent_id"]) for answer in answers]
+
+    def living() -> list[str]:
+        return [
+            payment
+            for payment in payments
+            if not ops(running, "dead-letters", kind="notifications", payment_id=payment)["data"]
+        ]
+
+    try:
+        wait_until(lambda: not living(), "notifications to die")
+    finally:
+        requests.delete(faults, timeout=5).raise_for_status()
     return payments
 
 

@@ -24,7 +24,6 @@ from tests.e2e.console_window import (
     windows,
 )
 from tests.e2e.running import Service
-from tests.servers import wait_until
 
 pytestmark = pytest.mark.browser
 EVENT = "concert-7"
@@ -253,12 +252,7 @@ def test_the_ids_that_were_shown_are_redriven_and_none_that_died_meanwhile(
     dialog.get_by_text("Their ids", exact=True).click()
     text = dialog.locator("pre").inner_text().split()
     assert len(text) == 3
-    faults = f"{running.url('RECEIVER_PORT')}/_control/faults"
-    fault = {"status": 422, "count": None, "match": {"type": "payment.succeeded"}}
-    requests.post(faults, json=fault, timeout=5).raise_for_status()
-    late = running.pay("pm_card_visa").json()["payment_intent_id"]
-    wait_until(lambda: ops(running, "dead-letters")["matched"] == 4, "a fourth to die")
-    requests.delete(faults, timeout=5).raise_for_status()
+    (late,) = let_die(running, 1)
     dialog.get_by_role("button", name="Redrive 3").click()
     expect(page.get_by_text("3 dead letters redriven")).to_be_visible()
     assert [body["ids"] for body in bodies if not body.get("dry_run")] == [text]
