@@ -103,8 +103,10 @@ def of_sum(charge_id: str, total: int, at: int, subjects: Json) -> list[Json]:
 
 def booked(refund_id: str, subjects: Json) -> Json:
     """Return a refund's balance transaction, as far as it is known; else an empty dict."""
-    sums: Json = subjects.get(f"{refund_id}:settlement", {}).get("snapshot", {})
+    settlement = subjects.get(f"{refund_id}:settlement", {})
+    sums: Json = settlement.get("snapshot", {})
     return sums and {
+        "created": settlement["rank"][0],
         "net": sums["net"],
         "fee": sums["fee"],
         "currency": sums["settlement_currency"],

@@ -90,14 +90,17 @@ def refunded(hands: Hands, payment: str) -> list[int]:
     return [refund["amount"] for refund in answer.json()["data"]]
 
 
-def refund_at_stripe(hands: Hands, payment: str, amount: int) -> None:
+def refund_at_stripe(hands: Hands, payment: str, amount: int) -> Json:
     """Refund a payment in Stripe's dashboard: this service hears of it by events only."""
-    requests.post(
+    answer = requests.post(
         f"{hands.sandbox}/v1/refunds",
         data={"payment_intent": payment, "amount": amount},
         headers={"Authorization": "Bearer sk_test_tests_0123456789"},
         timeout=5,
-    ).raise_for_status()
+    )
+    answer.raise_for_status()
+    refund: Json = answer.json()
+    return refund
 
 
 def set_balance(hands: Hands, **balance: Any) -> None:

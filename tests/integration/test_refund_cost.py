@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import requests
 
+from shared import known_refunds
 from shared.stripe.gateway import StripeGateway
 from tests.integration import batching as b
 from tests.integration.hands import Hands
@@ -83,6 +85,22 @@ def test_an_event_before_the_answer_is_not_late(hands: Hands, events: tuple[str,
     kinds = [one["kind"] for one in answer["timeline"]]
     assert (kinds.count("event_late"), kinds.count("refund_finished")) == (0, 1)
     assert len(hands.notifications(type="refund.succeeded")) == 1
+
+
+def test_a_balance_transaction_keeps_its_time_when_a_later_event_brings_it_again(
+    hands: Hands,
+) -> None:
+    """Otherwise the state would depend on which event looked it up, and which found it known."""
+    (payment,) = b.pay(hands, 1)
+    refund = b.refund_at_stripe(hands, payment, 400)
+    hear(hands, "refund.created")
+    clock = f"{hands.sandbox}/_sandbox/clock"
+    requests.post(clock, json={"advance_seconds": 20}, timeout=5).raise_for_status()
+    b.refund_at_stripe(hands, payment, 300)
+    hear(hands, "refund.created", "charge.refunded")
+    subjects = hands.runtime.payments.read(payment).known["subjects"]
+    assert subjects[f"{refund['id']}:settlement"]["rank"] == [refund["created"]]
+    assert known_refunds.booked(refund["id"], subjects)["created"] == refund["created"]
 
 
 def test_a_refund_of_the_dashboard_is_looked_up_once(

@@ -281,7 +281,7 @@ def test_the_refunds_of_a_sum_have_stripes_form() -> None:
 def test_a_refund_of_a_sum_has_its_balance_transaction() -> None:
     sums: Json = {"net": -300, "fee": 0, "settlement_currency": "eur", "available_on": 9}
     subjects = {"re_1": of_charge(), "re_1:settlement": state("settlement", **sums)}
-    transaction = {"net": -300, "fee": 0, "currency": "eur", "available_on": 9}
+    transaction = {"created": 1, "net": -300, "fee": 0, "currency": "eur", "available_on": 9}
     assert known_refunds.of_sum("ch_1", 300, 100, subjects) == [
         STRIPES | {"balance_transaction": transaction}
     ]

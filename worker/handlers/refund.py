@@ -62,17 +62,20 @@ def booked_facts(event: Event, refund: Json) -> list[Fact]:
     """Build the fact of a refund's balance transaction, if known; empty list otherwise.
 
     It is a subject of its own, because no later status undoes it, and has no notification of its
-    own: that of the refund has the sums if they are known by then.
+    own: that of the refund has the sums if they are known by then. Its rank is the time of the
+    transaction, the same whichever event brings it.
     """
-    sums = {} if releases_a_hold(refund) else balance_change(refund.get("balance_transaction"))
+    booked = refund.get("balance_transaction")
+    sums = {} if releases_a_hold(refund) else balance_change(booked)
     if not sums:
         return []
+    booked_at = booked.get("created") if isinstance(booked, dict) else None
     return [
         Fact(
             subject=f"{refund['id']}:settlement",
             family="refund_settlement",
             status=str(refund.get("status", "succeeded")),
-            rank=(event.created,),
+            rank=(booked_at or event.created,),
             happened_at=event.created,
             snapshot=sums,
             data=sums,
