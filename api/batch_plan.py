@@ -14,7 +14,6 @@ from shared.errors import CallerError
 from shared.payment_summary import PaymentSummary, summarise
 from shared.refund_terms import Rate, Terms, rates, share
 from shared.work.batch import Member, MemberState
-from shared.work.ceilings import Ceiling
 from shared.work.payment_index import PaymentFilter
 
 Json = dict[str, Any]
@@ -114,18 +113,3 @@ def is_above_limits(payments: int, amounts: dict[str, int]) -> bool:
     limits = settings.batch_limits
     too_much = any(amount > limits.get(name, amount) for name, amount in amounts.items())
     return too_much or payments > settings.refund_batch_max_payments
-
-
-def ceilings_of(amounts: dict[str, int]) -> list[Ceiling]:
-    """Return the ceilings that a batch counts against. Raises `CallerError` 403 for a currency."""
-    limits = g.limits.refunds_per_hour
-    if limits is None:
-        return []
-    for currency in amounts:
-        if currency not in limits:
-            raise CallerError(
-                f"This key may not refund payments in {currency}.",
-                status=403,
-                code="currency_not_allowed",
-            )
-    return [Ceiling(g.caller, one, amount, limits[one]) for one, amount in amounts.items()]

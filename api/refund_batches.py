@@ -30,7 +30,7 @@ from api.batch_models import (
     RetryBatch,
     StartBatch,
 )
-from api.batch_plan import Plan, ceilings_of, is_above_limits, needs_operator, plan_batch
+from api.batch_plan import Plan, is_above_limits, needs_operator, plan_batch
 from api.blueprints import ON_GET, ON_POST, guarded_blueprint
 from api.idempotency import IdempotentRequest, KeptAnswer
 from api.idempotent import idempotently
@@ -38,7 +38,7 @@ from api.models import AccountHeader, MoneyHeaders
 from api.parts import parts
 from api.problems import documented, from_validation
 from api.redrive import AuditNote, Redrive
-from api.refund_ceiling import spend
+from api.refund_ceiling import ceilings_of, spend
 from api.reply import reply
 from api.request_context import trace
 from shared.canonical_json import compact

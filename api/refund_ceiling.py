@@ -20,20 +20,31 @@ def check_ceiling(job: str, payment_id: str, amount: int | None, account: str | 
     later stays counted for the hour. `amount` None stands for all that is left. Raises
     `CallerError` 403, 404, 429; `Unavailable`.
     """
-    ceilings = g.limits.refunds_per_hour
-    if ceilings is None:
+    if g.limits.refunds_per_hour is None:
         return
     intent = payment_from_stripe(payment_id, account)
-    currency = str(intent["currency"])
-    if currency not in ceilings:
-        raise CallerError(
-            f"This key may not refund payments in {currency}.",
-            status=403,
-            code="currency_not_allowed",
-        )
     refunded = (intent.get("latest_charge") or {}).get("amount_refunded") or 0
     amount = amount or max(0, received(intent) - refunded)
-    spend(job, Ceiling(g.caller, currency, amount, ceilings[currency]))
+    for one in ceilings_of({str(intent["currency"]): amount}):
+        spend(job, one)
+
+
+def ceilings_of(amounts: dict[str, int]) -> list[Ceiling]:
+    """Return the ceilings that amounts by currency count against; none for a caller without.
+
+    Raises `CallerError` 403 for a currency that has no ceiling.
+    """
+    limits = g.limits.refunds_per_hour
+    if limits is None:
+        return []
+    for currency in amounts:
+        if currency not in limits:
+            raise CallerError(
+                f"This key may not refund payments in {currency}.",
+                status=403,
+                code="currency_not_allowed",
+            )
+    return [Ceiling(g.caller, one, amount, limits[one]) for one, amount in amounts.items()]
 
 
 def spend(once: str, new: Ceiling) -> None:
