@@ -241,15 +241,21 @@ def test_a_batch_without_balance_pauses_says_what_is_missing_and_goes_on_when_it
     assert [b.refunded(hands, one) for one in payments] == [[1000]] * 3
 
 
+def paused_for_balance(hands: Hands, count: int) -> str:
+    """Start a batch of this many payments without any balance, and return its id when it pauses."""
+    b.set_balance(hands, settlement_currency=None)
+    payments = b.pay(hands, count)
+    b.set_balance(hands, currency="sgd", available=0)
+    batch = b.started(hands, payments=payments)
+    assert b.run(hands, batch)["state"] == "paused"
+    return batch
+
+
 def test_a_batch_that_is_resumed_without_balance_pauses_again(
     hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its refunds wait at Stripe, which sends no event about that."""
-    b.set_balance(hands, settlement_currency=None)
-    payments = b.pay(hands, 2)
-    b.set_balance(hands, currency="sgd", available=0)
-    batch = b.started(hands, payments=payments)
-    assert b.run(hands, batch)["state"] == "paused"
+    batch = paused_for_balance(hands, 2)
     monkeypatch.setattr(refund_batches, "LOOK_FACTOR", 1_000_000)
     assert b.post(hands, batch, "resume").get_json()["state"] == "running"
     state = b.run(hands, batch)
@@ -265,11 +271,7 @@ def test_a_batch_that_waits_for_stripe_alone_is_not_paused(
     hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The balance suffices, and Stripe has not paid its refunds yet."""
-    b.set_balance(hands, settlement_currency=None)
-    payments = b.pay(hands, 1)
-    b.set_balance(hands, currency="sgd", available=0)
-    batch = b.started(hands, payments=payments)
-    assert b.run(hands, batch)["state"] == "paused"
+    batch = paused_for_balance(hands, 1)
     monkeypatch.setattr(StripeGateway, "balance", lambda *_: {"sgd": 9999})
     b.post(hands, batch, "resume")
     for _ in range(20):
