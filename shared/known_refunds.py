@@ -25,6 +25,8 @@ NEAR_SECONDS = 5
 MOST_TOGETHER = 12
 # Sources of the amounts held and captured, the best first.
 TELLERS = ("payment", "charge")
+# The fields of a refund that its state has as Stripe gives them.
+REFUND_FIELDS = ("amount", "currency", "reason", "failure_reason", "pending_reason", "created")
 
 
 def marked(subjects: Json) -> Json:
@@ -116,8 +118,7 @@ def booked(refund_id: str, subjects: Json) -> Json:
 
 def _in_stripes_form(refund_id: str, subjects: Json) -> Json:
     state = subjects[refund_id]
-    names = ("amount", "currency", "reason", "failure_reason", "pending_reason", "created")
-    refund = {name: state["snapshot"].get(name) for name in (*names, "metadata")}
+    refund = {name: state["snapshot"].get(name) for name in (*REFUND_FIELDS, "metadata")}
     refund |= {"id": refund_id, "object": "refund", "status": state["status"]}
     refund |= {"charge": state["snapshot"].get("charge_id")}
     transaction = booked(refund_id, subjects)

@@ -126,8 +126,7 @@ def refund_fact(event: Event, refund: Json, *, happened_at: int) -> Fact:
 
 
 def _snapshot(refund: Json) -> Json:
-    names = ("amount", "currency", "reason", "failure_reason", "pending_reason", "created")
-    fields = {name: refund.get(name) for name in names}
+    fields = {name: refund.get(name) for name in known_refunds.REFUND_FIELDS}
     fields["charge_id"] = reference(refund.get("charge"))
     fields["metadata"] = callers_own(refund.get("metadata"))
     return fields
