@@ -25,8 +25,16 @@ from shared.work.kinds import KINDS
 log = get_logger(__name__)
 # Pause before the next read after Redis refused one; a fail-over takes seconds.
 PAUSE_SECONDS = 1.0
-# Errors of kombu for a message that it cannot decode.
-UNREADABLE = (ValueError, RecursionError)
+# What kombu raises for a message that it cannot decode: its JSON may name a type of Python
+# (`{"__type__": "decimal", "__value__": "x"}`), and each type fails in its own way.
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+)
 
 
 class Aside:
@@ -68,16 +76,26 @@ class _Reader:
 
     def _deliver(self, message: Any, queue: str) -> None:
         if queue in KINDS and not is_doorbell(message, queue):
-            Aside.put(queue, json.dumps(message))
+            Aside.put(queue, json.dumps(message, default=repr))
+        elif queue in KINDS and queue not in self._callbacks:  # type: ignore[attr-defined]  # kombu's
+            self._return(message, queue)
         else:
             super()._deliver(message, queue)  # type: ignore[misc]  # kombu's transport
+
+    def _return(self, message: Any, queue: str) -> None:
+        """Put back, as it came, a message that arrived after this worker was told to stop.
+
+        kombu's own way decodes it first, and what it puts back is no doorbell any more.
+        """
+        channel = next(filter(None, self.channels))  # type: ignore[attr-defined]  # kombu's
+        channel._put(queue, message)
 
 
 def is_doorbell(message: Any, queue: str) -> bool:
     """Say whether a message has the form of this queue's doorbells."""
     match message:
         case {
-            "body": str(),
+            "body": str() | bytes(),
             "headers": {"task": str() as task},
             "properties": {"delivery_tag": str(), "delivery_info": dict()},
         }:

@@ -115,6 +115,19 @@ def test_a_worker_told_to_stop_finishes_or_hands_back_what_it_holds(stage: Stage
     first.start()
 
 
+def test_workers_restarted_in_turn_under_traffic_hand_over_every_doorbell(stage: Stage) -> None:
+    payments = set[str]()
+    for worker in stage.roles("worker") * 3:
+        payments |= {pay(stage, number) for number in range(5)}
+        worker.stop()
+        worker.start()
+        # A message that arrives while a worker stops is put back for the other one.
+        wait_until(lambda: stage.consumers() == 2, "both workers consume", PATIENCE_SECONDS)
+    wait_until(lambda: notified_payments(stage) >= payments, "all is told", PATIENCE_SECONDS)
+    assert all(service.alive for service in stage.services.values())
+    assert not stage.redis.exists(Keys().garbage())
+
+
 def test_the_store_restarts_and_everybody_reconnects_within_seconds(stage: Stage) -> None:
     before = pay(stage)
     wait_until(lambda: before in notified_payments(stage), "the service works", PATIENCE_SECONDS)

@@ -15,9 +15,12 @@ import pytest
 from redis import Redis
 
 from shared.keys import Keys
+from shared.settings import Settings
+from shared.store.scripts import Store
 from shared.work.kinds import EVENTS, KINDS, REFUNDS
 from tests.servers import CLUSTER_MODE, process, valkey, wait_until
 from worker.broker import is_doorbell
+from worker.queue_app import queue_app
 
 GARBAGE: list[str | bytes] = [
     "garbage",
@@ -31,7 +34,31 @@ GARBAGE: list[str | bytes] = [
     '{"body": "", "headers": null, "properties": null}',
     '{"body": "x", "headers": {"task": "other.task"}, "properties": {"delivery_tag": "t"}}',
     "[" * 100_000,
+    # kombu's JSON makes Python objects of these, or fails to.
+    '{"__type__": "bytes", "__value__": "x"}',
+    '{"__type__": "bytes", "__value__": 5}',
+    '{"__type__": "decimal", "__value__": "x"}',
+    '{"__type__": "decimal", "__value__": "5"}',
+    '{"__type__": "datetime", "__value__": null}',
+    '{"__type__": "uuid", "__value__": [1]}',
+    '{"__type__": ["bytes"], "__value__": "x"}',
+    '{"__type__": "nobody", "__value__": "x"}',
+    '{"body": "x", "headers": {"task": {"__type__": "bytes", "__value__": "x"}}}',
+    (
+        '{"body": "x", "headers": {"task": "billing.process_event"}, "properties":'
+        ' {"delivery_tag": "t", "delivery_info": {}, "body_encoding": "base64"}}'
+    ),
 ]
+# Each passes for a doorbell until Celery reads on.
+BROKEN_BELLS = (
+    {"body": "no JSON"},
+    {"body": "[]"},
+    {"content-type": 5},
+    {"content-encoding": {}},
+    {"headers": {"task": "billing.process_event"}},
+    {"properties": {"delivery_tag": "t", "delivery_info": {}}},
+    {"properties": {"delivery_tag": "t", "delivery_info": {}, "body_encoding": "none"}},
+)
 ONE_SERVER = pytest.mark.skipif(CLUSTER_MODE, reason="a cluster's server refuses REPLICAOF")
 
 
@@ -90,6 +117,30 @@ def test_garbage_is_put_aside_and_the_next_bell_is_heard(place: Place) -> None:
     assert "garbage" in [entry["message"] for entry in entries]
     assert {entry["queue"] for entry in entries} == {"events"}
     assert all(len(entry["message"]) <= 2000 for entry in entries)
+
+
+def test_a_worker_outlives_doorbells_that_celery_refuses(place: Place) -> None:
+    bell = json.loads(EVENTS.message.replace("@@ID@@", "evt_1").replace("@@TAG@@", "tag"))
+    for number, broken in enumerate(BROKEN_BELLS):
+        place.redis.lpush(place.keys.queue(EVENTS), json.dumps(bell | broken))
+        place.rings(f"after_{number}")
+
+
+def test_a_message_that_arrives_during_a_stop_is_put_back_as_it_came(
+    real_store: Store, settings: Settings
+) -> None:
+    app = queue_app(settings)
+    message = EVENTS.message.replace("@@ID@@", "evt_1").replace("@@TAG@@", "tag")
+    with app.connection_for_read() as connection:
+        # Its consumer is cancelled already, so nobody is called with what it reads last.
+        connection.default_channel  # noqa: B018  # opens it
+        connection.transport._deliver(json.loads(message), EVENTS.name)
+    assert real_store.redis.lrange(real_store.keys.queue(EVENTS), 0, -1) == [message]
+
+
+def test_a_doorbell_that_an_older_worker_put_back_is_one() -> None:
+    message = json.loads(EVENTS.message)
+    assert is_doorbell(message | {"body": message["body"].encode()}, EVENTS.name)
 
 
 @pytest.mark.slow
