@@ -295,7 +295,8 @@ class Connection(asyncio.Protocol):
             self._stop(HEAD_TOO_LARGE)
         if self._phase == "body":
             return
-        name = name.lower()
+        # RFC 9110, 5.5: spaces around a value are no part of it; llhttp removes only those before.
+        name, value = name.lower(), value.strip(b" \t")
         before = self._headers.get(name)
         if before is not None:
             if name in SINGLE:

@@ -129,6 +129,7 @@ def test_what_has_two_meanings_or_no_bounds_is_refused(
         b"GET /health HTTP/1.0\r\n\r\n",
         GET + b"Cookie: a=1\r\nCookie: b=2\r\n\r\n",
         b"GET /health HTTP/1.1\r\nHost: [::1]:5001\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nHost:\t localhost \t\r\n\r\n",
     ],
 )
 def test_what_is_only_unusual_is_answered(client: FlaskClient, request_bytes: bytes) -> None:
@@ -137,6 +138,13 @@ def test_what_is_only_unusual_is_answered(client: FlaskClient, request_bytes: by
         status_of(reply_to(client, closing if b"Upgrade" not in request_bytes else request_bytes))
         == 200
     )
+
+
+def test_spaces_around_a_value_are_no_part_of_it(client: FlaskClient) -> None:
+    request_bytes = POST + b"X-Request-Id:\t a-b \t \r\nConnection: close\r\n"
+    answer = reply_to(client, request_bytes + b"Content-Length: 2\r\n\r\n{}")
+    assert status_of(answer) == 422
+    assert b"\r\nX-Request-Id: a-b\r\n" in answer
 
 
 def test_requests_in_one_piece_are_answered_in_their_order(client: FlaskClient) -> None:
