@@ -38,11 +38,13 @@ LONGEST_TEXT = 4_096
 
 
 class StrictJson(DefaultJSONProvider):
-    """Read JSON with one meaning: no name twice in an object, no NaN, no Infinity."""
+    """Read JSON with one meaning: in UTF-8, no name twice in an object, no NaN, no Infinity."""
 
     def loads(self, s: str | bytes, **options: Any) -> Any:
         """Parse JSON. Raises `CallerError` for a name used twice, `ValueError` for other text."""
-        return json.loads(s, object_pairs_hook=_object, parse_constant=_no_number, **options)
+        # Of bytes, `json.loads` would guess UTF-16 or UTF-32, which nothing else here can read.
+        text = s.decode("utf-8-sig") if isinstance(s, bytes) else s
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_no_number, **options)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> Json:
@@ -84,6 +86,7 @@ def require_clean_json() -> None:
             status=415,
             code="unsupported_media_type",
         )
+    _require_plain_bytes()
     text = raw_body().decode(errors="replace")
     if len(text) > MOST_BYTES:
         raise RequestEntityTooLarge
@@ -91,6 +94,16 @@ def require_clean_json() -> None:
     _require_modest(body)
     if where := _place_of_card_data(body, text):
         raise _card_refusal(where)
+
+
+def _require_plain_bytes() -> None:
+    """Refuse a compressed body, which the service does not unpack, by its name."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise CallerError(
+            "Send the body as it is, without Content-Encoding.",
+            status=415,
+            code="unsupported_media_type",
+        )
 
 
 def _require_each_once() -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StrictBool,
@@ -59,7 +60,14 @@ Amount = Annotated[int, Field(strict=True, gt=0, le=LARGEST_AMOUNT)]
 Currency = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z]{3}$", to_lower=True, strip_whitespace=True)
 ]
-Metadata = Annotated[dict[str, str], AfterValidator(_metadata)]
+# Null has the meaning of an optional field that is left out, as in the other optional fields.
+Metadata = Annotated[
+    dict[str, str],
+    AfterValidator(_metadata),
+    BeforeValidator(
+        lambda value: {} if value is None else value, json_schema_input_type=dict[str, str] | None
+    ),
+]
 PaymentId = Annotated[str, StringConstraints(pattern=PAYMENT_ID)]
 AccountId = Annotated[str, StringConstraints(pattern=ACCOUNT_ID)]
 PaymentMethodId = Annotated[str, StringConstraints(pattern=r"^pm_[A-Za-z0-9_]{1,120}$")]

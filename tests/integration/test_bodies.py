@@ -200,3 +200,29 @@ def test_a_long_body_in_chunks_is_too_large(client: FlaskClient, path: str) -> N
         environ_overrides={"wsgi.input_terminated": True},
     )
     assert (answer.status_code, answer.get_json()["code"]) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32", "latin-1"])
+def test_a_body_in_another_encoding_is_refused(client: FlaskClient, encoding: str) -> None:
+    text = json.dumps(BODY | {"description": "caf\u00e9"}, ensure_ascii=False).encode(encoding)
+    answer = client.post("/api/payment/process", data=text, content_type="application/json")
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "invalid_json")
+
+
+def test_a_compressed_body_is_refused_by_its_name(client: FlaskClient) -> None:
+    headers = {"Content-Encoding": "gzip"}
+    answer = client.post("/api/payment/process", json=BODY, headers=headers)
+    assert (answer.status_code, answer.get_json()["code"]) == (415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/api/payment/process", BODY, 200),
+        ("/api/refund/process", {"payment_intent_id": "pi_none"}, 202),
+        ("/api/refund/batches", {"event_id": "none", "dry_run": True}, 200),
+    ],
+)
+def test_metadata_may_be_null(client: FlaskClient, path: str, body: Any, status: int) -> None:
+    answer = client.post(path, json=body | {"metadata": None})
+    assert answer.status_code == status, answer.get_json()
