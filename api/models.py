@@ -220,7 +220,10 @@ class Payment(Output):
 
 
 class Moved(Output):
-    """The change of the balance; null while Stripe does not know it or our key may not read it."""
+    """The change of the balance; null while Stripe does not know it or our key may not read it.
+
+    Of a refund that failed or was canceled it is null, too: the money is in the balance again.
+    """
 
     fee: int | None = Field(description="Stripe's fee, in the settlement currency.")
     net: int | None = Field(description="Change of the balance; negative for a loss.")

@@ -9,7 +9,7 @@ from api.models import Refund
 from api.parts import parts
 from shared.payment_summary import FEE_FIELDS, timestamp
 from shared.refund_metadata import callers_own
-from shared.stripe.amounts import balance_change
+from shared.stripe.amounts import RETURNED_STATES, refund_change
 from shared.work.refund_jobs import OPEN_STATES
 
 Json = dict[str, Any]
@@ -46,8 +46,13 @@ def refund_answer(
         attempts=attempts,
         created=refund.get("created"),
         metadata=callers_own(refund.get("metadata")),
-        **fee_answer(balance_change(refund.get("balance_transaction")) or refund),
+        **fee_answer(_balance_change(refund)),
     )
+
+
+def _balance_change(refund: Json) -> Json:
+    """Return what the refund took from the balance; empty when the money came back."""
+    return {} if refund["status"] in RETURNED_STATES else refund_change(refund) or refund
 
 
 def refund_with_job(refund: Json) -> Refund:

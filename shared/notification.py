@@ -174,7 +174,8 @@ _FEES = ("fee", "net", "settlement_currency", "available_on")
 _PAYMENT = ("amount", "currency", "amount_received")
 _PAYMENT_MAY = ("charge_id", "amount_capturable", *_FEES)
 _REFUND = ("refund_id", "amount", "currency")
-_REFUND_MAY = ("charge_id", "reason", *_FEES)
+_RETURNED_MAY = ("charge_id", "reason")
+_REFUND_MAY = (*_RETURNED_MAY, *_FEES)
 _DISPUTE = ("dispute_id", "amount", "currency")
 _DISPUTE_MAY = ("charge_id", "reason", "failure_code", "due_by", *_FEES)
 _REVIEW_MAY = ("charge_id", "reason")
@@ -271,9 +272,11 @@ TYPES: dict[str, NotificationType] = {
     "refund.failed": NotificationType(
         "Stripe refused the refund, or the bank returned it: the money is in our balance again.",
         (),
-        (*UNLISTED, *_REFUND_MAY, *FAILURE),
+        (*UNLISTED, *_RETURNED_MAY, *FAILURE),
     ),
-    "refund.canceled": _refund("The refund was canceled before the money left.", *FAILURE),
+    "refund.canceled": NotificationType(
+        "The refund was canceled before the money left.", _REFUND, (*_RETURNED_MAY, *FAILURE)
+    ),
     "refund_batch.started": _batch("A batch of refunds was accepted and begins."),
     "refund_batch.paused": _batch(
         "The batch begins no more refunds until it is resumed, or the balance is high enough.",

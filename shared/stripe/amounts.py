@@ -18,6 +18,8 @@ NO_REFUND_OF_A_HOLD_SINCE = "2025-03-31"
 RELEASED_HOLD = "expired_uncaptured_charge"
 # Refunds in these states count as given back; Stripe's `amount_refunded` counts likewise.
 REFUNDED_STATES = ("pending", "requires_action", "succeeded")
+# Of these Stripe books the money back, in a balance transaction of its own.
+RETURNED_STATES = ("failed", "canceled")
 
 
 def received(intent: Json) -> int:
@@ -135,6 +137,13 @@ def given_back(charge: Json, refunds: list[Json]) -> int:
 def _sum_refunded(refunds: list[Json]) -> int:
     effective = (refund for refund in refunds if refund.get("status") in REFUNDED_STATES)
     return sum(int(refund.get("amount") or 0) for refund in effective)
+
+
+def refund_change(refund: Json) -> Json:
+    """Sum what a refund took from the balance; empty when unknown, or when it came back."""
+    if refund.get("status") in RETURNED_STATES:
+        return {}
+    return balance_change(refund.get("balance_transaction"))
 
 
 def balance_change(transactions: Any) -> Json:

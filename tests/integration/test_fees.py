@@ -80,3 +80,21 @@ def test_the_timeline_shows_what_an_event_moved(
         (88, 1912, "sgd"),
         (0, -700, "sgd"),
     ]
+
+
+@pytest.mark.parametrize("end", ["failed", "canceled"])
+def test_a_refund_whose_money_came_back_changed_the_balance_by_nothing(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    alone(monkeypatch)
+    took = {"balance_transaction": booked(2, -700, 0)}
+    bodies = notifications_of(
+        hands,
+        event("payment_intent.succeeded", intent(amount_received=2000)),
+        event("refund.created", refund(**took)),
+        event("refund.updated", refund(status=end, **took), {"status": "succeeded"}),
+    )
+    nets = [(one["type"], one["data"]["net"]) for one in bodies if "refund" in one["type"]]
+    assert nets == [("refund.succeeded", -700), (f"refund.{end}", None)]
+    [shown] = stale(hands, monkeypatch)["refunds"]
+    assert (shown["status"], *fees(shown)) == (end, None, None, None)

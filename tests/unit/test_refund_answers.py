@@ -46,6 +46,8 @@ def store(fake_store: Store) -> Iterator[Store]:
         (without(REFUND, "charge") | {"charge_id": "ch_2"}, {"charge_id": "ch_2"}),
         (REFUND | {"balance_transaction": MOVED}, BALANCE_CHANGE_ANSWER),
         (REFUND | SUMS, SUMS),
+        (REFUND | SUMS | {"status": "failed"}, {"status": "failed"}),
+        (REFUND | {"balance_transaction": MOVED, "status": "canceled"}, {"status": "canceled"}),
         (
             REFUND | {"available_on": 1_772_539_200},
             {"available_on": BALANCE_CHANGE_ANSWER["available_on"]},

@@ -8,7 +8,12 @@ from typing import Any
 from shared import known_refunds
 from shared.facts import Fact, of_account
 from shared.refund_metadata import callers_own
-from shared.stripe.amounts import balance_change, moved_nothing, releases_a_hold
+from shared.stripe.amounts import (
+    balance_change,
+    moved_nothing,
+    refund_change,
+    releases_a_hold,
+)
 from shared.stripe.event import Event, reference
 from shared.stripe.gateway import StripeGateway
 from shared.telemetry.logging import get_logger
@@ -134,7 +139,7 @@ def _snapshot(refund: Json) -> Json:
 
 def _data(refund: Json) -> Json:
     metadata = callers_own(refund.get("metadata"))
-    return balance_change(refund.get("balance_transaction")) | {
+    return refund_change(refund) | {
         "payment_intent_id": reference(refund.get("payment_intent")),
         "charge_id": reference(refund.get("charge")),
         "refund_id": refund["id"],
