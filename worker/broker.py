@@ -88,7 +88,7 @@ class _Reader:
         kombu's own way decodes it first, and what it puts back is no doorbell any more.
         """
         channel = next(filter(None, self.channels))  # type: ignore[attr-defined]  # kombu's
-        channel._put(queue, message)
+        channel._put(queue, message)  # noqa: SLF001  # what each of its transports implements
 
 
 def is_doorbell(message: Any, queue: str) -> bool:
