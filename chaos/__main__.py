@@ -34,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
         ("seed", int, "seed of the customers' actions and of the order of the disturbances"),
         ("events", int, "end after this many Stripe events"),
         ("kills", int, "processes to kill with SIGKILL"),
+        ("restarts", int, "processes to stop with SIGTERM and start again"),
         ("freezes", int, "workers to freeze for longer than a lease"),
         ("wipes", int, "how often Redis loses all its data"),
         ("disturbances", int, "how often Stripe, the event service or the webhooks misbehave"),
@@ -81,6 +82,7 @@ def render(result: Result) -> str:
     figures: dict[str, object] = dict(result.findings.counts)
     figures |= {
         "kills": f"{sum(result.kills.values())} {_detail(result.kills)}",
+        "restarts": f"{sum(result.restarts.values())} {_detail(result.restarts)}",
         "freezes": result.freezes,
         "wipes": result.wipes,
         "faults": f"{sum(result.faults.values())} {_detail(result.faults)}",

@@ -42,6 +42,7 @@ class Evidence:
     events: dict[str, dict[str, str]]
     refund_jobs: dict[str, Json]
     died: list[str]
+    stopped_badly: list[str]
     # Redis lost its data: sequences began again, so bodies differ in them.
     wiped: bool = False
 
@@ -81,6 +82,7 @@ def audit(evidence: Evidence) -> Findings:
         ),
         "accepted_202_without_effect": _without_effect(evidence),
         "processes_that_ended_by_themselves": evidence.died,
+        "processes_that_stopped_badly": evidence.stopped_badly,
     }
     findings.counts = _counts(evidence, notifications)
     return findings

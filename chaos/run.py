@@ -40,6 +40,7 @@ class Plan:
     seed: int = 1
     events: int = 1500
     kills: int = 12
+    restarts: int = 8
     freezes: int = 2
     wipes: int = 0
     disturbances: int = 30
@@ -59,6 +60,7 @@ class Result:
     plan: Plan
     findings: Findings
     kills: dict[str, int]
+    restarts: dict[str, int]
     freezes: int
     wipes: int
     faults: dict[str, int]
@@ -96,6 +98,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> Result:
             plan,
             findings,
             dict(trouble.kills),
+            dict(trouble.restarts),
             trouble.freezes,
             trouble.wipes,
             dict(trouble.faults),
@@ -119,7 +122,8 @@ def _staging(plan: Plan) -> Json:
 def _storm(plan: Plan, customers: Customers, trouble: Trouble, say: Callable[[str], None]) -> None:
     """Spread the failures evenly over the run, in the order of the seed."""
     stage = trouble.stage
-    acts = [trouble.kill] * plan.kills + [trouble.freeze] * plan.freezes
+    acts = [trouble.kill] * plan.kills + [trouble.restart] * plan.restarts
+    acts += [trouble.freeze] * plan.freezes
     acts += [trouble.wipe] * plan.wipes + [trouble.disturb] * plan.disturbances
     trouble.dice.shuffle(acts)
     total, started_at, tenths = len(acts) + 1, time.monotonic(), 0
@@ -214,6 +218,7 @@ def _evidence(stage: Stage, customers: Customers, trouble: Trouble) -> Evidence:
         events=_hashes(stage, "event", [event["id"] for event in books["events"]]),
         refund_jobs={job: _look_up(stage, job) for job in jobs},
         died=trouble.died,
+        stopped_badly=trouble.stopped_badly,
         wiped=trouble.wipes > 0,
     )
 

@@ -97,6 +97,16 @@ class Service:
         """Say whether the process runs."""
         return self.process is not None and self.process.poll() is None
 
+    @property
+    def handles_stop(self) -> bool:
+        """Say whether it has installed a handler of SIGTERM, as it does while it starts."""
+        try:
+            status = Path(f"/proc/{self.pid}/status").read_text()
+        except OSError:
+            return False
+        caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+        return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
+
     def start(self) -> None:
         """Start it; call this from the main thread, because it ends together with that thread."""
         with (self.folder / f"{self.name}.log").open("ab") as log:

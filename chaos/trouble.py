@@ -1,4 +1,4 @@
-"""The failures: killed and frozen processes, failing peers, disturbed webhooks.
+"""The failures: killed, restarted and frozen processes, failing peers, disturbed webhooks.
 
 The seed determines the order of the failures, the progress of the run their times.
 """
@@ -16,7 +16,7 @@ from typing import Any
 
 import requests
 
-from chaos.stage import HANDS, Service, Stage
+from chaos.stage import HANDS, STOP_LIMIT_SECONDS, Service, Stage
 
 Json = dict[str, Any]
 VICTIMS = {"worker": 30, "notifier": 15, "api": 20, "upkeep": 15, "valkey": 20}
@@ -62,10 +62,12 @@ class Trouble:
     stage: Stage
     dice: Random
     kills: Counter[str] = field(default_factory=Counter)
+    restarts: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     freezes: int = 0
     wipes: int = 0
     died: list[str] = field(default_factory=list)
+    stopped_badly: list[str] = field(default_factory=list)
     _later: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
     _away: set[str] = field(default_factory=set)
 
@@ -84,16 +86,40 @@ class Trouble:
 
     def kill(self) -> None:
         """Kill one running process, to be restarted soon."""
-        roles = [role for role in VICTIMS if self.stage.roles(role)]
-        role = self.dice.choices(roles, [VICTIMS[role] for role in roles])[0]
-        victim = self.dice.choice(self.stage.roles(role))
+        victim = self._choose_victim()
         pause = self.dice.uniform(*DEAD_SECONDS)
         if victim.name in self._away:
             return self._after(0.5, self.kill)
-        self.kills[role] += 1
+        self.kills[victim.role] += 1
         self._away.add(victim.name)
         victim.kill()
         return self._after(pause, lambda: self._revive(victim))
+
+    def restart(self) -> None:
+        """Ask one running process to stop, as a release does, and start it when it has ended."""
+        victim = self._choose_victim()
+        if victim.name in self._away or not victim.handles_stop:
+            return self._after(0.5, self.restart)
+        self.restarts[victim.role] += 1
+        self._away.add(victim.name)
+        victim.terminate()
+        return self._start_when_ended(victim, time.monotonic() + STOP_LIMIT_SECONDS)
+
+    def _start_when_ended(self, service: Service, until: float) -> None:
+        """Start it again, and record a stop that failed or took longer than a platform waits."""
+        if service.alive and time.monotonic() < until:
+            return self._after(0.1, lambda: self._start_when_ended(service, until))
+        if service.alive:
+            self.stopped_badly.append(f"{service.name} (after {STOP_LIMIT_SECONDS:.0f} s)")
+            service.kill()
+        elif service.process and service.process.returncode:
+            self.stopped_badly.append(f"{service.name} ({service.process.returncode})")
+        return self._revive(service)
+
+    def _choose_victim(self) -> Service:
+        roles = [role for role in VICTIMS if self.stage.roles(role)]
+        role = self.dice.choices(roles, [VICTIMS[role] for role in roles])[0]
+        return self.dice.choice(self.stage.roles(role))
 
     def freeze(self) -> None:
         """Freeze a worker for longer than a lease, then resume it."""
@@ -142,6 +168,7 @@ class Trouble:
         while self._later:
             self._later = [(0.0, act) for _, act in self._later]
             self.run_once()
+            time.sleep(0.01)  # a process that was asked to stop may need a moment
 
     def _revive(self, service: Service) -> None:
         self._away.discard(service.name)

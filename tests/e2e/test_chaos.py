@@ -12,7 +12,14 @@ from chaos.unprotected import PROTECTIONS
 
 # The patience allows for a busy machine.
 SHORT = Plan(
-    seed=7, events=120, kills=4, freezes=1, disturbances=6, customers=6, patience_seconds=300
+    seed=7,
+    events=120,
+    kills=3,
+    restarts=3,
+    freezes=1,
+    disturbances=6,
+    customers=6,
+    patience_seconds=300,
 )
 
 
@@ -24,6 +31,7 @@ def test_every_promise_is_kept_while_processes_die() -> None:
     assert result.findings.clean, result.findings.violations
     assert result.seconds_to_quiet is not None, output
     assert sum(result.kills.values()) == SHORT.kills
+    assert sum(result.restarts.values()) == SHORT.restarts
     assert result.findings.counts["events"] >= SHORT.events
 
 

@@ -53,6 +53,7 @@ def honest() -> Evidence:
         events={"evt_1": {"state": "processed"}, "evt_2": {"state": "processed"}},
         refund_jobs={"rr_b": {"status": "succeeded"}, "rr_c": {"status": "failed"}},
         died=[],
+        stopped_badly=[],
     )
 
 
@@ -77,6 +78,7 @@ BREACHES: dict[str, Callable[[Evidence], object]] = {
     "webhook_200_not_processed": lambda e: e.events["evt_1"].update(state="dead"),
     "events_not_processed": lambda e: e.events.pop("evt_2"),
     "accepted_202_without_effect": lambda e: e.refund_jobs["rr_c"].update(status="queued"),
+    "processes_that_stopped_badly": lambda e: e.stopped_badly.append("worker-1 (1)"),
     "processes_that_ended_by_themselves": lambda e: e.died.append("worker-1 (1)"),
 }
 
