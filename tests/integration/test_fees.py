@@ -96,5 +96,5 @@ def test_a_refund_whose_money_came_back_changed_the_balance_by_nothing(
     )
     nets = [(one["type"], one["data"]["net"]) for one in bodies if "refund" in one["type"]]
     assert nets == [("refund.succeeded", -700), (f"refund.{end}", None)]
-    [shown] = stale(hands, monkeypatch)["refunds"]
-    assert (shown["status"], *fees(shown)) == (end, None, None, None)
+    [last] = stale(hands, monkeypatch)["refunds"]
+    assert (last["status"], *fees(last)) == (end, None, None, None)
