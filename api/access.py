@@ -68,7 +68,7 @@ def require_caller_or_operator() -> None:
 
 def _shows_one_of(entries: Iterable[SecretStr]) -> bool:
     """Say whether the request carries one of these keys."""
-    secret = request.headers.get("Authorization", "").partition(" ")[2].encode()
+    secret = request.headers.get("Authorization", "").partition(" ")[2].lstrip(" ").encode()
     matches = [hmac.compare_digest(key.secret.encode(), secret) for key in bearer_keys(entries)]
     return any(matches)
 
@@ -122,6 +122,7 @@ def _admit(entries: Iterable[SecretStr], *, open_allowed: bool) -> BearerKey:
         variable = "OPERATOR_KEYS" if request.path.startswith(("/ops", "/metrics")) else "API_KEYS"
         raise CallerError(f"Set {variable} to use this route.", status=403, code="forbidden")
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    secret = secret.lstrip(" ")
     if scheme.lower() != "bearer" or not secret:
         raise CallerError("Send Authorization: Bearer <key>.", status=401, code="unauthorized")
     # Every key is compared, so that the duration reveals nothing.

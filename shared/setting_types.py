@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, SecretStr, StringConstraints
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 from pydantic_settings import NoDecode
 
 from shared.http_url import http_url
@@ -37,7 +38,18 @@ Queue = Literal["events", "refunds", "notifications", "upkeep"]
 QUEUES: tuple[Queue, ...] = get_args(Queue)
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 RedisUrl = Annotated[str, AfterValidator(_redis_url)]
-Names = Annotated[tuple[str, ...], NoDecode]
+# More than any installation needs; Redis and Lua hold it exactly.
+MOST = 1_000_000_000
+# Ten years in seconds: as good as for ever, and Redis can add it to its clock.
+LONGEST_SECONDS = 315_360_000
+# The bodies of all requests of one process may have 64 MB together (`api/http1.py`).
+MOST_BYTES = 64 * 1024 * 1024
+Natural = Annotated[int, Field(ge=0, le=MOST)]
+Count = Annotated[int, Field(ge=1, le=MOST)]
+# Without a lower bound: pydantic keeps only one of two, and each setting has its own.
+Seconds = Annotated[int, Field(le=LONGEST_SECONDS)]
+BodyBytes = Annotated[int, Field(ge=1024, le=MOST_BYTES)]
+Pause = Annotated[float, Field(gt=0, le=LONGEST_SECONDS)]
 PATH = r"^/"
 INSTALLATION_NAME = r"^[a-z0-9][a-z0-9_-]{0,30}$"
 # A currency and an amount in its smallest unit.
@@ -65,5 +77,26 @@ def _indexable(key: str) -> str:
     return key
 
 
+def _host_name(value: str) -> str:
+    name = value.lower().removeprefix("[").removesuffix("]")
+    if not HOST_NAME.fullmatch(name):
+        raise ValueError("write names only, without a scheme, a port or a path: pay.example.com")
+    return name
+
+
+def _bearer_key(entry: SecretStr) -> SecretStr:
+    """Refuse an entry that nobody can show, or that anybody can guess: an empty key."""
+    text = entry.get_secret_value()
+    if text.startswith(":") or (text.endswith(":") and text.count(":") == 1):
+        raise ValueError("an entry is name:key or key, and this one has no name or no key")
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("a key has ASCII characters only, as a header carries no others")
+    return entry
+
+
+# A name or an address, as `Host` has it without its port; `*` stands for any.
+HOST_NAME = re.compile(r"\*|[a-z0-9]([a-z0-9._-]*[a-z0-9])?|[0-9a-f:.]*:[0-9a-f:.]*")
+HostNames = Annotated[tuple[Annotated[str, AfterValidator(_host_name)], ...], NoDecode]
+BearerKeys = Annotated[tuple[Annotated[SecretStr, AfterValidator(_bearer_key)], ...], NoDecode]
 MetadataKey = Annotated[str, StringConstraints(pattern=METADATA_KEY), AfterValidator(_indexable)]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode]

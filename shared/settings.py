@@ -12,20 +12,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
-)
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.bearer_keys import CallerLimits, unknown_callers
-from shared.env_file import (
-    ENV_FILE,
-    EnvFile,
-    given_file,
-)
+from shared.env_file import ENV_FILE, EnvFile, given_file
 from shared.errors import Misconfigured
 from shared.keys import INSTALLATION
 from shared.live_safety import live_problems
@@ -36,12 +27,18 @@ from shared.setting_types import (
     INSTALLATION_NAME,
     PATH,
     QUEUES,
+    BearerKeys,
+    BodyBytes,
+    Count,
+    HostNames,
     HttpUrl,
     Limit,
     MetadataKey,
-    Names,
+    Natural,
+    Pause,
     Queue,
     RedisUrl,
+    Seconds,
     Secrets,
     amounts,
     split,
@@ -78,13 +75,13 @@ class Settings(BaseSettings):
         description="Secret(s) that sign notifications, `whsec_<base64>` (Standard Webhooks); "
         "several, separated by commas, while one is being rotated.",
     )
-    api_keys: Secrets = Field(
+    api_keys: BearerKeys = Field(
         (),
         description="Bearer keys for payments and refunds, `name:key` or `key`, separated by "
         "commas; keys of one name, and all keys without a name, belong to one caller. Required "
         "with a live Stripe key.",
     )
-    operator_keys: Secrets = Field(
+    operator_keys: BearerKeys = Field(
         (),
         description="Bearer keys for `/ops`, the console and metrics detail, `name:key` or `key`; "
         "the audit log records the name.",
@@ -95,11 +92,10 @@ class Settings(BaseSettings):
         '`{"shop": {"accounts": ["own", "acct_1"], "refunds_per_hour": {"sgd": 500000}, '
         '"read_only": false}}`; a field that is left out sets no limit.',
     )
-    bad_keys_per_minute: int = Field(
+    bad_keys_per_minute: Count = Field(
         60,
         description="Requests with a wrong bearer key per minute and client address that are "
         "answered 401; more are answered 429.",
-        ge=1,
     )
     allow_insecure_event_service: bool = Field(
         False,
@@ -130,10 +126,11 @@ class Settings(BaseSettings):
         "answered, and the `sequence` of a notification before it is sent. Set 1 with Sentinel: "
         "otherwise a fail-over can lose what was just accepted.",
         ge=0,
+        le=16,
     )
     host: str = Field("127.0.0.1", description="Address the API binds to.")
     port: int = Field(5001, description="Port of the API.", ge=0, le=65535)
-    allowed_hosts: Names = Field(
+    allowed_hosts: HostNames = Field(
         (),
         description="Host names besides localhost under which the API and Flower answer; `*` "
         "allows any.",
@@ -160,14 +157,13 @@ class Settings(BaseSettings):
     stripe_max_network_retries: int = Field(
         2, description="Repetitions of a failed call by the SDK, with the same key.", ge=0, le=5
     )
-    stripe_rate_limit: int = Field(
+    stripe_rate_limit: Count = Field(
         100,
         description="Calls per second that Stripe allows to one account. All processes share "
         "them: payments come first, then look-ups, refunds last.",
-        ge=1,
     )
-    stripe_endpoint_rate_limit: int = Field(
-        25, description="Calls per second that Stripe allows to one endpoint of an account.", ge=1
+    stripe_endpoint_rate_limit: Count = Field(
+        25, description="Calls per second that Stripe allows to one endpoint of an account."
     )
     event_service_timeout_seconds: float = Field(
         10.0, description="Deadline of one delivery attempt.", gt=0, le=30
@@ -175,20 +171,20 @@ class Settings(BaseSettings):
     webhook_tolerance_seconds: int = Field(
         300, description="Greatest age of a webhook signature that is accepted.", ge=1, le=3600
     )
-    max_body_bytes: int = Field(
-        1_048_576, description="Largest request body; a larger one is answered 413.", ge=1024
+    max_body_bytes: BodyBytes = Field(
+        1_048_576, description="Largest request body; a larger one is answered 413."
     )
-    max_waiting_events: int = Field(
-        200_000, description="Unprocessed events above which a webhook is answered 503.", ge=1
+    max_waiting_events: Count = Field(
+        200_000, description="Unprocessed events above which a webhook is answered 503."
     )
-    max_waiting_refunds: int = Field(
-        50_000, description="Unfinished refund jobs above which a new one is answered 503.", ge=1
+    max_waiting_refunds: Count = Field(
+        50_000, description="Unfinished refund jobs above which a new one is answered 503."
     )
-    event_max_attempts: int = Field(
-        30, description="Attempts at an event before it becomes a dead letter.", ge=1
+    event_max_attempts: Count = Field(
+        30, description="Attempts at an event before it becomes a dead letter."
     )
-    refund_max_attempts: int = Field(
-        30, description="Attempts at a refund job before it becomes a dead letter.", ge=1
+    refund_max_attempts: Count = Field(
+        30, description="Attempts at a refund job before it becomes a dead letter."
     )
     others_payments: Literal["tell", "list", "ignore"] = Field(
         "tell",
@@ -203,8 +199,8 @@ class Settings(BaseSettings):
         "not yet refunded is no more than this: `sgd:5000,usd:4000`, in the smallest unit. "
         "When it is not set, no payment is refunded because of a warning.",
     )
-    refund_batch_max_payments: int = Field(
-        1000, description="Payments above which a batch of refunds needs an operator's key.", ge=0
+    refund_batch_max_payments: Natural = Field(
+        1000, description="Payments above which a batch of refunds needs an operator's key."
     )
     refund_batch_max_amount: Annotated[tuple[Limit, ...], NoDecode] = Field(
         (),
@@ -212,28 +208,26 @@ class Settings(BaseSettings):
         "`sgd:5000000,usd:4000000`, in the smallest unit. When it is not set, amounts are not "
         "limited.",
     )
-    refund_balance_wait_seconds: int = Field(
+    refund_balance_wait_seconds: Seconds = Field(
         7 * DAY_SECONDS,
         description="How long a refund job waits for balance at Stripe before it fails.",
         ge=0,
     )
-    notification_max_age_seconds: int = Field(
+    notification_max_age_seconds: Seconds = Field(
         72 * 3600, description="Age at which a notification becomes a dead letter.", ge=1
     )
-    retry_base_seconds: float = Field(
-        1.0, description="First step of the exponential retry delay.", gt=0
-    )
-    retry_cap_seconds: float = Field(3600.0, description="Longest retry delay.", gt=0)
-    payload_retention_seconds: int = Field(
+    retry_base_seconds: Pause = Field(1.0, description="First step of the exponential retry delay.")
+    retry_cap_seconds: Pause = Field(3600.0, description="Longest retry delay.")
+    payload_retention_seconds: Seconds = Field(
         DAY_SECONDS, description="How long the payload of a processed event is kept.", ge=0
     )
-    tombstone_retention_seconds: int = Field(
+    tombstone_retention_seconds: Seconds = Field(
         31 * DAY_SECONDS,
         description="How long a finished event, notification or refund job is kept. Keep it above "
         "Stripe's 30 days, or reconciling processes old events again.",
         ge=3600,
     )
-    payment_retention_seconds: int = Field(
+    payment_retention_seconds: Seconds = Field(
         180 * DAY_SECONDS,
         description="How long a payment's last known state and timeline are kept after its last "
         "change.",
@@ -246,14 +240,14 @@ class Settings(BaseSettings):
         "refunds need it.",
         max_length=10,
     )
-    idempotency_retention_seconds: int = Field(
+    idempotency_retention_seconds: Seconds = Field(
         2 * DAY_SECONDS, description="How long an `Idempotency-Key` is kept.", ge=DAY_SECONDS
     )
     relay_interval_seconds: float = Field(
         0.5, description="Pause between two sweeps for due work.", gt=0, le=60
     )
-    reconcile_interval_seconds: float = Field(
-        300.0, description="Pause between two comparisons with Stripe's event list.", gt=0
+    reconcile_interval_seconds: Pause = Field(
+        300.0, description="Pause between two comparisons with Stripe's event list."
     )
     task_events: bool = Field(
         True,
@@ -295,6 +289,7 @@ class Settings(BaseSettings):
         description="Connections of one API process. When one more comes, the connection that has "
         "been without a request for the longest time is closed.",
         ge=16,
+        le=1_000_000,
     )
     trusted_proxies: int = Field(
         0,
@@ -303,11 +298,10 @@ class Settings(BaseSettings):
         ge=0,
         le=10,
     )
-    bad_signatures_per_minute: int = Field(
+    bad_signatures_per_minute: Count = Field(
         60,
         description="Webhooks with a bad signature per minute and client address that are answered "
         "400; more are answered 429.",
-        ge=1,
     )
     heartbeat_file: Path | None = Field(
         None, description="File that the upkeep process touches at each sweep, for a health check."

@@ -36,6 +36,14 @@ MONEY = [
 ]
 
 
+@pytest.mark.parametrize("form", ["Bearer {}", "bearer {}", "Bearer   {}"])
+def test_a_key_is_known_in_every_form_of_the_header(closed: FlaskClient, form: str) -> None:
+    headers = {"Authorization": form.format(CALLER)}
+    assert closed.get("/api/refund/rr_1", headers=headers).status_code == 404
+    headers = {"Authorization": form.format(OPERATOR)}
+    assert closed.get("/api/refund/batches/rb_1", headers=headers).status_code == 404
+
+
 @pytest.mark.parametrize(("method", "path"), MONEY)
 @pytest.mark.parametrize(
     "headers",

@@ -246,6 +246,12 @@ def test_a_misspelled_name_in_the_shell_is_told_beside_what_is_missing(
         ("INDEXED_METADATA", "event_id,a b", "letters, digits"),
         ("EVENT_SERVICE_PATH", "notify", "begins with a slash"),
         ("EVENT_SERVICE_URL", "ftp://x", "is not valid: must be an http"),
+        ("ALLOWED_HOSTS", "a.example,https://pay.example.com/", "without a scheme"),
+        ("ALLOWED_HOSTS", "pay.example.com:443", "without a scheme, a port"),
+        ("ALLOWED_HOSTS", '"pay.example.com"', "write names only"),
+        ("API_KEYS", "till:0123456789abcdef,shop:", "no name or no key"),
+        ("OPERATOR_KEYS", ":0123456789abcdef", "no name or no key"),
+        ("API_KEYS", "shop:schlüssel", "ASCII"),
     ],
 )
 def test_what_is_wrong_with_a_value_is_told_in_words(
@@ -255,6 +261,33 @@ def test_what_is_wrong_with_a_value_is_told_in_words(
     assert text.startswith(f"{variable} is not valid: ")
     assert messages in text
     assert "^" not in text, "no regular expression"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name, field in Settings.model_fields.items() if field.annotation in (int, float)],
+)
+@pytest.mark.parametrize("value", ["-1", "99999999999999999999", "inf", "nan"])
+def test_every_number_has_bounds(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    text = problems(monkeypatch, **{name.upper(): value})
+    assert text.startswith(f"{name.upper()} is not valid: ")
+
+
+def test_a_bound_of_one_setting_is_kept_beside_that_of_its_type(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert "86400" in problems(monkeypatch, IDEMPOTENCY_RETENTION_SECONDS="86399")
+    assert "16" in problems(monkeypatch, MAX_CONNECTIONS="15")
+    for name, field in Settings.model_fields.items():
+        bounds = [type(bound) for bound in field.metadata]
+        assert len(bounds) == len(set(bounds)), name
+
+
+def test_the_case_of_a_host_name_and_the_brackets_of_an_address_do_not_matter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = load(monkeypatch, ALLOWED_HOSTS="Pay.Example.com, [2001:DB8::1],10.0.0.7,*")
+    assert settings.allowed_hosts == ("pay.example.com", "2001:db8::1", "10.0.0.7", "*")
 
 
 def test_a_pattern_of_a_setting_has_words() -> None:
