@@ -15,7 +15,7 @@ from collections.abc import Callable
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 import httptools
 
@@ -329,7 +329,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Serve the request, or queue it behind the one before."""
-        path, _, query = self._target.decode("latin-1").partition("?")
+        path, _, query = self._target.partition(b"?")
         keep = self._parser.should_keep_alive() and not self._parser.should_upgrade()
         method = self._parser.get_method().decode()
         headers = {
@@ -337,7 +337,15 @@ class Connection(asyncio.Protocol):
         }
         self._enter("idle", IDLE_SECONDS)
         self._queue.append(
-            Request(method, path, query, headers, bytes(self._body), self._peer, keep)
+            Request(
+                method,
+                _as_one(path),
+                query.decode("latin-1"),
+                headers,
+                bytes(self._body),
+                self._peer,
+                keep,
+            )
         )
         if not self.serving:
             self._next()
@@ -428,3 +436,12 @@ class Connection(asyncio.Protocol):
             lines.append(f"content-length: {len(answer.body)}\r\n")
         head = STATUS_LINES[answer.status] + self._shared.date + "".join(lines).encode("latin-1")
         self._transport.write(head + b"\r\n" + (b"" if head_only else answer.body))
+
+
+def _as_one(path: bytes) -> str:
+    """Return a path in the one form by which the application, its threads and limits are chosen.
+
+    The router decodes a path and ignores more than one slash at its start; a path that only the
+    router understood would have other threads and another deadline than its route.
+    """
+    return "/" + unquote_to_bytes(path).lstrip(b"/").decode("latin-1")

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Request:
-    """A complete request: head and body. Headers are Latin-1 text, their names in lower case."""
+    """A complete request: head and body. Headers are Latin-1 text, their names in lower case.
+
+    The path is decoded Latin-1 text, too, and begins with one slash, as in PEP 3333.
+    """
 
     method: str
     path: str

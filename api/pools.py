@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 from api.messages import Answer, Request
 from shared.deadline import deadline
@@ -135,7 +134,7 @@ class Call:
         environ: dict[str, Any] = {
             "REQUEST_METHOD": request.method,
             "SCRIPT_NAME": "",
-            "PATH_INFO": unquote_to_bytes(request.path.encode("latin-1")).decode("latin-1"),
+            "PATH_INFO": request.path,
             "QUERY_STRING": request.query,
             "SERVER_NAME": host or "localhost",
             "SERVER_PORT": port or "80",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import threading
@@ -138,6 +139,35 @@ def test_what_is_only_unusual_is_answered(client: FlaskClient, request_bytes: by
         status_of(reply_to(client, closing if b"Upgrade" not in request_bytes else request_bytes))
         == 200
     )
+
+
+@pytest.mark.parametrize("path", [b"//api/webhook", b"/%61pi/webhook", b"///%61pi%2fwebhook%2f"])
+def test_a_route_has_one_class_however_its_path_is_written(
+    client: FlaskClient, path: bytes
+) -> None:
+    head = b"POST " + path + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+    answer = reply_to(client, head + b"Content-Length: 2\r\n\r\n{}")
+    assert (status_of(answer), b"invalid_signature" in answer) == (400, True), answer
+
+
+def test_a_request_about_the_whole_server_is_about_no_route(client: FlaskClient) -> None:
+    answer = reply_to(client, b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    assert (status_of(answer), b"route_not_found" in answer) == (404, True), answer
+
+
+def test_payments_wait_for_no_thread_of_another_class(hands: Hands) -> None:
+    """A payment whose path is written in another way has the threads of payments, too."""
+    delay_payments(hands, 1.5, None)
+    body = json.dumps(PAYMENT).encode()
+    head = b"POST //api/%70ayment/process HTTP/1.1\r\nHost: localhost\r\n"
+    head += b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with ExitStack() as lines:
+        for _ in range(6):
+            lines.enter_context(talk(hands.client, head + body))
+        time.sleep(0.2)
+        watch = time.monotonic()
+        assert hands.client.get("/api/payments").status_code == 200
+        assert time.monotonic() - watch < 1
 
 
 def test_spaces_around_a_value_are_no_part_of_it(client: FlaskClient) -> None:
