@@ -95,6 +95,9 @@ def _show_result(plan: Plan, registered: Endpoint, *, as_json: bool) -> None:
     elif registered.secret:
         output.print_line(f"Created {registered.endpoint_id}. Its signing secret, shown this once:")
         output.print_line(f"STRIPE_WEBHOOK_SECRET={registered.secret}")
-        output.print_line("Set it, restart the API, then run ./billing doctor.")
+        output.print_line(
+            "Set it; if there are other endpoints, add it to their secrets, separated by a comma. "
+            "Restart the API, then run ./billing doctor."
+        )
     elif plan.action == "update" and registered.endpoint_id:
         output.print_line("Next: ./billing doctor, then ./billing reconcile.")

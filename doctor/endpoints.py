@@ -26,8 +26,9 @@ Json = dict[str, Any]
 REGISTER = "Run ./billing stripe register https://…/api/webhook (or forward with stripe listen)."
 # Stripe first tries within seconds; an undelivered event older than this was refused at least once.
 DELIVERED_BY_SECONDS = 120
-# Number of newest events to examine: one page.
+# Older events may have been refused for a reason that has been removed since.
 LOOKED_AT_SECONDS = 86_400
+# Stripe lists events of up to 20 types in one call.
 TYPES_PER_CALL = 20
 
 
@@ -57,7 +58,7 @@ def examine_endpoints(settings: Settings, endpoints: list[Json]) -> Iterator[Fin
             what = f"{_description(endpoint)} is {endpoint['status']} at Stripe: it gets no events"
             fix = (
                 "Find out why the endpoint refused events, then enable it again: "
-                "./billing stripe register."
+                f"{_command(endpoint)}."
             )
             yield Finding(_level(settings), "stripe", what, fix)
     enabled = [e for e in ours if e["status"] == "enabled"]
@@ -98,28 +99,32 @@ def _description(endpoint: Json) -> str:
     return f"{kind} {endpoint['id']} ({without_password(endpoint['url'])})"
 
 
+def _command(endpoint: Json) -> str:
+    """Return the command that repairs this endpoint; with other options it makes another one."""
+    options = " --thin" if endpoint.get("thin") else ""
+    options += " --connect" if endpoint["sources"] == [ACCOUNTS] else ""
+    return f"./billing stripe register{options}"
+
+
 def _examine_enabled(settings: Settings, endpoint: Json) -> Iterator[Finding]:
     where = _description(endpoint)
     if settings.livemode and not endpoint["url"].startswith("https://"):
         yield Finding("error", "stripe", f"{where} is not https", "Register an https URL.")
     if endpoint["url"].endswith("/"):
         what = f"{where} ends with a slash, which a proxy may answer with a redirect"
-        yield Finding("warning", "stripe", what, "./billing stripe register corrects it.")
+        yield Finding("warning", "stripe", what, f"{_command(endpoint)} corrects it.")
     thin = endpoint.get("thin", False)
     missing = {*handled_types(), *([GENERATION_FAILURE] if thin else [])}
     missing -= set(endpoint["enabled_events"])
     if missing and "*" not in endpoint["enabled_events"]:
         what = f"{where} does not send {', '.join(sorted(missing))}"
-        fix = "./billing stripe register enables them."
-        if thin:
-            fix = "./billing stripe register --thin enables them."
-        yield Finding("warning", "stripe", what, fix)
+        yield Finding("warning", "stripe", what, f"{_command(endpoint)} enables them.")
     else:
         yield Finding("ok", "stripe", f"{where} sends every type that this service handles")
     version = endpoint.get("api_version")
     if version not in (None, API_VERSION):
         what = f"{where} sends API version {version}, this service uses {API_VERSION}"
-        fix = "Stripe cannot change it: ./billing stripe register makes a new endpoint."
+        fix = f"Stripe cannot change it: {_command(endpoint)} makes a new endpoint."
         yield Finding("warning", "stripe", what, fix)
 
 

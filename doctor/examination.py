@@ -182,6 +182,10 @@ def _identity(settings: Settings, store: Store, gateway: StripeGateway) -> Itera
             f"the data in this Redis are of another installation: {theirs}; this one is: {ours}",
             "Correct REDIS_URL or STRIPE_SECRET_KEY, or give each its own INSTALLATION.",
         )
+    elif theirs.mode:
+        yield Finding("ok", "redis", f"the data belong to this installation: {theirs}")
+    else:
+        yield Finding("ok", "redis", "no data yet: the first start writes mode and account")
 
 
 def _settings(settings: Settings, service: Service | None) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ import requests
 
 from doctor.examination import _endpoints
 from doctor.other_mode import events_of_other_mode
+from doctor.registration import Registration, Target
 from shared.settings import Settings
 from shared.store.durability import Finding
 from shared.store.figures import flush
@@ -140,3 +141,31 @@ def test_events_of_the_other_mode_are_told_by_whose_they_are(real_store: Store) 
     assert own.fix
     assert connected.what.startswith("4 events of connected accounts")
     assert connected.what.endswith("acct_1Many 3, acct_1Few 1")
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ("", "snapshot"),
+        (" --connect", "snapshot"),
+        (" --thin", "thin"),
+        (" --thin --connect", "thin"),
+    ],
+)
+def test_the_advice_repairs_this_endpoint_and_no_other(
+    at_stripe: Settings, options: str, kind: str
+) -> None:
+    """The command without these options would create another endpoint beside the broken one."""
+    target = Target(thin=kind == "thin", connect="--connect" in options)
+    registration = Registration(target, at_stripe)
+    registration.carry_out(registration.plan(URL))
+    place = f"{at_stripe.stripe_api_base}{PLACES[kind]}"
+    (one,) = requests.get(place, headers=KEY, timeout=5).json()["data"]
+    if kind == "thin":
+        requests.post(f"{place}/{one['id']}/disable", headers=KEY, timeout=5).raise_for_status()
+    else:
+        body = {"disabled": "true"}
+        requests.post(f"{place}/{one['id']}", data=body, headers=KEY, timeout=5).raise_for_status()
+    (finding,) = [f for f in findings_of(at_stripe) if one["id"] in f.what]
+    assert finding.fix.endswith(f"./billing stripe register{options}.")
+    assert registration.plan(URL).action == "update"

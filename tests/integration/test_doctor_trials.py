@@ -310,6 +310,15 @@ def test_a_redis_that_is_away_is_told_once(settings: Settings, service: Service)
     assert (finding.level, finding.area) == ("error", "redis")
 
 
+def test_the_account_and_the_mode_of_the_data_are_named(
+    settings: Settings, real_store: Store
+) -> None:
+    assert finding_of(examine(settings), "no data yet").level == "ok"
+    ensure_ours(real_store, Identity("sandbox", account=StripeGateway(settings).account_id()))
+    finding = finding_of(examine(settings), "the data belong to this installation")
+    assert (finding.level, "mode sandbox, account acct_" in finding.what) == ("ok", True)
+
+
 def test_a_redis_of_another_installation_is_found(settings: Settings, real_store: Store) -> None:
     ensure_ours(real_store, Identity("live", account="acct_other"))
     finding = finding_of(examine(settings), "of another installation")

@@ -84,6 +84,7 @@ def test_the_secret_is_printed_once_and_never_again(sandbox: str, billing: Billi
     first = billing(ADDRESS, "--yes")
     (secret,) = [line for line in first.stdout.splitlines() if "whsec_" in line]
     assert secret.startswith("STRIPE_WEBHOOK_SECRET=whsec_")
+    assert "if there are other endpoints, add it to their secrets" in first.stdout
     again = billing(ADDRESS, "--yes")
     assert again.returncode == 0
     assert "needs no change" in again.stdout
