@@ -7,12 +7,15 @@ import sys
 
 import pytest
 
+from api.front import BACKLOG
 from shared.processes import GUARDED, SECRETS_OF
 from shared.setting_types import QUEUES
+from shared.settings import Settings
 from tests.conventions.tracked import ROOT
 
 FOLDER = ROOT / "deploy/systemd"
 UNITS = sorted(FOLDER.glob("*.service"))
+SOCKET = FOLDER / "billing-api.socket"
 README = (FOLDER / "README.md").read_text()
 
 
@@ -26,12 +29,14 @@ def process_of(unit):
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze to ask")
-@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+@pytest.mark.parametrize("unit", [*UNITS, SOCKET], ids=lambda unit: unit.name)
 def test_systemd_finds_nothing_wrong(unit, tmp_path):
     # An instance with an existing Python: systemd would complain of a missing one.
     copy = tmp_path / unit.name.replace("@.", "@1.")
     text = unit.read_text().replace("/opt/billing/.venv/bin/python", sys.executable)
     copy.write_text(text.replace("PartOf=billing.target\n", ""))
+    if unit == SOCKET:
+        (tmp_path / "billing-api.service").write_text(f"[Service]\nExecStart={sys.executable}\n")
     process = subprocess.run(
         ["systemd-analyze", "verify", "--recursive-errors=no", str(copy)],
         capture_output=True,
@@ -40,6 +45,13 @@ def test_systemd_finds_nothing_wrong(unit, tmp_path):
     )
     about_it = [line for line in process.stderr.splitlines() if copy.name in line]
     assert about_it == []
+
+
+def test_the_socket_is_the_address_of_the_api():
+    defaults = Settings.model_fields
+    address = f"{defaults['host'].default}:{defaults['port'].default}"
+    assert options(SOCKET)["ListenStream"] == [address]
+    assert options(SOCKET)["Backlog"] == [str(BACKLOG)]
 
 
 def test_every_process_has_a_unit():
