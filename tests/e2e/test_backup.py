@@ -13,7 +13,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from local.embedded_valkey import valkey_binary
-from tests.e2e.running import Service, service
+from tests.e2e.running import Json, Service, service
 from tests.servers import free_port, process, wait_until
 
 DURABLE = ("--appendfsync", "always", "--maxmemory-policy", "noeviction", "--save", "")
@@ -105,6 +105,12 @@ def job(running: Service, refund_job: str) -> str:
     return str(answer.json().get("status"))
 
 
+def audit(running: Service) -> list[Json]:
+    """List what operators did, which is nowhere but in Redis."""
+    items: list[Json] = requests.get(f"{running.url()}/ops/audit", timeout=5).json()["data"]
+    return items
+
+
 def ids(running: Service, payment: str) -> list[str]:
     """List the ids under which the payment's success was notified, repetitions too."""
     received = running.notifications(payment_intent_id=payment, type="payment.succeeded")
@@ -134,6 +140,10 @@ def test_a_restored_copy_loses_nothing_and_does_nothing_twice(
     with redis_in(folder, port) as client, service(tmp_path, **url) as before:
         waiting = pay(before)
         before.notifications_of(waiting, "payment.succeeded")
+        address = f"{before.url()}/ops/notifications/test"
+        requests.post(address, json={"by": "kim"}, timeout=5).raise_for_status()
+        noted = audit(before)
+        assert noted
         fail(before, always=True)
         refund_job = refund(before, waiting)
         copy(client, folder, backup)  # with work under way
@@ -144,7 +154,10 @@ def test_a_restored_copy_loses_nothing_and_does_nothing_twice(
         wait_until(lambda: before.notifications(type="refund.succeeded"), "its notification")
     load(backup, port)
     with redis_in(backup, port), service(tmp_path, **url) as restored:
-        wait_until(lambda: len(ids(restored, after_copy)) == 2, "what followed the copy comes again")
+        assert audit(restored) == noted
+        wait_until(
+            lambda: len(ids(restored, after_copy)) == 2, "what followed the copy comes again"
+        )
         assert len(set(ids(restored, after_copy))) == 1
         wait_until(lambda: job(restored, refund_job) == "succeeded", "the refund of the copy")
         assert refunded(restored, waiting) == [300]
