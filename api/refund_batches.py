@@ -6,7 +6,6 @@ caller's key, and read those of all callers.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from dataclasses import replace
@@ -45,7 +44,7 @@ from shared.canonical_json import compact
 from shared.errors import CallerError
 from shared.refund_terms import Terms
 from shared.work.batch import BatchRecord, BatchState, MemberState
-from shared.work.batch_turns import CANCEL, PAUSE, RESUME, Turn
+from shared.work.batch_turns import CANCEL, PAUSE, RESUME, RETRY, Turn
 from shared.work.batches import Batches, NewBatch, batch_id
 from shared.work.items import Work
 from shared.work.kinds import UPKEEP
@@ -134,8 +133,7 @@ def _require_late_allowed(batch: BatchRecord) -> None:
     }
     if is_above_limits(batch.count(MemberState.LATE), amounts) and not g.is_operator:
         raise _needs_operator()
-    for one in ceilings_of(amounts):
-        spend(batch.id, one)
+    spend(batch.id, ceilings_of(amounts))
 
 
 def _needs_operator() -> CallerError:
@@ -231,26 +229,18 @@ def retry(path: BatchPath) -> Response:
     except ValidationError as error:
         return from_validation(error)
     batch = _one(path)
-    states = [MemberState(name) for name in body.include]
-    if batch.count(*states) == 0 and "retry" not in batch.fields:
+    states = {MemberState(name) for name in body.include}
+    if batch.count(*states) == 0 and not batch.retries:
         raise CallerError(
             "No payment of this batch can be refunded once more.",
             status=409,
             code="nothing_to_retry",
         )
-    if MemberState.LATE in states:
+    is_refused = batch.state not in RETRY.start
+    if MemberState.LATE in states - batch.retries.keys() and not is_refused:
         _require_late_allowed(batch)
-    once_more = Turn(
-        (BatchState.RUNNING, BatchState.PAUSED, BatchState.COMPLETED),
-        BatchState.RUNNING,
-        fields={
-            "retry": json.dumps(sorted(set(states))),
-            "retry_until": str(parts().store.now_ms()),
-        },
-        drop=("paused_reason", "missing", "look_at"),
-        resumes=True,
-    )
-    return _turn(path, once_more)
+    until_ms = str(parts().store.now_ms())
+    return _turn(path, replace(RETRY, fields={state.retry: until_ms for state in states}))
 
 
 def _turn(path: BatchPath, turn: Turn) -> Response:

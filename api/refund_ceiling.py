@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from flask import g
 
 from api.parts import parts
 from api.payment_answers import payment_from_stripe
+from shared.canonical_json import compact
 from shared.errors import CallerError
 from shared.store.scripts import Call
 from shared.stripe.amounts import received
@@ -25,8 +28,7 @@ def check_ceiling(job: str, payment_id: str, amount: int | None, account: str | 
     intent = payment_from_stripe(payment_id, account)
     refunded = (intent.get("latest_charge") or {}).get("amount_refunded") or 0
     amount = amount or max(0, received(intent) - refunded)
-    for one in ceilings_of({str(intent["currency"]): amount}):
-        spend(job, one)
+    spend(job, ceilings_of({str(intent["currency"]): amount}))
 
 
 def ceilings_of(amounts: dict[str, int]) -> list[Ceiling]:
@@ -47,13 +49,18 @@ def ceilings_of(amounts: dict[str, int]) -> list[Ceiling]:
     return [Ceiling(g.caller, one, amount, limits[one]) for one, amount in amounts.items()]
 
 
-def spend(once: str, new: Ceiling) -> None:
-    """Count an amount against its ceiling, unless a refund job of the id `once` is recorded.
+def spend(once: str, new: Sequence[Ceiling]) -> None:
+    """Count amounts against their ceilings, all or none, unless a refund job `once` is recorded.
 
     Raises `CallerError` 429, `Unavailable`.
     """
+    if not new:
+        return
     keys = parts().store.keys
-    names = {"spending": keys.spending(new.caller, new.currency), "item": keys.item(REFUNDS, once)}
-    args = [new.amount, new.ceiling, HOUR_MS]
+    names: dict[str, str | Sequence[str]] = {
+        "item": keys.item(REFUNDS, once),
+        "spending": [keys.spending(one.caller, one.currency) for one in new],
+    }
+    args = [compact([one.in_script for one in new]), HOUR_MS]
     if wait_ms := int(parts().store.run(Call("spend", names, args))):
-        raise ceiling_reached([new], wait_ms)
+        raise ceiling_reached(new, wait_ms)

@@ -12,6 +12,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
 from shared.payment_summary import summarise
@@ -185,7 +186,7 @@ def _go_on(runtime: Runtime, batch: BatchRecord, pace: Pace) -> None:
     """Take the next step of a running batch."""
     if "wake" in batch.fields:
         _wake(runtime, batch)
-    if "retry" in batch.fields:
+    if batch.retries:
         _put_back(runtime, batch)
         return
     _begin_next(runtime, batch, pace)
@@ -274,13 +275,18 @@ def _wake(runtime: Runtime, batch: BatchRecord) -> None:
 
 def _put_back(runtime: Runtime, batch: BatchRecord) -> None:
     """Set the members that an operator wants to retry back to not begun."""
-    until_ms = int(batch.fields["retry_until"])
-    for name in json.loads(batch.fields["retry"]):
-        state, after = MemberState(name), None
+    for state, until in batch.retries.items():
+        after = None
         while members := runtime.batches.members(batch.id, state, after, CHUNK):
-            runtime.batches.again(batch.id, state, until_ms, members)
+            runtime.batches.again(batch.id, state, int(until), members)
             after = members[-1].n
-    runtime.batches.turn(batch.id, _same(drop=("retry", "retry_until")))
+        turn = _same(drop=(state.retry,), when=partial(_wants_no_more, state, until))
+        runtime.batches.turn(batch.id, turn)
+
+
+def _wants_no_more(state: MemberState, until: str, batch: BatchRecord) -> bool:
+    """Say whether nobody asked again to retry the members of a state meanwhile."""
+    return batch.retries.get(state) == until
 
 
 def _same(**changes: Any) -> Turn:

@@ -11,6 +11,7 @@ from shared.canonical_json import compact
 from shared.refund_terms import Rate, Terms
 
 Json = dict[str, Any]
+RETRY_PREFIX = "retry:"
 
 
 class BatchState(StrEnum):
@@ -39,6 +40,11 @@ class MemberState(StrEnum):
     def number(self) -> int:
         """Return its number in the set of places."""
         return MEMBER_STATES.index(self)
+
+    @property
+    def retry(self) -> str:
+        """Name the batch's field with the time (ms) until which such members are retried."""
+        return f"{RETRY_PREFIX}{self}"
 
 
 MEMBER_STATES = tuple(MemberState)
@@ -132,6 +138,18 @@ class BatchRecord:
     def done(self) -> int:
         """Count the members that have ended; only an operator or a bank can still change them."""
         return self.count(*ENDED)
+
+    @property
+    def retries(self) -> dict[MemberState, str]:
+        """Return the states whose members are to be refunded once more, with the times as kept.
+
+        Failed members come before late ones: only they were counted as done.
+        """
+        return {
+            MemberState(name.removeprefix(RETRY_PREFIX)): until
+            for name, until in sorted(self.fields.items())
+            if name.startswith(RETRY_PREFIX)
+        }
 
     @property
     def amounts(self) -> dict[str, dict[str, int]]:

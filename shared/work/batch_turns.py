@@ -32,7 +32,7 @@ class Turn:
 
 
 def _is_through(batch: BatchRecord) -> bool:
-    return "retry" not in batch.fields and not batch.count(*OPEN)
+    return not batch.retries and not batch.count(*OPEN)
 
 
 def _has_none_begun(batch: BatchRecord) -> bool:
@@ -67,6 +67,13 @@ END_CANCELED = Turn(
     tells=COMPLETED,
     ends=True,
     active=False,
+)
+# Its fields name the states of the members to refund once more (`MemberState.retry`).
+RETRY = Turn(
+    (BatchState.RUNNING, BatchState.PAUSED, BatchState.COMPLETED),
+    BatchState.RUNNING,
+    drop=("paused_reason", "missing", "look_at"),
+    resumes=True,
 )
 RESUME = Turn(
     (BatchState.PAUSED,),

@@ -121,7 +121,7 @@ class Batches:
             "fields": fields,
             "notification": notification,
             "members": len(new.members),
-            "ceilings": [{"amount": c.amount, "ceiling": c.ceiling} for c in new.ceilings],
+            "ceilings": [one.in_script for one in new.ceilings],
             "hour_ms": HOUR_MS,
             "guard_ms": GUARD_MS,
             "open_ms": OPEN_MS,

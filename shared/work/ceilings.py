@@ -19,6 +19,11 @@ class Ceiling:
     amount: int
     ceiling: int
 
+    @property
+    def in_script(self) -> dict[str, int]:
+        """Return the part of it that a script reads; the key has the caller and the currency."""
+        return {"amount": self.amount, "ceiling": self.ceiling}
+
 
 def ceiling_reached(ceilings: Sequence[Ceiling], wait_ms: int) -> CallerError:
     """Build the refusal of refunds that are above one of these ceilings: 429.

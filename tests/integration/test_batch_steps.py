@@ -230,9 +230,9 @@ def test_a_batch_with_a_retry_to_come_is_not_completed(batches: Batches, real_st
     for member in batches.members(BATCH, None, None, 10):
         begin(batches, member)
         end(batches, member, MemberState.REFUNDED)
-    real_store.redis.hset(real_store.keys.batch(BATCH), "retry", "failed")
+    real_store.redis.hset(real_store.keys.batch(BATCH), "retry:failed", "0")
     assert batches.turn(BATCH, COMPLETE) == "running"
-    real_store.redis.hdel(real_store.keys.batch(BATCH), "retry")
+    real_store.redis.hdel(real_store.keys.batch(BATCH), "retry:failed")
     assert batches.turn(BATCH, COMPLETE) == "completed"
 
 

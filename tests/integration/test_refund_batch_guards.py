@@ -132,6 +132,56 @@ def test_batches_at_the_same_time_do_not_pass_the_ceiling(hands: Hands, door: Fl
     assert sorted(statuses) == [202, 202, 429, 429, 429, 429]
 
 
+TWO_LIMITS = {"shop": CallerLimits(refunds_per_hour={"jpy": 1000, "sgd": 2500})}
+
+
+@pytest.mark.parametrize("door", [{"caller_limits": TWO_LIMITS}], indirect=True)
+@pytest.mark.parametrize("yen_first", [True, False])
+def test_a_batch_above_one_ceiling_counts_against_none(
+    hands: Hands, door: FlaskClient, yen_first: bool
+) -> None:
+    """A refused batch refunds nothing, so the amounts in its other currencies are not spent."""
+    yen, dollars = b.pay(hands, 1, currency="jpy", amount=600), b.pay(hands, 3)
+    both = yen + dollars if yen_first else dollars + yen
+    refusal = call(door, SHOP, body={"payments": both})
+    assert (refusal.status_code, refusal.get_json()["code"]) == (429, "refund_ceiling_reached")
+    for fits in (yen, dollars[:2]):
+        assert call(door, SHOP, body={"payments": fits}).status_code == 202
+
+
+@pytest.mark.parametrize("door", [{"caller_limits": TWO_LIMITS}], indirect=True)
+def test_late_payments_above_one_ceiling_count_against_none(
+    hands: Hands, door: FlaskClient
+) -> None:
+    b.pay(hands, 1, currency="jpy", amount=100)
+    batch = call(door, SHOP, body={"event_id": "evening"}).get_json()["batch_id"]
+    b.pay(hands, 1, currency="jpy", amount=600)
+    b.pay(hands, 3)
+    for _ in range(3):
+        b.turn(hands)
+    late = {"include": ["late"]}
+    assert call(door, SHOP, f"/{batch}/retry", late).status_code == 429
+    yen = b.pay(hands, 1, "matinee", currency="jpy", amount=900)
+    assert call(door, SHOP, body={"payments": yen}).status_code == 202
+
+
+@pytest.mark.parametrize("door", [{"caller_limits": LIMITED}], indirect=True)
+def test_late_payments_count_once_however_often_they_are_retried(
+    hands: Hands, door: FlaskClient
+) -> None:
+    b.pay(hands, 1, amount=100)
+    batch = call(door, SHOP, body={"event_id": "evening"}).get_json()["batch_id"]
+    b.pay(hands, 1, amount=1000)
+    for _ in range(3):
+        b.turn(hands)
+    verbs = (("retry", 200), ("retry", 200), ("cancel", 200), ("retry", 409))
+    for verb, status in verbs:
+        body = {"include": ["late"]} if verb == "retry" else {}
+        assert call(door, SHOP, f"/{batch}/{verb}", body).status_code == status
+    others = b.pay(hands, 1, "matinee", amount=1400)
+    assert call(door, SHOP, body={"payments": others}).status_code == 202
+
+
 @pytest.mark.parametrize("door", [{"caller_limits": LIMITED}], indirect=True)
 def test_payments_that_came_late_count_against_the_ceiling_too(
     hands: Hands, door: FlaskClient

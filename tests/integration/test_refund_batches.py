@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
 from shared.stripe.gateway import StripeGateway
-from shared.work.batches import member_job_id
+from shared.work.batches import Batches, member_job_id
 from shared.work.refund_jobs import stripe_key
 from tests.integration import batching as b
 from tests.integration.hands import Hands
@@ -309,6 +310,48 @@ def test_failed_members_are_tried_again_under_new_jobs_and_never_refunded_twice(
     assert again["refund_request_id"] != failed["refund_request_id"]
     assert [b.refunded(hands, one) for one in payments] == [[1000]] * 2
     assert b.post(hands, batch, "retry").status_code == 409
+
+
+@pytest.mark.parametrize("requests", [("failed", "late"), ("late", "failed")])
+def test_two_operators_retry_at_once_and_both_are_obeyed(
+    hands: Hands, requests: tuple[str, str]
+) -> None:
+    """Neither request replaces the other while upkeep has not taken either."""
+    (failed,) = b.pay(hands, 1)
+    fault = {"match": {"method": "POST", "path_prefix": "/v1/refunds"}, "kind": "error"}
+    b.requests.post(f"{hands.sandbox}/_sandbox/faults", json=fault | {"status": 400}, timeout=5)
+    batch = b.started(hands, event_id="evening")
+    (late,) = b.pay(hands, 1)
+    assert counts(b.run(hands, batch)) == {"failed": 1, "late": 1}
+    for state in requests:
+        assert b.post(hands, batch, "retry", {"include": [state]}).status_code == 200
+    assert counts(b.run(hands, batch)) == {"refunded": 2}
+    assert [b.refunded(hands, one) for one in (failed, late)] == [[1000], [1000]]
+
+
+def test_a_retry_that_comes_while_another_is_carried_out_is_not_lost(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    b.pay(hands, 2)
+    fault = {"match": {"method": "POST", "path_prefix": "/v1/refunds"}, "kind": "error"}
+    fault |= {"status": 400, "times": 3}
+    b.requests.post(f"{hands.sandbox}/_sandbox/faults", json=fault, timeout=5)
+    batch = b.started(hands, event_id="evening")
+    assert counts(b.run(hands, batch)) == {"failed": 2}
+    put_back = Batches.again
+
+    def ask_again(*args: Any) -> int:
+        moved = put_back(*args)
+        time.sleep(0.002)  # the times of both requests differ
+        b.post(hands, batch, "retry")
+        return moved
+
+    b.post(hands, batch, "retry")
+    monkeypatch.setattr(Batches, "again", ask_again)
+    refund_batches.run_once(hands.runtime)
+    monkeypatch.setattr(Batches, "again", put_back)
+    fields = hands.runtime.batches.read(batch).fields
+    assert [name for name in fields if name.startswith("retry")] == ["retry:failed"]
 
 
 def test_a_refund_that_fails_late_is_counted_as_failed(hands: Hands) -> None:

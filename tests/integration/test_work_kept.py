@@ -251,8 +251,10 @@ def test_two_bells_of_one_item_differ(work: Work) -> None:
 
 def spend(store: Store, amount: int, ceiling: int, job: str = "rr_new") -> int:
     """Count an amount against a ceiling; return the milliseconds to wait, 0 when it fits."""
-    names = {"spending": store.keys.spending("shop", "sgd"), "item": store.keys.item(REFUNDS, job)}
-    return int(store.run(Call("spend", names, [amount, ceiling, HOUR_MS])))
+    spending = [store.keys.spending("shop", "sgd")]
+    names = {"spending": spending, "item": store.keys.item(REFUNDS, job)}
+    ceilings = json.dumps([{"amount": amount, "ceiling": ceiling}])
+    return int(store.run(Call("spend", names, [ceilings, HOUR_MS])))
 
 
 def test_what_was_spent_an_hour_ago_counts_no_more(store: Store) -> None:

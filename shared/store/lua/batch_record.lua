@@ -10,10 +10,8 @@ local p = cjson.decode(ARGV[2])
 if redis.call('EXISTS', key.batch) == 1 then return { 'known' } end
 if redis.call('LLEN', key.new_batch_payments) ~= p.members then return { 'incomplete' } end
 local now = now_ms()
-for i, one in ipairs(p.ceilings) do
-  local wait_ms = spend(key.spending[i], one.amount, one.ceiling, p.hour_ms, now)
-  if wait_ms > 0 then return { 'ceiling', wait_ms } end
-end
+local wait_ms = spend(key.spending, p.ceilings, p.hour_ms, now)
+if wait_ms > 0 then return { 'ceiling', wait_ms } end
 redis.call('HSET', key.batch, 'id', p.id, 'recorded_at', now, 'resumed_at', now,
   'sequence', 1)
 set(key.batch, p.fields)

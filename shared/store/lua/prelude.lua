@@ -70,9 +70,8 @@ local function stage(to, template, n, sequence, guard_ms, open_ms, now)
   if not lives(to.breaker, open_ms) then ring(to.queue, template, n.id, now) end
 end
 
--- Count an amount against a ceiling of the last hour. Returns 0 when it fits, else the milliseconds
--- until it may fit; then nothing is counted.
-local function spend(spending, amount, ceiling, hour_ms, now)
+-- Return 0 when an amount fits under a ceiling of the last hour, else the milliseconds until it may.
+local function until_it_fits(spending, amount, ceiling, hour_ms, now)
   local spent = redis.call('HGETALL', spending)
   local sum, oldest = 0, now
   for i = 1, #spent, 2 do
@@ -83,10 +82,22 @@ local function spend(spending, amount, ceiling, hour_ms, now)
       sum, oldest = sum + tonumber(spent[i + 1]), math.min(oldest, at)
     end
   end
-  if sum + amount > ceiling then return oldest + hour_ms - now end
-  local minute = now - now % 60000
-  redis.call('HINCRBY', spending, string.format('%.0f', minute), string.format('%.0f', amount))
-  redis.call('PEXPIRE', spending, hour_ms)
+  return sum + amount > ceiling and oldest + hour_ms - now or 0
+end
+
+-- Count amounts against their ceilings {amount, ceiling} of the last hour, each in its currency's
+-- spending: all of them or none. Returns 0 when all fit, else the milliseconds until they may fit.
+local function spend(spendings, ceilings, hour_ms, now)
+  local wait_ms = 0
+  for i, one in ipairs(ceilings) do
+    wait_ms = math.max(wait_ms, until_it_fits(spendings[i], one.amount, one.ceiling, hour_ms, now))
+  end
+  if wait_ms > 0 then return wait_ms end
+  local minute = string.format('%.0f', now - now % 60000)
+  for i, one in ipairs(ceilings) do
+    redis.call('HINCRBY', spendings[i], minute, string.format('%.0f', one.amount))
+    redis.call('PEXPIRE', spendings[i], hour_ms)
+  end
   return 0
 end
 
