@@ -12,7 +12,7 @@ from api.batch_models import StartBatch
 from api.parts import parts
 from shared.errors import CallerError
 from shared.payment_summary import PaymentSummary, summarise
-from shared.refund_terms import Rate, Terms, rates, share
+from shared.refund_terms import LeftOut, Rate, Terms, rates, share
 from shared.work.batch import Member, MemberState
 from shared.work.payment_index import PaymentFilter
 
@@ -91,7 +91,8 @@ def _member(payment: PaymentSummary, terms: Terms) -> Member:
 
 def _require_one_meaning(plan: Plan, terms: Terms) -> None:
     """Refuse one amount for payments of several currencies: its value would differ in each."""
-    currencies = sorted(plan.amounts())
+    candidates = [one for one in plan.members if one.reason in ("", LeftOut.UNDER_MINIMUM)]
+    currencies = sorted({one.currency for one in candidates})
     if terms.has_fixed_amounts and terms.currency is None and len(currencies) > 1:
         raise CallerError(
             f"These payments are in {', '.join(currencies)}: name one in expected_currency, or "

@@ -287,6 +287,13 @@ def test_an_amount_has_one_meaning(hands: Hands) -> None:
     assert one.get_json()["left_out"] == {"currency_mismatch": 1}
 
 
+def test_a_fee_has_one_meaning_also_where_it_takes_the_whole_payment(hands: Hands) -> None:
+    """300 would leave nothing of a payment of 250 yen, and was meant in dollars."""
+    payments = b.pay(hands, 1) + b.pay(hands, 1, currency="jpy", amount=250)
+    refusal = b.start(hands, payments=payments, keep_fee=300)
+    assert refusal.get_json()["code"] == "several_currencies"
+
+
 def test_ten_thousand_payments_fit_into_one_request(hands: Hands) -> None:
     ids = [f"pi_3{number:024d}" for number in range(10_000)]
     answer = b.start(hands, payments=ids, dry_run=True)
