@@ -8,7 +8,7 @@ from api.batch_models import Batch, BatchMember, DryRun, Funds, LeftOutPayment
 from api.batch_plan import Plan
 from api.parts import parts
 from shared.payment_summary import timestamp
-from shared.refund_terms import needed
+from shared.refund_terms import funds
 from shared.work.batch import OPEN, BatchRecord, BatchState, Member
 from shared.work.payments import moment
 
@@ -19,9 +19,14 @@ ENDED = (BatchState.COMPLETED, BatchState.CANCELED)
 
 def dry_run_answer(plan: Plan, available: dict[str, int] | None, *, needs_operator: bool) -> DryRun:
     """Build the answer to a dry run; `available` is None when our key may not read the balance."""
-    funds = [
-        Funds(currency=currency, needed=amount, **_balance_gap(amount, currency, available))
-        for currency, amount in sorted(needed(plan.amounts(), plan.rates).items())
+    gaps = [
+        Funds(
+            currency=one.currency,
+            needed=one.needed,
+            available=one.available,
+            missing=one.missing,
+        )
+        for one in funds(plan.amounts(), plan.rates, available)
     ]
     left_out = plan.left_out
     return DryRun(
@@ -33,18 +38,9 @@ def dry_run_answer(plan: Plan, available: dict[str, int] | None, *, needs_operat
             LeftOutPayment(payment_id=member.payment, reason=member.reason)
             for member in left_out[:MOST_LISTED]
         ],
-        funds=funds,
+        funds=gaps,
         needs_operator=needs_operator,
     )
-
-
-def _balance_gap(
-    amount: int, currency: str, available: dict[str, int] | None
-) -> dict[str, int | None]:
-    if available is None:
-        return {"available": None, "missing": None}
-    there = available.get(currency, 0)
-    return {"available": there, "missing": max(0, amount - there)}
 
 
 def batch_answer(batch: BatchRecord) -> Batch:

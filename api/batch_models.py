@@ -140,7 +140,8 @@ class Funds(Output):
     currency: str
     needed: int
     available: int | None = Field(
-        description="Balance at Stripe now; null when our key may not read it."
+        description="Balance at Stripe now; null when our key may not read it, or when Stripe has "
+        "not said yet which balance pays these refunds."
     )
     missing: int | None
 
@@ -175,7 +176,8 @@ class Batch(Output):
     state: Literal["running", "paused", "completed", "canceled"]
     paused_reason: str | None = Field(description="`requested` or `insufficient_funds`.")
     missing: dict[str, int] | None = Field(
-        description="Amounts that the balance lacked at the last check, by currency."
+        description="Amounts that the balance lacked at the last check, by currency; null when "
+        "unknown."
     )
     event_id: str | None
     percent: str | None

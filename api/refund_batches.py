@@ -43,7 +43,7 @@ from api.request_context import trace
 from shared.canonical_json import compact
 from shared.errors import CallerError
 from shared.refund_terms import Terms
-from shared.work.batch import BatchRecord, BatchState, MemberState
+from shared.work.batch import BatchRecord, BatchState, MemberState, settles
 from shared.work.batch_turns import CANCEL, PAUSE, RESUME, RETRY, Turn
 from shared.work.batches import Batches, NewBatch, batch_id
 from shared.work.items import Work
@@ -150,10 +150,9 @@ def _fields(body: StartBatch, terms: Terms, plan: Plan) -> dict[str, str]:
         "reason": body.reason,
         "metadata": body.metadata,
     }
-    rates = {name: [r.currency, r.settled, r.amount] for name, r in plan.rates.items()}
     return {
         "terms": compact(conditions),
-        "settles": compact(rates),
+        "settles": settles(plan.rates),
         "caller": g.caller,
         "account": terms.account,
     }

@@ -64,7 +64,7 @@ BATCH_FIELDS = {
     "paused_reason": "`requested` or `insufficient_funds`.",
     "missing": "Amounts that the balance lacks, by currency, JSON.",
     "look_at": "Milliseconds: time of the next check of the balance.",
-    "retry:<state>": "Milliseconds: members in a state that had ended by then are refunded once more.",
+    "retry:<state>": "Milliseconds: its members that had ended by then are refunded once more.",
     "wake": "Jobs that wait for balance are tried now.",
     "closed": "The end of a canceled batch was notified.",
 }

@@ -189,3 +189,40 @@ def needed(amounts: dict[str, int], known_rates: dict[str, Rate]) -> dict[str, i
         rate = known_rates.get(currency, Rate(currency, 1, 1))
         sums[rate.currency] = sums.get(rate.currency, 0) + rate.convert(amount)
     return {currency: amount for currency, amount in sums.items() if amount}
+
+
+@dataclass(frozen=True)
+class Fund:
+    """The balance that refunds need in one currency, and the available balance.
+
+    `available` is None when the balance cannot be read, or it is unknown which one pays them.
+    """
+
+    currency: str
+    needed: int
+    available: int | None
+
+    @property
+    def missing(self) -> int | None:
+        """Return the amount that the balance lacks; None when it is unknown."""
+        return None if self.available is None else max(0, self.needed - self.available)
+
+
+def funds(
+    amounts: dict[str, int], known_rates: dict[str, Rate], available: dict[str, int] | None
+) -> list[Fund]:
+    """Compare amounts by currency with the balance; `available` is None when it is unknown.
+
+    Refunds whose currency has neither a rate nor a balance are paid from another balance, and
+    Stripe has not said which one yet.
+    """
+    there = available or {}
+    settled = there.keys() | {rate.currency for rate in known_rates.values()}
+    return [
+        Fund(
+            currency,
+            amount,
+            None if available is None or currency not in settled else there.get(currency, 0),
+        )
+        for currency, amount in sorted(needed(amounts, known_rates).items())
+    ]

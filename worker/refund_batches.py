@@ -16,11 +16,11 @@ from functools import partial
 from typing import Any, cast
 
 from shared.payment_summary import summarise
-from shared.refund_terms import LEFT_OUT_BY_STRIPE, LeftOut, needed, share
+from shared.refund_terms import LEFT_OUT_BY_STRIPE, LeftOut, Rate, funds, rates, share
 from shared.settings import Settings
 from shared.store.scripts import Call, redis_errors
-from shared.work.batch import OPEN, BatchRecord, BatchState, Member, MemberState
-from shared.work.batch_turns import COMPLETE, END_CANCELED, PAUSE, RESUME, Turn
+from shared.work.batch import OPEN, BatchRecord, BatchState, Member, MemberState, settles
+from shared.work.batch_turns import COMPLETE, END_CANCELED, PAUSE, RESUME, Turn, is_through
 from shared.work.kinds import REFUNDS
 from shared.work.payment_index import PaymentFilter
 from shared.work.payments import PaymentRecord
@@ -169,7 +169,7 @@ def _of_refund(answer: Json, payment_state: Json) -> Json:
 
 def _of_refusal(code: str, message: str) -> Json:
     if reason := LEFT_OUT_BY_STRIPE.get(code):
-        return {"state": MemberState.LEFT_OUT, "reason": reason}
+        return {"state": MemberState.LEFT_OUT, "reason": reason, "amount": 0}
     return {"state": MemberState.FAILED, "failure_code": code, "failure_message": message}
 
 
@@ -178,6 +178,8 @@ def _look_after(runtime: Runtime, batch: BatchRecord, pace: Pace) -> None:
         _go_on(runtime, batch, pace)
     elif batch.state is BatchState.CANCELED:
         runtime.batches.turn(batch.id, END_CANCELED)
+    elif is_through(batch):
+        _complete(runtime, batch)
     elif _lacks_funds(batch):
         _look_at_balance(runtime, batch)
 
@@ -190,9 +192,8 @@ def _go_on(runtime: Runtime, batch: BatchRecord, pace: Pace) -> None:
         _put_back(runtime, batch)
         return
     _begin_next(runtime, batch, pace)
-    if not batch.count(*OPEN):
-        _last_look(runtime, batch)
-        runtime.batches.turn(batch.id, COMPLETE)
+    if is_through(batch):
+        _complete(runtime, batch)
     elif _only_waits(batch):
         _pause_for_balance(runtime, batch)
 
@@ -240,6 +241,11 @@ def _request(batch: BatchRecord, member: Member) -> RefundRequest:
         metadata=request["metadata"],
         account=batch.fields.get("account"),
     )
+
+
+def _complete(runtime: Runtime, batch: BatchRecord) -> None:
+    _last_look(runtime, batch)
+    runtime.batches.turn(batch.id, COMPLETE)
 
 
 def _last_look(runtime: Runtime, batch: BatchRecord) -> None:
@@ -343,16 +349,30 @@ def _lacks_funds(batch: BatchRecord) -> bool:
 def _balance_fields(runtime: Runtime, batch: BatchRecord) -> dict[str, str]:
     """Return fields with the balance that the batch still lacks and the time of the next check."""
     available = runtime.gateway.balance(batch.fields.get("account"))
-    missing: dict[str, int] | None = None
-    if available is not None:
-        need = needed(batch.open_amounts(), batch.rates)
-        missing = {
-            currency: amount - available.get(currency, 0)
-            for currency, amount in need.items()
-            if amount > available.get(currency, 0)
-        }
+    at_rates = batch.rates | _new_rates(runtime, batch)
+    gaps = funds(batch.open_amounts(), at_rates, available)
+    missing = {one.currency: one.missing for one in gaps if one.missing != 0}
+    is_known = None not in missing.values()
     look_at = runtime.store.now_ms() + LOOK_FACTOR * _base_ms(runtime.settings)
-    return {"missing": json.dumps(missing), "look_at": str(look_at)}
+    return {
+        "missing": json.dumps(missing if is_known else None),
+        "look_at": str(look_at),
+        "settles": settles(at_rates),
+    }
+
+
+def _new_rates(runtime: Runtime, batch: BatchRecord) -> dict[str, Rate]:
+    """Read the rates of currencies that had none when the batch started.
+
+    Stripe says some seconds after a payment into which currency it settles.
+    """
+    lacking = {name for name, sum_ in batch.open_amounts().items() if sum_} - batch.rates.keys()
+    if not lacking:
+        return {}
+    batches = runtime.batches
+    members = [one for state in OPEN for one in batches.members(batch.id, state, None, CHUNK)]
+    payments = [one.payment for one in members if one.currency in lacking]
+    return rates(summarise(one.id, one.known) for one in runtime.payments.read_many(payments))
 
 
 def _base_ms(settings: Settings) -> int:

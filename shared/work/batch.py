@@ -195,3 +195,8 @@ class BatchRecord:
             return None
         count = self.done - int(self.fields.get("done_before", 0))
         return max(0, count) * 1000 / ran_ms
+
+
+def settles(rates: dict[str, Rate]) -> str:
+    """Return rates of currencies as a batch stores them (`BatchRecord.rates`)."""
+    return compact({name: [one.currency, one.settled, one.amount] for name, one in rates.items()})

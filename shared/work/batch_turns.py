@@ -31,7 +31,8 @@ class Turn:
     active: bool = True
 
 
-def _is_through(batch: BatchRecord) -> bool:
+def is_through(batch: BatchRecord) -> bool:
+    """Say whether every member has ended, and none is to be refunded once more."""
     return not batch.retries and not batch.count(*OPEN)
 
 
@@ -46,10 +47,12 @@ def _has_none_begun(batch: BatchRecord) -> bool:
 
 
 PAUSE = Turn((BatchState.RUNNING,), BatchState.PAUSED, tells=PAUSED)
+# A paused batch whose last refunds have ended has nothing left to begin: it is completed, too.
 COMPLETE = Turn(
-    (BatchState.RUNNING,),
+    (BatchState.RUNNING, BatchState.PAUSED),
     BatchState.COMPLETED,
-    when=_is_through,
+    when=is_through,
+    drop=("paused_reason", "missing", "look_at"),
     tells=COMPLETED,
     ends=True,
     active=False,

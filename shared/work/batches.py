@@ -265,7 +265,7 @@ class Batches:
 
     def leaving_out(self, batch: str, member: Member, reason: str) -> Call:
         """Build the step that leaves a member out that was to be begun."""
-        changes = {"state": MemberState.LEFT_OUT, "reason": reason}
+        changes = {"state": MemberState.LEFT_OUT, "reason": reason, "amount": 0}
         return self._beginning(batch, member.payment, "rr_none", {"changes": changes})
 
     def begin(self, steps: Sequence[Call]) -> list[str]:
@@ -348,7 +348,8 @@ class Batches:
 
     def _turning(self, read: BatchRecord, turn: Turn) -> Call:
         fields = turn.fields | ({"done_before": str(read.done)} if turn.resumes else {})
-        after = BatchRecord(read.id, read.fields | fields | {"state": turn.to})
+        stays = {name: text for name, text in read.fields.items() if name not in turn.drop}
+        after = BatchRecord(read.id, stays | fields | {"state": turn.to})
         notification = self._notification(after, turn.tells) if turn.tells else None
         plan = {
             "id": read.id,

@@ -12,7 +12,7 @@ from shared.settings import Settings
 from shared.store.connection import connect
 from shared.store.scripts import Call, Store
 from shared.work.batch import BatchRecord, Member, MemberState
-from shared.work.batch_turns import CANCEL, COMPLETE, END_CANCELED, PAUSE, RESUME
+from shared.work.batch_turns import CANCEL, COMPLETE, END_CANCELED, PAUSE, RESUME, Turn
 from shared.work.batches import STEPS, Batches, NewBatch, batch_id, member_job_id
 from shared.work.ceilings import Ceiling
 from shared.work.kinds import REFUNDS
@@ -208,6 +208,14 @@ def test_a_member_that_failed_after_the_retry_was_asked_for_is_left_alone(
     assert failed.ended_at is not None
     assert batches.again(BATCH, MemberState.FAILED, failed.ended_at - 1, [failed]) == 0
     assert batches.again(BATCH, MemberState.FAILED, failed.ended_at, [failed]) == 1
+
+
+@pytest.mark.parametrize(("turn", "added"), [(PAUSE, 1), (CANCEL, 0)])
+def test_late_payments_are_added_before_a_paused_batch_completes(
+    batches: Batches, turn: Turn, added: int
+) -> None:
+    batches.turn(BATCH, turn)
+    assert batches.add(BATCH, [Member("pi_late", MemberState.LATE, 100, "sgd")]) == added
 
 
 def test_a_payment_is_added_to_a_batch_once(batches: Batches) -> None:

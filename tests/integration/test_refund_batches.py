@@ -395,3 +395,43 @@ def test_a_job_that_redis_lost_and_its_refund_restored_ends_its_member(hands: Ha
     assert counts(b.run(hands, batch)) == {"refunded": 1}
     assert b.refunded(hands, payment) == [1000]
     assert store.redis.llen(store.keys.ended_members()) == 0
+
+
+def test_a_paused_batch_with_nothing_left_to_begin_is_completed(hands: Hands) -> None:
+    """Its refunds had all begun when it was paused, so it has nothing to resume."""
+    b.pay(hands, 1)
+    batch = b.started(hands, event_id="evening")
+    refund_batches.run_once(hands.runtime)
+    assert b.post(hands, batch, "pause").get_json()["paused_reason"] == "requested"
+    b.turn(hands)
+    b.turn(hands)
+    state = b.look(hands, batch)
+    assert (state["state"], state["paused_reason"]) == ("completed", None)
+    assert counts(state) == {"refunded": 1}
+    hands.work()
+    types = [body["type"].rpartition(".")[2] for body in b.told_of(hands, batch)]
+    assert types == ["started", "paused", "completed"]
+
+
+def test_a_pause_by_hand_is_told_without_the_amounts_of_an_earlier_one(hands: Hands) -> None:
+    batch = paused_for_balance(hands, 2)
+    assert b.post(hands, batch, "pause").get_json()["missing"] is None
+    hands.work()
+    *_, last = b.told_of(hands, batch)
+    assert (last["data"]["paused_reason"], last["data"]["missing"]) == ("requested", None)
+
+
+@pytest.mark.parametrize("event_came", [True, False])
+def test_the_amounts_left_out_are_those_of_no_refund(hands: Hands, event_came: bool) -> None:
+    """Whether a payment is left out at the start, before it begins, or by Stripe's answer."""
+    first, second, third = b.pay(hands, 3)
+    b.refund_at_stripe(hands, first, 1000)
+    b.hear(hands)
+    batch = b.started(hands, payments=[first, second, third])
+    b.refund_at_stripe(hands, second, 1000)
+    if event_came:
+        b.hear(hands)
+    state = b.run(hands, batch)
+    assert counts(state) == {"refunded": 1, "left_out": 2}
+    assert state["amounts"] == {"sgd": {"refunded": 1000}}
+    assert [one["amount"] for one in b.members(hands, batch)] == [0, 0, 1000]

@@ -1,9 +1,10 @@
 #!lua
 -- KEYS batch batch_members batch_places batch_payments
--- Add late payments to a running batch; payments that it has already are skipped.
+-- Add late payments to a running or paused batch; payments that it has already are skipped.
 -- ARGV text… (each member's JSON; its payment and its number are filled in here)
 -- Returns the number of added payments.
-if redis.call('HGET', key.batch, 'state') ~= 'running' then return 0 end
+local state = redis.call('HGET', key.batch, 'state')
+if state ~= 'running' and state ~= 'paused' then return 0 end
 local added, now = 0, now_ms()
 for _, text in ipairs(ARGV) do
   local member = cjson.decode(text)

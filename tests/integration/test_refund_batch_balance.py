@@ -1,0 +1,72 @@
+"""The balance from which a batch is paid, when Stripe says late which one that is."""
+
+from __future__ import annotations
+
+from tests.integration import batching as b
+from tests.integration.hands import Hands
+
+
+def wait_for_fees(hands: Hands) -> None:
+    """Let Stripe say how the payments settled, which it does some seconds after them."""
+    b.requests.post(
+        f"{hands.sandbox}/_sandbox/clock", json={"advance_seconds": 60}, timeout=5
+    ).raise_for_status()
+    b.hear(hands)
+
+
+def paused_without_rates(hands: Hands) -> str:
+    """Pause a batch in SGD, which settles in USD, before the service knows that it does."""
+    b.set_balance(hands, settlement_currency="usd")
+    b.pay(hands, 2)
+    b.set_balance(hands, currency="usd", available=0)
+    batch = b.started(hands, event_id="evening")
+    assert b.run(hands, batch)["paused_reason"] == "insufficient_funds"
+    return batch
+
+
+def ends(hands: Hands, batch: str) -> bool:
+    for _ in range(100):
+        b.turn(hands)
+        if b.look(hands, batch)["state"] == "completed":
+            return True
+        b.time.sleep(0.02)
+    return False
+
+
+def test_a_dry_run_does_not_guess_the_balance_of_a_payment_that_has_not_settled(
+    hands: Hands,
+) -> None:
+    b.set_balance(hands, settlement_currency="usd")
+    b.pay(hands, 2)
+    b.set_balance(hands, currency="usd", available=100)
+    (fund,) = b.start(hands, event_id="evening", dry_run=True).get_json()["funds"]
+    assert fund == {"currency": "sgd", "needed": 2000, "available": None, "missing": None}
+    wait_for_fees(hands)
+    (fund,) = b.start(hands, event_id="evening", dry_run=True).get_json()["funds"]
+    assert (fund["currency"], fund["available"]) == ("usd", 100)
+    assert fund["missing"] == fund["needed"] - 100
+
+
+def test_a_batch_that_paused_before_its_payments_settled_goes_on_when_balance_comes(
+    hands: Hands,
+) -> None:
+    """It looked at a balance in SGD, of which there never is any."""
+    batch = paused_without_rates(hands)
+    assert b.look(hands, batch)["missing"] is None
+    wait_for_fees(hands)
+    b.set_balance(hands, currency="usd", available=100_000)
+    b.hear(hands)
+    assert ends(hands, batch)
+
+
+def test_a_paused_batch_names_the_balance_that_is_missing_when_it_is_known(
+    hands: Hands,
+) -> None:
+    batch = paused_without_rates(hands)
+    wait_for_fees(hands)
+    for _ in range(100):
+        b.turn(hands)
+        if b.look(hands, batch)["missing"]:
+            break
+        b.time.sleep(0.02)
+    assert b.look(hands, batch)["missing"].keys() == {"usd"}
