@@ -12,9 +12,13 @@ import json
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
+from os import EX_OK
 from typing import Any, ClassVar
 
 from celery import bootsteps
+from celery.signals import worker_shutting_down
+from celery.worker import state
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport.redis import Channel, SentinelChannel, SentinelTransport, Transport
 from redis.exceptions import ResponseError
@@ -35,6 +39,10 @@ UNREADABLE = (
     LookupError,
     RecursionError,
 )
+# Characters of such an error in the log; it may quote the whole message.
+LONGEST_ERROR = 200
+# Every signal by which a supervisor or a person asks a process to stop.
+STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 
 
 class Aside:
@@ -60,6 +68,17 @@ class _Survivor:
             read_last = self._queue_cycle.items[-1]  # type: ignore[attr-defined]  # kombu's channel
             Aside.put(read_last, _text_of(error))
             return True
+
+    def _receive_one(self, client: Any) -> Any:
+        """Read a message to all workers or from them; drop one that cannot be read.
+
+        It reaches every worker at once, and nothing depends on it but what Flower shows.
+        """
+        try:
+            return super()._receive_one(client)  # type: ignore[misc]  # kombu's channel
+        except UNREADABLE as error:
+            log.warning("broadcast_unreadable", error=repr(error)[:LONGEST_ERROR])
+            return False
 
 
 def _text_of(error: Exception) -> str:
@@ -123,16 +142,26 @@ class BellSentinelTransport(_Reader, SentinelTransport):  # type: ignore[misc]  
     Channel = BellSentinelChannel
 
 
-class WarmHangUp(bootsteps.StartStopStep):
-    """Make SIGHUP stop the worker as SIGTERM does.
+class WarmStop(bootsteps.StartStopStep):
+    """Make every signal to stop a warm stop, however often it comes: attempts have deadlines.
 
-    Celery would run its command line again as a script, which is not how this worker is started;
+    With SIGQUIT or a second SIGINT Celery would cancel its tasks, which a pool of threads cannot
+    do, and with SIGHUP run its command line again as a script, which is not how this worker starts;
     whatever supervises the process starts it again.
     """
 
-    def start(self, _: Any) -> None:
-        """Replace Celery's signal handler, which Celery has set by now."""
-        signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
+    def start(self, worker: Any) -> None:
+        """Replace Celery's signal handlers, which Celery has set by now."""
+        for number in STOPS:
+            signal.signal(number, partial(_stop, worker.hostname))
+
+
+def _stop(hostname: str, number: int, _: object) -> None:
+    """Have Celery's loop end after the tasks under way, as its own handler of SIGTERM does."""
+    worker_shutting_down.send(
+        sender=hostname, sig=signal.Signals(number).name, how="Warm", exitcode=EX_OK
+    )
+    state.should_stop = EX_OK  # type: ignore[assignment]  # the stubs know only its first value
 
 
 def install() -> None:

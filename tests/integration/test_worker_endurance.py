@@ -59,6 +59,30 @@ BROKEN_BELLS = (
     {"properties": {"delivery_tag": "t", "delivery_info": {}}},
     {"properties": {"delivery_tag": "t", "delivery_info": {}, "body_encoding": "none"}},
 )
+COMMAND: dict[str, Any] = {
+    "body": json.dumps({"method": "ping", "arguments": {}, "destination": ["nobody"]}),
+    "content-encoding": "utf-8",
+    "content-type": "application/json",
+    "headers": {},
+    "properties": {"delivery_tag": "tag", "delivery_info": {"exchange": "celery.pidbox"}},
+}
+# What an older or newer Celery, or a person, could send to all workers at once.
+BROADCASTS = (
+    *GARBAGE,
+    json.dumps(COMMAND | {"body": "no JSON"}),
+    json.dumps(COMMAND | {"body": "[]"}),
+    json.dumps(COMMAND | {"body": '{"method": 5}'}),
+    json.dumps(COMMAND | {"body": '{"method": "ping", "arguments": 5}'}),
+    json.dumps(COMMAND | {"body": '{"method": "nobody"}'}),
+    json.dumps(COMMAND | {"body": '{"method": "ping", "reply_to": 5, "ticket": 5}'}),
+    json.dumps(COMMAND | {"body": '{"method": "ping", "destination": 5}'}),
+    json.dumps(COMMAND | {"headers": {"clock": "x"}}),
+    json.dumps(COMMAND | {"headers": None}),
+    json.dumps(COMMAND | {"content-type": "nobody/x"}),
+    json.dumps(COMMAND | {"content-encoding": "nobody"}),
+    json.dumps(COMMAND | {"properties": None}),
+    json.dumps(COMMAND | {"properties": COMMAND["properties"] | {"body_encoding": "none"}}),
+)
 ONE_SERVER = pytest.mark.skipif(CLUSTER_MODE, reason="a cluster's server refuses REPLICAOF")
 
 
@@ -126,6 +150,14 @@ def test_a_worker_outlives_doorbells_that_celery_refuses(place: Place) -> None:
         place.rings(f"after_{number}")
 
 
+def test_a_worker_outlives_broadcasts_that_celery_cannot_read(place: Place) -> None:
+    channel = f"{place.keys.prefix}/0.celery.pidbox"
+    for number, message in enumerate(BROADCASTS):
+        heard = wait_until(lambda m=message: place.redis.publish(channel, m), "it listens")
+        assert heard == 1
+        place.rings(f"after_{number}")
+
+
 def test_a_message_that_arrives_during_a_stop_is_put_back_as_it_came(
     real_store: Store, settings: Settings
 ) -> None:
@@ -175,8 +207,20 @@ def test_a_worker_outlives_a_key_of_another_type_and_a_cut_wait(place: Place) ->
     place.rings("after")
 
 
-def test_a_hang_up_is_a_warm_stop(place: Place) -> None:
-    place.worker.send_signal(signal.SIGHUP)
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        (signal.SIGHUP,),
+        (signal.SIGQUIT,),
+        (signal.SIGINT, signal.SIGINT),
+        (signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, signal.SIGINT, signal.SIGTERM),
+    ],
+)
+def test_every_signal_to_stop_is_a_warm_stop(
+    place: Place, numbers: tuple[signal.Signals, ...]
+) -> None:
+    for number in numbers:
+        place.worker.send_signal(number)
     assert place.worker.wait(20) == 0
     assert "worker_stopped" in place.log.read_text()
     assert "Traceback" not in place.log.read_text()
