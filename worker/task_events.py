@@ -1,4 +1,4 @@
-"""Send task events for Flower in batches, also for doorbells that Celery did not deliver.
+"""Send events for Flower in batches, also for doorbells that Celery did not deliver.
 
 Celery publishes two or three messages for each task, which cost more than the task's own work. Here
 they wait for up to half a second and are sent as one message; Flower can read such batches.
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from celery.app.events import Events
-from celery.events import EventDispatcher
+from celery.events import EventDispatcher, group_from
 from celery.signals import worker_ready
 
 from shared.work.doorbell import Bell
@@ -22,36 +23,74 @@ from shared.work.doorbell import Bell
 FLUSH_SECONDS = 0.5
 # Most events of a batch; more would make a message of over half a megabyte.
 MOST_AT_ONCE = 2_000
+# Events kept while Redis does not take them, a few seconds' worth; Flower shows the present.
+MOST_KEPT = 10_000
+# Longest wait for the last batch, so that a stop does not depend on it.
+LAST_SECONDS = 1.0
+ROUTING_KEY = "task.multi"
 
 
 class BatchingDispatcher(EventDispatcher):
-    """Celery's dispatcher, which collects the events of tasks with every kind of pool."""
+    """Celery's dispatcher, which collects all events and sends them in a thread of its own.
+
+    Celery's own sends the heartbeats from the loop that reads the queues, and tries until it
+    succeeds: with a Redis that does not answer, that loop would not even notice a signal to stop.
+    """
+
+    # Celery's own, which its stubs lack.
+    producer: Any
+    _outbound_buffer: deque[Any]
+    _prepare_event: Callable[..., Any]
+    _publish: Callable[..., None]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        gathered = {
-            "buffer_group": ["task"],
-            "buffer_limit": MOST_AT_ONCE,
-            "on_send_buffered": self._flush_soon,
-        }
+        self.collected: deque[Any] = deque(maxlen=MOST_KEPT)
         self._waiting = threading.Event()
-        super().__init__(*arguments, **(options | gathered))
+        self._sending = threading.Lock()
+        super().__init__(*arguments, **options)
+
+    def send(self, type: str, *_: Any, retry: Any = None, **fields: Any) -> None:  # noqa: A002, ARG002  # Celery's names; what fails is sent with the next batch
+        """Collect an event; it is sent within `FLUSH_SECONDS`."""
+        if self.enabled and (not self.groups or group_from(type) in self.groups):
+            self.collected.append(self._prepare_event(type, fields))
+            self.flush()
+
+    def flush(self, *_: object, **__: object) -> None:
+        """Have the collected events sent soon, which takes the caller no time."""
+        if not self._waiting.is_set():
+            self._waiting.set()
+            timer = threading.Timer(FLUSH_SECONDS, self._send_all)
+            timer.daemon = True
+            timer.start()
 
     def close(self) -> None:
-        """Send the collected events, then close."""
-        self.flush()
+        """Send the collected events if Redis takes them at once, then close."""
+        last = threading.Thread(target=self._send_all, daemon=True)
+        last.start()
+        last.join(LAST_SECONDS)
         super().close()
 
-    def _flush_soon(self) -> None:
-        if self._waiting.is_set():
-            return
-        self._waiting.set()
-        timer = threading.Timer(FLUSH_SECONDS, self._flush_now)
-        timer.daemon = True
-        timer.start()
+    def extend_buffer(self, other: EventDispatcher) -> None:
+        """Take over what the dispatcher of a former connection did not send."""
+        if isinstance(other, BatchingDispatcher):
+            self.collected.extendleft(reversed(other.collected))
 
-    def _flush_now(self) -> None:
-        self._waiting.clear()
-        self.flush()
+    def _send_all(self) -> None:
+        with self._sending:
+            self._waiting.clear()
+            while self.collected and self._send_batch():
+                continue
+
+    def _send_batch(self) -> bool:
+        """Send the oldest events; keep them when Redis does not take them."""
+        size = min(len(self.collected), MOST_AT_ONCE)
+        batch = [self.collected.popleft() for _ in range(size)]
+        self._publish(batch, self.producer, ROUTING_KEY)
+        failed = bool(self._outbound_buffer)  # where Celery puts what it could not publish
+        if failed:
+            self._outbound_buffer.clear()
+            self.collected.extendleft(reversed(batch))
+        return not failed
 
 
 class BatchingEvents(Events):

@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from celery import Celery
 from redis import Redis
 
-from shared.store.connection import broker_settings
 from tests.conftest import make_settings
 from tests.servers import wait_until
 from tests.stopwatch import Stopwatch
-from worker.task_events import FLUSH_SECONDS, MOST_AT_ONCE, BatchingDispatcher, BatchingEvents
+from worker.queue_app import queue_app
+from worker.task_events import (
+    FLUSH_SECONDS,
+    MOST_AT_ONCE,
+    MOST_KEPT,
+    BatchingDispatcher,
+)
 
 COUNT = 300
+# Shorter than the limit of a call to Redis.
+PAUSE_MS = 3500
 
 
 @pytest.fixture
 def app(valkey_url: str) -> Celery:
     """Return an application with our dispatcher of task events, on the test's own Redis."""
-    app = Celery("tests", events=BatchingEvents, set_as_current=False)
-    app.conf.update(broker_settings(make_settings(redis_url=valkey_url)))
-    return app
+    return queue_app(make_settings(redis_url=valkey_url))
 
 
 class Listener(threading.Thread):
@@ -65,6 +72,16 @@ def listener(app: Celery, valkey_url: str) -> Iterator[Listener]:
 def published(valkey_url: str) -> int:
     with Redis.from_url(valkey_url) as redis:
         return int(redis.info("commandstats").get("cmdstat_publish", {}).get("calls", 0))
+
+
+@contextmanager
+def refusing(redis: Redis) -> Iterator[None]:
+    """Have Redis refuse what a dispatcher sends."""
+    redis.execute_command("ACL SETUSER default -publish")
+    try:
+        yield
+    finally:
+        redis.execute_command("ACL SETUSER default +publish")
 
 
 def test_every_event_is_heard_and_few_messages_are_sent(
@@ -126,3 +143,50 @@ def test_threads_lose_nothing_of_one_another(app: Celery, listener: Listener) ->
             thread.join()
         lines = listener.wait_for(4 * COUNT)
     assert len(lines) == len(set(lines)) == 4 * COUNT
+
+
+def test_an_event_takes_its_sender_no_time_while_redis_does_not_answer(
+    app: Celery, listener: Listener, valkey_url: str
+) -> None:
+    with app.connection_for_write() as connection, Redis.from_url(valkey_url) as redis:
+        dispatcher = app.events.Dispatcher(connection, hostname="one")
+        dispatcher.send("worker-online", uuid="0")
+        listener.wait_for(1)
+        redis.client_pause(PAUSE_MS)
+        answers_at = time.monotonic() + PAUSE_MS / 1000
+        for number in range(1, 4):
+            time.sleep(FLUSH_SECONDS)  # so that one is being sent when the next one comes
+            dispatcher.send("worker-heartbeat", uuid=str(number), retry=True)
+        assert time.monotonic() < answers_at
+        assert threading.active_count() < 10
+        expected = ["worker-online 0"] + [f"worker-heartbeat {number}" for number in range(1, 4)]
+        assert listener.wait_for(4) == expected
+
+
+def test_what_redis_refused_is_sent_with_the_next_event(
+    app: Celery, listener: Listener, valkey_url: str
+) -> None:
+    with app.connection_for_write() as connection, Redis.from_url(valkey_url) as redis:
+        dispatcher = app.events.Dispatcher(connection, hostname="one")
+        with refusing(redis):
+            for number in range(MOST_KEPT + 5):
+                dispatcher.send("task-started", uuid=str(number))
+            dispatcher._send_all()
+        dispatcher.send("task-started", uuid="last")
+        lines = listener.wait_for(MOST_KEPT)
+    assert lines[-1] == "task-started last"
+    assert len(lines) == MOST_KEPT, "no more is kept"
+
+
+def test_a_dispatcher_takes_over_what_the_former_one_did_not_send(
+    app: Celery, listener: Listener, valkey_url: str
+) -> None:
+    with app.connection_for_write() as connection, Redis.from_url(valkey_url) as redis:
+        former = app.events.Dispatcher(connection, hostname="one")
+        with refusing(redis):
+            former.send("task-started", uuid="1")
+            former.close()
+        following = app.events.Dispatcher(connection, hostname="one")
+        following.extend_buffer(former)
+        following.flush()
+        assert listener.wait_for(1) == ["task-started 1"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +85,10 @@ BROADCASTS = (
     json.dumps(COMMAND | {"properties": None}),
     json.dumps(COMMAND | {"properties": COMMAND["properties"] | {"body_encoding": "none"}}),
 )
+# As container platforms give before they kill.
+GRACE_SECONDS = 30
+# Celery sends a heartbeat every two seconds.
+HEARTBEATS_SECONDS = 5
 ONE_SERVER = pytest.mark.skipif(CLUSTER_MODE, reason="a cluster's server refuses REPLICAOF")
 
 
@@ -159,8 +165,10 @@ def test_a_worker_outlives_broadcasts_that_celery_cannot_read(place: Place) -> N
 
 
 def test_a_message_that_arrives_during_a_stop_is_put_back_as_it_came(
-    real_store: Store, settings: Settings
+    real_store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Another test of this process may have used kombu's own transport, which it remembers.
+    monkeypatch.setattr("kombu.transport._transport_cache", {})
     app = queue_app(settings)
     message = EVENTS.message.replace("@@ID@@", "evt_1").replace("@@TAG@@", "tag")
     with app.connection_for_read() as connection:
@@ -223,6 +231,19 @@ def test_every_signal_to_stop_is_a_warm_stop(
         place.worker.send_signal(number)
     assert place.worker.wait(20) == 0
     assert "worker_stopped" in place.log.read_text()
+    assert "Traceback" not in place.log.read_text()
+
+
+@pytest.mark.long
+def test_a_worker_ends_in_time_though_redis_does_not_answer(place: Place) -> None:
+    store = int(place.redis.info("server")["process_id"])
+    os.kill(store, signal.SIGSTOP)
+    try:
+        time.sleep(HEARTBEATS_SECONDS)
+        place.worker.terminate()
+        assert place.worker.wait(GRACE_SECONDS) == 0
+    finally:
+        os.kill(store, signal.SIGCONT)
     assert "Traceback" not in place.log.read_text()
 
 
