@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,12 +28,29 @@ REFUSED, USAGE, UNREACHABLE, NOTHING_DONE = 1, 2, 3, 4
 NO_MATCH = "nothing_to_refund"
 
 
-class Failed(Exception):
-    """A command that failed; carries the text for the person, and the exit status."""
+# An id has no character with a meaning in a path: no slash, dot, question mark or percent sign.
+ID = re.compile(r"[\w-]+", re.ASCII)
+# The first HTTP status that leaves open whether the request took effect.
+SERVER_ERROR = 500
 
-    def __init__(self, text: str, status: int) -> None:
+
+class Failed(Exception):
+    """A command that failed; carries the text for the person, and the exit status.
+
+    `is_uncertain` when the request may have taken effect all the same.
+    """
+
+    def __init__(self, text: str, status: int, *, is_uncertain: bool = False) -> None:
         super().__init__(text)
         self.status = status
+        self.is_uncertain = is_uncertain
+
+
+def in_path(item_id: str) -> str:
+    """Return an id as a part of a path. Raises `Failed` for a text that leads to another path."""
+    if not ID.fullmatch(item_id):
+        raise Failed(f"No item has this id: {printable(item_id)!r}", REFUSED)
+    return item_id
 
 
 class Client:
@@ -84,9 +102,14 @@ class Client:
                 f"({type(error).__name__}). Is it running? Set --url or BILLING_URL; "
                 "./billing doctor looks for the cause.",
                 UNREACHABLE,
+                is_uncertain=True,
             ) from error
         if not answer.ok:
             code = body.get("code", answer.status_code)
             detail = f"{body.get('detail', answer.reason)} ({code})"
-            raise Failed(printable(detail), NOTHING_DONE if code == NO_MATCH else REFUSED)
+            raise Failed(
+                printable(detail),
+                NOTHING_DONE if code == NO_MATCH else REFUSED,
+                is_uncertain=answer.status_code >= SERVER_ERROR,
+            )
         return body

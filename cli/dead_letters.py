@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cli import output
-from cli.client import NOTHING_DONE, REFUSED, Client, Failed
+from cli.client import NOTHING_DONE, REFUSED, Client, Failed, in_path
 from cli.options import (
     AsJson,
     Error,
@@ -178,5 +178,5 @@ def show_page(page: Json, as_json: bool, nouns: str, *columns: str) -> None:
 
 def show_item(item_id: str, as_json: bool, client: Client) -> None:
     """Print one item with all its fields."""
-    item = client.get(f"/items/{item_id}")
+    item = client.get(f"/items/{in_path(item_id)}")
     output.as_json(item) if as_json else output.fields(item)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cli import output
-from cli.client import Client
+from cli.client import Client, in_path
 from cli.dead_letters import show_item, show_page
 from cli.options import (
     AsJson,
@@ -82,7 +82,7 @@ def redrive_event(
 
     An event that is unknown here is fetched from Stripe.
     """
-    path = f"/items/{stripe_event_id}/redrive"
+    path = f"/items/{in_path(stripe_event_id)}/redrive"
     result = Client(url, key).post(path, reason, account=account)
     if as_json:
         output.as_json(result)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from cli import output
-from cli.client import Client
+from cli.client import Client, in_path
 from cli.money import money
 from cli.options import AsJson, Key, Reason, Url
 from shared.printable import printable
@@ -33,7 +33,7 @@ def show_payment(
     key: Key = None,
 ) -> None:
     """Show a payment's amounts, metadata, refunds, disputes and timeline."""
-    payment = Client(url, key).get(f"/payments/{payment_id}")
+    payment = Client(url, key).get(f"/payments/{in_path(payment_id)}")
     if as_json:
         output.as_json(payment)
         return
@@ -103,7 +103,7 @@ def resolve(
     if failed == (refund is not None):
         raise typer.BadParameter("give either --refund or --failed")
     finding: Json = {"refund_id": refund, "failed": failed}
-    result = Client(url, key).post(f"/refunds/{job}/resolve", reason, **finding)
+    result = Client(url, key).post(f"/refunds/{in_path(job)}/resolve", reason, **finding)
     if as_json:
         output.as_json(result)
     else:

@@ -15,13 +15,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from cli import output
-from cli.client import NOTHING_DONE, UNREACHABLE, Client, Failed
+from cli.client import NOTHING_DONE, UNREACHABLE, Client, Failed, in_path
 from cli.money import money
 from cli.options import AsJson, Key, Url, Yes
 from shared.printable import printable
 
 Json = dict[str, Any]
 ROUTE = "/api/refund/batches"
+KEY_HEADER = "Idempotency-Key"
 # Pause between two requests while a batch is watched.
 LOOK_SECONDS = 1.0
 PAGE = 1_000
@@ -112,7 +113,7 @@ def start(
         "reason": reason,
     }
     client = Client(url, key)
-    headers = {"Idempotency-Key": idempotency_key or f"cli-{secrets.token_hex(16)}"}
+    headers = {KEY_HEADER: idempotency_key or f"cli-{secrets.token_hex(16)}"}
     headers |= {"Stripe-Account": account} if account else {}
     if dry_run or not yes:
         preview = client.call("POST", ROUTE, headers, **request, dry_run=True)
@@ -120,10 +121,28 @@ def start(
             output.as_json(preview) if as_json else _show_preview(preview)
             return
         _confirm(preview, as_json=as_json)
-    batch = client.call("POST", ROUTE, headers, **request)
+    batch = _begin(client, headers, request)
     if watch and not as_json:
         batch = _watch(client, batch)
     _show(batch, as_json=as_json)
+
+
+def _begin(client: Client, headers: dict[str, str], request: Json) -> Json:
+    """Start the batch. Raises `Failed`; without an answer it says how to repeat the command."""
+    again = f"--idempotency-key {printable(headers[KEY_HEADER])}"
+    hint = f"The batch may have started: repeat the command with {again}; it starts no second one."
+    try:
+        return client.call("POST", ROUTE, headers, **request)
+    except Failed as failure:
+        if not failure.is_uncertain:
+            raise
+        raise Failed(f"{failure}\n{hint}", failure.status) from failure
+    except KeyboardInterrupt:
+        raise Failed(hint, UNREACHABLE) from None
+
+
+def _route(batch_id: str, *more: str) -> str:
+    return "/".join((ROUTE, in_path(batch_id), *more))
 
 
 def _confirm(preview: Json, *, as_json: bool) -> None:
@@ -165,7 +184,7 @@ def show(
 ) -> None:
     """Show the progress of a batch: counts, amounts, rate and estimated end."""
     client = Client(url, key)
-    batch = client.call("GET", f"{ROUTE}/{batch_id}")
+    batch = client.call("GET", _route(batch_id))
     if watch and not as_json:
         batch = _watch(client, batch)
     _show(batch, as_json=as_json)
@@ -197,7 +216,7 @@ def _turn(verb: str, says: str) -> None:
     def command(
         batch_id: BatchId, as_json: AsJson = False, url: Url = None, key: Key = None
     ) -> None:
-        _show(Client(url, key).call("POST", f"{ROUTE}/{batch_id}/{verb}"), as_json=as_json)
+        _show(Client(url, key).call("POST", _route(batch_id, verb)), as_json=as_json)
 
 
 _turn("pause", "Begin no more refunds until the batch is resumed.")
@@ -220,7 +239,7 @@ def retry(
 ) -> None:
     """Refund the failed payments once more."""
     include = ["late" if late else "failed"]
-    batch = Client(url, key).call("POST", f"{ROUTE}/{batch_id}/retry", include=include)
+    batch = Client(url, key).call("POST", _route(batch_id, "retry"), include=include)
     _show(batch, as_json=as_json)
 
 
@@ -251,7 +270,7 @@ def _pages(client: Client, batch_id: str, status: str | None) -> Iterator[list[J
     """Read all members of a batch, a page at a time."""
     query: Json = {"limit": PAGE} | ({"status": status} if status else {})
     while True:
-        page = client.call("GET", f"{ROUTE}/{batch_id}/refunds", **query)
+        page = client.call("GET", _route(batch_id, "refunds"), **query)
         yield page["data"]
         if not page["has_more"]:
             return
@@ -286,14 +305,14 @@ def _watch(client: Client, batch: Json) -> Json:
 
 
 def _looks(client: Client, batch: Json) -> Iterator[Json]:
-    """Read a batch until it no longer runs; when the service does not answer, read again."""
+    """Read a batch until it no longer runs; when the service or Redis does not answer, again."""
     yield batch
     while batch["state"] == "running":
         time.sleep(LOOK_SECONDS)
         try:
-            batch = client.call("GET", f"{ROUTE}/{batch['batch_id']}")
+            batch = client.call("GET", _route(batch["batch_id"]))
         except Failed as failure:
-            if failure.status != UNREACHABLE:
+            if not failure.is_uncertain:
                 raise
         yield batch
 

@@ -105,3 +105,40 @@ def test_a_batch_without_payments_is_nothing_done_and_an_unknown_one_prints_noth
     assert "nothing_to_refund" in empty.stderr
     unknown = billing("refund-batch", "report", "rb_unknown")
     assert (unknown.returncode, unknown.stdout) == (1, "")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("refund-batch", "show"),
+        ("refund-batch", "pause"),
+        ("refund-batch", "retry"),
+        ("refund-batch", "report"),
+        ("payment", "show"),
+        ("events", "show"),
+        ("events", "redrive"),
+        ("refunds", "resolve", "--failed"),
+    ],
+)
+@pytest.mark.parametrize("item", ["../../../ops/queues", "rb_1/refunds", "rb_1?limit=1", "..", ""])
+def test_an_id_leads_to_no_other_route(
+    billing: Billing, command: tuple[str, ...], item: str
+) -> None:
+    answer = billing(*command, item)
+    assert (answer.returncode, answer.stdout) == (1, "")
+    assert answer.stderr.startswith("No item has this id")
+
+
+def test_a_start_without_an_answer_says_how_to_repeat_it(
+    billing: Billing, payments: list[str]
+) -> None:
+    """The key was made by the command: nobody else could know it."""
+    command = ("refund-batch", "start", "--event", "evening", "--percent", "50", "--yes")
+    lost = billing(*command, BILLING_URL="http://127.0.0.1:9")
+    assert lost.returncode == 3
+    key = lost.stderr.partition("--idempotency-key ")[2].partition(";")[0]
+    assert key.startswith("cli-")
+    starts = [billing(*command, "--idempotency-key", key, "--json") for _ in range(2)]
+    assert len({json.loads(start.stdout)["batch_id"] for start in starts}) == 1
+    refusal = billing("refund-batch", "start", "--event", "nobody", "--percent", "0", "--yes")
+    assert "--idempotency-key" not in refusal.stderr
