@@ -76,6 +76,12 @@ class Lines(Logger):  # type: ignore[misc]  # gunicorn has no types
         self.error_log.handlers[:] = []
 
 
+def _bind_address(settings: Settings) -> str:
+    """Return the address in gunicorn's form, in which colons of IPv6 stand in brackets."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{host}:{settings.port}"
+
+
 class Arbiter(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     """Run the API's processes."""
 
@@ -87,7 +93,7 @@ class Arbiter(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def load_config(self) -> None:
         """Set what differs from gunicorn's defaults."""
         options = {
-            "bind": f"{self._settings.host}:{self._settings.port}",
+            "bind": _bind_address(self._settings),
             "backlog": BACKLOG,
             "workers": self._settings.api_workers,
             "worker_class": Process,

@@ -95,11 +95,15 @@ def listening_ports(environment: Mapping[str, str], variables: list[str]) -> lis
     return [
         Port(
             variable,
-            environment.get("HOST", LOOPBACK) if variable == "PORT" else LOOPBACK,
+            _host(environment) if variable == "PORT" else LOOPBACK,
             int(environment[variable]),
         )
         for variable in variables
     ]
+
+
+def _host(environment: Mapping[str, str]) -> str:
+    return environment.get("HOST", LOOPBACK).removeprefix("[").removesuffix("]")
 
 
 def refuse_busy(ports: list[Port]) -> None:
@@ -111,10 +115,7 @@ def refuse_busy(ports: list[Port]) -> None:
                 f"port {port.number} is used twice: by {owners[port.number]} and {port.variable}"
             )
         elif problem := _why_unavailable(port):
-            problems.append(
-                f"port {port.number} on {port.host} cannot be used ({problem}); "
-                f"choose another: {port.variable}={_free_port()}"
-            )
+            problems.append(problem)
         owners[port.number] = port.variable
     if problems:
         raise Refusal("\n".join(problems))
@@ -166,11 +167,29 @@ def _write_privately(path: Path, text: str) -> None:
 
 
 def _why_unavailable(port: Port) -> str | None:
-    with socket.socket() as probe:
+    """Say what to do when the port cannot be used; its host is wrong if no port can be."""
+    reason = _refusal_of(port.host, port.number)
+    if reason is None:
+        return None
+    if port.host != LOOPBACK and _refusal_of(port.host, 0):
+        return (
+            f"HOST is not valid: {port.host} is no address of this machine ({reason}); use "
+            f"{LOOPBACK}, or 0.0.0.0 for all addresses"
+        )
+    return (
+        f"port {port.number} on {port.host} cannot be used ({reason}); "
+        f"choose another: {port.variable}={_free_port()}"
+    )
+
+
+def _refusal_of(host: str, number: int) -> str | None:
+    """Return why nothing can listen there; None when it can, as port 0 does at any good address."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
         # As the servers do: a port whose old connections are only waiting to time out is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((port.host, port.number))
+            probe.bind((host, number))
             probe.listen()
         except OSError as error:
             return (error.strerror or str(error)).lower()

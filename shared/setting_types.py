@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from ipaddress import IPv6Address
 from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 from pydantic_settings import NoDecode
 
+from shared.hosts import ANY_HOST
 from shared.http_url import http_url
 from shared.redis_url import redis_address
 
@@ -78,10 +81,29 @@ def _indexable(key: str) -> str:
 
 
 def _host_name(value: str) -> str:
-    name = value.lower().removeprefix("[").removesuffix("]")
-    if not HOST_NAME.fullmatch(name):
+    if value == ANY_HOST:
+        return value
+    name = _without_brackets(value)
+    if not _names_a_host(name):
         raise ValueError("write names only, without a scheme, a port or a path: pay.example.com")
     return name
+
+
+def _address(value: str) -> str:
+    name = _without_brackets(value)
+    if not _names_a_host(name):
+        raise ValueError("write an address of this machine: 127.0.0.1, or 0.0.0.0 for all of them")
+    return name
+
+
+def _names_a_host(name: str) -> bool:
+    with suppress(ValueError):
+        return bool(IPv6Address(name))
+    return HOST_NAME.fullmatch(name) is not None
+
+
+def _without_brackets(value: str) -> str:
+    return value.lower().removeprefix("[").removesuffix("]")
 
 
 def _bearer_key(entry: SecretStr) -> SecretStr:
@@ -94,8 +116,9 @@ def _bearer_key(entry: SecretStr) -> SecretStr:
     return entry
 
 
-# A name or an address, as `Host` has it without its port; `*` stands for any.
-HOST_NAME = re.compile(r"\*|[a-z0-9]([a-z0-9._-]*[a-z0-9])?|[0-9a-f:.]*:[0-9a-f:.]*")
+# A name or an IPv4 address, without a port.
+HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
+Address = Annotated[str, AfterValidator(_address)]
 HostNames = Annotated[tuple[Annotated[str, AfterValidator(_host_name)], ...], NoDecode]
 BearerKeys = Annotated[tuple[Annotated[SecretStr, AfterValidator(_bearer_key)], ...], NoDecode]
 MetadataKey = Annotated[str, StringConstraints(pattern=METADATA_KEY), AfterValidator(_indexable)]

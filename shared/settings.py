@@ -27,6 +27,7 @@ from shared.setting_types import (
     INSTALLATION_NAME,
     PATH,
     QUEUES,
+    Address,
     BearerKeys,
     BodyBytes,
     Count,
@@ -128,7 +129,7 @@ class Settings(BaseSettings):
         ge=0,
         le=16,
     )
-    host: str = Field("127.0.0.1", description="Address the API binds to.")
+    host: Address = Field("127.0.0.1", description="Address the API binds to.")
     port: int = Field(5001, description="Port of the API.", ge=0, le=65535)
     allowed_hosts: HostNames = Field(
         (),

@@ -1,0 +1,28 @@
+"""The surroundings of a run: which setting is wrong when nothing can listen."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from local.refusal import Refusal
+from local.surroundings import Port, refuse_busy
+
+
+@pytest.mark.parametrize("host", ["203.0.113.7", "no-such-host.invalid", "2001:db8::7"])
+def test_a_host_that_is_not_of_this_machine_is_named(host: str) -> None:
+    with pytest.raises(Refusal, match=f"^HOST is not valid: {host} is no address") as refusal:
+        refuse_busy([Port("PORT", host, 5001)])
+    assert "PORT=" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("host", ["localhost", "0.0.0.0", "127.0.0.2"])  # noqa: S104  # a setting
+def test_a_busy_port_of_a_good_host_is_named_with_another(host: str) -> None:
+    with socket.socket() as busy:
+        busy.bind((host, 0))
+        busy.listen()
+        number = busy.getsockname()[1]
+        with pytest.raises(Refusal, match=rf"^port {number} on {host} cannot be used .* PORT=\d+"):
+            refuse_busy([Port("PORT", host, number)])
+    refuse_busy([Port("PORT", host, number)])
