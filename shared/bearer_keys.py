@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StrictBool, StringConstraints
 
 # All bare keys belong to one caller, so that one key can replace another between a request and its
 # repetition.
@@ -14,6 +15,13 @@ UNNAMED = "unnamed"
 ENTRY = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,39}):(.+)", re.DOTALL)
 # Stands for our own account in a list of accounts: a request without `Stripe-Account`.
 OWN_ACCOUNT = "own"
+
+
+ACCOUNT = r"^(own|acct_[A-Za-z0-9]{1,120})$"
+CURRENCY = r"^[A-Za-z]{3}$"
+Currency = Annotated[str, StringConstraints(to_lower=True, pattern=CURRENCY)]
+# Whole smallest units; Lua holds this amount exactly (2**53).
+Ceiling = Annotated[int, Field(strict=True, ge=0, le=9_007_199_254_740_992)]
 
 
 @dataclass(frozen=True)
@@ -29,15 +37,15 @@ class CallerLimits(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    accounts: frozenset[str] | None = Field(
+    accounts: frozenset[Annotated[str, Field(pattern=ACCOUNT)]] | None = Field(
         None, description="Accounts it may name in `Stripe-Account`; `own` stands for no account."
     )
-    refunds_per_hour: dict[str, int] | None = Field(
+    refunds_per_hour: dict[Currency, Ceiling] | None = Field(
         None,
         description="Amount it may refund within an hour, by currency; other currencies are "
         "refused.",
     )
-    read_only: bool = Field(False, description="It may only read payments and refunds.")
+    read_only: StrictBool = Field(False, description="It may only read payments and refunds.")
 
 
 def bearer_keys(entries: Iterable[SecretStr]) -> Iterator[BearerKey]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from contextlib import suppress
-from ipaddress import IPv6Address
+import json
 from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 from pydantic_settings import NoDecode
 
+from shared.bearer_keys import ACCOUNT, CURRENCY
 from shared.hosts import ANY_HOST
-from shared.http_url import http_url
+from shared.http_url import http_url, is_host
 from shared.redis_url import redis_address
 
 
@@ -30,6 +29,22 @@ def split(value: object) -> object:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
+
+
+def once_each(text: str) -> object:
+    """Read JSON in which no name comes twice, because one of them would be ignored.
+
+    Raises `ValueError`.
+    """
+    return json.loads(text, object_pairs_hook=_once_each)
+
+
+def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"has {name} twice")
+    return dict(pairs)
 
 
 def amounts(limits: tuple[str, ...]) -> dict[str, int]:
@@ -53,7 +68,8 @@ Count = Annotated[int, Field(ge=1, le=MOST)]
 Seconds = Annotated[int, Field(le=LONGEST_SECONDS)]
 BodyBytes = Annotated[int, Field(ge=1024, le=MOST_BYTES)]
 Pause = Annotated[float, Field(gt=0, le=LONGEST_SECONDS)]
-PATH = r"^/"
+# Characters of a URL as it is sent, without those that end its path.
+PATH = r"^/[!\"$-\[\]-~]*$"
 INSTALLATION_NAME = r"^[a-z0-9][a-z0-9_-]{0,30}$"
 # A currency and an amount in its smallest unit.
 LIMIT = r"^[a-z]{3}:[1-9][0-9]{0,11}$"
@@ -62,10 +78,13 @@ Limit = Annotated[str, StringConstraints(pattern=LIMIT)]
 METADATA_KEY = r"^[A-Za-z0-9_-]{1,40}$"
 # Each pattern in words, for error messages.
 FORMS = {
-    PATH: "it begins with a slash",
+    PATH: "it begins with a slash and has only characters that a URL can have: others are "
+    "written as %20",
     INSTALLATION_NAME: "it has up to 31 small letters, digits, - and _, and begins with none of "
     "the last two",
     LIMIT: "write each as a currency and an amount in its smallest unit: sgd:5000",
+    ACCOUNT: "an account is own or acct_…",
+    CURRENCY: "a currency has three letters",
     METADATA_KEY: "each key has up to 40 letters, digits, - and _",
 }
 # Filters of lists of payments; each indexed key is one, too.
@@ -84,22 +103,16 @@ def _host_name(value: str) -> str:
     if value == ANY_HOST:
         return value
     name = _without_brackets(value)
-    if not _names_a_host(name):
+    if not is_host(name):
         raise ValueError("write names only, without a scheme, a port or a path: pay.example.com")
     return name
 
 
 def _address(value: str) -> str:
     name = _without_brackets(value)
-    if not _names_a_host(name):
+    if not is_host(name):
         raise ValueError("write an address of this machine: 127.0.0.1, or 0.0.0.0 for all of them")
     return name
-
-
-def _names_a_host(name: str) -> bool:
-    with suppress(ValueError):
-        return bool(IPv6Address(name))
-    return HOST_NAME.fullmatch(name) is not None
 
 
 def _without_brackets(value: str) -> str:
@@ -116,10 +129,11 @@ def _bearer_key(entry: SecretStr) -> SecretStr:
     return entry
 
 
-# A name or an IPv4 address, without a port.
-HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
 Address = Annotated[str, AfterValidator(_address)]
 HostNames = Annotated[tuple[Annotated[str, AfterValidator(_host_name)], ...], NoDecode]
 BearerKeys = Annotated[tuple[Annotated[SecretStr, AfterValidator(_bearer_key)], ...], NoDecode]
 MetadataKey = Annotated[str, StringConstraints(pattern=METADATA_KEY), AfterValidator(_indexable)]
+Secret = Annotated[
+    SecretStr, AfterValidator(lambda value: SecretStr(value.get_secret_value().strip()))
+]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode]

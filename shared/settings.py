@@ -6,8 +6,8 @@ are `SecretStr`. `.env.example` and the README's table are generated from this c
 
 from __future__ import annotations
 
-import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -40,14 +40,18 @@ from shared.setting_types import (
     Queue,
     RedisUrl,
     Seconds,
+    Secret,
     Secrets,
     amounts,
+    once_each,
     split,
 )
-from shared.signing_secrets import signing_problems
+from shared.signing_secrets import signing_problems, webhook_problems
 
 REQUIRED = ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "EVENT_SERVICE_URL")
 DAY_SECONDS = 86_400
+# Nothing but ASCII can be sent in a header.
+SECRET_KEY = re.compile(r"[sr]k_(test|live)_[!-~]+")
 # Seconds to connect to Stripe or to the event service; a slower peer will rarely connect at all.
 CONNECT_TIMEOUT_SECONDS = 3.0
 
@@ -59,7 +63,7 @@ class Settings(BaseSettings):
         frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
     )
 
-    stripe_secret_key: SecretStr = Field(
+    stripe_secret_key: Secret = Field(
         description="Stripe secret or restricted key (`sk_…`, `rk_…`)."
     )
     stripe_webhook_secret: Secrets = Field(
@@ -343,7 +347,7 @@ class Settings(BaseSettings):
     @field_validator("caller_limits", mode="before")
     @classmethod
     def _json(cls, value: object) -> object:
-        return json.loads(value) if isinstance(value, str) else value
+        return once_each(value) if isinstance(value, str) else value
 
     @property
     def mode(self) -> str:
@@ -450,17 +454,16 @@ def _unsafe(settings: Settings) -> list[str]:
     key = settings.stripe_secret_key.get_secret_value()
     if settings.stripe_mode and key and settings.mode != settings.stripe_mode:
         problems.append(f"STRIPE_MODE is not valid: the Stripe key is of the {settings.mode} mode")
-    if not key.startswith(("sk_test_", "sk_live_", "rk_test_", "rk_live_")):
+    if not SECRET_KEY.fullmatch(key):
         problems.append(
             "STRIPE_SECRET_KEY is not valid: a secret key starts with sk_test_, sk_live_, "
-            "rk_test_ or rk_live_"
+            "rk_test_ or rk_live_, and has no spaces"
         )
     if not settings.stripe_webhook_secret:
         problems.append(
             "STRIPE_WEBHOOK_SECRET is not set: " + _description("STRIPE_WEBHOOK_SECRET")
         )
-    if any(not s.get_secret_value().startswith("whsec_") for s in settings.stripe_webhook_secret):
-        problems.append("STRIPE_WEBHOOK_SECRET is not valid: each secret starts with whsec_")
+    problems += webhook_problems(settings.stripe_webhook_secret)
     problems += signing_problems(settings.event_service_secret)
     problems += unknown_callers(settings.caller_limits, settings.api_keys)
     if settings.livemode:

@@ -249,6 +249,20 @@ def test_a_misspelled_name_in_the_shell_is_told_beside_what_is_missing(
         ("ALLOWED_HOSTS", "a.example,https://pay.example.com/", "without a scheme"),
         ("ALLOWED_HOSTS", "pay.example.com:443", "without a scheme, a port"),
         ("ALLOWED_HOSTS", '"pay.example.com"', "write names only"),
+        ("CALLER_LIMITS", '{"shop": {"refunds_per_hour": {"sgd": -1}}}', "greater than or equal"),
+        ("CALLER_LIMITS", '{"shop": {"refunds_per_hour": {"sgd": "5"}}}', "valid integer"),
+        ("CALLER_LIMITS", '{"shop": {"refunds_per_hour": {"dollars": 5}}}', "three letters"),
+        ("CALLER_LIMITS", '{"shop": {"accounts": ["acct 1"]}}', "own or acct_"),
+        ("CALLER_LIMITS", '{"shop": {}, "shop": {"read_only": true}}', "has shop twice"),
+        ("EVENT_SERVICE_PATH", "/a b", "characters that a URL can have"),
+        ("EVENT_SERVICE_PATH", "/a\n", "characters that a URL can have"),
+        ("EVENT_SERVICE_PATH", "/a#b", "characters that a URL can have"),
+        ("EVENT_SERVICE_PATH", "/ä", "characters that a URL can have"),
+        ("STRIPE_SECRET_KEY", "sk_test_a b", "has no spaces"),
+        ("STRIPE_SECRET_KEY", "sk_test_", "has no spaces"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_", "separated by commas"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_a whsec_b", "separated by commas"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_a;whsec_b", "separated by commas"),
         ("HOST", "   ", "0.0.0.0 for all"),
         ("HOST", '"127.0.0.1"', "0.0.0.0 for all"),
         ("HOST", "127.0.0.1:5001", "0.0.0.0 for all"),
@@ -274,6 +288,19 @@ def test_what_is_wrong_with_a_value_is_told_in_words(
 def test_every_number_has_bounds(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     text = problems(monkeypatch, **{name.upper(): value})
     assert text.startswith(f"{name.upper()} is not valid: ")
+
+
+def test_what_cannot_be_misread_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = '{"shop": {"refunds_per_hour": {"SGD": 5}, "accounts": ["own", "acct_1"]}}'
+    settings = load(
+        monkeypatch,
+        CALLER_LIMITS=limits,
+        STRIPE_SECRET_KEY=" sk_test_of_a_file\n",
+        EVENT_SERVICE_PATH="/a%20b/c?d=1",
+    )
+    assert settings.caller_limits["shop"].refunds_per_hour == {"sgd": 5}
+    assert settings.stripe_secret_key.get_secret_value() == "sk_test_of_a_file"
+    assert settings.notifications_url.endswith("/a%20b/c?d=1")
 
 
 def test_a_bound_of_one_setting_is_kept_beside_that_of_its_type(
@@ -302,6 +329,7 @@ def test_a_pattern_of_a_setting_has_words() -> None:
             indexed_metadata=("?",),
             refund_warned_up_to=("?",),
             refund_batch_max_amount=("?",),
+            caller_limits={"shop": {"accounts": ["?"], "refunds_per_hour": {"?": 1}}},
         )
     patterns = {error["ctx"]["pattern"] for error in refusal.value.errors() if "ctx" in error}
     assert patterns == set(FORMS)
