@@ -93,7 +93,7 @@ def start(
     ] = None,
     watch: Annotated[
         bool,
-        typer.Option("--watch/--no-watch", help="On a terminal, show progress until the end."),
+        typer.Option("--watch/--no-watch", help="On a terminal, show progress while it runs."),
     ] = True,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -176,7 +176,7 @@ def _show_preview(preview: Json) -> None:
 def show(
     batch_id: BatchId,
     watch: Annotated[
-        bool, typer.Option("--watch", help="On a terminal, show progress until the end.")
+        bool, typer.Option("--watch", help="On a terminal, show progress while it runs.")
     ] = False,
     as_json: AsJson = False,
     url: Url = None,

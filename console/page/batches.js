@@ -61,7 +61,7 @@ async function turn(known, what, refresh) {
  * @param {() => void} refresh
  */
 function confirmCancel(known, refresh) {
-  const left = (known.counts.not_begun ?? 0) + (known.counts.waiting ?? 0);
+  const { not_begun = 0, waiting = 0 } = known.counts;
   ask({
     title: "Cancel this batch?",
     body: [
@@ -69,8 +69,10 @@ function confirmCancel(known, refresh) {
       h(
         "p",
         {},
-        `Refunds that have begun are completed; ${counted(left, "payment")} stay unrefunded.`,
+        `Refunds that have begun are completed; ${counted(not_begun, "payment")} will not be refunded.`,
       ),
+      waiting > 0 &&
+        h("p", {}, `${counted(waiting, "refund")} will be made when the balance suffices.`),
       h("p", {}, "You cannot resume a canceled batch. A new one can refund the rest."),
     ],
     signed: false,

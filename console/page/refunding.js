@@ -150,7 +150,8 @@ function confirmStart(eventId, terms, plan) {
   const typed = h("input", { id: "refund-typed", autocomplete: "off", spellcheck: "false" });
   typed.required = true;
   typed.addEventListener("input", () => {
-    typed.setCustomValidity(typed.value.trim() === eventId ? "" : `Type ${eventId}`);
+    const isSame = asShown(typed.value) === asShown(eventId);
+    typed.setCustomValidity(isSame ? "" : `Type ${asShown(eventId)}`);
   });
   // Created once, so that a start that is repeated for lack of an answer starts no second batch.
   const key = `console-${hex(crypto.getRandomValues(new Uint8Array(16)))}`;
@@ -168,6 +169,12 @@ function confirmStart(eventId, terms, plan) {
     },
   });
 }
+
+/**
+ * Return a text as a page shows it: nobody can see, or type into a line, other white space.
+ * @param {string} text
+ */
+const asShown = (text) => text.replace(/\s+/g, " ").trim();
 
 /** @param {Uint8Array} bytes */
 const hex = (bytes) => [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -221,7 +228,7 @@ const funds = ({ funds: needed }) =>
           "p",
           {},
           available === null
-            ? `The batch needs ${money(sum, currency)}; the service's key may not read the balance.`
+            ? `The batch needs ${money(sum, currency)}; how much the balance has is unknown.`
             : `The batch needs ${money(sum, currency)} of the ${money(available, currency)} ` +
                 "in the balance at Stripe.",
         ),

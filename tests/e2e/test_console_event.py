@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -218,6 +219,50 @@ def test_a_question_closes_when_another_page_is_opened(window: Window, running: 
     page.go_back()
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(page.get_by_role("heading", level=1)).to_be_focused()
+
+
+def test_an_event_with_a_long_word_and_odd_spaces_is_confirmed_as_it_is_shown(
+    phone: Window, running: Service
+) -> None:
+    """A page shows one space for several, and nobody can type what it does not show."""
+    event = f" night  of\t{'x' * 60} "
+    sell(running, amount=1000, currency="sgd", metadata={"event_id": event})
+    page = phone.sign_in(f"#/event-payments/{quote(event)}")
+    ask_for_refund(page)
+    typed = page.get_by_label("Type")
+    typed.fill(f"night of {'x' * 60}")
+    assert page.get_by_role("dialog").evaluate(FITS)
+    page.get_by_role("button", name="Refund 1 payment").click()
+    page.wait_for_url("**/refund-batches/**")
+    (batch,) = batches(running, event_id=event).json()["data"]
+    assert batch["total"] == 1
+
+
+def test_cancelling_says_which_refunds_are_made_all_the_same(
+    window: Window, running: Service
+) -> None:
+    """A refund that waits for balance at Stripe cannot be called back."""
+    balance = f"{running.url('SANDBOX_PORT')}/_sandbox/balance"
+    sold(running, "poor", 1)
+    try:
+        requests.post(balance, json={"available": 0}, timeout=5).raise_for_status()
+        page = window.sign_in("#/event-payments/poor")
+        ask_for_refund(page)
+        page.get_by_label("Type poor").fill("poor")
+        page.get_by_role("button", name="Refund 1 payment").click()
+        expect(page.get_by_text("The balance at Stripe is too low")).to_be_visible(
+            timeout=PATIENCE_MS
+        )
+        page.get_by_role("button", name="Cancel", exact=True).click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog).to_contain_text("0 payments will not be refunded")
+        expect(dialog).to_contain_text("1 refund will be made when the balance suffices")
+        page.get_by_role("button", name="Cancel the batch").click()
+        expect(page.get_by_text("canceled", exact=True)).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.get_by_text("Still to refund")).to_be_visible()
+        expect(page.get_by_text("Not refunded")).to_have_count(0)
+    finally:
+        requests.post(balance, json={"available": None}, timeout=5).raise_for_status()
 
 
 @pytest.mark.long

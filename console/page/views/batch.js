@@ -21,6 +21,9 @@ const STATES = [
   ...["failed", "dead", "left_out", "late"],
 ];
 
+// Refunds that are made also when the batch is canceled.
+const BEGUN = ["begun", "waiting"];
+
 /**
  * @param {Place} place
  * @param {{ refresh: () => void }} tools
@@ -69,6 +72,7 @@ export const progressOf = ({ batch_id, done, total }) => {
  */
 function head(known, refresh) {
   const { event_id } = known;
+  const isCanceled = known.state === "canceled";
   return headCard(
     "Batch",
     {
@@ -86,10 +90,8 @@ function head(known, refresh) {
     known.state === "paused" ? h("p", { class: "advice wait" }, pausedBecause(known)) : null,
     facts([
       ["Refunded", sums(known, ["refunded", "pending"])],
-      [
-        known.state === "canceled" ? "Not refunded" : "Still to refund",
-        sums(known, ["not_begun", "begun", "waiting"]),
-      ],
+      ["Still to refund", sums(known, isCanceled ? BEGUN : [...BEGUN, "not_begun"])],
+      ["Not refunded", isCanceled && sums(known, ["not_begun"])],
       ["Failed", sums(known, ["failed", "dead"])],
       ["Speed", known.per_second ? `${known.per_second} a second` : null],
       ["Ends", known.estimated_end && remaining(known.estimated_end)],
