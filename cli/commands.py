@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 # Pause between two requests while the command waits for a comparison.
 LOOK_SECONDS = 0.5
+# Requests in a row that must find no comparison under way: the next one begins within the second.
+QUIET_LOOKS = 3
 EPILOG = (
     "Exit status: 0 done; 1 the service refused, or an id is unknown; 2 the command line is wrong; "
     "3 the service does not answer; 4 nothing was done. (doctor: 0 all is well, 1 warnings, "
@@ -85,12 +87,24 @@ def reconcile(
     client = Client(url, key)
     before = client.get("/reconcile")["completed_at_ms"] if wait else None
     report = client.post("/reconcile", reason)
-    while wait:
-        report = client.get("/reconcile")
-        if report["completed_at_ms"] != before:
-            break
-        time.sleep(LOOK_SECONDS)
+    if wait:
+        report = _wait_for_end(client, before, report["outcome"])
     output.as_json(report) if as_json else output.fields(report)
+
+
+def _wait_for_end(client: Client, before: int | None, outcome: str) -> Json:
+    """Wait until the comparison that was asked for has ended, and return the report.
+
+    When one was running, its end is not enough: another follows it, after a moment between the two.
+    """
+    needed, quiet = (QUIET_LOOKS if outcome == "running" else 1), 0
+    while True:
+        report = client.get("/reconcile")
+        ended = report["completed_at_ms"] != before and not report["running"]
+        quiet = quiet + 1 if ended else 0
+        if quiet == needed:
+            return report
+        time.sleep(LOOK_SECONDS)
 
 
 @app.command()
