@@ -25,6 +25,7 @@ const OBJECTS = {
   refund: ["refund_id", "refund_request_id"],
   dispute: ["dispute_id"],
   checkout: ["checkout_session_id"],
+  refund_batch: ["refund_batch_id"],
 };
 // States besides that of the object: money that moved, and the fee.
 const BOOKS = {

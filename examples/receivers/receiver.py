@@ -40,6 +40,7 @@ OBJECTS = {
     "refund": ("refund_id", "refund_request_id"),
     "dispute": ("dispute_id",),
     "checkout": ("checkout_session_id",),
+    "refund_batch": ("refund_batch_id",),
 }
 # States besides that of the object: money that moved, and the fee.
 BOOKS = {
@@ -104,7 +105,7 @@ def verify(headers: dict[str, str], body: bytes, secrets: list[bytes], now: floa
 
 
 def parse(body: bytes, identity: str) -> Json:
-    """Return the notification with this id. Raises `Refused` for an invalid body."""
+    """Return the notification with this id. Raises `Refusal` for an invalid body."""
     try:
         notification: Json = json.loads(body)
         whole = [notification[name] for name in ("id", "type", "timestamp", "sequence", "data")]

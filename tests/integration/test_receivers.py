@@ -244,7 +244,16 @@ def test_every_type_is_taken_and_one_it_does_not_know(theirs: Receiver) -> None:
         assert theirs.post(body | {"id": f"ntf_{number}", "type": name}) == 200
     assert len(theirs.notifications()) == len(TYPES) + 2
     data = example("dispute.won")["data"]
-    objects = {"ch_3QxYzA", "re_3QxYzA", "du_1QxYzA", "cs_test_a1", "issfr_1QxYzA", "prv_1QxYzA"}
+    batch = example("refund_batch.started")["data"]["refund_batch_id"]
+    objects = {
+        batch,
+        "ch_3QxYzA",
+        "re_3QxYzA",
+        "du_1QxYzA",
+        "cs_test_a1",
+        "issfr_1QxYzA",
+        "prv_1QxYzA",
+    }
     books = {"fee:ch_3QxYzA", f"funds:{data['dispute_id']}"}
     assert set(theirs.state()) == objects - {"ch_3QxYzA"} | {"pi_3QxYzA"} | books
 
