@@ -20,8 +20,8 @@ SIZE = re.compile(r"([\d.]+) ([kMG]B)")
 
 def size(cell: str) -> float:
     """Read a size in bytes."""
-    (found,) = SIZE.findall(cell)
-    return float(found[0]) * UNITS[found[1]]
+    ((number, unit),) = SIZE.findall(cell)
+    return float(number) * UNITS[unit]
 
 
 def row_of(beginning: str) -> str:
@@ -46,10 +46,10 @@ ROWS = re.findall(r"^\| ([\d,]{5,}) \| (.*) \|$", PAGE, re.MULTILINE)
 def test_a_row_follows_from_the_measured_ones(payments: str, cells: str) -> None:
     count = int(payments.replace(",", ""))
     a_day = count / DAYS_A_MONTH
-    rate, kept, kept_shorter, journal, logs = cells.split(" | ")
+    rate, long, short, journal, logs = cells.split(" | ")
     assert float(rate) == pytest.approx(a_day / 10 / 3600, rel=TOLERANCE_OF_RATE)
-    assert size(kept) == pytest.approx(memory(count, 180), rel=TOLERANCE)
-    assert size(kept_shorter) == pytest.approx(memory(count, 30), rel=TOLERANCE)
+    assert size(long) == pytest.approx(memory(count, 180), rel=TOLERANCE)
+    assert size(short) == pytest.approx(memory(count, 30), rel=TOLERANCE)
     assert size(journal) == pytest.approx(a_day * size(row_of("append-only file")), rel=TOLERANCE)
     assert size(logs) == pytest.approx(a_day * size(row_of("logs")), rel=TOLERANCE)
 

@@ -34,9 +34,9 @@ def unknown(text: str) -> set[str]:
     """Return the words in code type that are in no file of the code."""
     spans = IN_CODE_TYPE.findall(FENCED.sub("", text))
     words = {word for span in spans for word in NAME.findall(span)} - OF_OTHERS
-    known = words_of_the_code()
+    of_code = words_of_the_code()
     # An option may come from the name of a field.
-    return {one for one in words if not {one, one.strip("-").replace("-", "_")} & known}
+    return {one for one in words if not {one, one.strip("-").replace("-", "_")} & of_code}
 
 
 def documents() -> list[Path]:
@@ -44,12 +44,14 @@ def documents() -> list[Path]:
 
 
 def test_every_name_in_code_type_exists() -> None:
-    found = {str(name): words for name in documents() if (words := unknown(text_of(name)))}
-    assert found == {}
+    bad = {str(name): words for name in documents() if (words := unknown(text_of(name)))}
+    assert bad == {}
 
 
 def test_a_name_that_does_not_exist_is_seen() -> None:
     # Composed, so that this file does not contain them.
-    gone = [f"RELAY_{'PAUSE'}_SECONDS", f"billing_{'bells'}_total", f"--{'for-ever'}-more"]
-    text = f"Set `{gone[0]}=1`, look at `{gone[1]}`, run `./billing queues {gone[2]}`, `REDIS_URL`."
-    assert unknown(text) == set(gone)
+    names = [f"RELAY_{'PAUSE'}_SECONDS", f"billing_{'bells'}_total", f"--{'for-ever'}-more"]
+    text = (
+        f"Set `{names[0]}=1`, look at `{names[1]}`, run `./billing queues {names[2]}`, `REDIS_URL`."
+    )
+    assert unknown(text) == set(names)
