@@ -159,8 +159,8 @@ def test_a_worker_outlives_doorbells_that_celery_refuses(place: Place) -> None:
 def test_a_worker_outlives_broadcasts_that_celery_cannot_read(place: Place) -> None:
     channel = f"{place.keys.prefix}/0.celery.pidbox"
     for number, message in enumerate(BROADCASTS):
-        heard = wait_until(lambda m=message: place.redis.publish(channel, m), "it listens")
-        assert heard == 1
+        listeners = wait_until(lambda m=message: place.redis.publish(channel, m), "it listens")
+        assert listeners == 1
         place.rings(f"after_{number}")
 
 
