@@ -72,7 +72,6 @@ export const progressOf = ({ batch_id, done, total }) => {
  */
 function head(known, refresh) {
   const { event_id } = known;
-  const isCanceled = known.state === "canceled";
   return headCard(
     "Batch",
     {
@@ -90,8 +89,7 @@ function head(known, refresh) {
     known.state === "paused" ? h("p", { class: "advice wait" }, pausedBecause(known)) : null,
     facts([
       ["Refunded", sums(known, ["refunded", "pending"])],
-      ["Still to refund", sums(known, isCanceled ? BEGUN : [...BEGUN, "not_begun"])],
-      ["Not refunded", isCanceled && sums(known, ["not_begun"])],
+      ...unrefunded(known),
       ["Failed", sums(known, ["failed", "dead"])],
       ["Speed", known.per_second ? `${known.per_second} a second` : null],
       ["Ends", known.estimated_end && remaining(known.estimated_end)],
@@ -102,6 +100,19 @@ function head(known, refresh) {
     ]),
   );
 }
+
+/**
+ * Sum up what is still to refund, and what will not be refunded.
+ * @param {Batch} known
+ * @returns {[string, Child][]}
+ */
+const unrefunded = (known) =>
+  known.state === "canceled"
+    ? [
+        ["Still to refund", sums(known, BEGUN)],
+        ["Not refunded", sums(known, ["not_begun"])],
+      ]
+    : [["Still to refund", sums(known, [...BEGUN, "not_begun"])]];
 
 /**
  * Show the state of a batch in its colour.
