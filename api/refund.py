@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from flask import Response
-from werkzeug.http import parse_dict_header
+from werkzeug.http import parse_list_header
 
 from api.access import account_of, require_account
 from api.blueprints import ON_GET, ON_POST, money_blueprint
@@ -144,8 +144,9 @@ def _by_stripes_id(refund_id: str, account: str | None) -> Json:
 
 
 def wait_seconds(prefer: str) -> int:
-    """Read `wait` from a Prefer header (RFC 7240), bounded; 0 without it."""
-    preferences = {name.lower(): value or "" for name, value in parse_dict_header(prefer).items()}
-    seconds = preferences.get("wait", "").partition(";")[0].strip()
+    """Read the first `wait` from a Prefer header (RFC 7240), bounded; 0 without it."""
+    pairs = [one.partition("=") for one in parse_list_header(prefer)]
+    waits = [value for name, _, value in pairs if name.strip().lower() == "wait"]
+    seconds = waits[0].partition(";")[0].strip().strip('"') if waits else ""
     # Nobody waits for longer than nine digits of seconds.
     return min(int(seconds[:9]), LONGEST_WAIT_SECONDS) if re.fullmatch(r"\d+", seconds) else 0
