@@ -53,3 +53,14 @@ TOO_SLOW = Fault(
     408, "request_timeout", "The request did not arrive completely in time; send it again."
 )
 CROWDED = Fault(503, "too_busy", "Too many bodies are being received; try again.", 1)
+FAULTS = (
+    AMBIGUOUS,
+    MALFORMED,
+    OTHER_VERSION,
+    UPGRADE_WITH_BODY,
+    HEAD_TOO_LARGE,
+    TARGET_TOO_LONG,
+    BODY_TOO_LARGE,
+    TOO_SLOW,
+    CROWDED,
+)

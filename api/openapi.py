@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from flask_openapi3.openapi import OpenAPI
 
+from api.hosts import OPEN_PATHS
+from api.messages import FAULTS
 from api.notifications_contract import add_notifications
+from api.problems import documented
 
 Json = dict[str, Any]
 # The routes have the same address as the contract.
+# What any request may be answered before its route is known.
+BEFORE_ROUTES = frozenset(fault.status for fault in FAULTS)
 SERVERS = [{"url": "/", "description": "The service that serves this document."}]
 
 
@@ -29,14 +35,24 @@ def contract(app: OpenAPI) -> Json:
     """
     document: Json = app.api_doc
     document["servers"] = SERVERS
-    for operations in document["paths"].values():
+    for path, operations in document["paths"].items():
         for operation in operations.values():
             content = operation["responses"].get("422", {}).get("content", {})
             if "application/json" in content:
                 del operation["responses"]["422"]
+            _add_refusals(operation["responses"], path)
     add_notifications(document)
     _drop_null_defaults(document)
     return document
+
+
+def _add_refusals(responses: Json, path: str) -> None:
+    """Document what the server answers itself, beside the route's own answers of that status."""
+    by_name = () if path in OPEN_PATHS else (HTTPStatus.MISDIRECTED_REQUEST,)
+    refusals: list[tuple[Any, Any]] = sorted(documented(*BEFORE_ROUTES, *by_name).items())
+    for status, refusal in refusals:
+        answer = responses.setdefault(str(status), {"description": refusal["description"]})
+        answer["content"] = refusal["content"] | answer.get("content", {})
 
 
 def _drop_null_defaults(node: Any) -> None:
