@@ -71,13 +71,15 @@ def raw_body(*, cache: bool = True) -> bytes:
 def require_clean_json() -> None:
     """Refuse a request that carries card data or has two meanings, and a POST without JSON object.
 
-    Raises `CallerError`: 422 for a parameter of the query that comes twice, 415 for another media
-    type, 400 for a body that is no JSON object or no valid Unicode, 400
-    `raw_card_data_refused` for a request with a card number in any place.
+    Raises `CallerError`: 422 for a parameter of the query that comes twice, or comes with a POST,
+    whose parameters are in its body; 415 for another media type; 400 for a body that is no JSON
+    object or no valid Unicode; 400 `raw_card_data_refused` for a request with a card number in any
+    place.
     """
     if place := _card_data_beside_body():
         raise _card_refusal(place)
     _require_each_once()
+    _require_no_query_of_a_post()
     if request.method != "POST" or (request.endpoint in BODY_OPTIONAL and not raw_body()):
         return
     if request.mimetype != "application/json":
@@ -116,6 +118,18 @@ def _require_each_once() -> None:
                 code="invalid_parameter",
                 param=name,
             )
+
+
+def _require_no_query_of_a_post() -> None:
+    """Refuse a query that would be ignored: `?dry_run=true` must not start a batch."""
+    if request.method == "POST" and request.args:
+        name = next(iter(request.args))
+        raise CallerError(
+            f"{name}: Send this parameter in the body.",
+            status=422,
+            code="invalid_parameter",
+            param=name,
+        )
 
 
 def _parse(text: str) -> Json:

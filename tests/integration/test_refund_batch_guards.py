@@ -269,6 +269,25 @@ def test_a_query_with_what_would_be_ignored_is_refused(hands: Hands, path: str, 
     assert answer.get_json()["param"] == query.partition("=")[0]
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/refund/batches?dry_run=true", {"event_id": "evening"}),
+        ("/api/refund/process?amount=100", {"payment_intent_id": "pi_1"}),
+        ("/api/payment/verify?expected_amount=1", {"payment_intent_id": "pi_1"}),
+    ],
+)
+def test_a_parameter_of_a_post_beside_its_body_is_refused(
+    hands: Hands, path: str, body: Json
+) -> None:
+    """Ignored, it would refund a whole event instead of showing what would happen."""
+    b.pay(hands, 1)
+    answer = hands.client.post(path, json=body)
+    assert answer.status_code == 422
+    assert answer.get_json()["param"] == path.partition("?")[2].partition("=")[0]
+    assert hands.client.get("/api/refund/batches").get_json()["data"] == []
+
+
 def test_an_event_without_payments_is_said_to_have_none(hands: Hands) -> None:
     assert "No payment of this event" in b.start(hands, event_id="nobody").get_json()["detail"]
 
