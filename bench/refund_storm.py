@@ -15,7 +15,7 @@ from typing import Any
 
 import requests
 
-from bench._setting import Json, head, pay, row, size_of_run
+from bench._setting import UNLIMITED, Json, head, pay, row, size_of_run
 from chaos.stage import Crew, Stage, wait_until
 from shared.keys import Keys
 from shared.work.kinds import EVENTS, NOTIFICATIONS, REFUNDS
@@ -28,9 +28,6 @@ CALL_SECONDS = 35
 PAYMENT = {"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}
 # Stripe's limits, which the sandbox applies to the key's account.
 LIMITS: Json = {"per_endpoint": 25, "per_account": 100}
-
-# Limits so high that the budget never delays a call.
-UNLIMITED = {"STRIPE_RATE_LIMIT": "100000", "STRIPE_ENDPOINT_RATE_LIMIT": "100000"}
 
 
 @dataclass

@@ -6,6 +6,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Self
 
 import requests
 
@@ -28,6 +29,8 @@ def main() -> None:
         RECEIVER_STATE="receiver.jsonl",
         SANDBOX_KEEP="",  # as by default
         RECEIVER_KEEP="",
+        # Here the receiver plays an endpoint for Stripe's events, which have another signature.
+        EVENT_SERVICE_SECRET="",
     )
     stage.services["sandbox"].environment["SANDBOX_WEBHOOK_URL"] = stage.receiver
     with stage:
@@ -39,14 +42,13 @@ def run(stage: Stage, count: int) -> None:
     names = ("sandbox", "receiver")
     first = int(count * FIRST_PART)
     watch = Watch(stage.sandbox + "/_sandbox/clock")
-    watch.start()
-    buy(stage, first)
-    before = {name: rss_mb(stage.services[name].pid) for name in names}
-    started_at = time.monotonic()
-    buy(stage, count - first)
-    seconds = time.monotonic() - started_at
-    wait_until(lambda: all_delivered(stage), "every event delivered", 60)
-    watch.stop()
+    with watch:
+        buy(stage, first)
+        before = {name: rss_mb(stage.services[name].pid) for name in names}
+        started_at = time.monotonic()
+        buy(stage, count - first)
+        seconds = time.monotonic() - started_at
+        wait_until(lambda: all_delivered(stage), "every event delivered", 60)
     head(f"The sandbox over {count} payments, each third refunded", "what", "sandbox", "receiver")
     after = {name: rss_mb(stage.services[name].pid) for name in names}
     growth = [round((after[name] - before[name]) * 1000 / (count - first), 1) for name in names]
@@ -62,7 +64,7 @@ def run(stage: Stage, count: int) -> None:
 
 
 class Watch(threading.Thread):
-    """Sends requests repeatedly, and records the longest time of an answer."""
+    """Sends requests repeatedly within its block, and records the longest time of an answer."""
 
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)
@@ -71,15 +73,19 @@ class Watch(threading.Thread):
         self._stopped = threading.Event()
 
     def run(self) -> None:
-        """Send requests until `stop`."""
+        """Send requests until the end of the block."""
         with requests.Session() as session:
             while not self._stopped.wait(LOOK_SECONDS):
                 asked_at = time.monotonic()
                 session.get(self._url, timeout=60).raise_for_status()
                 self.longest = max(self.longest, time.monotonic() - asked_at)
 
-    def stop(self) -> None:
-        """Stop sending requests."""
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop sending requests before the servers stop."""
         self._stopped.set()
         self.join()
 
