@@ -252,11 +252,13 @@ def test_the_end_of_a_canceled_batch_is_told_once(batches: Batches, real_store: 
     assert len(outbox) == len(["started", "completed"])
 
 
+@pytest.mark.parametrize("state", [MemberState.BEGUN, MemberState.WAITING])
 def test_a_canceled_batch_ends_after_the_refunds_it_began(
-    batches: Batches, real_store: Store
+    batches: Batches, real_store: Store, state: MemberState
 ) -> None:
     member = first(batches)
     begin(batches, member)
+    end(batches, member, state)
     batches.turn(BATCH, CANCEL)
     outbox = real_store.keys.outbox(BATCH)
     batches.turn(BATCH, END_CANCELED)
@@ -264,6 +266,18 @@ def test_a_canceled_batch_ends_after_the_refunds_it_began(
     end(batches, member, MemberState.REFUNDED)
     batches.turn(BATCH, END_CANCELED)
     assert real_store.redis.llen(outbox) == len(["started", "completed"])
+
+
+def test_a_canceled_batch_that_ended_is_left_alone_and_forgotten_in_time(
+    batches: Batches, real_store: Store, settings: Settings
+) -> None:
+    batches.turn(BATCH, CANCEL)
+    assert batches.active() == [BATCH]
+    assert real_store.redis.ttl(real_store.keys.batch(BATCH)) == -1
+    batches.turn(BATCH, END_CANCELED)
+    assert batches.active() == []
+    lives = settings.payment_retention_seconds
+    assert lives - 60 < real_store.redis.ttl(real_store.keys.batch(BATCH)) <= lives
 
 
 def test_a_batch_turns_only_as_it_was_read(

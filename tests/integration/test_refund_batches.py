@@ -12,7 +12,7 @@ from shared.work.batches import Batches, member_job_id
 from shared.work.refund_jobs import stripe_key
 from tests.integration import batching as b
 from tests.integration.hands import Hands
-from worker import refund_batches
+from worker import refund_batches, refunding
 
 Json = dict[str, Any]
 
@@ -265,6 +265,26 @@ def test_a_batch_that_is_resumed_without_balance_pauses_again(
     b.set_balance(hands, currency="sgd", available=5000)
     assert b.post(hands, batch, "resume").get_json()["missing"] is None
     b.hear(hands)
+    assert counts(b.run(hands, batch)) == {"refunded": 2}
+
+
+def test_a_resume_tries_the_refunds_that_wait_without_delay(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stripe refused them for lack of balance, and their next try is hours away."""
+    hour = 3600.0
+    monkeypatch.setattr(refunding, "FIRST_WAIT_FACTOR", 1e9)
+    monkeypatch.setattr(refunding, "LONGEST_WAIT_SECONDS", hour)
+    b.set_balance(hands, settlement_currency=None)
+    payments = b.pay(hands, 2)
+    match = {"method": "POST", "path_prefix": "/v1/refunds"}
+    refusal = {"kind": "error", "status": 400, "code": "balance_insufficient"}
+    hands.break_stripe(match=match, times=2, **refusal)
+    monkeypatch.setattr(StripeGateway, "balance", lambda *_: {"sgd": 0})
+    batch = b.started(hands, payments=payments)
+    state = b.run(hands, batch)
+    assert (state["state"], counts(state)) == ("paused", {"waiting": 2})
+    assert b.post(hands, batch, "resume").get_json()["state"] == "running"
     assert counts(b.run(hands, batch)) == {"refunded": 2}
 
 
