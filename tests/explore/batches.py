@@ -261,5 +261,14 @@ def _check_counts(view: View) -> None:
     summed = {f: int(v) for f, v in batch.fields.items() if f.startswith("amount:") and int(v)}
     demand(summed == {f: v for f, v in sums.items() if v}, 25, f"the batch sums {summed}")
     demand(view.read(KEYS.batch_places(BATCH)) == places, 25, f"the places are not {places}")
-    over = batch.state is BatchState.COMPLETED and batch.count(*OPEN)
-    demand(not over, 25, f"the batch is completed, and its members are {counts}")
+    _check_end(batch, counts)
+
+
+def _check_end(batch: BatchRecord, counts: dict[str, int]) -> None:
+    """Check that a batch ended with nothing left to do."""
+    if batch.state is BatchState.COMPLETED:
+        demand(not batch.count(*OPEN), 25, f"the batch is completed, and its members are {counts}")
+        demand(not batch.retries, 13, "the batch is completed before a requested retry")
+    if CLOSED in batch.fields:
+        rest = batch.count(MemberState.BEGUN, MemberState.WAITING)
+        demand(not rest, 25, f"the canceled batch has ended, and its members are {counts}")

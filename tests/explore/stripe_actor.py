@@ -26,6 +26,7 @@ ERRORS: dict[str, BillingError] = {
     "error 500": Unavailable("Stripe has a problem.", code="stripe_error", outcome_known=False),
     "limited": Unavailable("Stripe limits our rate.", code="stripe_rate_limited"),
     "refused": CallerError("The charge is disputed.", code="charge_disputed"),
+    "failed": CallerError("The card's bank is closed.", code="expired_or_canceled_card"),
     "no balance": CallerError("The balance does not suffice.", code="balance_insufficient"),
     "declined": PaymentDeclined("The card was declined.", decline_code="generic_decline"),
 }
@@ -83,7 +84,9 @@ class Ledger:
 
     @staticmethod
     def refusals(prefix: str) -> tuple[str, ...]:
-        """List the possible refusals of Stripe."""
+        """List the possible refusals of Stripe; a batch tries some of them again."""
+        if prefix.startswith("re_"):
+            return ("refused", "failed", "no balance")
         return ("refused", "no balance") if prefix.startswith("re") else ("declined",)
 
 

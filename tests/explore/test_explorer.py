@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from shared.store import sources
-from shared.work.batch import MemberState
+from shared.work.batch import OPEN, MemberState
+from shared.work.batch_turns import CLOSED, COMPLETE, END_CANCELED
 from tests.depth import DEEP, cases
-from tests.explore.batches import BatchCanceled, BatchOfTwo, BatchTurned
+from tests.explore.actors import Place
+from tests.explore.batches import TURNS, BatchCanceled, BatchOfTwo, BatchTurned
 from tests.explore.breaker import Breaker
 from tests.explore.events import OneFactTwice, Redriven, TwoFacts
 from tests.explore.explorer import explore, story
 from tests.explore.idempotency import Idempotency
 from tests.explore.refunds import Refunds
+from tests.explore.search import State
 from tests.explore.service import Service
 from tests.explore.settings import SETTINGS
 
@@ -49,7 +55,7 @@ FAULTS = {
     "undeclared": ("settle", r"append\(key.timeline", "append(key.item .. 's'", TwoFacts, 16),
 }
 # Faults at the end of a long path.
-FAR = ("no probe", "no close", "taken twice")
+FAR = ("no probe", "no close", "taken twice", "no wait for a retry")
 # The same for Python: a name, its replacement, the setting and the invariant.
 SLIPS = {
     "a key for each try": ("worker.refunding._key", lambda claim: claim.fence, Refunds, 17),
@@ -61,6 +67,18 @@ SLIPS = {
         24,
     ),
     "no end of a batch": ("shared.work.batch_turns.CLOSED", "none", BatchCanceled, 26),
+    "no wait for a canceled batch": (
+        "worker.refund_batches.END_CANCELED",
+        replace(END_CANCELED, when=lambda batch: CLOSED not in batch.fields),
+        BatchTurned,
+        25,
+    ),
+    "no wait for a retry": (
+        "worker.refund_batches.COMPLETE",
+        replace(COMPLETE, when=lambda batch: not batch.count(*OPEN)),
+        BatchTurned,
+        13,
+    ),
     "a key for each caller": (
         f"{REQUEST}.stripe_key",
         property(lambda r: r.token),
@@ -78,9 +96,11 @@ def test_no_order_of_steps_breaks_an_invariant(setting: type[Service]) -> None:
     assert report.exhausted or not DEEP
 
 
-@pytest.mark.parametrize(
-    "fault", [pytest.param(one, marks=[pytest.mark.long] * (one in FAR)) for one in FAULTS]
-)
+def _marked(names: Iterable[str]) -> list[Any]:
+    return [pytest.param(one, marks=[pytest.mark.long] * (one in FAR)) for one in names]
+
+
+@pytest.mark.parametrize("fault", _marked(FAULTS))
 def test_a_fault_is_found_by_the_shortest_path(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     script, text, other, setting, number = FAULTS[fault]
     whole = sources.script_source
@@ -95,9 +115,23 @@ def test_a_fault_is_found_by_the_shortest_path(fault: str, monkeypatch: pytest.M
     assert len(report.path) > 1
 
 
-@pytest.mark.parametrize("slip", SLIPS)
+@pytest.mark.parametrize("slip", _marked(SLIPS))
 def test_a_slip_in_python_is_found(slip: str, monkeypatch: pytest.MonkeyPatch) -> None:
     name, value, setting, number = SLIPS[slip]
     monkeypatch.setattr(name, value)
     report = explore(setting, MOST_SECONDS)
     assert report.violation.startswith(f"invariant {number}:"), story(report)
+
+
+@pytest.mark.long
+def test_each_request_of_a_person_about_a_batch_has_an_effect_somewhere() -> None:
+    granted = set()
+
+    class Overheard(BatchTurned):
+        def ended(self, state: State, place: Place) -> tuple[Any, ...]:
+            if place.spec.name == "turn" and place.result == "200":
+                granted.update(place.spec.args)
+            return super().ended(state, place)
+
+    explore(Overheard, MOST_SECONDS)
+    assert granted == set(TURNS)
