@@ -10,11 +10,11 @@ from api.parts import parts
 from shared.payment_summary import timestamp
 from shared.refund_terms import funds
 from shared.work.batch import OPEN, BatchRecord, BatchState, Member
+from shared.work.batch_turns import CLOSED
 from shared.work.payments import moment
 
 # Most left-out payments that a dry run names; the batch itself lists them all.
 MOST_LISTED = 1_000
-ENDED = (BatchState.COMPLETED, BatchState.CANCELED)
 
 
 def dry_run_answer(plan: Plan, available: dict[str, int] | None, *, needs_operator: bool) -> DryRun:
@@ -68,8 +68,13 @@ def batch_answer(batch: BatchRecord) -> Batch:
         per_second=None if rate is None else round(rate, 2),
         estimated_end=timestamp(now_ms / 1000 + left / rate) if rate and left else None,
         created=moment(batch.fields["recorded_at"]),
-        ended=moment(batch.fields["turned_at"]) if batch.state in ENDED else None,
+        ended=moment(batch.fields["turned_at"]) if _has_ended(batch) else None,
     )
+
+
+def _has_ended(batch: BatchRecord) -> bool:
+    """Say whether no refund is to come: those that a canceled batch had begun are completed."""
+    return batch.state is BatchState.COMPLETED or CLOSED in batch.fields
 
 
 def member_answer(member: Member) -> BatchMember:

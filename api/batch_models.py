@@ -198,7 +198,9 @@ class Batch(Output):
     )
     estimated_end: str | None = Field(description="RFC 3339; null when it cannot be estimated.")
     created: str
-    ended: str | None
+    ended: str | None = Field(
+        description="RFC 3339; of a canceled batch, when the refunds that had begun were completed."
+    )
 
 
 class BatchList(Output):

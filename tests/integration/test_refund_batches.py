@@ -302,7 +302,7 @@ def test_a_batch_that_waits_for_stripe_alone_is_not_paused(
     assert (state["state"], counts(state)) == ("running", {"waiting": 1})
 
 
-def test_a_canceled_batch_misses_nothing(hands: Hands) -> None:
+def test_a_canceled_batch_misses_nothing_and_ends_with_its_last_refund(hands: Hands) -> None:
     b.set_balance(hands, settlement_currency=None)
     payments = b.pay(hands, 1)
     b.set_balance(hands, currency="sgd", available=0)
@@ -310,6 +310,16 @@ def test_a_canceled_batch_misses_nothing(hands: Hands) -> None:
     assert b.run(hands, batch)["missing"] == {"sgd": 1000}
     state = b.post(hands, batch, "cancel").get_json()
     assert (state["state"], state["missing"], counts(state)) == ("canceled", None, {"waiting": 1})
+    assert state["ended"] is None
+    b.set_balance(hands, currency="sgd", available=1000)
+    for _ in range(100):
+        b.hear(hands)
+        b.turn(hands)
+        if (state := b.look(hands, batch))["ended"]:
+            break
+        b.time.sleep(0.02)
+    assert state["ended"]
+    assert (state["state"], counts(state)) == ("canceled", {"refunded": 1})
 
 
 def test_failed_members_are_tried_again_under_new_jobs_and_never_refunded_twice(
