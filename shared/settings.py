@@ -256,8 +256,8 @@ class Settings(BaseSettings):
     )
     task_events: bool = Field(
         True,
-        description="Send Celery's task events, which Flower shows. They cost a worker about a "
-        "sixteenth of its throughput.",
+        description="Send Celery's task events, without which Flower shows no tasks. They cost a "
+        "worker about a sixteenth of its throughput.",
     )
     worker_queues: Annotated[tuple[Queue, ...], NoDecode] = Field(
         QUEUES,

@@ -47,7 +47,9 @@ def main() -> None:
     GuardedFlower.allowed_hosts = settings.allowed_hosts
     flower.command.Flower = GuardedFlower
     gc.freeze()  # modules live until the end; shared.lasting_imports says what this saves
-    sys.argv = ["celery", "--app", "worker.watched_queues", "flower", *sys.argv[1:]]
+    # By default Flower tells every worker to send task events, whatever TASK_EVENTS says.
+    events = f"--enable_events={settings.task_events}"
+    sys.argv = ["celery", "--app", "worker.watched_queues", "flower", events, *sys.argv[1:]]
     celery()
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.e2e.running import Service
+from tests.e2e.running import Service, service
 
 pytestmark = pytest.mark.browser
+# Flower orders task events every five seconds, beginning five seconds after its start.
+TWO_ORDERS_SECONDS = 10
 EMAIL = "somebody-private@example.com"
 
 
@@ -33,3 +38,22 @@ def test_flower_shows_workers_and_tasks_but_no_customer(
     expect(page.get_by_text("SUCCESS").first).to_be_visible()
     assert EMAIL not in page.content()
     page.close()
+
+
+@pytest.mark.long
+def test_without_task_events_flower_shows_workers_and_orders_no_events(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with service(tmp_path, TASK_EVENTS="False") as running:
+        page = browser.new_page()
+        page.goto(f"{running.url('FLOWER_PORT')}/workers")
+        for role in ("worker", "notifications"):
+            row = page.get_by_role("row").filter(has=page.get_by_role("cell", name=f"{role}-"))
+            expect(row.get_by_text("Online")).to_be_visible()
+        until = time.monotonic() + TWO_ORDERS_SECONDS
+        while time.monotonic() < until:
+            payment = running.pay("pm_card_visa").json()["payment_intent_id"]
+            running.notifications_of(payment, "payment.succeeded")
+        page.goto(f"{running.url('FLOWER_PORT')}/tasks", wait_until="networkidle")
+        expect(page.get_by_text("No tasks have been received.")).to_be_visible()
+        page.close()
