@@ -69,7 +69,8 @@ function confirmCancel(known, refresh) {
       h(
         "p",
         {},
-        `Refunds that have begun are completed; ${counted(not_begun, "payment")} will not be refunded.`,
+        "Refunds that have begun are completed; " +
+          `${counted(not_begun, "payment")} will not be refunded.`,
       ),
       waiting > 0 &&
         h("p", {}, `${counted(waiting, "refund")} will be made when the balance suffices.`),
