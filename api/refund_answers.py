@@ -9,7 +9,7 @@ from api.models import Refund
 from api.parts import parts
 from shared.payment_summary import FEE_FIELDS, timestamp
 from shared.refund_metadata import callers_own
-from shared.stripe.amounts import RETURNED_STATES, refund_change
+from shared.stripe.amounts import RETURNED_STATES, refund_change, refund_status
 from shared.work.refund_jobs import OPEN_STATES
 
 Json = dict[str, Any]
@@ -33,7 +33,7 @@ def refund_answer(
     return Refund(
         refund_request_id=job,
         refund_id=refund["id"],
-        status=refund["status"],
+        status=refund_status(refund),
         amount=refund["amount"],
         currency=refund["currency"],
         reason=refund.get("reason"),
@@ -52,7 +52,7 @@ def refund_answer(
 
 def _balance_change(refund: Json) -> Json:
     """Return what the refund took from the balance; empty when the money came back."""
-    return {} if refund["status"] in RETURNED_STATES else refund_change(refund) or refund
+    return {} if refund_status(refund) in RETURNED_STATES else refund_change(refund) or refund
 
 
 def refund_with_job(refund: Json) -> Refund:

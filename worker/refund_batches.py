@@ -19,6 +19,7 @@ from shared.payment_summary import summarise
 from shared.refund_terms import LEFT_OUT_BY_STRIPE, LeftOut, Rate, funds, rates, share
 from shared.settings import Settings
 from shared.store.scripts import Call, redis_errors
+from shared.stripe.amounts import refund_status
 from shared.work.batch import OPEN, BatchRecord, BatchState, Member, MemberState, settles
 from shared.work.batch_turns import COMPLETE, END_CANCELED, PAUSE, RESUME, Turn, is_through
 from shared.work.kinds import REFUNDS
@@ -159,7 +160,7 @@ def _of_refund(answer: Json, payment_state: Json) -> Json:
     refund_id = str(answer["id"])
     subject = payment_state.get("subjects", {}).get(refund_id)
     refund = subject["snapshot"] | {"status": subject["status"]} if subject else answer
-    state = STANDING.get(str(refund.get("status", "succeeded")), MemberState.PENDING)
+    state = STANDING.get(refund_status(refund), MemberState.PENDING)
     if state is MemberState.PENDING and refund.get("pending_reason") == INSUFFICIENT_FUNDS:
         state = MemberState.WAITING
     failed = state is MemberState.FAILED

@@ -20,6 +20,9 @@ RELEASED_HOLD = "expired_uncaptured_charge"
 REFUNDED_STATES = ("pending", "requires_action", "succeeded")
 # Of these Stripe books the money back, in a balance transaction of its own.
 RETURNED_STATES = ("failed", "canceled")
+# The status of an object whose status Stripe does not tell: it is null, which its API allows of a
+# refund. It is no state of any object, so it notifies nothing and ends nothing.
+UNKNOWN = "unknown"
 
 
 def received(intent: Json) -> int:
@@ -58,7 +61,7 @@ def let_go(intent: Json) -> Json:
 
 def intent_status(charge: Json) -> str:
     """Return the status that a payment intent of such a charge would have."""
-    status = str(charge.get("status"))
+    status = str(charge.get("status") or UNKNOWN)
     if status != "succeeded":
         return {"pending": "processing", "failed": "requires_payment_method"}.get(status, status)
     if charge.get("captured"):
@@ -77,6 +80,11 @@ def captured(charge: Json) -> int:
     if amount is None:
         amount = charge.get("amount") if charge.get("captured") else 0
     return int(amount or 0)
+
+
+def refund_status(refund: Json) -> str:
+    """Return the status of a refund; of the oldest API versions, which have none, `succeeded`."""
+    return str(refund.get("status", "succeeded") or UNKNOWN)
 
 
 def releases_a_hold(refund: Json) -> bool:

@@ -125,6 +125,7 @@ def test_a_refund_of_an_unknown_status_undoes_nothing(status: Any) -> None:
     usual, *_ = facts(event("refund.updated"))
     assert odd.type is None
     assert odd.rank < usual.rank
+    assert odd.status == (status or "unknown")
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,8 @@ def store(fake_store: Store) -> Iterator[Store]:
         (REFUND | {"balance_transaction": MOVED}, BALANCE_CHANGE_ANSWER),
         (REFUND | SUMS, SUMS),
         (REFUND | SUMS | {"status": "failed"}, {"status": "failed"}),
+        (REFUND | {"status": None}, {"status": "unknown"}),
+        (without(REFUND, "status"), {"status": "succeeded"}),
         (REFUND | {"balance_transaction": MOVED, "status": "canceled"}, {"status": "canceled"}),
         (
             REFUND | {"available_on": 1_772_539_200},

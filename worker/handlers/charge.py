@@ -7,7 +7,7 @@ from typing import Any
 from shared.errors import CallerError, Misconfigured, NotYet
 from shared.facts import Fact
 from shared.known_refunds import UNLISTED, of_sum
-from shared.stripe.amounts import as_intent, balance_change, captured, let_go, released
+from shared.stripe.amounts import UNKNOWN, as_intent, balance_change, captured, let_go, released
 from shared.stripe.event import Event, items, payment_of, reference
 from shared.stripe.gateway import StripeGateway
 from worker.handlers.refund import booked_facts, refund_fact
@@ -201,7 +201,7 @@ def _settled_fact(event: Event, sums: Json) -> Fact:
     return Fact(
         subject=f"{charge['id']}:settlement",
         family="settlement",
-        status=str(charge.get("status")),
+        status=str(charge.get("status") or UNKNOWN),
         rank=(event.created,),
         happened_at=event.created,
         snapshot=sums,
@@ -220,7 +220,7 @@ def charge_fact(event: Event) -> Fact:
     return Fact(
         subject=str(charge["id"]),
         family="charge",
-        status=str(charge.get("status")),
+        status=str(charge.get("status") or UNKNOWN),
         rank=(event.created,),
         tie=(COURSE.index(change), int(charge.get("amount_refunded") or 0)),
         happened_at=event.created,

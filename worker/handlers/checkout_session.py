@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shared.facts import Fact
+from shared.stripe.amounts import UNKNOWN
 from shared.stripe.event import Event, reference
 from shared.stripe.gateway import StripeGateway
 from worker.registry import handles
@@ -27,7 +28,7 @@ def session_changed(event: Event, _: StripeGateway) -> list[Fact]:
         Fact(
             subject=str(session["id"]),
             family="checkout",
-            status=str(session.get("payment_status") or session.get("status")),
+            status=str(session.get("payment_status") or session.get("status") or UNKNOWN),
             rank=(STAGES[outcome], event.created),
             happened_at=event.created,
             snapshot={

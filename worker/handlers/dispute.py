@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from shared.facts import Fact
-from shared.stripe.amounts import balance_change
+from shared.stripe.amounts import UNKNOWN, balance_change
 from shared.stripe.event import Event, reference
 from shared.stripe.gateway import StripeGateway
 from worker.look_ups import balance_transaction
@@ -86,7 +86,7 @@ def _dispute_fact(event: Event, stage: str, change: str) -> Fact:
 
 def _fact(event: Event, change: str, *, subject: str, family: str, rank: tuple[int, ...]) -> Fact:
     dispute = event.object
-    status = str(dispute.get("status"))
+    status = str(dispute.get("status") or UNKNOWN)
     return Fact(
         subject=subject,
         family=family,

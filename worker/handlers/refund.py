@@ -12,6 +12,7 @@ from shared.stripe.amounts import (
     balance_change,
     moved_nothing,
     refund_change,
+    refund_status,
     releases_a_hold,
 )
 from shared.stripe.event import Event, reference
@@ -79,7 +80,7 @@ def booked_facts(event: Event, refund: Json) -> list[Fact]:
         Fact(
             subject=f"{refund['id']}:settlement",
             family="refund_settlement",
-            status=str(refund.get("status", "succeeded")),
+            status=refund_status(refund),
             rank=(booked_at or event.created,),
             happened_at=event.created,
             snapshot=sums,
@@ -110,7 +111,7 @@ def refund_fact(event: Event, refund: Json, *, happened_at: int) -> Fact:
     notification.
     """
     # Refunds of the oldest API versions have no status, because they succeed at once.
-    refund_id, status = str(refund["id"]), str(refund.get("status", "succeeded"))
+    refund_id, status = str(refund["id"]), refund_status(refund)
     is_known, hold = status in STAGES, releases_a_hold(refund)
     if not is_known:
         log.warning("refund_status_unknown", refund_id=refund_id, status=status)
