@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -60,6 +61,16 @@ KeptFee = Annotated[
 ]
 
 
+def _figures(value: object) -> object:
+    """Refuse a text with spaces, underscores or figures of other scripts, which Python reads."""
+    if isinstance(value, str) and not re.fullmatch(r"[0-9.eE+-]+", value):
+        raise ValueError("give a number")
+    return value
+
+
+Percent = Annotated[Decimal, Field(gt=0, le=100, decimal_places=2), BeforeValidator(_figures)]
+
+
 class StartBatch(Input):
     """A batch of refunds to make, for one event or for a list of payments.
 
@@ -75,7 +86,7 @@ class StartBatch(Input):
     payments: list[PaymentId] | None = Field(
         None, min_length=1, max_length=MOST_NAMED, description="Or refund these payments."
     )
-    percent: Annotated[Decimal, Field(gt=0, le=100, decimal_places=2)] | None = Field(
+    percent: Percent | None = Field(
         None,
         description="Percentage of the amount received of each payment, rounded down; never "
         "more than is left.",

@@ -237,6 +237,9 @@ def test_payments_of_another_account_are_left_out(hands: Hands) -> None:
         {"event_id": "a", "percent": 0},
         {"event_id": "a", "percent": 100.5},
         {"event_id": "a", "percent": 12.345},
+        {"event_id": "a", "percent": "1_0"},
+        {"event_id": "a", "percent": " 5"},
+        {"event_id": "a", "percent": "\u0663"},
         {"event_id": "a", "percent": 50, "amount": 5},
         {"event_id": "a", "amount": 0},
         {"event_id": "a", "keep_fee": -1},
@@ -245,11 +248,11 @@ def test_payments_of_another_account_are_left_out(hands: Hands) -> None:
         {"event_id": "a", "keep_fee": 1.5},
         {"event_id": "a", "dry_run": "yes"},
         {"event_id": "a", "reason": "because"},
-        {"event_id": "nobody"},
     ],
 )
 def test_a_wrong_request_is_refused_and_records_nothing(hands: Hands, body: Json) -> None:
-    assert b.start(hands, **body).status_code == 422
+    refusal = b.start(hands, **body)
+    assert (refusal.status_code, refusal.get_json()["code"]) == (422, "invalid_parameter")
     assert hands.client.get("/api/refund/batches").get_json()["data"] == []
 
 
@@ -289,7 +292,10 @@ def test_a_parameter_of_a_post_beside_its_body_is_refused(
 
 
 def test_an_event_without_payments_is_said_to_have_none(hands: Hands) -> None:
-    assert "No payment of this event" in b.start(hands, event_id="nobody").get_json()["detail"]
+    refusal = b.start(hands, event_id="nobody")
+    assert (refusal.status_code, refusal.get_json()["code"]) == (422, "nothing_to_refund")
+    assert "No payment of this event" in refusal.get_json()["detail"]
+    assert hands.client.get("/api/refund/batches").get_json()["data"] == []
 
 
 def test_a_percentage_is_shown_in_figures(hands: Hands) -> None:
