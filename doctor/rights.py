@@ -52,6 +52,7 @@ RIGHTS = (
         {"limit": 1},
         False,
     ),
+    Right("Balance: read", "get", "/v1/balance", "batches of refunds", required=False),
     Right(
         "Webhook Endpoints: read",
         "get",

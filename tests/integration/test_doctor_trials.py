@@ -28,6 +28,7 @@ from tests.conftest import SIGNING_SECRET
 from tests.integration.doors import Door
 from tests.integration.hands import Hands
 from tests.integration.test_doctor import KEY, no_endpoint_is_left, register_endpoint, worst
+from tests.servers import ROOT
 from worker import reconcile
 
 __all__ = ["no_endpoint_is_left"]
@@ -355,6 +356,12 @@ def test_a_right_that_a_restricted_key_lacks_is_named(
     finding = finding_of(examine(restricted), f"the right {right.name}")
     requests.delete(f"{sandbox}/_sandbox/faults", timeout=5).raise_for_status()
     assert finding.level == ("error" if right.required else "warning")
+
+
+@pytest.mark.parametrize("right", RIGHTS, ids=lambda right: right.name)
+def test_a_right_that_is_tried_is_in_the_table_of_going_live(right: Right) -> None:
+    page = (ROOT / "docs/going-live.md").read_text()
+    assert f"\n| {right.name.split(':')[0]}: " in page
 
 
 def test_the_rights_are_found_out_without_an_effect(settings: Settings, sandbox: str) -> None:
