@@ -117,7 +117,7 @@ def _snapshot(raw: Json, read_at: int) -> Event:
         type=_name(raw["type"]),
         created=_moment(raw["created"]),
         livemode=_flag(raw.get("livemode")),
-        object=raw["data"]["object"],
+        object=_without_null_metadata(raw["data"]["object"]),
         account=_optional(raw.get("account")),
         api_version=_optional(raw.get("api_version")),
         previous=previous,
@@ -143,6 +143,14 @@ def _thin(raw: Json, read_at: int) -> Event:
         data=_object(raw.get("data")),
         read_at=read_at,
     )
+
+
+def _without_null_metadata(obj: Json) -> Json:
+    """Leave out metadata that is null: it is not there, and readers expect texts."""
+    metadata = obj.get("metadata")
+    if not isinstance(metadata, dict) or None not in metadata.values():
+        return obj
+    return obj | {"metadata": {name: text for name, text in metadata.items() if text is not None}}
 
 
 def _require_forms(obj: Json) -> None:

@@ -47,7 +47,6 @@ TEXTS = (
 FREE_TEXTS = ("description", "email", "failure_message", "message", "receipt_email", "receipt_url")
 PARTS = ("metadata", "last_payment_error", "customer_details", "evidence_details")
 REFERENCES = (
-    "id",
     "charge",
     "payment_intent",
     "latest_charge",
@@ -55,6 +54,7 @@ REFERENCES = (
     "balance_transaction",
 )
 OBJECT: Forms = {
+    "id": TEXT,
     **dict.fromkeys((*AMOUNTS, "created", "evidence_due_by"), WHOLE),
     **dict.fromkeys(TEXTS, TEXT),
     **dict.fromkeys(PARTS, PART),
@@ -86,17 +86,17 @@ def require_object(obj: Json) -> None:
     """
     for one in (obj, *_charges(obj)):
         _require(one, OBJECT)
-        for name in REFERENCES:
+        for name in ("id", *REFERENCES):
             _require_id(one.get(name))
     _require(obj.get("last_payment_error") or {}, ERROR)
     _require(obj.get("customer_details") or {}, {"email": TEXT})
-    if not all(type(value) in TEXT for value in (obj.get("metadata") or {}).values()):
-        raise ValueError("unexpected form: metadata")
+    _require_texts(obj.get("metadata") or {})
     for booked in (obj.get("balance_transaction"), *_members(obj.get("balance_transactions"))):
         _require(booked if isinstance(booked, dict) else {}, BOOKED)
     for refund in _members(obj.get("refunds")):
         _require(refund, REFUND)
-        _require_id(refund.get("id") or 0)
+        _require_own_id(refund)
+        _require_texts(refund.get("metadata") or {})
 
 
 def _charges(obj: Json) -> list[Json]:
@@ -118,6 +118,18 @@ def _require(obj: Json, forms: Forms) -> None:
             raise ValueError(f"unexpected form: {name}")
         if isinstance(value, str) and not value.isascii() and name not in FREE_TEXTS:
             raise ValueError(f"unexpected form: {name}")
+
+
+def _require_texts(metadata: Json) -> None:
+    if not all(type(value) in TEXT for value in metadata.values()):
+        raise ValueError("unexpected form: metadata")
+
+
+def _require_own_id(obj: Json) -> None:
+    """Require that a member of a list has an id: a text, not a reference."""
+    id_ = obj.get("id")
+    if not (isinstance(id_, str) and ID.fullmatch(id_)):
+        raise ValueError("expected an id")
 
 
 def _require_id(value: object) -> None:

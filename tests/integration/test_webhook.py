@@ -119,6 +119,13 @@ def tally(hands: Hands) -> dict[tuple[str, tuple[str, ...], str], float]:
         {"data": {"object": {}, "previous_attributes": "all"}},
         {"data": {"object": {"object": "refund", "charge": {"amount_captured": "x"}}}},
         {"data": {"object": {"object": "payment_intent", "latest_charge": {"amount": []}}}},
+        {"data": {"object": {"object": "refund", "id": {"id": "re_1"}}}},
+        {"data": {"object": {"object": "charge", "id": "ch_1", "metadata": {"a": 5}}}},
+        {
+            "data": {
+                "object": {"object": "charge", "id": "ch_1", "refunds": [{"id": {"id": "re_1"}}]}
+            }
+        },
         {"data": {"object": {"object": "payment_intent", "charges": {"data": [{"id": 5}]}}}},
     ],
 )

@@ -214,3 +214,9 @@ def test_no_odd_value_is_taken_at_the_door_and_then_fatal(event_type: str) -> No
             compact(notification_body(fact, step.known, read.payment_id))
         count += 1
     assert count > 0
+
+
+def test_metadata_that_are_null_are_not_there() -> None:
+    read = event("payment_intent.succeeded", metadata={"event_id": "E1", "seat": None})
+    (told, *_) = facts(read)
+    assert told.data["metadata"] == {"event_id": "E1"}
