@@ -66,9 +66,6 @@ ERROR: Forms = {
     **dict.fromkeys(("charge", "payment_method"), REFERENCE),
 }
 BOOKED: Forms = {**dict.fromkeys(("fee", "net", "available_on"), WHOLE), "currency": TEXT}
-REFUND: Forms = {
-    name: OBJECT[name] for name in ("amount", "created", "status", "reason", "metadata")
-}
 
 
 def require_amounts(obj: Json) -> None:
@@ -84,19 +81,19 @@ def require_object(obj: Json) -> None:
     Stripe's own words (a status, a code) are ASCII; texts that people write may have any character,
     even half of a surrogate pair. Raises `ValueError`.
     """
-    for one in (obj, *_charges(obj)):
+    charges = _charges(obj)
+    refunds = [refund for one in (obj, *charges) for refund in _members(one.get("refunds"))]
+    for one in (obj, *charges, *refunds):
         _require(one, OBJECT)
+        _require_texts(one.get("metadata") or {})
         for name in ("id", *REFERENCES):
             _require_id(one.get(name))
+        for booked in (one.get("balance_transaction"), *_members(one.get("balance_transactions"))):
+            _require(booked if isinstance(booked, dict) else {}, BOOKED)
     _require(obj.get("last_payment_error") or {}, ERROR)
     _require(obj.get("customer_details") or {}, {"email": TEXT})
-    _require_texts(obj.get("metadata") or {})
-    for booked in (obj.get("balance_transaction"), *_members(obj.get("balance_transactions"))):
-        _require(booked if isinstance(booked, dict) else {}, BOOKED)
-    for refund in _members(obj.get("refunds")):
-        _require(refund, REFUND)
+    for refund in refunds:
         _require_own_id(refund)
-        _require_texts(refund.get("metadata") or {})
 
 
 def _charges(obj: Json) -> list[Json]:

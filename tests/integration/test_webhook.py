@@ -126,6 +126,16 @@ def tally(hands: Hands) -> dict[tuple[str, tuple[str, ...], str], float]:
                 "object": {"object": "charge", "id": "ch_1", "refunds": [{"id": {"id": "re_1"}}]}
             }
         },
+        *(
+            {"data": {"object": {"object": "charge", "refunds": [{"id": "re_1"} | odd]}}}
+            for odd in (
+                {"currency": 1.5},
+                {"failure_reason": []},
+                {"charge": "ch 1"},
+                {"balance_transaction": {"fee": "1"}},
+                {"metadata": {"a": 1}},
+            )
+        ),
         {"data": {"object": {"object": "payment_intent", "charges": {"data": [{"id": 5}]}}}},
     ],
 )
