@@ -7,10 +7,12 @@ from functools import cache
 from pathlib import Path
 
 from shared.errors import Inconsistent
-from shared.keys import entry_of
+from shared.keys import SCHEMA, entry_of
 
 LUA = Path(__file__).parent / "lua"
 PRELUDE = "prelude"
+# What Redis calls the types of the schema.
+TYPES = {"hash": "hash", "list": "list", "set": "set", "sorted set": "zset", "string": "string"}
 # Runs `once` for each part of KEYS and ARGV. An error is the result of its own part alone.
 TOGETHER = """
 local results, argument = {}, 1
@@ -55,7 +57,7 @@ def plain_names(name: str) -> tuple[str, ...]:
 def script_source(name: str) -> str:
     """Assemble a script: its flags line, its keys by name, the shared prelude, its body."""
     flags, _, body = (LUA / f"{name}.lua").read_text().partition("\n")
-    return "\n".join((flags, _named_keys(name), (LUA / f"{PRELUDE}.lua").read_text(), body))
+    return "\n".join((flags, (LUA / f"{PRELUDE}.lua").read_text(), _named_keys(name), body))
 
 
 @cache
@@ -79,12 +81,32 @@ def together_source(name: str) -> str:
 
 
 def _named_keys(name: str) -> str:
+    """Name a script's keys, after a check that none has another type than its own."""
     names = key_names(name)
     single = [n for n in names if not n.endswith("*")]
     members = [f"{n} = KEYS[{number}]" for number, n in enumerate(single, start=1)]
     if len(single) < len(names):
         members.append(f"{names[-1].removesuffix('*')} = {{ unpack(KEYS, {len(names)}) }}")
-    return f"local key = {{ {', '.join(members)} }}"
+    return f"{_checks(name)}\nlocal key = {{ {', '.join(members)} }}"
+
+
+def _checks(name: str) -> str:
+    names = key_names(name)
+    if len(names) == 1 and not names[0].endswith("*"):
+        return ""  # its first command fails by itself, before anything is written
+    checks = []
+    for number, key in enumerate(names, start=1):
+        single = f"of_type(KEYS[{number}], '{_type_of(key.removesuffix('*'))}')"
+        rest = single.replace(f"KEYS[{number}]", "KEYS[n]")
+        checks.append(f"for n = {number}, #KEYS do {rest} end" if key.endswith("*") else single)
+    return " ".join(checks)
+
+
+def _type_of(key: str) -> str:
+    entry = entry_of(key)
+    if entry is None:
+        raise Inconsistent(f"{key} is no entry of the schema.")
+    return TYPES[SCHEMA[entry].type]
 
 
 @cache

@@ -1,7 +1,15 @@
--- Spliced into every script behind its keys. Times are Redis's: hosts may disagree.
+-- Spliced into every script before its keys. Times are Redis's: hosts may disagree.
 local function now_ms()
   local t = redis.call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+-- Refuse a key of another type before anything is written: what a script wrote before it fails stays.
+local function of_type(name, wanted)
+  local is = redis.call('TYPE', name).ok
+  if is ~= wanted and is ~= 'none' then
+    error('WRONGTYPE ' .. name .. ' is a ' .. is .. ', not a ' .. wanted)
+  end
 end
 
 -- Write many fields of a hash at once.
