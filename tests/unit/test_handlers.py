@@ -217,6 +217,6 @@ def test_no_odd_value_is_taken_at_the_door_and_then_fatal(event_type: str) -> No
 
 
 def test_metadata_that_are_null_are_not_there() -> None:
-    read = event("payment_intent.succeeded", metadata={"event_id": "E1", "seat": None})
-    (told, *_) = facts(read)
-    assert told.data["metadata"] == {"event_id": "E1"}
+    odd = event("payment_intent.succeeded", metadata={"event_id": "E1", "seat": None})
+    (fact, *_) = facts(odd)
+    assert fact.data["metadata"] == {"event_id": "E1"}
