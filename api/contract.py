@@ -23,4 +23,4 @@ def text() -> str:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(text())
+    Path(sys.argv[1]).write_text(text(), "utf-8")

@@ -117,7 +117,7 @@ class _Child:
 
 def read_procfile(path: Path) -> dict[str, str]:
     """Return the processes of a Procfile: name to shell command, in order."""
-    return dict(PROCFILE_LINE.findall(path.read_text()))
+    return dict(PROCFILE_LINE.findall(path.read_text("utf-8")))
 
 
 class Supervisor:

@@ -142,7 +142,7 @@ def _stored_secrets(path: Path) -> dict[str, str]:
     They are kept, because events and notifications signed with them may still wait.
     """
     try:
-        stored = json.loads(path.read_text())
+        stored = json.loads(path.read_text("utf-8"))
         return {
             name: str(stored[name]) for name in ("STRIPE_WEBHOOK_SECRET", "EVENT_SERVICE_SECRET")
         }
@@ -162,7 +162,8 @@ def _stored_secrets(path: Path) -> dict[str, str]:
 
 def _write_privately(path: Path, text: str) -> None:
     path.unlink(missing_ok=True)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE), "w") as file:  # noqa: PTH123  # pathlib cannot set the mode
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
 
 

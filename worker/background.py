@@ -22,7 +22,7 @@ def step_back() -> None:
     os.nice(NICENESS)
     if _leads_session():
         with suppress(OSError):
-            AUTOGROUP.write_text(str(NICENESS))
+            AUTOGROUP.write_text(str(NICENESS), "ascii")
 
 
 def _leads_session() -> bool:

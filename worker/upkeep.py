@@ -10,6 +10,7 @@ import gc
 import signal
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from shared.errors import Misconfigured, Unavailable
 from shared.opening import begin, ensure_usable
@@ -59,13 +60,33 @@ DUTIES: dict[str, Callable[[Runtime], float]] = {
 }
 
 
+class Heartbeat:
+    """Touch the file of the health check; a disk that refuses it does not end the relay."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._failed = False
+
+    def beat(self) -> None:
+        """Touch the file, if there is one; log the first failure."""
+        if self._path is None:
+            return
+        try:
+            self._path.touch()
+            self._failed = False
+        except OSError as error:
+            if not self._failed:
+                log.error("heartbeat_failed", error=str(error), detail="The health check fails.")  # noqa: TRY400  # the disk's refusal says it all
+            self._failed = True
+
+
 def serve(store: Store, settings: Settings, stop: threading.Event) -> None:
     """Run the relay until `stop` is set; wait while Redis is unavailable."""
     signs = Signs(store)
     is_away = False
+    heartbeat = Heartbeat(settings.heartbeat_file)
     while not stop.is_set():
-        if settings.heartbeat_file is not None:
-            settings.heartbeat_file.touch()
+        heartbeat.beat()
         try:
             rings = relay.run_once(store)
             signs.give(RELAY)

@@ -98,7 +98,7 @@ def read(path: Path) -> dict[Key, Any]:
     Ignores an incomplete last line, as a kill may leave. Raises `ValueError` for any other damage.
     """
     values: dict[Key, Any] = {}
-    with path.open() as file:
+    with path.open(encoding="utf-8") as file:
         for line in file:
             if not line.endswith("\n"):
                 break
@@ -198,7 +198,7 @@ class Keeper:
         path = self._path.with_name(self._path.name + ".new")
         path.unlink(missing_ok=True)
         path.touch(mode=OWNER_ONLY)
-        return path.open("w")
+        return path.open("w", encoding="utf-8")
 
     def _replace(self, fresh: IO[str]) -> None:
         """Replace our file by the new one."""

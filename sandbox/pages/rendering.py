@@ -17,7 +17,7 @@ from sandbox.world.objects import Json
 from sandbox.world.world import World
 
 HERE: Final = Path(__file__).parent
-STYLE: Final = (HERE / "style.css").read_text()
+STYLE: Final = (HERE / "style.css").read_text("utf-8")
 SECURITY_HEADERS: Final = {
     # No form-action: the answer to a form redirects to the merchant, and browsers count that.
     "Content-Security-Policy": (

@@ -97,15 +97,15 @@ class Notifications:
         if self._lines == 0:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=OWNER_ONLY)
-        with path.open("a") as file:
+        with path.open("a", encoding="utf-8") as file:
             file.write(text + "\n")
         self._lines += 1
 
 
 def _whole_lines(path: Path) -> list[str]:
     """Return the complete lines of a file; remove an incomplete last one, as a kill may leave."""
-    text = path.read_text() if path.exists() else ""
+    text = path.read_text("utf-8") if path.exists() else ""
     whole = text[: text.rfind("\n") + 1]
     if whole != text:
-        path.write_text(whole)
+        path.write_text(whole, "utf-8")
     return whole.splitlines()

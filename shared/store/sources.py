@@ -39,7 +39,7 @@ def key_names(name: str) -> tuple[str, ...]:
 
     Raises `Inconsistent` for a name that is no entry of the schema (`shared/keys.py`).
     """
-    second = (LUA / f"{name}.lua").read_text().splitlines()[1]
+    second = (LUA / f"{name}.lua").read_text("utf-8").splitlines()[1]
     names = tuple(second.removeprefix("-- KEYS").split())
     unknown = [n for n in names if entry_of(n.removesuffix("*")) is None]
     if unknown or any(n.endswith("*") for n in names[:-1]) or not second.startswith("-- KEYS "):
@@ -56,8 +56,8 @@ def plain_names(name: str) -> tuple[str, ...]:
 @cache
 def script_source(name: str) -> str:
     """Assemble a script: its flags line, its keys by name, the shared prelude, its body."""
-    flags, _, body = (LUA / f"{name}.lua").read_text().partition("\n")
-    return "\n".join((flags, (LUA / f"{PRELUDE}.lua").read_text(), _named_keys(name), body))
+    flags, _, body = (LUA / f"{name}.lua").read_text("utf-8").partition("\n")
+    return "\n".join((flags, (LUA / f"{PRELUDE}.lua").read_text("utf-8"), _named_keys(name), body))
 
 
 @cache
@@ -73,9 +73,9 @@ def together_source(name: str) -> str:
     KEYS are those of one time after those of another; ARGV has before each time's arguments their
     number. Returns a result for each: a run that fails does not affect the next.
     """
-    flags, _, body = (LUA / f"{name}.lua").read_text().partition("\n")
+    flags, _, body = (LUA / f"{name}.lua").read_text("utf-8").partition("\n")
     keys = len(key_names(name))
-    prelude = (LUA / f"{PRELUDE}.lua").read_text()
+    prelude = (LUA / f"{PRELUDE}.lua").read_text("utf-8")
     once = f"local function once(KEYS, ARGV)\n{_named_keys(name)}\n{body}\nend"
     return "\n".join((flags, prelude, once, f"local keys_each = {keys}", TOGETHER))
 

@@ -6,13 +6,18 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from shared.work.liveness import RELAY
 from tests.integration.hands import Hands
 from tests.servers import ROOT, process, wait_until
 from worker.background import NICENESS
+
+# Upkeep sweeps each half second.
+SWEEPS_SECONDS = 1.2
 
 STEP_BACK = "from worker.background import step_back; step_back()"
 
@@ -51,6 +56,34 @@ def test_upkeep_ends_its_sweep_before_it_stops(
         upkeep.send_signal(number)
         assert upkeep.wait(20) == 0
     assert "upkeep_stopped" in log.read_text()
+
+
+@pytest.mark.parametrize(
+    "surroundings",
+    [
+        pytest.param({"HEARTBEAT_FILE": "/proc/heartbeat"}, id="no heartbeat"),
+        pytest.param(
+            {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, id="a locale of ASCII"
+        ),
+    ],
+)
+def test_upkeep_rings_in_odd_surroundings(
+    hands: Hands, tmp_path: Path, surroundings: dict[str, str]
+) -> None:
+    store, log = hands.runtime.store, tmp_path / "upkeep.log"
+    environment = {
+        "REDIS_URL": hands.runtime.settings.redis_url,
+        "STRIPE_API_BASE": str(hands.runtime.settings.stripe_api_base),
+        "BILLING_ENV_FILE": "",
+    }
+    command = [sys.executable, "-m", "worker.upkeep"]
+    with process(*command, environment=environment | surroundings, log=log) as upkeep:
+        swept = store.keys.signs(RELAY)
+        wait_until(lambda: upkeep.poll() or store.redis.exists(swept), "a sweep ended")
+        time.sleep(SWEEPS_SECONDS)
+        assert upkeep.poll() is None
+    assert "Traceback" not in log.read_text()
+    assert log.read_text().count("heartbeat_failed") == ("HEARTBEAT_FILE" in surroundings)
 
 
 @pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="no autogroups here")
