@@ -128,7 +128,10 @@ def make_settings(**overrides: object) -> Settings:
 def real_store(settings: Settings) -> Iterator[Store]:
     """Return a store on the real server."""
     with connect(settings, "tests") as client:
-        yield Store(client)
+        store = Store(client)
+        yield store
+        for connection in store._line._idle:
+            connection.disconnect()
 
 
 @pytest.fixture
