@@ -152,13 +152,15 @@ def test_an_event_takes_its_sender_no_time_while_redis_does_not_answer(
         dispatcher = app.events.Dispatcher(connection, hostname="one")
         dispatcher.send("worker-online", uuid="0")
         listener.wait_for(1)
+        before = threading.active_count()
         redis.client_pause(PAUSE_MS)
         answers_at = time.monotonic() + PAUSE_MS / 1000
         for number in range(1, 4):
             time.sleep(FLUSH_SECONDS)  # so that one is being sent when the next one comes
             dispatcher.send("worker-heartbeat", uuid=str(number), retry=True)
         assert time.monotonic() < answers_at
-        assert threading.active_count() < 10
+        # One that sends and one that waits to; others of this process may end meanwhile.
+        assert threading.active_count() <= before + 2
         expected = ["worker-online 0"] + [f"worker-heartbeat {number}" for number in range(1, 4)]
         assert listener.wait_for(4) == expected
 
