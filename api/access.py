@@ -68,9 +68,17 @@ def require_caller_or_operator() -> None:
 
 def _shows_one_of(entries: Iterable[SecretStr]) -> bool:
     """Say whether the request carries one of these keys."""
-    secret = request.headers.get("Authorization", "").partition(" ")[2].lstrip(" ").encode()
-    matches = [hmac.compare_digest(key.secret.encode(), secret) for key in bearer_keys(entries)]
+    _, secret = _authorization()
+    matches = [
+        hmac.compare_digest(key.secret.encode(), secret.encode()) for key in bearer_keys(entries)
+    ]
     return any(matches)
+
+
+def _authorization() -> tuple[str, str]:
+    """Return the scheme, in lower case, and the key of the request; '' for what is not there."""
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    return scheme.lower(), secret.lstrip(" ")
 
 
 def require_account(account: str | None) -> None:
@@ -121,9 +129,8 @@ def _admit(entries: Iterable[SecretStr], *, open_allowed: bool) -> BearerKey:
             return BearerKey(OPEN, "")
         variable = "OPERATOR_KEYS" if request.path.startswith(("/ops", "/metrics")) else "API_KEYS"
         raise CallerError(f"Set {variable} to use this route.", status=403, code="forbidden")
-    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-    secret = secret.lstrip(" ")
-    if scheme.lower() != "bearer" or not secret:
+    scheme, secret = _authorization()
+    if scheme != "bearer" or not secret:
         raise CallerError("Send Authorization: Bearer <key>.", status=401, code="unauthorized")
     # Every key is compared, so that the duration reveals nothing.
     matches = [key for key in keys if hmac.compare_digest(key.secret.encode(), secret.encode())]

@@ -13,9 +13,9 @@ from api.notifications_contract import add_notifications
 from api.problems import documented
 
 Json = dict[str, Any]
-# The routes have the same address as the contract.
 # What any request may be answered before its route is known.
 BEFORE_ROUTES = frozenset(fault.status for fault in FAULTS)
+# The routes have the same address as the contract.
 SERVERS = [{"url": "/", "description": "The service that serves this document."}]
 
 
