@@ -19,7 +19,7 @@ from api.models import Received
 from api.refusal_limit import RefusalLimit
 from api.request_context import Identity, RequestLines, identify
 from shared.errors import BillingError, CallerError, Unavailable
-from shared.hosts import is_known_host
+from shared.hosts import is_known_host, own_names
 from shared.settings import Settings
 from shared.store.pipe import Pipe
 from shared.stripe.endpoints import WEBHOOK_PATH
@@ -91,8 +91,9 @@ class WebhookDoor:
         self._settings = settings
         self._livemode = settings.livemode
         self._secrets = [s.get_secret_value().encode() for s in settings.stripe_webhook_secret]
-        allowed = partial(is_known_host, allowed=settings.allowed_hosts)
-        self._is_known_host = lru_cache(HOSTS_REMEMBERED)(allowed)
+        names = own_names(settings.host, settings.allowed_hosts)
+        ask = partial(is_known_host, allowed=names)
+        self._is_known_host = lru_cache(HOSTS_REMEMBERED)(ask)
         self._inbox = inbox
         self._pipe = pipe
         self._tally = tally

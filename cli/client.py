@@ -16,11 +16,12 @@ import requests
 
 from shared.bearer_keys import first_secret
 from shared.env_file import ENV_FILE, given_file
+from shared.hosts import local_url
 from shared.printable import printable, without_password
 
 Json = dict[str, Any]
 TIMEOUT_SECONDS = (3.0, 60.0)
-DEFAULT_PORT = "5001"
+DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", "5001"
 # Exit statuses, as the help and docs/command-line.md list them: the service refused; the command
 # line itself is wrong; the service did not answer; there was nothing to do, or no confirmation.
 REFUSED, USAGE, UNREACHABLE, NOTHING_DONE = 1, 2, 3, 4
@@ -58,8 +59,10 @@ class Client:
 
     def __init__(self, url: str | None = None, key: str | None = None) -> None:
         variables = {**given_file(ENV_FILE).variables, **os.environ}
-        port = variables.get("PORT") or DEFAULT_PORT
-        self.url = (url or f"http://127.0.0.1:{port}").rstrip("/")
+        here = local_url(
+            variables.get("HOST") or DEFAULT_HOST, variables.get("PORT") or DEFAULT_PORT
+        )
+        self.url = (url or here).rstrip("/")
         self.secret = first_secret(key or variables.get("OPERATOR_KEYS", ""))
         self._session = requests.Session()
         if self.secret:

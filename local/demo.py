@@ -14,6 +14,7 @@ import requests
 from dotenv import dotenv_values
 
 from shared.bearer_keys import first_secret
+from shared.hosts import local_url
 
 Json = dict[str, Any]
 
@@ -226,7 +227,7 @@ def _addresses() -> Addresses:
         return f"http://127.0.0.1:{variables.get(variable) or usual}"
 
     return Addresses(
-        api=at("PORT", 5001),
+        api=local_url(variables.get("HOST") or "127.0.0.1", variables.get("PORT") or 5001),
         stripe=at("SANDBOX_PORT", 12111),
         stripe_key="sk_test_demo",
         event_service=at("RECEIVER_PORT", 5050),

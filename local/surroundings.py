@@ -14,6 +14,7 @@ from pathlib import Path
 
 from local.data_dir import PRIVATE, Owner
 from local.refusal import Refusal
+from shared.hosts import local_url
 from shared.settings import Settings
 
 DEFAULT_PORTS = {"PORT": "5001", "FLOWER_PORT": "5555"}
@@ -64,7 +65,7 @@ def for_sandbox(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
         "STRIPE_API_BASE": f"http://{LOOPBACK}:{environment['SANDBOX_PORT']}",
         "STRIPE_WEBHOOK_SECRET": stored["STRIPE_WEBHOOK_SECRET"],
         "SANDBOX_WEBHOOK_SECRET": stored["STRIPE_WEBHOOK_SECRET"],
-        "SANDBOX_WEBHOOK_URL": f"http://{LOOPBACK}:{environment['PORT']}/api/webhook",
+        "SANDBOX_WEBHOOK_URL": f"{api_url(environment)}/api/webhook",
         "SANDBOX_STATE": str(folder / "sandbox.jsonl"),
         "RECEIVER_STATE": str(folder / "receiver.jsonl"),
     }
@@ -75,6 +76,11 @@ def for_sandbox(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
         "SANDBOX_RATE_LIMITS": "stripe",
     }
     return {**replaceable, **environment, **own}
+
+
+def api_url(environment: Mapping[str, str]) -> str:
+    """Return the URL of the API for programs on this machine."""
+    return local_url(environment.get("HOST", LOOPBACK), environment["PORT"])
 
 
 def port_problems(environment: Mapping[str, str], variables: list[str]) -> list[str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+
+from local.surroundings import api_url
 
 READY_LIMIT_SECONDS = 60.0  # a cold start on a slow laptop takes about 15
 POLL_SECONDS = 0.2  # between two checks: fast for a person, no load for a server
@@ -32,7 +35,9 @@ def places(environment: Mapping[str, str], names: list[str]) -> list[Place]:
         return f"http://127.0.0.1:{environment.get(variable)}"
 
     all_places = {
-        "api": Place("API", at("PORT"), "/health/ready", "try it: /docs; operate it: /console"),
+        "api": Place(
+            "API", api_url(environment), "/health/ready", "try it: /docs; operate it: /console"
+        ),
         "flower": Place("Flower", at("FLOWER_PORT"), "/healthcheck", "queues and workers"),
         "sandbox": Place("sandbox", at("SANDBOX_PORT"), "/", "simulates Stripe: payments, events"),
         "receiver": Place(
@@ -66,7 +71,7 @@ def announce(visited: list[Place], lines: list[str], say: Callable[[str], None])
 
 def things_to_try(environment: Mapping[str, str], *, sandbox: bool) -> list[str]:
     """Return the last lines of the output: which Stripe is used, and a command to try."""
-    api = f"http://127.0.0.1:{environment['PORT']}"
+    api = api_url(environment)
     key = environment.get("API_KEYS", "").split(",")[0].strip()
     if not sandbox:
         base = environment.get("STRIPE_API_BASE")
@@ -76,7 +81,7 @@ def things_to_try(environment: Mapping[str, str], *, sandbox: bool) -> list[str]
         "",
         "The sandbox simulates Stripe: no money moves. In another window, try `make demo` or:",
         "",
-        f"  curl {api}/api/payment/process \\",
+        f"  curl {shlex.quote(api + '/api/payment/process')} \\",
         "    -H 'Content-Type: application/json' \\",
         *(["    -H 'Authorization: Bearer <one of API_KEYS>' \\"] if key else []),
         '    -d \'{"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}\'',

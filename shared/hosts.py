@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 ANY_HOST = "*"
+# Addresses to listen at that stand for all addresses, each with one of them that a client can call.
+ALL_ADDRESSES = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # compared, not bound
 
 
 def is_known_host(header: str, allowed: Collection[str]) -> bool:
@@ -25,3 +27,21 @@ def is_known_host(header: str, allowed: Collection[str]) -> bool:
     except ValueError:
         return False
     return name is not None and (name in LOOPBACK_NAMES or name in allowed)
+
+
+def own_names(host: str, allowed: Collection[str]) -> tuple[str, ...]:
+    """Return the names under which a server answers besides loopback: its address, and others.
+
+    The address cannot be an attacker's. One that stands for all addresses names none of them.
+    """
+    return (*allowed, *([] if host in ALL_ADDRESSES else [host]))
+
+
+def local_url(host: str, port: int | str) -> str:
+    """Return the URL by which a client on this machine reaches the server that listens at `host`.
+
+    `host` is a value of the setting HOST: a name or an address, in brackets or not.
+    """
+    plain = host.removeprefix("[").removesuffix("]")
+    name = ALL_ADDRESSES.get(plain, plain)
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"

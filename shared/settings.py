@@ -137,8 +137,8 @@ class Settings(BaseSettings):
     port: int = Field(5001, description="Port of the API.", ge=0, le=65535)
     allowed_hosts: HostNames = Field(
         (),
-        description="Host names besides localhost under which the API and Flower answer; `*` "
-        "allows any.",
+        description="Host names under which the API and Flower answer, besides localhost (and the "
+        "API's `HOST`); `*` allows any.",
     )
     data_dir: Path = Field(Path(".data"), description="Directory of the embedded Valkey's data.")
 

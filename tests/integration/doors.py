@@ -32,7 +32,7 @@ class Door:
     """An HTTP server in a thread; as a WSGI application it passes requests on."""
 
     def __init__(self, settings: Settings, store: Store | None) -> None:
-        self._routed_for = (settings.max_body_bytes, settings.allowed_hosts)
+        self._routed_for = (settings.max_body_bytes, settings.host, settings.allowed_hosts)
         self.app = self._application(settings, store)
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._listening.setblocking(False)

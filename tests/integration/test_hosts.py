@@ -56,6 +56,25 @@ def test_a_setting_adds_names(settings: Settings, real_store: Store) -> None:
     assert client.get("/ops/events", headers={"Host": "evil.example"}).status_code == 200
 
 
+@pytest.mark.parametrize("host", ["192.0.2.9", "2001:db8::9"])
+def test_the_address_that_the_api_listens_at_is_known(
+    settings: Settings, real_store: Store, host: str
+) -> None:
+    client = open_door(settings.model_copy(update={"host": host}), real_store)
+    name = f"[{host}]" if ":" in host else host
+    assert client.get("/ops/events", headers={"Host": f"{name}:5001"}).status_code == 200
+    assert client.get("/ops/events", headers={"Host": "192.0.2.1:5001"}).status_code == 421
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104  # a setting
+def test_the_address_for_all_addresses_is_no_name(
+    settings: Settings, real_store: Store, host: str
+) -> None:
+    client = open_door(settings.model_copy(update={"host": host}), real_store)
+    name = f"[{host}]" if ":" in host else host
+    assert client.get("/ops/events", headers={"Host": name}).status_code == 421
+
+
 def test_flower_answers_to_known_names_only(valkey_url: str) -> None:
     port = servers.free_port()
     environment = {
