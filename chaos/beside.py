@@ -2,6 +2,9 @@
 
 They are measured in turns: while a batch runs, and while it is paused. So both are measured with
 the same processes and data, and other load of the machine affects both alike.
+
+Beside them, calls go straight to the sandbox, which here shares the processors with the service and
+answers the batch too: they show how much slower Stripe itself was.
 """
 
 from __future__ import annotations
@@ -23,8 +26,9 @@ from chaos.stage import WEBHOOK_SECRET, Stage
 Json = dict[str, Any]
 ALONE, BESIDE = "alone", "beside"
 # Requests per second: those of a busy evening, which are no load.
-PACES_SECONDS = {"payments": 0.2, "webhooks": 0.1}
+PACES_SECONDS = {"payments": 0.2, "webhooks": 0.1, "stripe": 0.2}
 CALL_SECONDS = 30.0
+SECRET_KEY = {"Authorization": "Bearer sk_test_chaos"}
 # Seconds of a turn, and seconds after a pause in which refunds that had begun are notified.
 TURN_SECONDS = 20.0
 CALM_SECONDS = 3.0
@@ -52,7 +56,7 @@ class Beside:
         self._times: dict[str, dict[str, list[float]]] = {
             name: {ALONE: [], BESIDE: []} for name in PACES_SECONDS
         }
-        sends = {"payments": self._pay, "webhooks": self._post_event}
+        sends = {"payments": self._pay, "webhooks": self._post_event, "stripe": self._call_stripe}
         self._threads = [
             threading.Thread(target=self._send, args=(name, send)) for name, send in sends.items()
         ]
@@ -130,6 +134,10 @@ class Beside:
     def _pay(self) -> None:
         url = f"{self._stage.api}/api/payment/process"
         requests.post(url, json=PAYMENT, timeout=CALL_SECONDS).raise_for_status()
+
+    def _call_stripe(self) -> None:
+        url = f"{self._stage.sandbox}/v1/balance"
+        requests.get(url, headers=SECRET_KEY, timeout=CALL_SECONDS).raise_for_status()
 
     def _post_event(self) -> None:
         """Deliver an event of an unknown payment, which is recorded and not notified."""
