@@ -69,8 +69,10 @@ function confirmCancel(known, refresh) {
       h(
         "p",
         {},
-        "Refunds that have begun are completed; " +
-          `${counted(not_begun, "payment")} will not be refunded.`,
+        not_begun > 0
+          ? "Refunds that have begun are completed; " +
+              `${counted(not_begun, "payment")} will not be refunded.`
+          : "All refunds have begun, and are completed.",
       ),
       waiting > 0 &&
         h("p", {}, `${counted(waiting, "refund")} will be made when the balance suffices.`),
@@ -78,6 +80,7 @@ function confirmCancel(known, refresh) {
     ],
     signed: false,
     confirm: "Cancel the batch",
+    dismiss: "Keep the batch",
     act: async () => {
       await ops.turnBatch(known.batch_id, "cancel");
       refresh();

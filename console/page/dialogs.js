@@ -28,18 +28,25 @@ export function toast(text) {
  * @property {{ element: HTMLElement, read: () => object } | null} [fields]
  * @property {boolean} [signed] false for actions that the audit does not record: no name, no reason
  * @property {string} confirm
+ * @property {string | null} [dismiss] the other button; null when there is nothing to decide
  * @property {(signature: Signature & Record<string, any>) => Promise<string>} act
  */
+
+/** @satisfies {Partial<Question>} */
+const PLAIN = { body: [], fields: null, signed: true, dismiss: "Cancel" };
 
 /**
  * Ask before an action. If `act` throws, the dialog shows the error and stays open.
  * @param {Question} question
  */
-export function ask({ title, body = [], fields = null, signed = true, confirm, act }) {
+export function ask(question) {
+  const { title, body, fields, signed, confirm, dismiss, act } = { ...PLAIN, ...question };
   const problem = h("p", { class: "problem", role: "alert", hidden: true });
   const signature = signed ? signing() : UNSIGNED;
   const yes = h("button", { class: "primary" }, confirm);
-  const no = button({}, () => dialog.close(), "Cancel");
+  /** @type {Child} */
+  const no = dismiss && button({}, () => dialog.close(), dismiss);
+  /** @type {HTMLFormElement} */
   const form = h(
     "form",
     {},
@@ -50,6 +57,7 @@ export function ask({ title, body = [], fields = null, signed = true, confirm, a
     problem,
     h("div", { class: "ends" }, no, yes),
   );
+  /** @type {HTMLDialogElement} */
   const dialog = h("dialog", { "aria-labelledby": "ask-title" }, form);
   form.addEventListener("submit", (event) => {
     event.preventDefault();

@@ -98,6 +98,9 @@ export function copyable(id) {
   return h("span", { class: "copyable" }, h("code", {}, id), press, label);
 }
 
+// Letters that fit in four lines of a column; a longer text takes the whole width.
+const COLUMN_LETTERS = 120;
+
 /**
  * Build a list of names and values; names without a value are left out.
  * @param {[string, Child][]} pairs
@@ -109,9 +112,15 @@ export function facts(pairs) {
   return h(
     "dl",
     { class: "facts" },
-    ...given.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, ...nodes(value)))),
+    ...given.map(([name, value]) =>
+      h("div", { class: widthOf(value) }, h("dt", {}, name), h("dd", {}, ...nodes(value))),
+    ),
   );
 }
+
+/** @param {Child} value */
+const widthOf = (value) =>
+  typeof value === "string" && value.length > COLUMN_LETTERS ? "wide" : null;
 
 /**
  * @param {string} title

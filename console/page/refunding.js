@@ -143,6 +143,7 @@ function confirmStart(eventId, terms, plan) {
       body: leftOut(plan),
       signed: false,
       confirm: "Close",
+      dismiss: null,
       act: async () => "",
     });
     return;

@@ -202,6 +202,8 @@ def test_an_event_where_nothing_is_left_says_so(window: Window, running: Service
     page = window.sign_in("#/event-payments/nothing")
     ask_for_refund(page)
     expect(page.get_by_role("heading", name="Nothing can be refunded")).to_be_visible()
+    # There is nothing to decide: one button, not one that cancels and one that closes.
+    expect(page.get_by_role("dialog").get_by_role("button")).to_have_text(["Close"])
     page.get_by_role("button", name="Close").click()
     window.go("#/event-payments/unknown")
     expect(page.get_by_text("No payment names this event")).to_be_visible()
@@ -255,7 +257,9 @@ def test_cancelling_says_which_refunds_are_made_all_the_same(
         )
         page.get_by_role("button", name="Cancel", exact=True).click()
         dialog = page.get_by_role("dialog")
-        expect(dialog).to_contain_text("0 payments will not be refunded")
+        expect(dialog).to_contain_text("All refunds have begun, and are completed.")
+        buttons = dialog.get_by_role("button")
+        expect(buttons).to_have_text(["Keep the batch", "Cancel the batch"])
         expect(dialog).to_contain_text("1 refund will be made when the balance suffices")
         page.get_by_role("button", name="Cancel the batch").click()
         expect(page.get_by_text("canceled", exact=True)).to_be_visible(timeout=PATIENCE_MS)
@@ -263,6 +267,25 @@ def test_cancelling_says_which_refunds_are_made_all_the_same(
         expect(page.get_by_text("Not refunded")).to_have_count(0)
     finally:
         requests.post(balance, json={"available": None}, timeout=5).raise_for_status()
+
+
+def test_a_batch_shows_its_metadata_a_long_value_over_the_whole_width(
+    phone: Window, running: Service
+) -> None:
+    """A value of 500 letters in a column of its own would be a screen high."""
+    sell(running, amount=1000, currency="sgd", metadata={"event_id": "noted"})
+    long = "a reason that was agreed " * 19
+    body = {"event_id": "noted", "metadata": {"ticket": "4711", "agreed": long.strip()}}
+    headers = {"Authorization": f"Bearer {KEY}"}
+    address = f"{running.url()}/api/refund/batches"
+    batch = requests.post(address, json=body, headers=headers, timeout=20).json()["batch_id"]
+    page = phone.sign_in(f"#/refund-batches/{batch}")
+    facts = page.get_by_label("Batch", exact=True).locator(".facts")
+    expect(facts).to_contain_text("ticket4711")
+    width = facts.evaluate("one => one.clientWidth")
+    value = facts.locator("div").filter(has=page.get_by_text("agreed", exact=True))
+    assert value.evaluate("one => one.clientWidth") == width
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
 @pytest.mark.long

@@ -97,6 +97,8 @@ function head(known, refresh) {
       ["Ended", known.ended && when(known.ended)],
       ["Of each payment", sentence(termsOf(known))],
       ["Reason", known.reason && sentence(known.reason)],
+      ["Account", known.account],
+      ...Object.entries(known.metadata),
     ]),
   );
 }
