@@ -100,6 +100,8 @@ export function copyable(id) {
 
 // Letters that fit in four lines of a column; a longer text takes the whole width.
 const COLUMN_LETTERS = 120;
+// Letters of an amount that fit in half the width of a phone.
+const PHONE_LETTERS = 15;
 
 /**
  * Build a list of names and values; names without a value are left out.
@@ -118,9 +120,17 @@ export function facts(pairs) {
   );
 }
 
-/** @param {Child} value */
-const widthOf = (value) =>
-  typeof value === "string" && value.length > COLUMN_LETTERS ? "wide" : null;
+/**
+ * Return the class of a value that needs more width than a column has.
+ * @param {Child} value
+ */
+function widthOf(value) {
+  if (typeof value === "string") return value.length > COLUMN_LETTERS ? "wide" : null;
+  const isLong = nodes(value).some(
+    (one) => one instanceof HTMLDivElement && (one.textContent ?? "").length > PHONE_LETTERS,
+  );
+  return isLong ? "phone-wide" : null;
+}
 
 /**
  * @param {string} title

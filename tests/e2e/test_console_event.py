@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.e2e import axe
 from tests.e2e.console_window import (
@@ -286,6 +286,26 @@ def test_a_batch_shows_its_metadata_a_long_value_over_the_whole_width(
     value = facts.locator("div").filter(has=page.get_by_text("agreed", exact=True))
     assert value.evaluate("one => one.clientWidth") == width
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_a_phone_shows_a_large_amount_in_one_line(phone: Window, running: Service) -> None:
+    sell(running, amount=1000, currency="sgd", metadata={"event_id": "large"})
+    headers = {"Authorization": f"Bearer {KEY}"}
+    address = f"{running.url()}/api/refund/batches"
+    body = {"event_id": "large"}
+    batch = requests.post(address, json=body, headers=headers, timeout=20).json()["batch_id"]
+
+    def enlarge(route: Route) -> None:
+        answer = route.fetch()
+        amounts = {"kwd": {"refunded": 1_234_567_890}, "idr": {"refunded": 99_999_999_999}}
+        route.fulfill(response=answer, json=answer.json() | {"amounts": amounts})
+
+    phone.page.route(f"**/refund/batches/{batch}", enlarge)
+    page = phone.sign_in(f"#/refund-batches/{batch}")
+    lines = page.get_by_label("Batch", exact=True).locator(".facts dd > div")
+    expect(lines).to_have_text(["1,234,567.890\u00a0KWD", "999,999,999.99\u00a0IDR"])
+    one_line = "one => one.clientHeight < 2 * parseFloat(getComputedStyle(one).fontSize)"
+    assert [lines.nth(place).evaluate(one_line) for place in range(2)] == [True, True]
 
 
 @pytest.mark.long
