@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.documents import Command, blocks, mentioned, typed
+from tests.documents import Command, blocks, fences, mentioned, no_commands, typed
 from tests.e2e.running import Service, service
 from tests.servers import ROOT, free_port, process, wait_until
 
@@ -48,9 +48,43 @@ ELSEWHERE = (
     ("bin/notification-docs", "tests/conventions/test_notification_documents.py", "markdown"),
     ("bin/manifests", "tests/conventions/test_kubernetes.py", "bin/manifests"),
     ("bin/lint-console", "tests/conventions/test_console_files.py", "console"),
+    ("redis-cli", "tests/e2e/test_documented_redis.py", "redis-cli"),
+    ("nginx -s reload", "tests/e2e/test_proxy.py", "nginx"),
 )
-# Commands that need an account or a person at a terminal; and names of programs alone.
-NOBODY = ("stripe login", "stripe …", "stripe", "make", "./billing")
+# Commands that no test runs, by their whole text, with the reason.
+NOBODY = {
+    "stripe login": "needs an account and a person at a browser",
+    "git clone": "needs a server; every test runs in a clone",
+    "py-spy dump --pid …": "a program for a worker that hangs, which is not installed with ours",
+    "curl https://billing.example.com/health/ready": "a host of the reader",
+    "stripe …": "a name alone",
+    "stripe": "a name alone",
+    "make": "a name alone",
+    "./billing": "a name alone",
+}
+# The test, or CI's script, that runs what each target of make runs.
+TARGETS = {
+    "run": ("tests/e2e/running.py", "app.py"),
+    "demo": ("tests/e2e/test_demo.py", "local.demo"),
+    "test": (".ci/run", "make test\n"),
+    "test-long": (".ci/run", "make test-long"),
+    "lint": (".ci/run", "make lint"),
+    "audit": (".ci/run", "make audit"),
+    "bench": ("tests/e2e/test_benches.py", "bench"),
+    "chaos": ("tests/e2e/test_chaos.py", "chaos"),
+    "slow": ("tests/e2e/test_slowness.py", "slow"),
+    "explore": ("tests/explore/test_explorer.py", "explore"),
+    "mutants": ("tests/conventions/test_mutants.py", "mutants"),
+    "contract": ("tests/contract/tools.py", "bin/contract"),
+}
+# Targets that run the whole suite, or longer; a person runs them.
+BY_HAND = {"check", "test-all", "mutation", "sbom"}
+# Indented lines that are no command: pictures, the map of the folders, a configuration file.
+PICTURES = {
+    "README.md": ("client ", "│ ", "Stripe ─", "└──", "operator ─", "refund jobs)"),
+    "docs/going-live.md": ("appendonly ", "appendfsync ", "maxmemory-policy ", "maxmemory "),
+}
+FOLDER = re.compile(r"(app\.py|[a-z]+/) {2,}")
 # The value that a person would insert for each placeholder.
 PLACEHOLDERS = {"https://…/api/webhook": "https://b.example", "https://…": "https://b.example"}
 URL = "https://b.example"
@@ -85,18 +119,54 @@ RUN_HERE = (
     "openssl ",
     "echo ",
     "python -m ",
+    "sed ",
 )
 
 
 def test_every_command_is_run_here_or_in_the_test_named() -> None:
     beginnings = [*RUN_HERE, *(beginning for beginning, _, _ in ELSEWHERE)]
-    curls = ("curl https://billing.example.com/health/ready",)
     unknown = {
         (command.page, command.text)
         for command in everything()
-        if not command.text.startswith(tuple(beginnings)) and command.text not in (*NOBODY, *curls)
+        if not command.text.startswith(tuple(beginnings)) and command.text not in NOBODY
     }
     assert unknown == set()
+
+
+def test_every_exception_is_still_documented() -> None:
+    documented = {command.text for command in everything()}
+    assert NOBODY.keys() <= documented
+
+
+def test_no_indented_line_is_overlooked() -> None:
+    """A program that nobody thought of is in no list, and nothing would run it."""
+    lines = no_commands()
+    overlooked = [
+        line
+        for line in lines
+        if not line.text.startswith(PICTURES.get(line.page, ()) or "\0")
+        and not FOLDER.match(line.text)
+    ]
+    assert overlooked == []
+    pictures = {(page, start) for page, starts in PICTURES.items() for start in starts}
+    stale = [
+        (p, s) for p, s in pictures if not any(x.page == p and x.text.startswith(s) for x in lines)
+    ]
+    assert stale == []
+
+
+def test_every_fence_has_a_language_that_is_tried() -> None:
+    """Those of JSON, Python and Mermaid are no commands; the one without a name is a `.env`."""
+    assert fences() == {"bash", "json", "python", "mermaid", ""}
+
+
+def test_every_target_of_make_is_run_by_a_test_or_by_a_person() -> None:
+    targets = {command.split()[1] for command in texts("make ")}
+    assert targets == TARGETS.keys() | BY_HAND
+    without = [
+        name for name, (file, word) in TARGETS.items() if word not in (ROOT / file).read_text()
+    ]
+    assert without == []
 
 
 @pytest.mark.parametrize(("beginning", "test", "word"), ELSEWHERE)
@@ -137,6 +207,36 @@ def test_what_needs_no_service_runs_as_it_stands(command: str) -> None:
         ["bash", "-ec", command], cwd=ROOT, env=environment, capture_output=True, check=False
     )
     assert (process.returncode, bool(process.stdout)) == (0, True)
+
+
+WRITERS = {
+    "bin/settings-docs": (".env.example", "README.md", "docker-compose.yml", "docs/processes.md"),
+    "bin/store-docs": ("docs/store.md",),
+    "bin/notification-docs": ("docs/notifications.md",),
+    "bin/openapi": ("docs/api/openapi.json",),
+}
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("script", WRITERS)
+def test_a_script_writes_the_documents_as_they_are(script: str) -> None:
+    files = [ROOT / name for name in WRITERS[script]]
+    before = [file.read_bytes() for file in files]
+    environment = os.environ | {"PYTHON": sys.executable}
+    subprocess.run([ROOT / script], cwd=ROOT, env=environment, check=True)
+    assert [file.read_bytes() for file in files] == before
+    assert script in texts("bin/"), "no document names it any more"
+
+
+def test_the_base_image_is_pinned_by_its_digest(tmp_path: Path) -> None:
+    (command,) = texts("sed ")
+    for name in ("Dockerfile.api", "Dockerfile.worker"):
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    subprocess.run(["bash", "-ec", command], cwd=tmp_path, check=True)
+    for file in tmp_path.iterdir():
+        lines = re.findall(r"^FROM python:.*", file.read_text(), re.MULTILINE)
+        assert lines
+        assert all("python:3.13-slim@sha256:…" in line for line in lines)
 
 
 # Commands for a running service.
