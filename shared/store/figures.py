@@ -105,7 +105,7 @@ class Figures:
 
 def read(store: Store) -> Iterator[Figures]:
     """Read the figures of every metric we know. Raises `Unavailable`."""
-    figures = {name: Figures(metric) for name, metric in METRICS.items()}
+    figures = {m.name: Figures(m, dict.fromkeys(m.always, 0.0)) for m in METRICS.values()}
     for text, amount in store.hash(store.keys.figures()).items():
         name, values, part = json.loads(text)
         metric = METRICS.get(name)

@@ -11,6 +11,8 @@ from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass
 
+from shared.setting_types import QUEUES
+
 # Most series of one metric in one process; the largest metric needs about 150.
 MOST_SERIES = 500
 OTHER = "other"
@@ -20,12 +22,17 @@ Series = tuple[str, tuple[str, ...], str]
 
 @dataclass(frozen=True)
 class Metric:
-    """A counter, or with `buckets` (upper bounds, seconds) a histogram."""
+    """A counter, or with `buckets` (upper bounds, seconds) a histogram.
+
+    The series of `always` are shown from 0 on. A series that begins at 1 has not increased for
+    Prometheus, so an alert on it would miss the first occurrence.
+    """
 
     name: str
     help: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
+    always: tuple[tuple[str, ...], ...] = ()
 
 
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -64,7 +71,10 @@ NOTIFICATION_DELAY = Metric(
     DELAY_BUCKETS,
 )
 STRIPE_CALLS = Metric(
-    "billing_stripe_calls", "Calls to Stripe by operation and result.", ("operation", "result")
+    "billing_stripe_calls",
+    "Calls to Stripe by operation and result.",
+    ("operation", "result"),
+    always=(("events.list", "stripe_key_refused"), ("events.list", "stripe_permission_missing")),
 )
 STRIPE_SECONDS = Metric(
     "billing_stripe_call_seconds", "Time Stripe took to answer.", ("operation",), REQUEST_BUCKETS
@@ -74,9 +84,14 @@ STRIPE_BUDGET = Metric(
     "Calls that drew on the budget: `taken`, `put_off`, or `unanswered` by Redis and made anyway.",
     ("priority", "outcome"),
 )
-STRIPE_LOWERED = Metric("billing_stripe_lowered", "How often a 429 lowered the budget's rate.")
+STRIPE_LOWERED = Metric(
+    "billing_stripe_lowered", "How often a 429 lowered the budget's rate.", always=((),)
+)
 OTHER_VERSION_EVENTS = Metric(
-    "billing_events_other_version", "Events of another API version than ours.", ("api_version",)
+    "billing_events_other_version",
+    "Events of another API version than ours.",
+    ("api_version",),
+    always=((OTHER,),),
 )
 # The label of our own account, which events do not name.
 OWN_ACCOUNT = "own"
@@ -84,10 +99,14 @@ OTHER_MODE_EVENTS = Metric(
     "billing_events_other_mode",
     "Webhooks of another mode than our key's: acknowledged, not recorded.",
     ("mode", "account"),
+    always=(("live", OWN_ACCOUNT), ("test", OWN_ACCOUNT)),
 )
 RINGS = Metric("billing_relay_rings", "Doorbells the relay rang, by kind of work.", ("kind",))
 GARBAGE = Metric(
-    "billing_queue_garbage", "Messages on our queues that this service did not send.", ("queue",)
+    "billing_queue_garbage",
+    "Messages on our queues that this service did not send.",
+    ("queue",),
+    always=tuple((queue,) for queue in QUEUES),
 )
 
 METRICS = {

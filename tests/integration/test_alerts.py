@@ -63,6 +63,22 @@ def test_every_question_asks_for_what_there_is(
         assert labels <= have[selector.name]
 
 
+FIRST_TIMES = [rule for rule in ALERTS if "increase(" in rule["expr"]]
+
+
+@pytest.mark.parametrize("rule", FIRST_TIMES, ids=[rule["alert"] for rule in FIRST_TIMES])
+def test_an_alert_on_an_increase_notices_the_first_time(
+    real_store: Store, rule: dict[str, Any]
+) -> None:
+    """Each series that it counts is shown from 0 on: a series that begins at 1 did not increase."""
+    samples = [sample for family in families(real_store) for sample in family.samples]
+    for selector in selectors(promql_parser.parse(rule["expr"])):
+        labels = {(matcher.name, matcher.value) for matcher in selector.matchers.matchers}
+        zeros = [s for s in samples if s.name == selector.name and labels <= set(s.labels.items())]
+        assert zeros, selector.name
+        assert {sample.value for sample in zeros} == {0.0}
+
+
 def test_every_metric_is_on_the_dashboard(real_store: Store) -> None:
     """An alert says what is wrong now, and its panel since when."""
     questions = " ".join(question for _, question in QUESTIONS[: -len(ALERTS)])

@@ -132,7 +132,8 @@ def test_figures_of_another_release_are_passed_over(store: Store) -> None:
     store.redis.hset(store.keys.figures(), '["billing_gone",["x"],""]', 1)
     store.redis.hset(store.keys.figures(), '["billing_webhooks",["recorded","more"],""]', 1)
     store.redis.hset(store.keys.figures(), '["billing_webhook_seconds",[],"99"]', 1)
-    assert all(not f.counts and not f.buckets for f in read(store))
+    assert all(not any(f.counts.values()) and not f.buckets for f in read(store))
+    assert all(set(f.counts) == set(f.metric.always) for f in read(store))
 
 
 def test_a_payment_shows_from_the_webhook_to_the_delivery(hands: Hands) -> None:
