@@ -9,10 +9,12 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from api.app import create_app
-from shared.errors import Misconfigured
+from shared.errors import Misconfigured, Unavailable
 from shared.settings import Settings, load_settings
 from shared.store.scripts import Store
+from shared.work.refund_jobs import RefundJobs
 from tests.conftest import make_settings
+from tests.integration import batching
 from tests.integration.hands import Hands
 
 KEYS = (
@@ -145,7 +147,9 @@ def test_a_callers_refunds_stay_below_its_ceiling(door: FlaskClient) -> None:
     assert refund("kiosk-key", 300, "a").status_code == 202
     over = refund("kiosk-key", 201, "b")
     assert (over.status_code, over.get_json()["code"]) == (429, "refund_ceiling_reached")
-    assert 0 < int(over.headers["Retry-After"]) <= 3600
+    # The hour began at most a minute before the refund, to which spending is rounded.
+    assert 3500 < int(over.headers["Retry-After"]) <= 3600
+    assert "Retry-After" in refund("kiosk-key", 500, "whole").headers  # it fits in another hour
     never = refund("kiosk-key", 501, "never")
     assert (never.status_code, never.get_json()["code"]) == (429, "refund_ceiling_reached")
     assert "Retry-After" not in never.headers  # more than a whole hour's limit fits at no time
@@ -153,6 +157,35 @@ def test_a_callers_refunds_stay_below_its_ceiling(door: FlaskClient) -> None:
     assert refund("kiosk-key", 200, "d").status_code == 202
     assert refund("kiosk-key", 1, "e").status_code == 429
     assert refund("old-shop-key", 500, "f").status_code == 202
+
+
+def test_a_refund_of_the_rest_counts_the_rest_alone(door: FlaskClient, hands: Hands) -> None:
+    payment = pay_with_old_key(door)
+    batching.refund_at_stripe(hands, payment, 600)
+    body = {"payment_intent_id": payment}
+    assert post(door, "/api/refund/process", "kiosk-key", body).status_code == 202
+    answer = post(door, "/api/refund/process", "kiosk-key", body | {"amount": 101})
+    assert answer.status_code == 429
+
+
+def test_a_refund_whose_request_broke_off_is_counted_once(
+    door: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its job was recorded, and its answer was not."""
+    body = {"payment_intent_id": pay_with_old_key(door), "amount": 300}
+    record = RefundJobs.record
+
+    def break_off(*arguments: Any, **fields: Any) -> None:
+        record(*arguments, **fields)
+        raise Unavailable("the connection broke")
+
+    def refund() -> TestResponse:
+        return post(door, "/api/refund/process", "kiosk-key", body, Idempotency_Key="a")
+
+    monkeypatch.setattr(RefundJobs, "record", break_off)
+    assert refund().status_code == 503
+    monkeypatch.setattr(RefundJobs, "record", record)
+    assert refund().status_code == 202
 
 
 def test_a_currency_without_a_ceiling_is_not_refunded(door: FlaskClient) -> None:
