@@ -109,7 +109,7 @@ def _wait_for_end(client: Client, before: int | None, outcome: str) -> Json:
 
 @app.command()
 def queues(as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
-    """Show how much work waits in each queue, and whether a worker serves it.
+    """Show how much work waits in each queue, and how many workers serve it.
 
     Of a payment's notifications only the first counts as open; the others wait for it.
     """
@@ -117,8 +117,8 @@ def queues(as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
     if as_json:
         output.as_json(answer)
         return
-    columns = ("depth", "open", "due", "overdue_seconds", "dead", "consumed_seconds_ago")
-    output.table(answer["data"], "name", *columns)
+    counts = ("depth", "open", "due", "overdue_seconds", "dead", "consumers")
+    output.table(answer["data"], "name", *counts, "consumed_seconds_ago")
     output.print_line("breaker:", "open" if answer["breaker_open"] else "closed")
     output.print_line("upkeep:", "silent" if answer["upkeep_silent"] else "ok")
     for name in (row["name"] for row in answer["data"] if row["silent"]):

@@ -172,7 +172,9 @@ def _show_sums(sums: Json) -> None:
     for settled in sums["settled"]:
         currency = settled["settlement_currency"]
         fee, net = (money(settled[name], currency) for name in ("fee", "net"))
-        output.print_line(f"Settled: {settled['payments']} payments, fee {fee}, net {net}")
+        number = settled["payments"]
+        payments = "payment" if number == 1 else "payments"
+        output.print_line(f"Settled: {number} {payments}, fee {fee}, net {net}")
     if not sums["complete"]:
         output.print_line(f"Only the newest {sums['payments']} payments were summed up.")
 

@@ -386,6 +386,7 @@ def test_queues_are_told_in_columns(billing: Billing, real_store: Store) -> None
     bury(real_store, "evt_1")
     lines = billing("queues").stdout.splitlines()
     assert lines[0].split()[:3] == ["NAME", "DEPTH", "OPEN"]
+    assert "CONSUMERS" in lines[0]
     assert [line.split()[0] for line in lines[1:5]] == [
         "events",
         "refunds",
