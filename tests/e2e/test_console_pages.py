@@ -36,6 +36,10 @@ pytestmark = pytest.mark.browser
 # Characters that reverse the following text, ring a bell, or show nothing.
 HIDDEN = "paid\u202edeliaf\u0007 \u200bfree"
 LISTS = ["", "payments", "refunds", "notifications", "events", "dead-letters", "audit"]
+# Cells whose text reaches into the next one.
+TOO_NARROW = """() => [...document.querySelectorAll("td")]
+  .filter((cell) => cell.scrollWidth > cell.clientWidth + 1)
+  .map((cell) => cell.innerText)"""
 LOOKS = [(DESKTOP, "light"), pytest.param(PHONE, "dark", marks=pytest.mark.long)]
 
 
@@ -58,10 +62,17 @@ def places(running: Service) -> Iterator[list[str]]:
     body = {"payment_intent_id": payment, "amount": 300}
     headers = {"Prefer": "wait=20"}
     refund = requests.post(address, json=body, headers=headers, timeout=30).json()
+    batch = requests.post(
+        f"{running.url()}/api/refund/batches",
+        json={"payments": [sell(running, metadata={"event_id": "123"})]},
+        headers={"Authorization": f"Bearer {KEY}"},
+        timeout=30,
+    ).json()["batch_id"]
     let_die(running, 2)
     letter = ops(running, "dead-letters")["data"][0]["id"]
     event = ops(running, "events", payment_id=payment)["data"][0]["id"]
     details = [f"payments/{payment}", f"payments/{disputed}", f"refunds/{refund['refund_id']}"]
+    details += ["refund-batches", f"refund-batches/{batch}", "event-payments/123"]
     details += [f"items/{refund['refund_request_id']}", f"items/{letter}", f"events/{event}"]
     yield [*LISTS, *details, "find/example.com", "payments/pi_unknown"]
     redrive_all(running)
@@ -104,6 +115,18 @@ def test_each_page_has_one_heading_and_a_title_of_its_own(
         titles.append(page.title())
     assert len(set(titles)) == len(places), titles
     assert all(title.endswith(" · Billing console") for title in titles)
+
+
+def test_no_cell_of_a_table_covers_another_on_a_phone(
+    browser: Browser, running: Service, places: list[str]
+) -> None:
+    for window in windows(browser, running.url(), PHONE):
+        page = window.sign_in()
+        for place in places:
+            window.go(f"#/{place}")
+            settled(page)
+            assert page.evaluate(TOO_NARROW) == [], place
+            assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], place
 
 
 STAND: Json = {

@@ -36,10 +36,10 @@ const auditTable = (rows) =>
   table(
     "Audit",
     [
-      { name: "What", show: (row) => pill(words(row.kind), "none") },
-      { name: "Item", show: (row) => idLink(row.id) },
+      { name: "What", phone: "span", show: (row) => pill(words(row.kind), "none") },
+      { name: "Item", phone: "span", show: (row) => idLink(row.id) },
       { name: "By", show: (row) => whoOf(row) ?? "–" },
-      { name: "Reason", show: (row) => row.reason ?? "–" },
+      { name: "Reason", phone: "span", show: (row) => row.reason ?? "–" },
       { name: "Key", phone: "none", show: (row) => h("code", {}, row.key) },
       { name: "When", end: true, show: (row) => when(row.at) },
     ],

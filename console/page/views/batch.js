@@ -47,7 +47,7 @@ export function batch({ id, query }, { refresh }) {
       card("By state", {}, countTable(known)),
       membersCard(known, page, query),
     ],
-    missing: (error) => empty(error.message, "Batches are listed on the page of their event."),
+    missing: (error) => empty(error.message, "All batches are listed under Refunds, Batches."),
   };
 }
 
