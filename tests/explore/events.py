@@ -137,3 +137,11 @@ class Redriven(Events):
     raw = (SUCCESS_EVENT,)
     budget = Budget(redrives=1, ticks=1, breaks=1)
     wide = Budget(redrives=2, ticks=3, breaks=2, faults=2, deaths=2, sweeps=1)
+
+
+class GivenUp(Redriven):
+    """Give up a notification that the event service refuses, and redrive it."""
+
+    name = "a notification that is given up, and redriven"
+    budget = Budget(redrives=1, ticks=1, faults=1)
+    wide = Budget(redrives=2, ticks=2, faults=2, deaths=1)

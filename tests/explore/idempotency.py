@@ -18,9 +18,10 @@ from api.payment import _charge
 from tests.conftest import make_settings
 from tests.explore.actors import PeerCall, Place, Spec
 from tests.explore.events import raw_event
-from tests.explore.invariants import demand
+from tests.explore.invariants import argument, demand
 from tests.explore.search import IDLE, Budget, Option, State
 from tests.explore.service import Service
+from tests.explore.snapshots import Command, Effect
 from tests.explore.stripe_actor import Gateway, Ledger, option, translated
 from tests.explore.views import View
 
@@ -28,6 +29,9 @@ from tests.explore.views import View
 API_KEYS = {"old": "old_key_0123456789", "new": "new_key_0123456789"}
 INTENT = raw_event("evt_paid", "payment_intent.succeeded", latest_charge=None)["data"]["object"]
 FINAL = (200, 402)
+# The answer of `begin` to a request that holds the key, and where the scripts get its token.
+BEGUN = '["begun"]'
+TOKENS = {"begin": 1, "conclude": 0}
 DAY_MS = 24 * 3_600_000 + 1_000
 
 
@@ -105,12 +109,13 @@ class Idempotency(Service):
             yield option("listed", ledger.objects, state.world)
 
     def ended(self, state: State, place: Place) -> tuple[Any, ...]:
-        """Record each final answer to a caller."""
+        """Record each final answer to a caller, with the amount of its request."""
         status, answer_body = place.result
         answers, ledger = state.world
         demand(status != 500, 15, f"a caller was answered {status} {answer_body}")
         final = status in FINAL
-        return (tuple(sorted({*answers, (status, answer_body)})) if final else answers), ledger
+        answer = (status, answer_body, place.spec.args[2])
+        return (tuple(sorted({*answers, answer})) if final else answers), ledger
 
     def moments(self, state: State) -> Iterator[tuple[int, str]]:
         yield state.now_ms + LEASE_MS, "ticks"
@@ -120,6 +125,21 @@ class Idempotency(Service):
         answers, ledger = state.world[0], Ledger.of(state.world[1])
         demand(len(ledger.objects) <= 1, 19, f"one key made the payments {ledger.objects}")
         demand(len(answers) <= 1, 20, f"one key was given the answers {answers}")
+
+    def check_step(self, before: State, place: Place, effect: Effect, after: State) -> None:
+        super().check_step(before, place, effect, after)
+        call = place.call
+        if not isinstance(call, Command) or call.name not in TOKENS:
+            return
+        key, then = ((self.view(s).read(call.keys[0]) or {}) for s in (before, after))
+        is_own = key.get("token") == argument(call, TOKENS[call.name])
+        if effect.answer == BEGUN:
+            left_ms = float(key.get("lease_until") or 0) - before.now_ms
+            demand(is_own or left_ms <= 0, 27, "two requests hold the key")
+            ends_at = float(then.get("lease_until") or 0)
+            demand(ends_at == before.now_ms + LEASE_MS, 27, "the key is held without a lease")
+        if call.name == "conclude":
+            demand(is_own or not effect.writes, 27, "a late request ended another's")
 
     def check_goal(self, view: View) -> None:
         """Do nothing: no work continues by itself, a caller has to repeat the request."""

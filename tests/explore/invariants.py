@@ -110,8 +110,23 @@ def check_marks(view: View, after: View, place: Place, effect: Effect) -> None:
         mine = (item.get("fence"), item.get("state")) == (hold.get("fence"), "processing")
         words = f"{call.name} of {call.keys[0]} by fence {hold.get('fence')}"
         demand(mine or not effect.writes, 8, f"{words} changed what it did not hold")
+        if call.name == "postpone" and mine:
+            _check_pause(after, call)
         moved = effect.answer == MOVED
         demand(moved or mine == bool(effect.writes), 8, f"{words} changed nothing, and it held it")
+
+
+def argument(call: Command, place: int) -> Any:
+    """Return an argument of a script, which follows its name, its text and its keys."""
+    return call.args[3 + call.args[2] + place]
+
+
+def _check_pause(after: View, call: Command) -> None:
+    """Check that an item which is returned for later is due then, and pauses until then."""
+    plan, item = json.loads(argument(call, 0)), after.read(call.keys[0]) or {}
+    until = after.state.now_ms + plan["delay_ms"]
+    pauses = float(item.get("not_before") or 0) == until
+    demand(pauses or not plan["delay_ms"], 3, f"{call.keys[0]} pauses no {plan['delay_ms']} ms")
 
 
 def _check_claim(view: View, after: View, call: Command, effect: Effect) -> None:
@@ -121,7 +136,7 @@ def _check_claim(view: View, after: View, call: Command, effect: Effect) -> None
         same = [item.get(name) == then.get(name) for name in FIELDS]
         demand(all(same), 22, f"{call.keys[0]} was refused, and counted")
         return
-    if item.get("token") == call.args[3 + call.args[2] + 2]:
+    if item.get("token") == argument(call, 2):
         return
     lent = item.get("state") == "processing" and float(item["lease_until"]) > now
     demand(not lent, 9, f"{call.keys[0]} is lent to two workers")

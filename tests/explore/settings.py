@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.explore.batches import BatchCanceled, BatchOfTwo, BatchTurned
 from tests.explore.breaker import Breaker
-from tests.explore.events import OneFactTwice, Redriven, TwoFacts
+from tests.explore.events import GivenUp, OneFactTwice, Redriven, TwoFacts
 from tests.explore.idempotency import Idempotency
 from tests.explore.refunds import Refunds, RefundsHeard
 
@@ -12,6 +12,7 @@ SETTINGS = (
     TwoFacts,
     OneFactTwice,
     Redriven,
+    GivenUp,
     Refunds,
     RefundsHeard,
     Idempotency,

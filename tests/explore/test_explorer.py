@@ -16,7 +16,7 @@ from tests.depth import DEEP, cases
 from tests.explore.actors import Place
 from tests.explore.batches import TURNS, BatchCanceled, BatchOfTwo, BatchTurned
 from tests.explore.breaker import Breaker
-from tests.explore.events import OneFactTwice, Redriven, TwoFacts
+from tests.explore.events import GivenUp, OneFactTwice, Redriven, TwoFacts
 from tests.explore.explorer import explore, story
 from tests.explore.idempotency import Idempotency
 from tests.explore.refunds import Refunds
@@ -39,6 +39,12 @@ FAULTS = {
     "no follower": ("release", "if follower and", "if false and", TwoFacts, 13),
     "no token": ("claim", r"if item\[4\] ~= token then", "if true then", OneFactTwice, 10),
     "forgotten": ("redrive", r"redis.call\('PERSIST', name\)", "local _ = 0", Redriven, 4),
+    "still given up": ("redrive", r"redis.call\('ZREM', key.dead, p.id\)", "", GivenUp, 5),
+    "no pause": ("postpone", r"now \+ p.delay_ms,\n", "now,\n", GivenUp, 3),
+    "two holders": ("begin", r"r\[5\] ~= token and left > 0", "false", Idempotency, 27),
+    "no lease of a key": ("begin", r", 'lease_until', now \+ lease_ms", "", Idempotency, 27),
+    "a late conclusion": ("conclude", r"~= ARGV\[1\]", "== ''", Idempotency, 27),
+    "another body": ("begin", r"r\[1\] ~= fingerprint", "false", Idempotency, 20),
     "no end of a key": ("begin", r"> resumable_ms", "> 1e15", Idempotency, 19),
     "no probe": ("claim", r"or not redis.call\('SET', key.probe, [^)]*\)", "", Breaker, 21),
     "no close": ("release", r"redis.call\('DEL', key.breaker,", "redis.call('DEL',", Breaker, 23),
