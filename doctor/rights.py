@@ -54,6 +54,14 @@ RIGHTS = (
     ),
     Right("Balance: read", "get", "/v1/balance", "batches of refunds", required=False),
     Right(
+        "Checkout Sessions: read",
+        "get",
+        "/v1/checkout/sessions",
+        "thin events of Checkout",
+        {"limit": 1},
+        False,
+    ),
+    Right(
         "Webhook Endpoints: read",
         "get",
         "/v1/webhook_endpoints",

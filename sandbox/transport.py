@@ -78,6 +78,7 @@ class Transport:
         fault = self._world.faults.take(request.method, request.path, key)
         try:
             await _read(exchange, self._world)
+            self._check_rights(exchange, key)
             self._limit(exchange)
             status, body = await self._serve(exchange, fault)
         except StripeError as refusal:
@@ -91,6 +92,12 @@ class Transport:
             status, body = failure.status, {"error": failure.error}
         log.info("%s %s %s %s", request.method, request.path, status, exchange.request_id)
         return _answer(exchange, status, body)
+
+    def _check_rights(self, exchange: Exchange, key: str) -> None:
+        """Refuse a call that a restricted key may not make, before its parameters are read."""
+        expand = exchange.tree.get("expand") or []
+        places = [str(place) for place in (expand if isinstance(expand, list) else [expand])]
+        self._world.key_rights.check(key, exchange.account, exchange.method, exchange.path, places)
 
     def _limit(self, exchange: Exchange) -> None:
         """Refuse a call above the rate limits before it has any effect."""

@@ -15,7 +15,7 @@ from sandbox.control.asking import choice, fields_of, only, scope_of
 from sandbox.events_out import deliveries, webhook_endpoints
 from sandbox.intents import challenges
 from sandbox.wire.guard import is_simple, refusal
-from sandbox.world import errors, rate_limits
+from sandbox.world import errors, key_rights, rate_limits
 from sandbox.world.app_keys import WORLD
 from sandbox.world.delivery_modes import MODES, DeliveryMode
 from sandbox.world.errors import StripeError
@@ -100,6 +100,21 @@ def _no_limits(world: World, _: Json, __: str) -> Json:
     return world.rate_limits.as_json()
 
 
+def _keys(world: World, _: Json, __: str) -> Json:
+    return world.key_rights.as_json()
+
+
+def _restrict(world: World, body: Json, _: str) -> Json:
+    key, rights = key_rights.parse(only(body, "api_key", "rights"))
+    world.key_rights.of[key] = rights
+    return world.key_rights.as_json()
+
+
+def _no_keys(world: World, _: Json, __: str) -> Json:
+    world.key_rights.of.clear()
+    return world.key_rights.as_json()
+
+
 def _add_mode(world: World, body: Json, _: str) -> Json:
     choice(body, "mode", (*MODES, "normal"))
     if body["mode"] == "normal":
@@ -176,6 +191,9 @@ _ROUTES: Final[tuple[tuple[str, str, Control], ...]] = (
     ("POST", "/rate_limits", _limit),
     ("GET", "/rate_limits", _limits),
     ("DELETE", "/rate_limits", _no_limits),
+    ("POST", "/keys", _restrict),
+    ("GET", "/keys", _keys),
+    ("DELETE", "/keys", _no_keys),
     ("POST", "/deliveries", _add_mode),
     ("GET", "/deliveries", _deliveries),
     ("DELETE", "/deliveries", _normal_delivery),

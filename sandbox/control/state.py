@@ -88,6 +88,7 @@ def clear(world: World) -> None:
     world.mail.forget()
     world.memory.forget()
     world.faults.active.clear()
+    world.key_rights.of.clear()
     world.acted = {}
     world.changes.note("acted")
 

@@ -17,6 +17,7 @@ from sandbox.world.changes import Changes
 from sandbox.world.clock import Clock
 from sandbox.world.faults import Faults
 from sandbox.world.idempotency import Memory
+from sandbox.world.key_rights import KeyRights
 from sandbox.world.mail import Mail
 from sandbox.world.objects import Json
 from sandbox.world.rate_limits import RateLimits
@@ -148,6 +149,7 @@ class World:
         self.memory = Memory(self.changes, keep)
         self.faults = Faults()
         self.rate_limits = RateLimits()
+        self.key_rights = KeyRights()
         self.accounts: dict[str, Account] = {}
         self.base_url = "http://127.0.0.1"
         self.webhook_hosts: set[str] = set()
