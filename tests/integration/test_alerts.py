@@ -108,11 +108,11 @@ def test_every_name_in_italics_in_the_runbook_is_a_panel_or_a_heading() -> None:
     """At night nobody finds a panel or a chapter that has another name."""
     text = (ROOT / "docs/runbook.md").read_text()
     # Rooms of the console.
-    known = {"Notifications"} | {panel["title"] for panel in DASHBOARD["panels"]}
-    known |= set(re.findall(r"^#+ (.*)$", text, re.MULTILINE))
+    titles = {"Notifications"} | {panel["title"] for panel in DASHBOARD["panels"]}
+    titles |= set(re.findall(r"^#+ (.*)$", text, re.MULTILINE))
     names = set(re.findall(r"(?<!\*)\*([A-Z][^*]+)\*(?!\*)", " ".join(text.split())))
     assert len(names) > 5
-    assert names <= known
+    assert names <= titles
 
 
 def test_every_command_of_the_runbook_exists() -> None:
