@@ -30,7 +30,7 @@ API_KEYS = {"old": "old_key_0123456789", "new": "new_key_0123456789"}
 INTENT = raw_event("evt_paid", "payment_intent.succeeded", latest_charge=None)["data"]["object"]
 FINAL = (200, 402)
 # The answer of `begin` to a request that holds the key, and where the scripts get its token.
-BEGUN = '["begun"]'
+UNANSWERED = '["begun"]'
 TOKENS = {"begin": 1, "conclude": 0}
 DAY_MS = 24 * 3_600_000 + 1_000
 
@@ -133,7 +133,7 @@ class Idempotency(Service):
             return
         key, then = ((self.view(s).read(call.keys[0]) or {}) for s in (before, after))
         is_own = key.get("token") == argument(call, TOKENS[call.name])
-        if effect.answer == BEGUN:
+        if effect.answer == UNANSWERED:
             left_ms = float(key.get("lease_until") or 0) - before.now_ms
             demand(is_own or left_ms <= 0, 27, "two requests hold the key")
             ends_at = float(then.get("lease_until") or 0)
