@@ -16,7 +16,7 @@ from api.payment_models import (
     SettledSum,
 )
 from shared.errors import CallerError
-from shared.payment_summary import PaymentSummary, summarise
+from shared.payment_summary import PaymentSummary
 from shared.store.scripts import Store, redis_errors
 from shared.stripe.forms import ID
 from shared.work.dead_letters import LETTER_KINDS, DeadLetters, ItemFilter
@@ -79,11 +79,6 @@ class KnownPayments:
             ],
             complete=not scan.is_cut,
         )
-
-    def currencies(self, payment_ids: Sequence[str]) -> dict[str, str | None]:
-        """Return the currency of each payment, None when it is not known. Raises `Unavailable`."""
-        records = self._payments.read_many(list(dict.fromkeys(payment_ids)))
-        return {one.id: summarise(one.id, one.known).currency for one in records}
 
     def dead(self) -> Counter[str]:
         """Count the newest dead letters by payment. Raises `Unavailable`."""

@@ -23,7 +23,9 @@ class NotificationSearch(Search):
 class RefundSearch(Search):
     """A filter of refund jobs; times are when they were requested."""
 
-    status: Literal["queued", "processing", "retrying", "refunded", "failed", "dead"] | None = None
+    status: (
+        Literal["queued", "processing", "retrying", "pending", "refunded", "failed", "dead"] | None
+    ) = None
 
 
 class FindQuery(BaseModel):

@@ -39,9 +39,11 @@ from api.redrive import Redrive
 from api.reply import reply
 from api.request_context import trace
 from api.trial_notification import NO_PAYMENT, stage
+from shared.known_refunds import latest
 from shared.notification import TEST
-from shared.payment_summary import timestamp
+from shared.payment_summary import summarise, timestamp
 from shared.store import rates as stored_rates
+from shared.stripe.amounts import refund_status
 from shared.work.dead_letters import LETTER_KINDS, SCAN_LIMIT, DeadLetters, ItemFilter
 from shared.work.payment_index import PaymentFilter
 from shared.work.payments import moment
@@ -50,6 +52,10 @@ Json = dict[str, Any]
 Row = TypeVar("Row", bound=Output)
 lists = operations_blueprint("ops_lists")
 BUCKETS_AN_HOUR = 3600 // stored_rates.BUCKET_SECONDS
+# Refund jobs whose payments are read in one round trip.
+CHUNK = 200
+# The status of a refund job by the status of its refund at Stripe; the others may still change.
+OUTCOMES = {"succeeded": "refunded", "failed": "failed", "canceled": "failed"}
 COMMON = ("state", "type", "payment_id", "error", "attempts")
 TIMES = ("recorded_at", "not_before", "finished_at")
 NOTIFICATION_FIELDS = (*COMMON, *TIMES, "sequence")
@@ -88,12 +94,9 @@ def refunds(query: RefundSearch) -> Response:
     """List refund jobs, the newest first, with their amounts."""
     filters = _item_filter(query)
     scan = _walk("refunds", filters, REFUND_FIELDS)
-    rows = (_refund(item) for item in scan if filters.matches(item))
+    rows = _refund_rows(item for item in scan if filters.matches(item))
     matches = (row for row in rows if query.status in (None, row.status))
     data, complete = _first_page(matches, query.limit)
-    currencies = _known_payments().currencies([row.payment_id or "" for row in data])
-    for row in data:
-        row.currency = row.currency or currencies[row.payment_id or ""]
     return reply(RefundList(data=data, complete=complete and not scan.cut))
 
 
@@ -223,24 +226,43 @@ def _notification(item: Json) -> NotificationRow:
     )
 
 
-def _refund(item: Json) -> RefundRow:
+def _refund_rows(items: Iterable[Json]) -> Iterator[RefundRow]:
+    """Build the rows of refund jobs with what is known of their payments, read a chunk at a time.
+
+    Raises `Unavailable`.
+    """
+    rest = iter(items)
+    while chunk := list(islice(rest, CHUNK)):
+        names = [item["payment_id"] or "" for item in chunk]
+        records = {one.id: one.known for one in parts().payments.read_many(sorted(set(names)))}
+        for name, item in zip(names, chunk, strict=True):
+            yield _refund(item, name, records[name])
+
+
+def _refund(item: Json, payment_id: str, payment: Json) -> RefundRow:
     request, refund = json.loads(item["request"]), json.loads(item["result"] or "{}")
+    if refund:
+        refund = latest(refund, payment)
     common = _common(item)
+    error = item["failure_code"] or refund.get("failure_reason") or common["error"]
     return RefundRow(
-        **common | {"error": item["failure_code"] or common["error"]},
-        status=_status(item),
+        **common | {"error": error},
+        status=_status(item, refund),
         refund_id=item["refund_id"],
         amount=refund.get("amount", request.get("amount")),
-        currency=refund.get("currency"),
+        currency=refund.get("currency") or summarise(payment_id, payment).currency,
         reason=refund.get("reason") or request.get("reason"),
-        pending_reason=item["pending_reason"],
+        pending_reason=item["pending_reason"] or refund.get("pending_reason"),
     )
 
 
-def _status(item: Json) -> str:
+def _status(item: Json, refund: Json) -> str:
+    """Return the state of a refund job until it ended, then the outcome of its refund."""
     if item["state"] != "finished":
         return str(item["state"])
-    return "failed" if item["failure_code"] else "refunded"
+    if item["failure_code"]:
+        return "failed"
+    return OUTCOMES.get(refund_status(refund), "pending")
 
 
 def _delay(counts: list[int]) -> Delay:

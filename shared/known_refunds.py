@@ -53,6 +53,15 @@ def _rest(subjects: Json) -> int:
     return int(snapshot.get("amount") or 0) - int(snapshot.get("amount_received") or 0)
 
 
+def latest(refund: Json, known: Json) -> Json:
+    """Return a refund as its newest event shows it, or as it is when no event came yet.
+
+    `known` is the state of its payment. The bank can return a refund days after Stripe made it.
+    """
+    subject = known.get("subjects", {}).get(str(refund["id"]))
+    return subject["snapshot"] | {"status": subject["status"]} if subject else refund
+
+
 def let_go(known: Json) -> bool:
     """Say whether the payment ended with nothing received: its hold, if any, was released."""
     snapshots = [state["snapshot"] for state in known.get("subjects", {}).values()]

@@ -146,6 +146,37 @@ def test_a_pending_refund_succeeds_later(hands: Hands) -> None:
     assert verified(hands, job) == (True, "succeeded")
 
 
+@pytest.mark.parametrize(
+    ("method", "states"),
+    [
+        ("pm_card_pendingRefund", ["pending", "refunded"]),
+        ("pm_card_refundFail", ["refunded", "failed"]),
+    ],
+)
+def test_operators_see_what_became_of_a_refund_after_its_job(
+    hands: Hands, method: str, states: list[str]
+) -> None:
+    payment = pay(hands, method)
+    job = refund(hands, payment).get_json()["refund_request_id"]
+    hands.work()
+    early = listed_status(hands, job)
+    hands.deliver_events()
+    hands.work()
+    wait_for_stripe(hands)
+    hands.deliver_events()
+    hands.work()
+    assert [early, listed_status(hands, job)] == states
+    matches = hands.client.get(f"/ops/refunds?status={states[1]}").get_json()["data"]
+    assert [row["id"] for row in matches] == [job]
+    assert hands.client.get(f"/ops/refunds?status={states[0]}").get_json()["data"] == []
+
+
+def listed_status(hands: Hands, job: str) -> str:
+    (row,) = hands.client.get("/ops/refunds").get_json()["data"]
+    assert row["id"] == job
+    return str(row["status"])
+
+
 def test_a_refund_may_fail_after_it_succeeded_and_that_is_news(hands: Hands) -> None:
     payment = pay(hands, "pm_card_refundFail")
     job = refund(hands, payment, amount=400).get_json()["refund_request_id"]

@@ -15,7 +15,7 @@ const FIELDS = [
   {
     name: "status",
     label: "Status",
-    options: ["queued", "processing", "retrying", "refunded", "failed", "dead"],
+    options: ["queued", "processing", "retrying", "pending", "refunded", "failed", "dead"],
   },
   { name: "payment_id", label: "Payment", hint: "pi_…" },
   { name: "error", label: "Error contains", hint: "charge_already_refunded" },
