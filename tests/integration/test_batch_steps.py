@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -13,7 +13,7 @@ from shared.store.connection import connect
 from shared.store.scripts import Call, Store
 from shared.work.batch import BatchRecord, Member, MemberState
 from shared.work.batch_turns import CANCEL, COMPLETE, END_CANCELED, PAUSE, RESUME, Turn
-from shared.work.batches import STEPS, Batches, NewBatch, batch_id, member_job_id
+from shared.work.batches import ASIDE_MS, STEPS, Batches, NewBatch, batch_id, member_job_id
 from shared.work.ceilings import Ceiling
 from shared.work.kinds import REFUNDS
 from shared.work.refund_jobs import RefundRequest
@@ -110,6 +110,30 @@ def test_a_piece_that_is_written_twice_is_there_once(
     assert [m.payment for m in batches.members(BATCH, None, None, 10)] == [
         f"pi_{n}" for n in range(5)
     ]
+
+
+def test_members_of_a_later_piece_have_places_of_their_own(
+    real_store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.work.batches.PIECE", 2)
+    batches = Batches(real_store, settings)
+    batches.record(new(5))
+    rest = batches.members(BATCH, MemberState.NOT_BEGUN, 1, 10)
+    assert [m.payment for m in rest] == ["pi_2", "pi_3", "pi_4"]
+
+
+def test_pieces_of_a_batch_that_was_not_recorded_are_forgotten(
+    real_store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise Unavailable("the process died")
+
+    monkeypatch.setattr(Store, "run_durably", fail)
+    with pytest.raises(Unavailable):
+        Batches(real_store, settings).record(new(3))
+    names = cast(list[str], real_store.redis.keys("*batch*"))
+    assert len(names) == 3
+    assert all(0 < cast(int, real_store.redis.pttl(name)) <= ASIDE_MS for name in names)
 
 
 def test_a_member_that_came_to_its_end_is_not_begun_by_an_old_reading(batches: Batches) -> None:

@@ -221,3 +221,9 @@ def test_every_refusal_is_a_problem_document(
     assert body["status"] == status
     assert {"type", "title", "detail", "code", "request_id"} <= set(body)
     assert answer.headers["X-Request-Id"] == body["request_id"]
+
+
+def test_a_declined_payment_is_found_by_its_request(hands: Hands) -> None:
+    answer = hands.pay("pm_card_visa_chargeDeclined")
+    payment = hands.runtime.payments.payment_of_request(answer.headers["X-Request-Id"])
+    assert payment == answer.get_json()["payment_intent_id"]

@@ -199,6 +199,16 @@ def test_a_refusal_halves_the_rate_of_what_was_limited_and_it_recovers(store: St
     assert 0.05 <= turns_apart(store) <= 0.052
 
 
+def test_however_often_a_rate_is_halved_a_share_of_it_is_left(store: Store) -> None:
+    refunds, key = budget(store, Priority.REFUNDS), store.keys.budget("test", "own")
+    for _ in range(6):
+        refunds.lower(None, [ENDPOINT])
+        before = store.now_ms() - stripe_budget.TOGETHER_MS
+        store.redis.hset(key, f"{ENDPOINT}:lowered_at", before)
+    share = store.fields(key, f"{ENDPOINT}:share")[0]
+    assert float(str(share)) == stripe_budget.LEAST_SHARE
+
+
 def limit(sandbox: str, **limits: int | None) -> None:
     url = f"{sandbox}/_sandbox/rate_limits"
     requests.post(url, json=limits, timeout=5).raise_for_status()
