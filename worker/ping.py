@@ -8,6 +8,12 @@ a lease.
 from __future__ import annotations
 
 from socket import gethostname
+from typing import Any
+
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from shared.errors import Misconfigured
 
 ANSWER_SECONDS = 10
 
@@ -17,21 +23,33 @@ def main() -> None:
 
     A container is a host with one worker; where there are several, the first answer counts.
     """
-    from worker.app import app
-
-    answers = app.control.broadcast(
-        "progress_of_worker",
-        reply=True,
-        pattern=f"*@{gethostname()}",
-        matcher="glob",  # type: ignore[arg-type]  # the stubs expect a function, Celery a name
-        limit=1,
-        timeout=ANSWER_SECONDS,
-    )
+    try:
+        answers = _ask()
+    except (OperationalError, OSError, RedisError) as error:
+        raise SystemExit(f"Redis does not answer: {error}") from None
+    except Misconfigured as error:
+        raise SystemExit(str(error)) from None
     if not answers:
         raise SystemExit(f"No worker on this host answered within {ANSWER_SECONDS} s.")
     for name, answer in answers[0].items():
         if answer.get("stuck"):
             raise SystemExit(f"{name} is stuck: none of its threads makes progress.")
+
+
+def _ask() -> list[dict[str, Any]]:
+    from worker.app import app
+
+    return (
+        app.control.broadcast(
+            "progress_of_worker",
+            reply=True,
+            pattern=f"*@{gethostname()}",
+            matcher="glob",  # type: ignore[arg-type]  # the stubs expect a function, Celery a name
+            limit=1,
+            timeout=ANSWER_SECONDS,
+        )
+        or []
+    )
 
 
 if __name__ == "__main__":

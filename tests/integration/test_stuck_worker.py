@@ -12,7 +12,7 @@ from shared.work.kinds import EVENTS, NOTIFICATIONS
 from shared.work.liveness import alive
 from tests.conftest import make_settings
 from tests.integration.hands import Hands
-from tests.servers import process, wait_until
+from tests.servers import free_port, process, wait_until
 from worker.jobs import JOBS
 from worker.progress import Progress, longest_lease_seconds
 from worker.relay import run_once
@@ -71,6 +71,25 @@ def ping(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
+
+
+def test_a_check_without_redis_fails_with_one_line() -> None:
+    """The engine keeps the output of a health check, for the person who asks why it fails."""
+    address = f"127.0.0.1:{free_port()}"
+    check = ping(
+        {
+            "PATH": "/usr/bin:/bin",
+            "REDIS_URL": f"redis://{address}/0",
+            "WORKER_QUEUES": "notifications",
+            "STRIPE_MODE": "test",
+            "EVENT_SERVICE_URL": "http://127.0.0.1:9",
+            "BILLING_ENV_FILE": "",
+        }
+    )
+    assert check.returncode == 1
+    (line,) = check.stderr.splitlines()
+    assert line.startswith("Redis does not answer")
+    assert address in line
 
 
 @pytest.mark.nightly
