@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
+from shared.known_refunds import latest
 from shared.payment_summary import summarise
 from shared.refund_terms import LEFT_OUT_BY_STRIPE, LeftOut, Rate, funds, rates, share
 from shared.settings import Settings
@@ -157,15 +158,13 @@ def standing_of(job: dict[str, str | None], payment_state: Json) -> Json:
 
 def _of_refund(answer: Json, payment_state: Json) -> Json:
     """Return the state from the refund's events, or before any arrived, from Stripe's answer."""
-    refund_id = str(answer["id"])
-    subject = payment_state.get("subjects", {}).get(refund_id)
-    refund = subject["snapshot"] | {"status": subject["status"]} if subject else answer
+    refund = latest(answer, payment_state)
     state = STANDING.get(refund_status(refund), MemberState.PENDING)
     if state is MemberState.PENDING and refund.get("pending_reason") == INSUFFICIENT_FUNDS:
         state = MemberState.WAITING
     failed = state is MemberState.FAILED
     code = str(refund.get("failure_reason") or refund["status"]) if failed else ""
-    return {"state": state, "refund_id": refund_id, "failure_code": code}
+    return {"state": state, "refund_id": str(answer["id"]), "failure_code": code}
 
 
 def _of_refusal(code: str, message: str) -> Json:
