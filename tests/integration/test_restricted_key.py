@@ -50,11 +50,11 @@ class Key:
         self.give_all()
 
     def give_all(self) -> None:
-        """Give the key all rights."""
+        """Grant the key all rights."""
         self.lack("")
 
     def lack(self, name: str) -> None:
-        """Give the key all rights but one."""
+        """Grant the key all rights but one."""
         rights = [right for subject, right in RAK.items() if subject != name]
         body = {"api_key": self.text, "rights": rights}
         requests.post(self._url, json=body, timeout=5).raise_for_status()
