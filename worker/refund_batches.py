@@ -15,12 +15,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
+from shared.deadline import deadline
+from shared.errors import CallerError, Misconfigured, OverBudget, Unavailable
 from shared.known_refunds import latest
 from shared.payment_summary import summarise
 from shared.refund_terms import LEFT_OUT_BY_STRIPE, LeftOut, Rate, funds, rates, share
 from shared.settings import Settings
 from shared.store.scripts import Call, redis_errors
 from shared.stripe.amounts import refund_status
+from shared.telemetry.logging import get_logger
 from shared.work.batch import OPEN, BatchRecord, BatchState, Member, MemberState, settles
 from shared.work.batch_turns import COMPLETE, END_CANCELED, PAUSE, RESUME, Turn, is_through
 from shared.work.kinds import REFUNDS
@@ -30,6 +33,7 @@ from shared.work.refund_jobs import RefundRequest
 from shared.work.stripe_budget import Priority, bucket
 from worker.runtime import Runtime
 
+log = get_logger(__name__)
 Json = dict[str, Any]
 DUTY = "refund_batches"
 # Refund jobs of batches that are in progress at a time: as many as the budget allows in this time,
@@ -46,6 +50,8 @@ IDLE_SECONDS = 15.0
 LOOK_FACTOR = 30
 # Pause between a resume and the first such check, in the same units: refunds are tried meanwhile.
 TRY_FACTOR = 10
+# Stripe answers in a tenth of it; a slow answer holds up the other batches for no longer.
+BALANCE_SECONDS = 2.0
 INSUFFICIENT_FUNDS = "insufficient_funds"
 JOB_FIELDS = (
     "batch_id",
@@ -348,7 +354,7 @@ def _lacks_funds(batch: BatchRecord) -> bool:
 
 def _balance_fields(runtime: Runtime, batch: BatchRecord) -> dict[str, str]:
     """Return fields with the balance that the batch still lacks and the time of the next check."""
-    available = runtime.gateway.balance(batch.fields.get("account"))
+    available = _available(runtime, batch.fields.get("account"))
     at_rates = batch.rates | _new_rates(runtime, batch)
     gaps = funds(batch.open_amounts(), at_rates, available)
     missing = {one.currency: one.missing for one in gaps if one.missing != 0}
@@ -359,6 +365,19 @@ def _balance_fields(runtime: Runtime, batch: BatchRecord) -> dict[str, str]:
         "look_at": str(look_at),
         "settles": settles(at_rates),
     }
+
+
+def _available(runtime: Runtime, account: str | None) -> dict[str, int] | None:
+    """Read the balance; None when Stripe does not say it soon: other batches must not wait for it.
+
+    It is read again at the next check.
+    """
+    try:
+        with deadline(BALANCE_SECONDS):
+            return runtime.gateway.balance(account)
+    except (CallerError, Misconfigured, OverBudget, Unavailable) as error:
+        log.warning("balance_not_read", account=account, error=str(error))
+        return None
 
 
 def _new_rates(runtime: Runtime, batch: BatchRecord) -> dict[str, Rate]:

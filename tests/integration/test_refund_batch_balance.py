@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from shared.errors import BillingError, CallerError, Misconfigured, OverBudget, Unavailable
 from tests.integration import batching as b
 from tests.integration.hands import Hands
 
@@ -70,3 +73,54 @@ def test_a_paused_batch_names_the_balance_that_is_missing_when_it_is_known(
             break
         b.time.sleep(0.02)
     assert b.look(hands, batch)["missing"].keys() == {"usd"}
+
+
+def poor_beside_rich(hands: Hands) -> str:
+    """Start a batch whose balance is empty; the balance of the other event's currency is not."""
+    b.set_balance(hands, settlement_currency=None)
+    b.pay(hands, 2)
+    b.pay(hands, 2, "matinee", currency="eur")
+    b.set_balance(hands, currency="sgd", available=0)
+    b.set_balance(hands, currency="eur", available=100_000)
+    return b.started(hands, event_id="evening")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Unavailable("Stripe did not answer."),
+        OverBudget(1.0),
+        Misconfigured("Stripe does not know the key."),
+        CallerError("No such account."),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_balance_that_cannot_be_read_holds_up_no_other_batch(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch, error: BillingError
+) -> None:
+    """Another batch is of another account, whose balance suffices."""
+
+    def refuse(*_: object) -> None:
+        raise error
+
+    poor = poor_beside_rich(hands)
+    with monkeypatch.context() as broken:
+        broken.setattr(type(hands.runtime.gateway), "balance", refuse)
+        assert b.run(hands, poor)["state"] == "paused"
+        rich = b.started(hands, event_id="matinee")
+        assert b.run(hands, rich)["state"] == "completed"
+        assert b.look(hands, poor)["missing"] is None
+    b.set_balance(hands, currency="sgd", available=100_000)
+    b.hear(hands)
+    assert ends(hands, poor)
+
+
+def test_a_balance_that_comes_late_holds_up_no_other_batch(hands: Hands) -> None:
+    poor = poor_beside_rich(hands)
+    hands.break_stripe(
+        match={"method": "GET", "path_prefix": "/v1/balance"}, kind="timeout", times=None
+    )
+    assert b.run(hands, poor)["state"] == "paused"
+    rich = b.started(hands, event_id="matinee")
+    assert b.run(hands, rich)["counts"]["refunded"] == 2
+    assert b.look(hands, poor)["missing"] is None
