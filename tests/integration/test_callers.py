@@ -72,6 +72,34 @@ def test_two_callers_share_no_idempotency_key(door: FlaskClient) -> None:
     assert other.get_json()["payment_intent_id"] != first.get_json()["payment_intent_id"]
 
 
+ANOTHER = pytest.mark.parametrize(
+    ("key", "account"),
+    [("bare-1", {}), ("old-shop-key", {"Stripe_Account": "acct_1Seller"})],
+    ids=["another caller", "another account"],
+)
+
+
+@ANOTHER
+def test_a_key_of_another_caller_or_account_makes_another_refund(
+    door: FlaskClient, key: str, account: dict[str, str]
+) -> None:
+    body = {"payment_intent_id": pay_with_old_key(door), "amount": 100}
+    first = post(door, "/api/refund/process", "old-shop-key", body, Idempotency_Key="r")
+    other = post(door, "/api/refund/process", key, body, Idempotency_Key="r", **account)
+    assert (first.status_code, other.status_code) == (202, 202)
+    assert other.get_json()["refund_request_id"] != first.get_json()["refund_request_id"]
+
+
+@ANOTHER
+def test_a_key_of_another_caller_or_account_gets_no_stored_answer(
+    door: FlaskClient, key: str, account: dict[str, str]
+) -> None:
+    first = post(door, "/api/payment/process", "old-shop-key", PAY, Idempotency_Key="order-1")
+    other = post(door, "/api/payment/process", key, PAY, Idempotency_Key="order-1", **account)
+    assert first.status_code == 200
+    assert "Idempotent-Replayed" not in other.headers
+
+
 def test_a_caller_that_may_only_read_moves_no_money(door: FlaskClient, hands: Hands) -> None:
     payment = pay_with_old_key(door)
     for path, body in (
