@@ -21,6 +21,7 @@ from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
 from api.front import BACKLOG, Front, grace_seconds
+from shared.hosts import with_port
 from shared.settings import Settings
 from shared.telemetry.logging import get_logger
 
@@ -76,12 +77,6 @@ class Lines(Logger):  # type: ignore[misc]  # gunicorn has no types
         self.error_log.handlers[:] = []
 
 
-def _bind_address(settings: Settings) -> str:
-    """Return the address in gunicorn's form, in which colons of IPv6 stand in brackets."""
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"{host}:{settings.port}"
-
-
 class Arbiter(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     """Run the API's processes."""
 
@@ -93,7 +88,7 @@ class Arbiter(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def load_config(self) -> None:
         """Set what differs from gunicorn's defaults."""
         options = {
-            "bind": _bind_address(self._settings),
+            "bind": with_port(self._settings.host, self._settings.port),
             "backlog": BACKLOG,
             "workers": self._settings.api_workers,
             "worker_class": Process,

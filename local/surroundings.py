@@ -14,7 +14,7 @@ from pathlib import Path
 
 from local.data_dir import PRIVATE, Owner
 from local.refusal import Refusal
-from shared.hosts import local_url
+from shared.hosts import local_url, without_brackets
 from shared.settings import Settings
 
 DEFAULT_PORTS = {"PORT": "5001", "FLOWER_PORT": "5555"}
@@ -109,7 +109,7 @@ def listening_ports(environment: Mapping[str, str], variables: list[str]) -> lis
 
 
 def _host(environment: Mapping[str, str]) -> str:
-    return environment.get("HOST", LOOPBACK).removeprefix("[").removesuffix("]")
+    return without_brackets(environment.get("HOST", LOOPBACK))
 
 
 def refuse_busy(ports: list[Port]) -> None:

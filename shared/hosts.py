@@ -37,11 +37,20 @@ def own_names(host: str, allowed: Collection[str]) -> tuple[str, ...]:
     return (*allowed, *([] if host in ALL_ADDRESSES else [host]))
 
 
+def without_brackets(host: str) -> str:
+    """Return an address of IPv6 without the brackets that it has in a URL."""
+    return host.removeprefix("[").removesuffix("]")
+
+
+def with_port(host: str, port: int | str) -> str:
+    """Return `host:port`, with an address of IPv6 in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def local_url(host: str, port: int | str) -> str:
     """Return the URL by which a client on this machine reaches the server that listens at `host`.
 
     `host` is a value of the setting HOST: a name or an address, in brackets or not.
     """
-    plain = host.removeprefix("[").removesuffix("]")
-    name = ALL_ADDRESSES.get(plain, plain)
-    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+    plain = without_brackets(host)
+    return f"http://{with_port(ALL_ADDRESSES.get(plain, plain), port)}"

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 from pydantic_settings import NoDecode
 
 from shared.bearer_keys import ACCOUNT, CURRENCY
-from shared.hosts import ANY_HOST
+from shared.hosts import ANY_HOST, without_brackets
 from shared.http_url import http_url, is_host
 from shared.redis_url import redis_address
 
@@ -102,21 +102,17 @@ def _indexable(key: str) -> str:
 def _host_name(value: str) -> str:
     if value == ANY_HOST:
         return value
-    name = _without_brackets(value)
+    name = without_brackets(value.lower())
     if not is_host(name):
         raise ValueError("write names only, without a scheme, a port or a path: pay.example.com")
     return name
 
 
 def _address(value: str) -> str:
-    name = _without_brackets(value)
+    name = without_brackets(value.lower())
     if not is_host(name):
         raise ValueError("write an address of this machine: 127.0.0.1, or 0.0.0.0 for all of them")
     return name
-
-
-def _without_brackets(value: str) -> str:
-    return value.lower().removeprefix("[").removesuffix("]")
 
 
 def _bearer_key(entry: SecretStr) -> SecretStr:
