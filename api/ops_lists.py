@@ -43,7 +43,7 @@ from shared.known_refunds import latest
 from shared.notification import TEST
 from shared.payment_summary import summarise, timestamp
 from shared.store import rates as stored_rates
-from shared.stripe.amounts import refund_status
+from shared.stripe.amounts import refund_outcome
 from shared.work.dead_letters import LETTER_KINDS, SCAN_LIMIT, DeadLetters, ItemFilter
 from shared.work.payment_index import PaymentFilter
 from shared.work.payments import moment
@@ -54,8 +54,6 @@ lists = operations_blueprint("ops_lists")
 BUCKETS_AN_HOUR = 3600 // stored_rates.BUCKET_SECONDS
 # Refund jobs whose payments are read in one round trip.
 CHUNK = 200
-# The status of a refund job by the status of its refund at Stripe; the others may still change.
-OUTCOMES = {"succeeded": "refunded", "failed": "failed", "canceled": "failed"}
 COMMON = ("state", "type", "payment_id", "error", "attempts")
 TIMES = ("recorded_at", "not_before", "finished_at")
 NOTIFICATION_FIELDS = (*COMMON, *TIMES, "sequence")
@@ -260,9 +258,7 @@ def _status(item: Json, refund: Json) -> str:
     """Return the state of a refund job until it ended, then the outcome of its refund."""
     if item["state"] != "finished":
         return str(item["state"])
-    if item["failure_code"]:
-        return "failed"
-    return OUTCOMES.get(refund_status(refund), "pending")
+    return "failed" if item["failure_code"] else refund_outcome(refund)
 
 
 def _delay(counts: list[int]) -> Delay:

@@ -22,7 +22,7 @@ from shared.payment_summary import summarise
 from shared.refund_terms import LEFT_OUT_BY_STRIPE, LeftOut, Rate, funds, rates, share
 from shared.settings import Settings
 from shared.store.scripts import Call, redis_errors
-from shared.stripe.amounts import refund_status
+from shared.stripe.amounts import refund_outcome
 from shared.telemetry.logging import get_logger
 from shared.work.batch import OPEN, BatchRecord, BatchState, Member, MemberState, settles
 from shared.work.batch_turns import COMPLETE, END_CANCELED, PAUSE, RESUME, Turn, is_through
@@ -62,12 +62,6 @@ JOB_FIELDS = (
     "failure_message",
     "pending_reason",
 )
-# States of a member by the final status of its refund at Stripe.
-STANDING = {
-    "succeeded": MemberState.REFUNDED,
-    "failed": MemberState.FAILED,
-    "canceled": MemberState.FAILED,
-}
 
 
 @dataclass(frozen=True)
@@ -165,7 +159,7 @@ def standing_of(job: dict[str, str | None], payment_state: Json) -> Json:
 def _of_refund(answer: Json, payment_state: Json) -> Json:
     """Return the state from the refund's events, or before any arrived, from Stripe's answer."""
     refund = latest(answer, payment_state)
-    state = STANDING.get(refund_status(refund), MemberState.PENDING)
+    state = MemberState(refund_outcome(refund))
     if state is MemberState.PENDING and refund.get("pending_reason") == INSUFFICIENT_FUNDS:
         state = MemberState.WAITING
     failed = state is MemberState.FAILED

@@ -20,6 +20,12 @@ RELEASED_HOLD = "expired_uncaptured_charge"
 REFUNDED_STATES = ("pending", "requires_action", "succeeded")
 # Of these Stripe books the money back, in a balance transaction of its own.
 RETURNED_STATES = ("failed", "canceled")
+# What became of the money, by the final state of a refund; the others may still change.
+OUTCOMES = {
+    "succeeded": "refunded",
+    "failed": "failed",
+    "canceled": "failed",
+}
 # The status of an object whose status Stripe does not tell: it is null, which its API allows of a
 # refund. It is no state of any object, so it notifies nothing and ends nothing.
 UNKNOWN = "unknown"
@@ -85,6 +91,11 @@ def captured(charge: Json) -> int:
 def refund_status(refund: Json) -> str:
     """Return the status of a refund; of the oldest API versions, which have none, `succeeded`."""
     return str(refund.get("status", "succeeded") or UNKNOWN)
+
+
+def refund_outcome(refund: Json) -> str:
+    """Return what became of a refund: `refunded`, `failed`, or `pending` while that is open."""
+    return OUTCOMES.get(refund_status(refund), "pending")
 
 
 def releases_a_hold(refund: Json) -> bool:

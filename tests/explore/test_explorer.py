@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shared.store import sources
-from shared.work.batch import OPEN, MemberState
+from shared.work.batch import OPEN
 from shared.work.batch_turns import CLOSED, COMPLETE, END_CANCELED
 from tests.depth import DEEP, cases
 from tests.explore.actors import Place
@@ -67,8 +67,8 @@ SLIPS = {
     "a key for each try": ("worker.refunding._key", lambda claim: claim.fence, Refunds, 17),
     "no memory's end": ("worker.refunding.SAFE_TO_REPEAT_SECONDS", 1e9, Refunds, 17),
     "a refund taken for a failure": (
-        "worker.refund_batches.STANDING",
-        {"succeeded": MemberState.FAILED},
+        "shared.stripe.amounts.OUTCOMES",
+        {"succeeded": "failed"},
         BatchOfTwo,
         24,
     ),

@@ -98,7 +98,7 @@ def poor_beside_rich(hands: Hands) -> str:
 def test_a_balance_that_cannot_be_read_holds_up_no_other_batch(
     hands: Hands, monkeypatch: pytest.MonkeyPatch, error: BillingError
 ) -> None:
-    """Another batch is of another account, whose balance suffices."""
+    """The other batch is of a currency whose balance suffices."""
 
     def refuse(*_: object) -> None:
         raise error
