@@ -63,6 +63,14 @@ def batches(running: Service, path: str = "", **query: str) -> requests.Response
     return requests.get(address, params=query, headers=headers, timeout=10)
 
 
+def started(running: Service, **body: object) -> str:
+    """Start a batch; return its id."""
+    headers = {"Authorization": f"Bearer {KEY}"}
+    address = f"{running.url()}/api/refund/batches"
+    answer = requests.post(address, json=body, headers=headers, timeout=20)
+    return str(answer.json()["batch_id"])
+
+
 def ask_for_refund(page: Page) -> None:
     page.get_by_role("button", name="Refund this event").click()
     page.get_by_role("button", name="Show what would happen").click()
@@ -275,10 +283,8 @@ def test_a_batch_shows_its_metadata_a_long_value_over_the_whole_width(
     """A value of 500 letters in a column of its own would be a screen high."""
     sell(running, amount=1000, currency="sgd", metadata={"event_id": "noted"})
     long = "a reason that was agreed " * 19
-    body = {"event_id": "noted", "metadata": {"ticket": "4711", "agreed": long.strip()}}
-    headers = {"Authorization": f"Bearer {KEY}"}
-    address = f"{running.url()}/api/refund/batches"
-    batch = requests.post(address, json=body, headers=headers, timeout=20).json()["batch_id"]
+    metadata = {"ticket": "4711", "agreed": long.strip()}
+    batch = started(running, event_id="noted", metadata=metadata)
     page = phone.sign_in(f"#/refund-batches/{batch}")
     facts = page.get_by_label("Batch", exact=True).locator(".facts")
     expect(facts).to_contain_text("ticket4711")
@@ -290,10 +296,7 @@ def test_a_batch_shows_its_metadata_a_long_value_over_the_whole_width(
 
 def test_a_phone_shows_a_large_amount_in_one_line(phone: Window, running: Service) -> None:
     sell(running, amount=1000, currency="sgd", metadata={"event_id": "large"})
-    headers = {"Authorization": f"Bearer {KEY}"}
-    address = f"{running.url()}/api/refund/batches"
-    body = {"event_id": "large"}
-    batch = requests.post(address, json=body, headers=headers, timeout=20).json()["batch_id"]
+    batch = started(running, event_id="large")
 
     def enlarge(route: Route) -> None:
         answer = route.fetch()
