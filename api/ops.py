@@ -180,8 +180,8 @@ def reconciliation() -> Response:
 @ops.post("/reconcile", responses={202: Outcome, **ON_POST})
 def reconcile(body: Signed) -> Response:
     """Compare with Stripe's archive now; `running` means that it runs again after this round."""
-    outcome = Reconciliation(parts().store).demand()
     _redrive().note(audit_note(body), "reconcile")
+    outcome = Reconciliation(parts().store).demand()
     return reply(Outcome(outcome=outcome), 202)
 
 

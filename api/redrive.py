@@ -15,7 +15,7 @@ from shared.canonical_json import compact
 from shared.errors import CallerError
 from shared.keys import State
 from shared.settings import Settings
-from shared.store.scripts import ATTEMPTS_LIMIT, Call, Store
+from shared.store.scripts import ATTEMPTS_LIMIT, AUDIT_LIMIT, Call, Store
 from shared.stripe.event import parse_event
 from shared.stripe.gateway import StripeGateway
 from shared.work.dead_letters import DeadLetters, ItemFilter, kind_of
@@ -26,8 +26,6 @@ from shared.work.payments import with_time
 from shared.work.refund_jobs import RefundJobs
 
 Json = dict[str, Any]
-# Most entries of the audit log: years of decisions.
-AUDIT_LIMIT = 10_000
 # Most items of one request: each is an atomic step with its own write to disk, about half a second
 # in all, and a mistake stays small.
 MOST_AT_ONCE = 1_000

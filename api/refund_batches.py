@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -36,8 +37,8 @@ from api.idempotent import idempotently
 from api.models import AccountHeader, MoneyHeaders
 from api.parts import parts
 from api.problems import documented, from_validation
-from api.redrive import AuditNote, Redrive
-from api.refund_ceiling import ceilings_of, spend
+from api.redrive import AuditNote
+from api.refund_ceiling import ceilings_of
 from api.reply import reply
 from api.request_context import trace
 from shared.canonical_json import compact
@@ -46,6 +47,7 @@ from shared.refund_terms import Terms
 from shared.work.batch import BatchRecord, BatchState, MemberState, settles
 from shared.work.batch_turns import CANCEL, PAUSE, RESUME, RETRY, Turn
 from shared.work.batches import Batches, NewBatch, batch_id
+from shared.work.ceilings import Ceiling
 from shared.work.items import Work
 from shared.work.kinds import UPKEEP
 
@@ -90,8 +92,8 @@ def _start(header: AccountHeader, body: StartBatch, attempt: IdempotentRequest) 
         _require_allowed(plan)
         ceilings = ceilings_of(plan.amounts())
         fields = _fields(body, terms, plan) | trace()
-        _all().record(NewBatch(new, fields, plan.members, ceilings))
-        _note("refund_batch_started", new)
+        audit = _audit("refund_batch_started", new)
+        _all().record(NewBatch(new, fields, plan.members, ceilings, audit))
     _hasten()
     return KeptAnswer(202, batch_answer(_all().read(new)).model_dump(mode="json"))
 
@@ -121,11 +123,13 @@ def _require_allowed(plan: Plan) -> None:
         raise _needs_operator()
 
 
-def _require_late_allowed(batch: BatchRecord) -> None:
-    """Count late payments against the limits, because the started batch did not include them.
+def _late_ceilings(states: set[MemberState], batch: BatchRecord) -> list[Ceiling]:
+    """Return what the late payments count against, because the started batch did not include them.
 
-    Raises `CallerError` 403, 429.
+    Nothing when their retry was requested before. Raises `CallerError` 403.
     """
+    if MemberState.LATE not in states - batch.retries.keys():
+        return []
     amounts = {
         name: sums[MemberState.LATE]
         for name, sums in batch.amounts.items()
@@ -133,7 +137,7 @@ def _require_late_allowed(batch: BatchRecord) -> None:
     }
     if is_above_limits(batch.count(MemberState.LATE), amounts) and not g.is_operator:
         raise _needs_operator()
-    spend(batch.id, ceilings_of(amounts))
+    return ceilings_of(amounts)
 
 
 def _needs_operator() -> CallerError:
@@ -235,22 +239,20 @@ def retry(path: BatchPath) -> Response:
             status=409,
             code="nothing_to_retry",
         )
-    is_refused = batch.state not in RETRY.start
-    if MemberState.LATE in states - batch.retries.keys() and not is_refused:
-        _require_late_allowed(batch)
     until_ms = str(parts().store.now_ms())
-    return _turn(path, replace(RETRY, fields={state.retry: until_ms for state in states}))
+    fields = {state.retry: until_ms for state in states}
+    return _turn(path, replace(RETRY, fields=fields, counts=partial(_late_ceilings, states)))
 
 
 def _turn(path: BatchPath, turn: Turn) -> Response:
     """Change the state of a batch and answer with it; a batch already in the state is no error."""
     batch = _one(path)
-    outcome = _all().turn(batch.id, turn)
+    audit = _audit(f"refund_batch_{request.path.rpartition('/')[2]}", batch.id)
+    outcome = _all().turn(batch.id, replace(turn, audit=audit))
     if outcome != turn.to:
         raise CallerError(
             f"This batch is {outcome}.", status=409, code="batch_unexpected_state", state=outcome
         )
-    _note(f"refund_batch_{request.path.rpartition('/')[2]}", batch.id)
     _hasten()
     return reply(batch_answer(_all().read(batch.id)))
 
@@ -272,11 +274,12 @@ def _all() -> Batches:
     return parts().batches
 
 
-def _note(action: str, batch: str) -> None:
-    """Record an operator's action in the audit log; a caller's actions are in the batch."""
-    if g.is_operator:
-        redrive = Redrive(parts().store, parts().settings, parts().gateway)
-        redrive.note(AuditNote(key=g.caller, operator=g.get("operator", "")), action, id=batch)
+def _audit(action: str, batch: str) -> list[str]:
+    """Build the entry of the audit log; a caller's actions, which are in the batch, have none."""
+    if not g.is_operator:
+        return []
+    note = AuditNote(key=g.caller, operator=g.get("operator", ""))
+    return [compact(note.entry(action, id=batch))]
 
 
 def _hasten() -> None:

@@ -41,6 +41,8 @@ CONFIRMED_MS = 60_000
 # Entries kept of one payment's timeline and of one item's attempts: enough for a person to read.
 TIMELINE_LIMIT = 500
 ATTEMPTS_LIMIT = 100
+# Most entries of the audit log: years of decisions.
+AUDIT_LIMIT = 10_000
 # Seconds in which work after its deadline may still record its outcome.
 LAST_WORDS_SECONDS = 0.5
 # Seconds. A socket does not accept a timeout of zero.

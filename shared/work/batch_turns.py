@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from shared.work.batch import OPEN, BatchRecord, BatchState, MemberState
 from shared.work.batch_notification import COMPLETED, PAUSED
+from shared.work.ceilings import Ceiling
 
 # The field which says that the end of a canceled batch was notified.
 CLOSED = "closed"
@@ -17,7 +18,8 @@ class Turn:
     """A change of a batch's state, with its condition and its effects.
 
     `when` is a condition on the batch besides its state. `tells` is the type of the notification;
-    `ends` gives the batch an expiry; `active`: upkeep has work to do for it.
+    `ends` gives the batch an expiry; `active`: upkeep has work to do for it. `counts` returns what
+    more counts against the caller's ceilings; `audit` are entries of the audit log.
     """
 
     start: tuple[str, ...]
@@ -29,6 +31,8 @@ class Turn:
     tells: str | None = None
     ends: bool = False
     active: bool = True
+    counts: Callable[[BatchRecord], Sequence[Ceiling]] = lambda _: ()
+    audit: Sequence[str] = ()
 
 
 def is_through(batch: BatchRecord) -> bool:

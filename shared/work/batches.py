@@ -22,7 +22,7 @@ from shared.digest_ids import digest_id
 from shared.errors import CallerError, Unavailable
 from shared.keys import State
 from shared.settings import Settings
-from shared.store.scripts import TIMELINE_LIMIT, Call, Store, redis_errors
+from shared.store.scripts import AUDIT_LIMIT, TIMELINE_LIMIT, Call, Store, redis_errors
 from shared.work.batch import BEHIND_MS, BatchRecord, BatchState, Member, MemberState
 from shared.work.batch_notification import STARTED, batch_notification
 from shared.work.batch_turns import Turn
@@ -66,12 +66,16 @@ def member_job_id(batch: str, payment_id: str, tries: int) -> str:
 
 @dataclass(frozen=True)
 class NewBatch:
-    """A batch to record: its fields, its members in order, and the ceilings it counts against."""
+    """A batch to record: its fields, its members in order, the ceilings it counts against.
+
+    `audit` are entries of the audit log.
+    """
 
     id: str
     fields: dict[str, str]
     members: Sequence[Member]
     ceilings: Sequence[Ceiling] = ()
+    audit: Sequence[str] = ()
 
 
 class Batches:
@@ -121,11 +125,10 @@ class Batches:
             "fields": fields,
             "notification": notification,
             "members": len(new.members),
-            "ceilings": [one.in_script for one in new.ceilings],
-            "hour_ms": HOUR_MS,
             "guard_ms": GUARD_MS,
             "open_ms": OPEN_MS,
         }
+        plan |= _counted(new.ceilings) | _audited(new.audit)
         keys = self._store.keys
         names = self._names(new.id) | self._telling(new.id, str(notification["id"]))
         names |= {
@@ -135,7 +138,8 @@ class Batches:
             "new_batch_members": keys.batch_members(aside),
             "new_batch_places": keys.batch_places(aside),
             "new_batch_payments": keys.batch_payments(aside),
-            "spending": [keys.spending(c.caller, c.currency) for c in new.ceilings],
+            "audit": keys.audit(),
+            "spending": self._spending(new.ceilings),
         }
         return Call("batch_record", names, [NOTIFICATIONS.message, compact(plan)])
 
@@ -335,18 +339,21 @@ class Batches:
         """Change a batch's state and stage its notification in one step, with its members' counts.
 
         Returns the state afterwards: the wanted one, or one from which this change is not allowed.
-        Raises `CallerError` 404, `Unavailable`.
+        Raises `CallerError` 404, 429 when it is above a ceiling of its caller, `Unavailable`.
         """
         for _ in range(MAX_RACES):
             read = self.read(batch)
             if not turn.when(read):
                 return read.state
-            outcome = str(self._store.run(self._turning(read, turn)))
+            ceilings = turn.counts(read) if read.state in turn.start else ()
+            outcome = self._store.run(self._turning(read, turn, ceilings))
+            if isinstance(outcome, int):
+                raise ceiling_reached(ceilings, outcome)
             if outcome != "moved":
-                return turn.to if outcome == "turned" else outcome
+                return turn.to if outcome == "turned" else str(outcome)
         raise Unavailable("The batch changed too often; try again.", code="batch_moving")
 
-    def _turning(self, read: BatchRecord, turn: Turn) -> Call:
+    def _turning(self, read: BatchRecord, turn: Turn, ceilings: Sequence[Ceiling]) -> Call:
         fields = turn.fields | ({"done_before": str(read.done)} if turn.resumes else {})
         stays = {name: text for name, text in read.fields.items() if name not in turn.drop}
         after = BatchRecord(read.id, stays | fields | {"state": turn.to})
@@ -364,6 +371,7 @@ class Batches:
             "guard_ms": GUARD_MS,
             "open_ms": OPEN_MS,
         }
+        plan |= _counted(ceilings) | _audited(turn.audit)
         plan |= {"notification": notification} if notification else {}
         keys = self._store.keys
         names = self._names(read.id) | self._telling(
@@ -372,8 +380,13 @@ class Batches:
         names |= {
             "active_batches": keys.active_batches(),
             "batch_payments": keys.batch_payments(read.id),
+            "audit": keys.audit(),
+            "spending": self._spending(ceilings),
         }
         return Call("batch_turn", names, [NOTIFICATIONS.message, compact(plan)])
+
+    def _spending(self, ceilings: Sequence[Ceiling]) -> list[str]:
+        return [self._store.keys.spending(one.caller, one.currency) for one in ceilings]
 
     def _names(self, batch: str) -> dict[str, str | Sequence[str]]:
         keys = self._store.keys
@@ -397,6 +410,14 @@ class Batches:
     def _notification(self, batch: BatchRecord, type_: str) -> Json:
         now = self._store.now_ms() // 1000
         return batch_notification(batch, type_, now, livemode=self._settings.livemode)
+
+
+def _counted(ceilings: Sequence[Ceiling]) -> Json:
+    return {"ceilings": [one.in_script for one in ceilings], "hour_ms": HOUR_MS}
+
+
+def _audited(entries: Sequence[str]) -> Json:
+    return {"audit": entries, "audit_limit": AUDIT_LIMIT}
 
 
 def count_fields(members: Sequence[Member]) -> dict[str, str]:

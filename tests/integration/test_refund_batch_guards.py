@@ -11,8 +11,9 @@ from werkzeug.test import TestResponse
 
 from shared.bearer_keys import CallerLimits
 from shared.settings import Settings
-from shared.store.scripts import Store
+from shared.store.scripts import Call, Store
 from shared.work import batches
+from shared.work.batches import Batches
 from tests.conftest import make_settings
 from tests.integration import batching as b
 from tests.integration.doors import open_door
@@ -40,6 +41,7 @@ def call(door: FlaskClient, key: str, path: str = "", body: Json | None = None) 
     return door.post(route, json=body, headers=headers)
 
 
+REFUNDS_AT_STRIPE = {"method": "POST", "path_prefix": "/v1/refunds"}
 SMALL = {"refund_batch_max_payments": 2}
 CHEAP = {"refund_batch_max_amount": ("sgd:2500",)}
 
@@ -180,6 +182,60 @@ def test_late_payments_count_once_however_often_they_are_retried(
         assert call(door, SHOP, f"/{batch}/{verb}", body).status_code == status
     others = b.pay(hands, 1, "matinee", amount=1400)
     assert call(door, SHOP, body={"payments": others}).status_code == 202
+
+
+@pytest.mark.parametrize("door", [{"caller_limits": LIMITED}], indirect=True)
+def test_late_payments_count_once_when_two_people_retry_them_at_once(
+    hands: Hands, door: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one's request comes after the first one's has looked, and before it acts."""
+    b.pay(hands, 1, amount=100)
+    batch = call(door, SHOP, body={"event_id": "evening"}).get_json()["batch_id"]
+    b.pay(hands, 1, amount=1000)
+    for _ in range(3):
+        b.turn(hands)
+    late, turn = {"include": ["late"]}, Batches.turn
+
+    def turn_second(*args: Any) -> str:
+        monkeypatch.setattr(Batches, "turn", turn)
+        assert call(door, SHOP, f"/{batch}/retry", late).status_code == 200
+        return turn(*args)
+
+    monkeypatch.setattr(Batches, "turn", turn_second)
+    assert call(door, SHOP, f"/{batch}/retry", late).status_code == 200
+    others = b.pay(hands, 1, "matinee", amount=1400)
+    assert call(door, SHOP, body={"payments": others}).status_code == 202
+
+
+@pytest.mark.parametrize("verb", ["start", "pause", "resume", "retry", "cancel"])
+def test_an_operators_step_is_audited_even_if_the_api_dies_right_after_it(
+    hands: Hands, door: FlaskClient, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """It dies before it asks for upkeep, which is the first it does after the step."""
+    (payment,) = b.pay(hands, 1)
+    if verb != "start":
+        batch = call(door, OPERATOR, body={"payments": [payment]}).get_json()["batch_id"]
+    if verb == "resume":
+        call(door, OPERATOR, f"/{batch}/pause", {})
+    if verb == "retry":
+        hands.break_stripe(match=REFUNDS_AT_STRIPE, kind="error", status=400, times=1)
+        b.run(hands, batch)
+
+    def die(self: Store, call_: Call) -> Any:
+        if call_.script not in ("batch_record", "batch_turn"):
+            return run(self, call_)
+        run(self, call_)
+        raise RuntimeError("the API dies")
+
+    run = Store.run
+    monkeypatch.setattr(Store, "run", die)
+    path, body = ("", {"payments": [payment]}) if verb == "start" else (f"/{batch}/{verb}", {})
+    assert call(door, OPERATOR, path, body).status_code == 500
+    monkeypatch.undo()
+    newest = door.get("/ops/audit", headers={"Authorization": f"Bearer {OPERATOR}"}).get_json()
+    kinds = [one["kind"] for one in newest["data"]]
+    assert kinds[:1] == [f"refund_batch_{'started' if verb == 'start' else verb}"]
+    assert newest["data"][0]["operator"] == "kim"
 
 
 @pytest.mark.parametrize("door", [{"caller_limits": LIMITED}], indirect=True)

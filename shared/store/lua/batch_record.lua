@@ -1,9 +1,11 @@
 #!lua
--- KEYS batch batch_members batch_places batch_payments new_batch_members new_batch_places new_batch_payments batches active_batches notification_item notification_due notification_queue notification_index breaker outbox spending*
+-- KEYS batch batch_members batch_places batch_payments new_batch_members new_batch_places new_batch_payments batches active_batches notification_item notification_due notification_queue notification_index breaker outbox audit spending*
 -- Record a batch of refunds, its members (written under temporary names) and its notification, in one
--- step; a known id changes nothing. Its amounts count against its caller's ceilings.
+-- step; a known id changes nothing. Its amounts count against its caller's ceilings, and an operator's
+-- decision is audited.
 -- ARGV template, plan: id, fields, notification {id, fields}, guard_ms, open_ms,
---      ceilings[] {amount, ceiling} (one for each spending), hour_ms, members (their number)
+--      ceilings[] {amount, ceiling} (one for each spending), hour_ms, members (their number),
+--      audit[] (an operator's entry), audit_limit
 -- Returns {'recorded'}, {'known'}, {'incomplete'} (some members are missing), or
 -- {'ceiling', milliseconds until it may fit}.
 local p = cjson.decode(ARGV[2])
@@ -26,4 +28,5 @@ redis.call('ZADD', key.active_batches, now, p.id)
 local to = { item = key.notification_item, index = key.notification_index, outbox = key.outbox,
   due = key.notification_due, queue = key.notification_queue, breaker = key.breaker }
 stage(to, ARGV[1], p.notification, 1, p.guard_ms, p.open_ms, now)
+append(key.audit, p.audit, now, p.audit_limit, 0)
 return { 'recorded' }
