@@ -38,10 +38,11 @@ class LeftOut(StrEnum):
     UNDER_MINIMUM = "under_minimum"
 
 
-# Stripe's codes of a refusal which mean that there is nothing to refund.
+# Codes of a refusal which mean that there is nothing to refund: Stripe's, and one of ours.
 LEFT_OUT_BY_STRIPE = {
     "charge_already_refunded": LeftOut.ALREADY_REFUNDED,
     "charge_disputed": LeftOut.DISPUTED,
+    "under_minimum": LeftOut.UNDER_MINIMUM,
 }
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import Any, cast
 
 from shared.deadline import deadline
@@ -57,6 +58,7 @@ JOB_FIELDS = (
     "batch_id",
     "payment_id",
     "state",
+    "request",
     "result",
     "failure_code",
     "failure_message",
@@ -144,7 +146,15 @@ def _jobs(runtime: Runtime, ids: Sequence[str]) -> list[dict[str, str | None]]:
 
 
 def standing_of(job: dict[str, str | None], payment_state: Json) -> Json:
-    """Return the member's state, from its refund job and the events about its refund; pure."""
+    """Return the member's state, from its refund job and the events about its refund; pure.
+
+    The amount is the job's, which is lowered when Stripe says that less is left.
+    """
+    amount = json.loads(job["request"] or "{}").get("amount")
+    return ({"amount": amount} if amount else {}) | _standing(job, payment_state)
+
+
+def _standing(job: dict[str, str | None], payment_state: Json) -> Json:
     if job["state"] == "dead":
         return {"state": MemberState.DEAD}
     if job["result"]:
@@ -271,23 +281,27 @@ def _chunks(values: list[str], size: int) -> Iterable[list[str]]:
 
 def _wake(runtime: Runtime, batch: BatchRecord) -> None:
     """Make the jobs that wait for balance due now."""
-    after: int | None = None
-    while members := runtime.batches.members(batch.id, MemberState.WAITING, after, CHUNK):
+    for members in _pages(runtime, batch, MemberState.WAITING):
         for member in members:
             runtime.refund_jobs.work.wake(member.job)
-        after = members[-1].n
     runtime.batches.turn(batch.id, _same(drop=("wake",)))
 
 
 def _put_back(runtime: Runtime, batch: BatchRecord) -> None:
     """Set the members that an operator wants to retry back to not begun."""
     for state, until in batch.retries.items():
-        after = None
-        while members := runtime.batches.members(batch.id, state, after, CHUNK):
+        for members in _pages(runtime, batch, state):
             runtime.batches.again(batch.id, state, int(until), members)
-            after = members[-1].n
         turn = _same(drop=(state.retry,), when=partial(_wants_no_more, state, until))
         runtime.batches.turn(batch.id, turn)
+
+
+def _pages(runtime: Runtime, batch: BatchRecord, state: MemberState) -> Iterator[list[Member]]:
+    """Read all members in a state, some at a time; their state may change meanwhile."""
+    after: int | None = None
+    while members := runtime.batches.members(batch.id, state, after, CHUNK):
+        yield members
+        after = members[-1].n
 
 
 def _wants_no_more(state: MemberState, until: str, batch: BatchRecord) -> bool:
@@ -377,15 +391,19 @@ def _available(runtime: Runtime, account: str | None) -> dict[str, int] | None:
 def _new_rates(runtime: Runtime, batch: BatchRecord) -> dict[str, Rate]:
     """Read the rates of currencies that had none when the batch started.
 
-    Stripe says some seconds after a payment into which currency it settles.
+    Stripe says some seconds after a payment into which currency it settles. The members are read
+    until each currency has a rate, which may be all of them.
     """
     lacking = {name for name, sum_ in batch.open_amounts().items() if sum_} - batch.rates.keys()
-    if not lacking:
-        return {}
-    batches = runtime.batches
-    members = [one for state in OPEN for one in batches.members(batch.id, state, None, CHUNK)]
-    payments = [one.payment for one in members if one.currency in lacking]
-    return rates(summarise(one.id, one.known) for one in runtime.payments.read_many(payments))
+    new: dict[str, Rate] = {}
+    for members in chain.from_iterable(_pages(runtime, batch, state) for state in OPEN):
+        if not lacking:
+            break
+        payments = [one.payment for one in members if one.currency in lacking]
+        records = runtime.payments.read_many(payments)
+        new |= rates(summarise(one.id, one.known) for one in records)
+        lacking -= new.keys()
+    return new
 
 
 def _base_ms(settings: Settings) -> int:

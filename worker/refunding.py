@@ -19,6 +19,7 @@ from shared.facts import Fact
 from shared.keys import State
 from shared.payment_summary import summarise
 from shared.refund_metadata import callers_own
+from shared.refund_terms import LEFT_OUT_BY_STRIPE, Share
 from shared.stripe.amounts import as_intent, received
 from shared.stripe.event import payment_of
 from shared.telemetry.logging import get_logger
@@ -28,6 +29,7 @@ from shared.work.refund_jobs import stripe_key
 from shared.work.results import Done, Established
 from worker.handlers.refund import answered_facts
 from worker.look_ups import payment
+from worker.refund_rest import is_too_much, rest_of
 from worker.runtime import Runtime
 
 log = get_logger(__name__)
@@ -47,6 +49,8 @@ MOST_DOUBLINGS = 30
 # The longest look-up of a refund's balance transaction: the caller may wait for the refund.
 LOOK_UP_SECONDS = 2.0
 LONGEST_WAIT_SECONDS = 3600.0
+# Any pause means that the job is not finished.
+SHORTEST_DELAY_SECONDS = 0.001
 
 
 def run_refund(runtime: Runtime, claim: Claim) -> Done:
@@ -104,7 +108,25 @@ def _without_answer(
         return _succeed(runtime, claim, earlier)
     if isinstance(error, Unavailable):
         raise error
+    if is_too_much(claim, error) and (rest := rest_of(runtime, claim)):
+        return _refund_rest(runtime, claim, error, rest)
     return _fail(runtime, claim, error)
+
+
+def _refund_rest(runtime: Runtime, claim: Claim, error: BillingError, rest: Share) -> Done:
+    """Refund less in the next attempt, or fail with the reason why there is nothing to refund.
+
+    Stripe made nothing under the key that it refused. The smaller amount is sent under another key,
+    and both are stored in one step: whoever dies before it repeats the refused call, and whoever
+    dies after it the other one. Each time the amount is smaller, so this ends.
+    """
+    if rest.left_out:
+        codes = {reason: code for code, reason in LEFT_OUT_BY_STRIPE.items()}
+        code = codes.get(rest.left_out, error.code)
+        return _fail(runtime, claim, CallerError(error.detail, code=code))
+    request = json.loads(claim.fields["request"]) | {"amount": rest.amount}
+    fields = {"request": json.dumps(request), "refusals": str(_refusals(claim) + 1)}
+    return Done(State.RETRYING, "lowered", fields, delay_seconds=SHORTEST_DELAY_SECONDS)
 
 
 def _is_repeated(claim: Claim) -> bool:
@@ -186,7 +208,11 @@ def _waits_or_fails(runtime: Runtime, claim: Claim, error: BillingError) -> Done
     fact = refusal.fact("pending", rank=0, key=f"{claim.id}:waits")
     established = Established(claim.fields["payment_id"], [fact])
     return Done(
-        State.RETRYING, "waits_for_balance", fields, established, delay_seconds=max(delay, 0.001)
+        State.RETRYING,
+        "waits_for_balance",
+        fields,
+        established,
+        delay_seconds=max(delay, SHORTEST_DELAY_SECONDS),
     )
 
 

@@ -42,6 +42,8 @@ TURNS: dict[str, Callable[[BatchPath], Response]] = {
     "retry": doors.retry,
 }
 MOST_TRIES = 3
+# What is left of a payment of which Stripe refused to refund an amount.
+LEFT = {"something left": 1, "nothing left of it": 0}
 # Types of the notifications about a batch itself.
 TOLD_OF = ("state", "paused_reason", CLOSED)
 REFUND_STATES = (MemberState.REFUNDED,)
@@ -149,6 +151,10 @@ class BatchOfTwo(Service):
         if call.name == "refund":
             [name] = json.loads(call.args)
             yield option("shown", self._refund(name), state.world)
+        if call.name == "payment":
+            [name] = json.loads(call.args)
+            for words, left in LEFT.items():
+                yield option(words, _refunded_but(name, left), state.world)
         if call.name == "events":
             yield option("listed", ledger.objects, state.world)
         if call.name == "balance":
@@ -224,6 +230,13 @@ class BatchCanceled(BatchTurned):
     upkeeps = 2
     budget = Budget(asks=1)
     wide = Budget(asks=1, faults=1, breaks=1)
+
+
+def _refunded_but(payment: str, left: int) -> Json:
+    """Build a payment as Stripe shows it when others refunded it, but for a rest."""
+    intent: Json = RAW[PAYMENTS.index(payment)]["data"]["object"]
+    charge = {"amount_refunded": intent["amount_received"] - left}
+    return intent | {"latest_charge": charge}
 
 
 def record(view: View) -> BatchRecord:

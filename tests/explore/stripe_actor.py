@@ -27,6 +27,7 @@ ERRORS: dict[str, BillingError] = {
     "limited": Unavailable("Stripe limits our rate.", code="stripe_rate_limited"),
     "refused": CallerError("The charge is disputed.", code="charge_disputed"),
     "failed": CallerError("The card's bank is closed.", code="expired_or_canceled_card"),
+    "too much": CallerError("More than is left.", code="stripe_refused", param="amount"),
     "no balance": CallerError("The balance does not suffice.", code="balance_insufficient"),
     "declined": PaymentDeclined("The card was declined.", decline_code="generic_decline"),
 }
@@ -86,7 +87,7 @@ class Ledger:
     def refusals(prefix: str) -> tuple[str, ...]:
         """List the possible refusals of Stripe; a batch tries some of them again."""
         if prefix.startswith("re_"):
-            return ("refused", "failed", "no balance")
+            return ("refused", "failed", "too much", "no balance")
         return ("refused", "no balance") if prefix.startswith("re") else ("declined",)
 
 

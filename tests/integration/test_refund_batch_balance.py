@@ -7,6 +7,7 @@ import pytest
 from shared.errors import BillingError, CallerError, Misconfigured, OverBudget, Unavailable
 from tests.integration import batching as b
 from tests.integration.hands import Hands
+from worker import refund_batches
 
 
 def wait_for_fees(hands: Hands) -> None:
@@ -73,6 +74,26 @@ def test_a_paused_batch_names_the_balance_that_is_missing_when_it_is_known(
             break
         b.time.sleep(0.02)
     assert b.look(hands, batch)["missing"].keys() == {"usd"}
+
+
+def test_the_rate_of_a_currency_that_comes_late_in_a_batch_is_found(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it, nobody knows what is missing, and the batch waits for a person."""
+    monkeypatch.setattr(refund_batches, "CHUNK", 2)
+    b.set_balance(hands, settlement_currency="usd")
+    payments = b.pay(hands, 3) + b.pay(hands, 1, currency="eur")
+    b.set_balance(hands, currency="usd", available=0)
+    batch = b.started(hands, payments=payments)
+    assert b.run(hands, batch)["paused_reason"] == "insufficient_funds"
+    wait_for_fees(hands)
+    for _ in range(100):
+        b.turn(hands)
+        if b.look(hands, batch)["missing"]:
+            break
+        b.time.sleep(0.02)
+    assert b.look(hands, batch)["missing"].keys() == {"usd"}
+    assert hands.runtime.batches.read(batch).rates.keys() == {"sgd", "eur"}
 
 
 def poor_beside_rich(hands: Hands) -> str:
