@@ -6,16 +6,18 @@ import os
 from collections.abc import Callable
 from functools import partial
 
-from celery.apps import worker as celery_worker
-from celery.signals import worker_shutting_down
+from shared.lasting_imports import UNUSED, lasting_imports
 
-from shared.errors import Misconfigured
-from shared.lasting_imports import lasting_imports
-from shared.refusal import refuse_start
-from shared.settings import Settings
-from shared.telemetry.logging import configure_logging, get_logger
-from worker import outage_log
-from worker.background import step_back
+with lasting_imports(without=UNUSED):
+    from celery.apps import worker as celery_worker
+    from celery.signals import worker_shutting_down
+
+    from shared.errors import Misconfigured
+    from shared.refusal import refuse_start
+    from shared.settings import Settings
+    from shared.telemetry.logging import configure_logging, get_logger
+    from worker import outage_log
+    from worker.background import step_back
 
 log = get_logger(__name__)
 
@@ -23,7 +25,7 @@ log = get_logger(__name__)
 def main() -> None:
     """Serve the queues until SIGTERM; exit 2 and name every problem of the settings."""
     try:
-        with lasting_imports():
+        with lasting_imports(without=UNUSED):
             from worker.app import app, settings
     except Misconfigured as error:
         refuse_start("The worker", error)

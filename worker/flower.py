@@ -5,21 +5,23 @@ Flower itself accepts any `Host`, so that any web page could read it by DNS rebi
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from http import HTTPStatus
 from typing import Any
 
-import flower.command
-from celery.bin.celery import main as celery
-from flower.app import Flower
-from tornado.httputil import HTTPServerRequest
-from tornado.web import ErrorHandler
+from shared.lasting_imports import UNUSED, lasting_imports
 
-from shared.errors import Misconfigured
-from shared.hosts import LOOPBACK_NAMES, is_known_host
-from shared.refusal import refuse_start
+with lasting_imports(without=UNUSED):
+    import flower.command
+    from celery.bin.celery import main as celery
+    from flower.app import Flower
+    from tornado.httputil import HTTPServerRequest
+    from tornado.web import ErrorHandler
+
+    from shared.errors import Misconfigured
+    from shared.hosts import LOOPBACK_NAMES, is_known_host
+    from shared.refusal import refuse_start
 
 HEALTH_PATH = "/healthcheck"  # called by IP address; its answer contains no data
 
@@ -41,12 +43,12 @@ def main() -> None:
     """Serve until SIGTERM; the arguments are Flower's own."""
     try:
         _require_password(sys.argv[1:])
-        from worker.watched_queues import settings
+        with lasting_imports(without=UNUSED):
+            from worker.watched_queues import settings
     except Misconfigured as error:
         refuse_start("Flower", error)
     GuardedFlower.allowed_hosts = settings.allowed_hosts
     flower.command.Flower = GuardedFlower
-    gc.freeze()  # modules live until the end; shared.lasting_imports says what this saves
     # By default Flower tells every worker to send task events, whatever TASK_EVENTS says.
     events = f"--enable_events={settings.task_events}"
     sys.argv = ["celery", "--app", "worker.watched_queues", "flower", events, *sys.argv[1:]]

@@ -6,25 +6,27 @@ work like any other, which a worker claims, so that only one worker performs eac
 
 from __future__ import annotations
 
-import gc
 import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from shared.errors import Misconfigured, Unavailable
-from shared.opening import begin, ensure_usable
-from shared.refusal import refuse_start
-from shared.settings import Settings, load_settings
-from shared.store.connection import open_store
-from shared.store.scripts import Store
-from shared.telemetry.logging import configure_logging, get_logger
-from shared.work.items import Claim
-from shared.work.liveness import RELAY, Signs, pulse
-from shared.work.results import Snooze
-from worker import payment_index, reap, reconcile, refund_batches, relay
-from worker.background import step_back
-from worker.runtime import Runtime
+from shared.lasting_imports import UNUSED, lasting_imports
+
+with lasting_imports(without=UNUSED):
+    from shared.errors import Misconfigured, Unavailable
+    from shared.opening import begin, ensure_usable
+    from shared.refusal import refuse_start
+    from shared.settings import Settings, load_settings
+    from shared.store.connection import open_store
+    from shared.store.scripts import Store
+    from shared.telemetry.logging import configure_logging, get_logger
+    from shared.work.items import Claim
+    from shared.work.liveness import RELAY, Signs, pulse
+    from shared.work.results import Snooze
+    from worker import payment_index, reap, reconcile, refund_batches, relay
+    from worker.background import step_back
+    from worker.runtime import Runtime
 
 log = get_logger(__name__)
 REAP_INTERVAL_SECONDS = 3600.0
@@ -106,7 +108,6 @@ def serve(store: Store, settings: Settings, stop: threading.Event) -> None:
 
 def main() -> None:
     """Run the relay until a signal to stop; exit 2 and name every problem of the settings."""
-    gc.freeze()  # modules live until the end; shared.lasting_imports says what this saves
     try:
         settings = load_settings("upkeep")
     except Misconfigured as error:

@@ -1,0 +1,49 @@
+"""Imports of a process's start: what is not used is not imported."""
+
+import subprocess
+import sys
+
+import pytest
+
+from shared.lasting_imports import UNUSED, lasting_imports
+from tests.conftest import NOTIFICATION_SECRET, SIGNING_SECRET
+from tests.servers import ROOT
+
+SETTINGS = {
+    "STRIPE_SECRET_KEY": "sk_test_of_imports",
+    "STRIPE_WEBHOOK_SECRET": SIGNING_SECRET,
+    "EVENT_SERVICE_URL": "http://127.0.0.1:9",
+    "EVENT_SERVICE_SECRET": NOTIFICATION_SECRET,
+    "REDIS_URL": "redis://127.0.0.1:9/0",
+}
+
+# `python -m worker` imports its second part when it has read the settings.
+MODULES = ("api.__main__", "worker.__main__", "worker.upkeep", "worker.flower")
+
+
+def test_a_module_that_is_not_wanted_is_missing_in_the_block_alone() -> None:
+    sys.modules.pop("colorsys", None)
+    with lasting_imports(without=("colorsys",)), pytest.raises(ModuleNotFoundError):
+        import colorsys
+    import colorsys  # noqa: F401  # to import it is the test
+
+
+def test_a_module_that_is_there_already_stays() -> None:
+    with lasting_imports(without=("sys",)):
+        import sys as again
+    assert again is sys
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("module", MODULES)
+def test_a_process_starts_without_what_it_does_not_use(module: str) -> None:
+    words = f"import {module}, sys; print(*[name for name in {UNUSED!r} if name in sys.modules])"
+    process = subprocess.run(
+        [sys.executable, "-c", words],
+        cwd=ROOT,
+        env=SETTINGS,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (process.returncode, process.stdout) == (0, "\n"), process.stderr
