@@ -12,6 +12,8 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -24,14 +26,8 @@ STOP_SECONDS = 30  # the shortest grace period of a process with work to return,
 REFUSE = """
 import sys
 from importlib.machinery import PathFinder
-from importlib.metadata import packages_distributions
 
-listed = set({packages!r})
-
-def wanted(distributions):
-    return any(name.lower().replace("_", "-").replace(".", "-") in listed for name in distributions)
-
-refused = {{name for name, of in packages_distributions().items() if not wanted(of)}}
+refused = {modules!r}
 
 class Listed:
     find_distributions = PathFinder.find_distributions
@@ -44,6 +40,15 @@ class Listed:
 
 sys.meta_path[sys.meta_path.index(PathFinder)] = Listed
 """
+
+
+@cache
+def distributions() -> dict[str, set[str]]:
+    """Return what is installed here: of which packages each module is."""
+    return {
+        module: {name.lower().replace("_", "-").replace(".", "-") for name in names}
+        for module, names in packages_distributions().items()
+    }
 
 
 class Image:
@@ -65,15 +70,17 @@ class Image:
         self._path.mkdir()
         packages = re.search(r" -r /(requirements[a-z-]*\.txt)", text)[1]
         lines = (ROOT / packages).read_text().splitlines()
-        names = sorted(re.split(r"[\[=]", row)[0] for row in lines if re.match(r"\w", row))
-        (self._path / "sitecustomize.py").write_text(REFUSE.format(packages=names))
+        names = {re.split(r"[\[=]", row)[0] for row in lines if re.match(r"\w", row)}
+        others = {module for module, of in distributions().items() if not of & names}
+        (self._path / "sitecustomize.py").write_text(REFUSE.format(modules=others))
 
     def _copy(self, source: Path, written: str) -> None:
         target = self.folder / written
         if source.suffix == ".txt":
             return  # a list of packages, for the installation
         if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            # Compiled files, too, or each start would compile; not those that are being written.
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.pyc.*"))
         else:
             folder = target if written.endswith("/") else target.parent
             folder.mkdir(parents=True, exist_ok=True)
