@@ -1,9 +1,11 @@
 """A start that fails says why in one sentence; the processes are the real ones."""
 
+import asyncio
 import os
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -49,21 +51,17 @@ def test_a_redis_that_is_not_there_yet_is_said_once_and_waited_for(tmp_path):
             wait_until(lambda: "is ready" in log.read_text(), "the service is ready")
 
 
-@pytest.mark.parametrize(
-    ("module", "variables"),
-    [
-        ("sandbox", {"SANDBOX_PORT": "0", "SANDBOX_STATE": "state"}),
-        ("sandbox.receiver", {"RECEIVER_PORT": "0", "RECEIVER_STATE": "state"}),
-    ],
-)
-@pytest.mark.parametrize("content", ["{garbage\n", "[]\n", '["thing", "a"]\n', "\x00\x01\n"])
-def test_a_damaged_state_file_is_named_with_what_to_do(module, variables, content, tmp_path):
+STATES = (("sandbox", "SANDBOX"), ("sandbox.receiver", "RECEIVER"))
+
+
+@pytest.mark.parametrize(("module", "name"), STATES)
+def test_a_damaged_state_file_ends_the_process_with_what_to_do(module, name, tmp_path):
     state = tmp_path / "state"
-    state.write_text(content)
+    state.write_text("{garbage\n")
     process = subprocess.run(
         [sys.executable, "-m", module],
         cwd=ROOT,
-        env={name: value.replace("state", str(state)) for name, value in variables.items()},
+        env={f"{name}_PORT": "0", f"{name}_STATE": str(state)},
         capture_output=True,
         text=True,
         check=False,
@@ -73,6 +71,24 @@ def test_a_damaged_state_file_is_named_with_what_to_do(module, variables, conten
     assert str(state) in process.stderr
     assert "Remove it" in process.stderr
     assert "Traceback" not in process.stderr
+
+
+@pytest.mark.parametrize("process_of", STATES)
+@pytest.mark.parametrize("content", ["{garbage\n", "[]\n", '["thing", "a"]\n', "\x00\x01\n"])
+def test_a_state_file_is_named_however_it_is_damaged(
+    process_of, content, tmp_path, monkeypatch, capsys
+):
+    module, name = process_of
+    state = tmp_path / "state"
+    state.write_text(content)
+    monkeypatch.setenv(f"{name}_PORT", "0")
+    monkeypatch.setenv(f"{name}_STATE", str(state))
+    with pytest.raises(SystemExit) as end:
+        asyncio.run(import_module(f"{module}.__main__").serve())
+    assert end.value.code == 2
+    message = capsys.readouterr().err
+    assert str(state) in message
+    assert "Remove it" in message
 
 
 def test_a_line_that_a_kill_cut_off_is_no_damage(tmp_path):
