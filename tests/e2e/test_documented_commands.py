@@ -10,6 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -103,6 +104,7 @@ USAGE = 2
 NAMES_ALONE = re.compile(r"\./billing [a-z-]+( [a-z-]+)?")
 
 
+@cache
 def everything() -> list[Command]:
     return [*typed(), *mentioned()]
 
