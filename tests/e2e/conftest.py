@@ -17,6 +17,7 @@ from tests.e2e.attacks import API_KEY, OPERATOR_KEY
 from tests.e2e.console_window import console_service
 from tests.e2e.running import Service, service
 from tests.e2e.stand_ins import STAND_IN, Run, different_ports
+from tests.e2e.warm_python import WarmPython, warm_python
 from tests.groups import group_of
 from tests.servers import PATIENCE_SECONDS, ROOT
 
@@ -141,12 +142,20 @@ def environment() -> dict[str, str]:
     return inherited | different_ports()
 
 
+@pytest.fixture(scope="session")
+def warm() -> Iterator[WarmPython]:
+    """Run a Python that has imported what app.py imports, and costs nothing while it waits."""
+    with warm_python() as python:
+        yield python
+
+
 @pytest.fixture
-def start(folder, environment):
+def start(folder, environment, warm):
+    """Start app.py, with `cold=True` by a Python of its own."""
     runs = []
 
-    def _start(*arguments: str, **changes: str) -> Run:
-        run = Run(folder, environment | changes, *arguments)
+    def _start(*arguments: str, cold: bool = False, **changes: str) -> Run:
+        run = Run(folder, environment | changes, *arguments, python=None if cold else warm)
         runs.append(run)
         return run
 

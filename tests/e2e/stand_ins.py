@@ -3,6 +3,7 @@
 They run in a copy of the supervisor with its own Procfile.
 """
 
+import os
 import re
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from tests.e2e.warm_python import Forked, WarmPython
 from tests.servers import PATIENCE_SECONDS, free_ports
 
 PORTS = ("PORT", "FLOWER_PORT", "SANDBOX_PORT", "RECEIVER_PORT")
@@ -60,27 +62,41 @@ sys.exit(int(open(f"die-{name}").read()))
 
 
 class Run:
-    """One run of app.py with stand-ins; collects what it prints."""
+    """One run of app.py with stand-ins; collects what it prints.
 
-    def __init__(self, folder: Path, environment: dict[str, str], *arguments: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, *(arguments or ("app.py", "--sandbox"))],
-            cwd=folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,  # a shell also gives each job its own process group
-            # As a terminal does: tests that run in the background inherit that Ctrl-C is ignored.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - one thread
-        )
+    With `python` it is a fork of that one, and otherwise a Python of its own.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        environment: dict[str, str],
+        *arguments: str,
+        python: WarmPython | None = None,
+    ) -> None:
+        arguments = arguments or ("app.py", "--sandbox")
+        reading, writing = os.pipe()
+        self.process: Forked | subprocess.Popen[bytes]
+        if python:
+            self.process = python.start(folder, *arguments, environment=environment, out=writing)
+        else:
+            self.process = subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=folder,
+                env=environment,
+                stdout=writing,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # a shell also gives each job its own process group
+                # As a terminal does: tests in the background inherit that Ctrl-C is ignored.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - one thread
+            )
+        os.close(writing)
         self._lines: list[str] = []
-        self._reader = threading.Thread(target=self._read)
+        self._reader = threading.Thread(target=self._read, args=(reading,))
         self._reader.start()
 
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout as stream:
+    def _read(self, reading: int) -> None:
+        with open(reading) as stream:
             self._lines.extend(iter(stream.readline, ""))
 
     @property

@@ -26,7 +26,7 @@ def all_gone(family: list[psutil.Process]) -> bool:
 
 
 def test_a_start_says_where_everything_is_and_what_to_try(start, environment):
-    run = start().ready()
+    run = start(cold=True).ready()
     for variable in PORTS:
         assert f"http://127.0.0.1:{environment[variable]}" in run.output
     assert "unix:///" in run.output
@@ -75,7 +75,7 @@ def test_what_a_worker_hands_back_while_it_stops_is_there_at_the_next_start(star
     ],
 )
 def test_a_stop_during_the_start_leaves_nothing(start, stop, after_seconds):
-    run = start()
+    run = start(cold=True)
     time.sleep(after_seconds)  # the moment of the stop is the parameter
     family = run.family()
     run.process.send_signal(stop)
@@ -91,7 +91,7 @@ def test_a_stop_that_comes_in_the_middle_of_a_fork_is_not_lost(start, folder):
     (folder / "sitecustomize.py").write_text(
         f"import os, signal\nos.register_at_fork(after_in_parent=lambda: {stop})\n"
     )
-    run = start(PYTHONPATH=str(folder))
+    run = start(cold=True, PYTHONPATH=str(folder))
     assert run.ended() == 0
     assert "Exception ignored" in run.output
     assert "started" not in run.output
