@@ -12,8 +12,9 @@ from xdist.scheduler import LoadScopeScheduling
 LONGEST_FIRST = ("e2e", "explore", "contract", "integration", "unit", "conventions")
 # The files that share a running service, and those that take long alone; the longest comes first.
 GROUPS = {
-    "console lists": ("e2e/test_console_lists.py", "e2e/test_console.py"),
-    "console pages": (
+    "console": (
+        "e2e/test_console_lists.py",
+        "e2e/test_console.py",
         "e2e/test_console_pages.py",
         "e2e/test_console_event.py",
         "e2e/test_flower_failures.py",
