@@ -36,6 +36,8 @@ EVENT_ID = "evening"
 AMOUNT = 1000
 # Stripe's rate limits, which the sandbox applies while the batch runs.
 LIMITS = {"per_endpoint": 25, "per_account": 100}
+# Stripe's events come a second and more after the call that caused them, when its answer is stored.
+AS_AT_STRIPE = {"mode": "late", "delay_seconds": 1.0}
 LOOK_SECONDS = 0.2
 CALL_SECONDS = 30.0
 # Seconds of the pause: longer than the refunds that had begun take.
@@ -78,6 +80,7 @@ def run(
         _post(f"{stage.sandbox}/_sandbox/rate_limits", LIMITS)
         traffic = Beside(stage) if beside else None
         if traffic:
+            _post(f"{stage.sandbox}/_sandbox/deliveries", AS_AT_STRIPE)
             traffic.begin()
         _Batch(stage, outcome, Random(seed)).live(kills, traffic)
         if traffic:

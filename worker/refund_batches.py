@@ -82,16 +82,18 @@ def run_once(runtime: Runtime) -> float:
     ended = _move_members(runtime)
     active = [runtime.batches.find(one) for one in runtime.batches.active()]
     batches = [batch for batch in active if batch is not None]
-    running = max(1, sum(one.state is BatchState.RUNNING for one in batches))
-    pace = Pace(_window(runtime.settings) // running, 1000 * running / _rate(runtime.settings))
+    pace = _pace(runtime, sum(one.state is BatchState.RUNNING for one in batches))
     for batch in batches:
         _look_after(runtime, batch, pace)
     return BUSY_SECONDS if ended or batches else IDLE_SECONDS
 
 
-def _window(settings: Settings) -> int:
-    """Return how many refund jobs of batches may run at a time."""
-    return min(MOST_BEGUN, max(1, round(_rate(settings) * WINDOW_SECONDS)))
+def _pace(runtime: Runtime, running: int) -> Pace:
+    """Share the budget's rate between the running batches, or less while processors are short."""
+    if not running:
+        return Pace(0, 0.0)
+    rate = _rate(runtime.settings) * runtime.throttle.share() / running
+    return Pace(min(MOST_BEGUN // running, max(1, round(rate * WINDOW_SECONDS))), 1000 / rate)
 
 
 def _rate(settings: Settings) -> float:

@@ -25,6 +25,7 @@ from shared.work.settlement import Settlement
 from shared.work.stripe_budget import Budget, Priority
 from worker.event_service import EventService
 from worker.stripe_lines import StripeLines
+from worker.throttle import Throttle
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,11 @@ class Runtime:
         upkeep = Work(self.store, UPKEEP, UPKEEP.lease_ms(self.settings))
         works = (self.inbox.work, self.refund_jobs.work, self.outbox, upkeep)
         return {work.kind.name: work for work in works}
+
+    @cached_property
+    def throttle(self) -> Throttle:
+        """Return what holds batches back while processors are short."""
+        return Throttle()
 
     @cached_property
     def signers(self) -> list[Webhook]:

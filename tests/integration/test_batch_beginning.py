@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -74,12 +75,18 @@ def test_a_batch_of_a_connected_account_refunds_there(hands: Hands) -> None:
     assert hands.runtime.refund_jobs.attempts_and_account(job) == (0, "acct_1Theirs")
 
 
+def hold_back(hands: Hands, *, to: float) -> None:
+    """Replace what the workers observe of this machine by a fixed share of the rate."""
+    vars(hands.runtime)["throttle"] = SimpleNamespace(share=lambda: to)
+
+
 def test_a_batch_begins_as_many_refunds_as_there_is_room_for(
     hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without the pace, which would take seconds, the window alone limits them."""
     monkeypatch.setattr(BatchRecord, "due_members", lambda *_: 1000)
-    window = refund_batches._window(hands.runtime.settings)
+    hold_back(hands, to=1)
+    window = refund_batches._pace(hands.runtime, 1).window
     members = [member_of(f"pi_{number}") for number in range(2 * window)]
     batch = new_batch(hands, *members)
     for _ in range(2):
@@ -97,7 +104,8 @@ def test_batches_that_run_at_once_share_the_window_and_the_rate(
         return 1000
 
     monkeypatch.setattr(BatchRecord, "due_members", due)
-    window = refund_batches._window(hands.runtime.settings)
+    hold_back(hands, to=1)
+    window = refund_batches._pace(hands.runtime, 1).window
     batches = [
         new_batch(hands, *(member_of(f"pi_{name}{n}") for n in range(window)), name=name)
         for name in ("a", "b")
@@ -105,6 +113,17 @@ def test_batches_that_run_at_once_share_the_window_and_the_rate(
     refund_batches.run_once(hands.runtime)
     assert [running_jobs(hands, batch) for batch in batches] == [window // 2] * 2
     assert paces == [2 * 1000 / refund_batches._rate(hands.runtime.settings)] * 2
+
+
+@pytest.mark.parametrize("share", [1, 0.5, 0.001])
+def test_refunds_begin_more_slowly_while_processors_are_short(hands: Hands, share: float) -> None:
+    """The window shrinks with the rate, but never so far that nothing begins."""
+    hold_back(hands, to=1)
+    usual = refund_batches._pace(hands.runtime, 1)
+    hold_back(hands, to=share)
+    pace = refund_batches._pace(hands.runtime, 1)
+    assert pace.ms == pytest.approx(usual.ms / share)
+    assert pace.window == max(1, round(usual.window * share))
 
 
 def test_refunds_begin_at_the_pace_of_the_budget(
