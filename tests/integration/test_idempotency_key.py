@@ -9,6 +9,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from api.idempotency import IdempotencyKeys, IdempotentRequest, idempotent_request
+from shared.errors import CallerError, Unavailable
 from shared.store.scripts import Store
 from tests.conftest import make_settings
 from tests.integration.hands import Hands
@@ -100,6 +101,22 @@ def test_a_crash_after_stripes_answer_leads_to_the_first_payment(
     assert charges(hands) == 1
 
 
+def test_an_answer_that_cannot_be_stored_is_given_and_a_repeat_charges_no_more(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise Unavailable("Redis did not answer.")
+
+    monkeypatch.setattr(IdempotencyKeys, "conclude", fail)
+    first = pay(hands, "k")
+    assert (first.status_code, first.get_json()["status"]) == (200, "succeeded")
+    hands.runtime.store.redis.hset(_only_record(hands), "lease_until", 1)
+    again = pay(hands, "k")
+    assert "Idempotent-Replayed" not in again.headers
+    assert again.get_json()["payment_intent_id"] == first.get_json()["payment_intent_id"]
+    assert charges(hands) == 1
+
+
 def _only_record(hands: Hands) -> str:
     (key_name,) = hands.runtime.store.redis.keys("{billing}:idempotency:*")
     return str(key_name)
@@ -117,8 +134,6 @@ def test_keys_of_other_callers_and_routes_are_other_keys() -> None:
 
 
 def test_an_unfinished_request_of_yesterday_is_refused_rather_than_risked(store: Store) -> None:
-    from shared.errors import CallerError
-
     keys = IdempotencyKeys(store, make_settings())
     assert keys.begin(request_of()) is None
     long_ago = store.now_ms() - 24 * 3600 * 1000

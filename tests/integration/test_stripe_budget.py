@@ -146,6 +146,16 @@ def test_payments_go_into_debt_and_the_others_wait_for_it(store: Store) -> None:
     assert put_off.value.delay_seconds <= 0.35  # the account's bucket owes, the endpoint's does not
 
 
+def test_an_hour_without_calls_saves_no_more_than_one_burst(store: Store) -> None:
+    refunds, key = budget(store, Priority.REFUNDS), store.keys.budget("test", "own")
+    for name in ("account", ENDPOINT):
+        fill(store, name, 0.0)
+        store.redis.hincrby(key, f"{name}:at", -2 * 3_600_000)
+    refunds.draw(None, ENDPOINT)
+    levels = store.fields(key, "account:level", f"{ENDPOINT}:level")
+    assert [float(str(level)) for level in levels] == [19.0, 4.0]
+
+
 @pytest.mark.usefixtures("impatient")
 def test_each_who_is_put_off_is_told_a_turn_of_his_own(store: Store) -> None:
     began = store.now_ms()
