@@ -144,6 +144,12 @@ def test_a_member_that_came_to_its_end_is_not_begun_by_an_old_reading(batches: B
     assert counts(batches) == {"not_begun": 2, "refunded": 1}
 
 
+def test_the_job_of_a_member_is_in_the_list_of_jobs(batches: Batches, real_store: Store) -> None:
+    begin(batches, first(batches))
+    jobs = real_store.redis.zrange(real_store.keys.index(REFUNDS), 0, -1)
+    assert jobs == [member_job_id(BATCH, first(batches).payment, 0)]
+
+
 @pytest.mark.parametrize(("turn", "state"), [(PAUSE, "paused"), (CANCEL, "canceled")])
 def test_nothing_is_begun_in_a_batch_that_does_not_run(
     batches: Batches, real_store: Store, turn: Any, state: str
@@ -232,6 +238,62 @@ def test_a_member_that_failed_after_the_retry_was_asked_for_is_left_alone(
     assert failed.ended_at is not None
     assert batches.again(BATCH, MemberState.FAILED, failed.ended_at - 1, [failed]) == 0
     assert batches.again(BATCH, MemberState.FAILED, failed.ended_at, [failed]) == 1
+
+
+def test_a_retry_moves_nothing_that_is_in_another_state(batches: Batches) -> None:
+    """An operator's list is old: meanwhile one of its refunds succeeded."""
+    member = first(batches)
+    begin(batches, member)
+    end(batches, member, MemberState.FAILED)
+    failed = batches.members(BATCH, MemberState.FAILED, None, 10)
+    end(batches, member, MemberState.REFUNDED)
+    assert batches.again(BATCH, MemberState.FAILED, 2**52, failed) == 0
+    assert counts(batches) == {"not_begun": 2, "refunded": 1}
+
+
+def test_a_retry_moves_nothing_in_a_batch_that_does_not_run(batches: Batches) -> None:
+    member = first(batches)
+    begin(batches, member)
+    end(batches, member, MemberState.FAILED)
+    failed = batches.members(BATCH, MemberState.FAILED, None, 10)
+    batches.turn(BATCH, CANCEL)
+    assert batches.again(BATCH, MemberState.FAILED, 2**52, failed) == 0
+    assert counts(batches) == {"not_begun": 2, "failed": 1}
+
+
+@pytest.mark.parametrize("left", ["batch", "batch_members"])
+def test_an_end_brings_nothing_back_of_a_batch_that_was_forgotten(
+    batches: Batches, real_store: Store, left: str
+) -> None:
+    """Its keys expire one by one, and what came back would be kept for ever."""
+    member, keys = first(batches), real_store.keys
+    begin(batches, member)
+    names = {name: getattr(keys, name)(BATCH) for name in ("batch", "batch_members")}
+    real_store.redis.delete(*(name for what, name in names.items() if what != left))
+    before = real_store.hash(names[left])
+    end(batches, member, MemberState.REFUNDED)
+    assert {what: real_store.hash(name) for what, name in names.items()} == {
+        what: before if what == left else {} for what in names
+    }
+    assert batches.ended(10) == []
+
+
+def test_a_batch_whose_members_were_forgotten_is_not_recorded(
+    real_store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process hung so long that the parts it had written expired."""
+    monkeypatch.setattr(Batches, "_write_aside", lambda *_: None)
+    batches = Batches(real_store, settings)
+    with pytest.raises(Unavailable, match="batch_incomplete"):
+        batches.record(new(3))
+    assert batches.find(BATCH) is None
+    assert batches.active() == []
+
+
+def test_a_running_batch_is_kept_with_its_members(batches: Batches, real_store: Store) -> None:
+    names = cast(list[str], real_store.redis.keys("*batch*"))
+    assert len(names) == len(["batch", "members", "places", "payments", "all", "active"])
+    assert {real_store.redis.ttl(name) for name in names} == {-1}
 
 
 @pytest.mark.parametrize(("turn", "added"), [(PAUSE, 1), (CANCEL, 0)])

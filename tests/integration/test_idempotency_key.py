@@ -117,6 +117,13 @@ def test_an_answer_that_cannot_be_stored_is_given_and_a_repeat_charges_no_more(
     assert charges(hands) == 1
 
 
+def test_a_key_of_one_route_is_free_on_another(hands: Hands) -> None:
+    payment = pay(hands, "k").get_json()["payment_intent_id"]
+    path, headers = f"/api/payment/{payment}/cancel", {"Idempotency-Key": "k"}
+    answer = hands.client.post(path, json={}, headers=headers)
+    assert answer.get_json()["code"] == "payment_not_cancelable"
+
+
 def _only_record(hands: Hands) -> str:
     (key_name,) = hands.runtime.store.redis.keys("{billing}:idempotency:*")
     return str(key_name)

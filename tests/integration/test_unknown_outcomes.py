@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import requests
 from werkzeug.test import TestResponse
 
-from shared.errors import PaymentDeclined
+from shared.errors import PaymentDeclined, Unavailable
 from shared.keys import Keys
+from shared.stripe.gateway import StripeGateway
 from shared.work.kinds import REFUNDS
+from shared.work.outcomes import SKEW_SECONDS, object_in_events
 from shared.work.refund_jobs import stripe_key
 from tests.integration.hands import Hands
 from worker.jobs import JOBS
@@ -301,3 +304,41 @@ def test_somebody_elses_request_is_not_taken_for_ours(hands: Hands, payment: str
     hands.work()
     assert hands.runtime.gateway.refund(refund_id)["amount"] == 400
     assert hands.runtime.refund_jobs.job_of(str(other["id"])) is None
+
+
+def test_more_events_than_can_be_read_prove_nothing(
+    hands: Hands, payment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.work.outcomes.MAX_PAGES", 1)
+    gateway, events = hands.runtime.gateway, StripeGateway.events
+    refund = gateway.create_refund(params={"payment_intent": payment}, idempotency_key="the one")
+
+    def paged(stripe: StripeGateway, *_: Any, **filters: Any) -> Iterator[list[Json]]:
+        yield []
+        yield from events(stripe, **filters)
+
+    monkeypatch.setattr(StripeGateway, "events", paged)
+    with pytest.raises(Unavailable, match="outcome_unknown"):
+        object_in_events(gateway, "the one", "refund", time.time())
+    monkeypatch.setattr("shared.work.outcomes.MAX_PAGES", 5)
+    assert object_in_events(gateway, "the one", "refund", time.time()) == refund["id"]
+
+
+def test_an_event_is_found_although_stripes_clock_is_behind(hands: Hands, payment: str) -> None:
+    gateway = hands.runtime.gateway
+    refund = gateway.create_refund(params={"payment_intent": payment}, idempotency_key="the one")
+    for ahead, answer in ((SKEW_SECONDS - 60, refund["id"]), (SKEW_SECONDS + 60, None)):
+        begun_at = time.time() + ahead
+        assert object_in_events(gateway, "the one", "refund", begun_at) == answer
+
+
+def test_what_a_call_made_is_remembered_longer_than_stripe_repeats_its_answer(
+    hands: Hands, payment: str
+) -> None:
+    job = queued(hands, payment)
+    run(JOBS["refunds"], hands.runtime, job)
+    store = hands.runtime.store
+    store.redis.hdel(store.keys.item(REFUNDS, job), "refund_id")
+    hands.deliver_events("refund.created")
+    hands.work()
+    assert store.redis.ttl(store.keys.made(stripe_key(job))) > SAFE_TO_REPEAT_SECONDS + 3600

@@ -342,3 +342,9 @@ def test_a_process_without_a_sign_is_forgotten(store: Store) -> None:
     store.run(Call("sign", names, ["here", store.now_ms(), 60_000]))
     assert store.redis.zrange(names["signs"], 0, -1) == ["here"]
     assert [*store.hash(names["clocks"])] == ["here"]
+
+
+def test_a_small_text_is_stored_for_its_time(store: Store) -> None:
+    store.put("made", "re_1", 60)
+    assert store.get("made") == "re_1"
+    assert 50 < store.redis.ttl("made") <= 60
