@@ -13,7 +13,7 @@ def main() -> int:
     """Search the settings of the command line."""
     parser = argparse.ArgumentParser(prog="bin/explore", description=__doc__)
     parser.add_argument("settings", nargs="*", help="parts of names of settings; all without")
-    parser.add_argument("--seconds", type=float, default=90, help="CPU seconds for all settings")
+    parser.add_argument("--seconds", type=float, default=180, help="CPU seconds for all settings")
     parser.add_argument("--wide", action="store_true", help="let more go wrong on each path")
     parser.add_argument("--list", action="store_true", help="list the settings and end")
     options = parser.parse_args()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from flask import Flask, Response, g
@@ -19,7 +20,7 @@ from shared.work.kinds import EVENTS, REFUNDS
 from shared.work.refund_jobs import job_of_key
 from tests.explore.actors import PeerCall, Place, Spec
 from tests.explore.events import raw_event
-from tests.explore.invariants import demand
+from tests.explore.invariants import argument, demand
 from tests.explore.refunds import REFUND
 from tests.explore.search import IDLE, Budget, Option, State
 from tests.explore.service import Service, event_of
@@ -73,6 +74,8 @@ class BatchOfTwo(Service):
     payments = PAYMENTS
     # Upkeeps at a time: a second one starts when the first hangs and its lease has ended.
     upkeeps = 1
+    # What the beginning of an upkeep uses up of the budget.
+    cost = ""
     verbs: tuple[str, ...] = ()
 
     def __init__(self) -> None:
@@ -125,11 +128,15 @@ class BatchOfTwo(Service):
         yield from (start for start in super().begins(state) if start[2].name == "work")
         idle = [slot for slot in range(self.workers) if state.actors[slot] == IDLE]
         running = sum(self._is_upkeep(place) for place in state.actors)
-        for slot in idle[: running < self.upkeeps]:
-            yield slot, "upkeep", Spec("upkeep", (), ""), ""
+        for slot in idle[: running < self.most_upkeeps(state)]:
+            yield slot, "upkeep", Spec("upkeep", (), ""), self.cost
         if state.actors[-1] == IDLE:
             for verb in self.verbs:
                 yield len(self.slots) - 1, f"asks to {verb}", Spec("turn", (verb,), ""), "asks"
+
+    def most_upkeeps(self, state: State) -> int:
+        """Return how many upkeeps may run now."""
+        return self.upkeeps
 
     def _is_upkeep(self, number: int) -> bool:
         place = self.stage.places[number]
@@ -179,6 +186,10 @@ class BatchOfTwo(Service):
 
     def check_step(self, before: State, place: Place, effect: Effect, after: State) -> None:
         super().check_step(before, place, effect, after)
+        if isinstance(place.call, Command) and place.call.name == "batch_end":
+            _check_ending(self.view(before), self.view(after), place.call)
+        if isinstance(place.call, Command) and place.call.name == "batch_again":
+            _check_again(self.view(before), self.view(after), place.call)
         if isinstance(place.call, Command) and place.call.name == "batch_turn":
             then, now = record(self.view(before)), record(self.view(after))
             notifications = int(now.fields["sequence"]) - int(then.fields["sequence"])
@@ -232,6 +243,34 @@ class BatchCanceled(BatchTurned):
     wide = Budget(asks=1, faults=1, breaks=1)
 
 
+class BatchWaits(BatchOfTwo):
+    """Refund one payment that waits for balance, while an upkeep hangs and another runs."""
+
+    name = "a batch that waits for balance, and two upkeeps"
+    payments = PAYMENTS[:1]
+    upkeeps = 2
+    cost = "repeats"
+    budget = Budget(ticks=1, repeats=2)
+    wide = Budget(ticks=2, repeats=3, breaks=1)
+
+    def prepare(self, state: State) -> State:
+        """Begin the member and let Stripe refuse its refund before the search begins."""
+        state, _ = self.complete(super().prepare(state), Spec("upkeep", (), ""))
+        [job] = self.view(state).items(REFUNDS)
+        return self.complete(state, Spec("work", (REFUNDS.name, job), self.token(state)))[0]
+
+    def most_upkeeps(self, state: State) -> int:
+        """Let another upkeep begin after time has passed: the lease of the first has ended."""
+        return self.upkeeps if Budget(*state.left).ticks < self.budget.ticks else 1
+
+    def stripe(self, state: State, call: PeerCall) -> Iterator[Option]:
+        """Refuse the first refund for lack of balance; everything else goes well."""
+        lacks = call.name == "create_refund" and not Ledger.of(state.world[1]).stored_answers
+        for one in super().stripe(state, call):
+            if one.label == "no balance" if lacks else not one.cost:
+                yield replace(one, cost="")
+
+
 def _refunded_but(payment: str, left: int) -> Json:
     """Build a payment as Stripe shows it when others refunded it, but for a rest."""
     intent: Json = RAW[PAYMENTS.index(payment)]["data"]["object"]
@@ -248,6 +287,26 @@ def members(view: View) -> dict[str, Member]:
     """Read its members."""
     texts = view.read(KEYS.batch_members(BATCH)) or {}
     return {one: Member.of(json.loads(text)) for one, text in texts.items()}
+
+
+def _check_ending(before: View, after: View, call: Command) -> None:
+    """Check that only a new end of a member's own job moves it."""
+    plan = json.loads(argument(call, 0))
+    then, now = (members(view)[plan["payment"]] for view in (before, after))
+    if _moved(before)[0] == _moved(after)[0]:
+        return
+    demand(then.job == plan["job"], 24, f"the end of an earlier try moves {then.payment}")
+    ends = before.read(KEYS.ended_members()) or ()
+    demand({*plan["entries"]} & {*ends}, 24, f"an end that was taken moves {then.payment}")
+    demand(replace(then, ended_at=now.ended_at) != now, 24, f"no news moves {then.payment}")
+
+
+def _check_again(before: View, after: View, call: Command) -> None:
+    """Check that a retry moves only what had ended in the state when it was requested."""
+    until, state = int(argument(call, 0)), argument(call, 1)
+    for one, then in members(before).items():
+        due = then.state == state and (then.ended_at or 0) <= until
+        demand(due or members(after)[one] == then, 24, f"{one}, {then.state}, is tried again")
 
 
 def _jobs(payment: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.explore.batches import BatchCanceled, BatchOfTwo, BatchTurned
+from tests.explore.batches import BatchCanceled, BatchOfTwo, BatchTurned, BatchWaits
 from tests.explore.breaker import Breaker
 from tests.explore.events import GivenUp, OneFactTwice, Redriven, TwoFacts
 from tests.explore.idempotency import Idempotency
@@ -20,4 +20,5 @@ SETTINGS = (
     BatchOfTwo,
     BatchTurned,
     BatchCanceled,
+    BatchWaits,
 )
