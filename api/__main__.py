@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import cache, partial
 
-from shared.lasting_imports import UNUSED, lasting_imports
+from shared.lasting_imports import lasting_imports
 
-with lasting_imports(without=UNUSED):
+with lasting_imports():
     from flask_openapi3.openapi import OpenAPI
 
     from api.app import create_app

@@ -13,7 +13,7 @@ UNUSED = ("aiohttp", "opentelemetry.sdk.metrics", "rich", "yaml")
 
 
 @contextmanager
-def lasting_imports(*, without: tuple[str, ...] = ()) -> Iterator[None]:
+def lasting_imports(*, without: tuple[str, ...] = UNUSED) -> Iterator[None]:
     """Make the collector skip the objects that the block imports, until the process ends.
 
     This saves 0.4 of 1.1 CPU seconds of the API's start and end. Forks share this memory; a

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable
 from functools import partial
 
-from shared.lasting_imports import UNUSED, lasting_imports
+from shared.lasting_imports import lasting_imports
 
-with lasting_imports(without=UNUSED):
+with lasting_imports():
     from celery.apps import worker as celery_worker
     from celery.signals import worker_shutting_down
 
@@ -25,7 +25,7 @@ log = get_logger(__name__)
 def main() -> None:
     """Serve the queues until SIGTERM; exit 2 and name every problem of the settings."""
     try:
-        with lasting_imports(without=UNUSED):
+        with lasting_imports():
             from worker.app import app, settings
     except Misconfigured as error:
         refuse_start("The worker", error)

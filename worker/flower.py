@@ -10,9 +10,9 @@ import sys
 from http import HTTPStatus
 from typing import Any
 
-from shared.lasting_imports import UNUSED, lasting_imports
+from shared.lasting_imports import lasting_imports
 
-with lasting_imports(without=UNUSED):
+with lasting_imports():
     import flower.command
     from celery.bin.celery import main as celery
     from flower.app import Flower
@@ -43,7 +43,7 @@ def main() -> None:
     """Serve until SIGTERM; the arguments are Flower's own."""
     try:
         _require_password(sys.argv[1:])
-        with lasting_imports(without=UNUSED):
+        with lasting_imports():
             from worker.watched_queues import settings
     except Misconfigured as error:
         refuse_start("Flower", error)

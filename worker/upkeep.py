@@ -11,9 +11,9 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from shared.lasting_imports import UNUSED, lasting_imports
+from shared.lasting_imports import lasting_imports
 
-with lasting_imports(without=UNUSED):
+with lasting_imports():
     from shared.errors import Misconfigured, Unavailable
     from shared.opening import begin, ensure_usable
     from shared.refusal import refuse_start
