@@ -12,7 +12,7 @@ from shared.canonical_json import compact
 from shared.errors import CallerError
 from shared.store.scripts import Call
 from shared.stripe.amounts import received
-from shared.work.ceilings import HOUR_MS, Ceiling, ceiling_reached
+from shared.work.ceilings import COUNTED_MS, Ceiling, ceiling_reached
 from shared.work.kinds import REFUNDS
 
 
@@ -61,6 +61,6 @@ def spend(once: str, new: Sequence[Ceiling]) -> None:
         "item": keys.item(REFUNDS, once),
         "spending": [keys.spending(one.caller, one.currency) for one in new],
     }
-    args = [compact([one.in_script for one in new]), HOUR_MS]
+    args = [compact([one.in_script for one in new]), COUNTED_MS]
     if wait_ms := int(parts().store.run(Call("spend", names, args))):
         raise ceiling_reached(new, wait_ms)

@@ -27,7 +27,7 @@ from shared.work.batch import BEHIND_MS, BatchRecord, BatchState, Member, Member
 from shared.work.batch_notification import STARTED, batch_notification
 from shared.work.batch_turns import Turn
 from shared.work.breaker import OPEN_MS
-from shared.work.ceilings import HOUR_MS, Ceiling, ceiling_reached
+from shared.work.ceilings import COUNTED_MS, Ceiling, ceiling_reached
 from shared.work.items import GUARD_MS, UNTRIED, item_id
 from shared.work.kinds import NOTIFICATIONS, REFUNDS
 from shared.work.payments import entry
@@ -413,7 +413,7 @@ class Batches:
 
 
 def _counted(ceilings: Sequence[Ceiling]) -> Json:
-    return {"ceilings": [one.in_script for one in ceilings], "hour_ms": HOUR_MS}
+    return {"ceilings": [one.in_script for one in ceilings], "hour_ms": COUNTED_MS}
 
 
 def _audited(entries: Sequence[str]) -> Json:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from shared.errors import CallerError
 
-HOUR_MS = 3_600_000
+# Time for which an amount counts. The amounts of a minute are one sum with the minute's start, so
+# each counts for an hour at least, and up to a minute longer.
+COUNTED_MS = 3_600_000 + 60_000
 
 
 @dataclass(frozen=True)

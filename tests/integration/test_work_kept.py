@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from api.refund_ceiling import HOUR_MS
+from api.refund_ceiling import COUNTED_MS
 from shared.facts import Fact
 from shared.keys import State
 from shared.store.scripts import ATTEMPTS_LIMIT, TIMELINE_LIMIT, Call, Store
@@ -254,14 +254,20 @@ def spend(store: Store, amount: int, ceiling: int, job: str = "rr_new") -> int:
     spending = [store.keys.spending("shop", "sgd")]
     names = {"spending": spending, "item": store.keys.item(REFUNDS, job)}
     ceilings = json.dumps([{"amount": amount, "ceiling": ceiling}])
-    return int(store.run(Call("spend", names, [ceilings, HOUR_MS])))
+    return int(store.run(Call("spend", names, [ceilings, COUNTED_MS])))
+
+
+def test_what_was_spent_within_the_hour_counts_though_its_minute_began_before(store: Store) -> None:
+    name = store.keys.spending("shop", "sgd")
+    store.redis.hset(name, mapping={str(store.now_ms() - 3_600_000 - 30_000): 100})
+    assert 0 < spend(store, 1, 100) <= 30_000
 
 
 def test_what_was_spent_an_hour_ago_counts_no_more(store: Store) -> None:
     name = store.keys.spending("shop", "sgd")
-    store.redis.hset(name, mapping={str(store.now_ms() - HOUR_MS - 1): 100})
+    store.redis.hset(name, mapping={str(store.now_ms() - COUNTED_MS - 1): 100})
     assert spend(store, 100, 100) == 0
-    assert 0 < spend(store, 1, 100) <= HOUR_MS
+    assert 0 < spend(store, 1, 100) <= COUNTED_MS
 
 
 def test_a_job_that_is_recorded_is_counted_once(store: Store) -> None:
