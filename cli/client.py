@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import requests
+from requests.exceptions import InvalidHeader
 
 from shared.bearer_keys import first_secret
 from shared.env_file import ENV_FILE, given_file
@@ -99,6 +100,12 @@ class Client:
                 method, self.url + path, timeout=TIMEOUT_SECONDS, **options
             )
             body: Json = answer.json()
+        except (InvalidHeader, UnicodeEncodeError) as error:
+            raise Failed(
+                "Nothing was sent: an option or the operator's key has a character that HTTP does "
+                "not allow there.",
+                USAGE,
+            ) from error
         except (requests.RequestException, ValueError) as error:
             raise Failed(
                 f"The billing API at {printable(without_password(self.url))} does not answer "

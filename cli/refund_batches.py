@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import secrets
 import sys
 import time
@@ -37,8 +38,11 @@ COLUMNS = (
     "failure_code",
     "failure_message",
 )
-# A spreadsheet reads a cell that begins with one of these as a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# A spreadsheet reads a cell that begins with one of these as a formula; some read the wide ones of
+# Chinese and Japanese keyboards so, too.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+# An amount; the service refuses what is larger than Stripe's amounts.
+FIGURES = re.compile(r"[0-9]{1,30}")
 batches = typer.Typer(
     help="Refund all payments of an event, or a list of payments, in one batch.",
     no_args_is_help=True,
@@ -108,7 +112,7 @@ def start(
         "payments": payment or None,
         "percent": percent,
         "amount": amount,
-        "keep_fee": int(keep_fee) if keep_fee and keep_fee.isdecimal() else keep_fee,
+        "keep_fee": int(keep_fee) if keep_fee and FIGURES.fullmatch(keep_fee) else keep_fee,
         "expected_currency": currency,
         "reason": reason,
     }

@@ -3,7 +3,8 @@
 import { h } from "./dom.js";
 
 // A text that a spreadsheet would execute as a formula; customers wrote some of these texts.
-const FORMULA = /^[=+\-@\t\r]/;
+// Some read the wide signs of Chinese and Japanese keyboards so, too.
+const FORMULA = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
 
 /**
  * Return rows as CSV (RFC 4180), with a column for each field of the rows.

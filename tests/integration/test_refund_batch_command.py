@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from cli.refund_batches import _csv_cell
 from shared.settings import Settings
 from shared.store.scripts import Store
 from tests.integration import batching as b
@@ -127,6 +128,35 @@ def test_an_id_leads_to_no_other_route(
     answer = billing(*command, item)
     assert (answer.returncode, answer.stdout) == (1, "")
     assert answer.stderr.startswith("No item has this id")
+
+
+@pytest.mark.parametrize(
+    "option",
+    [("--idempotency-key", "k\u20ac"), ("--idempotency-key", "a\nb"), ("--account", "x\ny")],
+)
+def test_what_http_does_not_allow_is_said_to_be_a_wrong_command_line(
+    billing: Billing, option: tuple[str, str]
+) -> None:
+    """Nothing was sent, so no batch may have started."""
+    answer = billing("refund-batch", "start", "--event", "evening", "--yes", *option)
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("Nothing was sent")
+    assert "may have started" not in answer.stderr
+
+
+@pytest.mark.parametrize("fee", ["9" * 5000, "\u0663", "-1", "1e2"])
+def test_a_fee_that_is_no_amount_is_refused_by_its_name(
+    billing: Billing, payments: list[str], fee: str
+) -> None:
+    options = ("--event", "evening", "--dry-run", f"--keep-fee={fee}")
+    answer = billing("refund-batch", "start", *options)
+    assert (answer.returncode, answer.stderr.startswith("keep_fee")) == (1, True)
+
+
+@pytest.mark.parametrize("sign", list("=+-@\uff1d\uff0b\uff0d\uff20"))
+def test_no_spreadsheet_runs_what_stripe_or_a_customer_wrote(sign: str) -> None:
+    assert _csv_cell(f"{sign}cmd|' /C calc'!A0") == f"'{sign}cmd|' /C calc'!A0"
+    assert _csv_cell(f"a{sign}b") == f"a{sign}b"
 
 
 def test_a_start_without_an_answer_says_how_to_repeat_it(
