@@ -5,13 +5,19 @@ from __future__ import annotations
 import pytest
 
 from shared.errors import Unavailable
+from shared.keys import Keys
+from shared.settings import Settings
+from shared.store.scripts import Store
 from shared.work.items import Claim
 from shared.work.kinds import REFUNDS
 from shared.work.results import Done
 from shared.work.settlement import Settlement
 from tests.integration import batching as b
+from tests.integration.doors import open_door
 from tests.integration.hands import Hands
+from tests.integration.test_batch_beginning import member_of, new_batch
 from tests.integration.test_refund_batches import counts
+from worker.runtime import Runtime
 
 
 @pytest.mark.parametrize(
@@ -65,3 +71,41 @@ def test_two_batches_of_one_payment_at_once_refund_together_what_was_received(
     assert [counts(first), counts(second)] == [{"refunded": 2}] * 2
     assert sum(one["amounts"]["sgd"]["refunded"] for one in (first, second)) == 2000
     assert [sorted(b.refunded(hands, one)) for one in payments] == [[300, 700]] * 2
+
+
+def test_the_rest_of_a_connected_accounts_payment_that_is_not_known_here_is_refunded(
+    hands: Hands,
+) -> None:
+    """Stripe alone shows it: its events have not come, or Redis lost them."""
+    account = {"Stripe-Account": "acct_1Theirs"}
+    body = {"amount": 1000, "currency": "sgd", "payment_method": "pm_card_visa"}
+    answer = hands.client.post("/api/payment/process", json=body, headers=account)
+    payment = answer.get_json()["payment_intent_id"]
+    refund = {"payment_intent_id": payment, "amount": 600}
+    hands.client.post("/api/refund/process", json=refund, headers=account)
+    hands.work()
+    hands.runtime.store.redis.delete(hands.runtime.store.keys.payment(payment))
+    batch = new_batch(hands, member_of(payment, 700), account="acct_1Theirs")
+    b.run(hands, batch)
+    (member,) = b.members(hands, batch)
+    assert (member["status"], member["amount"]) == ("refunded", 400)
+
+
+def test_two_installations_on_one_redis_carry_out_their_own_batches(
+    hands: Hands, settings: Settings, real_store: Store
+) -> None:
+    """Also under the same idempotency key, and though upkeep of one runs before the other's."""
+    others_settings = settings.model_copy(update={"installation": "other"})
+    others_store = Store(real_store.redis, Keys("other"))
+    runtime = Runtime(others_settings, others_store)
+    door = open_door(others_settings, others_store)
+    other = Hands(door, runtime, hands.sandbox, hands.receiver)
+    payments = {one: b.pay(one, 2) for one in (hands, other)}
+    batches = [
+        b.start(one, key="k", payments=payments[one]).get_json()["batch_id"] for one in payments
+    ]
+    assert counts(b.run(other, batches[1])) == {"refunded": 2}
+    assert counts(b.look(hands, batches[0])) == {"not_begun": 2}
+    assert counts(b.run(hands, batches[0])) == {"refunded": 2}
+    assert [b.refunded(hands, one) for both in payments.values() for one in both] == [[1000]] * 4
+    runtime.event_service.close()
