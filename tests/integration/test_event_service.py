@@ -24,7 +24,7 @@ SECONDS = 1.0
 SLACK_SECONDS = 1.0
 OK = b"HTTP/1.1 200 OK\r\n"
 EMPTY = b"Content-Length: 0\r\n\r\n"
-BOMB = gzip.compress(bytes(50_000_000))
+BOMB = gzip.compress(bytes(5_000_000))
 EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
 
 

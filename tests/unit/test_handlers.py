@@ -196,6 +196,7 @@ ODD: tuple[Any, ...] = (None, "", "x", [], ["x"], {}, {"a": 1}, -1, 10**30, 1.5,
 @pytest.mark.parametrize("event_type", handled_types())
 def test_no_odd_value_is_taken_at_the_door_and_then_fatal(event_type: str) -> None:
     raw = json.loads((FOLDER / f"{event_type}.json").read_text())
+    refunds = [refund()]
     count = 0
     for name, odd in itertools.product(raw["data"]["object"], ODD):
         changed = raw | {"data": raw["data"] | {"object": raw["data"]["object"] | {name: odd}}}
@@ -206,7 +207,7 @@ def test_no_odd_value_is_taken_at_the_door_and_then_fatal(event_type: str) -> No
         if read.payment_id is None or reference(read.object) is None:
             continue
         try:
-            facts_read = facts(read, [refund()])
+            facts_read = facts(read, refunds)
         except NotYet:
             continue
         step = advance({}, facts_read)
