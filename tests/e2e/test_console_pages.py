@@ -103,30 +103,21 @@ def test_axe_finds_nothing_on_any_page(
         assert violations(page) == []
 
 
-def test_each_page_has_one_heading_and_a_title_of_its_own(
-    window: Window, places: list[str]
-) -> None:
-    page = window.sign_in()
-    titles = []
-    for place in places:
-        window.go(f"#/{place}")
-        settled(page)
-        expect(page.locator("h1")).to_have_count(1)
-        titles.append(page.title())
-    assert len(set(titles)) == len(places), titles
-    assert all(title.endswith(" · Billing console") for title in titles)
-
-
-def test_no_cell_of_a_table_covers_another_on_a_phone(
+def test_each_page_has_a_title_one_heading_and_no_cell_over_another_on_a_phone(
     browser: Browser, running: Service, places: list[str]
 ) -> None:
+    titles = []
     for window in windows(browser, running.url(), PHONE):
         page = window.sign_in()
         for place in places:
             window.go(f"#/{place}")
             settled(page)
+            expect(page.locator("h1")).to_have_count(1)
+            titles.append(page.title())
             assert page.evaluate(TOO_NARROW) == [], place
             assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], place
+    assert len(set(titles)) == len(places), titles
+    assert all(title.endswith(" · Billing console") for title in titles)
 
 
 STAND: Json = {
