@@ -5,7 +5,6 @@ They run in a copy of the supervisor with its own Procfile.
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.e2e.warm_python import Forked, WarmPython
+from tests.e2e.warm_python import Forked, WarmPython, obey_a_terminal
 from tests.servers import PATIENCE_SECONDS, free_ports
 
 PORTS = ("PORT", "FLOWER_PORT", "SANDBOX_PORT", "RECEIVER_PORT")
@@ -87,8 +86,7 @@ class Run:
                 stdout=writing,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # a shell also gives each job its own process group
-                # As a terminal does: tests in the background inherit that Ctrl-C is ignored.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - one thread
+                preexec_fn=obey_a_terminal,  # noqa: PLW1509 - one thread
             )
         os.close(writing)
         self._lines: list[str] = []

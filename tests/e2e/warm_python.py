@@ -96,6 +96,12 @@ def warm_python() -> Iterator[WarmPython]:
     python.wait()
 
 
+def obey_a_terminal() -> None:
+    """Stop ignoring a terminal's signals, which tests in the background or under nohup inherit."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def _serve(channel: socket.socket) -> NoReturn:
     """Fork a process for each request; between the two, one that waits for it."""
     for module in PACKAGES:
@@ -134,7 +140,8 @@ def _become(request: dict[str, Any], out: int) -> NoReturn:
     """Become `python FILE ARGUMENT…` in the folder, and exit."""
     os.setsid()
     os.chdir(request["folder"])
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    obey_a_terminal()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # as Python does at its start
     null = os.open(os.devnull, os.O_RDONLY)
     for number, file in enumerate((null, out, out)):
         os.dup2(file, number)
