@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -21,7 +22,10 @@ from shared.errors import Unavailable
 from shared.store.connection import open_store
 from shared.store.durability import inspect
 from shared.store.scripts import Call, Store
+from shared.work.batch import Member, MemberState
+from shared.work.batches import Batches, NewBatch, batch_id
 from shared.work.kinds import NOTIFICATIONS
+from shared.work.refund_jobs import RefundJobs, RefundRequest
 from tests import servers
 from tests.conftest import make_settings
 from tests.integration.doors import open_door
@@ -247,3 +251,14 @@ def test_a_connection_whose_health_check_fails_is_replaced(
     checked_at = time.monotonic() + 3600
     monkeypatch.setattr("redis.connection.time.monotonic", lambda: checked_at)
     assert real_store.get("{billing}:x") is None
+
+
+def test_no_refund_is_accepted_before_the_replica_has_it(real_store: Store) -> None:
+    alone, settings = Store(real_store.redis, replicas_required=1), make_settings()
+    member = Member("pi_1", MemberState.NOT_BEGUN, 100, "sgd")
+    terms = json.dumps({"event_id": None, "reason": None, "metadata": {}})
+    batch = NewBatch(batch_id("shop", "key"), {"terms": terms}, [member])
+    with pytest.raises(Unavailable, match="store_not_replicated"):
+        RefundJobs(alone, settings).record("rr_1", RefundRequest("pi_1"))
+    with pytest.raises(Unavailable, match="store_not_replicated"):
+        Batches(alone, settings).record(batch)

@@ -354,3 +354,25 @@ def test_a_small_text_is_stored_for_its_time(store: Store) -> None:
     store.put("made", "re_1", 60)
     assert store.get("made") == "re_1"
     assert 50 < store.redis.ttl("made") <= 60
+
+
+def test_who_lost_the_claim_is_told_that_nothing_was_settled(work: Work) -> None:
+    first = claimed(work)
+    work.store.redis.hset(work.store.keys.item(EVENTS, "evt_1"), "lease_until", 1)
+    second = work.claim("evt_1")
+    assert second
+    settlement, result = Settlement(work.store, SETTINGS), Done(State.PROCESSED)
+    answers = [settlement.finish(one, result) for one in (first, second, second)]
+    assert answers == [False, True, False]
+
+
+def test_each_claim_of_a_members_job_tells_its_batch_of_another_end(store: Store) -> None:
+    """Otherwise an upkeep that hung takes an end that it never read from the list."""
+    jobs = Work(store, REFUNDS)
+    jobs.record(Recording("rr_m1", "queued", {"payment_id": "pi_1", "batch_id": "rb_1"}, 10))
+    first = jobs.claim("rr_m1")
+    assert first
+    jobs.postpone(first, Retry("no answer", 0.0))
+    second = jobs.claim("rr_m1")
+    assert second
+    assert [first.ended, second.ended] == ["rr_m1:1", "rr_m1:2"]
