@@ -70,8 +70,8 @@ def run(
     """Take payments, refund them in one batch while processes die, and audit; raises `NotQuiet`."""
     outcome = Outcome(payments=payments)
     crew = Crew(workers=2, notifiers=1, upkeeps=2)
-    # With deaths, events may be lost, and reconcile finds them; else it only takes processor time.
-    pause = "300" if beside else "20"
+    # With deaths, events may be lost, and reconcile finds them; else it would disturb some turns.
+    pause = "7200" if beside else "20"
     with Stage(crew=crew, RECONCILE_INTERVAL_SECONDS=pause, LOG_LEVEL="ERROR") as stage:
         if apart:
             keep_apart(stage)

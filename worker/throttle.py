@@ -21,7 +21,7 @@ THREADS = Path("/proc/self/task")
 # Shares of the full rate: at the start, at least, and the step up; and what is left by a step down.
 FIRST_SHARE, LEAST_SHARE, STEP_UP, STEP_DOWN = 0.5, 0.25, 0.05, 0.7
 # Processors are short when threads wait for them this many times as long as they run.
-MOST_WAIT = 3.0
+MOST_WAIT = 2.0
 # Seconds between two steps; after longer ones without a question, the time in between says nothing.
 STEP_SECONDS = 1.0
 STALE_SECONDS = 10.0
