@@ -53,7 +53,7 @@ VERBS = ("pause", "resume", "retry", "cancel")
 @pytest.fixture
 def own(settings: Settings, sandbox: str, receiver: str) -> Iterator[Hands]:
     """Run the service on a Valkey that only this test troubles."""
-    with servers.valkey() as url:
+    with servers.valkey(cluster=False) as url:  # in cluster mode it refuses REPLICAOF
         ours = settings.model_copy(update={"redis_url": url, "redis_timeout_seconds": 0.3})
         with connect(ours, "tests") as client:
             store = Store(client)
