@@ -15,9 +15,12 @@ from worker import relay
 UNSET = threading.Event()
 
 
-def put(store: Store, kind: Kind, item: str, in_ms: int) -> None:
-    store.redis.hset(store.keys.item(kind, item), "state", "retrying")
-    store.redis.zadd(store.keys.due(kind), {item: store.now_ms() + in_ms})
+def put(store: Store, kind: Kind, items: str, in_ms: int) -> None:
+    """Make items due at the same moment."""
+    due_ms = store.now_ms() + in_ms
+    for item in items.split():
+        store.redis.hset(store.keys.item(kind, item), "state", "retrying")
+    store.redis.zadd(store.keys.due(kind), dict.fromkeys(items.split(), due_ms))
 
 
 def bells(store: Store, kind: Kind) -> int:
@@ -63,8 +66,7 @@ def test_between_two_runs_an_ill_event_service_gets_no_more_than_its_probes(
     real_store: Store,
 ) -> None:
     real_store.redis.set(real_store.keys.breaker(), "1", px=OPEN_MS)
-    for number in range(5):
-        put(real_store, NOTIFICATIONS, f"ntf_{number}", 200)
+    put(real_store, NOTIFICATIONS, "ntf_1 ntf_2 ntf_3 ntf_4 ntf_5", 200)
 
     relay.wait(real_store, 0.8, UNSET)
 
