@@ -12,7 +12,7 @@ from shared.facts import Fact, of_account
 from shared.keys import State
 from shared.known_refunds import UNLISTED
 from shared.payment_summary import context
-from shared.stripe.amounts import as_intent, captured, received
+from shared.stripe.amounts import captured, received
 from shared.stripe.event import Event, parse_event, reference
 from shared.stripe.gateway import API_VERSION
 from shared.telemetry.logging import get_logger
@@ -204,21 +204,13 @@ def _look_up_context(
     families = {state["family"] for state in payment_state.get("subjects", {}).values()}
     if payment_state.get("context") or not families.isdisjoint(GIVES_CONTEXT):
         return {}
-    intent = _payment(runtime, record.id, event.account)
+    intent = look_ups.payment_as_intent(runtime.gateway, record.id, event.account)
     metadata = intent.get("metadata") or {}
     fields = {name: metadata.get(name) for name in METADATA_FIELDS}
     fields["customer_email"] = intent.get("receipt_email")
     if intent.get("status") == "canceled" and not received(intent):
         fields["let_go"] = "true"
     return {name: str(value) for name, value in fields.items() if value}
-
-
-def _payment(runtime: Runtime, payment_id: str, account: str | None) -> Json:
-    """Look up an intent, or a charge in the form of an intent; empty if Stripe does not show it."""
-    payment = look_ups.payment(runtime.gateway, payment_id, account)
-    if not payment or payment_id.startswith("pi_"):
-        return payment
-    return as_intent(payment) | {"receipt_email": payment.get("receipt_email")}
 
 
 def _ended_refund(runtime: Runtime, event: Event, facts: list[Fact]) -> str:

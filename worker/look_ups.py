@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from shared.errors import CallerError, Misconfigured, Unavailable
+from shared.stripe.amounts import as_intent
 from shared.stripe.event import reference
 from shared.stripe.gateway import StripeGateway
 from shared.telemetry.logging import get_logger
@@ -45,6 +46,17 @@ def payment(stripe: StripeGateway, payment_id: str, account: str | None) -> Json
             raise
         log.info("payment_not_shown", payment_id=payment_id, error=str(error))
         return {}
+
+
+def payment_as_intent(stripe: StripeGateway, payment_id: str, account: str | None) -> Json:
+    """Return a payment intent, or a charge in its form; `{}` if Stripe does not show it.
+
+    Raises as `payment` does.
+    """
+    answer = payment(stripe, payment_id, account)
+    if not answer or payment_id.startswith("pi_"):
+        return answer
+    return as_intent(answer) | {"receipt_email": answer.get("receipt_email")}
 
 
 def intent_of(stripe: StripeGateway, charge_id: str, account: str | None) -> str | None:

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
 
 from shared.errors import BillingError
 from shared.payment_summary import summarise
 from shared.refund_terms import Share, share
-from shared.stripe.amounts import as_intent, received
+from shared.stripe.amounts import received
 from shared.stripe.event import newest_charge
 from shared.work.items import Claim
-from worker.look_ups import payment
+from worker.look_ups import payment_as_intent
 from worker.runtime import Runtime
-
-Json = dict[str, Any]
 
 
 def is_too_much(claim: Claim, error: BillingError) -> bool:
@@ -34,25 +31,19 @@ def rest_of(runtime: Runtime, claim: Claim) -> Share | None:
     None when that is not less than the amount that Stripe refused, or cannot be said: the refusal
     has another cause. Raises `Unavailable`, and `CallerError` for a refusal of the look-up.
     """
+    payment_id, account = claim.fields["payment_id"], claim.fields.get("account")
     batch = runtime.batches.find(claim.fields["batch_id"])
-    intent = _intent(runtime, claim)
+    intent = payment_as_intent(runtime.refund_gateway, payment_id, account)
     charge = newest_charge(intent)
     if batch is None or not charge:
         return None
-    payment_id = claim.fields["payment_id"]
     summary = replace(
         summarise(payment_id, runtime.payments.read(payment_id).known),
         status=str(intent.get("status")),
         currency=str(intent["currency"]),
-        account=claim.fields.get("account"),
+        account=account,
         amount_received=received(intent),
         amount_refunded=int(charge.get("amount_refunded") or 0),
     )
     rest = share(summary, batch.terms)
     return rest if rest.amount < json.loads(claim.fields["request"])["amount"] else None
-
-
-def _intent(runtime: Runtime, claim: Claim) -> Json:
-    payment_id, account = claim.fields["payment_id"], claim.fields.get("account")
-    answer = payment(runtime.refund_gateway, payment_id, account)
-    return as_intent(answer) if answer and not payment_id.startswith("pi_") else answer

@@ -20,7 +20,7 @@ from shared.keys import State
 from shared.payment_summary import summarise
 from shared.refund_metadata import callers_own
 from shared.refund_terms import LEFT_OUT_BY_STRIPE, Share
-from shared.stripe.amounts import as_intent, received
+from shared.stripe.amounts import received
 from shared.stripe.event import payment_of
 from shared.telemetry.logging import get_logger
 from shared.work.items import Claim
@@ -28,7 +28,7 @@ from shared.work.outcomes import object_in_events
 from shared.work.refund_jobs import stripe_key
 from shared.work.results import Done, Established
 from worker.handlers.refund import answered_facts
-from worker.look_ups import payment
+from worker.look_ups import payment_as_intent
 from worker.refund_rest import is_too_much, rest_of
 from worker.runtime import Runtime
 
@@ -294,10 +294,9 @@ def _requested_money(
     summary = summarise(payment_id, runtime.payments.read(payment_id).known)
     came, currency = summary.amount_received, summary.currency
     if came is None:
-        payment_object = payment(runtime.refund_gateway, payment_id, account)
-        if not payment_object:
+        intent = payment_as_intent(runtime.refund_gateway, payment_id, account)
+        if not intent:
             return request.get("amount"), currency
-        intent = payment_object if payment_id.startswith("pi_") else as_intent(payment_object)
         came, currency = received(intent), intent["currency"]
     return request.get("amount") or max(came - summary.amount_refunded, 0) or None, currency
 
