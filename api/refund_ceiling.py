@@ -12,7 +12,7 @@ from shared.canonical_json import compact
 from shared.errors import CallerError
 from shared.store.scripts import Call
 from shared.stripe.amounts import received
-from shared.work.ceilings import COUNTED_MS, Ceiling, ceiling_reached
+from shared.work.ceilings import COUNTED_MS, Ceiling, ceiling_reached, spending_keys
 from shared.work.kinds import REFUNDS
 
 
@@ -59,7 +59,7 @@ def spend(once: str, new: Sequence[Ceiling]) -> None:
     keys = parts().store.keys
     names: dict[str, str | Sequence[str]] = {
         "item": keys.item(REFUNDS, once),
-        "spending": [keys.spending(one.caller, one.currency) for one in new],
+        "spending": spending_keys(keys, new),
     }
     args = [compact([one.in_script for one in new]), COUNTED_MS]
     if wait_ms := int(parts().store.run(Call("spend", names, args))):

@@ -27,7 +27,7 @@ from shared.work.batch import BEHIND_MS, BatchRecord, BatchState, Member, Member
 from shared.work.batch_notification import STARTED, batch_notification
 from shared.work.batch_turns import Turn
 from shared.work.breaker import OPEN_MS
-from shared.work.ceilings import COUNTED_MS, Ceiling, ceiling_reached
+from shared.work.ceilings import COUNTED_MS, Ceiling, ceiling_reached, spending_keys
 from shared.work.items import GUARD_MS, UNTRIED, item_id
 from shared.work.kinds import NOTIFICATIONS, REFUNDS
 from shared.work.payments import entry
@@ -139,7 +139,7 @@ class Batches:
             "new_batch_places": keys.batch_places(aside),
             "new_batch_payments": keys.batch_payments(aside),
             "audit": keys.audit(),
-            "spending": self._spending(new.ceilings),
+            "spending": spending_keys(keys, new.ceilings),
         }
         return Call("batch_record", names, [NOTIFICATIONS.message, compact(plan)])
 
@@ -381,12 +381,9 @@ class Batches:
             "active_batches": keys.active_batches(),
             "batch_payments": keys.batch_payments(read.id),
             "audit": keys.audit(),
-            "spending": self._spending(ceilings),
+            "spending": spending_keys(keys, ceilings),
         }
         return Call("batch_turn", names, [NOTIFICATIONS.message, compact(plan)])
-
-    def _spending(self, ceilings: Sequence[Ceiling]) -> list[str]:
-        return [self._store.keys.spending(one.caller, one.currency) for one in ceilings]
 
     def _names(self, batch: str) -> dict[str, str | Sequence[str]]:
         keys = self._store.keys

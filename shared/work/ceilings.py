@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.errors import CallerError
+from shared.keys import Keys
 
 # Time for which an amount counts. The amounts of a minute are one sum with the minute's start, so
 # each counts for an hour at least, and up to a minute longer.
@@ -25,6 +26,11 @@ class Ceiling:
     def in_script(self) -> dict[str, int]:
         """Return the part of it that a script reads; the key has the caller and the currency."""
         return {"amount": self.amount, "ceiling": self.ceiling}
+
+
+def spending_keys(keys: Keys, ceilings: Sequence[Ceiling]) -> list[str]:
+    """Return the keys with what the callers have refunded so far, one for each ceiling."""
+    return [keys.spending(one.caller, one.currency) for one in ceilings]
 
 
 def ceiling_reached(ceilings: Sequence[Ceiling], wait_ms: int) -> CallerError:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from shared.errors import BillingError, CallerError, Misconfigured, OverBudget, Unavailable
 from tests.integration import batching as b
 from tests.integration.hands import Hands
 from worker import refund_batches
+
+Json = dict[str, Any]
 
 
 def wait_for_fees(hands: Hands) -> None:
@@ -63,17 +67,22 @@ def test_a_batch_that_paused_before_its_payments_settled_goes_on_when_balance_co
     assert ends(hands, batch)
 
 
-def test_a_paused_batch_names_the_balance_that_is_missing_when_it_is_known(
-    hands: Hands,
-) -> None:
-    batch = paused_without_rates(hands)
-    wait_for_fees(hands)
+def missing(hands: Hands, batch: str) -> Json:
+    """Return the balance that a paused batch lacks, as soon as it is known."""
     for _ in range(100):
         b.turn(hands)
         if b.look(hands, batch)["missing"]:
             break
         b.time.sleep(0.02)
-    assert b.look(hands, batch)["missing"].keys() == {"usd"}
+    return b.look(hands, batch)["missing"]
+
+
+def test_a_paused_batch_names_the_balance_that_is_missing_when_it_is_known(
+    hands: Hands,
+) -> None:
+    batch = paused_without_rates(hands)
+    wait_for_fees(hands)
+    assert missing(hands, batch).keys() == {"usd"}
 
 
 def test_the_rate_of_a_currency_that_comes_late_in_a_batch_is_found(
@@ -87,12 +96,7 @@ def test_the_rate_of_a_currency_that_comes_late_in_a_batch_is_found(
     batch = b.started(hands, payments=payments)
     assert b.run(hands, batch)["paused_reason"] == "insufficient_funds"
     wait_for_fees(hands)
-    for _ in range(100):
-        b.turn(hands)
-        if b.look(hands, batch)["missing"]:
-            break
-        b.time.sleep(0.02)
-    assert b.look(hands, batch)["missing"].keys() == {"usd"}
+    assert missing(hands, batch).keys() == {"usd"}
     assert hands.runtime.batches.read(batch).rates.keys() == {"sgd", "eur"}
 
 

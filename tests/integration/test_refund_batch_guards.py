@@ -111,6 +111,18 @@ def test_a_batch_counts_whole_against_the_ceiling_that_single_refunds_count_agai
     assert call(door, SHOP, body={"payments": yen}).get_json()["code"] == "currency_not_allowed"
 
 
+@pytest.mark.parametrize(
+    "door", [{"caller_limits": LIMITED | {"kiosk": LIMITED["shop"]}}], indirect=True
+)
+def test_what_one_caller_refunds_does_not_count_against_anothers_ceiling(
+    hands: Hands, door: FlaskClient
+) -> None:
+    payments = b.pay(hands, 5)
+    for key, two in ((SHOP, payments[:2]), (KIOSK, payments[2:4])):
+        assert call(door, key, body={"payments": two}).status_code == 202
+        assert call(door, key, body={"payments": payments[4:]}).status_code == 429
+
+
 @pytest.mark.parametrize("door", [{"caller_limits": LIMITED}], indirect=True)
 def test_batches_at_the_same_time_do_not_pass_the_ceiling(hands: Hands, door: FlaskClient) -> None:
     payment_ids = b.pay(hands, 6)
@@ -167,15 +179,21 @@ def test_late_payments_above_one_ceiling_count_against_none(
     assert call(door, SHOP, body={"payments": yen}).status_code == 202
 
 
+def batch_with_late_payment(hands: Hands, door: FlaskClient) -> str:
+    """Refund an evening for 100, and take a payment of 1000 for it meanwhile."""
+    b.pay(hands, 1, amount=100)
+    batch: str = call(door, SHOP, body={"event_id": "evening"}).get_json()["batch_id"]
+    b.pay(hands, 1, amount=1000)
+    for _ in range(3):
+        b.turn(hands)
+    return batch
+
+
 @pytest.mark.parametrize("door", [{"caller_limits": LIMITED}], indirect=True)
 def test_late_payments_count_once_however_often_they_are_retried(
     hands: Hands, door: FlaskClient
 ) -> None:
-    b.pay(hands, 1, amount=100)
-    batch = call(door, SHOP, body={"event_id": "evening"}).get_json()["batch_id"]
-    b.pay(hands, 1, amount=1000)
-    for _ in range(3):
-        b.turn(hands)
+    batch = batch_with_late_payment(hands, door)
     verbs = (("retry", 200), ("retry", 200), ("cancel", 200), ("retry", 409))
     for verb, status in verbs:
         body = {"include": ["late"]} if verb == "retry" else {}
@@ -189,11 +207,7 @@ def test_late_payments_count_once_when_two_people_retry_them_at_once(
     hands: Hands, door: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second one's request comes after the first one's has looked, and before it acts."""
-    b.pay(hands, 1, amount=100)
-    batch = call(door, SHOP, body={"event_id": "evening"}).get_json()["batch_id"]
-    b.pay(hands, 1, amount=1000)
-    for _ in range(3):
-        b.turn(hands)
+    batch = batch_with_late_payment(hands, door)
     late, turn = {"include": ["late"]}, Batches.turn
 
     def turn_second(*args: Any) -> str:
