@@ -8,7 +8,7 @@ the SDK leaves this module: `shared/stripe/translation.py` translates each into 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from http import HTTPStatus
@@ -203,7 +203,7 @@ class StripeGateway:
 
         Raises as `payment`.
         """
-        pages = self._pages("disputes.list", self._client.v1.disputes.list, account, dict(owner))
+        pages = self._pages("disputes.list", "/v1/disputes", account, owner)
         return [dispute for page in pages for dispute in page]
 
     def create_refund(
@@ -251,7 +251,7 @@ class StripeGateway:
         self, account: str | None, owner: dict[str, str], expand: list[str]
     ) -> list[dict[str, Any]]:
         filters: dict[str, Any] = {**owner, "expand": expand} if expand else dict(owner)
-        pages = self._pages("refunds.list", self._client.v1.refunds.list, account, filters)
+        pages = self._pages("refunds.list", "/v1/refunds", account, filters)
         return [refund for page in pages for refund in page]
 
     def event(self, stripe_event_id: str, account: str | None = None) -> dict[str, Any]:
@@ -289,23 +289,24 @@ class StripeGateway:
 
         Raises as `payment`.
         """
-        return self._pages("events.list", self._client.v1.events.list, account, filters)
+        return self._pages("events.list", "/v1/events", account, filters)
 
     def _pages(
-        self,
-        operation: str,
-        list_: Callable[[Any, Any], Any],
-        account: str | None,
-        filters: dict[str, Any],
+        self, operation: str, path: str, account: str | None, filters: Mapping[str, Any]
     ) -> Iterator[list[dict[str, Any]]]:
-        """Page through a list of Stripe's, newest first, at most `MOST_PAGES` of it."""
-        fetch = partial(list_, {**filters, "limit": PAGE_LIMIT}, _options(account))
+        """Page through a list of Stripe's, newest first, at most `MOST_PAGES` of it.
+
+        The SDK's own lists make an object of each map in a page, which took half of the CPU time
+        of reconcile.
+        """
+        params = {**filters, "limit": PAGE_LIMIT, **_options(account)}
         for _ in range(MOST_PAGES):
-            page = self._ask(operation, fetch, account)
-            yield _plain(page)["data"]
-            if not page.has_more or not page.data:
+            fetch = partial(self._client.raw_request, "get", path, **params)
+            page = self._ask(operation, fetch, account).data
+            yield clean_json(page["data"])
+            if not page["has_more"] or not page["data"]:
                 return
-            fetch = page.next_page
+            params["starting_after"] = page["data"][-1]["id"]
 
     def related_object(self, url: str, account: str | None = None) -> dict[str, Any]:
         """Fetch the object that a thin event names. Raises `Inconsistent` for any other path."""
@@ -409,7 +410,7 @@ class StripeGateway:
 
         Raises as `payment`.
         """
-        for page in self._pages("accounts.list", self._client.v1.accounts.list, None, {}):
+        for page in self._pages("accounts.list", "/v1/accounts", None, {}):
             yield from (str(account["id"]) for account in page)
 
     def server_time(self) -> tuple[int, int]:
@@ -463,7 +464,7 @@ class StripeGateway:
 
 def _plain(answer: Any) -> dict[str, Any]:
     """Return an answer of the SDK as a dict in Stripe's own form."""
-    return cast(dict[str, Any], clean_json(answer.to_dict(for_json=True)))
+    return cast(dict[str, Any], clean_json(answer.last_response.data))
 
 
 def _options(account: str | None, idempotency_key: str | None = None) -> Any:
