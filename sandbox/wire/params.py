@@ -18,6 +18,8 @@ NOTHING: Final = object()
 """A parser's result for a value that counts as absent."""
 TEXT_LIMIT: Final = 5000
 """Most characters of a free text, where Stripe documents no other limit."""
+INTEGER_BITS: Final = 64
+"""Of an integer with its sign."""
 URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/]")
 EMAIL: Final = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 METADATA_KEYS: Final = 50
@@ -156,8 +158,10 @@ def integer(minimum: int | None = None) -> Parser:
         try:
             number = int(str(value))
         except ValueError:
+            number = None
+        if number is None or number.bit_length() >= INTEGER_BITS:
             message = f"Invalid integer: {value}"
-            raise errors.invalid(message, name, "parameter_invalid_integer") from None
+            raise errors.invalid(message, name, "parameter_invalid_integer")
         if minimum is not None and number < minimum:
             message = f"This value must be greater than or equal to {minimum}."
             raise errors.invalid(message, name, "parameter_invalid_integer")

@@ -66,9 +66,10 @@ def test_an_amount_that_is_no_positive_integer_is_refused(api: Api, amount: str)
     assert answer.error["code"] in {"parameter_invalid_integer", "amount_too_small"}
 
 
-def test_not_an_integer_is_quoted(api: Api) -> None:
-    answer = api.post("/v1/payment_intents", {"amount": "abc", "currency": "usd"})
-    assert answer.error["message"].startswith("Invalid integer: abc")
+@pytest.mark.parametrize("text", ["abc", str(2**63), str(-(10**19))])
+def test_what_is_no_integer_of_64_bits_is_quoted(api: Api, text: str) -> None:
+    answer = api.post("/v1/prices", {"unit_amount": text, "currency": "usd"})
+    assert answer.error["message"].startswith(f"Invalid integer: {text}")
 
 
 def test_an_unknown_currency_is_refused(api: Api) -> None:
