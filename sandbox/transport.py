@@ -21,7 +21,7 @@ from sandbox.world import errors, ids, rate_limits
 from sandbox.world.errors import StripeError
 from sandbox.world.faults import Fault
 from sandbox.world.idempotency import StoredAnswer, check_key, fingerprint
-from sandbox.world.objects import Json
+from sandbox.world.objects import Json, indented
 from sandbox.world.world import PLATFORM, Cause, Forgotten, World
 
 log = logging.getLogger(__name__)
@@ -259,7 +259,7 @@ def _answer(exchange: Exchange, status: int, body: Json) -> web.Response:
     exchange.headers["Request-Id"] = exchange.request_id
     exchange.headers["Stripe-Version"] = exchange.version
     return web.json_response(
-        text=json.dumps(body, indent=2, ensure_ascii=False),
+        text=indented(body),
         status=status,
         headers=exchange.headers,
     )

@@ -270,4 +270,4 @@ def success_address(session: Json) -> str | None:
 
 def line_items(scope: Scope, session: Json) -> list[Json]:
     """Return the line items for the checkout page."""
-    return objects.copy_of({"items": items_of(scope, session)})["items"]  # type: ignore[no-any-return]  # JSON
+    return objects.copy_of(items_of(scope, session))

@@ -4,7 +4,6 @@ Publishing only stores delivery records and schedules jobs in sandbox time. A fa
 schedules the next one, so that advancing the clock makes it due. `postman` sends the requests.
 """
 
-import json
 import logging
 from typing import Any, Final
 
@@ -12,7 +11,7 @@ from sandbox.events_out import event_forms, neighbourhood
 from sandbox.events_out.webhook_endpoints import listens_to
 from sandbox.wire import versions
 from sandbox.world import ids
-from sandbox.world.objects import Json
+from sandbox.world.objects import Json, indented
 from sandbox.world.world import Account, Scope, World, job
 
 log = logging.getLogger(__name__)
@@ -123,7 +122,7 @@ def _record(scope: Scope, owner: Account, endpoint: Json, event: Json) -> Json:
         "endpoint": endpoint["id"],
         "endpoint_account": owner.id,
         "url": endpoint["url"],
-        "payload": json.dumps(rendered, indent=2),
+        "payload": indented(rendered),
         "created": scope.now,
         "state": "pending",
         "attempts": [],

@@ -23,7 +23,7 @@ from sandbox.world import ids
 from sandbox.world.app_keys import WORLD
 from sandbox.world.errors import StripeError
 from sandbox.world.mail import Sink
-from sandbox.world.objects import Json
+from sandbox.world.objects import Json, indented
 from sandbox.world.world import World
 
 log = logging.getLogger(__name__)
@@ -174,7 +174,7 @@ class Listeners:
             "endpoint": "stripe listen",
             "endpoint_account": None,
             "url": report.get("forward_url"),
-            "payload": json.dumps(event, indent=2),
+            "payload": indented(event),
             "created": int(now),
             "state": "delivered" if status in SUCCESS else "failed",
             "attempts": [attempt],
@@ -200,7 +200,7 @@ async def _push(session: Session, socket: web.WebSocketResponse) -> None:
 
 def _message(session: Session, event: Json) -> str:
     """Return one websocket message: the event as a string, and headers that sign that string."""
-    payload = json.dumps(event, indent=2)
+    payload = indented(event)
     conversation = "wc_" + ids.random_text(24)
     session.remember(conversation, event)
     signature = signing.signature_header(payload.encode(), [session.secret], int(time.time()))

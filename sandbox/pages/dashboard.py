@@ -1,7 +1,6 @@
 """The dashboard: payments with charges, refunds and disputes; events; deliveries; receipts."""
 
 import heapq
-import json
 from collections.abc import Iterator
 from itertools import islice
 from typing import Final
@@ -11,7 +10,7 @@ from aiohttp import web
 from sandbox.cards.test_data import DisputeKind
 from sandbox.pages.rendering import PAGE_LENGTH, page, position, render
 from sandbox.world import errors
-from sandbox.world.objects import Json
+from sandbox.world.objects import Json, indented
 from sandbox.world.world import Account, World
 
 REFUND_CAN_FAIL: Final = ("succeeded", "pending")
@@ -136,7 +135,7 @@ def _pages(request: web.Request, page_number: int) -> Json:
 
 
 def _details(request: web.Request, record: Json) -> Json:
-    raw = json.dumps(record, indent=2, ensure_ascii=False)
+    raw = indented(record)
     return {"raw": raw, "note": NOTES.get(request.query.get("note", ""))}
 
 

@@ -1,14 +1,26 @@
-"""Work on Stripe objects as plain JSON: freeze them, compare them, merge metadata into them."""
+"""Work on Stripe objects as plain JSON: copy, write and compare them, merge metadata into them."""
 
-import copy
-from typing import Any
+from typing import Any, TypeVar, cast
+
+import orjson
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 
-def copy_of(value: Json) -> Json:
+def copy_of(value: T) -> T:
     """Return a copy that later changes of the original do not affect."""
-    return copy.deepcopy(value)
+    copied: Any = value
+    if isinstance(value, dict):
+        copied = {key: copy_of(item) for key, item in value.items()}
+    elif isinstance(value, list):
+        copied = [copy_of(item) for item in value]
+    return cast(T, copied)
+
+
+def indented(value: Json) -> str:
+    """Write an object as Stripe does in its answers and events."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
 
 
 def previous_attributes(before: Json, after: Json) -> Json:
@@ -24,7 +36,7 @@ def previous_attributes(before: Json, after: Json) -> Json:
         if isinstance(old, dict) and isinstance(new, dict):
             changed[key] = previous_attributes(old, new)
         else:
-            changed[key] = copy.deepcopy(old)
+            changed[key] = copy_of(old)
     return changed
 
 
