@@ -18,8 +18,10 @@ from redis.exceptions import RedisError
 
 from chaos.stage import free_ports
 from local.embedded_valkey import valkey_binary
+from tests.warm import IS_MEASURED, Forked, python_of
 
 T = TypeVar("T")
+Process = subprocess.Popen[bytes] | Forked
 ROOT = Path(__file__).resolve().parents[1]
 # Seconds: the limit of all waiting in tests. Only a hang reaches it, however busy the machine is; a
 # laptop needs a second.
@@ -47,33 +49,38 @@ def wait_until(condition: Callable[[], T], what: str) -> T:
 
 @contextmanager
 def process(
-    *arguments: str, environment: dict[str, str] | None = None, log: Path | None = None
-) -> Iterator[subprocess.Popen[str]]:
-    """Run a process for the duration of the block; terminate it, then kill it, at the end."""
+    *arguments: str,
+    environment: dict[str, str] | None = None,
+    log: Path | None = None,
+    cold: bool = False,
+) -> Iterator[Process]:
+    """Run a process for the duration of the block; terminate it, then kill it, at the end.
+
+    Without a log its output is thrown away. A module of Python is forked from a warm one, unless it
+    is to start `cold`.
+    """
     ours = ("STRIPE_", "EVENT_SERVICE", "SANDBOX_", "RECEIVER_")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    out = log.open("a") if log else subprocess.PIPE
-    running = subprocess.Popen(
-        arguments,
-        cwd=ROOT,
-        env=clean | (environment or {}),
-        stdout=out,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        yield running
-    finally:
-        running.terminate()
+    everything = clean | (environment or {})
+    is_module = arguments[:2] == (sys.executable, "-m")
+    with (log or Path(os.devnull)).open("a") as out:
+        running: Process
+        if is_module and not cold and not IS_MEASURED:
+            python = python_of(arguments[2])
+            running = python.start(*arguments[1:], environment=everything, out=out.fileno())
+        else:
+            running = subprocess.Popen(
+                arguments, cwd=ROOT, env=everything, stdout=out, stderr=subprocess.STDOUT
+            )
         try:
-            running.wait(PATIENCE_SECONDS)
-        except subprocess.TimeoutExpired:
-            running.kill()
-            running.wait()
-        if running.stdout:
-            running.stdout.close()
-        elif log:
-            out.close()  # type: ignore[union-attr]  # a file, as opened above
+            yield running
+        finally:
+            running.terminate()
+            try:
+                running.wait(PATIENCE_SECONDS)
+            except subprocess.TimeoutExpired:
+                running.kill()
+                running.wait()
 
 
 @contextmanager

@@ -17,11 +17,13 @@ from tests.e2e.attacks import API_KEY, OPERATOR_KEY
 from tests.e2e.console_window import console_service
 from tests.e2e.running import Service, service
 from tests.e2e.stand_ins import STAND_IN, Run, different_ports
-from tests.e2e.warm_python import WarmPython, warm_python
 from tests.groups import group_of
 from tests.servers import PATIENCE_SECONDS, ROOT
+from tests.warm import WarmPython, warm_python
 
 T = TypeVar("T")
+# What `app.py --sandbox` imports besides its own modules.
+PACKAGES = ("argparse", "ctypes", "dotenv", "pydantic_settings", "queue", "shlex", "tempfile")
 # The first takes a third of the others' computing: it has no user interface that nobody sees.
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 FLAGS = [
@@ -145,7 +147,7 @@ def environment() -> dict[str, str]:
 @pytest.fixture(scope="session")
 def warm() -> Iterator[WarmPython]:
     """Run a Python that has imported what app.py imports, and costs nothing while it waits."""
-    with warm_python() as python:
+    with warm_python(*PACKAGES) as python:
         yield python
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.e2e.warm_python import Forked, WarmPython, obey_a_terminal
 from tests.servers import PATIENCE_SECONDS, free_ports
+from tests.warm import Forked, WarmPython, obey_a_terminal
 
 PORTS = ("PORT", "FLOWER_PORT", "SANDBOX_PORT", "RECEIVER_PORT")
 STAND_IN = """
@@ -77,7 +77,9 @@ class Run:
         reading, writing = os.pipe()
         self.process: Forked | subprocess.Popen[bytes]
         if python:
-            self.process = python.start(folder, *arguments, environment=environment, out=writing)
+            self.process = python.start(
+                *arguments, environment=environment, out=writing, folder=folder, own_session=True
+            )
         else:
             self.process = subprocess.Popen(
                 [sys.executable, *arguments],

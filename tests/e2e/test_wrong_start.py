@@ -13,6 +13,7 @@ import pytest
 from local.embedded_valkey import valkey_binary
 from tests.e2e.running import PORTS
 from tests.servers import ROOT, free_port, free_ports, process, wait_until
+from tests.warm import python_of
 
 OUTAGE_SECONDS = 15.0  # Celery tries again after 2, 4 and 6 s, upkeep every half second
 
@@ -58,15 +59,8 @@ STATES = (("sandbox", "SANDBOX"), ("sandbox.receiver", "RECEIVER"))
 def test_a_damaged_state_file_ends_the_process_with_what_to_do(module, name, tmp_path):
     state = tmp_path / "state"
     state.write_text("{garbage\n")
-    process = subprocess.run(
-        [sys.executable, "-m", module],
-        cwd=ROOT,
-        env={f"{name}_PORT": "0", f"{name}_STATE": str(state)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
+    variables = {f"{name}_PORT": "0", f"{name}_STATE": str(state)}
+    process = python_of(module).run("-m", module, environment=variables)
     assert process.returncode == 2, process.stderr
     assert str(state) in process.stderr
     assert "Remove it" in process.stderr

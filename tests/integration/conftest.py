@@ -19,7 +19,7 @@ from tests import servers
 from tests.conftest import NOTIFICATION_SECRET, make_settings
 from tests.integration.doors import close_doors, open_door
 from tests.integration.hands import Hands
-from tests.warm import WarmCommands, warm_commands
+from tests.warm import WarmPython, warm_python
 from worker.runtime import Runtime
 
 
@@ -48,10 +48,10 @@ def sandbox(sandbox_server: str, controls: requests.Session) -> str:
 
 
 @pytest.fixture(scope="session")
-def commands() -> Iterator[WarmCommands]:
-    """Return the command line, imported once for this test process."""
-    with warm_commands() as shell:
-        yield shell
+def python() -> Iterator[WarmPython]:
+    """Return a Python that has imported the command line, and what commands import later."""
+    with warm_python("cli", "cli.commands", "doctor.examination", "doctor.registration") as warm:
+        yield warm
 
 
 @pytest.fixture(scope="session")

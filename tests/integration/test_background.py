@@ -77,7 +77,7 @@ def test_upkeep_rings_in_odd_surroundings(
         "BILLING_ENV_FILE": "",
     }
     command = [sys.executable, "-m", "worker.upkeep"]
-    with process(*command, environment=environment | surroundings, log=log) as upkeep:
+    with process(*command, environment=environment | surroundings, log=log, cold=True) as upkeep:
         swept = store.keys.signs(RELAY)
         wait_until(lambda: upkeep.poll() or store.redis.exists(swept), "a sweep ended")
         time.sleep(SWEEPS_SECONDS)

@@ -8,7 +8,6 @@ import pty
 import re
 import select
 import subprocess
-import sys
 import termios
 import threading
 import tomllib
@@ -29,7 +28,7 @@ from tests.integration.hands import Hands
 from tests.integration.test_dead_letters import bury, bury_notifications
 from tests.integration.test_payment_index import pay
 from tests.servers import PATIENCE_SECONDS, ROOT
-from tests.warm import WarmCommands
+from tests.warm import Forked, WarmPython
 
 KEY = "operator-key-0123456789"
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
@@ -38,8 +37,8 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 class Billing:
     """Run `./billing` as a script would, or on a terminal with the same environment."""
 
-    def __init__(self, url: str, commands: WarmCommands) -> None:
-        self._commands = commands
+    def __init__(self, url: str, python: WarmPython) -> None:
+        self._python = python
         self.environment = {
             "BILLING_URL": url,
             "BILLING_OPERATOR_KEY": KEY,
@@ -48,25 +47,29 @@ class Billing:
         }
 
     def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return self._commands.run(*arguments, environment=self.environment | environment)
+        variables = self.environment | environment
+        return self._python.run("-m", "cli", *arguments, environment=variables)
+
+    def on_screen(self, *arguments: str, columns: int = 100, **environment: str) -> Screen:
+        """Run it on a terminal with this many columns."""
+        ours, theirs = pty.openpty()
+        termios.tcsetwinsize(ours, (40, columns))
+        process = self._python.start(
+            *("-m", "cli", *arguments),
+            environment=self.environment | {"TERM": "xterm-256color"} | environment,
+            source=theirs,
+            out=theirs,
+        )
+        os.close(theirs)
+        return Screen(process, ours)
 
 
 class Screen:
-    """Run `./billing` on a terminal with this many columns."""
+    """A terminal on which `./billing` runs."""
 
-    def __init__(self, environment: dict[str, str], *arguments: str, columns: int = 100) -> None:
-        ours, theirs = pty.openpty()
-        termios.tcsetwinsize(ours, (40, columns))
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "cli", *arguments],
-            cwd=ROOT,
-            env=environment | {"TERM": "xterm-256color"},
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-        )
-        os.close(theirs)
-        self._terminal = ours
+    def __init__(self, process: Forked, terminal: int) -> None:
+        self._process = process
+        self._terminal = terminal
 
     def read_until(self, words: str) -> str:
         """Read until these words are on the screen."""
@@ -103,14 +106,14 @@ class Screen:
 
 
 @pytest.fixture
-def billing(settings: Settings, real_store: Store, commands: WarmCommands) -> Iterator[Billing]:
+def billing(settings: Settings, real_store: Store, python: WarmPython) -> Iterator[Billing]:
     """Run `./billing` as a person would, against this test's service."""
     guarded = settings.model_copy(update=make_keys())
     server = make_server("127.0.0.1", 0, create_app(guarded, real_store), threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
 
-    yield Billing(f"http://127.0.0.1:{server.port}", commands)
+    yield Billing(f"http://127.0.0.1:{server.port}", python)
     server.shutdown()
     thread.join()
     server.server_close()
@@ -207,7 +210,7 @@ def test_what_was_shown_is_redriven_and_nothing_that_died_meanwhile(
     billing: Billing, real_store: Store
 ) -> None:
     bury(real_store, "evt_shown", error="timeout")
-    screen = Screen(billing.environment, "dead-letters", "redrive", "--kind", "events")
+    screen = billing.on_screen("dead-letters", "redrive", "--kind", "events")
     assert "would redrive  evt_shown" in screen.read_until("Redrive these 1 of 1?")
     bury(real_store, "evt_meanwhile", error="timeout")
     screen.type("y\n")
@@ -218,7 +221,7 @@ def test_what_was_shown_is_redriven_and_nothing_that_died_meanwhile(
 
 def test_a_redrive_that_is_declined_does_nothing(billing: Billing, real_store: Store) -> None:
     bury(real_store, "evt_1")
-    screen = Screen(billing.environment, "dead-letters", "redrive", "evt_1")
+    screen = billing.on_screen("dead-letters", "redrive", "evt_1")
     screen.read_until("Redrive these 1 of 1?")
     screen.type("n\n")
     assert screen.ended() == 4
@@ -297,7 +300,7 @@ def test_a_table_fits_the_terminal_and_ids_are_whole(
     bury(real_store, LONG_ID, error="the event service answered with status 500 " * 5)
     payment = pay(hands, customer_email="a.long.address@a-long-domain.example.com")
     for arguments in LISTS:
-        screen = Screen(billing.environment, *arguments, columns=columns)
+        screen = billing.on_screen(*arguments, columns=columns)
         text = screen.rest()
         lines = [line for line in text.splitlines() if "go on with" not in line]
         assert max(map(len, lines)) <= columns, text
@@ -310,7 +313,7 @@ def test_a_table_fits_the_terminal_and_ids_are_whole(
 def test_where_no_table_fits_each_row_is_a_block(billing: Billing, real_store: Store) -> None:
     for number in (1, 2):
         bury(real_store, f"{LONG_ID}{number}", error="gone")
-    screen = Screen(billing.environment, "events", "list", columns=60)
+    screen = billing.on_screen("events", "list", columns=60)
     text = screen.rest()
     assert screen.ended() == 0
     blocks = [block.split() for block in text.strip().split("\n\n")]
@@ -323,7 +326,7 @@ def test_states_have_colours_on_a_terminal_only(billing: Billing, real_store: St
     arguments = ("events", "list")
     red = "\x1b[1;31mdead"
     for environment, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
-        screen = Screen(billing.environment | environment, *arguments)
+        screen = billing.on_screen(*arguments, **environment)
         assert (red in screen.rest(plain=False)) is coloured
         assert screen.ended() == 0
     assert "\x1b[" not in billing(*arguments).stdout

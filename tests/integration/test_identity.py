@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from redis import Redis
@@ -21,6 +17,7 @@ from shared.store.scripts import Store
 from shared.work.kinds import EVENTS, NOTIFICATIONS
 from tests.conftest import make_settings
 from tests.stopwatch import Stopwatch
+from tests.warm import python_of
 from worker.runtime import Runtime
 
 LIVE = Identity("live", account="acct_1")
@@ -84,7 +81,7 @@ def test_no_process_starts_on_a_store_of_another_identity(
     real_store: Store, valkey_url: str, module: str
 ) -> None:
     ensure_ours(real_store, Identity("sandbox", account="acct_sandbox"))
-    environment = os.environ | {
+    environment = {
         "STRIPE_SECRET_KEY": "sk_test_of_an_account_0123",
         "STRIPE_WEBHOOK_SECRET": "whsec_0123456789",
         "EVENT_SERVICE_URL": "http://127.0.0.1:9",
@@ -93,15 +90,7 @@ def test_no_process_starts_on_a_store_of_another_identity(
         "HTTPS_PROXY": "http://127.0.0.1:9",
         "STRIPE_MODE": "test",
     }
-    process = subprocess.run(
-        [sys.executable, "-m", module],
-        env=environment,
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    process = python_of(module).run("-m", module, environment=environment)
     assert process.returncode != 0
     assert "another identity" in process.stderr
     assert "acct_sandbox" in process.stderr

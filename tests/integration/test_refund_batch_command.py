@@ -15,15 +15,15 @@ from shared.store.scripts import Store
 from tests.integration import batching as b
 from tests.integration.doors import open_door
 from tests.integration.hands import Hands
-from tests.integration.test_command_line import Billing, Screen, make_keys
-from tests.warm import WarmCommands
+from tests.integration.test_command_line import Billing, make_keys
+from tests.warm import WarmPython
 
 
 @pytest.fixture
-def billing(settings: Settings, real_store: Store, commands: WarmCommands) -> Billing:
+def billing(settings: Settings, real_store: Store, python: WarmPython) -> Billing:
     """Run commands as an operator, with an API that requires keys."""
     door = open_door(settings.model_copy(update=make_keys()), real_store)
-    return Billing(f"http://127.0.0.1:{door.application.wsgi_app.port}", commands)
+    return Billing(f"http://127.0.0.1:{door.application.wsgi_app.port}", python)
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_a_progress_bar_follows_a_batch_on_a_terminal(
     hands: Hands, billing: Billing, payments: list[str]
 ) -> None:
     command = ("refund-batch", "start", "--event", "evening", "--yes")
-    screen = Screen(billing.environment, *command)
+    screen = billing.on_screen(*command)
     screen.read_until("0/3")
     worker = threading.Thread(target=lambda: [b.turn(hands), b.turn(hands)])
     worker.start()

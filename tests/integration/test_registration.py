@@ -15,7 +15,7 @@ from doctor.registration import webhook_url
 from shared.errors import CallerError
 from shared.stripe.gateway import API_VERSION
 from tests.integration.test_doctor import KEY, no_endpoint_is_left, register_endpoint
-from tests.warm import WarmCommands
+from tests.warm import WarmPython
 from worker.lost_events import GENERATION_FAILURE
 from worker.registry import handled_types, thin_types
 
@@ -28,8 +28,8 @@ URL = ADDRESS + "/api/webhook"
 class Billing:
     """Run `./billing stripe register` with the Stripe key only."""
 
-    def __init__(self, sandbox: str, commands: WarmCommands) -> None:
-        self._commands = commands
+    def __init__(self, sandbox: str, python: WarmPython) -> None:
+        self._python = python
         self._environment = {
             "STRIPE_SECRET_KEY": "rk_test_tests_0123456789",
             "STRIPE_API_BASE": sandbox,
@@ -38,14 +38,15 @@ class Billing:
         }
 
     def __call__(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        return self._commands.run(
-            "stripe", "register", *arguments, environment=self._environment | variables
+        environment = self._environment | variables
+        return self._python.run(
+            "-m", "cli", "stripe", "register", *arguments, environment=environment
         )
 
 
 @pytest.fixture
-def billing(sandbox: str, commands: WarmCommands) -> Billing:
-    return Billing(sandbox, commands)
+def billing(sandbox: str, python: WarmPython) -> Billing:
+    return Billing(sandbox, python)
 
 
 def endpoints(sandbox: str) -> list[Json]:
