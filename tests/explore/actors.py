@@ -25,6 +25,7 @@ from shared.store import sources
 from shared.store.scripts import Call, Store
 from shared.work.items import Claim
 from tests.explore.snapshots import Command, Violated
+from worker.throttle import Throttle
 
 # The answer to a call whose connection broke, so that it is sent again, and to a call without an
 # answer in time, which is not. Either may have run, and its caller cannot know.
@@ -237,13 +238,14 @@ def _one_by_one(store: Store, calls: Sequence[Call]) -> list[Any]:
 
 @contextmanager
 def still(stage: Stage, dice: tuple[str, ...]) -> Iterator[None]:
-    """Remove chance and the host's clock, so that the same answers lead to the same place."""
+    """Remove chance, the host's clock and its load: the same answers lead to the same place."""
     # Fakeredis does not know script flags, so their line is left out.
     plain = _without_flags(sources.script_source)
     with ExitStack() as stack:
         for target, name, value in (
             (secrets, "token_hex", stage.token),
             (Claim, "elapsed_seconds", 0.0),
+            (Throttle, "share", lambda _: 1.0),
             (sources, "script_source", plain),
             (sources, "script_hash", lambda name: _hash(plain(name))),
             (Store, "run_together", _one_by_one),

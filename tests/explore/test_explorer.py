@@ -23,6 +23,7 @@ from tests.explore.refunds import Refunds
 from tests.explore.search import State
 from tests.explore.service import Service
 from tests.explore.settings import SETTINGS
+from worker.throttle import Throttle
 
 REQUEST = "api.idempotency.IdempotentRequest"
 # CPU seconds for each setting; all are exhausted in less.
@@ -94,6 +95,17 @@ def test_no_order_of_steps_breaks_an_invariant(setting: type[Service]) -> None:
     report = explore(setting, LOOK_SECONDS)
     assert not report.violation, story(report)
     assert report.exhausted or not DEEP
+
+
+def test_how_busy_this_machine_is_leads_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that begins again would otherwise begin its batch at another rate."""
+
+    def look(_: Throttle) -> float:
+        raise AssertionError("it looked how busy the machine is")
+
+    monkeypatch.setattr(Throttle, "share", look)
+    report = explore(BatchOfTwo, LOOK_SECONDS)
+    assert not report.violation, story(report)
 
 
 def _marked(names: Iterable[str]) -> list[Any]:
