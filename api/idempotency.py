@@ -132,7 +132,7 @@ def _refusal(outcome: str, rest: list[Any]) -> CallerError:
             "The first request with this Idempotency-Key is still running; send it again later.",
             status=409,
             code="idempotency_key_in_use",
-            retry_after_seconds=max(1, round(int(rest[0]) / 1000)),
+            retry_after_seconds=int(rest[0]) / 1000,
         )
     return CallerError(
         "A request with this key began over 23 hours ago and never finished. Look the payment "

@@ -42,6 +42,15 @@ def test_a_request_whose_reply_was_lost_begins_once_more(keys: IdempotencyKeys) 
         keys.begin(SECOND)
 
 
+def test_who_comes_while_the_first_request_runs_is_told_when_its_lease_ends(
+    keys: IdempotencyKeys, store: Store
+) -> None:
+    store.redis.hset(record(store), "lease_until", store.now_ms() + LEASE_MS)
+    with pytest.raises(CallerError) as refusal:
+        keys.begin(SECOND)
+    assert 1 < (refusal.value.retry_after_seconds or 0) <= LEASE_MS / 1000
+
+
 def test_a_lease_longer_than_any_has_lapsed(keys: IdempotencyKeys, store: Store) -> None:
     """It was written before the clock was set back."""
     store.redis.hincrby(record(store), "lease_until", LEASE_MS)
