@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from shared.errors import Unavailable
+from shared.errors import CallerError, Unavailable
 from shared.keys import Keys
 from shared.settings import Settings
 from shared.store.scripts import Store
+from shared.stripe.gateway import StripeGateway
 from shared.work.items import Claim
 from shared.work.kinds import REFUNDS
 from shared.work.results import Done
@@ -58,6 +61,23 @@ def test_a_worker_that_dies_while_a_refund_is_lowered_refunds_the_rest_once(
     assert deaths
     assert (counts(state), state["amounts"]) == ({"refunded": 1}, {"sgd": {"refunded": 600}})
     assert sorted(b.refunded(hands, payment)) == [400, 600]
+
+
+def test_an_amount_that_stripe_refuses_although_it_is_left_is_sent_once(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (payment,) = b.pay(hands, 1)
+    amounts: list[int] = []
+
+    def refuse(*_: object, params: dict[str, Any], **__: object) -> None:
+        amounts.append(params["amount"])
+        param = "amount" if len(amounts) < 4 else ""  # so that a worker that repeats it ends, too
+        raise CallerError("No.", code="amount_too_large", param=param)
+
+    monkeypatch.setattr(StripeGateway, "create_refund", refuse)
+    batch = b.started(hands, payments=[payment])
+    assert counts(b.run(hands, batch)) == {"failed": 1}
+    assert amounts == [1000]
 
 
 def test_two_batches_of_one_payment_at_once_refund_together_what_was_received(

@@ -9,6 +9,7 @@ import requests
 
 from shared.refund_metadata import FIELD
 from shared.work.kinds import REFUNDS
+from shared.work.payments import moment
 from tests.integration.hands import Hands
 from worker import reconcile
 
@@ -53,7 +54,9 @@ def test_a_job_that_redis_lost_is_found_again(hands: Hands, payment: str) -> Non
     assert hands.client.get(f"/api/refund/{before['refund_id']}").get_json() == before
 
 
-def test_a_job_lost_alone_comes_back_with_its_refunds_event(hands: Hands, payment: str) -> None:
+def test_a_job_lost_alone_comes_back_with_its_refunds_event_as_old_as_the_refund(
+    hands: Hands, payment: str
+) -> None:
     """This happens after a fail-over to a replica that does not have the job."""
     job = refund(hands, payment)["refund_request_id"]
     hands.work()
@@ -64,8 +67,10 @@ def test_a_job_lost_alone_comes_back_with_its_refunds_event(hands: Hands, paymen
     hands.work()
     answer = hands.client.get(f"/api/refund/{job}").get_json()
     assert (answer["status"], answer["amount"], answer["attempts"]) == ("succeeded", 400, 1)
+    (stripes_refund,) = at_stripe(hands, payment)
     listing = hands.client.get("/ops/refunds").get_json()["data"]
-    assert [row["id"] for row in listing] == [job]
+    rows = [(row["id"], row["recorded_at"]) for row in listing]
+    assert rows == [(job, moment(stripes_refund["created"] * 1000))]
 
 
 def test_a_request_sent_again_after_the_loss_refunds_once(hands: Hands, payment: str) -> None:

@@ -12,7 +12,10 @@ from werkzeug.test import TestResponse
 
 from shared.errors import CallerError, Unavailable
 from shared.refund_metadata import FIELD
+from shared.settings import Settings
+from shared.store.scripts import Store
 from shared.stripe.gateway import StripeGateway
+from tests.integration.doors import open_door
 from tests.integration.hands import Hands
 from tests.integration.money import LONG_AGO, alone, charge, dispute, event, intent, refund
 
@@ -340,6 +343,18 @@ def test_a_payment_made_for_an_account_is_found_and_refunded_without_naming_it(
     assert (one_refund["status"], one_refund["account"]) == ("succeeded", ACCOUNT)
     by_stripes_id = hands.client.get(f"/api/refund/{one_refund['refund_id']}").get_json()
     assert by_stripes_id == one_refund
+
+
+def test_a_payment_of_our_own_is_found_although_it_is_marked_as_made_here(
+    hands: Hands, settings: Settings, real_store: Store
+) -> None:
+    """Our own account has no name at Stripe; the mark is made where others' are told apart."""
+    hands.client = open_door(settings.model_copy(update={"others_payments": "list"}), real_store)
+    payment = hands.pay().get_json()["payment_intent_id"]
+    assert hands.runtime.payments.made_here(payment)
+    body = {"payment_intent_id": payment}
+    assert hands.client.post("/api/payment/verify", json=body).get_json()["verified"] is True
+    assert payment_details(hands, payment)["account"] is None
 
 
 def test_an_account_is_known_by_its_events(hands: Hands) -> None:

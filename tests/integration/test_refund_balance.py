@@ -96,6 +96,17 @@ def test_a_refund_that_has_waited_long_enough_fails_and_is_told(hands: Hands, pa
     assert hands.runtime.refund_jobs.read(job)["state"] == "finished"
 
 
+def test_a_refund_without_balance_is_tried_once_an_hour_at_least(
+    hands: Hands, payment: str
+) -> None:
+    refuse(hands, None, code="balance_insufficient")
+    job, store = refund(hands, payment), hands.runtime.store
+    store.redis.hset(store.keys.item(REFUNDS, job), "refusals", 100)
+    hands.ring()
+    due_at = store.redis.zscore(store.keys.due(REFUNDS), job)
+    assert 3_500_000 < due_at - store.now_ms() <= 3_600_000
+
+
 @pytest.mark.parametrize(("parameters", "amount"), [({}, 1000), ({"amount": 400}, 400)])
 def test_a_refusal_is_told_with_stripes_sentence_its_amount_and_currency(
     hands: Hands, payment: str, parameters: Json, amount: int

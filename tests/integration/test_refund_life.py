@@ -11,6 +11,9 @@ import requests
 from werkzeug.test import TestResponse
 
 from api.refund import wait_seconds
+from shared.store.scripts import Store
+from tests.conftest import make_settings
+from tests.integration.doors import open_door
 from tests.integration.hands import Hands
 
 Json = dict[str, Any]
@@ -301,3 +304,18 @@ def test_a_refund_that_is_heard_by_its_charge_alone_is_told(hands: Hands) -> Non
     hands.deliver_events("charge.refunded")
     hands.work()
     assert hands.notified_types() == ["payment.succeeded", "refund.succeeded", "refund.succeeded"]
+
+
+def test_a_refund_for_which_there_is_no_room_is_refused_and_accepted_later(
+    hands: Hands, payment: str, real_store: Store
+) -> None:
+    hands.client = open_door(make_settings(max_waiting_refunds=1), real_store)
+    assert refund(hands, payment, "one", amount=100).status_code == 202
+    refusal = refund(hands, payment, "two", amount=200)
+    assert (refusal.status_code, refusal.get_json()["code"]) == (503, "too_many_waiting")
+    assert int(refusal.headers["Retry-After"]) >= 1
+    hands.work()
+    assert at_stripe(hands, payment) == [100]
+    assert refund(hands, payment, "two", amount=200).status_code == 202
+    hands.work()
+    assert at_stripe(hands, payment) == [100, 200]

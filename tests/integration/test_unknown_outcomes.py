@@ -140,13 +140,19 @@ def test_a_refund_job_does_not_wait_for_its_next_try_when_its_event_came(
     job = queued(hands, payment)
     run(JOBS["refunds"], hands.runtime, job)
     store = hands.runtime.store
-    in_an_hour = store.now_ms() + 3_600_000
-    store.redis.hset(store.keys.item(REFUNDS, job), "not_before", in_an_hour)
+    hour_ms = 3_600_000
+    in_an_hour = store.now_ms() + hour_ms
+    pause = {"not_before": in_an_hour, "delay_ms": hour_ms}
+    store.redis.hset(store.keys.item(REFUNDS, job), mapping=pause)
     store.redis.zadd(store.keys.due(REFUNDS), {job: in_an_hour})
+    while hands.ring():
+        pass
+    assert state(hands, job) == "retrying"
     hands.deliver_events("payment_intent.succeeded", "refund.created")
     while hands.ring():
         pass
     assert hands.client.get(f"/api/refund/{job}").get_json()["status"] == "succeeded"
+    assert state(hands, job) == "finished"
     assert refunds_at_stripe(hands, payment) == [400]
 
 

@@ -18,6 +18,7 @@ from shared.work.items import Claim, Recording, Work
 from shared.work.kinds import EVENTS, KINDS, NOTIFICATIONS, REFUNDS, UPKEEP
 from shared.work.liveness import pulse
 from shared.work.outbox import Outbox
+from shared.work.payments import Payments
 from shared.work.results import Dead, Done, Established, Retry
 from shared.work.settlement import Settlement
 from tests.conftest import make_settings
@@ -354,6 +355,17 @@ def test_a_small_text_is_stored_for_its_time(store: Store) -> None:
     store.put("made", "re_1", 60)
     assert store.get("made") == "re_1"
     assert 50 < store.redis.ttl("made") <= 60
+
+
+def test_what_was_looked_up_first_of_a_payment_stays(work: Work) -> None:
+    """Two attempts looked it up at once, and somebody changed it at Stripe in between."""
+    payments = Payments(work.store, 60)
+    before = payments.read("pi_1")
+    answers = ({"user_id": "1"}, {"user_id": "2", "event_id": "9"})
+    for number, looked_up in enumerate(answers):
+        established = Established("pi_1", facts_of(f"pi_{number}"), looked_up, before)
+        settle(work, claimed(work, f"evt_{number}"), established=established)
+    assert payments.read("pi_1").known["context"] == {"user_id": "1", "event_id": "9"}
 
 
 def test_who_lost_the_claim_is_told_that_nothing_was_settled(work: Work) -> None:
