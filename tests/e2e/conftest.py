@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -14,7 +15,14 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.e2e.attacks import API_KEY, OPERATOR_KEY
-from tests.e2e.console_window import console_service
+from tests.e2e.console_window import (
+    DESKTOP,
+    PHONE,
+    Window,
+    console_service,
+    opened,
+    visits,
+)
 from tests.e2e.running import Service, service
 from tests.e2e.stand_ins import STAND_IN, Run, different_ports
 from tests.groups import group_of
@@ -104,6 +112,20 @@ def _chromium(path: str) -> Iterator[Browser]:
         chromium = play.chromium.launch(executable_path=path, args=FLAGS)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture
+def window(browser: Browser, console: Service) -> Iterator[Window]:
+    """Return the group's window with the console, where nobody is signed in."""
+    make = partial(opened, browser, console.url(), DESKTOP)
+    yield from visits(_shared("window", make))
+
+
+@pytest.fixture
+def phone(browser: Browser, console: Service) -> Iterator[Window]:
+    """Return the group's phone with the console, where nobody is signed in."""
+    make = partial(opened, browser, console.url(), PHONE, color_scheme="dark")
+    yield from visits(_shared("phone", make))
 
 
 @pytest.fixture

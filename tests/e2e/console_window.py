@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from playwright.sync_api import Browser, ConsoleMessage, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from tests.e2e.running import Json, Service, service
 from tests.servers import wait_until
@@ -21,6 +21,10 @@ KEY = "operator-key-of-the-console-test"
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 360, "height": 740}
 # Messages of the browser itself when a key is missing or nothing answers: no errors of the page.
+LEAVE = """() => {
+    [...document.querySelectorAll("button")].find((one) => one.textContent === "Sign out")?.click();
+    sessionStorage.clear();
+}"""
 EXPECTED = re.compile(
     r"Failed to load resource: (the server responded with a status of 40[14]|net::)"
 )
@@ -67,17 +71,44 @@ class Window:
         self.page.get_by_role("button", name="Sign in").click()
         return self.page
 
+    def leave(self) -> None:
+        """Sign out; the page is then as a new one, whose load takes most of a test's computing."""
+        self.page.unroute_all()
+        if self.page.url.startswith(f"{self.url}/console"):
+            self.page.evaluate(LEAVE)
+            expect(self.page.get_by_label("Operator key")).to_be_visible()
+
+    def check(self) -> None:
+        """Fail if it had an error or a request to another host; then forget what it had."""
+        addresses, wrong = self.addresses.copy(), self.wrong.copy()
+        self.addresses.clear()
+        self.wrong.clear()
+        host = urlsplit(self.url).netloc
+        assert [address for address in addresses if urlsplit(address).netloc != host] == []
+        assert not [address for address in addresses if KEY in address]
+        assert wrong == []
+
+
+@contextmanager
+def opened(browser: Browser, url: str, size: Any, **looks: Any) -> Iterator[Window]:
+    """Open a window for the duration of the block."""
+    context = browser.new_context(viewport=size, locale="en-GB", timezone_id="UTC", **looks)
+    yield Window(context.new_page(), url)
+    context.close()
+
 
 def windows(browser: Browser, url: str, size: Any, **looks: Any) -> Iterator[Window]:
-    """Open windows; afterwards none may have had an error or a request to another host."""
-    context = browser.new_context(viewport=size, locale="en-GB", timezone_id="UTC", **looks)
-    window = Window(context.new_page(), url)
+    """Open a window, and check it afterwards."""
+    with opened(browser, url, size, **looks) as window:
+        yield window
+    window.check()
+
+
+def visits(window: Window) -> Iterator[Window]:
+    """Use a window that other tests have used, and check it afterwards."""
+    window.leave()
     yield window
-    context.close()
-    host = urlsplit(url).netloc
-    assert [addresses for addresses in window.addresses if urlsplit(addresses).netloc != host] == []
-    assert not [addresses for addresses in window.addresses if KEY in addresses]
-    assert window.wrong == []
+    window.check()
 
 
 def ops(running: Service, path: str, **query: str) -> Json:

@@ -37,16 +37,6 @@ def running(console: Service) -> Service:
 
 
 @pytest.fixture
-def window(browser: Browser, running: Service) -> Iterator[Window]:
-    yield from windows(browser, running.url(), DESKTOP)
-
-
-@pytest.fixture
-def phone(browser: Browser, running: Service) -> Iterator[Window]:
-    yield from windows(browser, running.url(), PHONE)
-
-
-@pytest.fixture
 def dead(running: Service) -> Iterator[list[str]]:
     """Make two notifications dead letters; then repair the event service."""
     yield let_die(running, 2)
@@ -345,7 +335,15 @@ def test_a_keyboard_is_enough(window: Window, dead: list[str]) -> None:
     expect(redrive).to_be_focused()
 
 
-def test_a_hidden_tab_asks_for_nothing_and_a_shown_one_at_once(window: Window) -> None:
+def test_a_hidden_tab_asks_for_nothing_and_a_shown_one_at_once(
+    browser: Browser, running: Service
+) -> None:
+    for window in windows(browser, running.url(), DESKTOP):
+        hide_and_show(window)
+
+
+def hide_and_show(window: Window) -> None:
+    """Count the requests of a window of its own, whose clock is not that of others."""
     page = window.page
     page.clock.install()
     window.sign_in()

@@ -5,23 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.e2e import axe
 from tests.e2e.console_window import (
-    DESKTOP,
     KEY,
     PHONE,
     Window,
     ops,
     sell,
-    windows,
 )
 from tests.e2e.running import Service
 from tests.servers import wait_until
@@ -35,16 +32,6 @@ FITS = "one => one.scrollWidth <= one.clientWidth"
 @pytest.fixture(scope="module")
 def running(console: Service) -> Service:
     return console
-
-
-@pytest.fixture
-def window(browser: Browser, running: Service) -> Iterator[Window]:
-    yield from windows(browser, running.url(), DESKTOP)
-
-
-@pytest.fixture
-def phone(browser: Browser, running: Service) -> Iterator[Window]:
-    yield from windows(browser, running.url(), PHONE, color_scheme="dark")
 
 
 def sold(running: Service, event: str, count: int) -> list[str]:

@@ -11,17 +11,15 @@ from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.e2e.console_window import (
-    DESKTOP,
     KEY,
     Window,
     let_die,
     ops,
     redrive_all,
     sell,
-    windows,
 )
 from tests.e2e.running import Service
 
@@ -33,11 +31,6 @@ GUEST = "kim@example.com"
 @pytest.fixture(scope="module")
 def running(console: Service) -> Service:
     return console
-
-
-@pytest.fixture
-def window(browser: Browser, running: Service) -> Iterator[Window]:
-    yield from windows(browser, running.url(), DESKTOP)
 
 
 @pytest.fixture(scope="module")

@@ -48,11 +48,6 @@ def running(console: Service) -> Service:
     return console
 
 
-@pytest.fixture
-def window(browser: Browser, running: Service) -> Iterator[Window]:
-    yield from windows(browser, running.url(), DESKTOP)
-
-
 @pytest.fixture(scope="module")
 def places(running: Service) -> Iterator[list[str]]:
     """Make everything that a page can show, and give the address of a page of each kind."""
