@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -39,22 +40,68 @@ def asked_for(name):
     return names
 
 
+@cache
+def imported_modules(name):
+    modules = set()
+    for node in statements(ast.parse(text_of(name))):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            modules.add(node.module.partition(".")[0])
+    return modules
+
+
+def statements(node):
+    """Walk over the statements of a module: an expression, which is most of it, holds no import."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.expr):
+            yield child
+            yield from statements(child)
+
+
 def imported_distributions(*packages):
     """Return the packages behind every import of our code, also of imports within functions."""
     providers = packages_distributions()
-    modules = set()
-    for name in python_files(*packages):
-        for node in ast.walk(ast.parse(text_of(name))):
-            if isinstance(node, ast.Import):
-                modules |= {alias.name.partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                modules.add(node.module.partition(".")[0])
+    modules = {module for name in python_files(*packages) for module in imported_modules(name)}
     outside = modules - set(sys.stdlib_module_names)
     return {
         providers[module][0].lower().replace("_", "-")
         for module in outside
         if module in providers and not (ROOT / module).exists()
     }
+
+
+def test_an_import_is_seen_wherever_a_statement_may_stand():
+    source = """
+import a
+class B:
+    try:
+        import b
+    except* E:
+        from c.x import y
+    finally:
+        import d
+def f():
+    with f() as x:
+        if x:
+            pass
+        else:
+            import e
+    match x:
+        case 1:
+            import g
+async def h():
+    async for i in x:
+        import i
+    else:
+        import j
+    while x:
+        import k
+"""
+    nodes = [node for node in statements(ast.parse(source)) if hasattr(node, "names")]
+    every = [node for node in ast.walk(ast.parse(source)) if hasattr(node, "names")]
+    assert {ast.dump(node) for node in nodes} == {ast.dump(node) for node in every}
+    assert len(nodes) == 9
 
 
 @pytest.mark.parametrize("name", LISTS)
