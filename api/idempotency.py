@@ -108,6 +108,14 @@ class IdempotencyKeys:
         record = json.dumps({"status": answer.status, "body": answer.body}) if answer else ""
         self._store.run(Call("conclude", self._record(request), [request.token, record]))
 
+    def is_done(self, request: IdempotentRequest) -> bool:
+        """Say whether the request had its effect before, whose answer was lost.
+
+        The scripts that note it are those of the batches and ceilings. Raises `Unavailable`.
+        """
+        name = self._store.keys.idempotency(request.digest)
+        return self._store.fields(name, "done_at") != [None]
+
     def begun_at_ms(self, request: IdempotentRequest) -> int:
         """Read when the first request with the key began; now, when there is no record.
 

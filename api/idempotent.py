@@ -1,4 +1,4 @@
-"""Carry out a request that moves money at most once, by its `Idempotency-Key`."""
+"""Carry out a request at most once, by its `Idempotency-Key`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from flask import Response, g, jsonify, request
 
 from api.idempotency import IdempotentRequest, KeptAnswer, idempotent_request
-from api.models import MoneyHeaders
+from api.models import KeyHeader, MoneyHeaders
 from api.parts import parts
 from api.problems import MEDIA_TYPE, from_error
 from shared.errors import BillingError, PaymentDeclined, Unavailable
@@ -18,13 +18,14 @@ FIRST_FAILURE_STATUS = 400
 Act = Callable[[IdempotentRequest], KeptAnswer]
 
 
-def idempotently(header: MoneyHeaders, body: dict[str, object], act: Act) -> Response:
+def idempotently(header: KeyHeader, body: dict[str, object], act: Act) -> Response:
     """Answer the request, or repeat the answer that was given before for its key.
 
     An answer is stored when it is final: success, or a decline. After a refusal or an outage the
     same key may be used again at once; Stripe repeats its result for the key.
     """
-    scope = f"{g.caller}:{request.path}:{header.stripe_account or ''}"
+    account = header.stripe_account if isinstance(header, MoneyHeaders) else None
+    scope = f"{g.caller}:{request.path}:{account or ''}"
     keyed_request = idempotent_request(scope, header.idempotency_key, body)
     keys = parts().idempotency
     try:

@@ -98,12 +98,18 @@ class AccountHeader(BaseModel):
     )
 
 
-class MoneyHeaders(AccountHeader):
-    """The headers of a request that moves money; the key makes it safe to repeat."""
+class KeyHeader(BaseModel):
+    """The key that makes a request safe to repeat."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     idempotency_key: str | SkipJsonSchema[None] = Field(
         None, alias="Idempotency-Key", min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$"
     )
+
+
+class MoneyHeaders(KeyHeader, AccountHeader):
+    """The headers of a request that moves money."""
 
 
 class RefundHeaders(MoneyHeaders):

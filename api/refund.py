@@ -66,7 +66,6 @@ def _queue(
     owner_id = body.payment_intent_id
     payment_id = parts().payments.intent_of(owner_id) or owner_id
     account = account_of(payment_id, header.stripe_account)
-    check_ceiling(job, payment_id, body.amount, account)
     refund_request = RefundRequest(
         payment_id=payment_id,
         amount=body.amount,
@@ -77,6 +76,7 @@ def _queue(
         refund_application_fee=body.refund_application_fee,
         expected_currency=body.expected_currency,
     )
+    check_ceiling(keyed_request, refund_request)
     parts().refund_jobs.record(job, refund_request, **trace())
     finished = _wait(job, wait) if wait else None
     if finished is None:

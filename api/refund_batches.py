@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Set
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -34,7 +35,7 @@ from api.batch_plan import Plan, is_above_limits, needs_operator, plan_batch
 from api.blueprints import ON_GET, ON_POST, guarded_blueprint
 from api.idempotency import IdempotentRequest, KeptAnswer
 from api.idempotent import idempotently
-from api.models import AccountHeader, MoneyHeaders
+from api.models import AccountHeader, KeyHeader, MoneyHeaders
 from api.parts import parts
 from api.problems import documented, from_validation
 from api.redrive import AuditNote
@@ -54,6 +55,13 @@ from shared.work.kinds import UPKEEP
 Json = dict[str, Any]
 DUTY = "refund_batches"
 REQUESTED = "requested"
+STOP = replace(
+    PAUSE,
+    start=(BatchState.RUNNING, BatchState.PAUSED),
+    when=lambda batch: batch.fields.get("paused_reason") != REQUESTED,
+    fields={"paused_reason": REQUESTED},
+    drop=("missing", "look_at"),
+)
 # The body is optional, which the library cannot document; so it is documented by hand.
 DOCUMENTED: Json = {
     "requestBody": {
@@ -123,7 +131,7 @@ def _require_allowed(plan: Plan) -> None:
         raise _needs_operator()
 
 
-def _late_ceilings(states: set[MemberState], batch: BatchRecord) -> list[Ceiling]:
+def _late_ceilings(states: Set[MemberState], batch: BatchRecord) -> list[Ceiling]:
     """Return what the late payments count against, because the started batch did not include them.
 
     Nothing when their retry was requested before. Raises `CallerError` 403.
@@ -196,28 +204,21 @@ def members(path: BatchPath, query: MemberQuery) -> Response:
 
 
 @batches.post("/<batch_id>/pause", responses={200: Batch, **documented(404, 409), **ON_POST})
-def pause(path: BatchPath) -> Response:
+def pause(header: KeyHeader, path: BatchPath) -> Response:
     """Begin no more refunds until the batch is resumed; refunds that have begun are completed."""
-    stop = replace(
-        PAUSE,
-        start=(BatchState.RUNNING, BatchState.PAUSED),
-        when=lambda batch: batch.fields.get("paused_reason") != REQUESTED,
-        fields={"paused_reason": REQUESTED},
-        drop=("missing", "look_at"),
-    )
-    return _turn(path, stop)
+    return _turn_once(header, path, STOP)
 
 
 @batches.post("/<batch_id>/resume", responses={200: Batch, **documented(404, 409), **ON_POST})
-def resume(path: BatchPath) -> Response:
+def resume(header: KeyHeader, path: BatchPath) -> Response:
     """Continue a paused batch, whatever paused it."""
-    return _turn(path, RESUME)
+    return _turn_once(header, path, RESUME)
 
 
 @batches.post("/<batch_id>/cancel", responses={200: Batch, **documented(404, 409), **ON_POST})
-def cancel(path: BatchPath) -> Response:
+def cancel(header: KeyHeader, path: BatchPath) -> Response:
     """Begin no more refunds, for good; refunds that have begun are completed."""
-    return _turn(path, CANCEL)
+    return _turn_once(header, path, CANCEL)
 
 
 @batches.post(
@@ -225,36 +226,58 @@ def cancel(path: BatchPath) -> Response:
     responses={200: Batch, **documented(404, 409), **ON_POST},
     openapi_extensions=DOCUMENTED,
 )
-def retry(path: BatchPath) -> Response:
+def retry(header: KeyHeader, path: BatchPath) -> Response:
     """Refund the failed members once more, or refund the late ones."""
     try:
         body = RetryBatch.model_validate(request.get_json(silent=True) or {})
     except ValidationError as error:
         return from_validation(error)
-    batch = _one(path)
-    states = {MemberState(name) for name in body.include}
-    if batch.count(*states) == 0 and not batch.retries:
-        raise CallerError(
-            "No payment of this batch can be refunded once more.",
-            status=409,
-            code="nothing_to_retry",
-        )
+    states = frozenset(map(MemberState, body.include))
+    return _turn_once(header, path, once_more(states), states)
+
+
+def once_more(states: Set[MemberState]) -> Turn:
+    """Build the change by which the members in these states are refunded once more."""
     until_ms = str(parts().store.now_ms())
     fields = {state.retry: until_ms for state in states}
-    return _turn(path, replace(RETRY, fields=fields, counts=partial(_late_ceilings, states)))
+    return replace(RETRY, fields=fields, counts=partial(_late_ceilings, states))
 
 
-def _turn(path: BatchPath, turn: Turn) -> Response:
-    """Change the state of a batch and answer with it; a batch already in the state is no error."""
+def _turn_once(
+    header: KeyHeader, path: BatchPath, turn: Turn, states: Set[MemberState] = frozenset()
+) -> Response:
+    """Change the state of a batch once for each `Idempotency-Key`, and answer with the batch."""
+    body: Json = {"include": sorted(states)} if states else {}
+    return idempotently(header, body, lambda attempt: change(path, turn, attempt, states))
+
+
+def change(
+    path: BatchPath, turn: Turn, attempt: IdempotentRequest, states: Set[MemberState] = frozenset()
+) -> KeptAnswer:
+    """Change the state of a batch, unless this request did so before a process died.
+
+    `states` are those of members to refund once more. A batch that is in the state already is no
+    error. Raises `CallerError` 403, 404, 409, 429, and `Unavailable`.
+    """
     batch = _one(path)
-    audit = _audit(f"refund_batch_{request.path.rpartition('/')[2]}", batch.id)
-    outcome = _all().turn(batch.id, replace(turn, audit=audit))
-    if outcome != turn.to:
-        raise CallerError(
-            f"This batch is {outcome}.", status=409, code="batch_unexpected_state", state=outcome
-        )
+    if not parts().idempotency.is_done(attempt):
+        if states and batch.count(*states) == 0 and not batch.retries:
+            raise CallerError(
+                "No payment of this batch can be refunded once more.",
+                status=409,
+                code="nothing_to_retry",
+            )
+        audit = _audit(f"refund_batch_{request.path.rpartition('/')[2]}", batch.id)
+        outcome = _all().turn(batch.id, replace(turn, audit=audit, request=attempt.digest))
+        if outcome != turn.to:
+            raise CallerError(
+                f"This batch is {outcome}.",
+                status=409,
+                code="batch_unexpected_state",
+                state=outcome,
+            )
     _hasten()
-    return reply(batch_answer(_all().read(batch.id)))
+    return KeptAnswer(200, batch_answer(_all().read(batch.id)).model_dump(mode="json"))
 
 
 def _one(path: BatchPath) -> BatchRecord:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from flask import g
 
+from api.idempotency import IdempotentRequest
 from api.parts import parts
 from api.payment_answers import payment_from_stripe
 from shared.canonical_json import compact
@@ -14,21 +15,21 @@ from shared.store.scripts import Call
 from shared.stripe.amounts import received
 from shared.work.ceilings import COUNTED_MS, Ceiling, ceiling_reached, spending_keys
 from shared.work.kinds import REFUNDS
+from shared.work.refund_jobs import RefundRequest, job_id
 
 
-def check_ceiling(job: str, payment_id: str, amount: int | None, account: str | None) -> None:
-    """Count a refund against its caller's ceiling; a job that is already recorded counts once.
+def check_ceiling(attempt: IdempotentRequest, refund: RefundRequest) -> None:
+    """Count a refund against its caller's ceiling, once for each `Idempotency-Key`.
 
     Only for a caller with a ceiling, Stripe is asked for the amount. A refund that Stripe refuses
-    later stays counted for the hour. `amount` None stands for all that is left. Raises
-    `CallerError` 403, 404, 429; `Unavailable`.
+    later stays counted for the hour. Raises `CallerError` 403, 404, 429; `Unavailable`.
     """
     if g.limits.refunds_per_hour is None:
         return
-    intent = payment_from_stripe(payment_id, account)
+    intent = payment_from_stripe(refund.payment_id, refund.account)
     refunded = (intent.get("latest_charge") or {}).get("amount_refunded") or 0
-    amount = amount or max(0, received(intent) - refunded)
-    spend(job, ceilings_of({str(intent["currency"]): amount}))
+    amount = refund.amount or max(0, received(intent) - refunded)
+    spend(attempt, ceilings_of({str(intent["currency"]): amount}))
 
 
 def ceilings_of(amounts: dict[str, int]) -> list[Ceiling]:
@@ -49,8 +50,8 @@ def ceilings_of(amounts: dict[str, int]) -> list[Ceiling]:
     return [Ceiling(g.caller, one, amount, limits[one]) for one, amount in amounts.items()]
 
 
-def spend(once: str, new: Sequence[Ceiling]) -> None:
-    """Count amounts against their ceilings, all or none, unless a refund job `once` is recorded.
+def spend(attempt: IdempotentRequest, new: Sequence[Ceiling]) -> None:
+    """Count the amounts of a request against their ceilings, all or none, once.
 
     Raises `CallerError` 429, `Unavailable`.
     """
@@ -58,7 +59,8 @@ def spend(once: str, new: Sequence[Ceiling]) -> None:
         return
     keys = parts().store.keys
     names: dict[str, str | Sequence[str]] = {
-        "item": keys.item(REFUNDS, once),
+        "item": keys.item(REFUNDS, job_id(attempt.scope, attempt.key)),
+        "idempotency": keys.idempotency(attempt.digest),
         "spending": spending_keys(keys, new),
     }
     args = [compact([one.in_script for one in new]), COUNTED_MS]

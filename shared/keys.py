@@ -270,6 +270,7 @@ class Keys:
             "begun_at": "Milliseconds.",
             "token": "Token of the request that holds it.",
             "lease_until": "Milliseconds.",
+            "done_at": "Milliseconds: when its effect was recorded, though it may have no answer.",
             "answer": "Status and body of the final answer, JSON.",
         },
     )

@@ -19,7 +19,8 @@ class Turn:
 
     `when` is a condition on the batch besides its state. `tells` is the type of the notification;
     `ends` gives the batch an expiry; `active`: upkeep has work to do for it. `counts` returns what
-    more counts against the caller's ceilings; `audit` are entries of the audit log.
+    more counts against the caller's ceilings; `audit` are entries of the audit log. `request` names
+    the record of the caller's `Idempotency-Key`: the same request has its effect once.
     """
 
     start: tuple[str, ...]
@@ -33,6 +34,7 @@ class Turn:
     active: bool = True
     counts: Callable[[BatchRecord], Sequence[Ceiling]] = lambda _: ()
     audit: Sequence[str] = ()
+    request: str = "none"
 
 
 def is_through(batch: BatchRecord) -> bool:

@@ -381,6 +381,7 @@ class Batches:
             "active_batches": keys.active_batches(),
             "batch_payments": keys.batch_payments(read.id),
             "audit": keys.audit(),
+            "idempotency": keys.idempotency(turn.request),
             "spending": spending_keys(keys, ceilings),
         }
         return Call("batch_turn", names, [NOTIFICATIONS.message, compact(plan)])

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from flask import Flask, Response, g
+from flask import Flask, g
 
 from api import refund_batches as doors
 from api.batch_models import BatchPath
+from api.idempotency import idempotent_request
 from api.parts import EXTENSION, Parts
 from shared.errors import CallerError
 from shared.work.batch import OPEN, BatchRecord, BatchState, Member, MemberState
-from shared.work.batch_turns import CLOSED
+from shared.work.batch_turns import CANCEL, CLOSED, RESUME
 from shared.work.batches import PLACES_A_STATE, Batches, NewBatch, batch_id, member_job_id
 from shared.work.kinds import EVENTS, REFUNDS
 from shared.work.refund_jobs import job_of_key
@@ -33,15 +34,14 @@ Json = dict[str, Any]
 PAYMENTS = ("pi_1", "pi_2")
 RAW = [raw_event(f"evt_{one}", "payment_intent.succeeded", id=one) for one in PAYMENTS]
 BATCH = batch_id("shop", "key")
+PATH = BatchPath(batch_id=BATCH)
 TERMS = dict.fromkeys(("percent", "amount", "keep_fee", "currency", "event_id", "reason"))
 FIELDS = {"terms": json.dumps(TERMS | {"metadata": {}}), "caller": "shop", "account": ""}
 ENOUGH, NOTHING_LEFT = {"sgd": 10**9}, {"sgd": 0}
-TURNS: dict[str, Callable[[BatchPath], Response]] = {
-    "pause": doors.pause,
-    "resume": doors.resume,
-    "cancel": doors.cancel,
-    "retry": doors.retry,
-}
+TURNS = {"pause": doors.STOP, "resume": RESUME, "cancel": CANCEL}
+FAILED = frozenset((MemberState.FAILED,))
+# A request whose key is not recorded: what the key does is searched for payments (idempotency.py).
+ATTEMPT = idempotent_request("shop", "key", {})
 MOST_TRIES = 3
 # What is left of a payment of which Stripe refused to refund an amount.
 LEFT = {"something left": 1, "nothing left of it": 0}
@@ -106,7 +106,9 @@ class BatchOfTwo(Service):
         with self._app.test_request_context(f"/api/refund/batches/{BATCH}/{verb}", method="POST"):
             g.is_operator, g.caller = False, "shop"
             try:
-                return str(TURNS[verb](BatchPath(batch_id=BATCH)).status_code)
+                if verb == "retry":
+                    return str(doors.change(PATH, doors.once_more(FAILED), ATTEMPT, FAILED).status)
+                return str(doors.change(PATH, TURNS[verb], ATTEMPT).status)
             except CallerError as error:
                 return error.code
 

@@ -389,6 +389,17 @@ def test_a_batch_turns_only_as_it_was_read(
     assert counts(batches) == {"not_begun": 3}
 
 
+def test_a_request_changes_the_state_of_a_batch_once(batches: Batches, real_store: Store) -> None:
+    """It comes again after its answer was lost, and after somebody else resumed the batch."""
+    real_store.redis.hset(real_store.keys.idempotency("digest"), "begun_at", 1)
+    pause = replace(PAUSE, request="digest")
+    assert batches.turn(BATCH, pause) == "paused"
+    assert batches.turn(BATCH, RESUME) == "running"
+    assert batches.turn(BATCH, pause) == "paused", "as it was then"
+    assert batches.read(BATCH).state == "running"
+    assert real_store.redis.exists(real_store.keys.idempotency(RESUME.request)) == 0
+
+
 def test_resuming_measures_the_rate_anew(batches: Batches, real_store: Store) -> None:
     begin(batches, first(batches))
     end(batches, first(batches), MemberState.REFUNDED)

@@ -216,6 +216,18 @@ def test_a_refund_whose_request_broke_off_is_counted_once(
     assert refund().status_code == 202
 
 
+def test_a_refund_whose_key_was_forgotten_is_counted_once(
+    door: FlaskClient, real_store: Store
+) -> None:
+    """Its job is still known, so nothing is refunded again."""
+    body = {"payment_intent_id": pay_with_old_key(door), "amount": 300}
+    for _ in range(2):
+        answer = post(door, "/api/refund/process", "kiosk-key", body, Idempotency_Key="a")
+        assert answer.status_code == 202
+        names = [str(name) for name in real_store.redis.scan_iter("*:idempotency:*")]
+        real_store.redis.delete(*names)
+
+
 def test_a_currency_without_a_ceiling_is_not_refunded(door: FlaskClient) -> None:
     response = post(door, "/api/payment/process", "old-shop-key", PAY | {"currency": "eur"})
     body = {"payment_intent_id": response.get_json()["payment_intent_id"], "amount": 1}

@@ -13,7 +13,6 @@ from shared.bearer_keys import CallerLimits
 from shared.settings import Settings
 from shared.store.scripts import Call, Store
 from shared.work import batches
-from shared.work.batches import Batches
 from tests.conftest import make_settings
 from tests.integration import batching as b
 from tests.integration.doors import open_door
@@ -208,14 +207,15 @@ def test_late_payments_count_once_when_two_people_retry_them_at_once(
 ) -> None:
     """The second one's request comes after the first one's has looked, and before it acts."""
     batch = batch_with_late_payment(hands, door)
-    late, turn = {"include": ["late"]}, Batches.turn
+    late, run = {"include": ["late"]}, Store.run
 
-    def turn_second(*args: Any) -> str:
-        monkeypatch.setattr(Batches, "turn", turn)
-        assert call(door, SHOP, f"/{batch}/retry", late).status_code == 200
-        return turn(*args)
+    def run_after_the_second(store: Store, step: Call) -> Any:
+        if step.script == "batch_turn":
+            monkeypatch.setattr(Store, "run", run)
+            assert call(door, SHOP, f"/{batch}/retry", late).status_code == 200
+        return run(store, step)
 
-    monkeypatch.setattr(Batches, "turn", turn_second)
+    monkeypatch.setattr(Store, "run", run_after_the_second)
     assert call(door, SHOP, f"/{batch}/retry", late).status_code == 200
     others = b.pay(hands, 1, "matinee", amount=1400)
     assert call(door, SHOP, body={"payments": others}).status_code == 202

@@ -250,10 +250,15 @@ def test_two_bells_of_one_item_differ(work: Work) -> None:
     assert len(tags) == len(bells)
 
 
-def spend(store: Store, amount: int, ceiling: int, job: str = "rr_new") -> int:
+def spend(
+    store: Store, amount: int, ceiling: int, job: str = "rr_new", request: str = "none"
+) -> int:
     """Count an amount against a ceiling; return the milliseconds to wait, 0 when it fits."""
-    spending = [store.keys.spending("shop", "sgd")]
-    names = {"spending": spending, "item": store.keys.item(REFUNDS, job)}
+    names = {
+        "spending": [store.keys.spending("shop", "sgd")],
+        "item": store.keys.item(REFUNDS, job),
+        "idempotency": store.keys.idempotency(request),
+    }
     ceilings = json.dumps([{"amount": amount, "ceiling": ceiling}])
     return int(store.run(Call("spend", names, [ceilings, COUNTED_MS])))
 
@@ -275,6 +280,23 @@ def test_a_job_that_is_recorded_is_counted_once(store: Store) -> None:
     store.redis.hset(store.keys.item(REFUNDS, "rr_old"), "id", "rr_old")
     assert [spend(store, 100, 100, "rr_old") for _ in range(3)] == [0, 0, 0]
     assert store.redis.exists(store.keys.spending("shop", "sgd")) == 0
+
+
+def test_a_request_that_is_repeated_within_the_hour_is_counted_once(store: Store) -> None:
+    """The API died after the count, and before the job was recorded."""
+    record = store.keys.idempotency("digest")
+    store.redis.hset(record, "begun_at", store.now_ms())
+    assert [spend(store, 60, 100, request="digest") for _ in range(2)] == [0, 0]
+    assert store.hash(store.keys.spending("shop", "sgd")).popitem()[1] == "60"
+    store.redis.delete(store.keys.spending("shop", "sgd"))
+    store.redis.hset(record, "done_at", store.now_ms() - COUNTED_MS - 1)
+    assert [spend(store, 60, 100, request="digest") for _ in range(2)] == [0, 0]
+    assert spend(store, 60, 100) > 0
+
+
+def test_a_count_that_belongs_to_no_request_leaves_no_record(store: Store) -> None:
+    spend(store, 60, 100)
+    assert store.redis.exists(store.keys.idempotency("none")) == 0
 
 
 @pytest.mark.parametrize("by_ms", [0, CLOCK_SLACK_MS // 2, CLOCK_SLACK_MS + 5000])

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- KEYS batch active_batches batch_members batch_places batch_payments notification_item notification_due notification_queue notification_index breaker outbox audit spending*
+-- KEYS batch active_batches batch_members batch_places batch_payments notification_item notification_due notification_queue notification_index breaker outbox audit idempotency spending*
 -- Change the state of a batch, stage its notification, count more amounts against its caller's ceilings
--- and audit an operator's decision, in one step.
+-- and audit an operator's decision, in one step; a request that was carried out before has no effect.
 -- ARGV template, plan: id, revision, from[], to, fields, drop[], resumed, active, keep_ms (0: for
 --      ever), notification? {id, fields}, guard_ms, open_ms, ceilings[] {amount, ceiling} (one for
 --      each spending), hour_ms, audit[] (an operator's entry), audit_limit
@@ -9,6 +9,7 @@
 -- the state of the batch from which this change is not allowed; or the milliseconds until the amounts
 -- may fit under the ceilings.
 local p = cjson.decode(ARGV[2])
+if done_at(key.idempotency) > 0 then return 'turned' end
 local batch = redis.call('HMGET', key.batch, 'state', 'revision')
 local allowed = false
 for _, state in ipairs(p.from) do allowed = allowed or state == batch[1] end
@@ -37,4 +38,5 @@ if p.notification then
   stage(to, ARGV[1], p.notification, sequence, p.guard_ms, p.open_ms, now)
 end
 append(key.audit, p.audit, now, p.audit_limit, 0)
+note_done(key.idempotency, now)
 return 'turned'

@@ -78,6 +78,16 @@ local function stage(to, template, n, sequence, guard_ms, open_ms, now)
   if not lives(to.breaker, open_ms) then ring(to.queue, template, n.id, now) end
 end
 
+-- Return when the request under an Idempotency-Key had its effect, whose answer may be lost; 0 for never.
+local function done_at(idempotency)
+  return tonumber(redis.call('HGET', idempotency, 'done_at') or 0)
+end
+
+-- Note that it had, in the record that the request began; there is none for what upkeep does.
+local function note_done(idempotency, now)
+  if redis.call('EXISTS', idempotency) == 1 then redis.call('HSET', idempotency, 'done_at', now) end
+end
+
 -- Return 0 when an amount fits under a ceiling of the last hour, else the milliseconds until it may.
 local function until_it_fits(spending, amount, ceiling, hour_ms, now)
   local spent = redis.call('HGETALL', spending)
