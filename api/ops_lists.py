@@ -38,7 +38,7 @@ from api.problems import documented
 from api.redrive import Redrive
 from api.reply import reply
 from api.request_context import trace
-from api.trial_notification import NO_PAYMENT, stage
+from api.trial_notification import NO_PAYMENT, stage, trial
 from shared.known_refunds import latest
 from shared.notification import TEST
 from shared.payment_summary import summarise, timestamp
@@ -81,10 +81,14 @@ def notifications(query: NotificationSearch) -> Response:
 @lists.post("/notifications/test", responses={202: Staged, **ON_POST})
 def test_notification(body: Signed) -> Response:
     """Send the event service a notification that is marked as a test and has no payment."""
-    notification_id = stage(parts().store, parts().settings, trace())
-    redrive = Redrive(parts().store, parts().settings, parts().gateway)
-    redrive.note(audit_note(body), "test_notification", id=notification_id)
-    return reply(Staged(id=notification_id), 202)
+    store, settings = parts().store, parts().settings
+    notification = trial(store, settings, trace())
+    # Before it is staged: what an operator did is audited, whenever this process dies.
+    Redrive(store, settings, parts().gateway).note(
+        audit_note(body), "test_notification", id=notification.id
+    )
+    stage(store, settings, notification)
+    return reply(Staged(id=notification.id), 202)
 
 
 @lists.get("/refunds", responses={200: RefundList, **ON_GET})

@@ -25,8 +25,8 @@ NO_PAYMENT = "none"
 MOST_WAITING = 200_000
 
 
-def stage(store: Store, settings: Settings, trace: dict[str, str]) -> str:
-    """Stage a test notification and ring for it; give its id. Raises `Unavailable`."""
+def trial(store: Store, settings: Settings, trace: dict[str, str]) -> Recording:
+    """Build a test notification, which `stage` records. Raises `Unavailable`."""
     seconds = store.now_ms() // 1000
     fact = Fact(
         subject=NO_PAYMENT,
@@ -42,9 +42,10 @@ def stage(store: Store, settings: Settings, trace: dict[str, str]) -> str:
     )
     body = notification_body(fact, {}, NO_PAYMENT)
     fields = {"type": TEST, "payment_id": NO_PAYMENT, "body": compact(body), "sequence": "1"}
-    outcome = Outbox(store, settings).record(
-        Recording(str(body["id"]), State.QUEUED, fields | trace, MOST_WAITING)
-    )
-    if outcome == "full":
+    return Recording(str(body["id"]), State.QUEUED, fields | trace, MOST_WAITING)
+
+
+def stage(store: Store, settings: Settings, notification: Recording) -> None:
+    """Stage a test notification and ring for it. Raises `Unavailable`, also when too many wait."""
+    if Outbox(store, settings).record(notification) == "full":
         raise Unavailable("Too many notifications wait already.", code="too_many_waiting")
-    return str(body["id"])
