@@ -32,6 +32,7 @@ from shared.settings import CONNECT_TIMEOUT_SECONDS, Settings, read_settings
 from shared.store.connection import open_store
 from shared.store.durability import Finding, inspect
 from shared.store.identity import identity_in, identity_of
+from shared.store.refusals import refusal_of
 from shared.store.scripts import Store
 from shared.stripe.endpoints import WEBHOOK_PATH
 from shared.stripe.gateway import API_VERSION, StripeGateway
@@ -64,6 +65,15 @@ TOLD_ONCE = {
         "the service refuses the operator key (unauthorized)",
         "Give one of its OPERATOR_KEYS: --key, BILLING_OPERATOR_KEY, or OPERATOR_KEYS in .env.",
     ),
+}
+
+
+# What to do about a refusal of Redis, by its first word; else the part's own advice.
+REFUSED = {
+    "LOADING": "Wait until Redis has read its data from disk; its log shows the progress.",
+    "MISCONF": "See the log of Redis, and free its disk.",
+    "OOM": "See the runbook: StoreNearlyFull.",
+    "NOPERM": "Give the user of REDIS_URL the rights that the runbook lists.",
 }
 
 
@@ -142,10 +152,17 @@ def _all_of(parts: list[Part]) -> list[Finding]:
         try:
             findings += part.look()
         except BillingError as error:
-            what, advice = TOLD_ONCE.get(error.code, (str(error), part.fix))
+            what, advice = _explain(error, part)
             if not any(finding.what == what for finding in findings):
                 findings.append(Finding("error", part.area, what, advice))
     return findings
+
+
+def _explain(error: BillingError, part: Part) -> tuple[str, str]:
+    """Return what the error means for an operator, and what to do."""
+    if refusal := refusal_of(error.__cause__):
+        return f"Redis refuses: {refusal}", REFUSED.get(refusal.partition(" ")[0], part.fix)
+    return TOLD_ONCE.get(error.code, (str(error), part.fix))
 
 
 def _event_trials(

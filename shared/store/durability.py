@@ -22,6 +22,8 @@ Level = Literal["ok", "warning", "error"]
 # Scripts declare flags (`allow-oom`) in their first line: since Redis 7.0.
 OLDEST_REDIS = (7, 0)
 MIN_REPLICAS = "min-replicas-to-write"
+STOPS_WRITES = "stop-writes-on-bgsave-error"
+CONFIGURED = ("appendonly", "appendfsync", "maxmemory-policy", "save", MIN_REPLICAS, STOPS_WRITES)
 # Share of its memory limit above which Redis counts as nearly full.
 NEARLY_FULL = 0.8
 # Seconds: a person who looks once a day sees it.
@@ -69,16 +71,17 @@ def inspect(store: Store) -> list[Finding]:
     """
     used = memory(store)
     fullness = [] if used is None else [_fullness(used)]
-    return [*inspect_settings(store), *_replication(store), *fullness, *dropped(store)]
+    settings = [*inspect_settings(store), *_snapshots(store)]
+    return [*settings, *_replication(store), *fullness, *dropped(store)]
 
 
 def alarming(store: Store) -> list[Finding]:
-    """List the findings for the console: settings that lose work, and a dropped command.
+    """List the findings for the console: what loses or refuses work, and a dropped command.
 
     Raises `Unavailable`.
     """
     errors = [finding for finding in inspect_settings(store) if finding.level == "error"]
-    return [*errors, *dropped(store)]
+    return [*errors, *_snapshots(store), *dropped(store)]
 
 
 def note_dropped(store: Store, text: str) -> None:
@@ -123,7 +126,7 @@ def _config(store: Store) -> dict[str, str]:
     """Read the settings; empty where a provider forbids it, as managed ones do."""
     try:
         config: dict[str, str] = {}
-        for name in ("appendonly", "appendfsync", "maxmemory-policy", MIN_REPLICAS):
+        for name in CONFIGURED:
             config |= cast(dict[str, str], store.redis.config_get(name))
     except RedisError:
         return {}
@@ -152,6 +155,21 @@ def _append_only(configured: str | None, persistence: dict[str, Any]) -> Finding
         "append-only file off: a restart of Redis loses accepted work",
         "Set appendonly yes (CONFIG SET appendonly yes, and in its configuration file).",
     )
+
+
+def _snapshots(store: Store) -> Iterator[Finding]:
+    """Find out whether Redis refuses all writes (MISCONF) because it could not save a snapshot."""
+    persistence = _info(store, "persistence") or {}
+    if persistence.get("rdb_last_bgsave_status", "ok") == "ok":
+        return
+    config = _config(store)
+    if config.get("save") != "" and config.get(STOPS_WRITES) != "no":
+        yield Finding(
+            "error",
+            "redis",
+            "the last snapshot (RDB) could not be saved: Redis refuses all writes (MISCONF)",
+            "See the log of Redis, and free its disk; the next snapshot that succeeds ends it.",
+        )
 
 
 def _fsync(configured: str | None) -> Finding:

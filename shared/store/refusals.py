@@ -8,6 +8,7 @@ from redis.exceptions import AuthenticationError as Login
 from redis.exceptions import (
     BusyLoadingError,
     NoPermissionError,
+    OutOfMemoryError,
     ReadOnlyError,
     ResponseError,
 )
@@ -21,6 +22,8 @@ REFUSALS: Mapping[type[Exception], str] = {
     NoPermissionError: "NOPERM",
     Login: "WRONGPASS",
     ReadOnlyError: "READONLY",
+    BusyLoadingError: "LOADING",
+    OutOfMemoryError: "OOM",
 }
 
 
@@ -37,12 +40,12 @@ def unanswered(error: Exception | None = None) -> Unavailable:
     )
 
 
-def refusal_of(error: Exception | None) -> str:
-    """Return Redis's refusal in one line (`WRONGPASS …`, `NOPERM …`); empty for an outage.
+def refusal_of(error: BaseException | None) -> str:
+    """Return Redis's refusal in one line (`NOPERM …`, `LOADING …`); empty for an outage.
 
     redis-py cuts off the code of an error that has a class of its own.
     """
-    if isinstance(error, BusyLoadingError) or not isinstance(error, (ResponseError, Login)):
+    if not isinstance(error, (ResponseError, Login, BusyLoadingError)):
         return ""
     text = " ".join(str(error).split())[:LONGEST_REFUSAL]
     for kind, code in REFUSALS.items():

@@ -16,7 +16,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -275,6 +275,14 @@ class _InTime:
             limit = self._total_seconds if left is None else min(self._total_seconds, left)
             self._ends_at = time.monotonic() + max(limit, LAST_WORDS_SECONDS)
         super().send_packed_command(command, check_health)  # type: ignore[misc]  # of the mixed-in
+
+    def _send_ping(self) -> None:
+        """Check the connection: a refusal is an answer, too.
+
+        A Redis that cannot save its data refuses PING like a write (MISCONF), and answers reads.
+        """
+        with suppress(ResponseError):
+            super()._send_ping()  # type: ignore[misc]  # of the mixed-in
 
     def disconnect(self, *args: Any, **options: Any) -> None:
         self._ends_at = math.inf  # the next handshake is no part of the call that ended

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
-from redis import Redis
 
+from doctor.examination import examine
 from shared.errors import Unavailable
 from shared.settings import Settings
 from shared.store.connection import connect
@@ -18,42 +16,34 @@ from tests import servers
 from tests.integration import batching as b
 from tests.integration.doors import open_door
 from tests.integration.hands import Hands
+from tests.store_troubles import (
+    OPTIONS,
+    TROUBLES,
+    Trouble,
+    full,
+    loading,
+    read_only,
+    troubled,
+    unsaved,
+    without_replicas,
+)
 from worker import refund_batches
 from worker.runtime import Runtime
 
-Trouble = Callable[[Redis], Callable[[], object]]
-
-
-def full(redis: Redis) -> Callable[[], object]:
-    redis.set("ballast", "x" * 100_000)
-    redis.config_set("maxmemory", redis.info("memory")["used_memory"] - 50_000)
-    return lambda: redis.config_set("maxmemory", 0)
-
-
-def without_replicas(redis: Redis) -> Callable[[], object]:
-    redis.config_set("min-replicas-to-write", 1)
-    return lambda: redis.config_set("min-replicas-to-write", 0)
-
-
-def read_only(redis: Redis) -> Callable[[], object]:
-    redis.execute_command("REPLICAOF", "127.0.0.1", "9")
-    return lambda: redis.execute_command("REPLICAOF", "NO", "ONE")
-
-
-def asleep(redis: Redis) -> Callable[[], object]:
-    process = int(redis.info("server")["process_id"])
-    os.kill(process, signal.SIGSTOP)
-    return lambda: os.kill(process, signal.SIGCONT)
-
-
-TROUBLES = (full, without_replicas, read_only, asleep)
-VERBS = ("pause", "resume", "retry", "cancel")
+# What Redis itself says about each trouble in which it answers.
+REFUSALS = {
+    full: "OOM",
+    without_replicas: "NOREPLICAS",
+    read_only: "READONLY",
+    unsaved: "MISCONF",
+    loading: "LOADING",
+}
 
 
 @pytest.fixture
 def own(settings: Settings, sandbox: str, receiver: str) -> Iterator[Hands]:
     """Run the service on a Valkey that only this test troubles."""
-    with servers.valkey(cluster=False) as url:  # in cluster mode it refuses REPLICAOF
+    with servers.valkey(*OPTIONS, cluster=False) as url:  # in cluster mode it refuses REPLICAOF
         ours = settings.model_copy(update={"redis_url": url, "redis_timeout_seconds": 0.3})
         with connect(ours, "tests") as client:
             store = Store(client)
@@ -62,22 +52,14 @@ def own(settings: Settings, sandbox: str, receiver: str) -> Iterator[Hands]:
             runtime.event_service.close()
 
 
-@contextmanager
-def troubled(hands: Hands, trouble: Trouble) -> Iterator[None]:
-    end = trouble(hands.runtime.store.redis)
-    try:
-        yield
-    finally:
-        end()
-
-
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_a_start_that_redis_refuses_is_repeated_under_its_key(own: Hands, trouble: Trouble) -> None:
     payments = b.pay(own, 3)
-    with troubled(own, trouble):
+    with troubled(own.runtime.store.redis, trouble):
         answer = b.start(own, key="k", payments=payments)
         assert answer.status_code == 503
         assert answer.headers["Retry-After"]
+        assert REFUSALS.get(trouble, "unavailable") in answer.get_json()["detail"]
     servers.wait_until(
         lambda: b.start(own, key="k", payments=payments).status_code == 202, "the batch starts"
     )
@@ -94,7 +76,7 @@ def test_a_batch_is_carried_through_when_redis_refuses_each_of_its_steps(
     payments = b.pay(own, 3)
     batch = b.started(own, payments=payments)
     for step in range(12):
-        with troubled(own, trouble):
+        with troubled(own.runtime.store.redis, trouble):
             with suppress(Unavailable):
                 refund_batches.run_once(own.runtime)
             answers = [b.post(own, batch, "pause").status_code]
@@ -106,3 +88,57 @@ def test_a_batch_is_carried_through_when_redis_refuses_each_of_its_steps(
     state = b.run(own, batch)
     assert (state["state"], state["counts"]["refunded"]) == ("completed", 3)
     assert [b.refunded(own, one) for one in payments] == [[1000]] * 3
+
+
+@pytest.mark.parametrize(
+    ("trouble", "what", "fix"),
+    [
+        (unsaved, "could not be saved: Redis refuses all writes (MISCONF)", "free its disk"),
+        (loading, "Redis refuses: LOADING", "Wait until Redis has read its data"),
+    ],
+)
+def test_the_doctor_says_why_redis_refuses(
+    own: Hands, trouble: Trouble, what: str, fix: str
+) -> None:
+    def fixes() -> list[str]:
+        findings = examine(own.runtime.settings)
+        return [one.fix for one in findings if what in one.what and one.level == "error"]
+
+    assert fixes() == []
+    with troubled(own.runtime.store.redis, trouble):
+        (advice,) = fixes()
+        assert fix in advice
+    assert fixes() == []
+
+
+def test_the_console_says_that_redis_refuses_all_writes(own: Hands) -> None:
+    with troubled(own.runtime.store.redis, unsaved):
+        findings = own.client.get("/ops/queues").get_json()["store_findings"]
+        assert [one["what"] for one in findings if "MISCONF" in one["what"]]
+        own.runtime.store.redis.config_set("stop-writes-on-bgsave-error", "no")
+        findings = own.client.get("/ops/queues").get_json()["store_findings"]
+        assert not [one["what"] for one in findings if "MISCONF" in one["what"]]
+
+
+READ = ("/health/ready", "/metrics", "/ops/queues", "/ops/audit", "/ops/find?text=pi_1")
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_each_door_says_that_redis_is_unavailable_and_none_fails(
+    own: Hands, trouble: Trouble
+) -> None:
+    (payment,) = b.pay(own, 1)
+    event = own.events()[-1] | {"id": "evt_new"}
+    with troubled(own.runtime.store.redis, trouble):
+        refund = {"payment_intent_id": payment}
+        refusals = [
+            own.post_event(event),
+            own.pay(),
+            own.client.post("/api/refund/process", json=refund),
+            own.client.post("/ops/notifications/test", json={}),
+            own.client.post("/ops/reconcile", json={}),
+        ]
+        assert [one.status_code for one in refusals] == [503] * len(refusals)
+        assert all(int(one.headers["Retry-After"]) > 0 for one in refusals)
+        assert {own.client.get(path).status_code for path in READ} <= {200, 503}
+    assert b.refunded(own, payment) == []
