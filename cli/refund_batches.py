@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from cli import output
 from cli.client import NOTHING_DONE, UNREACHABLE, Client, Failed, in_path
+from cli.csv_cells import csv_cell
 from cli.money import money
 from cli.options import AsJson, Key, Url, Yes
 from shared.printable import printable
@@ -38,9 +39,6 @@ COLUMNS = (
     "failure_code",
     "failure_message",
 )
-# A spreadsheet reads a cell that begins with one of these as a formula; some read the wide ones of
-# Chinese and Japanese keyboards so, too.
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 # An amount; the service refuses what is larger than Stripe's amounts.
 FIGURES = re.compile(r"[0-9]{1,30}")
 batches = typer.Typer(
@@ -267,7 +265,7 @@ def report(
         return
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows([_csv_cell(member[name]) for name in COLUMNS] for member in members)
+    writer.writerows([csv_cell(member[name]) for name in COLUMNS] for member in members)
 
 
 def _pages(client: Client, batch_id: str, status: str | None) -> Iterator[list[Json]]:
@@ -279,12 +277,6 @@ def _pages(client: Client, batch_id: str, status: str | None) -> Iterator[list[J
         if not page["has_more"]:
             return
         query["starting_after"] = page["data"][-1]["payment_id"]
-
-
-def _csv_cell(value: Any) -> str:
-    """Format a cell so that no spreadsheet reads it as a formula."""
-    text = "" if value is None else printable(str(value))
-    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def _watch(client: Client, batch: Json) -> Json:

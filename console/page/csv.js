@@ -2,9 +2,12 @@
 
 import { h } from "./dom.js";
 
-// A text that a spreadsheet would execute as a formula; customers wrote some of these texts.
-// Some read the wide signs of Chinese and Japanese keyboards so, too.
-const FORMULA = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
+// A text that a spreadsheet would execute as a formula; customers wrote some of these texts. Some
+// read the wide signs of Chinese and Japanese keyboards so, too, and some skip spaces before it.
+const FORMULA = /^ *[=+\-@\uff1d\uff0b\uff0d\uff20]/;
+// Invisible characters, which would hide the sign with which a text begins: all that Python, too,
+// calls not printable. `cli/csv_cells.py` formats cells in the same way.
+const INVISIBLE = /(?! )[\p{C}\p{Z}]/gu;
 
 /**
  * Return rows as CSV (RFC 4180), with a column for each field of the rows.
@@ -21,8 +24,18 @@ function field(value) {
   if (value === null || value === undefined) return "";
   if (typeof value === "number") return String(value);
   const text = typeof value === "object" ? JSON.stringify(value) : String(value);
-  const harmless = FORMULA.test(text) ? `'${text}` : text;
-  return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
+  const visible = text.replace(INVISIBLE, escaped);
+  const harmless = FORMULA.test(visible) ? `'${visible}` : visible;
+  return /[",]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
+}
+
+/**
+ * Write a character as JSON does.
+ * @param {string} character
+ */
+function escaped(character) {
+  const units = character.split("").map((unit) => unit.charCodeAt(0).toString(16));
+  return units.map((unit) => `\\u${unit.padStart(4, "0")}`).join("");
 }
 
 /**

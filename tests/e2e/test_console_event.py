@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from pathlib import Path
 from urllib.parse import quote
@@ -71,6 +72,16 @@ def report(page: Page, folder: Path) -> dict[str, dict[str, str]]:
     download.value.save_as(file)
     rows = csv.DictReader(io.StringIO(file.read_text("utf-8-sig")))
     return {row["payment_id"]: row for row in rows}
+
+
+def test_cells_of_a_file_are_those_of_the_command_line(window: Window) -> None:
+    cells = json.loads((Path(__file__).parents[1] / "fixtures" / "csv_cells.json").read_text())
+    write = "async (rows) => (await import('/console/csv.js')).csv(rows)"
+    text = window.sign_in().evaluate(write, [{"cell": value} for value, _ in cells])
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert text.count("\r\n") == len(cells) + 1
+    # A reader skips a line without anything in it.
+    assert [row["cell"] for row in rows] == [cell for _, cell in cells if cell]
 
 
 def test_an_event_shows_its_payments_and_their_sums(window: Window, running: Service) -> None:
