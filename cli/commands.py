@@ -19,6 +19,7 @@ from cli.payment_lists import payments
 from cli.payments import payment, refunds
 from cli.refund_batches import batches
 from cli.stripe import stripe
+from cli.whole_output import whole_output
 from shared.printable import printable
 from shared.version import VERSION
 
@@ -32,8 +33,8 @@ LOOK_SECONDS = 0.5
 QUIET_LOOKS = 3
 EPILOG = (
     "Exit status: 0 done; 1 the service refused, or an id is unknown; 2 the command line is wrong; "
-    "3 the service does not answer; 4 nothing was done. (doctor: 0 all is well, 1 warnings, "
-    "2 errors.) See docs/command-line.md."
+    "3 the service does not answer; 4 nothing was done; 5 the output could not be written. "
+    "(doctor: 0 all is well, 1 warnings, 2 errors.) See docs/command-line.md."
 )
 app = typer.Typer(
     help="Show the work of the billing service, and redrive dead letters.",
@@ -190,7 +191,8 @@ def main() -> None:
     complete_what_was_typed()
     _join_lines_of_help()
     try:
-        app(prog_name="billing")
+        with whole_output():
+            app(prog_name="billing")
     except Failed as failure:
         typer.echo(str(failure), err=True)
         raise SystemExit(failure.status) from failure
