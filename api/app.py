@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
-from flask import Response, jsonify
+from flask import Response
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 from pydantic import ValidationError
@@ -30,6 +31,7 @@ from shared.store.connection import open_store
 from shared.store.scripts import Store
 from shared.version import VERSION
 
+JSON = "application/json"
 SECURITY_SCHEMES: Any = {"bearer": {"type": "http", "scheme": "bearer"}}
 
 
@@ -69,7 +71,8 @@ def create_app(settings: Settings, store: Store | None = None) -> OpenAPI:
     ):
         app.register_api(blueprint)
     app.register_blueprint(console)
-    app.add_url_rule("/openapi.json", "openapi", lambda: jsonify(contract(app)))
+    document = cache(lambda: app.json.dumps(contract(app)))  # takes a tenth of a second
+    app.add_url_rule("/openapi.json", "openapi", lambda: Response(document(), mimetype=JSON))
     return app
 
 

@@ -22,6 +22,7 @@ from api.models import (
     Input,
     Metadata,
     Output,
+    Parameters,
     PaymentId,
     Reason,
 )
@@ -126,7 +127,7 @@ class BatchPath(BaseModel):
     batch_id: str = Field(json_schema_extra={"pattern": BATCH_ID})
 
 
-class BatchQuery(BaseModel):
+class BatchQuery(Parameters):
     """A filter of batches: those of one event, or all."""
 
     model_config = ConfigDict(hide_input_in_errors=True, extra="forbid")
@@ -135,7 +136,7 @@ class BatchQuery(BaseModel):
     limit: int = Field(PAGE, ge=1, le=LONGEST_PAGE)
 
 
-class MemberQuery(BaseModel):
+class MemberQuery(Parameters):
     """A filter of members, and the payment after which the page begins."""
 
     model_config = ConfigDict(hide_input_in_errors=True, extra="forbid")

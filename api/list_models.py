@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-from api.models import Output
+from api.models import Output, Parameters
 from api.ops_models import LetterKind, Search
 
 # Hours: the longest period of the rates, and the default.
@@ -28,7 +28,7 @@ class RefundSearch(Search):
     ) = None
 
 
-class FindQuery(BaseModel):
+class FindQuery(Parameters):
     """The text to find."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
@@ -36,7 +36,7 @@ class FindQuery(BaseModel):
     text: str = Field(min_length=3, max_length=512, description="An id, an e-mail address, a word.")
 
 
-class RateQuery(BaseModel):
+class RateQuery(Parameters):
     """The number of hours to show."""
 
     hours: int = Field(HOURS, ge=1, le=LONGEST_HOURS)

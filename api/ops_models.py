@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
-from api.models import REFUND_ID, Input, Output
+from api.models import REFUND_ID, Input, Output, Parameters
 from api.redrive import MOST_AT_ONCE
 
 # Rows of a page: the default and the most.
@@ -27,7 +27,7 @@ def _rfc3339(value: object) -> object:
 Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
 
 
-class Search(BaseModel):
+class Search(Parameters):
     """The filters of every search; an item must match all of them."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
@@ -80,7 +80,7 @@ class OpsPaymentPath(BaseModel):
     payment_id: str = Field(json_schema_extra={"pattern": r"^[A-Za-z0-9_]{3,128}$"})
 
 
-class Limit(BaseModel):
+class Limit(Parameters):
     """The length of a page."""
 
     limit: int = Field(PAGE, ge=1, le=LONGEST_PAGE)

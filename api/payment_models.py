@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
-from api.models import METADATA_VALUE_LENGTH, Output
+from api.models import METADATA_VALUE_LENGTH, Output, Parameters
 from api.ops_models import LONGEST_PAGE, PAGE, Moment
 from shared.payment_summary import PaymentSummary
 from shared.work.payment_index import LAST_SECOND
@@ -34,7 +34,7 @@ Status = Literal[
 ]
 
 
-class PaymentTerms(BaseModel):
+class PaymentTerms(Parameters):
     """Filters of payments; a payment must match all of them.
 
     Each metadata key of `INDEXED_METADATA` is a filter, too.

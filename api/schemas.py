@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 
 from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
@@ -60,4 +61,9 @@ def one(path: TypePath) -> Response:
             status=404,
             code="notification_type_not_found",
         )
-    return Response(json.dumps(schema(path.type), ensure_ascii=False), content_type=CONTENT_TYPE)
+    return Response(_text(path.type), content_type=CONTENT_TYPE)
+
+
+@cache
+def _text(name: str) -> str:
+    return json.dumps(schema(name), ensure_ascii=False)
