@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import requests
 from werkzeug.test import TestResponse
 
 from tests.integration.hands import Hands
+from tests.loopback import at_stripe, call
 from worker import refund_batches
 
 Json = dict[str, Any]
@@ -81,31 +81,21 @@ def run(hands: Hands, batch: str) -> Json:
 
 def refunded(hands: Hands, payment: str) -> list[int]:
     """List the amounts that Stripe refunded of a payment."""
-    answer = requests.get(
-        f"{hands.sandbox}/v1/refunds",
-        params={"payment_intent": payment, "limit": 100},
-        headers={"Authorization": "Bearer sk_test_tests_0123456789"},
-        timeout=5,
-    )
-    return [refund["amount"] for refund in answer.json()["data"]]
+    url = f"{hands.sandbox}/v1/refunds"
+    refunds = at_stripe("GET", url, payment_intent=payment, limit=100)["data"]
+    return [refund["amount"] for refund in refunds]
 
 
 def refund_at_stripe(hands: Hands, payment: str, amount: int) -> Json:
     """Refund a payment in Stripe's dashboard: this service hears of it by events only."""
-    answer = requests.post(
-        f"{hands.sandbox}/v1/refunds",
-        data={"payment_intent": payment, "amount": amount},
-        headers={"Authorization": "Bearer sk_test_tests_0123456789"},
-        timeout=5,
-    )
-    answer.raise_for_status()
-    refund: Json = answer.json()
+    url = f"{hands.sandbox}/v1/refunds"
+    refund: Json = at_stripe("POST", url, payment_intent=payment, amount=str(amount))
     return refund
 
 
 def set_balance(hands: Hands, **balance: Any) -> None:
     """Set the balance at the sandbox; from then on it can run out."""
-    requests.post(f"{hands.sandbox}/_sandbox/balance", json=balance, timeout=5).raise_for_status()
+    call("POST", f"{hands.sandbox}/_sandbox/balance", json=balance)
 
 
 def told_of(hands: Hands, batch: str) -> list[Json]:

@@ -8,10 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import requests
 from flask.testing import FlaskClient
-from requests.adapters import HTTPAdapter
-from urllib3 import Retry
 
 from shared.settings import Settings
 from shared.store.scripts import Store
@@ -19,6 +16,7 @@ from tests import servers
 from tests.conftest import NOTIFICATION_SECRET, make_settings
 from tests.integration.doors import close_doors, open_door
 from tests.integration.hands import Hands
+from tests.loopback import POOL, call
 from tests.warm import WarmPython, warm_python
 from worker.runtime import Runtime
 
@@ -31,19 +29,16 @@ def sandbox_server() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def controls() -> Iterator[requests.Session]:
-    """Return connections to the sandbox and the receiver that last as long as this process."""
-    with requests.Session() as session:
-        session.trust_env = False
-        again = Retry(total=3, allowed_methods=None)  # after a server closed an idle connection
-        session.mount("http://", HTTPAdapter(max_retries=again))
-        yield session
+def _controls() -> Iterator[None]:
+    """Keep connections to the sandbox and the receiver as long as this process."""
+    yield
+    POOL.clear()
 
 
 @pytest.fixture
-def sandbox(sandbox_server: str, controls: requests.Session) -> str:
+def sandbox(sandbox_server: str, _controls: None) -> str:
     """Return an empty sandbox."""
-    controls.post(f"{sandbox_server}/_sandbox/reset", timeout=5).raise_for_status()
+    call("POST", f"{sandbox_server}/_sandbox/reset")
     return sandbox_server
 
 
@@ -62,10 +57,10 @@ def receiver_server() -> Iterator[str]:
 
 
 @pytest.fixture
-def receiver(receiver_server: str, controls: requests.Session) -> str:
+def receiver(receiver_server: str, _controls: None) -> str:
     """Return the receiver, empty and without faults."""
     for path in ("notifications", "_control/faults"):
-        controls.delete(f"{receiver_server}/{path}", timeout=5).raise_for_status()
+        call("DELETE", f"{receiver_server}/{path}")
     return receiver_server
 
 

@@ -24,6 +24,8 @@ from shared.store.scripts import Store
 
 ANSWER_SECONDS = 60.0
 _open: list[Door] = []
+# Applications that the test uses, and what their routes and hooks were built with.
+_used: list[tuple[tuple[Any, ...], OpenAPI]] = []
 # Applications that no server uses now, by the settings that their routes and hooks were built with.
 _idle: defaultdict[tuple[Any, ...], list[OpenAPI]] = defaultdict(list)
 
@@ -32,8 +34,7 @@ class Door:
     """An HTTP server in a thread; as a WSGI application it passes requests on."""
 
     def __init__(self, settings: Settings, store: Store | None) -> None:
-        self._routed_for = (settings.max_body_bytes, settings.host, settings.allowed_hosts)
-        self.app = self._application(settings, store)
+        self.app = application(settings, store)
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._listening.setblocking(False)
         self.port: int = self._listening.getsockname()[1]
@@ -42,14 +43,6 @@ class Door:
         self._thread.start()
         self._ready.wait()
         self.app.wsgi_app = self  # type: ignore[method-assign]  # the front has the real one
-
-    def _application(self, settings: Settings, store: Store | None) -> OpenAPI:
-        """Return an application with its own parts; reuse its routes, which take long to build."""
-        if store is None or not _idle[self._routed_for]:
-            return create_app(settings, store)
-        app = _idle[self._routed_for].pop()
-        app.extensions[EXTENSION] = Parts.build(settings, store)
-        return app
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
@@ -65,7 +58,6 @@ class Door:
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
         del self.app.wsgi_app
-        _idle[self._routed_for].append(self.app)
 
     @contextmanager
     def stopping(self) -> Iterator[None]:
@@ -124,6 +116,18 @@ def _encoded(value: str) -> bytes:
         return value.encode()  # as a client does that sets no such header
 
 
+def application(settings: Settings, store: Store | None = None) -> OpenAPI:
+    """Return an application for one test; it reuses routes, which take long to build."""
+    routed_for = (settings.max_body_bytes, settings.host, settings.allowed_hosts)
+    if store is None or not _idle[routed_for]:
+        app = create_app(settings, store)
+    else:
+        app = _idle[routed_for].pop()
+        app.extensions[EXTENSION] = Parts.build(settings, store)
+    _used.append((routed_for, app))
+    return app
+
+
 def open_door(settings: Settings, store: Store | None = None) -> FlaskClient:
     """Serve the application by the real HTTP server until the test ends; return a client."""
     if store is not None:
@@ -136,6 +140,9 @@ def open_door(settings: Settings, store: Store | None = None) -> FlaskClient:
 
 
 def close_doors() -> None:
-    """Stop every HTTP server of the test."""
+    """Stop every HTTP server of the test, whose applications the next may use."""
     while _open:
         _open.pop().close()
+    while _used:
+        routed_for, app = _used.pop()
+        _idle[routed_for].append(app)

@@ -7,13 +7,13 @@ import time
 from typing import Any, cast
 
 import jsonschema_rs
-import requests
 import stripe
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from shared.work.kinds import EVENTS, KINDS, NOTIFICATIONS, REFUNDS
 from tests.conftest import SIGNING_SECRET
+from tests.loopback import at_stripe, call
 from tests.servers import PATIENCE_SECONDS
 from worker.jobs import JOBS
 from worker.relay import sweep
@@ -42,9 +42,7 @@ class Hands:
         key = self.runtime.settings.stripe_secret_key
         match = fault.pop("match", {}) | {"api_key": key.get_secret_value() if key else None}
         fault_body = {"match": match} | fault
-        requests.post(
-            f"{self.sandbox}/_sandbox/faults", json=fault_body, timeout=5
-        ).raise_for_status()
+        call("POST", f"{self.sandbox}/_sandbox/faults", json=fault_body)
 
     def pay(self, method: str = "pm_card_visa", **fields: Any) -> TestResponse:
         """Take a payment through the API."""
@@ -53,12 +51,7 @@ class Hands:
 
     def events(self) -> list[Json]:
         """List all events that Stripe made, oldest first."""
-        answer = requests.get(
-            f"{self.sandbox}/v1/events?limit=100",
-            headers={"Authorization": "Bearer sk_test_tests_0123456789"},
-            timeout=5,
-        )
-        return list(reversed(answer.json()["data"]))
+        return list(reversed(at_stripe("GET", f"{self.sandbox}/v1/events", limit=100)["data"]))
 
     def post_event(self, event: Json | str, **options: Any) -> TestResponse:
         """Deliver one event as Stripe would; options may change its signature or address."""
@@ -123,7 +116,7 @@ class Hands:
         Each is validated by the JSON Schema that the API serves for its type, and may have no
         field that the schema does not name.
         """
-        answer = requests.get(f"{self.receiver}/notifications", params=filters, timeout=5)
+        answer = call("GET", f"{self.receiver}/notifications", fields=filters)
         page = list(answer.json()["data"])
         if not with_fees and "type" not in filters:
             page = [item for item in page if item["type"] != "payment.settled"]

@@ -8,13 +8,13 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from api.app import create_app
 from shared.errors import Misconfigured, Unavailable
 from shared.settings import Settings, load_settings
 from shared.store.scripts import Store
 from shared.work.refund_jobs import RefundJobs
 from tests.conftest import make_settings
 from tests.integration import batching
+from tests.integration.doors import application
 from tests.integration.hands import Hands
 
 KEYS = (
@@ -37,7 +37,7 @@ def door(settings: Settings, real_store: Store) -> FlaskClient:
     )
     names = ("api_keys", "operator_keys", "caller_limits")
     changes = {name: getattr(own_settings, name) for name in names}
-    return create_app(settings.model_copy(update=changes), real_store).test_client()
+    return application(settings.model_copy(update=changes), real_store).test_client()
 
 
 def post(door: FlaskClient, path: str, key: str, body: Any, **headers: str) -> TestResponse:
@@ -242,7 +242,7 @@ def test_wrong_keys_are_limited_and_right_ones_never(settings: Settings, real_st
         "operator_keys": own_settings.operator_keys,
         "bad_keys_per_minute": 3,
     }
-    door = create_app(settings.model_copy(update=changes), real_store).test_client()
+    door = application(settings.model_copy(update=changes), real_store).test_client()
     request_body = {"payment_intent_id": "pi_1"}
     statuses = [
         post(door, "/api/payment/verify", f"guess-{number}", request_body).status_code

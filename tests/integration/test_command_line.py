@@ -19,11 +19,11 @@ from typing import Any
 import pytest
 from werkzeug.serving import make_server
 
-from api.app import create_app
 from shared.settings import Settings
 from shared.store.scripts import Store
 from shared.work.kinds import EVENTS
 from tests.conftest import make_settings
+from tests.integration.doors import application
 from tests.integration.hands import Hands
 from tests.integration.test_dead_letters import bury, bury_notifications
 from tests.integration.test_payment_index import pay
@@ -109,7 +109,7 @@ class Screen:
 def billing(settings: Settings, real_store: Store, python: WarmPython) -> Iterator[Billing]:
     """Run `./billing` as a person would, against this test's service."""
     guarded = settings.model_copy(update=make_keys())
-    server = make_server("127.0.0.1", 0, create_app(guarded, real_store), threaded=True)
+    server = make_server("127.0.0.1", 0, application(guarded, real_store), threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
 

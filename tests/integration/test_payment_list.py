@@ -8,10 +8,10 @@ import pytest
 import requests
 from flask.testing import FlaskClient
 
-from api.app import create_app
 from shared.settings import Settings
 from shared.store.scripts import Store
 from tests.conftest import make_settings
+from tests.integration.doors import application
 from tests.integration.hands import Hands
 from tests.integration.test_payment_index import pay
 
@@ -124,7 +124,7 @@ def test_the_settings_say_which_metadata_payments_are_listed_by(
     settings: Settings, hands: Hands, real_store: Store
 ) -> None:
     changed = settings.model_copy(update={"indexed_metadata": ("event_id", "seat-row")})
-    door = create_app(changed, real_store).test_client()
+    door = application(changed, real_store).test_client()
     answer = door.get("/api/payments?order_id=A")
     assert (answer.status_code, answer.get_json()["param"]) == (422, "order_id")
     assert got(door, {"seat-row": "12"})["data"] == []
@@ -147,7 +147,7 @@ def test_a_caller_sees_the_payments_of_its_accounts_only(
         api_keys="all:all-key,ours:ours-key,band:band-key", caller_limits=limits
     )
     changes = {name: getattr(own_settings, name) for name in ("api_keys", "caller_limits")}
-    door = create_app(settings.model_copy(update=changes), real_store).test_client()
+    door = application(settings.model_copy(update=changes), real_store).test_client()
 
     def visible_to(key: str, **headers: str) -> set[str]:
         return set(ids(got(door, {"event_id": "e"}, Authorization=f"Bearer {key}", **headers)))

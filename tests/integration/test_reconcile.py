@@ -83,7 +83,7 @@ def event(number: int, created: int, **more: Any) -> Json:
 @pytest.fixture
 def offline(store: Store) -> Runtime:
     """Build a runtime on either store; the test provides its Stripe."""
-    return Runtime(make_settings(), store)
+    return Runtime(make_settings(stripe_api_base="http://127.0.0.1:9"), store)
 
 
 def with_archive(runtime: Runtime, archive: Archive) -> Archive:

@@ -9,6 +9,7 @@ import pytest
 from shared.errors import BillingError, CallerError, Misconfigured, OverBudget, Unavailable
 from tests.integration import batching as b
 from tests.integration.hands import Hands
+from tests.loopback import call
 from worker import refund_batches
 
 Json = dict[str, Any]
@@ -16,9 +17,7 @@ Json = dict[str, Any]
 
 def wait_for_fees(hands: Hands) -> None:
     """Let Stripe say how the payments settled, which it does some seconds after them."""
-    b.requests.post(
-        f"{hands.sandbox}/_sandbox/clock", json={"advance_seconds": 60}, timeout=5
-    ).raise_for_status()
+    call("POST", f"{hands.sandbox}/_sandbox/clock", json={"advance_seconds": 60})
     b.hear(hands)
 
 

@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 import pytest
+import requests
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -129,7 +130,7 @@ def test_batches_at_the_same_time_do_not_pass_the_ceiling(hands: Hands, door: Fl
     port = door.application.wsgi_app.port
 
     def start(payments: list[str]) -> None:
-        answer = b.requests.post(
+        answer = requests.post(
             f"http://127.0.0.1:{port}/api/refund/batches",
             json={"payments": payments},
             headers={"Authorization": f"Bearer {SHOP}"},

@@ -12,6 +12,7 @@ from shared.work.batches import Batches, member_job_id
 from shared.work.refund_jobs import stripe_key
 from tests.integration import batching as b
 from tests.integration.hands import Hands
+from tests.loopback import call
 from worker import refund_batches, refunding
 
 Json = dict[str, Any]
@@ -325,9 +326,7 @@ def test_failed_members_are_tried_again_under_new_jobs_and_never_refunded_twice(
 ) -> None:
     payments = b.pay(hands, 2)
     fault = {"match": {"method": "POST", "path_prefix": "/v1/refunds"}, "kind": "error"}
-    b.requests.post(
-        f"{hands.sandbox}/_sandbox/faults", json=fault | {"status": 400, "times": 1}, timeout=5
-    ).raise_for_status()
+    call("POST", f"{hands.sandbox}/_sandbox/faults", json=fault | {"status": 400, "times": 1})
     batch = b.started(hands, payments=payments)
     assert counts(b.run(hands, batch)) == {"refunded": 1, "failed": 1}
     (failed,) = b.members(hands, batch, status="failed")
@@ -347,7 +346,7 @@ def test_two_operators_retry_at_once_and_both_are_obeyed(
     """Neither request replaces the other while upkeep has not taken either."""
     (failed,) = b.pay(hands, 1)
     fault = {"match": {"method": "POST", "path_prefix": "/v1/refunds"}, "kind": "error"}
-    b.requests.post(f"{hands.sandbox}/_sandbox/faults", json=fault | {"status": 400}, timeout=5)
+    call("POST", f"{hands.sandbox}/_sandbox/faults", json=fault | {"status": 400})
     batch = b.started(hands, event_id="evening")
     (late,) = b.pay(hands, 1)
     assert counts(b.run(hands, batch)) == {"failed": 1, "late": 1}
@@ -363,7 +362,7 @@ def test_a_retry_that_comes_while_another_is_carried_out_is_not_lost(
     b.pay(hands, 2)
     fault = {"match": {"method": "POST", "path_prefix": "/v1/refunds"}, "kind": "error"}
     fault |= {"status": 400, "times": 3}
-    b.requests.post(f"{hands.sandbox}/_sandbox/faults", json=fault, timeout=5)
+    call("POST", f"{hands.sandbox}/_sandbox/faults", json=fault)
     batch = b.started(hands, event_id="evening")
     assert counts(b.run(hands, batch)) == {"failed": 2}
     put_back = Batches.again
@@ -387,9 +386,7 @@ def test_a_refund_that_fails_late_is_counted_as_failed(hands: Hands) -> None:
     batch = b.started(hands, payments=[payment])
     b.run(hands, batch)
     (member,) = b.members(hands, batch, status="refunded")
-    b.requests.post(
-        f"{hands.sandbox}/_sandbox/refunds/{member['refund_id']}/fail", json={}, timeout=5
-    ).raise_for_status()
+    call("POST", f"{hands.sandbox}/_sandbox/refunds/{member['refund_id']}/fail", json={})
     b.hear(hands)
     b.turn(hands)
     state = b.look(hands, batch)
