@@ -25,8 +25,8 @@ TIMEOUT_SECONDS = (3.0, 60.0)
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", "5001"
 # Exit statuses, as the help and docs/command-line.md list them: the service refused; the command
 # line itself is wrong; the service did not answer; there was nothing to do, or no confirmation; the
-# output could not be written.
-REFUSED, USAGE, UNREACHABLE, NOTHING_DONE, UNWRITTEN = 1, 2, 3, 4, 5
+# output could not be written; the reader of the output ended first (128 + SIGPIPE, as for shells).
+REFUSED, USAGE, UNREACHABLE, NOTHING_DONE, UNWRITTEN, UNREAD = 1, 2, 3, 4, 5, 141
 # The refusal of a batch that has no payment to refund.
 NO_MATCH = "nothing_to_refund"
 
