@@ -45,7 +45,8 @@ def sandbox(sandbox_server: str, _controls: None) -> str:
 @pytest.fixture(scope="session")
 def python() -> Iterator[WarmPython]:
     """Return a Python that has imported the command line, and what commands import later."""
-    with warm_python("cli", "cli.commands", "doctor.examination", "doctor.registration") as warm:
+    modules = ("cli", "tests.built_commands", "doctor.examination", "doctor.registration")
+    with warm_python(*modules) as warm:
         yield warm
 
 
