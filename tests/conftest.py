@@ -84,10 +84,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> WholeGr
     return WholeGroups(config, log)
 
 
-def pytest_collection_finish() -> None:
-    """Exclude objects that stay to the end (tests, modules) from garbage collection."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect no garbage while tests are found, and exclude what stays to the end for good."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -203,10 +203,11 @@ def test_nobody_at_work_is_infinitely_silent(client: FlaskClient) -> None:
 
 def test_a_survey_of_a_large_backlog_is_bounded_and_says_so(store: Store) -> None:
     pipe = store.redis.pipeline()
-    for number in range(SURVEY + 500):
-        pipe.hset(Keys().item(EVENTS, f"evt_{number}"), "state", "received")
-        pipe.hset(Keys().item(EVENTS, f"evt_{number}"), "recorded_at", "1000")
-        pipe.zadd(Keys().due(EVENTS), {f"evt_{number}": number})
+    events = [f"evt_{number}" for number in range(SURVEY + 500)]
+    for event in events:
+        fields = {"state": "received", "recorded_at": "1000"}
+        pipe.hset(Keys().item(EVENTS, event), mapping=fields)
+    pipe.zadd(Keys().due(EVENTS), {event: number for number, event in enumerate(events)})
     pipe.execute()
     scrape = survey(store, EVENTS)
     assert scrape.states == {"received": SURVEY, "uncounted": 500}
