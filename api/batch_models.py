@@ -25,6 +25,7 @@ from api.models import (
     Parameters,
     PaymentId,
     Reason,
+    WholeNumber,
 )
 from shared.refund_terms import STRIPE_FEE
 from shared.work.batch import MEMBER_STATES
@@ -115,6 +116,10 @@ class StartBatch(Input):
         return self
 
 
+class NoFields(Input):
+    """A body without a field: one that is sent was meant to have an effect."""
+
+
 class RetryBatch(Input):
     """The members to refund once more: by default those that failed."""
 
@@ -133,7 +138,7 @@ class BatchQuery(Parameters):
     model_config = ConfigDict(hide_input_in_errors=True, extra="forbid")
 
     event_id: str | None = Field(None, min_length=1, max_length=LONGEST_EVENT_ID)
-    limit: int = Field(PAGE, ge=1, le=LONGEST_PAGE)
+    limit: WholeNumber = Field(PAGE, ge=1, le=LONGEST_PAGE)
 
 
 class MemberQuery(Parameters):
@@ -142,7 +147,7 @@ class MemberQuery(Parameters):
     model_config = ConfigDict(hide_input_in_errors=True, extra="forbid")
 
     status: MemberStateName | None = None
-    limit: int = Field(PAGE, ge=1, le=LONGEST_PAGE)
+    limit: WholeNumber = Field(PAGE, ge=1, le=LONGEST_PAGE)
     starting_after: str | None = Field(None, max_length=128)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from flask import current_app, request
 from flask.json.provider import DefaultJSONProvider
@@ -109,7 +110,14 @@ def _require_plain_bytes() -> None:
 
 
 def _require_each_once() -> None:
-    """Refuse a parameter that the query has twice: one of them would be ignored."""
+    """Refuse a parameter that the query has twice: one of them would be ignored.
+
+    And one that is no UTF-8: what cannot be read would be replaced, and something else searched.
+    """
+    try:
+        unquote_to_bytes(request.query_string).decode()
+    except UnicodeDecodeError as error:
+        raise CallerError("The query is not in UTF-8.", code="invalid_parameter") from error
     for name, values in request.args.lists():
         if len(values) > 1:
             raise CallerError(

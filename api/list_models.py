@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from api.models import Output, Parameters
+from api.models import Output, Parameters, WholeNumber
 from api.ops_models import LetterKind, Search
 
 # Hours: the longest period of the rates, and the default.
@@ -39,7 +39,7 @@ class FindQuery(Parameters):
 class RateQuery(Parameters):
     """The number of hours to show."""
 
-    hours: int = Field(HOURS, ge=1, le=LONGEST_HOURS)
+    hours: WholeNumber = Field(HOURS, ge=1, le=LONGEST_HOURS)
 
 
 class ItemRow(Output):

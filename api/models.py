@@ -29,6 +29,7 @@ PAYMENT_ID = r"^(pi|ch|py)_[A-Za-z0-9]{1,120}$"
 ACCOUNT_ID = r"^acct_[A-Za-z0-9]{1,120}$"
 REFUND_ID = r"^(re|rr|pyr)_[A-Za-z0-9]{1,120}$"
 EMAIL = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+\.[^@\s<>,;.]+")
+FIGURES = re.compile(r"-?[0-9]{1,20}")
 NOT_IN_URL = re.compile(r"[\s\x00-\x1f\x7f<>\"]")
 UNSAFE_SCHEMES = ("javascript", "data", "file", "vbscript")
 
@@ -41,6 +42,13 @@ def _metadata(value: dict[str, str]) -> dict[str, str]:
             raise ValueError(f"keys have 1 to {METADATA_KEY_LENGTH} characters, no brackets")
         if len(text) > METADATA_VALUE_LENGTH:
             raise ValueError(f"values have at most {METADATA_VALUE_LENGTH} characters")
+    return value
+
+
+def _figures(value: object) -> object:
+    """Refuse a text with spaces, underscores or a fraction, which Python reads as a number."""
+    if isinstance(value, str) and not FIGURES.fullmatch(value):
+        raise ValueError("give a whole number")
     return value
 
 
@@ -57,6 +65,8 @@ def _return_url(value: str) -> str:
     return value
 
 
+# A number in a query, whose values are texts.
+WholeNumber = Annotated[int, BeforeValidator(_figures)]
 Amount = Annotated[int, Field(strict=True, gt=0, le=LARGEST_AMOUNT)]
 Currency = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z]{3}$", to_lower=True, strip_whitespace=True)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
-from api.models import REFUND_ID, Input, Output, Parameters
+from api.models import REFUND_ID, Input, Output, Parameters, WholeNumber
 from api.redrive import MOST_AT_ONCE
 
 # Rows of a page: the default and the most.
@@ -39,7 +39,7 @@ class Search(Parameters):
     payment_id: str | None = Field(None, max_length=128)
     since: Moment | None = Field(None, description="RFC 3339, with a time zone.")
     until: Moment | None = Field(None, description="RFC 3339, with a time zone.")
-    limit: int = Field(PAGE, ge=1, le=LONGEST_PAGE)
+    limit: WholeNumber = Field(PAGE, ge=1, le=LONGEST_PAGE)
 
 
 class LetterSearch(Search):
@@ -83,7 +83,7 @@ class OpsPaymentPath(BaseModel):
 class Limit(Parameters):
     """The length of a page."""
 
-    limit: int = Field(PAGE, ge=1, le=LONGEST_PAGE)
+    limit: WholeNumber = Field(PAGE, ge=1, le=LONGEST_PAGE)
 
 
 class Signed(Input):
@@ -105,7 +105,9 @@ class RedriveMany(Signed):
     payment_id: str | None = Field(None, max_length=128)
     since: Moment | None = None
     until: Moment | None = None
-    limit: int = Field(100, ge=1, le=MOST_AT_ONCE, description="Stop after this many items.")
+    limit: int = Field(
+        100, strict=True, ge=1, le=MOST_AT_ONCE, description="Stop after this many items."
+    )
     dry_run: StrictBool = Field(False, description="List the items to redrive and change nothing.")
 
 

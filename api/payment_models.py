@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from api.models import METADATA_VALUE_LENGTH, Output, Parameters
+from api.models import METADATA_VALUE_LENGTH, Output, Parameters, WholeNumber
 from api.ops_models import LONGEST_PAGE, PAGE, Moment
 from shared.payment_summary import PaymentSummary
 from shared.work.payment_index import LAST_SECOND
@@ -65,10 +65,10 @@ class PaymentTerms(Parameters):
 class CallersPaymentQuery(PaymentTerms):
     """Filters for a caller; times are when Stripe made the payments, in Unix seconds."""
 
-    since: int | None = Field(None, alias="created[gte]", ge=0, le=LAST_SECOND)
-    until: int | None = Field(None, alias="created[lt]", ge=0, le=LAST_SECOND)
+    since: WholeNumber | None = Field(None, alias="created[gte]", ge=0, le=LAST_SECOND)
+    until: WholeNumber | None = Field(None, alias="created[lt]", ge=0, le=LAST_SECOND)
     starting_after: After = None
-    limit: int = Field(CALLERS_PAGE, ge=1, le=LONGEST_CALLERS_PAGE)
+    limit: WholeNumber = Field(CALLERS_PAGE, ge=1, le=LONGEST_CALLERS_PAGE)
 
 
 class OperatorsTerms(PaymentTerms):
@@ -89,7 +89,7 @@ class OperatorsPaymentQuery(OperatorsTerms):
     )
     dead: bool | None = Field(None, description="Only payments with, or without, dead letters.")
     starting_after: After = None
-    limit: int = Field(PAGE, ge=1, le=LONGEST_PAGE)
+    limit: WholeNumber = Field(PAGE, ge=1, le=LONGEST_PAGE)
 
 
 class PaymentFacts(Output):

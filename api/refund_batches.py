@@ -28,6 +28,7 @@ from api.batch_models import (
     DryRun,
     MemberPage,
     MemberQuery,
+    NoFields,
     RetryBatch,
     StartBatch,
 )
@@ -206,19 +207,19 @@ def members(path: BatchPath, query: MemberQuery) -> Response:
 @batches.post("/<batch_id>/pause", responses={200: Batch, **documented(404, 409), **ON_POST})
 def pause(header: KeyHeader, path: BatchPath) -> Response:
     """Begin no more refunds until the batch is resumed; refunds that have begun are completed."""
-    return _turn_once(header, path, STOP)
+    return _turn_alone(header, path, STOP)
 
 
 @batches.post("/<batch_id>/resume", responses={200: Batch, **documented(404, 409), **ON_POST})
 def resume(header: KeyHeader, path: BatchPath) -> Response:
     """Continue a paused batch, whatever paused it."""
-    return _turn_once(header, path, RESUME)
+    return _turn_alone(header, path, RESUME)
 
 
 @batches.post("/<batch_id>/cancel", responses={200: Batch, **documented(404, 409), **ON_POST})
 def cancel(header: KeyHeader, path: BatchPath) -> Response:
     """Begin no more refunds, for good; refunds that have begun are completed."""
-    return _turn_once(header, path, CANCEL)
+    return _turn_alone(header, path, CANCEL)
 
 
 @batches.post(
@@ -241,6 +242,15 @@ def once_more(states: Set[MemberState]) -> Turn:
     until_ms = str(parts().store.now_ms())
     fields = {state.retry: until_ms for state in states}
     return replace(RETRY, fields=fields, counts=partial(_late_ceilings, states))
+
+
+def _turn_alone(header: KeyHeader, path: BatchPath, turn: Turn) -> Response:
+    """Change the state of a batch by a request that has no field."""
+    try:
+        NoFields.model_validate(request.get_json(silent=True) or {})
+    except ValidationError as error:
+        return from_validation(error)
+    return _turn_once(header, path, turn)
 
 
 def _turn_once(

@@ -335,12 +335,42 @@ def test_a_wrong_fee_is_named_as_its_field(hands: Hands, fee: object) -> None:
 
 
 @pytest.mark.parametrize("path", ["", "/{batch}/refunds"])
-@pytest.mark.parametrize("query", ["colour=red", "limit=2&limit=3", "limit=0", "limit=1001"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("colour=red", "limit=2&limit=3", "limit=0", "limit=-1", "limit=1001"),
+        *("limit=1_0", "limit=1.0", "limit=%205", "limit=%2B5", "limit=%D9%A3", "limit="),
+    ],
+)
 def test_a_query_with_what_would_be_ignored_is_refused(hands: Hands, path: str, query: str) -> None:
     batch = b.started(hands, payments=b.pay(hands, 1))
     answer = hands.client.get(f"/api/refund/batches{path.format(batch=batch)}?{query}")
     assert answer.status_code == 422
     assert answer.get_json()["param"] == query.partition("=")[0]
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "cancel"])
+def test_a_field_that_would_be_ignored_is_refused(hands: Hands, verb: str) -> None:
+    batch = b.started(hands, payments=b.pay(hands, 1))
+    answer = b.post(hands, batch, verb, {"include": ["late"]})
+    assert (answer.status_code, answer.get_json()["param"]) == (422, "include")
+    assert b.look(hands, batch)["state"] == "running"
+
+
+@pytest.mark.parametrize("event", ["%ff", "a%C3", "%ED%A0%80"])
+def test_a_query_that_cannot_be_read_is_refused(hands: Hands, event: str) -> None:
+    for path in ("/api/payments", "/api/refund/batches", "/ops/payments"):
+        answer = hands.client.get(f"{path}?event_id={event}")
+        assert (answer.status_code, answer.get_json()["code"]) == (400, "invalid_parameter")
+
+
+@pytest.mark.parametrize("number", ["1_0", "%205", "%2B5", "1.0", "1e3"])
+@pytest.mark.parametrize("name", ["created[gte]", "created[lt]", "limit"])
+def test_a_number_with_other_signs_than_figures_is_refused(
+    hands: Hands, name: str, number: str
+) -> None:
+    answer = hands.client.get(f"/api/payments?{name}={number}")
+    assert (answer.status_code, answer.get_json()["param"]) == (422, name)
 
 
 @pytest.mark.parametrize(
