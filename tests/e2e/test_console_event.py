@@ -178,6 +178,22 @@ def test_all_batches_are_listed_and_each_leads_to_its_page(
     expect(page.get_by_role("heading", name="Event listed")).to_be_visible()
 
 
+def test_a_list_says_how_many_refunds_of_a_completed_batch_failed(
+    window: Window, running: Service
+) -> None:
+    sold(running, "refused", 2)
+    faults = f"{running.url('SANDBOX_PORT')}/_sandbox/faults"
+    match = {"method": "POST", "path_prefix": "/v1/refunds"}
+    refusal = {"kind": "error", "status": 400, "match": match, "times": 1}
+    requests.post(faults, json=refusal, timeout=5).raise_for_status()
+    batch = started(running, event_id="refused")
+    wait_until(lambda: batches(running, f"/{batch}").json()["state"] == "completed", "its end")
+    page = window.sign_in("#/refund-batches")
+    row = page.get_by_role("row").filter(has_text=batch)
+    expect(row).to_contain_text("completed 1 failed")
+    assert axe.violations(page) == []
+
+
 @pytest.mark.long
 def test_a_batch_is_paused_resumed_and_canceled(window: Window, running: Service) -> None:
     sold(running, "stops", 2)

@@ -117,10 +117,15 @@ const unrefunded = (known) =>
     : [["Still to refund", sums(known, [...BEGUN, "not_begun"])]];
 
 /**
- * Show the state of a batch in its colour.
+ * Show the state of a batch in its colour, and how many of its refunds failed: it completes all
+ * the same.
  * @param {Batch} known
+ * @returns {Child}
  */
-export const statePill = ({ state }) => pill(state, STATE_TONES[state]);
+export const statePill = ({ state, counts }) => {
+  const lost = (counts.failed ?? 0) + (counts.dead ?? 0);
+  return [pill(state, STATE_TONES[state]), lost > 0 && [" ", pill(`${count(lost)} failed`, "bad")]];
+};
 
 /** @param {string} end */
 function remaining(end) {
