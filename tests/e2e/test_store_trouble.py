@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +59,9 @@ def endure(parts: Parts, redis: Redis, trouble: Trouble, batch: str) -> None:
     """Trouble Redis until a caller and a worker have noticed; then the batch goes on."""
     before = refunded(parts, batch)
     with troubled(redis, trouble):
-        refusal = wait_until(lambda: _refusal(parts), f"a refusal because of {trouble.__name__}")
-        assert int(refusal.headers["Retry-After"]) > 0
-        assert refusal.headers["Content-Type"] == "application/problem+json"
+        headers = wait_until(lambda: _refusal(parts), f"a refusal because of {trouble.__name__}")
+        assert int(headers["Retry-After"]) > 0
+        assert headers["Content-Type"] == "application/problem+json"
         if trouble is unsaved:
             log = parts.folder / "worker.log"
             wait_until(lambda: "queue_refused" in log.read_text(), "the worker is refused")
@@ -72,9 +73,10 @@ def endure(parts: Parts, redis: Redis, trouble: Trouble, batch: str) -> None:
     wait_until(lambda: refunded(parts, batch) > before, "the batch goes on")
 
 
-def _refusal(parts: Parts) -> requests.Response | None:
+def _refusal(parts: Parts) -> Mapping[str, str] | None:
+    """Return the headers of the answer to a start that Redis refuses; None for another answer."""
     answer = start(parts, "another")
-    return answer if answer.status_code == 503 else None
+    return answer.headers if answer.status_code == 503 else None
 
 
 @pytest.mark.long
