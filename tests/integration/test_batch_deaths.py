@@ -22,6 +22,7 @@ from tests.integration import batching as b
 from tests.integration.doors import open_door
 from tests.integration.hands import Hands
 from tests.integration.mortal import Mortal
+from tests.loopback import call
 
 Json = dict[str, Any]
 SHOP, OPERATOR = "shop-key", "operator-key"
@@ -153,8 +154,8 @@ def test_a_request_that_is_repeated_after_a_death_has_one_effect(
     mortal, right = Mortal(monkeypatch), dict[str, Any]()
     door = open_door(settings.model_copy(update=CHANGES), hands.runtime.store)
     for step in (None, *range(1, MOST_STEPS)):
-        b.requests.post(f"{hands.sandbox}/_sandbox/reset", timeout=5).raise_for_status()
-        b.requests.delete(f"{hands.receiver}/notifications", timeout=5).raise_for_status()
+        call("POST", f"{hands.sandbox}/_sandbox/reset")
+        call("DELETE", f"{hands.receiver}/notifications")
         hands.runtime.store.redis.flushall()
         request = case(hands, door)
         mortal.dies_after(step)
