@@ -24,9 +24,12 @@ def payments_at_stripe(parts: Parts) -> list[dict[str, Any]]:
 
 
 def kill_the_api(parts: Parts) -> None:
-    """Kill the server and all its processes, as a power cut does."""
+    """Kill the server and all its processes, as a power cut does.
+
+    The server goes first: it replaces a child that dies, and the new one would keep the port.
+    """
     server = psutil.Process(parts.processes["api"].pid)
-    family = [*server.children(recursive=True), server]
+    family = [server, *server.children(recursive=True)]
     for process in family:
         process.kill()
     psutil.wait_procs(family, timeout=10)

@@ -129,19 +129,12 @@ class Shop:
         try:
             answer = ask()
         except requests.ConnectionError:
-            self._start_again()
             return None
         if answer.ok:
             return answer
         self.figures["repeated while it was held"] += 1
         assert answer.json()["code"] == IN_USE, answer.text
         return None
-
-    def _start_again(self) -> None:
-        """Start the API again if it has ended: a stranger's connection may have had its port."""
-        if self.parts.processes["api"].poll() is not None:
-            self.figures["started again"] += 1
-            self.parts.start("api", "api")
 
     def turn_and_kill(self, verb: str, **body: Any) -> Json:
         path = f"{BATCHES}/{self.batch}/{verb}"
