@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import secrets
 import sys
 import time
 from collections import Counter
@@ -154,6 +155,7 @@ class _Batch:
 
     def _call(self, method: str, path: str, body: Json | None = None) -> Json:
         """Repeat a request until it is answered, as a correct client does while processes die."""
+        key = secrets.token_hex(8)  # each step has its own: a key is of one request
         until = time.monotonic() + LIMIT_SECONDS
         while time.monotonic() < until:
             self._trouble.run_once()
@@ -162,7 +164,7 @@ class _Batch:
                     method,
                     self._route + path,
                     json=body,
-                    headers={"Idempotency-Key": "the-evening"},
+                    headers={"Idempotency-Key": key},
                     timeout=CALL_SECONDS,
                 )
             except requests.RequestException:
