@@ -230,7 +230,7 @@ class BatchTurned(BatchOfTwo):
 
     name = "a batch of one refund, and a person"
     payments = PAYMENTS[:1]
-    verbs = tuple(TURNS)
+    verbs = (*TURNS, "retry")
     budget = Budget(faults=1, asks=1)
     wide = Budget(faults=2, asks=2, deaths=1, ticks=1, redrives=1)
 
