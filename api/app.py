@@ -31,7 +31,6 @@ from shared.store.connection import open_store
 from shared.store.scripts import Store
 from shared.version import VERSION
 
-JSON = "application/json"
 SECURITY_SCHEMES: Any = {"bearer": {"type": "http", "scheme": "bearer"}}
 
 
@@ -72,7 +71,7 @@ def create_app(settings: Settings, store: Store | None = None) -> OpenAPI:
         app.register_api(blueprint)
     app.register_blueprint(console)
     document = cache(lambda: app.json.dumps(contract(app)))  # takes a tenth of a second
-    app.add_url_rule("/openapi.json", "openapi", lambda: Response(document(), mimetype=JSON))
+    app.add_url_rule("/openapi.json", "openapi", lambda: Response(document(), mimetype=request_context.JSON))
     return app
 
 

@@ -135,8 +135,7 @@ def _pages(request: web.Request, page_number: int) -> Json:
 
 
 def _details(request: web.Request, record: Json) -> Json:
-    raw = indented(record)
-    return {"raw": raw, "note": NOTES.get(request.query.get("note", ""))}
+    return {"raw": indented(record), "note": NOTES.get(request.query.get("note", ""))}
 
 
 def _method_of(account: Account, intent: Json) -> Json | None:

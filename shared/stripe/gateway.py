@@ -116,7 +116,7 @@ class StripeGateway:
     def _payment(
         self, payment_intent_id: str, account: str | None, expand: list[str]
     ) -> dict[str, Any]:
-        path = f"/v1/payment_intents/{quote(payment_intent_id, safe='')}"
+        path = _place("/v1/payment_intents", payment_intent_id)
         params = {"expand": ["latest_charge", *expand]}
         return self._get("payment_intents.retrieve", path, params, account=account)
 
@@ -146,7 +146,7 @@ class StripeGateway:
             params["cancellation_reason"] = reason
         return self._post(
             "payment_intents.cancel",
-            f"/v1/payment_intents/{quote(payment_intent_id, safe='')}/cancel",
+            _place("/v1/payment_intents", payment_intent_id) + "/cancel",
             params,
             account=account,
             idempotency_key=idempotency_key,
@@ -165,7 +165,7 @@ class StripeGateway:
         )
 
     def _charge(self, charge_id: str, account: str | None, expand: list[str]) -> dict[str, Any]:
-        path = f"/v1/charges/{quote(charge_id, safe='')}"
+        path = _place("/v1/charges", charge_id)
         return self._get("charges.retrieve", path, {"expand": expand}, account=account)
 
     def balance_transaction(self, booked: str, account: str | None = None) -> dict[str, Any]:
@@ -173,7 +173,7 @@ class StripeGateway:
 
         Raises as `payment`.
         """
-        path = f"/v1/balance_transactions/{quote(booked, safe='')}"
+        path = _place("/v1/balance_transactions", booked)
         return self._get("balance_transactions.retrieve", path, account=account)
 
     def balance(self, account: str | None = None) -> dict[str, int] | None:
@@ -220,7 +220,7 @@ class StripeGateway:
         return refund
 
     def _refund(self, refund_id: str, account: str | None, expand: list[str]) -> dict[str, Any]:
-        path = f"/v1/refunds/{quote(refund_id, safe='')}"
+        path = _place("/v1/refunds", refund_id)
         return self._get("refunds.retrieve", path, {"expand": expand}, account=account)
 
     def refunds_of(self, account: str | None = None, **owner: str) -> list[dict[str, Any]]:
@@ -247,14 +247,14 @@ class StripeGateway:
 
         Raises as `payment`.
         """
-        event_id = quote(stripe_event_id, safe="")
         try:
-            return self._get("events.retrieve", f"/v1/events/{event_id}", account=account)
+            path = _place("/v1/events", stripe_event_id)
+            return self._get("events.retrieve", path, account=account)
         except CallerError as unknown:
             if unknown.status != HTTPStatus.NOT_FOUND:
                 raise
             try:  # a thin event has an id of the same form, and another place
-                path = f"/v2/core/events/{event_id}"
+                path = _place("/v2/core/events", stripe_event_id)
                 return self._get("events.retrieve_thin", path, account=account)
             except CallerError:
                 raise unknown from None
@@ -313,7 +313,7 @@ class StripeGateway:
 
     def update_webhook_endpoint(self, endpoint_id: str, **changes: Any) -> dict[str, Any]:
         """Change an endpoint's `url`, `enabled_events` or `disabled`. Raises as `payment`."""
-        path = f"/v1/webhook_endpoints/{quote(endpoint_id, safe='')}"
+        path = _place("/v1/webhook_endpoints", endpoint_id)
         return self._post("webhook_endpoints.update", path, changes)
 
     def create_event_destination(
@@ -341,12 +341,12 @@ class StripeGateway:
 
     def update_event_destination(self, destination_id: str, **changes: Any) -> dict[str, Any]:
         """Change a destination's `enabled_events` or `webhook_endpoint`. Raises as `payment`."""
-        path = f"{EVENT_DESTINATIONS}/{quote(destination_id, safe='')}"
+        path = _place(EVENT_DESTINATIONS, destination_id)
         return self._post("event_destinations.update", path, changes)
 
     def enable_event_destination(self, destination_id: str) -> dict[str, Any]:
         """Have Stripe send events to a destination again. Raises as `payment`."""
-        path = f"{EVENT_DESTINATIONS}/{quote(destination_id, safe='')}/enable"
+        path = _place(EVENT_DESTINATIONS, destination_id) + "/enable"
         return self._post("event_destinations.enable", path, {})
 
     def try_call(self, method: str, path: str, **params: Any) -> None:
@@ -457,3 +457,8 @@ class StripeGateway:
         buckets = limited(operation, error.http_status, error.code, error.headers)
         if buckets and self._budget:
             self._budget.lower(account, buckets)
+
+
+def _place(collection: str, object_id: str) -> str:
+    """Return the path of one object."""
+    return f"{collection}/{quote(object_id, safe='')}"
