@@ -71,7 +71,8 @@ def create_app(settings: Settings, store: Store | None = None) -> OpenAPI:
         app.register_api(blueprint)
     app.register_blueprint(console)
     document = cache(lambda: app.json.dumps(contract(app)))  # takes a tenth of a second
-    app.add_url_rule("/openapi.json", "openapi", lambda: Response(document(), mimetype=request_context.JSON))
+    kind = request_context.JSON
+    app.add_url_rule("/openapi.json", "openapi", lambda: Response(document(), mimetype=kind))
     return app
 
 
