@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import re
 import secrets
+import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Annotated, Any
 
@@ -46,6 +47,13 @@ batches = typer.Typer(
     no_args_is_help=True,
 )
 BatchId = Annotated[str, typer.Argument(help="Id of the batch: rb_….")]
+IdempotencyKey = Annotated[
+    str | None,
+    typer.Option(
+        "--idempotency-key",
+        help="A command repeated under its key has its effect once. Default: a new key.",
+    ),
+]
 
 
 @batches.command("start")
@@ -87,12 +95,7 @@ def start(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the refunds and make none.")
     ] = False,
-    idempotency_key: Annotated[
-        str | None,
-        typer.Option(
-            "--idempotency-key", help="The same key starts no second batch. Default: a new key."
-        ),
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
     watch: Annotated[
         bool,
         typer.Option("--watch/--no-watch", help="On a terminal, show progress while it runs."),
@@ -115,26 +118,37 @@ def start(
         "reason": reason,
     }
     client = Client(url, key)
-    headers = {KEY_HEADER: idempotency_key or f"cli-{secrets.token_hex(16)}"}
-    headers |= {"Stripe-Account": account} if account else {}
+    connected = {"Stripe-Account": account} if account else {}
     if dry_run or not yes:
-        preview = client.call("POST", ROUTE, headers, **request, dry_run=True)
+        preview = client.call("POST", ROUTE, connected, **request, dry_run=True)
         if dry_run:
             output.as_json(preview) if as_json else _show_preview(preview)
             return
         _confirm(preview, as_json=as_json)
-    batch = _begin(client, headers, request)
+    batch = _act(client, ROUTE, idempotency_key, connected, **request)
     if watch and not as_json:
         batch = _watch(client, batch)
     _show(batch, as_json=as_json)
 
 
-def _begin(client: Client, headers: dict[str, str], request: Json) -> Json:
-    """Start the batch. Raises `Failed`; without an answer it says how to repeat the command."""
-    again = f"--idempotency-key {printable(headers[KEY_HEADER])}"
-    hint = f"The batch may have started: repeat the command with {again}; it starts no second one."
+def _act(
+    client: Client,
+    route: str,
+    key: str | None,
+    headers: Mapping[str, str] | None = None,
+    **body: Any,
+) -> Json:
+    """Post under an idempotency key, a new one by default, and return the batch.
+
+    Raises `Failed`; when there was no answer, it says how to repeat the command.
+    """
+    key = key or f"cli-{secrets.token_hex(16)}"
+    hint = (
+        "It may have been done: repeat the command with "
+        f"--idempotency-key {shlex.quote(printable(key))}, and it is done once."
+    )
     try:
-        return client.call("POST", ROUTE, headers, **request)
+        return client.call("POST", route, {KEY_HEADER: key, **(headers or {})}, **body)
     except Failed as failure:
         if not failure.is_uncertain:
             raise
@@ -216,9 +230,14 @@ def _turn(verb: str, says: str) -> None:
 
     @batches.command(verb, help=says)
     def command(
-        batch_id: BatchId, as_json: AsJson = False, url: Url = None, key: Key = None
+        batch_id: BatchId,
+        idempotency_key: IdempotencyKey = None,
+        as_json: AsJson = False,
+        url: Url = None,
+        key: Key = None,
     ) -> None:
-        _show(Client(url, key).call("POST", _route(batch_id, verb)), as_json=as_json)
+        route = _route(batch_id, verb)
+        _show(_act(Client(url, key), route, idempotency_key), as_json=as_json)
 
 
 _turn("pause", "Begin no more refunds until the batch is resumed.")
@@ -235,14 +254,14 @@ def retry(
             "--late", help="Refund the payments that were made while the batch ran instead."
         ),
     ] = False,
+    idempotency_key: IdempotencyKey = None,
     as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
 ) -> None:
     """Refund the failed payments once more."""
-    include = ["late" if late else "failed"]
-    batch = Client(url, key).call("POST", _route(batch_id, "retry"), include=include)
-    _show(batch, as_json=as_json)
+    route, include = _route(batch_id, "retry"), ["late" if late else "failed"]
+    _show(_act(Client(url, key), route, idempotency_key, include=include), as_json=as_json)
 
 
 @batches.command("report")

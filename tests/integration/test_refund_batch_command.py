@@ -140,7 +140,7 @@ def test_what_http_does_not_allow_is_said_to_be_a_wrong_command_line(
     answer = billing("refund-batch", "start", "--event", "evening", "--yes", *option)
     assert answer.returncode == 2
     assert answer.stderr.startswith("Nothing was sent")
-    assert "may have started" not in answer.stderr
+    assert "may have been done" not in answer.stderr
 
 
 @pytest.mark.parametrize("fee", ["9" * 5000, "\u0663", "-1", "1e2"])
@@ -152,16 +152,54 @@ def test_a_fee_that_is_no_amount_is_refused_by_its_name(
     assert (answer.returncode, answer.stderr.startswith("keep_fee")) == (1, True)
 
 
+def repeatable(billing: Billing, *command: str) -> tuple[str, ...]:
+    """Run a command that gets no answer; return it with the key that it names for a repeat.
+
+    The key was made by the command: nobody else could know it.
+    """
+    lost = billing(*command, BILLING_URL="http://127.0.0.1:9")
+    assert lost.returncode == 3
+    key = lost.stderr.partition("--idempotency-key ")[2].partition(",")[0]
+    assert key.startswith("cli-")
+    return (*command, "--idempotency-key", key)
+
+
 def test_a_start_without_an_answer_says_how_to_repeat_it(
     billing: Billing, payments: list[str]
 ) -> None:
-    """The key was made by the command: nobody else could know it."""
     command = ("refund-batch", "start", "--event", "evening", "--percent", "50", "--yes")
-    lost = billing(*command, BILLING_URL="http://127.0.0.1:9")
-    assert lost.returncode == 3
-    key = lost.stderr.partition("--idempotency-key ")[2].partition(";")[0]
-    assert key.startswith("cli-")
-    starts = [billing(*command, "--idempotency-key", key, "--json") for _ in range(2)]
+    under_key = repeatable(billing, *command)
+    starts = [billing(*under_key, "--json") for _ in range(2)]
     assert len({json.loads(start.stdout)["batch_id"] for start in starts}) == 1
     refusal = billing("refund-batch", "start", "--event", "nobody", "--percent", "0", "--yes")
     assert "--idempotency-key" not in refusal.stderr
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "cancel"])
+def test_a_turn_without_an_answer_is_repeated_although_others_turned_the_batch_meanwhile(
+    billing: Billing, payments: list[str], verb: str
+) -> None:
+    started = billing("refund-batch", "start", "--event", "evening", "--yes", "--json")
+    batch = json.loads(started.stdout)["batch_id"]
+    if verb == "resume":
+        billing("refund-batch", "pause", batch)
+    under_key = repeatable(billing, "refund-batch", verb, batch)
+    assert billing(*under_key).returncode == 0
+    billing("refund-batch", "cancel", batch)
+    again = billing(*under_key)
+    assert (again.returncode, again.stderr) == (0, "")
+
+
+def test_late_payments_are_refunded_once_when_the_command_is_repeated(
+    hands: Hands, billing: Billing, payments: list[str]
+) -> None:
+    started = billing("refund-batch", "start", "--event", "evening", "--yes", "--json")
+    batch = json.loads(started.stdout)["batch_id"]
+    late = b.pay(hands, 1)
+    b.run(hands, batch)
+    under_key = repeatable(billing, "refund-batch", "retry", batch, "--late")
+    for _ in range(2):
+        assert billing(*under_key).returncode == 0
+        b.run(hands, batch)
+    assert b.refunded(hands, late[0]) == [1000]
+    assert b.look(hands, batch)["counts"]["refunded"] == 4
