@@ -1,5 +1,6 @@
 // The actions on a batch of refunds: pause, resume, cancel, retry, and export its report.
 
+import { newIdempotencyKey } from "./client.js";
 import { csv, save } from "./csv.js";
 import { ask, explain, toast } from "./dialogs.js";
 import { button, h, icon } from "./dom.js";
@@ -48,7 +49,7 @@ function moreOf(known, refresh) {
  */
 async function turn(known, what, refresh) {
   try {
-    await ops.turnBatch(known.batch_id, what);
+    await ops.turnBatch(known.batch_id, what, newIdempotencyKey());
     toast(what === "pause" ? "The batch is paused." : "The batch was resumed.");
   } catch (error) {
     toast(explain(error));
@@ -81,8 +82,9 @@ function confirmCancel(known, refresh) {
     signed: false,
     confirm: "Cancel the batch",
     dismiss: "Keep the batch",
-    act: async () => {
-      await ops.turnBatch(known.batch_id, "cancel");
+    once: true,
+    act: async (_, key) => {
+      await ops.turnBatch(known.batch_id, "cancel", key);
       refresh();
       return "The batch is canceled.";
     },
@@ -99,8 +101,9 @@ function confirmRetry(known, refresh) {
     body: h("p", {}, "A payment that was refunded meanwhile is not refunded again."),
     signed: false,
     confirm: "Retry",
-    act: async () => {
-      await ops.turnBatch(known.batch_id, "retry");
+    once: true,
+    act: async (_, key) => {
+      await ops.turnBatch(known.batch_id, "retry", key);
       refresh();
       return "The failed refunds are tried once more.";
     },
@@ -117,8 +120,9 @@ function confirmLate(known, refresh) {
     body: h("p", {}, "They were paid for this event after the batch had started."),
     signed: false,
     confirm: "Refund them",
-    act: async () => {
-      await ops.turnBatch(known.batch_id, "retry", ["late"]);
+    once: true,
+    act: async (_, key) => {
+      await ops.turnBatch(known.batch_id, "retry", key, ["late"]);
       refresh();
       return "The late payments will be refunded.";
     },

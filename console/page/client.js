@@ -59,6 +59,17 @@ export function get(path, query = {}, signal = undefined) {
 export const post = (path, body, headers = {}) =>
   call("POST", path, { body: JSON.stringify(body), headers });
 
+/**
+ * Return a new idempotency key as a header. Create it once for each decision of a person, so that a
+ * request that is repeated for lack of an answer has its effect once.
+ * @returns {Record<string, string>}
+ */
+export function newIdempotencyKey() {
+  const random = crypto.getRandomValues(new Uint8Array(16));
+  const hex = [...random].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return { "Idempotency-Key": `console-${hex}` };
+}
+
 /** @returns {Record<string, string>} */
 function authorization() {
   const key = operatorKey();

@@ -1,6 +1,6 @@
 // Dialogs that ask before an action, and short messages after it.
 
-import { Refused, Unreachable } from "./client.js";
+import { newIdempotencyKey, Refused, Unreachable } from "./client.js";
 import { button, h, visible } from "./dom.js";
 import { rememberFocus } from "./focus.js";
 import { keepName, operatorName } from "./session.js";
@@ -20,27 +20,34 @@ export function toast(text) {
 }
 
 /**
- * A dialog: `act` gets the name and reason and the values of `fields`, and returns the message to
- * show when it is done.
+ * A dialog: `act` gets the name and reason and the values of `fields`, and the dialog's idempotency
+ * key; it returns the message to show when it is done.
  * @typedef {object} Question
  * @property {string} title
  * @property {Child} [body]
  * @property {{ element: HTMLElement, read: () => object } | null} [fields]
  * @property {boolean} [signed] false for actions that the audit does not record: no name, no reason
+ * @property {boolean} [once] true for an action that sends the key: repeated, it takes effect once
  * @property {string} confirm
  * @property {string | null} [dismiss] the other button; null when there is nothing to decide
- * @property {(signature: Signature & Record<string, any>) => Promise<string>} act
+ * @property {Act} act
+ */
+
+/**
+ * @typedef {(values: Signature & Record<string, any>, key: Record<string, string>)
+ *   => Promise<string>} Act
  */
 
 /** @satisfies {Partial<Question>} */
-const PLAIN = { body: [], fields: null, signed: true, dismiss: "Cancel" };
+const PLAIN = { body: [], fields: null, signed: true, once: false, dismiss: "Cancel" };
 
 /**
  * Ask before an action. If `act` throws, the dialog shows the error and stays open.
  * @param {Question} question
  */
 export function ask(question) {
-  const { title, body, fields, signed, confirm, dismiss, act } = { ...PLAIN, ...question };
+  const { title, body, fields, signed, once, confirm, dismiss, act } = { ...PLAIN, ...question };
+  const key = newIdempotencyKey();
   const problem = h("p", { class: "problem", role: "alert", hidden: true });
   const signature = signed ? signing() : UNSIGNED;
   const yes = h("button", { class: "primary" }, confirm);
@@ -62,7 +69,7 @@ export function ask(question) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const values = { ...signature.read(), ...fields?.read() };
-    perform(dialog, { yes, problem }, () => act(values));
+    perform(dialog, { yes, problem, once }, () => act(values, key));
   });
   open(dialog);
   (firstToFill(form) ?? yes).focus();
@@ -121,10 +128,10 @@ function open(dialog) {
 
 /**
  * @param {HTMLDialogElement} dialog
- * @param {{ yes: HTMLButtonElement, problem: HTMLElement }} parts
+ * @param {{ yes: HTMLButtonElement, problem: HTMLElement, once: boolean }} parts
  * @param {() => Promise<string>} act
  */
-async function perform(dialog, { yes, problem }, act) {
+async function perform(dialog, { yes, problem, once }, act) {
   yes.disabled = true;
   problem.hidden = true;
   try {
@@ -132,7 +139,7 @@ async function perform(dialog, { yes, problem }, act) {
     dialog.close();
     if (text) toast(text);
   } catch (error) {
-    problem.textContent = visible(explain(error));
+    problem.textContent = visible(explain(error, once));
     problem.hidden = false;
   } finally {
     yes.disabled = false;
@@ -142,10 +149,13 @@ async function perform(dialog, { yes, problem }, act) {
 /**
  * Return the text for an error of the service; throws any other error again.
  * @param {unknown} error
+ * @param {boolean} [once] true if the action takes effect once, although it is repeated
  */
-export function explain(error) {
+export function explain(error, once = false) {
   if (error instanceof Unreachable) {
-    return "Cannot reach the service. Check whether the action took effect before you repeat it.";
+    return once
+      ? "Cannot reach the service. You can repeat the action here: it takes effect once."
+      : "Cannot reach the service. Check whether the action took effect before you repeat it.";
   }
   if (error instanceof Refused) return `${error.message} (${error.code})`;
   throw error;

@@ -188,16 +188,17 @@ export const tryBatch = (terms) => post(BATCHES, { ...terms, dry_run: true });
 
 /**
  * @param {T.BatchTerms} terms
- * @param {string} key idempotency key: a repeated start with it starts nothing new
+ * @param {Record<string, string>} key of `newIdempotencyKey`
  * @returns {Promise<T.Batch>}
  */
-export const startBatch = (terms, key) => post(BATCHES, terms, { "Idempotency-Key": key });
+export const startBatch = (terms, key) => post(BATCHES, terms, key);
 
 /**
  * @param {string} id
  * @param {"pause" | "resume" | "cancel" | "retry"} turn
+ * @param {Record<string, string>} key of `newIdempotencyKey`
  * @param {string[]} [include] states of the members to retry; by default those that failed
  * @returns {Promise<T.Batch>}
  */
-export const turnBatch = (id, turn, include) =>
-  post(`${BATCHES}/${encodeURIComponent(id)}/${turn}`, include ? { include } : {});
+export const turnBatch = (id, turn, key, include) =>
+  post(`${BATCHES}/${encodeURIComponent(id)}/${turn}`, include ? { include } : {}, key);

@@ -154,8 +154,6 @@ function confirmStart(eventId, terms, plan) {
     const isSame = asShown(typed.value) === asShown(eventId);
     typed.setCustomValidity(isSame ? "" : `Type ${asShown(eventId)}`);
   });
-  // Created once, so that a start that is repeated for lack of an answer starts no second batch.
-  const key = `console-${hex(crypto.getRandomValues(new Uint8Array(16)))}`;
   const label = h("label", { for: "refund-typed" }, "Type ", h("code", {}, eventId), " to confirm");
   ask({
     title: `Refund ${counted(plan.payments, "payment")}?`,
@@ -163,7 +161,8 @@ function confirmStart(eventId, terms, plan) {
     fields: { element: h("div", {}, label, typed), read: () => ({}) },
     signed: false,
     confirm: `Refund ${counted(plan.payments, "payment")}`,
-    act: async () => {
+    once: true,
+    act: async (_, key) => {
       const { batch_id } = await ops.startBatch(terms, key);
       location.hash = address("refund-batches", batch_id);
       return `${counted(plan.payments, "payment")} will be refunded.`;
@@ -176,9 +175,6 @@ function confirmStart(eventId, terms, plan) {
  * @param {string} text
  */
 const asShown = (text) => text.replace(/\s+/g, " ").trim();
-
-/** @param {Uint8Array} bytes */
-const hex = (bytes) => [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
 /** @param {DryRun} plan */
 const wouldRefund = ({ payments, amounts }) =>

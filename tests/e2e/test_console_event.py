@@ -262,6 +262,22 @@ def test_an_event_with_a_long_word_and_odd_spaces_is_confirmed_as_it_is_shown(
     assert batch["total"] == 1
 
 
+def lose_an_answer(page: Page, path: str) -> list[str]:
+    """Lose the first answer of a route; return the idempotency keys of the requests to it."""
+    keys = list[str]()
+
+    def answer(route: Route) -> None:
+        keys.append(route.request.headers.get("idempotency-key", ""))
+        if len(keys) > 1:
+            route.continue_()
+            return
+        route.fetch()
+        route.abort()
+
+    page.route(path, answer)
+    return keys
+
+
 def test_cancelling_says_which_refunds_are_made_all_the_same(
     window: Window, running: Service
 ) -> None:
@@ -283,8 +299,12 @@ def test_cancelling_says_which_refunds_are_made_all_the_same(
         buttons = dialog.get_by_role("button")
         expect(buttons).to_have_text(["Keep the batch", "Cancel the batch"])
         expect(dialog).to_contain_text("1 refund will be made when the balance suffices")
+        keys = lose_an_answer(page, "**/cancel")
+        page.get_by_role("button", name="Cancel the batch").click()
+        expect(dialog).to_contain_text("it takes effect once")
         page.get_by_role("button", name="Cancel the batch").click()
         expect(page.get_by_text("canceled", exact=True)).to_be_visible(timeout=PATIENCE_MS)
+        assert [bool(keys[0]), keys] == [True, [keys[0]] * 2]
         expect(page.get_by_text("Still to refund")).to_be_visible()
         expect(page.get_by_text("Not refunded")).to_have_count(0)
     finally:
