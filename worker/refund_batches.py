@@ -19,7 +19,7 @@ from typing import Any, cast
 from shared.deadline import deadline
 from shared.errors import CallerError, Misconfigured, OverBudget, Unavailable
 from shared.known_refunds import latest
-from shared.payment_summary import summarise
+from shared.payment_summary import PaymentSummary, summarise
 from shared.refund_terms import LEFT_OUT_BY_STRIPE, LeftOut, Rate, funds, rates, share
 from shared.settings import Settings
 from shared.store.scripts import Call, redis_errors
@@ -261,20 +261,37 @@ def _complete(runtime: Runtime, batch: BatchRecord) -> None:
 
 
 def _last_look(runtime: Runtime, batch: BatchRecord) -> None:
-    """Add the concert's payments that came while the batch ran, as late: they are not refunded."""
+    """Add payments that could be refunded only while the batch ran, as late: nobody refunds them.
+
+    They are the event's new payments, and members that were left out, for example because their
+    customers had not paid yet.
+    """
+    for payments in chain(_new_payments(runtime, batch), _left_out_payments(runtime, batch)):
+        late = [
+            Member(one.id, MemberState.LATE, part.amount, one.currency or "")
+            for one in payments
+            if not (part := share(one, batch.terms)).left_out
+        ]
+        if late:
+            runtime.batches.add(batch.id, late)
+
+
+def _new_payments(runtime: Runtime, batch: BatchRecord) -> Iterator[list[PaymentSummary]]:
+    """Read the event's payments that are not members, some at a time."""
     event_id = batch.request["event_id"]
     if event_id is None:
         return
     criteria = PaymentFilter(metadata={"event_id": event_id})
     summaries = {one.record.id: one.summary for one in runtime.payment_index.walk(criteria)}
-    for absent in _chunks(list(summaries), CHUNK):
-        late = [
-            Member(one, MemberState.LATE, part.amount, summaries[one].currency or "")
-            for one in runtime.batches.absent(batch.id, absent)
-            if not (part := share(summaries[one], batch.terms)).left_out
-        ]
-        if late:
-            runtime.batches.add(batch.id, late)
+    for ids in _chunks(list(summaries), CHUNK):
+        yield [summaries[one] for one in runtime.batches.absent(batch.id, ids)]
+
+
+def _left_out_payments(runtime: Runtime, batch: BatchRecord) -> Iterator[list[PaymentSummary]]:
+    """Read the payments of members that were left out before Stripe was asked, some at a time."""
+    for members in _pages(runtime, batch, MemberState.LEFT_OUT):
+        ids = [member.payment for member in members if not member.job]
+        yield [summarise(one.id, one.known) for one in runtime.payments.read_many(ids)]
 
 
 def _chunks(values: list[str], size: int) -> Iterable[list[str]]:

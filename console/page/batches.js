@@ -117,7 +117,7 @@ function confirmRetry(known, refresh) {
 function confirmLate(known, refresh) {
   ask({
     title: `Refund ${counted(known.counts.late ?? 0, "late payment")}?`,
-    body: h("p", {}, "They were paid for this event after the batch had started."),
+    body: h("p", {}, "They could not be refunded when the batch started: most were paid after it."),
     signed: false,
     confirm: "Refund them",
     once: true,

@@ -177,6 +177,36 @@ def test_a_payment_that_came_late_is_listed_and_refunded_only_if_asked(hands: Ha
     assert b.refunded(hands, late) == [1000]
 
 
+@pytest.mark.parametrize("by_event", [True, False])
+def test_a_payment_that_was_left_out_unpaid_and_paid_meanwhile_is_late(
+    hands: Hands, by_event: bool
+) -> None:
+    """A customer completes 3D Secure while the batch runs."""
+    (first,) = b.pay(hands, 1)
+    (unpaid,) = b.pay(hands, 1, payment_method="pm_card_threeDSecure2Required", amount=700)
+    body = {"event_id": "evening"} if by_event else {"payments": [first, unpaid]}
+    batch = b.started(hands, **body)
+    assert b.members(hands, batch, status="left_out")[0]["reason"] == "not_captured"
+    authenticate(hands, unpaid)
+    state = b.run(hands, batch)
+    assert counts(state) == {"refunded": 1, "late": 1}
+    assert state["amounts"] == {"sgd": {"refunded": 1000, "late": 700}}
+    assert (state["total"], state["done"]) == (1, 1)
+    (member,) = b.members(hands, batch, status="late")
+    assert (member["payment_id"], member["reason"]) == (unpaid, None)
+    assert b.refunded(hands, unpaid) == []
+
+    assert b.post(hands, batch, "retry", {"include": ["late"]}).status_code == 200
+    assert counts(b.run(hands, batch)) == {"refunded": 2}
+    assert b.refunded(hands, unpaid) == [700]
+
+
+def authenticate(hands: Hands, payment: str) -> None:
+    url = f"{hands.sandbox}/_sandbox/payment_intents/{payment}/authenticate"
+    call("POST", url, json={"outcome": "complete"})
+    b.hear(hands)
+
+
 def test_a_paused_batch_begins_nothing_until_it_is_resumed(hands: Hands) -> None:
     payments = b.pay(hands, 2)
     batch = b.started(hands, payments=payments)

@@ -1,21 +1,24 @@
 #!lua
 -- KEYS batch batch_members batch_places batch_payments
--- Add late payments to a running or paused batch; payments that it has already are skipped.
--- ARGV text… (each member's JSON; its payment and its number are filled in here)
--- Returns the number of added payments.
+-- Add late payments to a running or paused batch. Of the payments that it has already, those that were
+-- left out without a refund job become late; the others are skipped.
+-- ARGV text… (each member's JSON; the number of a new one is filled in here)
+-- Returns the number of payments that became late.
 local state = redis.call('HGET', key.batch, 'state')
 if state ~= 'running' and state ~= 'paused' then return 0 end
 local added, now = 0, now_ms()
 for _, text in ipairs(ARGV) do
-  local member = cjson.decode(text)
-  if redis.call('HEXISTS', key.batch_members, member.payment) == 0 then
-    member.n = redis.call('RPUSH', key.batch_payments, member.payment) - 1
-    member.ended_at = now
-    redis.call('HSET', key.batch_members, member.payment, cjson.encode(member))
-    redis.call('ZADD', key.batch_places,
-      STATE_NUMBER[member.state] * PLACES_A_STATE + member.n, member.payment)
+  local late = cjson.decode(text)
+  local current = redis.call('HGET', key.batch_members, late.payment)
+  local member = cjson.decode(current or text)
+  if not current then
+    member.n = redis.call('RPUSH', key.batch_payments, late.payment) - 1
     count_member(key.batch, member, 1)
-    redis.call('HINCRBY', key.batch, 'revision', 1)
+  end
+  if not current or (member.state == 'left_out' and (member.job or '') == '') then
+    local changes = { state = late.state, amount = late.amount, currency = late.currency, reason = '',
+      ended_at = now }
+    move_member(key.batch, key.batch_members, key.batch_places, late.payment, member, changes)
     added = added + 1
   end
 end
