@@ -60,7 +60,7 @@ BATCH_FIELDS = {
     "sequence": "The number of its latest notification.",
     "recorded_at, turned_at, resumed_at": "Milliseconds.",
     "paced_to": "Milliseconds: time at which the next member is due to begin.",
-    "done_before": "Number of members done when it was resumed, to compute its rate.",
+    "done_before": "Members done at its resume, less those set back since, to compute its rate.",
     "paused_reason": "`requested` or `insufficient_funds`.",
     "missing": "Amounts that the balance lacks, by currency, JSON.",
     "look_at": "Milliseconds: time of the next check of the balance.",
