@@ -62,8 +62,8 @@ class Terms:
 
     @property
     def has_fixed_amounts(self) -> bool:
-        """Say whether an amount is given, whose value differs in each currency."""
-        return self.amount is not None or isinstance(self.keep_fee, int)
+        """Say whether an amount is given, whose value differs in each currency, as 0 does not."""
+        return bool(self.amount) or (isinstance(self.keep_fee, int) and self.keep_fee > 0)
 
     def as_json(self) -> Json:
         """Return the terms as JSON; the percentage is a text, so that it stays exact."""

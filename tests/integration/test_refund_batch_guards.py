@@ -413,6 +413,12 @@ def test_an_amount_has_one_meaning(hands: Hands) -> None:
     assert one.get_json()["left_out"] == {"currency_mismatch": 1}
 
 
+def test_no_fee_is_none_in_every_currency(hands: Hands) -> None:
+    payments = b.pay(hands, 1) + b.pay(hands, 1, currency="jpy", amount=500)
+    answer = b.start(hands, payments=payments, keep_fee=0, dry_run=True)
+    assert answer.get_json()["amounts"] == {"jpy": 500, "sgd": 1000}
+
+
 def test_a_fee_has_one_meaning_also_where_it_takes_the_whole_payment(hands: Hands) -> None:
     """300 would leave nothing of a payment of 250 yen, and was meant in dollars."""
     payments = b.pay(hands, 1) + b.pay(hands, 1, currency="jpy", amount=250)
