@@ -27,8 +27,8 @@ DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", "5001"
 # line itself is wrong; the service did not answer; there was nothing to do, or no confirmation; the
 # output could not be written; the reader of the output ended first (128 + SIGPIPE, as for shells).
 REFUSED, USAGE, UNREACHABLE, NOTHING_DONE, UNWRITTEN, UNREAD = 1, 2, 3, 4, 5, 141
-# The refusal of a batch that has no payment to refund.
-NO_MATCH = "nothing_to_refund"
+# The refusals of a batch that has no payment to refund, or none to refund once more.
+NO_MATCH = ("nothing_to_refund", "nothing_to_retry")
 
 
 # An id has no character with a meaning in a path: no slash, dot, question mark or percent sign.
@@ -120,7 +120,7 @@ class Client:
             detail = f"{body.get('detail', answer.reason)} ({code})"
             raise Failed(
                 printable(detail),
-                NOTHING_DONE if code == NO_MATCH else REFUSED,
+                NOTHING_DONE if code in NO_MATCH else REFUSED,
                 is_uncertain=answer.status_code >= SERVER_ERROR,
             )
         return body

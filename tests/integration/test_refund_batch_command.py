@@ -80,6 +80,8 @@ def test_a_batch_is_started_steered_and_reported(
     assert "refund_batch_pause" in billing("audit").stdout
     refusal = billing("refund-batch", "cancel", batch)
     assert (refusal.returncode, "completed" in refusal.stderr) == (1, True)
+    refusal = billing("refund-batch", "retry", batch)
+    assert (refusal.returncode, "nothing_to_retry" in refusal.stderr) == (4, True)
 
 
 def test_a_progress_bar_follows_a_batch_on_a_terminal(
