@@ -109,8 +109,12 @@ def needs_operator(plan: Plan) -> bool:
 
 
 def is_above_limits(payments: int, amounts: dict[str, int]) -> bool:
-    """Say whether this number of payments, or these amounts, need an operator's key."""
+    """Say whether this number of payments, or these amounts, need an operator's key.
+
+    With limits set, so does any amount in a currency without one: a guard must not be passed by a
+    currency that nobody thought of.
+    """
     settings = parts().settings
     limits = settings.batch_limits
-    too_much = any(amount > limits.get(name, amount) for name, amount in amounts.items())
+    too_much = bool(limits) and any(sum_ > limits.get(name, 0) for name, sum_ in amounts.items())
     return too_much or payments > settings.refund_batch_max_payments

@@ -210,8 +210,8 @@ class Settings(BaseSettings):
     refund_batch_max_amount: Annotated[tuple[Limit, ...], NoDecode] = Field(
         (),
         description="Amounts above which a batch of refunds needs an operator's key: "
-        "`sgd:5000000,usd:4000000`, in the smallest unit. When it is not set, amounts are not "
-        "limited.",
+        "`sgd:5000000,usd:4000000`, in the smallest unit; any amount in a currency that is not "
+        "named needs one, too. When it is not set, amounts are not limited.",
     )
     refund_balance_wait_seconds: Seconds = Field(
         7 * DAY_SECONDS,

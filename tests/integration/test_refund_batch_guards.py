@@ -46,6 +46,16 @@ SMALL = {"refund_batch_max_payments": 2}
 CHEAP = {"refund_batch_max_amount": ("sgd:2500",)}
 
 
+@pytest.mark.parametrize(("door", "needs"), [(CHEAP, True), (SMALL, False)], indirect=["door"])
+def test_a_currency_without_a_limit_needs_an_operators_key_where_others_have_one(
+    hands: Hands, door: FlaskClient, needs: bool
+) -> None:
+    yen = {"payments": b.pay(hands, 1, currency="jpy", amount=100)}
+    dry = call(door, SHOP, body=yen | {"dry_run": True}).get_json()
+    assert dry["needs_operator"] is needs
+    assert call(door, SHOP, body=yen).status_code == (403 if needs else 202)
+
+
 @pytest.mark.parametrize("door", [SMALL, CHEAP], indirect=True)
 def test_a_large_batch_needs_an_operators_key(hands: Hands, door: FlaskClient) -> None:
     payments = b.pay(hands, 3)
