@@ -59,9 +59,13 @@ def statements(node):
             yield from statements(child)
 
 
+# Each call reads the files of every installed package.
+providers_of_modules = cache(packages_distributions)
+
+
 def imported_distributions(*packages):
     """Return the packages behind every import of our code, also of imports within functions."""
-    providers = packages_distributions()
+    providers = providers_of_modules()
     modules = {module for name in python_files(*packages) for module in imported_modules(name)}
     outside = modules - set(sys.stdlib_module_names)
     return {

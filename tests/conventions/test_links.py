@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 from tests.conventions.tracked import ROOT, files, text_of
@@ -19,6 +20,13 @@ NAME = re.compile(rf"(?<![\w./{{}}-])(?:{FOLDERS})/[\w./-]*\w\.(?:{SUFFIXES})\b"
 OF_THE_PAST = Path("CHANGELOG.md")
 
 
+@cache
+def places() -> set[Path]:
+    """Return every file and folder of the repository."""
+    return {*files(), *(parent for name in files() for parent in name.parents)}
+
+
+@cache
 def anchors(page: Path) -> set[str]:
     """Return the anchors of a page's headings."""
     headings = HEADING.findall(FENCED.sub("", text_of(page)))
@@ -27,7 +35,6 @@ def anchors(page: Path) -> set[str]:
 
 def broken(page: Path, text: str) -> list[str]:
     """List the broken relative links of a page."""
-    paths = {*files(), *(parent for name in files() for parent in name.parents)}
     bad = []
     for link in LINK.findall(text):
         if "://" in link or link.startswith("mailto:"):
@@ -35,7 +42,7 @@ def broken(page: Path, text: str) -> list[str]:
         path, _, heading = link.partition("#")
         place = (ROOT / page.parent / path).resolve() if path else ROOT / page
         target = place.relative_to(ROOT)
-        if target not in paths or (heading and heading not in anchors(target)):
+        if target not in places() or (heading and heading not in anchors(target)):
             bad.append(link)
     return bad
 

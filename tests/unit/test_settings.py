@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,8 @@ GOOD = {
 
 @pytest.fixture(autouse=True)
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
+    for name in os.environ:
+        monkeypatch.delenv(name)  # each could be a misspelled setting, and is compared with all
 
 
 def load(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
