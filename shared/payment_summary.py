@@ -46,7 +46,7 @@ class PaymentSummary:
     """The state of one payment; amounts in the currency's smallest unit, times in Unix seconds.
 
     `status` is that of Stripe's payment intents, also when only the charge is known; None when
-    neither is. `dispute` is the latest one.
+    neither is. `disputes` are the newest first.
     """
 
     id: str
@@ -62,10 +62,15 @@ class PaymentSummary:
     customer_email: str | None
     account: str | None
     metadata: dict[str, str]
-    dispute: Json | None
+    disputes: list[Json]
     fee: int | None
     net: int | None
     settlement_currency: str | None
+
+    @property
+    def dispute(self) -> Json | None:
+        """Return the latest dispute."""
+        return next(iter(self.disputes), None)
 
 
 def summarise(payment_id: str, known: Json) -> PaymentSummary:
@@ -86,7 +91,7 @@ def summarise(payment_id: str, known: Json) -> PaymentSummary:
         customer_email=owner.get("customer_email"),
         account=owner.get("account"),
         metadata=_texts(ids | (intent.get("metadata") or {})),
-        dispute=next(iter(disputes(known)), None),
+        disputes=disputes(known),
         fee=sums["fee"],
         net=sums["net"],
         settlement_currency=sums["settlement_currency"],

@@ -119,8 +119,8 @@ def _left_out(payment: PaymentSummary, terms: Terms) -> LeftOut | None:
         return LeftOut.CURRENCY_MISMATCH
     if payment.amount_refunded >= _received(payment):
         return LeftOut.ALREADY_REFUNDED
-    dispute = payment.dispute or {"status": "won"}
-    return None if dispute["status"] in REFUNDABLE_DISPUTES else LeftOut.DISPUTED
+    statuses = {dispute["status"] for dispute in payment.disputes}
+    return None if statuses <= REFUNDABLE_DISPUTES else LeftOut.DISPUTED
 
 
 def _received(payment: PaymentSummary) -> int:

@@ -13,6 +13,7 @@ from shared.work.batches import NewBatch, batch_id, member_job_id
 from shared.work.kinds import REFUNDS
 from tests.integration import batching as b
 from tests.integration.hands import Hands
+from tests.loopback import call
 from worker import refund_batches
 from worker.refund_batches import standing_of
 
@@ -56,6 +57,18 @@ def test_a_payment_in_another_currency_than_planned_is_left_out(hands: Hands) ->
     assert not hands.runtime.store.redis.exists(
         hands.runtime.store.keys.item(REFUNDS, member_job_id(batch, payment, 0))
     )
+
+
+def test_a_payment_with_a_chargeback_and_a_later_inquiry_is_left_out(hands: Hands) -> None:
+    """Stripe refuses its refund because of the first dispute, although the latest is harmless."""
+    (payment,) = b.pay(hands, 1)
+    for kind in ("chargeback", "inquiry"):
+        body = {"payment_intent": payment, "kind": kind, "amount": 300}
+        call("POST", f"{hands.sandbox}/_sandbox/disputes", json=body)
+        call("POST", f"{hands.sandbox}/_sandbox/clock", json={"advance_seconds": 5})
+    b.hear(hands)
+    dry = b.start(hands, event_id="evening", dry_run=True).get_json()
+    assert (dry["payments"], dry["left_out"]) == (0, {"disputed": 1})
 
 
 def test_of_a_payment_that_is_not_known_the_currency_is_checked_at_stripe(hands: Hands) -> None:

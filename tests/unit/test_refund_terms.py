@@ -28,7 +28,7 @@ def payment(**changes: object) -> PaymentSummary:
         "customer_email": None,
         "account": None,
         "metadata": {},
-        "dispute": None,
+        "disputes": [],
         "fee": 59,
         "net": 941,
         "settlement_currency": "sgd",
@@ -80,8 +80,19 @@ def test_a_share_is_rounded_down_and_never_more_than_is_left(
         ({"amount_received": None}, Terms(), LeftOut.NOT_CAPTURED),
         ({}, Terms(currency="usd"), LeftOut.CURRENCY_MISMATCH),
         ({"amount_refunded": 1000}, Terms(), LeftOut.ALREADY_REFUNDED),
-        ({"dispute": {"status": "needs_response"}}, Terms(), LeftOut.DISPUTED),
-        ({"dispute": {"status": "lost"}}, Terms(), LeftOut.DISPUTED),
+        ({"disputes": [{"status": "needs_response"}]}, Terms(), LeftOut.DISPUTED),
+        ({"disputes": [{"status": "lost"}]}, Terms(), LeftOut.DISPUTED),
+        # Of several disputes, any one that may take the money is an obstacle.
+        (
+            {"disputes": [{"status": "warning_closed"}, {"status": "lost"}]},
+            Terms(),
+            LeftOut.DISPUTED,
+        ),
+        (
+            {"disputes": [{"status": "needs_response"}, {"status": "won"}]},
+            Terms(),
+            LeftOut.DISPUTED,
+        ),
         ({"fee": None, "net": None}, Terms(keep_fee="stripe_fee"), LeftOut.FEE_UNKNOWN),
         ({}, Terms(keep_fee=1000), LeftOut.UNDER_MINIMUM),
         ({"amount_received": 1}, Terms(percent=Decimal(50)), LeftOut.UNDER_MINIMUM),
@@ -96,7 +107,8 @@ def test_a_payment_is_left_out_for_a_reason(
 
 @pytest.mark.parametrize("status", ["won", "warning_needs_response", "warning_closed"])
 def test_a_dispute_that_took_no_money_is_no_obstacle(status: str) -> None:
-    assert share(payment(dispute={"status": status}), Terms()) == Share(1000)
+    harmless = [{"status": status}, {"status": "won"}]
+    assert share(payment(disputes=harmless), Terms()) == Share(1000)
 
 
 @given(
