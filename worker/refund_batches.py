@@ -288,10 +288,19 @@ def _new_payments(runtime: Runtime, batch: BatchRecord) -> Iterator[list[Payment
 
 
 def _left_out_payments(runtime: Runtime, batch: BatchRecord) -> Iterator[list[PaymentSummary]]:
-    """Read the payments of members that were left out before Stripe was asked, some at a time."""
-    for members in _pages(runtime, batch, MemberState.LEFT_OUT):
-        ids = [member.payment for member in members if not member.job]
-        yield [summarise(one.id, one.known) for one in runtime.payments.read_many(ids)]
+    """Read the payments of members that were left out before Stripe was asked, some at a time.
+
+    Those whose currency changed are not among them: the batch planned other money.
+    """
+    for page in _pages(runtime, batch, MemberState.LEFT_OUT):
+        members = [member for member in page if not member.job]
+        records = runtime.payments.read_many([member.payment for member in members])
+        payments = [summarise(one.id, one.known) for one in records]
+        yield [
+            payment
+            for member, payment in zip(members, payments, strict=True)
+            if member.currency in ("", payment.currency)
+        ]
 
 
 def _chunks(values: list[str], size: int) -> Iterable[list[str]]:
