@@ -15,8 +15,8 @@ from tests import servers
 
 # What Valkey must be started with for `loading`.
 OPTIONS = ("--enable-debug-command", "yes")
-# Ten seconds of loading, which the end of the trouble cuts short.
-BALLAST_KEYS, LOAD_DELAY_MICROSECONDS = 5_000, 2_000
+# Ten seconds of loading, which the end of the trouble cuts short. Redis answers between two keys.
+BALLAST_KEYS, KEY_BYTES, LOAD_DELAY_MICROSECONDS = 5_000, 1_024, 2_000
 Trouble = Callable[[Redis], Callable[[], object]]
 
 
@@ -62,8 +62,9 @@ def _snapshot(redis: Redis, outcome: str) -> None:
 
 def loading(redis: Redis) -> Callable[[], object]:
     """Let Redis read its data from disk, as after a restart with a large file (LOADING)."""
-    redis.execute_command("DEBUG", "POPULATE", BALLAST_KEYS, "ballast", 100)
-    redis.config_set("loading-process-events-interval-bytes", 1024)
+    redis.execute_command("DEBUG", "POPULATE", BALLAST_KEYS, "ballast", KEY_BYTES)
+    redis.config_set("rdbcompression", "no")
+    redis.config_set("loading-process-events-interval-bytes", KEY_BYTES)
     redis.config_set("key-load-delay", LOAD_DELAY_MICROSECONDS)
     connection = redis.connection_pool.connection_kwargs
 
