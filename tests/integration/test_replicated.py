@@ -85,6 +85,7 @@ def working_on(url: str, sandbox: str, receiver: str, replicas: int = 1) -> Iter
         event_service_url=receiver,
         redis_replicas_required=replicas,
         retry_base_seconds=0.05,
+        retry_cap_seconds=0.05,
     )
     store = open_store(settings, "tests")
     runtime = Runtime(settings, store)

@@ -10,6 +10,7 @@ from redis.exceptions import ResponseError
 
 from shared.errors import Unavailable
 from shared.keys import SCHEMA, Keys, entry_of
+from shared.settings import Settings
 from shared.store.scripts import Store
 from shared.store.sources import key_names, plain_names, script_names, script_source
 from shared.work.kinds import EVENTS, NOTIFICATIONS
@@ -18,6 +19,12 @@ from worker.jobs import JOBS
 from worker.run import run
 
 SCRIPTS = [name for name in script_names() if len(key_names(name)) > 1]
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Return settings with which an attempt that Redis refused is repeated at once, not after 5 s."""
+    return settings.model_copy(update={"retry_cap_seconds": 0.05})
 
 
 def put_another_type(redis: Redis, name: str, script_key: str) -> None:
