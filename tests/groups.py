@@ -12,10 +12,11 @@ from xdist.scheduler import LoadScopeScheduling
 LONGEST_FIRST = ("e2e", "explore", "contract", "integration", "unit", "conventions")
 # The files that share a running service, and those that take long alone; the longest comes first.
 GROUPS = {
+    # The pages first: axe looks at every row, and the others make hundreds.
     "console": (
+        "e2e/test_console_pages.py",
         "e2e/test_console_lists.py",
         "e2e/test_console.py",
-        "e2e/test_console_pages.py",
         "e2e/test_console_event.py",
         "e2e/test_flower_failures.py",
     ),

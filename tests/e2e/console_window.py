@@ -15,7 +15,7 @@ import requests
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from tests.e2e.running import Json, Service, service
-from tests.servers import wait_until
+from tests.servers import PATIENCE_SECONDS, wait_until
 
 KEY = "operator-key-of-the-console-test"
 DESKTOP = {"width": 1280, "height": 900}
@@ -59,12 +59,12 @@ class Window:
         if message.type in ("error", "warning") and not self.expected.match(message.text):
             self.wrong.append(message.text)
 
-    def go(self, place: str = "") -> Page:
-        """Open a place in the console by its address."""
+    def go(self, place: str = "#/") -> Page:
+        """Open a place in the console by its address, which loads the page once, not each time."""
         self.page.goto(f"{self.url}/console{place}")
         return self.page
 
-    def sign_in(self, place: str = "", key: str = KEY) -> Page:
+    def sign_in(self, place: str = "#/", key: str = KEY) -> Page:
         """Open a place and sign in."""
         self.go(place)
         self.page.get_by_label("Operator key").fill(key)
@@ -93,6 +93,7 @@ class Window:
 def opened(browser: Browser, url: str, size: Any, **looks: Any) -> Iterator[Window]:
     """Open a window for the duration of the block."""
     context = browser.new_context(viewport=size, locale="en-GB", timezone_id="UTC", **looks)
+    context.set_default_timeout(PATIENCE_SECONDS * 1000)
     yield Window(context.new_page(), url)
     context.close()
 

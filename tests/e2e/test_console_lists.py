@@ -22,6 +22,7 @@ from tests.e2e.console_window import (
     sell,
 )
 from tests.e2e.running import Service
+from tests.servers import wait_until
 
 pytestmark = pytest.mark.browser
 EVENT = "concert-7"
@@ -268,14 +269,16 @@ def test_chosen_letters_and_no_others_are_redriven(
     expect(some).to_be_disabled()
     boxes.nth(0).check()
     boxes.nth(2).check()
-    page.wait_for_timeout(6_000)  # the page refreshes meanwhile: the selection stays
-    expect(boxes.nth(2)).to_be_checked()
+    let_die(running, 1)
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # it refreshes at once
+    expect(boxes).to_have_count(4)
+    expect(boxes.nth(3)).to_be_checked()
     some.click()
     page.get_by_role("dialog").get_by_role("button", name="Redrive 2").click()
     expect(page.get_by_text("2 dead letters redriven")).to_be_visible()
-    expect(boxes).to_have_count(1)
+    expect(boxes).to_have_count(2)
     expect(some).to_be_disabled()
-    assert ops(running, "dead-letters")["matched"] == 1
+    assert ops(running, "dead-letters")["matched"] == 2
 
 
 def test_the_keyboard_stays_where_it_was_after_a_redrive(window: Window, dead: list[str]) -> None:
@@ -297,13 +300,13 @@ def test_the_way_back_leads_to_where_a_page_was_left(window: Window, running: Se
     page = window.sign_in("#/events")
     expect(page.get_by_role("row").nth(40)).to_be_attached()
     page.evaluate("scrollTo(0, 900)")
-    page.wait_for_timeout(400)
+    wait_until(lambda: page.evaluate("history.state?.y") == 900, "the place is remembered")
     page.get_by_role("row").nth(25).get_by_role("link").first.click()
     expect(page.get_by_role("heading", name="Attempts")).to_be_visible()
     assert page.evaluate("scrollY") == 0
     page.go_back()
     expect(page.get_by_role("row").nth(40)).to_be_attached()
-    page.wait_for_function("scrollY > 850")
+    wait_until(lambda: page.evaluate("scrollY") > 850, "the page is where it was")
 
 
 def test_the_key_is_never_in_what_is_taken_away(window: Window) -> None:
