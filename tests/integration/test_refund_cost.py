@@ -27,7 +27,7 @@ EVENTS = ("charge.refunded", "refund.created")
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """Return settings with which an attempt that heard no answer is repeated at once, not after 5 s."""
+    """Return settings with which what got no answer is repeated at once, not after 5 s."""
     return settings.model_copy(update={"retry_cap_seconds": 0.05})
 
 

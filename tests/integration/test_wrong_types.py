@@ -23,7 +23,7 @@ SCRIPTS = [name for name in script_names() if len(key_names(name)) > 1]
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """Return settings with which an attempt that Redis refused is repeated at once, not after 5 s."""
+    """Return settings with which what Redis refused is repeated at once, not after 5 s."""
     return settings.model_copy(update={"retry_cap_seconds": 0.05})
 
 
