@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from math import inf
 from typing import Any, cast
 
 import jsonschema_rs
@@ -23,6 +24,8 @@ from worker.runtime import Runtime
 Json = dict[str, Any]
 # Seconds: work that is due later than this is not done in a test.
 SOON_SECONDS = 20.0
+# Work may also become due earlier, while a test waits for what was due next.
+LONGEST_NAP_SECONDS = 0.1
 WORKED = (EVENTS, REFUNDS, NOTIFICATIONS)
 # The schemas that the API serves, by type; to make one takes as long as the rest of a short test.
 _schemas: dict[str, jsonschema_rs.Validator] = {}
@@ -83,7 +86,7 @@ class Hands:
         bells = 0
         store = self.runtime.store
         for name, kind in KINDS.items():
-            while message := cast(bytes, store.redis.rpop(store.keys.queue(kind))):
+            while message := store.pop(store.keys.queue(kind)):
                 (item_id,) = json.loads(json.loads(message)["body"])[0]
                 run(JOBS[name], self.runtime, item_id)
                 bells += 1
@@ -95,17 +98,21 @@ class Hands:
         while time.monotonic() < until:
             if self.ring() or any(sweep(self.runtime.store, kind) for kind in WORKED):
                 continue
-            if not self._due_soon():
+            pause = self._next_due_seconds()
+            if pause > SOON_SECONDS:
                 return
-            time.sleep(0.02)
+            time.sleep(min(max(pause, 0.001), LONGEST_NAP_SECONDS))
         raise AssertionError("there was no end of work")
 
-    def _due_soon(self) -> bool:
-        soon = self.runtime.store.now_ms() + SOON_SECONDS * 1000
-        return any(
-            self.runtime.store.redis.zcount(self.runtime.store.keys.due(k), "-inf", soon)
-            for k in WORKED
-        )
+    def _next_due_seconds(self) -> float:
+        store = self.runtime.store
+        look = store.redis.pipeline(transaction=False)
+        look.time()
+        for kind in WORKED:
+            look.zrange(store.keys.due(kind), 0, 0, withscores=True)
+        (seconds, micros), *rows = look.execute()
+        due_ms = min((at_ms for row in rows for _, at_ms in row), default=inf)
+        return due_ms / 1000 - seconds - micros / 1e6
 
     def notifications(self, *, with_fees: bool = False, **filters: str) -> list[Json]:
         """List the notifications that were received, oldest first, repeats included.
