@@ -65,7 +65,7 @@ def test_a_summary_has_what_is_known_from_each_source() -> None:
         "customer_email": "a@example.com",
         "account": "acct_1",
         "metadata": {"event_id": "e1", "user_id": "u1", "seat": "7"},
-        "dispute": {"id": "du_1", "status": "needs_response", "amount": 600} | NO_FEES,
+        "disputes": [{"id": "du_1", "status": "needs_response", "amount": 600} | NO_FEES],
         "fee": 84,
         "net": 916,
         "settlement_currency": "sgd",
@@ -74,7 +74,7 @@ def test_a_summary_has_what_is_known_from_each_source() -> None:
 
 def test_a_summary_of_nothing_has_nothing() -> None:
     summary = asdict(payment_summary.summarise("pi_1", {}))
-    empty = {"id": "pi_1", "amount_refunded": 0, "created": 0, "metadata": {}}
+    empty = {"id": "pi_1", "amount_refunded": 0, "created": 0, "metadata": {}, "disputes": []}
     assert summary == dict.fromkeys(summary) | empty
 
 
