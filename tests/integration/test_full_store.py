@@ -18,6 +18,7 @@ from shared.work.liveness import RELAY, Signs, pulse
 from tests import servers
 from tests.integration.doors import open_door
 from tests.integration.hands import Hands
+from tests.store_troubles import full
 from worker.relay import run_once
 from worker.runtime import Runtime
 
@@ -36,10 +37,8 @@ def small(settings: Settings, sandbox: str, receiver: str) -> Iterator[Hands]:
 
 def fill(store: Store) -> Redis:
     """Fill Redis until it refuses every command that needs memory."""
-    client = store.redis
-    client.set("ballast", "x" * 100_000)
-    client.config_set("maxmemory", client.info("memory")["used_memory"] - 50_000)
-    return client
+    full(store.redis)
+    return store.redis
 
 
 def test_a_full_store_refuses_events_and_loses_none(small: Hands) -> None:
