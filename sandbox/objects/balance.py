@@ -139,16 +139,20 @@ def covers(scope: Scope, amount: int, currency: str) -> bool:
 
 
 def _sums(scope: Scope) -> dict[tuple[str, str], int]:
-    """Add up by status and currency; money that leaves a limited balance leaves it at once."""
+    """Add up by status and currency; money that leaves a limited balance leaves it at once.
+
+    It reads every transaction while no other call is answered, so it does little with each.
+    """
+    now = scope.now
     limited: dict[str, int] = scope.note(ABOUT).get("limited", {})
     sums = {("available", currency): net for currency, net in scope.note(CARRIED_OVER).items()}
     for currency, amount in limited.items():
         sums["available", currency] = sums.get(("available", currency), 0) + amount
     for transaction in scope.account.table("balance_transaction").values():
-        leaves = transaction["net"] < 0 and transaction["currency"] in limited
-        status = "available" if leaves else _as_of_now(scope, transaction)["status"]
-        place = status, transaction["currency"]
-        sums[place] = sums.get(place, 0) + transaction["net"]
+        net, currency = transaction["net"], transaction["currency"]
+        is_pending = transaction["available_on"] > now and (net >= 0 or currency not in limited)
+        place = "pending" if is_pending else "available", currency
+        sums[place] = sums.get(place, 0) + net
     return sums
 
 
