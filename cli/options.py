@@ -64,3 +64,11 @@ Until = Annotated[
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Stop after this many items.")]
 Reason = Annotated[str, typer.Option("--reason", help="Your reason, for the audit log.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
+
+
+def metadata_pairs(metadata: list[str] | None) -> dict[str, str]:
+    """Read the values of `--metadata key=value`. Raises `typer.BadParameter` for anything else."""
+    pairs = [one.partition("=") for one in metadata or []]
+    if any(not key or not value for key, _, value in pairs):
+        raise typer.BadParameter("--metadata takes key=value")
+    return {key: value for key, _, value in pairs}

@@ -10,7 +10,7 @@ import typer
 from cli import output
 from cli.client import Client
 from cli.money import money
-from cli.options import AsJson, Key, Limit, Url
+from cli.options import AsJson, Key, Limit, Url, metadata_pairs
 
 Json = dict[str, Any]
 payments = typer.Typer(
@@ -87,7 +87,7 @@ def list_payments(
         event_id=event,
         user_id=user,
         order_id=order,
-        **_pairs(metadata),
+        **metadata_pairs(metadata),
         email=email,
         status=status,
         disputed=disputed,
@@ -129,7 +129,7 @@ def sum_payments(
         event_id=event,
         user_id=user,
         order_id=order,
-        **_pairs(metadata),
+        **metadata_pairs(metadata),
         email=email,
         status=status,
         disputed=disputed,
@@ -142,14 +142,6 @@ def sum_payments(
         output.print_line("No payments found.")
     else:
         _show_sums(sums)
-
-
-def _pairs(metadata: list[str] | None) -> dict[str, str]:
-    """Read `key=value` options. Raises `typer.BadParameter` for anything else."""
-    pairs = [one.partition("=") for one in metadata or []]
-    if any(not key or not value for key, _, value in pairs):
-        raise typer.BadParameter("--metadata takes key=value")
-    return {key: value for key, _, value in pairs}
 
 
 def _row(payment: Json) -> Json:

@@ -20,7 +20,7 @@ from cli import output
 from cli.client import NOTHING_DONE, UNREACHABLE, Client, Failed, in_path
 from cli.csv_cells import csv_cell
 from cli.money import money
-from cli.options import AsJson, Key, Url, Yes
+from cli.options import AsJson, Key, Url, Yes, metadata_pairs
 from shared.printable import printable
 
 Json = dict[str, Any]
@@ -92,6 +92,10 @@ def start(
             "--reason", help="Stripe's reason: duplicate, fraudulent or requested_by_customer."
         ),
     ] = None,
+    metadata: Annotated[
+        list[str] | None,
+        typer.Option("--metadata", help="Give each refund this metadata: seat=12; may be repeated."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the refunds and make none.")
     ] = False,
@@ -116,6 +120,7 @@ def start(
         "keep_fee": int(keep_fee) if keep_fee and FIGURES.fullmatch(keep_fee) else keep_fee,
         "expected_currency": currency,
         "reason": reason,
+        "metadata": metadata_pairs(metadata),
     }
     client = Client(url, key)
     connected = {"Stripe-Account": account} if account else {}

@@ -59,7 +59,9 @@ def test_a_batch_is_started_steered_and_reported(
     hands: Hands, billing: Billing, payments: list[str]
 ) -> None:
     options = ("--event", "evening", "--keep-fee", "100", "--yes", "--idempotency-key", "k")
+    options += ("--metadata", "why=rain", "--metadata", "note=a=b")
     started = json.loads(billing("refund-batch", "start", *options, "--json").stdout)
+    assert started["metadata"] == {"why": "rain", "note": "a=b"}
     again = json.loads(billing("refund-batch", "start", *options, "--json").stdout)
     batch = started["batch_id"]
     assert again["batch_id"] == batch
