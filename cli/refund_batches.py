@@ -94,7 +94,9 @@ def start(
     ] = None,
     metadata: Annotated[
         list[str] | None,
-        typer.Option("--metadata", help="Give each refund this metadata: seat=12; may be repeated."),
+        typer.Option(
+            "--metadata", help="Give each refund this metadata: seat=12; may be repeated."
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the refunds and make none.")
