@@ -80,13 +80,22 @@ def redis_errors() -> Iterator[None]:
         raise unanswered(error) from error
 
 
+def _by_hash(call: Call) -> tuple[Any, ...]:
+    keys = call.flat_keys()
+    return "EVALSHA", sources.script_hash(call.script), len(keys), *keys, *call.args
+
+
+def _by_text(call: Call) -> tuple[Any, ...]:
+    keys = call.flat_keys()
+    return "EVAL", sources.script_source(call.script), len(keys), *keys, *call.args
+
+
 def _evaluate(exchange: Callable[..., Any], call: Call) -> Any:
     """Run a script by its hash, and by its text on a Redis that does not know it (any more)."""
-    keys = call.flat_keys()
     try:
-        return exchange("EVALSHA", sources.script_hash(call.script), len(keys), *keys, *call.args)
+        return exchange(*_by_hash(call))
     except NoScriptError:
-        return exchange("EVAL", sources.script_source(call.script), len(keys), *keys, *call.args)
+        return exchange(*_by_text(call))
 
 
 def _evaluate_together(exchange: Callable[..., Any], calls: Sequence[Call]) -> list[Any]:
@@ -126,6 +135,22 @@ class Store:
         """
         with redis_errors():
             results = _evaluate_together(self._line.exchange, calls) if calls else []
+            for result in results:
+                if isinstance(result, RedisError):
+                    raise result
+        return results
+
+    def run_each(self, calls: Sequence[Call]) -> list[Any]:
+        """Run some scripts, in any order, in one round trip, which is written to disk once.
+
+        Each run is for itself: one that fails stops no other. Raises `Unavailable`, also when only
+        one of them failed; then any of them may have run.
+        """
+        with redis_errors():
+            results = self._line.exchange_all([_by_hash(call) for call in calls])
+            for place, result in enumerate(results):
+                if isinstance(result, NoScriptError):
+                    (results[place],) = self._line.exchange_all([_by_text(calls[place])])
             for result in results:
                 if isinstance(result, RedisError):
                     raise result
@@ -223,13 +248,23 @@ class Line:
 
         Raises redis-py's errors. A command must be safe to send twice.
         """
+        (answer,) = self.exchange_all([command])
+        if isinstance(answer, ResponseError):
+            raise answer
+        return answer
+
+    def exchange_all(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Send commands together and give an answer or a `ResponseError` for each.
+
+        Raises redis-py's other errors. Each command must be safe to send twice.
+        """
         connection = self._take()
         try:
             try:
-                return _exchange(connection, command)
+                return _exchange(connection, commands)
             except Broken:
                 connection.disconnect()
-                return _exchange(connection, command)
+                return _exchange(connection, commands)
         finally:
             self._idle.append(connection)
 
@@ -242,19 +277,24 @@ class Line:
             return self._pool.make_connection()
 
 
-def _exchange(connection: Any, command: tuple[Any, ...]) -> Any:
+def _exchange(connection: Any, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
     try:
         # Nothing to do for one that is connected; else Sentinels are asked for the primary here,
         # and nowhere else.
         connection.connect()
-        connection.send_command(*command)
-        return connection.read_response()
-    except ResponseError:
-        raise  # an answer like any other: the connection is at the next one
+        connection.send_packed_command(connection.pack_commands(commands))
+        return [_answer(connection) for _ in commands]
     except BaseException:
-        # The answer may still come, and would be taken for that of the next command.
+        # The answers may still come, and would be taken for those of the next commands.
         connection.disconnect()
         raise
+
+
+def _answer(connection: Any) -> Any:
+    try:
+        return connection.read_response()
+    except ResponseError as error:
+        return error  # an answer like any other: the connection is at the next one
 
 
 class _InTime:

@@ -95,10 +95,10 @@ class Payments:
         """Return the payment of a request to us or to Stripe. Raises `Unavailable`."""
         return self._store.get(self._store.keys.request_of(request_id))
 
-    def note(self, payment_id: str, kind: str, **details: Any) -> None:
-        """Add an entry to the payment's timeline; with a `request_id` the payment is found by it.
+    def note(self, payment_id: str, kind: str, **details: Any) -> Call:
+        """Return the run that adds an entry to the payment's timeline.
 
-        Raises `Unavailable`.
+        With a `request_id` the payment is found by it.
         """
         keys, request_id = self._store.keys, str(details.get("request_id") or "")
         names = {
@@ -107,7 +107,7 @@ class Payments:
         }
         found_by = payment_id if request_id else ""
         args = [compact(entry(kind, **details)), TIMELINE_LIMIT, self._retention_ms, found_by]
-        self._store.run(Call("note", names, args))
+        return Call("note", names, args)
 
     def entries(self, payment_id: str) -> list[Json]:
         """Read a payment's timeline as it is stored, oldest first. Raises `Unavailable`."""

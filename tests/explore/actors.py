@@ -69,11 +69,14 @@ class _Stopped(BaseException):
 
 
 class Connection:
-    """The connection of the actor that runs; it is its own pool."""
+    """The connection of the actor that runs; it is its own pool.
+
+    Between commands that are sent together, those of other actors may run.
+    """
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self._command: tuple[Any, ...] = ()
+        self._commands: Iterator[tuple[Any, ...]] = iter(())
 
     def make_connection(self) -> Connection:
         return self
@@ -81,11 +84,14 @@ class Connection:
     def connect(self) -> None:
         pass
 
-    def send_command(self, *command: Any) -> None:
-        self._command = command
+    def pack_commands(self, commands: Sequence[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
+        return commands
+
+    def send_packed_command(self, commands: Sequence[tuple[Any, ...]]) -> None:
+        self._commands = iter(commands)
 
     def read_response(self) -> Any:
-        return self._stage.answer(self._stage.command(self._command))
+        return self._stage.answer(self._stage.command(next(self._commands)))
 
     def disconnect(self) -> None:
         pass

@@ -13,6 +13,7 @@ from redis.exceptions import ResponseError
 from shared.errors import Unavailable
 from shared.store.connection import open_store
 from shared.store.scripts import Call, Line, Store
+from shared.work.payments import Payments
 from tests.conftest import make_settings
 
 CALLERS = 8
@@ -69,6 +70,37 @@ def test_an_error_answer_leaves_the_connection_usable(line: Line, real_store: St
     with pytest.raises(ResponseError, match="wrong kind"):
         line.exchange("RPOP", "{billing}:text")
     assert line.exchange("CLIENT", "ID") == mine
+
+
+def put(name: str, value: str) -> Call:
+    return Call("put", {"made": name}, [value, 60_000])
+
+
+def test_scripts_run_each_with_one_write(real_store: Store) -> None:
+    real_store.run(put("{billing}:first", "0"))
+    reads = real_store.redis.info("stats")["total_reads_processed"]
+    names = ["{billing}:first", "{billing}:second"]
+    assert len(real_store.run_each([put(name, name) for name in names])) == 2
+    # One read of ours, and one of the question for the number of reads.
+    assert real_store.redis.info("stats")["total_reads_processed"] == reads + 2
+    assert [real_store.get(name) for name in names] == names
+
+
+def test_a_server_that_lost_its_scripts_runs_each_once(real_store: Store) -> None:
+    payments = Payments(real_store, 60)
+    for number in range(2):
+        real_store.redis.script_flush()
+        real_store.run_each([payments.note("pi_1", "a"), put("{billing}:number", str(number))])
+        assert real_store.get("{billing}:number") == str(number)
+    assert [entry["kind"] for entry in payments.entries("pi_1")] == ["a", "a"]
+
+
+def test_of_scripts_together_one_that_fails_stops_no_other(real_store: Store) -> None:
+    payments = Payments(real_store, 60)
+    real_store.redis.set(real_store.keys.timeline("pi_1"), "no list")
+    with pytest.raises(Unavailable):
+        real_store.run_each([payments.note("pi_1", "a"), put("{billing}:after", "it")])
+    assert real_store.get("{billing}:after") == "it"
 
 
 def test_a_fork_leaves_its_parents_connections_alone(line: Line) -> None:

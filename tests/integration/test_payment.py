@@ -1,8 +1,12 @@
 """Payments by the API, Stripe's events by the webhook, and the notifications that follow."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 import requests
 
+from shared.store.scripts import Call, Store
 from tests.integration.hands import Hands
 
 
@@ -71,6 +75,22 @@ def test_the_history_of_a_declined_payment_begins_with_its_decline_code(hands: H
     (first, *_) = hands.client.get(f"/api/payment/{payment}").get_json()["timeline"]
     assert (first["kind"], first["outcome"]) == ("payment_requested", "insufficient_funds")
     assert first["request_id"] == answer.headers["X-Request-Id"]
+
+
+@pytest.mark.parametrize("card", ["pm_card_visa", "pm_card_chargeDeclined"])
+def test_the_history_is_written_with_the_answer_in_one_round_trip(
+    card: str, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together: list[list[str]] = []
+    run = Store.run_each
+
+    def noting(store: Store, calls: Sequence[Call]) -> list[Any]:
+        together.append([call.script for call in calls])
+        return run(store, calls)
+
+    monkeypatch.setattr(Store, "run_each", noting)
+    hands.pay(card)
+    assert together == [["note", "conclude"]]
 
 
 def test_a_payment_tells_its_whole_story(hands: Hands) -> None:
