@@ -76,7 +76,7 @@ def put(name: str, value: str) -> Call:
     return Call("put", {"made": name}, [value, 60_000])
 
 
-def test_scripts_run_each_with_one_write(real_store: Store) -> None:
+def test_scripts_together_take_one_read_of_redis(real_store: Store) -> None:
     real_store.run(put("{billing}:first", "0"))
     reads = real_store.redis.info("stats")["total_reads_processed"]
     names = ["{billing}:first", "{billing}:second"]
