@@ -152,8 +152,8 @@ def test_a_test_notification_is_sent_marked_and_its_answer_shown(
     assert notifications[0]["body"]["data"]["metadata"] == {"test": "true"}
     page.get_by_role("navigation").get_by_role("link", name="Notifications").click()
     # Not by its place: the fees of an earlier test's payment are told seconds later, above it.
-    sent = page.get_by_role("row").filter(has_text="test.notification")
-    expect(sent).to_contain_text("delivered")
+    row = page.get_by_role("row").filter(has_text="test.notification")
+    expect(row).to_contain_text("delivered")
     page.get_by_role("navigation").get_by_role("link", name="Audit").click()
     expect(page.get_by_role("row").filter(has_text="test notification")).to_contain_text("kim")
 

@@ -150,6 +150,32 @@ def test_a_failed_installation_says_why_and_where_the_rest_is(folder):
     assert install(folder, "run").returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("choice", "has_pip", "expected"),
+    [("", True, "system"), ("", False, "path"), ("path/python3", True, "path")],
+)
+def test_of_equal_versions_the_distributions_python_is_taken_unless_one_is_named(
+    folder, choice, has_pip, expected
+):
+    script = folder / "bin/venv"
+    text = script.read_text()
+    assert text.count("SYSTEM=/usr/bin\n") == 1
+    script.write_text(text.replace("SYSTEM=/usr/bin\n", f"SYSTEM={folder}/system\n"))
+    refusal = "" if has_pip else "*ensurepip*) exit 1 ;;"
+    for place, name, cases in (
+        ("path", "python3", ""),
+        ("system", "python{}.{}".format(*sys.version_info), refusal),
+    ):
+        (folder / place).mkdir()
+        python = folder / place / name
+        python.write_text(PLAYED.replace("in\n", f"in # {place}\n{cases}\n", 1))
+        python.chmod(0o755)
+    path = f"{folder / 'path'}{os.pathsep}{os.environ['PATH']}"
+    result = install(folder, "run", PATH=path, PYTHON=choice)
+    assert result.returncode == 0, result.stderr
+    assert f"in # {expected}\n" in (folder / ".venv/bin/python").read_text()
+
+
 def test_without_a_python_that_has_the_packages_a_script_says_what_to_install(folder):
     bare = folder / "path"
     bare.mkdir()
