@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from api.batch_models import Batch, BatchMember, DryRun, Funds, LeftOutPayment
+from api.batch_models import Batch, BatchMember, DryRun, Funds, LeftOutPayment, Refusal
 from api.batch_plan import Plan
 from api.parts import parts
+from shared.errors import CallerError
 from shared.payment_summary import timestamp
 from shared.refund_terms import funds
 from shared.work.batch import OPEN, BatchRecord, BatchState, Member
@@ -17,7 +18,13 @@ from shared.work.payments import moment
 MOST_LISTED = 1_000
 
 
-def dry_run_answer(plan: Plan, available: dict[str, int] | None, *, needs_operator: bool) -> DryRun:
+def dry_run_answer(
+    plan: Plan,
+    available: dict[str, int] | None,
+    *,
+    needs_operator: bool,
+    refusal: CallerError | None,
+) -> DryRun:
     """Build the answer to a dry run; `available` is None when our key may not read the balance."""
     gaps = [
         Funds(
@@ -40,6 +47,7 @@ def dry_run_answer(plan: Plan, available: dict[str, int] | None, *, needs_operat
         ],
         funds=gaps,
         needs_operator=needs_operator,
+        refusal=Refusal(code=refusal.code, detail=refusal.detail) if refusal else None,
     )
 
 

@@ -170,6 +170,13 @@ class LeftOutPayment(Output):
     reason: str
 
 
+class Refusal(Output):
+    """The error with which a request would be answered."""
+
+    code: str
+    detail: str
+
+
 class DryRun(Output):
     """The refunds that a batch would make now."""
 
@@ -183,6 +190,10 @@ class DryRun(Output):
     funds: list[Funds]
     needs_operator: bool = Field(
         description="True when only an operator's key may start the batch."
+    )
+    refusal: Refusal | None = Field(
+        description="Why this key's request to start the batch would be refused now (its size, the "
+        "caller's limit of refunds within an hour, nothing to refund); null when it would start."
     )
 
 

@@ -40,7 +40,7 @@ from api.models import AccountHeader, KeyHeader, MoneyHeaders
 from api.parts import parts
 from api.problems import documented, from_validation
 from api.redrive import AuditNote
-from api.refund_ceiling import ceilings_of
+from api.refund_ceiling import ceilings_of, require_room
 from api.reply import reply
 from api.request_context import trace
 from shared.canonical_json import compact
@@ -91,7 +91,19 @@ def _dry_run(header: AccountHeader, body: StartBatch) -> DryRun:
     terms = _terms(header, body)
     plan = plan_batch(body, terms)
     available = parts().gateway.balance(terms.account or None)
-    return dry_run_answer(plan, available, needs_operator=needs_operator(plan))
+    return dry_run_answer(
+        plan, available, needs_operator=needs_operator(plan), refusal=_refusal(plan)
+    )
+
+
+def _refusal(plan: Plan) -> CallerError | None:
+    """Return the error with which this key's start of the batch would be answered now."""
+    try:
+        _require_allowed(plan)
+        require_room(ceilings_of(plan.amounts()))
+    except CallerError as refusal:
+        return refusal
+    return None
 
 
 def _start(header: AccountHeader, body: StartBatch, attempt: IdempotentRequest) -> KeptAnswer:

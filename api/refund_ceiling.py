@@ -55,14 +55,28 @@ def spend(attempt: IdempotentRequest, new: Sequence[Ceiling]) -> None:
 
     Raises `CallerError` 429, `Unavailable`.
     """
+    keys = parts().store.keys
+    _run(
+        "spend",
+        new,
+        item=keys.item(REFUNDS, job_id(attempt.scope, attempt.key)),
+        idempotency=keys.idempotency(attempt.digest),
+    )
+
+
+def require_room(new: Sequence[Ceiling]) -> None:
+    """Refuse amounts that would be above their ceilings now, and count none of them.
+
+    Raises `CallerError` 429, `Unavailable`.
+    """
+    _run("fit", new)
+
+
+def _run(script: str, new: Sequence[Ceiling], **names: str) -> None:
     if not new:
         return
-    keys = parts().store.keys
-    names: dict[str, str | Sequence[str]] = {
-        "item": keys.item(REFUNDS, job_id(attempt.scope, attempt.key)),
-        "idempotency": keys.idempotency(attempt.digest),
-        "spending": spending_keys(keys, new),
-    }
+    store = parts().store
     args = [compact([one.in_script for one in new]), COUNTED_MS]
-    if wait_ms := int(parts().store.run(Call("spend", names, args))):
+    call = Call(script, names | {"spending": spending_keys(store.keys, new)}, args)
+    if wait_ms := int(store.run(call)):
         raise ceiling_reached(new, wait_ms)

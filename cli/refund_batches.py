@@ -175,6 +175,8 @@ def _confirm(preview: Json, *, as_json: bool) -> None:
             "Nothing was refunded: confirm with --yes, or look first with --dry-run.", NOTHING_DONE
         )
     _show_preview(preview)
+    if preview["refusal"]:
+        raise Failed("Nothing was refunded.", NOTHING_DONE)
     if not typer.confirm(f"Refund these {preview['payments']} payments?"):
         raise Failed("Nothing was refunded.", NOTHING_DONE)
 
@@ -191,8 +193,9 @@ def _show_preview(preview: Json) -> None:
         missing = money(part["missing"], part["currency"])
         lacking = f", missing: {missing}" if part["missing"] else ""
         output.print_line(f"balance needed: {needed}, available: {available}{lacking}")
-    if preview["needs_operator"]:
-        output.print_line("Only an operator's key may start this batch.")
+    if preview["refusal"]:
+        detail = printable(preview["refusal"]["detail"])
+        output.print_line(f"With this key the batch would not start: {detail}")
 
 
 @batches.command("show")

@@ -46,6 +46,14 @@ def test_nothing_is_refunded_before_it_is_confirmed(
     assert [b.refunded(hands, one) for one in payments] == [[], [], []]
 
 
+def test_what_would_be_refused_is_not_asked_about(billing: Billing) -> None:
+    screen = billing.on_screen("refund-batch", "start", "--event", "no-such-event")
+    text = screen.rest()
+    assert "No payment of this event is known here." in text
+    assert "Refund these" not in text
+    assert screen.ended() == 4
+
+
 @pytest.mark.parametrize("members", [[], ["--event", "evening", "--payment", "pi_1"]])
 def test_a_batch_without_members_or_with_both_kinds_is_a_wrong_command_line(
     billing: Billing, members: list[str]

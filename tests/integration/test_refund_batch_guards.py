@@ -121,6 +121,34 @@ def test_a_batch_counts_whole_against_the_ceiling_that_single_refunds_count_agai
     assert call(door, SHOP, body={"payments": yen}).get_json()["code"] == "currency_not_allowed"
 
 
+@pytest.mark.parametrize("door", [{"caller_limits": LIMITED} | SMALL], indirect=True)
+def test_a_dry_run_says_why_this_key_could_not_start_the_batch_and_counts_nothing(
+    hands: Hands, door: FlaskClient
+) -> None:
+    payments = b.pay(hands, 3)
+    many, two, one = ({"payments": payments[:number]} for number in (3, 2, 1))
+    yen = {"payments": b.pay(hands, 1, currency="jpy", amount=500)}
+
+    def refusal(body: Json, key: str = SHOP) -> Json | None:
+        answer = call(door, key, body=body | {"dry_run": True})
+        assert answer.status_code == 200
+        why: Json | None = answer.get_json()["refusal"]
+        return why
+
+    assert [refusal(two) for _ in range(2)] == [None, None]
+    assert call(door, SHOP, body=two).status_code == 202
+    for body, code in (
+        (many, "operator_key_required"),
+        (yen, "currency_not_allowed"),
+        (one, "refund_ceiling_reached"),
+        ({"event_id": "no-such-event"}, "nothing_to_refund"),
+    ):
+        problem = call(door, SHOP, body=body).get_json()
+        assert problem["code"] == code
+        assert refusal(body) == {"code": code, "detail": problem["detail"]}
+    assert [refusal(body, OPERATOR) for body in (many, yen, one)] == [None, None, None]
+
+
 @pytest.mark.parametrize(
     "door", [{"caller_limits": LIMITED | {"kiosk": LIMITED["shop"]}}], indirect=True
 )

@@ -263,6 +263,15 @@ def spend(
     return int(store.run(Call("spend", names, [ceilings, COUNTED_MS])))
 
 
+def test_to_ask_whether_amounts_fit_counts_none_of_them(store: Store) -> None:
+    names: dict[str, str | Sequence[str]] = {"spending": [store.keys.spending("shop", "sgd")]}
+    ceilings = json.dumps([{"amount": 60, "ceiling": 100}])
+    ask = Call("fit", names, [ceilings, COUNTED_MS])
+    assert [store.run(ask) for _ in range(3)] == [0, 0, 0]
+    assert spend(store, 60, 100) == 0
+    assert 0 < int(store.run(ask)) <= COUNTED_MS
+
+
 def test_what_was_spent_within_the_hour_counts_though_its_minute_began_before(store: Store) -> None:
     name = store.keys.spending("shop", "sgd")
     store.redis.hset(name, mapping={str(store.now_ms() - 3_600_000 - 30_000): 100})

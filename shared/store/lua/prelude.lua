@@ -103,13 +103,20 @@ local function until_it_fits(spending, amount, ceiling, hour_ms, now)
   return sum + amount > ceiling and oldest + hour_ms - now or 0
 end
 
--- Count amounts against their ceilings {amount, ceiling} of the last hour, each in its currency's
--- spending: all of them or none. Returns 0 when all fit, else the milliseconds until they may fit.
-local function spend(spendings, ceilings, hour_ms, now)
+-- Return 0 when amounts fit under their ceilings {amount, ceiling} of the last hour, each in its
+-- currency's spending, else the milliseconds until they may.
+local function until_all_fit(spendings, ceilings, hour_ms, now)
   local wait_ms = 0
   for i, one in ipairs(ceilings) do
     wait_ms = math.max(wait_ms, until_it_fits(spendings[i], one.amount, one.ceiling, hour_ms, now))
   end
+  return wait_ms
+end
+
+-- Count amounts against their ceilings of the last hour, all of them or none. Returns 0 when all fit,
+-- else the milliseconds until they may.
+local function spend(spendings, ceilings, hour_ms, now)
+  local wait_ms = until_all_fit(spendings, ceilings, hour_ms, now)
   if wait_ms > 0 then return wait_ms end
   local minute = string.format('%.0f', now - now % 60000)
   for i, one in ipairs(ceilings) do
