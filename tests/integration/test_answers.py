@@ -121,6 +121,8 @@ def of_batches(witness: Witness, hands: Hands) -> None:
     start = {"event_id": "gala"}
     tried = witness.post("/api/refund/batches", body=start | {"dry_run": True})
     assert (tried["payments"], len(tried["left_out_payments"])) == (1, 1)
+    unknown = {"event_id": "no-such-event", "dry_run": True}
+    assert witness.post("/api/refund/batches", body=unknown)["refusal"]
     batch = witness.post("/api/refund/batches", 202, start)["batch_id"]
     rule = "/api/refund/batches/{batch_id}"
     for action in ("pause", "resume", "cancel"):
