@@ -111,6 +111,14 @@ def _evaluate_together(exchange: Callable[..., Any], calls: Sequence[Call]) -> l
     return cast(list[Any], answer)
 
 
+def _all(results: list[Any]) -> list[Any]:
+    """Return the results of several scripts, or raise the first error among them."""
+    for result in results:
+        if isinstance(result, RedisError):
+            raise result
+    return results
+
+
 class Store:
     """Run the scripts and the plain reads; one per process, safe to share between threads."""
 
@@ -134,11 +142,7 @@ class Store:
         failed; then any of them may have run.
         """
         with redis_errors():
-            results = _evaluate_together(self._line.exchange, calls) if calls else []
-            for result in results:
-                if isinstance(result, RedisError):
-                    raise result
-        return results
+            return _all(_evaluate_together(self._line.exchange, calls) if calls else [])
 
     def run_each(self, calls: Sequence[Call]) -> list[Any]:
         """Run some scripts, in any order, in one round trip, which is written to disk once.
@@ -151,10 +155,7 @@ class Store:
             for place, result in enumerate(results):
                 if isinstance(result, NoScriptError):
                     (results[place],) = self._line.exchange_all([_by_text(calls[place])])
-            for result in results:
-                if isinstance(result, RedisError):
-                    raise result
-        return results
+            return _all(results)
 
     def run_durably(self, call: Call) -> Any:
         """Run a script and wait until the required replicas have its writes.
