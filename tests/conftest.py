@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import fakeredis
 import hypothesis
@@ -145,6 +145,13 @@ def make_settings(**overrides: object) -> Settings:
 @pytest.fixture
 def real_store(settings: Settings) -> Iterator[Store]:
     """Return a store on the real server."""
+    with store_on(settings) as store:
+        yield store
+
+
+@contextmanager
+def store_on(settings: Settings) -> Iterator[Store]:
+    """Open a store, and close its connections at the end of the block."""
     with connect(settings, "tests") as client:
         store = Store(client)
         yield store

@@ -14,7 +14,8 @@ from shared.errors import Unavailable
 from shared.store.connection import open_store
 from shared.store.scripts import Call, Line, Store
 from shared.work.payments import Payments
-from tests.conftest import make_settings
+from tests.conftest import make_settings, store_on
+from tests.servers import valkey
 
 CALLERS = 8
 EACH = 200
@@ -76,14 +77,16 @@ def put(name: str, value: str) -> Call:
     return Call("put", {"made": name}, [value, 60_000])
 
 
-def test_scripts_together_take_one_read_of_redis(real_store: Store) -> None:
-    real_store.run(put("{billing}:first", "0"))
-    reads = real_store.redis.info("stats")["total_reads_processed"]
+def test_scripts_together_take_one_read_of_redis() -> None:
     names = ["{billing}:first", "{billing}:second"]
-    assert len(real_store.run_each([put(name, name) for name in names])) == 2
-    # One read of ours, and one of the question for the number of reads.
-    assert real_store.redis.info("stats")["total_reads_processed"] == reads + 2
-    assert [real_store.get(name) for name in names] == names
+    # A server of its own: an earlier test's connections may still end, and an end counts as a read.
+    with valkey() as url, store_on(make_settings(redis_url=url)) as store:
+        store.run(put(names[0], "0"))
+        reads = store.redis.info("stats")["total_reads_processed"]
+        assert len(store.run_each([put(name, name) for name in names])) == 2
+        # One read of ours, and one of the question for the number of reads.
+        assert store.redis.info("stats")["total_reads_processed"] == reads + 2
+        assert [store.get(name) for name in names] == names
 
 
 def test_a_server_that_lost_its_scripts_runs_each_once(real_store: Store) -> None:
