@@ -175,9 +175,7 @@ def _confirm(preview: Json, *, as_json: bool) -> None:
             "Nothing was refunded: confirm with --yes, or look first with --dry-run.", NOTHING_DONE
         )
     _show_preview(preview)
-    if preview["refusal"]:
-        raise Failed("Nothing was refunded.", NOTHING_DONE)
-    if not typer.confirm(f"Refund these {preview['payments']} payments?"):
+    if preview["refusal"] or not typer.confirm(f"Refund these {preview['payments']} payments?"):
         raise Failed("Nothing was refunded.", NOTHING_DONE)
 
 
