@@ -6,7 +6,6 @@ import importlib.util
 import os
 import signal
 import sys
-import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -30,6 +29,7 @@ from shared.env_file import ENV_FILE, ENV_FILE_VARIABLE, NO_FILE, EnvFile, given
 from shared.errors import Misconfigured
 from shared.processes import own_environment
 from shared.settings import Settings, load_settings, misspelling_problems
+from shared.stop_request import StopRequest
 
 ROOT = Path(__file__).resolve().parent.parent
 UNUSABLE = 2  # exit status: nothing was started, somebody has to change a setting
@@ -40,7 +40,7 @@ PORT_OF = {
     "receiver": "RECEIVER_PORT",
 }
 # Set when a stop was requested before the supervisor ran.
-_interrupted = threading.Event()
+_interrupted = StopRequest()
 
 
 def run(*, sandbox: bool) -> int:

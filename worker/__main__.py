@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import partial
 
 from shared.lasting_imports import lasting_imports
 
 with lasting_imports():
-    from celery.apps import worker as celery_worker
-    from celery.signals import worker_shutting_down
-
     from shared.errors import Misconfigured
     from shared.refusal import refuse_start
     from shared.settings import Settings
     from shared.telemetry.logging import configure_logging, get_logger
-    from worker import outage_log
+    from worker import outage_log, warm_stop
     from worker.background import step_back
 
 log = get_logger(__name__)
@@ -33,30 +29,19 @@ def main() -> None:
     configure_logging(settings, "worker")
     step_back()
     outage_log.install()
-    celery_worker.safe_say = _say_nothing  # type: ignore[attr-defined]  # the stubs lack it
-    signals: list[str] = []
-    note = partial(_note, signals)
-    worker_shutting_down.connect(note)
+    app.Worker = app.subclass_with_self(warm_stop.WarmWorker)  # type: ignore[misc]  # a cached property
     start: Callable[[list[str]], object] = app.start
     try:
         start(switches(settings))
     except Exception:
         log.exception("worker_failed")
-    if not signals:
+    if not warm_stop.signals:
         log.critical(
             "worker_ended_unasked",
             detail="Celery ended without a signal; the log lines above say why.",
         )
         raise SystemExit(1)
-    log.info("worker_stopped", signal=signals[-1])
-
-
-def _say_nothing(*_: object) -> None:
-    """Replace the function by which Celery prints plain text between lines of JSON at a stop."""
-
-
-def _note(signals: list[str], sig: str = "", **_: object) -> None:
-    signals.append(sig)
+    log.info("worker_stopped", signal=warm_stop.signals[-1])
 
 
 def switches(settings: Settings) -> list[str]:

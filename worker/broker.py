@@ -9,16 +9,10 @@ whatever happens to it, the relay rings again.
 from __future__ import annotations
 
 import json
-import signal
 import time
 from collections.abc import Callable
-from functools import partial
-from os import EX_OK
 from typing import Any, ClassVar
 
-from celery import bootsteps
-from celery.signals import worker_shutting_down
-from celery.worker import state
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport.redis import Channel, SentinelChannel, SentinelTransport, Transport
 from redis.exceptions import ResponseError
@@ -41,8 +35,6 @@ UNREADABLE = (
 )
 # Characters of such an error in the log; it may quote the whole message.
 LONGEST_ERROR = 200
-# Every signal by which a supervisor or a person asks a process to stop.
-STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 
 
 class Aside:
@@ -140,28 +132,6 @@ class BellSentinelTransport(_Reader, SentinelTransport):  # type: ignore[misc]  
     """Connects to the primary that the Sentinels name."""
 
     Channel = BellSentinelChannel
-
-
-class WarmStop(bootsteps.StartStopStep):
-    """Make every signal to stop a warm stop, however often it comes: attempts have deadlines.
-
-    With SIGQUIT or a second SIGINT Celery would cancel its tasks, which a pool of threads cannot
-    do, and with SIGHUP run its command line again as a script, which is not how this worker starts;
-    whatever supervises the process starts it again.
-    """
-
-    def start(self, worker: Any) -> None:
-        """Replace Celery's signal handlers, which Celery has set by now."""
-        for number in STOPS:
-            signal.signal(number, partial(_stop, worker.hostname))
-
-
-def _stop(hostname: str, number: int, _: object) -> None:
-    """Have Celery's loop end after the tasks under way, as its own handler of SIGTERM does."""
-    worker_shutting_down.send(
-        sender=hostname, sig=signal.Signals(number).name, how="Warm", exitcode=EX_OK
-    )
-    state.should_stop = EX_OK  # type: ignore[assignment]  # the stubs know only its first value
 
 
 def install() -> None:

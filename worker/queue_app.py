@@ -48,5 +48,4 @@ def queue_app(settings: Settings) -> Celery:
         control_queue_ttl=300.0,
         control_queue_expires=600.0,
     )
-    app.steps["worker"].add(broker.WarmStop)
     return app

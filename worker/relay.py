@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from math import inf
 from typing import cast
 
+from shared.stop_request import StopRequest
 from shared.store.scripts import Call, Store, redis_errors
 from shared.telemetry.logging import get_logger
 from shared.telemetry.tally import RINGS
@@ -51,7 +51,7 @@ def _sweep_all(store: Store) -> dict[str, int]:
     return rings
 
 
-def wait(store: Store, seconds: float, stop: threading.Event) -> None:
+def wait(store: Store, seconds: float, stop: StopRequest) -> None:
     """Wait until the next run or until stopped; ring for items that are due before, when they are.
 
     So an item that was put off for a tenth of a second does not wait for half a second, and items

@@ -7,7 +7,6 @@ work like any other, which a worker claims, so that only one worker performs eac
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +17,7 @@ with lasting_imports():
     from shared.opening import begin, ensure_usable
     from shared.refusal import refuse_start
     from shared.settings import Settings, load_settings
+    from shared.stop_request import StopRequest
     from shared.store.connection import open_store
     from shared.store.scripts import Store
     from shared.telemetry.logging import configure_logging, get_logger
@@ -82,7 +82,7 @@ class Heartbeat:
             self._failed = True
 
 
-def serve(store: Store, settings: Settings, stop: threading.Event) -> None:
+def serve(store: Store, settings: Settings, stop: StopRequest) -> None:
     """Run the relay until `stop` is set; wait while Redis is unavailable."""
     signs = Signs(store)
     is_away = False
@@ -114,7 +114,7 @@ def main() -> None:
         refuse_start("Upkeep", error)
     configure_logging(settings, "upkeep")
     step_back()
-    stop = threading.Event()
+    stop = StopRequest()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     store = open_store(settings, "billing-upkeep")

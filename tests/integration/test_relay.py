@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from math import inf
 
 import pytest
 
+from shared.stop_request import StopRequest
 from shared.store.scripts import Store
 from shared.work.breaker import OPEN_MS
 from shared.work.kinds import EVENTS, NOTIFICATIONS, REFUNDS, Kind
 from worker import relay
 
-UNSET = threading.Event()
+UNSET = StopRequest()
 
 
 def put(store: Store, kind: Kind, items: str, in_ms: int) -> None:
@@ -55,7 +55,7 @@ def test_a_relay_with_nothing_due_only_waits(
 
 
 def test_a_stopped_relay_waits_no_longer(real_store: Store) -> None:
-    stop = threading.Event()
+    stop = StopRequest()
     stop.set()
     put(real_store, REFUNDS, "rr_soon", 10)
     relay.wait(real_store, 3600, stop)
