@@ -6,6 +6,7 @@ import signal
 from threading import Event
 
 import pytest
+from celery.apps.worker import Worker
 from celery.worker import state
 
 from shared.stop_request import StopRequest
@@ -29,8 +30,8 @@ def test_it_lasts() -> None:
     assert not stop.wait(0.01)
     assert not stop.is_set()
     stop.set()
-    assert stop.wait(3600)
-    assert stop.wait(3600)
+    assert stop.wait(5)
+    assert stop.wait(5)
     assert stop.is_set()
 
 
@@ -39,9 +40,24 @@ def test_it_ends_a_wait() -> None:
     before = signal.signal(signal.SIGALRM, lambda *_: stop.set())
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.05)
-        assert stop.wait(3600)
+        assert stop.wait(5)
     finally:
         signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP])
+def test_a_worker_handles_each_signal_to_stop_itself(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Worker, "install_platform_tweaks", lambda *_: None)
+    before = {one: signal.getsignal(one) for one in (*warm_stop.STOPS, number)}
+    try:
+        worker = warm_stop.WarmWorker.__new__(warm_stop.WarmWorker)
+        worker.install_platform_tweaks(worker)
+        assert signal.getsignal(number) is warm_stop.stop
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def test_signals_to_a_worker_may_interrupt_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
