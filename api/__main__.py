@@ -16,6 +16,7 @@ with lasting_imports():
     from shared.opening import begin, ensure_usable
     from shared.refusal import refuse_start
     from shared.settings import Settings, load_settings
+    from shared.stopping import ignore_stops
     from shared.store.connection import open_store
     from shared.store.identity import Identity
     from shared.stripe.gateway import API_VERSION
@@ -62,7 +63,10 @@ def main() -> None:
         log.warning("api_is_open", detail="API_KEYS is not set: anyone who reaches the API can pay")
     if raise_file_limit() - OWN_FILES < settings.max_connections:
         log.warning("few_open_files", detail="The limit of open files is below MAX_CONNECTIONS")
-    Arbiter(settings, partial(application, ours)).run()
+    try:
+        Arbiter(settings, partial(application, ours)).run()
+    finally:  # in each process
+        ignore_stops()
 
 
 if __name__ == "__main__":

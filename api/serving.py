@@ -23,6 +23,7 @@ from gunicorn.workers.base import Worker
 from api.front import BACKLOG, Front, grace_seconds
 from shared.hosts import with_port
 from shared.settings import Settings
+from shared.stopping import STOPS, ignore_stops
 from shared.telemetry.logging import get_logger
 
 log = get_logger(__name__)
@@ -35,8 +36,13 @@ class Process(Worker):  # type: ignore[misc]  # gunicorn has no types
     """One process: an event loop with the front in it."""
 
     def init_signals(self) -> None:
-        """Handle SIGTERM and SIGINT; a terminal that closes signals only the arbiter."""
+        """Only note a stop while the application is built; a terminal signals only the arbiter.
+
+        gunicorn's own handlers of SIGINT and SIGQUIT wait, so that several would pile up.
+        """
         super().init_signals()
+        for number in STOPS:
+            signal.signal(number, self.handle_exit)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def run(self) -> None:
@@ -46,8 +52,9 @@ class Process(Worker):  # type: ignore[misc]  # gunicorn has no types
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-            loop.add_signal_handler(number, stop.set)
+        for number in set(STOPS) - {signal.SIGHUP}:
+            # asyncio's own handlers last only until it closes the loop; these until `ignore_stops`.
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
         if not self.alive:  # asked to stop while it was being built
             stop.set()
         beat = loop.create_task(self._beat(stop))
@@ -56,6 +63,7 @@ class Process(Worker):  # type: ignore[misc]  # gunicorn has no types
         await stop.wait()
         await front.stop()
         beat.cancel()
+        ignore_stops()
         log.info("api_process_stopped", pid=self.pid)
 
     async def _beat(self, stop: asyncio.Event) -> None:

@@ -29,7 +29,7 @@ from shared.env_file import ENV_FILE, ENV_FILE_VARIABLE, NO_FILE, EnvFile, given
 from shared.errors import Misconfigured
 from shared.processes import own_environment
 from shared.settings import Settings, load_settings, misspelling_problems
-from shared.stop_request import StopRequest
+from shared.stopping import StopRequest
 
 ROOT = Path(__file__).resolve().parent.parent
 UNUSABLE = 2  # exit status: nothing was started, somebody has to change a setting

@@ -11,6 +11,7 @@ with lasting_imports():
     from shared.errors import Misconfigured
     from shared.refusal import refuse_start
     from shared.settings import Settings
+    from shared.stopping import ignore_stops
     from shared.telemetry.logging import configure_logging, get_logger
     from worker import outage_log, warm_stop
     from worker.background import step_back
@@ -35,6 +36,7 @@ def main() -> None:
         start(switches(settings))
     except Exception:
         log.exception("worker_failed")
+    ignore_stops()
     if not warm_stop.signals:
         log.critical(
             "worker_ended_unasked",

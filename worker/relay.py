@@ -6,7 +6,7 @@ import time
 from math import inf
 from typing import cast
 
-from shared.stop_request import StopRequest
+from shared.stopping import StopRequest
 from shared.store.scripts import Call, Store, redis_errors
 from shared.telemetry.logging import get_logger
 from shared.telemetry.tally import RINGS

@@ -17,7 +17,7 @@ with lasting_imports():
     from shared.opening import begin, ensure_usable
     from shared.refusal import refuse_start
     from shared.settings import Settings, load_settings
-    from shared.stop_request import StopRequest
+    from shared.stopping import STOPS, StopRequest, ignore_stops
     from shared.store.connection import open_store
     from shared.store.scripts import Store
     from shared.telemetry.logging import configure_logging, get_logger
@@ -115,7 +115,7 @@ def main() -> None:
     configure_logging(settings, "upkeep")
     step_back()
     stop = StopRequest()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in STOPS:
         signal.signal(number, lambda *_: stop.set())
     store = open_store(settings, "billing-upkeep")
     try:
@@ -125,6 +125,7 @@ def main() -> None:
     begin(store, settings, ours)
     log.info("upkeep_started", interval_seconds=settings.relay_interval_seconds)
     serve(store, settings, stop)
+    ignore_stops()
     log.info("upkeep_stopped")
 
 

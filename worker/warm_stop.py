@@ -15,8 +15,8 @@ from os import EX_OK
 from celery.apps.worker import Worker
 from celery.worker import WorkController, state
 
-# Every signal by which a supervisor or a person asks a process to stop.
-STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+from shared.stopping import STOPS
+
 # The names of those that came.
 signals: list[str] = []
 

@@ -6,7 +6,7 @@ from math import inf
 
 import pytest
 
-from shared.stop_request import StopRequest
+from shared.stopping import StopRequest
 from shared.store.scripts import Store
 from shared.work.breaker import OPEN_MS
 from shared.work.kinds import EVENTS, NOTIFICATIONS, REFUNDS, Kind

@@ -9,7 +9,7 @@ import pytest
 from celery.apps.worker import Worker
 from celery.worker import state
 
-from shared.stop_request import StopRequest
+from shared.stopping import STOPS, StopRequest
 from tests.interrupts import ends_though_interrupted
 from worker import warm_stop
 
@@ -50,7 +50,7 @@ def test_a_worker_handles_each_signal_to_stop_itself(
     number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Worker, "install_platform_tweaks", lambda *_: None)
-    before = {one: signal.getsignal(one) for one in (*warm_stop.STOPS, number)}
+    before = {one: signal.getsignal(one) for one in STOPS}
     try:
         worker = warm_stop.WarmWorker.__new__(warm_stop.WarmWorker)
         worker.install_platform_tweaks(worker)

@@ -1,8 +1,12 @@
-"""A request to stop, which a signal may make at any moment."""
+"""Stop at a signal, which may come at any moment and more than once."""
 
 from __future__ import annotations
 
+import signal
 from queue import Empty, SimpleQueue
+
+# Every signal by which a supervisor or a person asks a process to stop.
+STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 
 
 class StopRequest:
@@ -32,3 +36,13 @@ class StopRequest:
             return False
         self._requests.put(None)
         return True
+
+
+def ignore_stops() -> None:
+    """Ignore further signals to stop, in a process that has stopped and is about to end.
+
+    While Python ends, it gives each signal that has a handler its default back. Another signal then
+    ends the process before its last steps, with the status of one that was killed.
+    """
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
