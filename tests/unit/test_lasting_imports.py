@@ -1,5 +1,6 @@
 """Imports of a process's start: what is not used is not imported."""
 
+import signal
 import subprocess
 import sys
 
@@ -32,6 +33,33 @@ def test_a_module_that_is_there_already_stays() -> None:
     with lasting_imports(without=("sys",)):
         import sys as again
     assert again is sys
+
+
+# Presses Ctrl-C as the command line begins to import its commands.
+CTRL_C = """
+import os, signal, sys
+class Finger:
+    def find_spec(self, name, *_):
+        if name == "cli.commands":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finger())
+import cli.__main__
+"""
+
+
+def test_a_ctrl_c_before_a_command_begins_ends_it_without_a_traceback() -> None:
+    process = subprocess.run(
+        [sys.executable, "-c", CTRL_C], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (process.returncode, process.stdout, process.stderr) == (-signal.SIGINT, "", "")
+
+
+def test_a_ctrl_c_later_is_the_commands_to_handle() -> None:
+    words = "import cli.__main__, signal; print(signal.getsignal(signal.SIGINT).__name__)"
+    process = subprocess.run(
+        [sys.executable, "-c", words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert process.stdout == "default_int_handler\n", process.stderr
 
 
 @pytest.mark.long
