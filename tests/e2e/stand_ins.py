@@ -113,6 +113,9 @@ class Run:
     def ready(self) -> "Run":
         self.wait_for("The billing service is ready.")
         self.wait_for("Ctrl-C stops everything")
+        # Of those without a port the supervisor does not know when they are up.
+        for name in re.findall(r"(\w+) started \(pid=", self.output):
+            self.wait_for(f"{name} is up")
         return self
 
     def pid_of(self, name: str) -> int:
