@@ -323,12 +323,12 @@ def answers(url: str) -> bool:
         return False
 
 
-def free_ports(count: int) -> list[int]:
+def free_ports(count: int, among: Sequence[int] = PORTS) -> list[int]:
     """Find unused loopback ports."""
     ports: list[int] = []
     dice = random.SystemRandom()
     while len(ports) < count:
-        port = dice.choice(PORTS)
+        port = dice.choice(among)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

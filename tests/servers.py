@@ -16,7 +16,7 @@ from typing import TypeVar
 from redis import Redis
 from redis.exceptions import RedisError
 
-from chaos.stage import free_ports
+from chaos import stage
 from local.embedded_valkey import valkey_binary
 from tests.warm import IS_MEASURED, Forked, python_of
 
@@ -28,6 +28,17 @@ ROOT = Path(__file__).resolve().parents[1]
 PATIENCE_SECONDS = 120.0
 # TEST_STORE=cluster runs all tests on a server in cluster mode, as CI does for some.
 CLUSTER_MODE = os.environ.get("TEST_STORE") == "cluster"
+
+
+# Each process of a run has ports of its own, so that none takes what another has found unused.
+SHARES = 16
+SHARE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % SHARES
+OWN_PORTS = stage.PORTS[SHARE::SHARES]
+
+
+def free_ports(count: int) -> list[int]:
+    """Find unused loopback ports."""
+    return stage.free_ports(count, OWN_PORTS)
 
 
 def free_port() -> int:
