@@ -30,18 +30,20 @@ log = get_logger(__name__)
 # Seconds without a turn of its event loop after which a process counts as hung.
 HEARTBEAT_SECONDS = 10
 BEAT_SECONDS = 1.0
+# What a process stops at by itself; SIGHUP is for the arbiter, which replaces its processes.
+OWN_STOPS = [number for number in STOPS if number != signal.SIGHUP]
 
 
 class Process(Worker):  # type: ignore[misc]  # gunicorn has no types
     """One process: an event loop with the front in it."""
 
     def init_signals(self) -> None:
-        """Only note a stop while the application is built; a terminal signals only the arbiter.
+        """Only note a stop while the application is built.
 
         gunicorn's own handlers of SIGINT and SIGQUIT wait, so that several would pile up.
         """
         super().init_signals()
-        for number in STOPS:
+        for number in OWN_STOPS:
             signal.signal(number, self.handle_exit)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
@@ -52,7 +54,7 @@ class Process(Worker):  # type: ignore[misc]  # gunicorn has no types
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
-        for number in set(STOPS) - {signal.SIGHUP}:
+        for number in OWN_STOPS:
             # asyncio's own handlers last only until it closes the loop; these until `ignore_stops`.
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
         if not self.alive:  # asked to stop while it was being built
