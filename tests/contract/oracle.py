@@ -107,7 +107,9 @@ class Oracle:
             for pattern, holes, route, operations in self._routes
             if method.lower() in operations and pattern.fullmatch(path)
         ]
-        return f"{method.upper()} {min(fitting)[1]}" if fitting else None
+        if not fitting:
+            return None
+        return f"{method.upper()} {min(fitting, key=lambda pair: pair[0])[1]}"
 
     def _complaints(self, instance: Any, rule: str, allowed: Allowed) -> Iterator[str]:
         for error in self._validator.iter_errors({rule: instance}):
