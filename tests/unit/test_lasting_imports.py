@@ -22,6 +22,17 @@ SETTINGS = {
 MODULES = ("api.__main__", "worker.__main__", "worker.upkeep", "worker.flower")
 
 
+def _python(words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", words],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def test_a_module_that_is_not_wanted_is_missing_in_the_block_alone() -> None:
     sys.modules.pop("colorsys", None)
     with lasting_imports(without=("colorsys",)), pytest.raises(ModuleNotFoundError):
@@ -48,17 +59,13 @@ import cli.__main__
 
 
 def test_a_ctrl_c_before_a_command_begins_ends_it_without_a_traceback() -> None:
-    process = subprocess.run(
-        [sys.executable, "-c", CTRL_C], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    process = _python(CTRL_C)
     assert (process.returncode, process.stdout, process.stderr) == (-signal.SIGINT, "", "")
 
 
 def test_a_ctrl_c_later_is_the_commands_to_handle() -> None:
     words = "import cli.__main__, signal; print(signal.getsignal(signal.SIGINT).__name__)"
-    process = subprocess.run(
-        [sys.executable, "-c", words], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    process = _python(words)
     assert process.stdout == "default_int_handler\n", process.stderr
 
 
@@ -66,12 +73,5 @@ def test_a_ctrl_c_later_is_the_commands_to_handle() -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_a_process_starts_without_what_it_does_not_use(module: str) -> None:
     words = f"import {module}, sys; print(*[name for name in {UNUSED!r} if name in sys.modules])"
-    process = subprocess.run(
-        [sys.executable, "-c", words],
-        cwd=ROOT,
-        env=SETTINGS,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    process = _python(words, env=SETTINGS)
     assert (process.returncode, process.stdout) == (0, "\n"), process.stderr
